@@ -1,0 +1,102 @@
+"""The activations that a network can have, by name, and swapping one for another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from edge_effnet.errors import InputError
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+class _SwishFunction(torch.autograd.Function):
+    """x * sigmoid(x), keeping only x for the backward pass instead of x and sigmoid(x)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x)
+        y: torch.Tensor = F.silu(x)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> torch.Tensor:
+        (grad,), (x,) = grad_outputs, ctx.saved_tensors
+        if torch.is_grad_enabled():  # a second derivative is wanted, which the fused kernel does not have
+            sigmoid = torch.sigmoid(x)
+            result: torch.Tensor = grad * (sigmoid * (1 + x * (1 - sigmoid)))
+        else:  # the formula's intermediate results would cost more memory than was saved
+            result = torch.ops.aten.silu_backward(grad, x)
+        return result
+
+
+class MemoryEfficientSwish(nn.Module):
+    """Swish that recomputes its sigmoid in the backward pass.
+
+    Without a gradient to save for, and while a compiler, exporter or tracer looks on, it is plain `F.silu`: a
+    network with this activation exports as it is (lukemelas' package needed
+    `set_swish(memory_efficient=False)` first, its issue #218).
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x: any shape, floating point -> the same shape."""
+        watched = (
+            torch.compiler.is_compiling() or torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+        )
+        if watched or not (torch.is_grad_enabled() and x.requires_grad):
+            return F.silu(x)
+        y: torch.Tensor = _SwishFunction.apply(x)
+        return y
+
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "swish": nn.SiLU,
+    "swish-memory-efficient": MemoryEfficientSwish,
+    "hardswish": nn.Hardswish,
+    "relu6": nn.ReLU6,
+    "relu": nn.ReLU,
+}
+
+
+def make_activation(name: str) -> nn.Module:
+    """Build an activation by its name.
+
+    Raises:
+        InputError: unknown name; the message lists the known ones.
+    """
+    factory = ACTIVATIONS.get(name)
+    if factory is None:
+        raise InputError(f"unknown activation {name!r}; choose one of {', '.join(ACTIVATIONS)}.")
+    return factory()
+
+
+def activation_name(module: nn.Module) -> str | None:
+    """Return the name of one activation module, or None where it is none of the table."""
+    return next((name for name, kind in ACTIVATIONS.items() if type(module) is kind), None)
+
+
+def swap_activation(model: ModuleT, name: str) -> ModuleT:
+    """Replace every activation of `model`, in place, and return it.
+
+    Squeeze-excite's inner activation is swapped too; its gate stays a sigmoid, and layers without an
+    activation stay without. Weights are untouched: for anything but the two swishes, expect to fine-tune.
+
+    Raises:
+        InputError: unknown name, or `model` has no activation of the table to swap.
+    """
+    make_activation(name)  # an unknown name fails before anything is changed
+    sites = [
+        (parent, child_name)
+        for parent in model.modules()
+        for child_name, child in parent.named_children()
+        if activation_name(child) is not None
+    ]
+    if not sites:
+        raise InputError(f"{type(model).__name__} has no activation to swap (of {', '.join(ACTIVATIONS)}).")
+    for parent, child_name in sites:
+        setattr(parent, child_name, make_activation(name).train(parent.training))
+    return model

@@ -1,0 +1,137 @@
+"""Exact rewrites before quantization: BatchNorm folded into convolutions, SAME padding made part of them.
+
+Each returns a rewritten copy in eval mode; outputs equal the original's up to float32 rounding.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from edge_effnet.errors import InputError
+from edge_effnet.layers import ConvBNAct
+from edge_effnet.model import EfficientNet
+from edge_effnet.padding import same_padding as same_padding_of
+
+DEFAULT_SAME_PADDING = "kernel"
+"""How asymmetric SAME padding is folded by default: a key of `SAME_PADDING_FOLDS`."""
+
+
+def fold_for_inference(
+    model: EfficientNet, image_size: int | None = None, *, same_padding: str = DEFAULT_SAME_PADDING
+) -> EfficientNet:
+    """Fold BatchNorm, then SAME padding: the network that quantization and export start from.
+
+    Args:
+        model: the network; left as it is.
+        image_size: side of the images that it will see, pixels; the model's own by default.
+        same_padding: a key of `SAME_PADDING_FOLDS`.
+
+    Raises:
+        InputError: unknown fold, an image size below 1, or a model folded before for another size.
+    """
+    return fold_same_padding(fold_batchnorm(model), image_size, same_padding=same_padding)
+
+
+def fold_batchnorm(model: EfficientNet) -> EfficientNet:
+    """Multiply each BatchNorm's scale into its convolution's weight, its shift into a bias."""
+    folded = copy.deepcopy(model).eval()
+    for layer in _conv_layers(folded):
+        if isinstance(layer.norm, nn.BatchNorm2d):
+            layer.conv = fuse_conv_bn_eval(layer.conv, layer.norm)
+            layer.norm = nn.Identity()
+    return folded
+
+
+def fold_same_padding(
+    model: EfficientNet, image_size: int | None = None, *, same_padding: str = DEFAULT_SAME_PADDING
+) -> EfficientNet:
+    """Make SAME padding constant for one image size; the result refuses other sizes.
+
+    Even totals become the convolution's own symmetric padding. Odd ones, which stride-2 convolutions have at
+    even sizes, are folded as `same_padding` says. A model with symmetric padding is copied with its image
+    size set.
+
+    Raises:
+        InputError: as `fold_for_inference`.
+    """
+    fold = SAME_PADDING_FOLDS.get(same_padding)
+    if fold is None:
+        raise InputError(
+            f"unknown same_padding {same_padding!r}; choose one of {', '.join(SAME_PADDING_FOLDS)}."
+        )
+    size = model.image_size if image_size is None else image_size
+    if size < 1:
+        raise InputError(f"image_size {size}: need at least 1 pixel.")
+    folded = copy.deepcopy(model).eval()
+    if _is_folded_into_kernels(folded):
+        if size != model.image_size:
+            raise InputError(
+                f"SAME padding is already folded for {model.image_size} pixels; fold the original model for "
+                f"{size}."
+            )
+        return folded
+    folded.image_size = size
+    if folded.padding == "symmetric":
+        return folded
+    for layer in _conv_layers(folded):
+        (kernel, _), (stride, _) = layer.conv.kernel_size, layer.conv.stride
+        before, after = same_padding_of(size, kernel, stride)
+        if before == after:
+            layer.pad, layer.conv = nn.Identity(), _with_padding(layer.conv, before)
+        else:
+            fold(layer, before, after)
+        size = -(-size // stride)
+    folded.padding = "same-static"
+    return folded
+
+
+def _fold_into_kernel(layer: ConvBNAct, before: int, after: int) -> None:
+    """Grow the kernel by a zero first row and column: padded by `after`, it reads the same pixels."""
+    assert after == before + 1
+    layer.conv = _with_padding(layer.conv, after, weight=F.pad(layer.conv.weight.detach(), (1, 0, 1, 0)))
+    layer.pad = nn.Identity()
+
+
+def _fold_into_pad(layer: ConvBNAct, before: int, after: int) -> None:
+    layer.conv = _with_padding(layer.conv, 0)
+    layer.pad = nn.ZeroPad2d((before, after, before, after))
+
+
+SAME_PADDING_FOLDS: dict[str, Callable[[ConvBNAct, int, int], None]] = {
+    "kernel": _fold_into_kernel,
+    "pad": _fold_into_pad,
+}
+
+
+def _conv_layers(model: EfficientNet) -> Iterator[ConvBNAct]:
+    """Yield the layers in the order in which an image passes them."""
+    return (module for module in model.modules() if isinstance(module, ConvBNAct))
+
+
+def _is_folded_into_kernels(model: EfficientNet) -> bool:
+    return any(layer.conv.kernel_size[0] % 2 == 0 for layer in _conv_layers(model))
+
+
+def _with_padding(conv: nn.Conv2d, padding: int, *, weight: torch.Tensor | None = None) -> nn.Conv2d:
+    """Return the same convolution with other padding and, if given, another kernel."""
+    weight = conv.weight.detach() if weight is None else weight
+    out_channels, _, kernel, _ = weight.shape
+    with torch.device("meta"):  # its own initial weights would be thrown away
+        new = nn.Conv2d(
+            conv.in_channels,
+            out_channels,
+            kernel,
+            stride=conv.stride[0],
+            padding=padding,
+            groups=conv.groups,
+            bias=conv.bias is not None,
+        )
+    new.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
+    new.bias = conv.bias
+    return new.train(conv.training)

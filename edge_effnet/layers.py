@@ -1,0 +1,149 @@
+"""The blocks of EfficientNet: convolution + BatchNorm + activation, squeeze-excite, DropConnect, MBConv."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from edge_effnet.activations import make_activation
+from edge_effnet.errors import InputError
+from edge_effnet.padding import Window, make_padding
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerSettings:
+    """What all layers of one network share."""
+
+    activation: str
+    """A key of `edge_effnet.activations.ACTIVATIONS`."""
+    padding: str
+    """A key of `edge_effnet.padding.PADDINGS`."""
+    bn_eps: float
+    """Added to BatchNorm's variance."""
+    bn_momentum: float
+    """Weight of the newest batch in BatchNorm's running statistics (PyTorch's convention)."""
+
+
+class ConvBNAct(nn.Module):
+    """Padding, convolution, BatchNorm, activation; any but the convolution may be an Identity."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        settings: LayerSettings,
+        input_size: int,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        activated: bool = True,
+    ) -> None:
+        super().__init__()
+        window = Window(kernel=kernel, stride=stride, size=input_size)
+        self.pad, padding = make_padding(settings.padding, window)
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, kernel, stride=stride, padding=padding, groups=groups, bias=False
+        )
+        self.norm: nn.Module = nn.BatchNorm2d(
+            out_channels, eps=settings.bn_eps, momentum=settings.bn_momentum
+        )
+        self.activation = make_activation(settings.activation) if activated else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x: [N, C_in, H, W] -> [N, C_out, ceil(H / stride), ceil(W / stride)]."""
+        y: torch.Tensor = self.activation(self.norm(self.conv(self.pad(x))))
+        return y
+
+
+class SqueezeExcite(nn.Module):
+    """Scale each channel by a gate in 0..1 computed from all channels' means (Hu et al., 2018)."""
+
+    def __init__(self, channels: int, squeezed_channels: int, *, activation: str) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, squeezed_channels, 1)
+        self.activation = make_activation(activation)
+        self.expand = nn.Conv2d(squeezed_channels, channels, 1)
+        self.gate = nn.Sigmoid()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x: [N, C, H, W] -> [N, C, H, W]."""
+        # A mean, not adaptive pooling: the backends lower it into the same delegate as the convolutions.
+        squeezed = x.mean((2, 3), keepdim=True)
+        gate: torch.Tensor = self.gate(self.expand(self.activation(self.reduce(squeezed))))
+        return x * gate
+
+
+class DropConnect(nn.Module):
+    """In training, drop whole samples of a residual branch and scale up the rest (Huang et al., 2016)."""
+
+    def __init__(self, rate: float) -> None:
+        """Keep each sample with probability 1 - `rate`.
+
+        Raises:
+            InputError: `rate` outside [0, 1).
+        """
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise InputError(f"drop_connect_rate {rate}: need a number from 0 to below 1.")
+        self.rate = rate
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x: [N, C, H, W] -> [N, C, H, W]; outside training, x itself."""
+        if not self.training or self.rate == 0:
+            return x
+        keep = 1 - self.rate
+        return x * x.new_empty((x.shape[0], 1, 1, 1)).bernoulli_(keep).div_(keep)
+
+    def extra_repr(self) -> str:
+        """Arguments, as `print(model)` shows them."""
+        return f"rate={self.rate:.4f}"
+
+
+class MBConv(nn.Module):
+    """Mobile inverted bottleneck: expand, filter each channel, squeeze-excite, project; skip if shapes allow.
+
+    Sandler et al., "MobileNetV2" (2018), with squeeze-excite as in Tan et al., "MnasNet" (2019).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel: int,
+        stride: int,
+        expand_ratio: int,
+        squeeze_excite: float,
+        drop_connect_rate: float,
+        settings: LayerSettings,
+        input_size: int,
+    ) -> None:
+        super().__init__()
+        inner = in_channels * expand_ratio
+        self.expand: nn.Module = (
+            ConvBNAct(in_channels, inner, settings=settings, input_size=input_size)
+            if expand_ratio > 1
+            else nn.Identity()
+        )
+        self.depthwise = ConvBNAct(
+            inner, inner, settings=settings, input_size=input_size, kernel=kernel, stride=stride, groups=inner
+        )
+        # Squeezed relative to the block's input, not to the expanded channels.
+        self.squeeze_excite: nn.Module = (
+            SqueezeExcite(inner, max(1, int(in_channels * squeeze_excite)), activation=settings.activation)
+            if squeeze_excite > 0
+            else nn.Identity()
+        )
+        self.project = ConvBNAct(
+            inner, out_channels, settings=settings, input_size=-(-input_size // stride), activated=False
+        )
+        self.drop_connect = DropConnect(drop_connect_rate)
+        self.has_skip = stride == 1 and in_channels == out_channels
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x: [N, C_in, H, W] -> [N, C_out, ceil(H / stride), ceil(W / stride)]."""
+        y: torch.Tensor = self.project(self.squeeze_excite(self.depthwise(self.expand(x))))
+        return self.drop_connect(y) + x if self.has_skip else y

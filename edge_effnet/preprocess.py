@@ -1,0 +1,115 @@
+"""One preprocessing contract from photograph file to network input; phones reproduce exactly this one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from edge_effnet.errors import InputError
+from edge_effnet.images import open_rgb
+
+INTERPOLATIONS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+INCEPTION_MEAN = (0.5, 0.5, 0.5)
+INCEPTION_STD = (0.5, 0.5, 0.5)
+
+# A strip of 1 x 5000 pixels would become 256 x 1,280,000: no photograph needs this.
+_MAX_RESIZED_PIXELS = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preprocess:
+    """Resize the shorter side, cut the centre, scale to 0..1, normalise.
+
+    The geometry is torchvision's `Resize(resize)` + `CenterCrop(crop)`: the longer side becomes
+    `int(resize * longer / shorter)`, the crop starts at `round((side - crop) / 2)`; Pillow resamples with
+    antialiasing.
+    """
+
+    crop: int
+    """Side of the square that the network sees, pixels."""
+    resize: int
+    """Length of the shorter side after scaling, pixels; at least `crop`."""
+    interpolation: str = "bicubic"
+    """A key of `INTERPOLATIONS`."""
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    """Subtracted from each channel (RGB, 0..1)."""
+    std: tuple[float, float, float] = IMAGENET_STD
+    """Divides each channel after the mean is subtracted."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.crop <= self.resize <= 8192:
+            raise InputError(
+                f"preprocessing crop {self.crop} and resize {self.resize}: need 1 <= crop <= resize <= 8192."
+            )
+        if self.interpolation not in INTERPOLATIONS:
+            raise InputError(
+                f"unknown interpolation {self.interpolation!r}; choose one of {', '.join(INTERPOLATIONS)}."
+            )
+        finite = all(math.isfinite(value) for value in (*self.mean, *self.std))
+        if len(self.mean) != 3 or len(self.std) != 3 or not finite or not all(s > 0 for s in self.std):
+            raise InputError(f"mean {self.mean} and std {self.std}: need three finite numbers each, std above 0.")
+
+    def pixels(self, path: Path) -> np.ndarray:
+        """Read a photograph and return its resized, cropped pixels.
+
+        Returns:
+            uint8, [crop, crop, 3], RGB.
+
+        Raises:
+            InputError: the file is no readable photograph (see `open_rgb`) or extremely elongated.
+        """
+        image = open_rgb(path)
+        width, height = image.size
+        shorter, longer = min(width, height), max(width, height)
+        scaled = int(self.resize * longer / shorter)
+        if self.resize * scaled > _MAX_RESIZED_PIXELS:
+            raise InputError(f"{path}: {width}x{height} pixels is too elongated to be a photograph; remove it.")
+        if shorter != self.resize:
+            size = (self.resize, scaled) if width <= height else (scaled, self.resize)
+            image = image.resize(size, INTERPOLATIONS[self.interpolation])
+        left, top = (round((side - self.crop) / 2) for side in image.size)
+        return np.array(image.crop((left, top, left + self.crop, top + self.crop)))
+
+    def normalize(self, pixels: np.ndarray) -> torch.Tensor:
+        """Turn uint8 pixels [..., H, W, 3] into the float32 network input [..., 3, H, W], contiguous."""
+        x = torch.from_numpy(np.ascontiguousarray(pixels)).movedim(-1, -3).to(torch.float32).div(255.0)
+        mean = torch.tensor(self.mean).view(3, 1, 1)
+        std = torch.tensor(self.std).view(3, 1, 1)
+        return ((x - mean) / std).contiguous()
+
+    def __call__(self, path: Path) -> torch.Tensor:
+        """Photograph file -> float32 [3, crop, crop]."""
+        return self.normalize(self.pixels(path))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, as `manifest.json` keeps them."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Preprocess:
+        """Inverse of `to_dict`.
+
+        Raises:
+            InputError: a key is missing, unknown or out of range.
+        """
+        known = {f.name for f in fields(cls)}
+        if set(values) != known:
+            raise InputError(f"preprocessing has the keys {sorted(values)}; need exactly {sorted(known)}.")
+        arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        try:
+            return cls(**arguments)
+        except TypeError as error:
+            raise InputError(f"preprocessing {dict(values)}: a value of the wrong kind ({error}).") from error

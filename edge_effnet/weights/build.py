@@ -1,0 +1,166 @@
+"""Building the network that a file's tensors fit, and changing it to what the caller wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from edge_effnet.errors import InputError
+from edge_effnet.model import EfficientNet, initialize
+from edge_effnet.variants import VariantSpec
+from edge_effnet.weights.checkpoint import LoadOptions
+from edge_effnet.weights.layouts import Layout
+from edge_effnet.weights.origins import Origin
+from edge_effnet.weights.save import SavedSettings
+from edge_effnet.weights.strict import match_tensors
+
+_SWISHES = frozenset({"swish", "swish-memory-efficient"})
+_SAMES = frozenset({"same", "same-static"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """How the network of a file was built when it was trained."""
+
+    spec: VariantSpec
+    layout: Layout
+    padding: str
+    bn_eps: float
+    activation: str
+
+    @classmethod
+    def of(cls, spec: VariantSpec, layout: Layout, origin: Origin, saved: SavedSettings | None) -> Trained:
+        """Take the file's own settings where it has them, else those of its origin."""
+        if saved is not None:
+            return cls(
+                spec=spec,
+                layout=layout,
+                padding=saved.padding,
+                bn_eps=saved.bn_eps,
+                activation=saved.activation,
+            )
+        return cls(
+            spec=spec,
+            layout=layout,
+            padding=origin.padding,
+            bn_eps=origin.eps(spec.name),
+            activation=spec.activation,
+        )
+
+
+def build_network(
+    trained: Trained,
+    tensors: Mapping[str, torch.Tensor],
+    options: LoadOptions,
+    *,
+    image_size: int,
+    path: Path,
+) -> EfficientNet:
+    """Build the network and give it the file's weights, all of them.
+
+    The classifier and the first convolution are the file's; `adapt` changes them.
+
+    Raises:
+        InputError: tensors that are missing, unexpected, misshapen or not finite; an option out of range.
+    """
+    classifier = tensors.get(f"{trained.layout.ends['classifier']}.weight")
+    stem = tensors[f"{trained.layout.ends['stem.conv']}.weight"]
+    with torch.device("meta"):  # initial weights would only be thrown away
+        model = EfficientNet(
+            trained.spec,
+            num_classes=1000 if classifier is None else classifier.shape[0],
+            in_channels=stem.shape[1],
+            image_size=image_size,
+            dropout_rate=options.dropout_rate,
+            drop_connect_rate=options.drop_connect_rate,
+            activation=options.activation or trained.activation,
+            padding=options.padding or trained.padding,
+            bn_eps=trained.bn_eps,
+            include_top=classifier is not None,
+        )
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    title = f"{path}: not a complete {trained.spec.name} in the layout of {trained.layout.name}"
+    ours = match_tensors(tensors, shapes, trained.layout.theirs(trained.spec, shapes), title=title)
+    model.load_state_dict(ours, strict=True, assign=True)
+    return model.eval()
+
+
+def adapt(model: EfficientNet, trained: Trained, options: LoadOptions, *, path: Path) -> tuple[str, ...]:
+    """Change the ends of a loaded network to what the caller wants.
+
+    Returns:
+        A sentence for each change, and for each setting that differs from the training's.
+
+    Raises:
+        InputError: the file has no classifier and the caller gave no `num_classes` to make one.
+    """
+    notes = [
+        *_adapt_classifier(model, options, path),
+        *_adapt_stem(model, options),
+    ]
+    if (
+        options.padding
+        and options.padding != trained.padding
+        and not {options.padding, trained.padding} <= _SAMES
+    ):
+        notes.append(
+            f"Padding {options.padding!r} was asked for, but the weights were trained with "
+            f"{trained.padding!r}: expect a loss of accuracy."
+        )
+    activation = options.activation
+    if activation and activation != trained.activation and not {activation, trained.activation} <= _SWISHES:
+        notes.append(
+            f"Activation {activation!r} was asked for, but the weights were trained with "
+            f"{trained.activation!r}: fine-tune before use."
+        )
+    return tuple(notes)
+
+
+def _adapt_classifier(model: EfficientNet, options: LoadOptions, path: Path) -> list[str]:
+    if not options.include_top:
+        model.classifier = None
+        return []
+    wanted = options.num_classes
+    had = None if model.classifier is None else model.num_classes
+    if had is None and wanted is None:
+        raise InputError(
+            f"{path}: the file has no classifier; give num_classes to make one, or include_top=False to do "
+            "without."
+        )
+    if wanted is None or wanted == had:
+        return []
+    if wanted < 1:
+        raise InputError(f"num_classes {wanted}: need at least 1.")
+    model.classifier = nn.Linear(model.spec.head_channels, wanted)
+    model.classifier.apply(initialize)
+    model.num_classes = wanted
+    model.eval()
+    return [
+        f"The classifier was made anew for {wanted} classes (the file has {had or 'none'}): train it before "
+        "use."
+    ]
+
+
+def _adapt_stem(model: EfficientNet, options: LoadOptions) -> list[str]:
+    wanted, had = options.in_channels, model.in_channels
+    if wanted is None or wanted == had:
+        return []
+    if wanted < 1:
+        raise InputError(f"in_channels {wanted}: need at least 1.")
+    old = model.stem.conv
+    padding = old.padding[0]
+    assert isinstance(padding, int)
+    model.stem.conv = nn.Conv2d(
+        wanted, old.out_channels, old.kernel_size[0], stride=old.stride[0], padding=padding, bias=False
+    )
+    model.stem.conv.apply(initialize)
+    model.in_channels = wanted
+    model.eval()
+    return [
+        f"The first convolution was made anew for {wanted} channels (the file has {had}): train it before "
+        "use."
+    ]

@@ -1,0 +1,165 @@
+"""From a weight file to a network ready to use: `load_checkpoint`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge_effnet.errors import InputError
+from edge_effnet.model import EfficientNet
+from edge_effnet.preprocess import Preprocess
+from edge_effnet.variants import VariantSpec, resolve_variant
+from edge_effnet.weights.build import Trained, adapt, build_network
+from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions
+from edge_effnet.weights.containers import Contents, open_container
+from edge_effnet.weights.files import read_file, sha256_of
+from edge_effnet.weights.identify import choose_origin, find_variant, fingerprint_of_tensors
+from edge_effnet.weights.layouts import LAYOUTS, Layout, detect_layout
+from edge_effnet.weights.origins import Origin, rescaled, resolve_origin
+from edge_effnet.weights.save import SavedSettings
+
+
+def load_checkpoint(
+    source: str | Path,
+    variant: str | None = None,
+    *,
+    origin: str | None = None,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    image_size: int | None = None,
+    dropout_rate: float | None = None,
+    drop_connect_rate: float = 0.2,
+    activation: str | None = None,
+    padding: str | None = None,
+    include_top: bool = True,
+) -> Checkpoint:
+    """Load weights from a `.pth`-like or `.safetensors` file in any of the known layouts.
+
+    Args:
+        source: the file.
+        variant: what the file should hold; None takes what its shapes say.
+        origin: a key of `edge_effnet.weights.origins.ORIGINS`; None lets keys and names decide.
+        num_classes: other than the file's makes the classifier anew.
+        in_channels: other than the file's makes the first convolution anew.
+        image_size: side of the images, pixels; other than the origin's scales the preprocessing.
+        dropout_rate: before the classifier; None takes the variant's.
+        drop_connect_rate: of the last block.
+        activation: instead of the one that the weights were trained with.
+        padding: instead of the one that the weights were trained with.
+        include_top: False drops the classifier.
+
+    Raises:
+        InputError: unreadable file, unknown name, or weights that are not exactly such a network; the message
+            lists what is missing, unexpected or misshapen.
+    """
+    options = LoadOptions(
+        origin=origin,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        image_size=image_size,
+        dropout_rate=dropout_rate,
+        drop_connect_rate=drop_connect_rate,
+        activation=activation,
+        padding=padding,
+        include_top=include_top,
+    )
+    return load_file(Path(source), None if variant is None else resolve_variant(variant), options)
+
+
+def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) -> Checkpoint:
+    """Load a file as `load_checkpoint` does, with more that a hub's config or a table's row may know.
+
+    Raises:
+        InputError: as `load_checkpoint`.
+    """
+    contents = open_container(read_file(path), path)
+    saved = SavedSettings.from_metadata(contents.metadata, path)
+    layout = _layout_of(contents, path)
+    spec = _variant_of(contents, layout, expected, path)
+    origin, guess = _origin_of(contents, layout, spec, path, options)
+    preprocess = _preprocess_of(spec, origin, saved, options)
+    trained = Trained.of(spec, layout, origin, saved)
+    model = build_network(trained, contents.tensors, options, image_size=preprocess.crop, path=path)
+    file_classes = None if model.classifier is None else model.num_classes
+    notes = [*contents.notes, *([guess] if guess and saved is None else [])]
+    notes += adapt(model, trained, options, path=path)
+    names = contents.class_names or (saved.class_names if saved else None) or options.class_names
+    model.class_names = _fitting_names(names, file_classes, model, notes)
+    model.preprocess = preprocess
+    return Checkpoint(
+        model=model,
+        spec=spec,
+        origin=origin.name,
+        class_names=model.class_names,
+        num_classes=model.num_classes,
+        preprocess=preprocess,
+        sha256=sha256_of(path),
+        notes=tuple(notes),
+    )
+
+
+def _layout_of(contents: Contents, path: Path) -> Layout:
+    layout = detect_layout(contents.tensors)
+    if layout is None:
+        keys = list(contents.tensors)
+        raise InputError(
+            f"{path}: no EfficientNet in a layout known here ({', '.join(LAYOUTS)}); its {len(keys)} "
+            f"tensors begin with {', '.join(keys[:4])}."
+        )
+    return layout
+
+
+def _variant_of(contents: Contents, layout: Layout, expected: VariantSpec | None, path: Path) -> VariantSpec:
+    fingerprint = fingerprint_of_tensors(contents.tensors, layout)
+    found = None if fingerprint is None else find_variant(fingerprint)
+    if expected is None:
+        if found is None:
+            raise InputError(
+                f"{path}: no variant of EfficientNet ({fingerprint or 'no convolutions at its ends'}): a "
+                "damaged file, or another architecture."
+            )
+        return found
+    # A few tensors missing would make the fingerprint one of nothing: strict matching then says which.
+    if found is not None and found != expected:
+        raise InputError(
+            f"{path}: holds {found.name} ({fingerprint}), not {expected.name}; ask for {found.name}."
+        )
+    return expected
+
+
+def _origin_of(
+    contents: Contents, layout: Layout, spec: VariantSpec, path: Path, options: LoadOptions
+) -> tuple[Origin, str | None]:
+    if options.origin is None:
+        arch = () if contents.arch is None else (contents.arch,)
+        return choose_origin(layout, spec, (*options.hints, *arch, path.name))
+    origin = resolve_origin(options.origin)
+    # Our own layout can hold anybody's weights, so there the origin is the caller's to say.
+    if layout.name not in (origin.layout, "edge-effnet"):
+        raise InputError(
+            f"{path}: its keys are those of {layout.name}, which origin {origin.name!r} never has; leave "
+            "origin out."
+        )
+    return origin, None
+
+
+def _preprocess_of(
+    spec: VariantSpec, origin: Origin, saved: SavedSettings | None, options: LoadOptions
+) -> Preprocess:
+    preprocess = options.preprocess or (saved.preprocess if saved else None) or origin.preprocess_of(spec)
+    if options.image_size is not None:
+        return rescaled(preprocess, options.image_size)
+    return preprocess
+
+
+def _fitting_names(
+    names: tuple[str, ...] | None, file_classes: int | None, model: EfficientNet, notes: list[str]
+) -> tuple[str, ...] | None:
+    """Return the class names if the classifier is still the file's own and has as many outputs."""
+    if names is None or model.classifier is None or file_classes != model.num_classes:
+        return None
+    if len(names) != model.num_classes:
+        notes.append(
+            f"The file names {len(names)} classes for a classifier of {model.num_classes}: names ignored."
+        )
+        return None
+    return names

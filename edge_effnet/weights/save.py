@@ -1,0 +1,129 @@
+"""Our own weight files: safetensors whose header says how the network is built."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+
+from edge_effnet.errors import InputError, MachineError
+from edge_effnet.model import EfficientNet
+from edge_effnet.preprocess import Preprocess
+
+METADATA_KEY = "edge_effnet"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SavedSettings:
+    """What a state dict alone does not say about its network."""
+
+    variant: str
+    """A key of `edge_effnet.variants.VARIANTS`, or the name of a spec of one's own."""
+    padding: str
+    """A key of `edge_effnet.padding.PADDINGS`."""
+    bn_eps: float
+    """Added to BatchNorm's variance."""
+    activation: str
+    """A key of `edge_effnet.activations.ACTIVATIONS`."""
+    image_size: int
+    """Side of the images, pixels."""
+    preprocess: Preprocess | None
+    """What photographs go through; None where the model was saved without."""
+    class_names: tuple[str, ...] | None
+    """In order of the class index."""
+
+    @classmethod
+    def of(cls, model: EfficientNet) -> SavedSettings:
+        """Read them off a network.
+
+        Raises:
+            InputError: BatchNorm is folded away, or an activation is none of the table.
+        """
+        if model.bn_eps is None or model.activation is None:
+            raise InputError(
+                "only an unfolded network with an activation of the table can be saved as weights; save the "
+                "original and fold it after loading."
+            )
+        return cls(
+            variant=model.spec.name,
+            padding=model.padding,
+            bn_eps=model.bn_eps,
+            activation=model.activation,
+            image_size=model.image_size,
+            preprocess=model.preprocess,
+            class_names=model.class_names,
+        )
+
+    def to_json(self) -> str:
+        """As the file's header keeps them."""
+        preprocess = None if self.preprocess is None else self.preprocess.to_dict()
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__} | {
+            "preprocess": preprocess
+        }
+        return json.dumps(values, sort_keys=True)
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any], path: Path) -> SavedSettings | None:
+        """Inverse of `to_json`, or None where the file holds no such entry.
+
+        Raises:
+            InputError: an entry that is damaged.
+        """
+        text = metadata.get(METADATA_KEY)
+        if text is None:
+            return None
+        try:
+            values = json.loads(text)
+            preprocess, names = values.pop("preprocess"), values.pop("class_names")
+            return cls(
+                **values,
+                preprocess=None if preprocess is None else Preprocess.from_dict(preprocess),
+                class_names=None if names is None else tuple(names),
+            )
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
+            raise InputError(f"{path}: the metadata {METADATA_KEY!r} is damaged ({error}).") from error
+
+
+def save_checkpoint(path: Path, model: EfficientNet) -> None:
+    """Write a network's weights, settings and class names; `load_checkpoint` gives the same network back.
+
+    The file appears complete or not at all. The same network gives the same bytes.
+
+    Args:
+        path: must end in `.safetensors`; replaced where it exists.
+        model: not folded.
+
+    Raises:
+        InputError: another suffix, or a folded network.
+        MachineError: the disk is full or not writable.
+    """
+    if path.suffix != ".safetensors":
+        raise InputError(f"{path}: weights are saved as safetensors; give a name that ends in .safetensors.")
+    # One entry only: safetensors writes several in an order that changes from run to run.
+    metadata = {METADATA_KEY: SavedSettings.of(model).to_json()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    data = save(tensors, metadata)
+    try:
+        _write_atomically(path, data)
+    except OSError as error:
+        raise MachineError(f"{path}: cannot be written ({error.strerror}); choose another place.") from error
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,137 @@
+"""The published weights: one table row each, with its address, hash, variant, origin and published accuracy.
+
+Addresses and hashes are those of `efficientnet_pytorch` 0.7.1 and of torchvision's weights enums; top-1 is
+what lukemelas' README and torchvision's enums state for ImageNet's validation set.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from edge_effnet.errors import InputError
+from edge_effnet.preprocess import Preprocess
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One weight file on the network."""
+
+    name: str
+    """What `from_pretrained` takes."""
+    url: str
+    """https; plain http is allowed from this machine itself only."""
+    sha256_prefix: str
+    """First hexadecimal digits of the file's sha256, at least 8."""
+    variant: str
+    """A key of `edge_effnet.variants.VARIANTS`."""
+    origin: str
+    """A key of `edge_effnet.weights.origins.ORIGINS`."""
+    top1: float | None = None
+    """Published ImageNet top-1, percent."""
+    preprocess: Preprocess | None = None
+    """Where it differs from the origin's."""
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+            raise InputError(f"{self.name}: {self.url} is not https; weights are downloaded over https only.")
+        if not re.fullmatch(r"[0-9a-f]{8,64}", self.sha256_prefix):
+            raise InputError(
+                f"{self.name}: sha256_prefix {self.sha256_prefix!r} is not 8 to 64 hexadecimal digits."
+            )
+
+    @property
+    def file_name(self) -> str:
+        """Last part of the address; the name of the file in the cache."""
+        return urlsplit(self.url).path.rpartition("/")[2]
+
+
+_LUKEMELAS_URL = "https://github.com/lukemelas/EfficientNet-PyTorch/releases/download/1.0"
+_TORCHVISION_URL = "https://download.pytorch.org/models"
+
+
+def _lukemelas(variant: str, sha256_prefix: str, top1: float) -> Source:
+    return Source(
+        name=f"lukemelas/efficientnet-{variant}",
+        url=f"{_LUKEMELAS_URL}/efficientnet-{variant}-{sha256_prefix}.pth",
+        sha256_prefix=sha256_prefix,
+        variant=variant,
+        origin="lukemelas",
+        top1=top1,
+    )
+
+
+def _advprop(variant: str, sha256_prefix: str) -> Source:
+    return Source(
+        name=f"lukemelas/efficientnet-{variant}-advprop",
+        url=f"{_LUKEMELAS_URL}/adv-efficientnet-{variant}-{sha256_prefix}.pth",
+        sha256_prefix=sha256_prefix,
+        variant=variant,
+        origin="lukemelas-advprop",
+    )
+
+
+def _torchvision(variant: str, trained_by: str, sha256_prefix: str, top1: float) -> Source:
+    return Source(
+        name=f"torchvision/efficientnet_{variant}",
+        url=f"{_TORCHVISION_URL}/efficientnet_{variant}_{trained_by}-{sha256_prefix}.pth",
+        sha256_prefix=sha256_prefix,
+        variant=variant,
+        origin="torchvision",
+        top1=top1,
+    )
+
+
+_PUBLISHED = (
+    _lukemelas("b0", "355c32eb", top1=76.3),
+    _lukemelas("b1", "f1951068", top1=78.8),
+    _lukemelas("b2", "8bb594d6", top1=79.8),
+    _lukemelas("b3", "5fb5a3c3", top1=81.1),
+    _lukemelas("b4", "6ed6700e", top1=82.6),
+    _lukemelas("b5", "b6417697", top1=83.3),
+    _lukemelas("b6", "c76e70fd", top1=84.0),
+    _lukemelas("b7", "dcc49843", top1=84.4),
+    _advprop("b0", "b64d5a18"),
+    _advprop("b1", "0f3ce85a"),
+    _advprop("b2", "6e9d97e5"),
+    _advprop("b3", "cdd7c0f4"),
+    _advprop("b4", "44fb3a87"),
+    _advprop("b5", "86493f6b"),
+    _advprop("b6", "ac80338e"),
+    _advprop("b7", "4652b6dd"),
+    _advprop("b8", "22a8fe65"),
+    _torchvision("b0", "rwightman", "7f5810bc", top1=77.692),
+    _torchvision("b1", "rwightman", "bac287d4", top1=78.642),
+    Source(
+        name="torchvision/efficientnet_b1-v2",
+        url=f"{_TORCHVISION_URL}/efficientnet_b1-c27df63c.pth",
+        sha256_prefix="c27df63c",
+        variant="b1",
+        origin="torchvision",
+        top1=79.838,
+        preprocess=Preprocess(crop=240, resize=255, interpolation="bilinear"),
+    ),
+    _torchvision("b2", "rwightman", "c35c1473", top1=80.608),
+    _torchvision("b3", "rwightman", "b3899882", top1=82.008),
+    _torchvision("b4", "rwightman", "23ab8bcd", top1=83.384),
+    _torchvision("b5", "lukemelas", "1a07897c", top1=83.444),
+    _torchvision("b6", "lukemelas", "24a108a5", top1=84.008),
+    _torchvision("b7", "lukemelas", "c5b4e57e", top1=84.122),
+)
+
+SOURCES: dict[str, Source] = {source.name: source for source in _PUBLISHED}
+
+HUB_SOURCES: dict[str, str] = {
+    "b8": "timm/tf_efficientnet_b8.ra_in1k",
+    "l2": "timm/tf_efficientnet_l2.ns_jft_in1k",
+    "lite0": "timm/tf_efficientnet_lite0.in1k",
+    "lite1": "timm/tf_efficientnet_lite1.in1k",
+    "lite2": "timm/tf_efficientnet_lite2.in1k",
+    "lite3": "timm/tf_efficientnet_lite3.in1k",
+    "lite4": "timm/tf_efficientnet_lite4.in1k",
+}
+"""Hugging Face ids for the variants of which lukemelas published no standard weights."""
