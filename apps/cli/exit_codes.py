@@ -1,0 +1,97 @@
+"""Exit codes of every command, and the one place where an exception becomes one.
+
+    0    pass
+    1    accuracy regression: the .pte lost more than allowed
+    2    usage or input error: an option, weights, photographs, an artifact
+    3    the machine: full disk, no permission, no network, a runtime that does not start
+    70   a fault of this program; the traceback is for its developers
+    130  interrupted (Ctrl-C); 143 terminated
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import logging
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+import typer
+
+from apps.cli.allocator import keep_freed_memory
+from edge_effnet.errors import InputError, MachineError
+
+PASS = 0
+REGRESSION = 1
+INPUT = 2
+MACHINE = 3
+FAULT = 70
+INTERRUPTED = 130
+TERMINATED = 143
+
+HELP = "Exit codes: 0 pass, 1 accuracy regression, 2 usage or input error, 3 machine error, 130 interrupted."
+
+
+def run(app: typer.Typer) -> NoReturn:
+    """Run a command line and exit; known errors become one sentence on standard error."""
+    _configure_output()
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(guarded(lambda: app(standalone_mode=False)))
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Run a command and return its exit code."""
+    try:
+        code = command()
+    except InputError as error:
+        return _fail(str(error), INPUT)
+    except MachineError as error:
+        return _fail(str(error), MACHINE)
+    except MemoryError:
+        return _fail("not enough memory; close other programs, or take a smaller variant or image size.", MACHINE)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "free some space" if full else "check the path and its permissions"
+        return _fail(f"{error.filename or 'a file'}: {error.strerror or error}; {advice}.", MACHINE)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except typer.Exit as stop:
+        code = stop.exit_code
+    except typer.TyperException as error:  # usage: an unknown option, a bad number
+        message = error.format_message()
+        # Without a message the help was printed already.
+        return _fail(f"{message.rstrip('.')}; see --help.", INPUT) if message else INPUT
+    except Exception:
+        traceback.print_exc()
+        return _fail("this is a fault of edge-effnet, not yours; please report it with the lines above.", FAULT)
+    # Typer turns Ctrl-C into this code before it reaches us.
+    if code == INTERRUPTED:
+        return _fail("interrupted; no unfinished file is left.", INTERRUPTED)
+    return code if isinstance(code, int) else PASS
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(f"error: {sentence}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """Leave through every `finally`, so that nothing half-written stays."""
+    raise SystemExit(TERMINATED)
+
+
+def _configure_output() -> None:
+    """Our own warnings to standard error, the stack's chatter nowhere; file names in any encoding."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    for name in ("torch", "torchao", "executorch", "root"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # Pillow's remarks on large photographs and odd metadata; what it cannot read is an error all the same.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

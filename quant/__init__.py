@@ -1,0 +1,22 @@
+"""Quantize an EfficientNet, lower it, and prove that it still sees what it saw."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quant.pipeline import quantize
+    from quant.verify import check
+
+__all__ = ["check", "quantize"]
+
+
+_HOMES = {"check": "quant.verify", "quantize": "quant.pipeline"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the stack (seconds) only when it is used, so that `--help` and light imports stay instant."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'quant' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,266 @@
+"""The artifact folder: the programs, what they need to be used rightly, and proof of what they are.
+
+    model.pte       the program for the phone
+    float.pte       the float network's own program: what model.pte is compared with, on any photographs
+    labels.txt      class names by index, one a line
+    manifest.json   everything else, versioned (`manifest.schema.json`, docs/manifest.md)
+    golden/         a few inputs and the outputs expected of them, raw little-endian float32
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import torch
+
+from edge_effnet.errors import InputError
+from edge_effnet.preprocess import Preprocess
+from quant.atomic import atomic_folder, require_writable
+from quant.data import is_line_of_text
+from quant.lower.result import Delegation
+
+MANIFEST_SCHEMA = 1
+
+# A manifest names every photograph; a million of them stay below this.
+_MAX_MANIFEST_BYTES = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Golden:
+    """One input and the output that the program gave for it."""
+
+    photograph: str
+    input: torch.Tensor
+    """float32, without the batch dimension."""
+    output: torch.Tensor
+    """float32, without the batch dimension."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """An artifact folder whose files were verified against its manifest."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def program(self) -> Path:
+        """The program for the phone."""
+        return self.folder / "model.pte"
+
+    @property
+    def float_program(self) -> Path:
+        """The float network's program."""
+        return self.folder / "float.pte"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names by index."""
+        return tuple(self.manifest["classes"])
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the class names are real ones rather than numbers."""
+        return bool(self.manifest["labelled"])
+
+    @cached_property
+    def preprocess(self) -> Preprocess:
+        """What photographs go through before the program."""
+        return Preprocess.from_dict(self.manifest["preprocess"])
+
+    @property
+    def delegation(self) -> Delegation:
+        """What of the program runs in the backend."""
+        return Delegation(**self.manifest["delegation"])
+
+    @property
+    def calibrated_on(self) -> frozenset[str]:
+        """SHA-256 of the photographs that the program was fitted on."""
+        return frozenset(p["sha256"] for p in self.manifest["photographs"]["calibration"])
+
+    def golden(self) -> list[Golden]:
+        """Read the golden inputs and outputs.
+
+        Raises:
+            InputError: a file's size does not fit the program's shapes.
+        """
+        shapes = {key: tuple(self.manifest[key]["shape"][1:]) for key in ("input", "output")}
+        return [
+            Golden(
+                photograph=entry["photograph"],
+                input=_read_raw(self.folder / entry["input"], shapes["input"]),
+                output=_read_raw(self.folder / entry["output"], shapes["output"]),
+            )
+            for entry in self.manifest["golden"]
+        ]
+
+
+def write_artifact(
+    folder: Path,
+    *,
+    model: bytes,
+    float_model: bytes,
+    classes: Sequence[str],
+    golden: Sequence[Golden],
+    manifest: dict[str, Any],
+) -> Artifact:
+    """Write an artifact folder, whole or not at all; an artifact that stands there is replaced.
+
+    Args:
+        folder: where to.
+        model: the program.
+        float_model: the float network's program.
+        classes: class names by index.
+        golden: inputs and the outputs that the program gives for them.
+        manifest: the rest; `schema`, `classes`, `files` and `golden` are added here.
+
+    Raises:
+        InputError: something else stands at `folder`, or a class name is not one line of text.
+        MachineError: full or read-only disk, no permission.
+    """
+    require_replaceable(folder)
+    for name in classes:
+        if not is_line_of_text(name):
+            raise InputError(f"class name {name!r} is not one line of text; rename it in the weights.")
+    files: dict[str, bytes] = {
+        "model.pte": model,
+        "float.pte": float_model,
+        "labels.txt": "".join(f"{name}\n" for name in classes).encode(),
+    }
+    entries = []
+    for index, item in enumerate(golden):
+        entry = {"photograph": item.photograph}
+        for key, tensor in (("input", item.input), ("output", item.output)):
+            entry[key] = f"golden/{index}.{key}.f32"
+            files[entry[key]] = tensor.contiguous().numpy().astype("<f4").tobytes()
+        entries.append(entry)
+    complete = {
+        "schema": MANIFEST_SCHEMA,
+        **manifest,
+        "classes": list(classes),
+        "golden": entries,
+        "files": {name: {"sha256": _sha256(data), "bytes": len(data)} for name, data in files.items()},
+    }
+    _validate(complete, folder / "manifest.json")
+    with atomic_folder(folder) as temporary:
+        (temporary / "golden").mkdir()
+        for name, data in files.items():
+            (temporary / name).write_bytes(data)
+        (temporary / "manifest.json").write_text(json.dumps(complete, indent=2) + "\n")
+    return Artifact(folder=folder, manifest=complete)
+
+
+def require_replaceable(folder: Path) -> None:
+    """Refuse to replace anything but an artifact, and places that cannot be written.
+
+    Raises:
+        InputError: a file, or a folder with other content, stands at `folder`, or it is the current folder.
+        MachineError: no permission to write there.
+    """
+    if folder.resolve() == Path.cwd():
+        raise InputError(f"{folder}: is the current folder, which cannot be replaced; choose another --out.")
+    require_writable(folder)
+    if folder.is_dir() and not folder.is_symlink():
+        if any(folder.iterdir()) and not (folder / "manifest.json").is_file():
+            raise InputError(f"{folder}: holds something other than an artifact; choose another --out.")
+    elif folder.exists() or folder.is_symlink():
+        raise InputError(f"{folder}: is not a folder; choose another --out.")
+
+
+def open_artifact(folder: Path) -> Artifact:
+    """Read an artifact and verify every file against its manifest.
+
+    Raises:
+        InputError: no artifact, a manifest that breaks the schema, or a file that is missing or was changed.
+    """
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise InputError(f"{folder}: no artifact here (no manifest.json); make one with `quantize`.")
+    try:
+        if path.stat().st_size > _MAX_MANIFEST_BYTES:
+            raise InputError(f"{path}: far too large to be a manifest; make the artifact anew.")
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except InputError:
+        raise
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error}); make the artifact anew.") from error
+    if isinstance(manifest, dict) and manifest.get("schema") != MANIFEST_SCHEMA:
+        raise InputError(
+            f"{path}: manifest schema {manifest.get('schema')!r}; this version reads {MANIFEST_SCHEMA}; "
+            "make the artifact anew."
+        )
+    _validate(manifest, path)
+    for name, entry in manifest["files"].items():
+        _verify(folder, name, entry)
+    artifact = Artifact(folder=folder, manifest=manifest)
+    _require_consistent(artifact)
+    return artifact
+
+
+def _verify(folder: Path, name: str, entry: dict[str, Any]) -> None:
+    path = folder / name
+    links = path.is_symlink() or (path.parent != folder and path.parent.is_symlink())
+    if links or not path.is_file():
+        raise InputError(f"{path}: no file of this folder, though the manifest lists it; make the artifact anew.")
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    if digest != entry["sha256"] or path.stat().st_size != entry["bytes"]:
+        raise InputError(
+            f"{path}: {path.stat().st_size} bytes of SHA-256 {digest[:12]}... are not the manifest's "
+            f"{entry['bytes']} of {entry['sha256'][:12]}...: the file or the manifest was changed after `quantize` "
+            "wrote them; make the artifact anew."
+        )
+
+
+def _require_consistent(artifact: Artifact) -> None:
+    """Refuse a manifest whose parts contradict each other or the files."""
+    manifest, path = artifact.manifest, artifact.folder / "manifest.json"
+    try:
+        crop = artifact.preprocess.crop
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    labels = "".join(f"{name}\n" for name in artifact.labels).encode(errors="surrogatepass")
+    listed = {entry[key] for entry in manifest["golden"] for key in ("input", "output")}
+    contradictions = {
+        "labels.txt does not hold its classes": labels != (artifact.folder / "labels.txt").read_bytes(),
+        "preprocess, input and image_size differ in size": (
+            manifest["image_size"] != crop or manifest["input"]["shape"] != [1, 3, crop, crop]
+        ),
+        "output has another shape than one figure a class": (
+            manifest["output"]["shape"] != [1, len(artifact.labels)]
+        ),
+        "golden names files that are not among its files": not listed <= set(manifest["files"]),
+    }
+    for fault, found in contradictions.items():
+        if found:
+            raise InputError(f"{path}: {fault}: it was changed after `quantize` wrote it; make the artifact anew.")
+
+
+def _validate(manifest: Any, path: Path) -> None:
+    schema = json.loads(resources.files("quant").joinpath("manifest.schema.json").read_text())
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(manifest))
+    if error is not None:
+        raise InputError(f"{path}: not a manifest ({error.json_path}: {error.message[:200]}); make it anew.")
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _read_raw(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
+    values = np.fromfile(path, dtype="<f4")
+    if path.stat().st_size != 4 * int(np.prod(shape)):
+        raise InputError(f"{path}: {values.size} numbers, the program's shape is {shape}; make the artifact anew.")
+    return torch.from_numpy(values.reshape(shape))

@@ -1,0 +1,123 @@
+"""Files and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_effnet.errors import MachineError
+
+_MACHINE_ERRORS = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EROFS: "the disk is read-only; choose another folder",
+    errno.EACCES: "no permission to write; choose another folder",
+    errno.EPERM: "no permission to write; choose another folder",
+    errno.EFBIG: "the file would grow beyond this system's limit; choose another disk",
+    errno.EIO: "the disk fails; choose another",
+}
+
+
+@contextmanager
+def explained_writes(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals to write into one sentence.
+
+    Raises:
+        MachineError: full or read-only disk, no permission.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = _MACHINE_ERRORS.get(error.errno or 0, f"{error.strerror}; choose another folder")
+        raise MachineError(f"{path}: cannot be written: {reason}.") from error
+
+
+@contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `target`; on success it takes the place of `target`, else it vanishes.
+
+    Raises:
+        MachineError: full or read-only disk, no permission.
+    """
+    with explained_writes(target):
+        target = Path(os.path.abspath(target))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+        try:
+            temporary.chmod(0o777 & ~_umask())
+            yield temporary
+            _sync_tree(temporary)
+            _replace_folder(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_atomically(target: Path, data: bytes) -> None:
+    """Write a file under a temporary name beside `target`, then rename it.
+
+    Raises:
+        MachineError: full or read-only disk, no permission.
+    """
+    with explained_writes(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o666 & ~_umask())
+            Path(name).replace(target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def require_writable(target: Path) -> None:
+    """Refuse a place where `atomic_folder` would fail after all the work.
+
+    Raises:
+        MachineError: no permission to write beside `target`, or a file where its parent folder should be.
+    """
+    parent = next(folder for folder in Path(os.path.abspath(target)).parents if folder.exists())
+    with explained_writes(target):
+        if not parent.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{parent} is a file")
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "")
+        if os.path.ismount(target):
+            raise OSError(errno.EBUSY, "it is a mount point, which cannot be replaced")
+
+
+def _replace_folder(temporary: Path, target: Path) -> None:
+    """Rename, with the old folder out of the way for an instant; put back whatever stops the second rename."""
+    if not target.exists():
+        temporary.rename(target)
+        return
+    attic = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
+    retired = attic / target.name
+    try:
+        target.rename(retired)
+        temporary.rename(target)
+    finally:
+        if not target.exists() and retired.exists():
+            retired.rename(target)
+        shutil.rmtree(attic, ignore_errors=True)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

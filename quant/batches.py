@@ -1,0 +1,52 @@
+"""Photographs -> batches of network inputs, decoded ahead of the network."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edge_effnet.preprocess import Preprocess
+
+BATCH_SIZE_AT_224 = 32
+_WORKERS = 2
+
+
+def batch_size_for(image_size: int) -> int:
+    """Photographs a batch that keep memory about constant over resolutions."""
+    return max(1, int(BATCH_SIZE_AT_224 * (224 / image_size) ** 2))
+
+
+def iterate_batches(
+    paths: Sequence[Path], preprocess: Preprocess, *, batch_size: int | None = None
+) -> Iterator[torch.Tensor]:
+    """Yield float32 [n, 3, crop, crop] in the order of `paths`; the next two batches decode meanwhile.
+
+    Pillow releases the interpreter's lock while it decodes and resamples, so threads do.
+
+    Raises:
+        InputError: a photograph that cannot be read, named.
+    """
+    size = batch_size or batch_size_for(preprocess.crop)
+    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+        pending: deque[list[Future[np.ndarray]]] = deque()
+        starts = iter(range(0, len(paths), size))
+        try:
+            for start in starts:
+                pending.append([pool.submit(preprocess.pixels, p) for p in paths[start : start + size]])
+                if len(pending) > 2:
+                    yield _collect(pending.popleft(), preprocess)
+            while pending:
+                yield _collect(pending.popleft(), preprocess)
+        finally:
+            for batch in pending:
+                for future in batch:
+                    future.cancel()
+
+
+def _collect(futures: list[Future[np.ndarray]], preprocess: Preprocess) -> torch.Tensor:
+    return preprocess.normalize(np.stack([future.result() for future in futures]))

@@ -1,0 +1,39 @@
+"""A delegate's bytes -> an ExecuTorch program (.pte) that calls it and nothing else."""
+
+from __future__ import annotations
+
+import torch
+from executorch.exir import EdgeCompileConfig, to_edge
+from executorch.exir.lowered_backend_module import LoweredBackendModule
+from torch import nn
+
+from quant.quiet import quiet_libraries
+
+
+class _Signature(nn.Module):
+    """Stands for a network of the given output shape; only its inputs and outputs reach the program."""
+
+    def __init__(self, output_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.output_shape = output_shape
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sum() + torch.zeros(self.output_shape)
+
+
+def wrap_delegate(
+    backend: str, delegate: bytes, input_shape: tuple[int, ...], output_shape: tuple[int, ...]
+) -> bytes:
+    """Return the bytes of a program with one method `forward`, float32 contiguous input and output.
+
+    Args:
+        backend: the name under which the runtime registers the backend, such as "XnnpackBackend".
+        delegate: what that backend's runtime reads.
+        input_shape: of the program's only input.
+        output_shape: of its only output.
+    """
+    with quiet_libraries():
+        signature = torch.export.export(_Signature(output_shape), (torch.zeros(input_shape),), strict=False)
+        edge = to_edge(signature, compile_config=EdgeCompileConfig(_check_ir_validity=False))
+        lowered = LoweredBackendModule(edge.exported_program(), backend, delegate, [])
+        return lowered.buffer(extract_delegate_segments=True)

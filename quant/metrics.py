@@ -1,0 +1,77 @@
+"""Accuracy figures: pure functions of logits and labels."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+import torch
+
+_Z95 = NormalDist().inv_cdf(0.975)
+
+
+def topk_accuracy(logits: torch.Tensor, labels: torch.Tensor, k: int) -> float:
+    """Share of photographs whose label is among the k largest logits.
+
+    Args:
+        logits: [N, classes].
+        labels: int64, [N].
+        k: at least 1; more than the classes there are counts as all of them.
+    """
+    best = logits.topk(min(k, logits.shape[1]), dim=1).indices
+    return (best == labels[:, None]).any(dim=1).double().mean().item()
+
+
+def agreement(reference: torch.Tensor, other: torch.Tensor) -> float:
+    """Share of photographs that both sets of logits [N, classes] put into the same class."""
+    return (reference.argmax(dim=1) == other.argmax(dim=1)).double().mean().item()
+
+
+def sqnr_db(reference: torch.Tensor, other: torch.Tensor) -> float:
+    """Signal-to-quantization-noise ratio of `other` against `reference`, dB, over all elements.
+
+    10 log10(sum(reference^2) / sum((reference - other)^2)); infinite for equal tensors.
+    """
+    signal = reference.double().square().sum().item()
+    noise = (reference.double() - other.double()).square().sum().item()
+    if noise == 0.0:
+        return math.inf
+    return 10.0 * math.log10(signal / noise) if signal > 0.0 else -math.inf
+
+
+def flips(reference: torch.Tensor, other: torch.Tensor) -> list[int]:
+    """Rows whose class differs between the two sets of logits [N, classes]."""
+    return (reference.argmax(dim=1) != other.argmax(dim=1)).nonzero().flatten().tolist()
+
+
+def wilson_interval(share: float, count: int) -> tuple[float, float]:
+    """95 % confidence interval of a share seen on `count` photographs (Wilson 1927)."""
+    if count == 0:
+        return (0.0, 1.0)
+    z2 = _Z95**2
+    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = _Z95 / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
+    return (max(0.0, centre - half), min(1.0, centre + half))
+
+
+def paired_drop_interval(
+    reference: torch.Tensor, other: torch.Tensor, labels: torch.Tensor
+) -> tuple[float, float]:
+    """95 % confidence interval of the top-1 lost from `reference` to `other` on the same photographs.
+
+    Adjusted Wald interval for a difference of paired shares (Agresti and Min 2005): half a photograph is added
+    to each of the two discordant counts.
+
+    Args:
+        reference: logits [N, classes].
+        other: logits [N, classes].
+        labels: int64, [N].
+    """
+    right = reference.argmax(dim=1) == labels
+    still = other.argmax(dim=1) == labels
+    lost = (right & ~still).sum().item() + 0.5
+    won = (~right & still).sum().item() + 0.5
+    count = len(labels) + 2
+    drop = (lost - won) / count
+    half = _Z95 * math.sqrt(max(0.0, lost + won - (lost - won) ** 2 / count)) / count
+    return (max(-1.0, drop - half), min(1.0, drop + half))

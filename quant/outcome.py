@@ -1,0 +1,130 @@
+"""The figures of a run, and the one JSON object that they make for machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from quant.evaluate import Accuracy, Fidelity
+from quant.lower.result import Delegation
+from quant.regression import Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProgramFigures:
+    """What a .pte costs on this host."""
+
+    latency_ms: float
+    """Median of one forward."""
+    latency_p90_ms: float
+    load_ms: float
+    """Median of three loads, file in the page cache."""
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flip:
+    """A photograph that the .pte puts into another class than float."""
+
+    photograph: str
+    label: str | None
+    """Its true class."""
+    float_class: str
+    pte_class: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """Everything that `quantize` or `check` found out; rates are shares of 1, times ms, sizes bytes."""
+
+    verdict: Verdict
+    artifact: str
+    """Path of the folder."""
+    variant: str
+    recipe: str
+    backend: str
+    threads: int
+    """Of the runtime, for float and int8 alike."""
+    float_accuracy: Accuracy
+    float_program: ProgramFigures
+    """The float network's own .pte."""
+    quantized: tuple[Accuracy, Fidelity] | None
+    """The reference graph against float; None where only programs were run (`check`)."""
+    lowering: Fidelity | None
+    """The .pte against the reference graph: what lowering alone changed."""
+    pte_accuracy: Accuracy
+    pte: Fidelity
+    """The .pte against float."""
+    pte_program: ProgramFigures
+    drop_interval: tuple[float, float] | None
+    """95 % confidence interval of top-1 lost from float to .pte; None without labels."""
+    delegation: Delegation
+    calibration_images: int
+    evaluation_images: int
+    flips: tuple[Flip, ...]
+    notes: tuple[str, ...]
+    seconds: dict[str, float]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the verdict is a pass."""
+        return self.verdict.passed
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `--json` prints and the manifest keeps."""
+        float_program, pte_program = self.float_program, self.pte_program
+        result: dict[str, Any] = {
+            "verdict": "pass" if self.passed else "fail",
+            "reasons": list(self.verdict.reasons),
+            "artifact": self.artifact,
+            "variant": self.variant,
+            "recipe": self.recipe,
+            "backend": self.backend,
+            "threads": self.threads,
+            "float": {
+                **_accuracy(self.float_accuracy),
+                "latency_ms": round(float_program.latency_ms, 4),
+                "latency_p90_ms": round(float_program.latency_p90_ms, 4),
+                "load_ms": round(float_program.load_ms, 4),
+                "size_bytes": float_program.size_bytes,
+            },
+        }
+        if self.quantized is not None:
+            result["quantized"] = {**_accuracy(self.quantized[0]), **_fidelity(self.quantized[1])}
+        result["pte"] = {
+            **_accuracy(self.pte_accuracy),
+            **_fidelity(self.pte),
+            "latency_ms": round(pte_program.latency_ms, 4),
+            "latency_p90_ms": round(pte_program.latency_p90_ms, 4),
+            "load_ms": round(pte_program.load_ms, 4),
+            "size_bytes": pte_program.size_bytes,
+        }
+        if self.lowering is not None:
+            result["lowering"] = _fidelity(self.lowering)
+        result["drop_interval"] = None if self.drop_interval is None else list(self.drop_interval)
+        result["delegation"] = {
+            "partitions": self.delegation.partitions,
+            "delegated": self.delegation.delegated,
+            "left": self.delegation.left,
+        }
+        result["images"] = {"calibration": self.calibration_images, "evaluation": self.evaluation_images}
+        result["flips"] = [
+            {"photograph": f.photograph, "label": f.label, "float": f.float_class, "pte": f.pte_class}
+            for f in self.flips
+        ]
+        result["notes"] = list(self.notes)
+        result["seconds"] = self.seconds
+        return result
+
+
+def _accuracy(accuracy: Accuracy) -> dict[str, Any]:
+    interval = accuracy.top1_interval
+    return {
+        "top1": accuracy.top1,
+        "top5": accuracy.top5,
+        "top1_interval": None if interval is None else list(interval),
+    }
+
+
+def _fidelity(fidelity: Fidelity) -> dict[str, Any]:
+    return {"agreement": fidelity.agreement, "sqnr_db": round(fidelity.sqnr_db, 4)}

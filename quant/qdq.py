@@ -1,0 +1,101 @@
+"""Reading PT2E-converted graphs: q/dq pairs, what runs in int8, which clamps are fused, constants."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.ao.quantization.fx._decomposed  # registers the quantized_decomposed operators
+from torch import fx
+
+aten = torch.ops.aten
+decomposed = torch.ops.quantized_decomposed
+
+QUANTIZE = decomposed.quantize_per_tensor.default
+DEQUANTIZE = decomposed.dequantize_per_tensor.default
+DEQUANTIZE_CHANNELS = decomposed.dequantize_per_channel.default
+
+QMIN, QMAX = -128, 127
+
+WEIGHTED = (aten.conv2d.default, aten.linear.default)
+
+# What XNNPACK runs a clamp inside of, if the clamp is the only reader.
+_TAKES_CLAMP = (*WEIGHTED, aten.add.Tensor)
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorScale:
+    """Per-tensor affine quantization of an int8 activation: `real = scale * (q - zero_point)`."""
+
+    scale: float
+    zero_point: int
+
+
+def argument(node: fx.Node, index: int, default: Any) -> Any:
+    """Positional argument of a node, or its default where it was left out."""
+    return node.args[index] if len(node.args) > index else default
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """A convolution's setting for height and width, however it was written."""
+    values = [value] if isinstance(value, int) else list(value)
+    return (values[0], values[0]) if len(values) == 1 else (values[0], values[1])
+
+
+CLAMP_RANGES: dict[Any, Callable[[fx.Node], Range]] = {
+    aten.relu.default: lambda node: (0.0, torch.inf),
+    aten.relu_.default: lambda node: (0.0, torch.inf),
+    aten.relu6.default: lambda node: (0.0, 6.0),
+    aten.hardtanh.default: lambda node: (float(argument(node, 1, -1.0)), float(argument(node, 2, 1.0))),
+    aten.hardtanh_.default: lambda node: (float(argument(node, 1, -1.0)), float(argument(node, 2, 1.0))),
+}
+"""Lower and upper limit of each clamp-like activation, in real units."""
+
+
+def tensor_scale(node: fx.Node) -> TensorScale:
+    """Scale and zero point of a per-tensor q or dq node."""
+    return TensorScale(scale=float(node.args[1]), zero_point=int(node.args[2]))  # type: ignore[arg-type]
+
+
+def following_quantize(node: fx.Node) -> fx.Node | None:
+    """The q node that is the only reader of `node`."""
+    users = list(node.users)
+    return users[0] if len(users) == 1 and users[0].target is QUANTIZE else None
+
+
+def fused_clamp(node: fx.Node) -> fx.Node | None:
+    """The clamp that XNNPACK can run inside `node`."""
+    users = list(node.users)
+    return users[0] if node.target in _TAKES_CLAMP and len(users) == 1 and users[0].target in CLAMP_RANGES else None
+
+
+def is_weight(node: fx.Node) -> bool:
+    """Whether a node gives quantized weights."""
+    return node.target is DEQUANTIZE_CHANNELS
+
+
+def is_int8(node: fx.Node) -> bool:
+    """Whether XNNPACK runs `node` in int8: all its activations come from dq nodes and a q follows."""
+    activations = [a for a in node.all_input_nodes if a.op != "get_attr" and not is_weight(a)]
+    last = fused_clamp(node) or node
+    return all(a.target is DEQUANTIZE for a in activations) and following_quantize(last) is not None
+
+
+def constant_of(module: fx.GraphModule, node: Any) -> torch.Tensor:
+    """The tensor behind a get_attr node."""
+    assert isinstance(node, fx.Node) and node.op == "get_attr"
+    tensor = operator.attrgetter(str(node.target))(module)
+    assert isinstance(tensor, torch.Tensor)
+    return tensor.detach()
+
+
+def quantize_bias(bias: torch.Tensor, input_scale: float, weight_scales: torch.Tensor) -> torch.Tensor:
+    """A bias in the units of its layer's accumulator: int32, steps of input scale x weight scale."""
+    step = weight_scales.to(torch.float64) * input_scale
+    limits = torch.iinfo(torch.int32)
+    return (bias.to(torch.float64) / step).round().clamp(limits.min, limits.max).to(torch.int32)

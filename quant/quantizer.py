@@ -1,0 +1,121 @@
+"""The EfficientNet-aware PT2E quantizer: where q/dq pairs go so that XNNPACK runs the whole network in int8.
+
+The stock XNNPACKQuantizer leaves sigmoid (and so every SiLU and squeeze-excite gate) in float between two
+conversions. XNNPACK itself runs it in int8, with the one output scale that it accepts (1/256, zero point -128).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import fx
+from quant.qdq import CLAMP_RANGES, QMAX, QMIN, WEIGHTED, fused_clamp
+from quant.quiet import quiet_libraries
+
+with quiet_libraries():
+    from torchao.quantization.pt2e.quantizer import (
+        FixedQParamsQuantizationSpec,
+        QuantizationAnnotation,
+        QuantizationSpec,
+        QuantizationSpecBase,
+        Quantizer,
+        SharedQuantizationSpec,
+    )
+
+aten = torch.ops.aten
+
+# XNNPACK's int8 sigmoid writes exactly this scale and zero point, and rejects every other.
+SIGMOID_OUTPUT = FixedQParamsQuantizationSpec(
+    dtype=torch.int8,
+    scale=1.0 / 256.0,
+    zero_point=-128,
+    quant_min=QMIN,
+    quant_max=QMAX,
+    qscheme=torch.per_tensor_affine,
+)
+
+ActivationSpec = Callable[[fx.Node], QuantizationSpecBase]
+
+_UNARY = (aten.hardswish.default, aten.hardswish_.default, aten.mean.dim)
+_BINARY = (aten.add.Tensor, aten.add_.Tensor, aten.mul.Tensor, aten.mul_.Tensor)
+_SAME_VALUES = (aten.flatten.using_ints, aten.view.default, aten.reshape.default, aten.pad.default)
+
+
+@dataclass
+class EfficientNetQuantizer(Quantizer):  # type: ignore[misc]
+    """Annotates convolutions, classifier, activations, gates, pooling and residual additions.
+
+    One q/dq pair stands behind every operator that XNNPACK runs, except between a convolution and the clamp
+    (ReLU, ReLU6) that XNNPACK fuses into it.
+    """
+
+    activation: ActivationSpec
+    """Gives the spec (observer or fixed qparams) of the tensor that a node produces."""
+    weight: QuantizationSpec
+    """Spec of convolution and classifier weights."""
+    float_nodes: frozenset[str] = frozenset()
+    """Names of graph nodes that stay in float."""
+    _specs: dict[fx.Node, QuantizationSpecBase] = field(default_factory=dict, init=False, repr=False)
+
+    def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
+        """Annotate in place (PT2E protocol)."""
+        self._specs.clear()
+        for node in model.graph.nodes:
+            if node.op != "call_function" or node.name in self.float_nodes:
+                continue
+            if node.target in WEIGHTED:
+                self._annotate(node, inputs=(node.args[0],), weight=node.args[1])
+            elif node.target in _BINARY and all(isinstance(a, fx.Node) for a in node.args[:2]):
+                self._annotate(node, inputs=node.args[:2])
+            elif node.target in (*CLAMP_RANGES, *_UNARY, aten.sigmoid.default):
+                fused = isinstance(node.args[0], fx.Node) and fused_clamp(node.args[0]) is node
+                self._annotate(node, inputs=() if fused else (node.args[0],))
+            elif node.target in _SAME_VALUES:
+                self._annotate(node, inputs=(node.args[0],), shared=True)
+        return model
+
+    def validate(self, model: fx.GraphModule) -> None:
+        """Nothing to add: the table of operators above decides what is annotated (PT2E protocol)."""
+
+    def _annotate(
+        self,
+        node: fx.Node,
+        *,
+        inputs: tuple[object, ...],
+        weight: object = None,
+        shared: bool = False,
+    ) -> None:
+        annotation = QuantizationAnnotation(_annotated=True)
+        for source in inputs:
+            assert isinstance(source, fx.Node)
+            annotation.input_qspec_map[source] = self._spec(source)
+        if isinstance(weight, fx.Node):
+            annotation.input_qspec_map[weight] = self.weight
+        if shared:
+            self._specs[node] = SharedQuantizationSpec((inputs[0], node))
+            annotation.output_qspec = self._specs[node]
+        elif fused_clamp(node) is None:
+            annotation.output_qspec = self._spec(node)
+        node.meta["quantization_annotation"] = annotation
+
+    def _spec(self, node: fx.Node) -> QuantizationSpecBase:
+        if node not in self._specs:
+            is_sigmoid = node.target is aten.sigmoid.default
+            self._specs[node] = SIGMOID_OUTPUT if is_sigmoid else self.activation(node)
+        return self._specs[node]
+
+
+def activations_of(graph_module: fx.GraphModule, float_nodes: frozenset[str]) -> list[str]:
+    """Names of the nodes whose outputs `EfficientNetQuantizer` asks a spec for."""
+    asked: list[str] = []
+
+    def record(node: fx.Node) -> QuantizationSpecBase:
+        asked.append(node.name)
+        return SIGMOID_OUTPUT
+
+    plan = EfficientNetQuantizer(activation=record, weight=SIGMOID_OUTPUT, float_nodes=float_nodes)
+    plan.annotate(copy.deepcopy(graph_module))
+    return asked

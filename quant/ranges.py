@@ -1,0 +1,173 @@
+"""Loss-aware activation ranges: clip where the logits do not care, resolve where they do.
+
+One forward and backward pass of random projections of the logits gives, for every element of every activation,
+how much the logits move with it. A range is then chosen to minimise the squared quantization error weighted by
+that sensitivity, instead of the plain one: with per-tensor scales the plain one serves channels that the next
+layer hardly reads. (The diagonal of the Gauss-Newton matrix as weights: as in "Data-free quantization through
+weight equalization and bias correction"'s successors and HAWQ; here with the logits themselves as the loss.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx
+
+from quant.memory import backward_batch
+from quant.qdq import QMAX, QMIN, TensorScale
+from quant.tolerances import ACTIVATION_SCALE_FLOOR
+
+_BINS = 2048
+
+# Share of the plain squared error in the weights: keeps a range sane where the sampled gradients are zero.
+_PLAIN_SHARE = 0.01
+
+_GRID = 24
+_REFINEMENTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationRange:
+    """What an activation took on, and the part of it that the int8 grid covers."""
+
+    seen_low: float
+    seen_high: float
+    low: float
+    high: float
+
+    def scale(self) -> TensorScale:
+        """Scale and zero point; zero is always on the grid, since padding and residuals need it."""
+        return scale_of(self.low, self.high)
+
+
+def scale_of(low: float, high: float) -> TensorScale:
+    """Affine int8 grid over [low, high], widened to hold zero."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = max((high - low) / (QMAX - QMIN), ACTIVATION_SCALE_FLOOR)
+    return TensorScale(scale=scale, zero_point=max(QMIN, min(QMAX, round(QMIN - low / scale))))
+
+
+def find_ranges(
+    graph_module: fx.GraphModule,
+    names: Sequence[str],
+    inputs: Sequence[torch.Tensor],
+    *,
+    seed: int,
+    advance: Callable[[int], None] = lambda photographs: None,
+) -> dict[str, ActivationRange]:
+    """Choose a range for each named node of a float graph.
+
+    Args:
+        graph_module: from `export_graph`.
+        names: nodes whose outputs are to be quantized.
+        inputs: calibration photographs in batches, each [n, C, H, W] float32; they are read twice.
+        seed: of the random projections.
+        advance: told of the photographs read.
+    """
+    extremes = _Extremes(graph_module, frozenset(names))
+    with torch.no_grad():
+        for batch in inputs:
+            extremes.run(batch)
+            advance(len(batch))
+    histograms = _WeightedHistograms(graph_module, extremes.found)
+    generator = torch.Generator().manual_seed(seed)
+    size = backward_batch(graph_module)
+    for batch in inputs:
+        for part in batch.split(size):
+            histograms.accumulate(part, generator)
+            advance(len(part))
+    return {
+        name: _best_range(histograms.centres(name), histograms.weights[name], extremes.found[name]) for name in names
+    }
+
+
+class _Extremes(fx.Interpreter):
+    """Smallest and largest value of each named node's output."""
+
+    def __init__(self, module: fx.GraphModule, names: frozenset[str]) -> None:
+        super().__init__(module)
+        self._names = names
+        self.found: dict[str, tuple[float, float]] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if n.name in self._names:
+            low, high = (v.item() for v in result.aminmax())
+            before = self.found.get(n.name, (low, high))
+            self.found[n.name] = (min(low, before[0]), max(high, before[1]))
+        return result
+
+
+class _WeightedHistograms(fx.Interpreter):
+    """Histograms of each named node's output, every element weighted by the logits' sensitivity to it."""
+
+    def __init__(self, module: fx.GraphModule, extremes: dict[str, tuple[float, float]]) -> None:
+        super().__init__(module)
+        self._extremes = extremes
+        self.weights = {name: torch.zeros(_BINS, dtype=torch.float64) for name in extremes}
+
+    def centres(self, name: str) -> torch.Tensor:
+        """Centres of the bins, float64 [bins]."""
+        low, high = self._extremes[name]
+        step = max(high - low, 1e-12) / _BINS
+        return low + step * (torch.arange(_BINS, dtype=torch.float64) + 0.5)
+
+    def accumulate(self, batch: torch.Tensor, generator: torch.Generator) -> None:
+        """Add a batch: forward, then backward from a random projection of each photograph's logits."""
+        source = batch.detach().requires_grad_()
+        logits = self.run(source)
+        signs = torch.randint(0, 2, logits.shape, generator=generator) * 2.0 - 1.0
+        torch.autograd.backward((logits * signs).sum(), inputs=[source])
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if n.name in self._extremes and result.requires_grad:
+            values = result.detach()
+            result.register_hook(lambda gradient, name=n.name: self._add(name, values, gradient))
+        return result
+
+    def _add(self, name: str, values: torch.Tensor, gradient: torch.Tensor) -> None:
+        low, high = self._extremes[name]
+        squares = gradient.square()
+        weights = squares.mul_((1.0 - _PLAIN_SHARE) / squares.mean().clamp_min(1e-30)).add_(_PLAIN_SHARE)
+        bins = ((values - low) * (_BINS / max(high - low, 1e-12))).long().clamp_(0, _BINS - 1)
+        # float64: single bins of large tensors collect millions of small weights.
+        self.weights[name] += torch.bincount(bins.flatten(), weights=weights.flatten().double(), minlength=_BINS)
+
+
+def _best_range(
+    values: torch.Tensor, weights: torch.Tensor, seen: tuple[float, float]
+) -> ActivationRange:
+    """Search the range whose int8 grid has the least weighted squared error; coarse grid, then finer ones."""
+    kept = weights > 0
+    values, weights = values[kept], weights[kept]
+    low_limit, high_limit = min(seen[0], 0.0), max(seen[1], 0.0)
+    shares = torch.linspace(1.0 / _GRID, 1.0, _GRID, dtype=torch.float64)
+    span, centre = 1.0 / _GRID, (1.0, 1.0)
+    best = (torch.inf, low_limit, high_limit)
+    for step in range(1 + _REFINEMENTS):
+        lows = shares if step == 0 else _around(centre[0], span)
+        highs = shares if step == 0 else _around(centre[1], span)
+        pairs = torch.cartesian_prod(lows if low_limit < 0 else lows[-1:], highs if high_limit > 0 else highs[-1:])
+        errors = _errors(values, weights, pairs[:, 0] * low_limit, pairs[:, 1] * high_limit)
+        index = int(errors.argmin())
+        centre = (pairs[index, 0].item(), pairs[index, 1].item())
+        if errors[index].item() < best[0]:
+            best = (errors[index].item(), centre[0] * low_limit, centre[1] * high_limit)
+        span /= 4.0
+    return ActivationRange(*seen, best[1], best[2])
+
+
+def _around(share: float, span: float) -> torch.Tensor:
+    return (share + span * torch.linspace(-1.0, 1.0, 9, dtype=torch.float64)).clamp(1e-3, 1.0)
+
+
+def _errors(values: torch.Tensor, weights: torch.Tensor, lows: torch.Tensor, highs: torch.Tensor) -> torch.Tensor:
+    """Weighted squared error of each range's grid, [ranges]."""
+    scales = ((highs - lows) / (QMAX - QMIN)).clamp_min(ACTIVATION_SCALE_FLOOR)[:, None]
+    zeros = (QMIN - lows[:, None] / scales).round()
+    levels = (values / scales + zeros).round().clamp(QMIN, QMAX)
+    return (((levels - zeros) * scales - values).square() * weights).sum(dim=1)

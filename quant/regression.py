@@ -1,0 +1,156 @@
+"""Float against .pte, tolerance and baseline -> verdict."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edge_effnet.errors import InputError
+from quant.data import Photo
+from quant.evaluate import Accuracy, Fidelity
+
+# Shares are exact multiples of 1/N; the slack only absorbs their rounding in binary.
+_ROUNDING = 1e-9
+
+_BASELINE_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Pass or fail, and why."""
+
+    passed: bool
+    reasons: tuple[str, ...]
+    """Sentences with the figures; at least one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Baseline:
+    """Figures of an earlier program that a new one must not fall behind."""
+
+    photographs: str
+    """Digest of the evaluation photographs' contents: figures on others do not compare."""
+    images: int
+    top1: float | None
+    agreement: float
+    sqnr_db: float
+
+
+def judge(
+    float_accuracy: Accuracy,
+    pte_accuracy: Accuracy,
+    pte: Fidelity,
+    *,
+    max_drop: float,
+    baseline: Baseline | None = None,
+) -> Verdict:
+    """Decide whether the .pte still sees what the float network saw.
+
+    Args:
+        float_accuracy: of the float network.
+        pte_accuracy: of the program, on the same photographs.
+        pte: the program's answers against float's.
+        max_drop: top-1 that may be lost, points. Without labels it bounds the share of photographs that change
+            class, which bounds the loss.
+        baseline: earlier figures on the same photographs; top-1 (or agreement) may fall behind them by
+            `max_drop` as well.
+    """
+    failures: list[str] = []
+    passes: list[str] = []
+    if float_accuracy.top1 is not None and pte_accuracy.top1 is not None:
+        compared = [("float", float_accuracy.top1, pte_accuracy.top1, "top-1")]
+        if baseline is not None and baseline.top1 is not None:
+            compared.append(("the baseline", baseline.top1, pte_accuracy.top1, "top-1"))
+    else:
+        compared = [("float", 1.0, pte.agreement, "agreement")]
+        if baseline is not None:
+            compared.append(("the baseline", baseline.agreement, pte.agreement, "agreement"))
+    for reference, before, after, figure in compared:
+        drop = 100.0 * (before - after)
+        sentence = (
+            f"{figure} {100 * after:.2f} % against {100 * before:.2f} % of {reference}: "
+            f"{drop:+.2f} points lost, {max_drop:.2f} allowed"
+        )
+        (failures if drop > max_drop + _ROUNDING else passes).append(sentence)
+    return Verdict(passed=not failures, reasons=tuple(failures or passes))
+
+
+def check_max_drop(max_drop: float) -> float:
+    """Return `max_drop` if it is one.
+
+    Raises:
+        InputError: not within 0..100 points.
+    """
+    if not (math.isfinite(max_drop) and 0.0 <= max_drop <= 100.0):
+        raise InputError(f"--max-drop {max_drop}: need a number of points from 0 to 100.")
+    return max_drop
+
+
+def digest_of(photos: Sequence[Photo]) -> str:
+    """Digest of a set of photographs: their contents and labels, whatever their names and order."""
+    rows = sorted(f"{photo.sha256} {photo.label}" for photo in photos)
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def make_baseline(photos: Sequence[Photo], accuracy: Accuracy, pte: Fidelity) -> Baseline:
+    """Figures of a program, as a baseline for the next."""
+    return Baseline(
+        photographs=digest_of(photos),
+        images=len(photos),
+        top1=accuracy.top1,
+        agreement=pte.agreement,
+        sqnr_db=pte.sqnr_db,
+    )
+
+
+def read_baseline(path: Path, photos: Sequence[Photo]) -> Baseline:
+    """Read a baseline that was made on the same photographs.
+
+    Raises:
+        InputError: no such file, not a baseline, or one of other photographs.
+    """
+    remedy = "write one with --update-baseline."
+    baseline = _parse_baseline(path, remedy)
+    if baseline.photographs != digest_of(photos):
+        raise InputError(
+            f"{path}: the baseline is of {baseline.images} other photographs or labels than these {len(photos)}; "
+            "check on the same ones, or " + remedy
+        )
+    if baseline.images != len(photos) or (baseline.top1 is None) != (photos[0].label is None):
+        raise InputError(f"{path}: its figures do not fit its photographs: it was edited; {remedy}")
+    return baseline
+
+
+def require_baseline_file(path: Path) -> None:
+    """Refuse to overwrite anything but a baseline.
+
+    Raises:
+        InputError: something else stands at `path`.
+    """
+    if path.exists() or path.is_symlink():
+        _parse_baseline(path, "choose another name for the baseline.")
+
+
+def _parse_baseline(path: Path, remedy: str) -> Baseline:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values.pop("schema") != _BASELINE_SCHEMA:
+            raise ValueError("unknown schema")
+        baseline = Baseline(**values)
+        for share in (baseline.agreement, *([] if baseline.top1 is None else [baseline.top1])):
+            if not 0.0 <= share <= 1.0:
+                raise ValueError(f"{share} is no share of 1")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such baseline; {remedy}") from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path}: not a baseline file ({type(error).__name__}: {error}); {remedy}") from error
+    return baseline
+
+
+def baseline_json(baseline: Baseline) -> str:
+    """Text of a baseline file."""
+    return json.dumps({"schema": _BASELINE_SCHEMA, **asdict(baseline)}, indent=2) + "\n"

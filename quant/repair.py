@@ -1,0 +1,233 @@
+"""Sequential least-squares repair: each layer's weights refitted to what its quantized inputs really are.
+
+From input to output, a float and an int8 stream of the calibration photographs walk side by side. Before a layer
+runs in int8, its weights and bias are changed so that, on the int8 stream's inputs, it comes as close as it can to
+the float stream's outputs. The error that layers before it made is thus repaired where it can be, not passed on.
+
+A 1x1 convolution solves a ridge regression around its own weights; a depthwise or spatial one gets a gain and a
+bias for each channel; the classifier a bias only, since there are far fewer photographs than its weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx
+from torch.nn import functional as F
+
+from quant.chunks import ChunkedRun
+from quant.qdq import DEQUANTIZE, QMAX, WEIGHTED, argument, constant_of, pair, quantize_bias, tensor_scale
+from quant.simulate import Simulation, simulation_of
+from quant.tolerances import WEIGHT_SCALE_FLOOR
+from quant.xnnpack_arithmetic import requantization_scale
+
+aten = torch.ops.aten
+
+# Ridge, as a share of the mean variance of a layer's inputs; grows where positions are few.
+_RIDGE = 0.05
+
+# A gain outside would mean that the layer's inputs are lost, not shrunk; stay near the network that was trained.
+_GAIN_LIMITS = (0.7, 1.1)
+
+# Positions of a layer's output that the regression reads from one photograph; more change nothing.
+_POSITIONS = 1024
+
+# Clipping tried for each output channel's weights.
+_SHRINKS = tuple(1.0 - 0.02 * step for step in range(11))
+
+
+@dataclass(slots=True)
+class _Layer:
+    """One int8 convolution or linear layer of the converted graph, with its tensors."""
+
+    node: fx.Node
+    weight: torch.Tensor
+    """int8 values."""
+    scales: torch.Tensor
+    """float32 [out]."""
+    bias: torch.Tensor
+    """float32 [out]."""
+    input_scale: float
+    input_zero_point: int
+
+    def real_weight(self) -> torch.Tensor:
+        return self.weight.to(torch.float32) * self.scales.view(-1, *[1] * (self.weight.dim() - 1))
+
+    def is_pointwise(self) -> bool:
+        kernel = self.weight.shape[2:]
+        return self.node.target is aten.conv2d.default and tuple(kernel) == (1, 1) and self.weight.shape[1] > 1
+
+
+def repair(
+    graph_module: fx.GraphModule,
+    converted: fx.GraphModule,
+    inputs: Sequence[torch.Tensor],
+    advance: Callable[[int], None] = lambda layers: None,
+) -> None:
+    """Refit the int8 layers of a converted graph, in place.
+
+    Args:
+        graph_module: the float graph that `converted` was made from.
+        converted: from `convert_pt2e`.
+        inputs: calibration photographs in chunks, each [n, C, H, W] float32.
+        advance: told of each layer done.
+    """
+    simulation = simulation_of(converted)
+    floats, integers = ChunkedRun(graph_module, inputs), ChunkedRun(simulation.module, inputs)
+    layers = {node.name: node for node in converted.graph.nodes if node.target in WEIGHTED}
+    with torch.no_grad():
+        for node in graph_module.graph.nodes:
+            if node.name not in layers:
+                continue
+            counterpart = simulation.operators.get(node.name)
+            if counterpart is not None:
+                floats.advance_to(node)
+                integers.advance_before(counterpart)
+                layer = _layer(converted, layers[node.name])
+                _refit(layer, list(integers.chunks(counterpart.args[0])), list(floats.chunks(node)))
+                _store(simulation, layer)
+            advance(1)
+
+
+def _layer(converted: fx.GraphModule, node: fx.Node) -> _Layer:
+    source, weight = node.args[:2]
+    assert isinstance(source, fx.Node) and source.target is DEQUANTIZE and isinstance(weight, fx.Node)
+    scale = tensor_scale(source)
+    return _Layer(
+        node=node,
+        weight=constant_of(converted, weight.args[0]),
+        scales=constant_of(converted, weight.args[1]),
+        bias=constant_of(converted, node.args[2]),
+        input_scale=scale.scale,
+        input_zero_point=scale.zero_point,
+    )
+
+
+def _refit(layer: _Layer, sources: list[torch.Tensor], targets: list[torch.Tensor]) -> None:
+    """Change the layer's tensors in place; `sources` are int8 values, `targets` float outputs, chunk by chunk."""
+    if layer.is_pointwise():
+        _refit_pointwise(layer, sources, targets)
+    else:
+        _refit_channels(layer, sources, targets)
+
+
+def _refit_pointwise(layer: _Layer, sources: list[torch.Tensor], targets: list[torch.Tensor]) -> None:
+    weight = layer.real_weight().flatten(1).double()
+    moments = _Moments(weight.shape[1], weight.shape[0])
+    for source, target in zip(sources, targets, strict=True):
+        x = (_sampled(source) - layer.input_zero_point) * layer.input_scale
+        moments.add(x, _sampled(target))
+    covariance, cross = moments.centred()
+    inputs = weight.shape[1]
+    ridge = _RIDGE * (1.0 + 4.0 * inputs / moments.count) * covariance.diagonal().mean().clamp_min(1e-12)
+    regular = covariance + ridge * torch.eye(inputs, dtype=torch.float64)
+    if moments.count > 4 * inputs:
+        residual = cross - weight @ covariance
+        weight = weight + torch.linalg.solve(regular, residual.T).T
+    _requantize_weight(layer, weight.float().view(layer.weight.shape), covariance.diagonal().float())
+    rounded = layer.real_weight().flatten(1).double()
+    layer.bias.copy_(moments.mean_target - rounded @ moments.mean_input)
+
+
+def _refit_channels(layer: _Layer, sources: list[torch.Tensor], targets: list[torch.Tensor]) -> None:
+    """Gain (spatial layers) and bias for each output channel."""
+    weight = layer.real_weight()
+    is_conv = layer.node.target is aten.conv2d.default
+    outputs = [_forward(layer, weight, source) for source in sources]
+    y, t = (torch.cat([_sampled(part) for part in parts], dim=1).double() for parts in (outputs, targets))
+    if is_conv:
+        spread = y.var(dim=1, correction=0)
+        joint = ((y - y.mean(1, keepdim=True)) * (t - t.mean(1, keepdim=True))).mean(1)
+        gain = torch.where(spread > 1e-12, joint / spread.clamp_min(1e-12), 1.0).clamp(*_GAIN_LIMITS)
+        _requantize_weight(layer, weight * gain.float().view(-1, 1, 1, 1), None)
+        outputs = [_forward(layer, layer.real_weight(), source) for source in sources]
+        y = torch.cat([_sampled(part) for part in outputs], dim=1).double()
+    layer.bias.copy_((t - y).mean(dim=1))
+
+
+def _forward(layer: _Layer, weight: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """The layer's output without bias, in real units."""
+    x = (source - layer.input_zero_point) * layer.input_scale
+    if layer.node.target is aten.linear.default:
+        return F.linear(x, weight)
+    node = layer.node
+    geometry: tuple[Any, ...] = tuple(pair(argument(node, i, d)) for i, d in ((3, 1), (4, 0), (5, 1)))
+    return F.conv2d(x, weight, None, *geometry, argument(node, 6, 1))
+
+
+def _sampled(x: torch.Tensor) -> torch.Tensor:
+    """[N, C, ...] -> [C, samples], evenly thinned to at most `_POSITIONS` positions a photograph."""
+    flat = x.flatten(2) if x.dim() > 2 else x[:, :, None]
+    step = max(1, flat.shape[2] // _POSITIONS)
+    return flat[:, :, ::step].transpose(0, 1).flatten(1)
+
+
+class _Moments:
+    """First and second moments of a layer's inputs and targets, float64."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        self.count = 0
+        self._square = torch.zeros(inputs, inputs, dtype=torch.float64)
+        self._cross = torch.zeros(outputs, inputs, dtype=torch.float64)
+        self._input = torch.zeros(inputs, dtype=torch.float64)
+        self._target = torch.zeros(outputs, dtype=torch.float64)
+
+    def add(self, x: torch.Tensor, t: torch.Tensor) -> None:
+        """Add samples: inputs [C, n], targets [K, n]."""
+        self.count += x.shape[1]
+        self._square += (x @ x.T).double()
+        self._cross += (t @ x.T).double()
+        self._input += x.sum(dim=1, dtype=torch.float64)
+        self._target += t.sum(dim=1, dtype=torch.float64)
+
+    @property
+    def mean_input(self) -> torch.Tensor:
+        return self._input / self.count
+
+    @property
+    def mean_target(self) -> torch.Tensor:
+        return self._target / self.count
+
+    def centred(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Covariance of the inputs, and of targets with inputs."""
+        mean = self.mean_input
+        return (
+            self._square / self.count - torch.outer(mean, mean),
+            self._cross / self.count - torch.outer(self.mean_target, mean),
+        )
+
+
+def _requantize_weight(layer: _Layer, weight: torch.Tensor, variances: torch.Tensor | None) -> None:
+    """Round weights to int8, with the clipping that costs least output variance for each channel."""
+    flat = weight.flatten(1)
+    importance = torch.ones(flat.shape[1]) if variances is None else variances
+    full = (flat.abs().amax(dim=1) / QMAX).clamp_min(WEIGHT_SCALE_FLOOR)
+    best_error = torch.full_like(full, torch.inf)
+    best_scale = full.clone()
+    for shrink in _SHRINKS:
+        scale = (full * shrink).clamp_min(WEIGHT_SCALE_FLOOR)
+        rounded = (flat / scale[:, None]).round().clamp(-QMAX, QMAX) * scale[:, None]
+        error = ((rounded - flat).square() * importance).sum(dim=1)
+        better = error < best_error
+        best_error, best_scale = torch.where(better, error, best_error), torch.where(better, scale, best_scale)
+    layer.scales.copy_(best_scale)
+    layer.weight.copy_((flat / best_scale[:, None]).round().clamp(-QMAX, QMAX).view_as(layer.weight).to(torch.int8))
+
+
+def _store(simulation: Simulation, layer: _Layer) -> None:
+    """Carry the layer's new tensors over to the simulation, which runs it next."""
+    name, module = layer.node.name, simulation.module
+    output = simulation.operators[name]
+    out_scale = output.meta["scale"].scale
+    ratio = requantization_scale(layer.input_scale, layer.scales, out_scale)
+    buffers = {
+        "weight": layer.weight.to(torch.float32),
+        "bias": quantize_bias(layer.bias, layer.input_scale, layer.scales).to(torch.float32),
+        "scale": ratio,
+    }
+    for key, value in buffers.items():
+        buffer = module.get_buffer(f"{name}_{key}")
+        buffer.copy_(value.view_as(buffer))

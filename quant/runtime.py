@@ -1,0 +1,183 @@
+"""Run .pte programs on this host, in a child process: a program that crashes the runtime is an error, not the end."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+
+from edge_effnet.errors import InputError, MachineError
+from quant.runtime_worker import receive, send
+
+# A forward of the largest variant on one slow core stays far below; a hang does not.
+REQUEST_TIMEOUT_S = 300.0
+
+# More than any phone or host has cores; the runtime would try to start them all.
+MAX_THREADS = 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedProgram:
+    """A program that the runtime accepted."""
+
+    name: str
+    load_ms: float
+    """Median of three loads, file in the page cache."""
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+
+
+def check_threads(threads: int) -> int:
+    """Return `threads` if it is a number of threads.
+
+    Raises:
+        InputError: below 1 or above `MAX_THREADS`.
+    """
+    if not 1 <= threads <= MAX_THREADS:
+        raise InputError(f"--threads {threads}: need 1 to {MAX_THREADS}.")
+    return threads
+
+
+class HostRuntime:
+    """The ExecuTorch runtime of this host; a context manager that owns the child process."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = check_threads(threads)
+        self._log = tempfile.TemporaryFile()
+        # A session of its own: Ctrl-C in the terminal reaches us, and we end the child.
+        self._child = subprocess.Popen(
+            # -P: a torch.py or json.py in the user's current folder is none of the worker's modules.
+            [sys.executable, "-P", "-m", "quant.runtime_worker", str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
+        )
+        self._started = False
+
+    def __enter__(self) -> HostRuntime:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child process."""
+        for stream in (self._child.stdin, self._child.stdout):
+            if stream is not None:
+                try:
+                    stream.close()
+                except OSError:
+                    continue
+        if self._child.poll() is None:
+            self._child.kill()
+        self._child.wait()
+        self._log.close()
+
+    def load(self, path: Path, name: str) -> LoadedProgram:
+        """Load a .pte under a name of the caller's.
+
+        Raises:
+            InputError: not a program that this runtime can load, or one that crashes it.
+        """
+        reply, _ = self._ask({"request": "load", "name": name, "path": str(path)}, what=str(path))
+        return LoadedProgram(
+            name=name,
+            load_ms=reply["load_ms"],
+            input_shape=tuple(reply["input_shape"]),
+            output_shape=tuple(reply["output_shape"]),
+        )
+
+    def run(self, program: LoadedProgram, inputs: torch.Tensor) -> torch.Tensor:
+        """Run on a batch, row by row.
+
+        Args:
+            program: from `load`.
+            inputs: float32, [N, ...]; each row goes in as a batch of one, contiguous (a channels-last tensor
+                would be read as if it were contiguous, pytorch/executorch #21837).
+
+        Returns:
+            float32 outputs, [N, ...].
+
+        Raises:
+            InputError: an input that does not fit, or a program that fails on it.
+        """
+        array = _rows(program, inputs)
+        request = {"request": "run", "name": program.name, "shape": list(array.shape)}
+        reply, payload = self._ask(request, array.tobytes(), what=program.name)
+        return torch.from_numpy(np.frombuffer(payload, dtype="<f4").reshape(reply["shape"]).copy())
+
+    def time(self, programs: list[LoadedProgram], inputs: torch.Tensor, repeats: int) -> dict[str, list[float]]:
+        """Time programs in turns on one input [1, ...].
+
+        Returns:
+            For each program's name, `repeats` times in ms, after a warm-up.
+
+        Raises:
+            InputError: an input that does not fit.
+        """
+        array = [_rows(program, inputs) for program in programs][0]
+        names = [p.name for p in programs]
+        request = {"request": "time", "names": names, "shape": list(array.shape), "repeats": repeats}
+        reply, _ = self._ask(request, array.tobytes(), what=", ".join(names))
+        times: dict[str, list[float]] = reply["times_ms"]
+        return times
+
+    def _ask(self, request: dict[str, Any], payload: bytes = b"", *, what: str) -> tuple[dict[str, Any], bytes]:
+        assert self._child.stdin is not None
+        try:
+            if not self._started:
+                self._receive(what)
+                self._started = True
+            send(self._child.stdin, request, payload)  # type: ignore[arg-type]
+            reply, data = self._receive(what)
+        except BrokenPipeError as error:
+            raise self._crashed(what) from error
+        if not reply["ok"]:
+            raise InputError(f"{what}: the ExecuTorch runtime refuses this program ({reply['error']}).")
+        return reply, data
+
+    def _receive(self, what: str) -> tuple[dict[str, Any], bytes]:
+        assert self._child.stdout is not None
+        ready, _, _ = select.select([self._child.stdout], [], [], REQUEST_TIMEOUT_S)
+        if not ready:
+            self._child.kill()
+            raise InputError(f"{what}: no answer from the runtime in {REQUEST_TIMEOUT_S:.0f} s; the program hangs.")
+        message = receive(self._child.stdout)  # type: ignore[arg-type]
+        if message is None:
+            raise self._crashed(what)
+        return message
+
+    def _crashed(self, what: str) -> Exception:
+        code = self._child.wait()
+        if not self._started:
+            self._log.seek(0)
+            last = self._log.read()[-500:].decode(errors="replace").strip().splitlines()[-1:]
+            return MachineError(f"the ExecuTorch runtime does not start here ({' '.join(last) or code}); reinstall it.")
+        if code == -signal.SIGKILL:
+            return MachineError(f"{what}: the runtime was killed, most likely for lack of memory; free some.")
+        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return InputError(f"{what}: the program crashes the ExecuTorch runtime ({cause}); it is damaged or hostile.")
+
+
+def _rows(program: LoadedProgram, inputs: torch.Tensor) -> np.ndarray:
+    """Inputs as the runtime reads them: contiguous little-endian float32."""
+    if (1, *inputs.shape[1:]) != program.input_shape or inputs.dtype != torch.float32:
+        raise InputError(
+            f"the {program.name} program takes float32 inputs of {program.input_shape}, one a call; got "
+            f"{inputs.dtype} {tuple(inputs.shape)}."
+        )
+    return inputs.detach().contiguous().numpy().astype("<f4", copy=False)

@@ -1,0 +1,89 @@
+"""Logits and measurements -> the outcome of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from quant import metrics
+from quant.data import Photo
+from quant.evaluate import accuracy, fidelity, labels_of
+from quant.lower.result import Delegation
+from quant.outcome import Flip, Outcome, ProgramFigures
+from quant.regression import Baseline, judge
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """What a run collected; fields as in `Outcome`."""
+
+    artifact: str
+    variant: str
+    recipe: str
+    backend: str
+    threads: int
+    logits: Mapping[str, torch.Tensor]
+    """"float", "pte" and, where the reference graph was run, "quantized": [photographs, classes]."""
+    photos: Sequence[Photo]
+    class_names: Sequence[str]
+    float_program: ProgramFigures
+    pte_program: ProgramFigures
+    delegation: Delegation
+    calibration_images: int
+    notes: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+def summarize(evidence: Evidence, *, max_drop: float, baseline: Baseline | None = None) -> Outcome:
+    """Compute every figure and the verdict."""
+    labels = labels_of(evidence.photos)
+    float_logits, pte_logits = evidence.logits["float"], evidence.logits["pte"]
+    quantized = evidence.logits.get("quantized")
+    float_accuracy, pte_accuracy = accuracy(float_logits, labels), accuracy(pte_logits, labels)
+    pte = fidelity(float_logits, pte_logits)
+    return Outcome(
+        verdict=judge(float_accuracy, pte_accuracy, pte, max_drop=max_drop, baseline=baseline),
+        artifact=evidence.artifact,
+        variant=evidence.variant,
+        recipe=evidence.recipe,
+        backend=evidence.backend,
+        threads=evidence.threads,
+        float_accuracy=float_accuracy,
+        float_program=evidence.float_program,
+        quantized=None if quantized is None else (accuracy(quantized, labels), fidelity(float_logits, quantized)),
+        lowering=None if quantized is None else fidelity(quantized, pte_logits),
+        pte_accuracy=pte_accuracy,
+        pte=pte,
+        pte_program=evidence.pte_program,
+        drop_interval=(
+            None if labels is None else metrics.paired_drop_interval(float_logits, pte_logits, labels)
+        ),
+        delegation=evidence.delegation,
+        calibration_images=evidence.calibration_images,
+        evaluation_images=len(evidence.photos),
+        flips=_flips(float_logits, pte_logits, evidence.photos, evidence.class_names),
+        notes=evidence.notes,
+        seconds=evidence.seconds,
+    )
+
+
+def _flips(
+    float_logits: torch.Tensor, pte_logits: torch.Tensor, photos: Sequence[Photo], names: Sequence[str]
+) -> tuple[Flip, ...]:
+    def class_of(logits: torch.Tensor, row: int) -> str:
+        return names[int(logits[row].argmax())]
+
+    found = []
+    for row in metrics.flips(float_logits, pte_logits):
+        label = photos[row].label
+        found.append(
+            Flip(
+                photograph=photos[row].name,
+                label=None if label is None else names[label],
+                float_class=class_of(float_logits, row),
+                pte_class=class_of(pte_logits, row),
+            )
+        )
+    return tuple(found)

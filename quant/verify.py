@@ -1,0 +1,152 @@
+"""The accuracy-regression check: an artifact's program over photographs, against its float network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from edge_effnet.errors import InputError
+from edge_effnet.images import quiet_pillow
+from quant import metrics
+from quant.artifact import Artifact, open_artifact
+from quant.atomic import write_atomically
+from quant.data import PhotoSplit, evaluation_photos
+from quant.evaluate import collect_logits
+from quant.measure import Measured, measure_programs
+from quant.outcome import Outcome
+from quant.progress import NoProgress, Progress, Stopwatch
+from quant.regression import (
+    baseline_json,
+    check_max_drop,
+    make_baseline,
+    read_baseline,
+    require_baseline_file,
+)
+from quant.runtime import HostRuntime, check_threads
+from quant.summary import Evidence, summarize
+from quant.tolerances import GOLDEN_MIN_SQNR_DB, MAX_DROP_POINTS
+
+
+def check(
+    folder: str | Path,
+    *,
+    data: str | Path,
+    max_drop: float = MAX_DROP_POINTS,
+    baseline: str | Path | None = None,
+    update_baseline: bool = False,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Run an artifact's program and its float network over photographs and judge the difference.
+
+    In a test of your own: `assert check("b0-int8-xnnpack", data="photos").passed`.
+
+    Args:
+        folder: the artifact.
+        data: photographs: `val/` of it where there is one, else all of it but what the program was fitted on.
+        max_drop: top-1 that may be lost against float, and against the baseline, points.
+        baseline: a file with earlier figures.
+        update_baseline: write this run's figures to `baseline` instead of comparing with it.
+        threads: of the runtime.
+        progress: told of every stage.
+
+    Raises:
+        InputError: a damaged or changed artifact, unusable photographs or baseline.
+        MachineError: the machine stood in the way.
+    """
+    progress, watch = progress or NoProgress(), Stopwatch()
+    check_max_drop(max_drop)
+    check_threads(threads)
+    if update_baseline:
+        if baseline is None:
+            raise InputError("--update-baseline needs --baseline FILE to say where the figures go.")
+        require_baseline_file(Path(baseline))
+    with watch.measure("load"):
+        artifact = open_artifact(Path(folder))
+        split = evaluation_photos(
+            Path(data),
+            class_names=artifact.labels if artifact.labelled else None,
+            num_classes=len(artifact.labels),
+            calibrated_on=artifact.calibrated_on,
+        )
+    known = None if update_baseline or baseline is None else read_baseline(Path(baseline), split.evaluation)
+    with HostRuntime(threads) as runtime:
+        paths = {"float": artifact.float_program, "pte": artifact.program}
+        with watch.measure("time"):
+            with quiet_pillow():
+                example = artifact.preprocess(split.evaluation[0].path)[None]
+            measured = measure_programs(runtime, paths, example, progress)
+            verify_shapes(artifact, measured)
+            verify_golden(artifact, measured["pte"])
+        with watch.measure("evaluate"):
+            models = {name: program.run for name, program in measured.items()}
+            logits = collect_logits(models, split.evaluation, artifact.preprocess, progress)
+    outcome = summarize(
+        _evidence(artifact, split, threads, logits, measured, watch), max_drop=max_drop, baseline=known
+    )
+    if update_baseline and baseline is not None:
+        figures = make_baseline(split.evaluation, outcome.pte_accuracy, outcome.pte)
+        write_atomically(Path(baseline), baseline_json(figures).encode())
+    return outcome
+
+
+def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:
+    """Compare the programs' own shapes with those that the manifest gives.
+
+    Raises:
+        InputError: they differ.
+    """
+    for measured in programs.values():
+        for key in ("input", "output"):
+            found = list(getattr(measured.program, f"{key}_shape"))
+            wanted = artifact.manifest[key]["shape"]
+            if found != wanted:
+                raise InputError(
+                    f"{artifact.folder}: the {measured.program.name} program's {key} is {found}, manifest.json says "
+                    f"{wanted}: they do not belong together; make the artifact anew."
+                )
+
+
+def verify_golden(artifact: Artifact, program: Measured) -> None:
+    """Compare the program's outputs for the golden inputs with those written beside them.
+
+    Raises:
+        InputError: they differ by more than rounding.
+    """
+    for golden in artifact.golden():
+        found = program.run(golden.input[None])[0]
+        sqnr = metrics.sqnr_db(golden.output, found)
+        if not sqnr >= GOLDEN_MIN_SQNR_DB:
+            raise InputError(
+                f"{artifact.program}: its output for the golden input {golden.photograph} is not the one that "
+                f"`quantize` wrote ({sqnr:.1f} dB, at least {GOLDEN_MIN_SQNR_DB:.0f} wanted); the runtime here "
+                "computes something else, or the golden files were changed."
+            )
+
+
+def _evidence(
+    artifact: Artifact,
+    split: PhotoSplit,
+    threads: int,
+    logits: dict[str, torch.Tensor],
+    measured: dict[str, Measured],
+    watch: Stopwatch,
+) -> Evidence:
+    return Evidence(
+        artifact=str(artifact.folder),
+        variant=artifact.manifest["variant"],
+        recipe=artifact.manifest["recipe"]["name"],
+        backend=artifact.manifest["backend"],
+        threads=threads,
+        logits=logits,
+        photos=split.evaluation,
+        class_names=artifact.labels,
+        float_program=measured["float"].figures,
+        pte_program=measured["pte"].figures,
+        delegation=artifact.delegation,
+        calibration_images=len(artifact.calibrated_on),
+        notes=split.notes,
+        seconds=watch.total(),
+    )
