@@ -7,7 +7,7 @@ from edge_effnet.model import EfficientNet
 from edge_effnet.padding import output_image_size
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VARIANTS, StageSpec, VariantSpec, resolve_variant
-from edge_effnet.weights import Checkpoint, load_checkpoint, save_checkpoint
+from edge_effnet.weights import Checkpoint, load_checkpoint, load_pretrained, save_checkpoint
 
 __all__ = [
     "VARIANTS",
@@ -20,6 +20,7 @@ __all__ = [
     "VariantSpec",
     "fold_for_inference",
     "load_checkpoint",
+    "load_pretrained",
     "output_image_size",
     "resolve_variant",
     "save_checkpoint",

@@ -17,6 +17,7 @@ from edge_effnet.errors import InputError
 from edge_effnet.layers import ConvBNAct
 from edge_effnet.model import EfficientNet
 from edge_effnet.padding import same_padding as same_padding_of
+from edge_effnet.weights.origins import rescaled
 
 DEFAULT_SAME_PADDING = "kernel"
 """How asymmetric SAME padding is folded by default: a key of `SAME_PADDING_FOLDS`."""
@@ -77,6 +78,8 @@ def fold_same_padding(
             )
         return folded
     folded.image_size = size
+    if folded.preprocess is not None:
+        folded.preprocess = rescaled(folded.preprocess, size)
     if folded.padding == "symmetric":
         return folded
     for layer in _conv_layers(folded):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ from edge_effnet.variants import VariantSpec, resolve_variant
 
 if TYPE_CHECKING:
     from edge_effnet.weights.sources import Source
+
+_logger = logging.getLogger(__name__)
 
 _STEM_STRIDE = 2
 
@@ -91,7 +94,9 @@ class EfficientNet(nn.Module):
         self.classifier: nn.Linear | None = (
             nn.Linear(spec.head_channels, num_classes) if include_top else None
         )
-        self.apply(initialize)
+        # On the meta device there is nothing to draw, and drawing would import torch's compiler: 2 s.
+        if not self.stem.conv.weight.is_meta:
+            self.apply(initialize)
 
     @classmethod
     def from_name(
@@ -151,6 +156,9 @@ class EfficientNet(nn.Module):
     ) -> EfficientNet:
         """Load a network with weights, in eval mode.
 
+        What was guessed or made anew is logged as a warning; `edge_effnet.load_pretrained` returns it, with
+        the class names and all else that is known of the weights.
+
         Args:
             source: a file; a published name (`efficientnet-b0`, `torchvision/efficientnet_b0`, see
                 `edge_effnet.weights.sources.SOURCES`); or a hub id (`hf://timm/efficientnet_b0.ra_in1k`).
@@ -187,9 +195,12 @@ class EfficientNet(nn.Module):
             padding=padding,
             include_top=include_top,
         )
-        return load_pretrained(
+        checkpoint = load_pretrained(
             source, variant=variant, advprop=advprop, options=options, cache_dir=cache_dir
-        ).model
+        )
+        for note in checkpoint.notes:
+            _logger.warning("%s: %s", source, note)
+        return checkpoint.model
 
     @property
     def activation(self) -> str | None:

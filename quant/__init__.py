@@ -19,4 +19,8 @@ def __getattr__(name: str) -> Any:
     """Import the stack (seconds) only when it is used, so that `--help` and light imports stay instant."""
     if name not in _HOMES:
         raise AttributeError(f"module 'quant' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    from quant.quiet import quiet_libraries  # noqa: PLC0415  (so that `import quant` alone stays light)
+
+    # The stack warns while it is imported, and a user's tests may take warnings for errors.
+    with quiet_libraries():
+        return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,10 +1,10 @@
 """The artifact folder: the programs, what they need to be used rightly, and proof of what they are.
 
-    model.pte       the program for the phone
-    float.pte       the float network's own program: what model.pte is compared with, on any photographs
-    labels.txt      class names by index, one a line
-    manifest.json   everything else, versioned (`manifest.schema.json`, docs/manifest.md)
-    golden/         a few inputs and the outputs expected of them, raw little-endian float32
+model.pte       the program for the phone
+float.pte       the float network's own program: what model.pte is compared with, on any photographs
+labels.txt      class names by index, one a line
+manifest.json   everything else, versioned (`manifest.schema.json`, docs/manifest.md)
+golden/         a few inputs and the outputs expected of them, raw little-endian float32
 """
 
 from __future__ import annotations

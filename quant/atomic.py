@@ -45,7 +45,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         MachineError: full or read-only disk, no permission.
     """
     with explained_writes(target):
-        target = Path(os.path.abspath(target))
+        target = target.resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
         try:
@@ -84,7 +84,7 @@ def require_writable(target: Path) -> None:
     Raises:
         MachineError: no permission to write beside `target`, or a file where its parent folder should be.
     """
-    parent = next(folder for folder in Path(os.path.abspath(target)).parents if folder.exists())
+    parent = next(folder for folder in target.resolve().parents if folder.exists())
     with explained_writes(target):
         if not parent.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, f"{parent} is a file")

@@ -218,9 +218,7 @@ def _images_in(folder: Path, *, recurse: bool) -> list[Path]:
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if recurse and not f.startswith("."))
         paths += [
-            Path(parent, f)
-            for f in files
-            if Path(f).suffix.lower() in IMAGE_SUFFIXES and not f.startswith(".")
+            Path(parent, f) for f in files if Path(f).suffix.lower() in IMAGE_SUFFIXES and not f.startswith(".")
         ]
     return sorted(paths)
 
@@ -266,9 +264,7 @@ def _some(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _draw(
-    photos: Sequence[_Listed], count: int, rng: random.Random, per_class_share: float = 1.0
-) -> list[_Listed]:
+def _draw(photos: Sequence[_Listed], count: int, rng: random.Random, per_class_share: float = 1.0) -> list[_Listed]:
     """Draw evenly from the classes: one of each in turn, in an order drawn too, until `count` are drawn."""
     by_class: dict[str | None, list[_Listed]] = defaultdict(list)
     for photo in photos:

@@ -35,7 +35,7 @@ def backward_batch(graph_module: fx.GraphModule) -> int:
 
 def _elements(graph_module: fx.GraphModule) -> list[int]:
     """Numbers that one photograph takes in each activation."""
-    counts = []
+    counts = [1]
     for node in graph_module.graph.nodes:
         value = node.meta.get("val")
         if node.op == "call_function" and isinstance(value, torch.Tensor):

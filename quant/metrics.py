@@ -54,9 +54,7 @@ def wilson_interval(share: float, count: int) -> tuple[float, float]:
     return (max(0.0, centre - half), min(1.0, centre + half))
 
 
-def paired_drop_interval(
-    reference: torch.Tensor, other: torch.Tensor, labels: torch.Tensor
-) -> tuple[float, float]:
+def paired_drop_interval(reference: torch.Tensor, other: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
     """95 % confidence interval of the top-1 lost from `reference` to `other` on the same photographs.
 
     Adjusted Wald interval for a difference of paired shares (Agresti and Min 2005): half a photograph is added

@@ -22,9 +22,9 @@ class NoProgress:
     """Shows nothing."""
 
     @contextmanager
-    def stage(self, title: str, total: int) -> Iterator[Advance]:
+    def stage(self, title: str, total: int) -> Iterator[Advance]:  # noqa: ARG002
         """Count nothing."""
-        yield lambda steps: None
+        yield lambda _steps: None
 
 
 class Stopwatch:

@@ -6,7 +6,6 @@ conversions. XNNPACK itself runs it in int8, with the one output scale that it a
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -117,5 +116,7 @@ def activations_of(graph_module: fx.GraphModule, float_nodes: frozenset[str]) ->
         return SIGMOID_OUTPUT
 
     plan = EfficientNetQuantizer(activation=record, weight=SIGMOID_OUTPUT, float_nodes=float_nodes)
-    plan.annotate(copy.deepcopy(graph_module))
+    plan.annotate(graph_module)
+    for node in graph_module.graph.nodes:
+        node.meta.pop("quantization_annotation", None)
     return asked

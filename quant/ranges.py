@@ -117,10 +117,11 @@ class _WeightedHistograms(fx.Interpreter):
 
     def accumulate(self, batch: torch.Tensor, generator: torch.Generator) -> None:
         """Add a batch: forward, then backward from a random projection of each photograph's logits."""
-        source = batch.detach().requires_grad_()
-        logits = self.run(source)
-        signs = torch.randint(0, 2, logits.shape, generator=generator) * 2.0 - 1.0
-        torch.autograd.backward((logits * signs).sum(), inputs=[source])
+        with torch.enable_grad():  # whatever the caller's mode
+            source = batch.detach().requires_grad_()
+            logits = self.run(source)
+            signs = torch.randint(0, 2, logits.shape, generator=generator) * 2.0 - 1.0
+            torch.autograd.backward((logits * signs).sum(), inputs=[source])
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)

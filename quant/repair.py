@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import fx
@@ -87,7 +86,9 @@ def repair(
                 floats.advance_to(node)
                 integers.advance_before(counterpart)
                 layer = _layer(converted, layers[node.name])
-                _refit(layer, list(integers.chunks(counterpart.args[0])), list(floats.chunks(node)))
+                source = counterpart.args[0]
+                assert isinstance(source, fx.Node)
+                _refit(layer, list(integers.chunks(source)), list(floats.chunks(node)))
                 _store(simulation, layer)
             advance(1)
 
@@ -127,7 +128,8 @@ def _refit_pointwise(layer: _Layer, sources: list[torch.Tensor], targets: list[t
     if moments.count > 4 * inputs:
         residual = cross - weight @ covariance
         weight = weight + torch.linalg.solve(regular, residual.T).T
-    _requantize_weight(layer, weight.float().view(layer.weight.shape), covariance.diagonal().float())
+    _choose_scales(layer, weight.float(), covariance.diagonal().float())
+    _round_with_feedback(layer, weight, regular)
     rounded = layer.real_weight().flatten(1).double()
     layer.bias.copy_(moments.mean_target - rounded @ moments.mean_input)
 
@@ -142,7 +144,7 @@ def _refit_channels(layer: _Layer, sources: list[torch.Tensor], targets: list[to
         spread = y.var(dim=1, correction=0)
         joint = ((y - y.mean(1, keepdim=True)) * (t - t.mean(1, keepdim=True))).mean(1)
         gain = torch.where(spread > 1e-12, joint / spread.clamp_min(1e-12), 1.0).clamp(*_GAIN_LIMITS)
-        _requantize_weight(layer, weight * gain.float().view(-1, 1, 1, 1), None)
+        _round_to_nearest(layer, weight * gain.float().view(-1, 1, 1, 1))
         outputs = [_forward(layer, layer.real_weight(), source) for source in sources]
         y = torch.cat([_sampled(part) for part in outputs], dim=1).double()
     layer.bias.copy_((t - y).mean(dim=1))
@@ -153,9 +155,8 @@ def _forward(layer: _Layer, weight: torch.Tensor, source: torch.Tensor) -> torch
     x = (source - layer.input_zero_point) * layer.input_scale
     if layer.node.target is aten.linear.default:
         return F.linear(x, weight)
-    node = layer.node
-    geometry: tuple[Any, ...] = tuple(pair(argument(node, i, d)) for i, d in ((3, 1), (4, 0), (5, 1)))
-    return F.conv2d(x, weight, None, *geometry, argument(node, 6, 1))
+    stride, padding, dilation = (pair(argument(layer.node, i, d)) for i, d in ((3, 1), (4, 0), (5, 1)))
+    return F.conv2d(x, weight, None, stride, padding, dilation, int(argument(layer.node, 6, 1)))
 
 
 def _sampled(x: torch.Tensor) -> torch.Tensor:
@@ -200,21 +201,56 @@ class _Moments:
         )
 
 
-def _requantize_weight(layer: _Layer, weight: torch.Tensor, variances: torch.Tensor | None) -> None:
-    """Round weights to int8, with the clipping that costs least output variance for each channel."""
-    flat = weight.flatten(1)
-    importance = torch.ones(flat.shape[1]) if variances is None else variances
-    full = (flat.abs().amax(dim=1) / QMAX).clamp_min(WEIGHT_SCALE_FLOOR)
+def _choose_scales(layer: _Layer, weight: torch.Tensor, importance: torch.Tensor) -> None:
+    """Give each output channel the weight scale whose clipping and rounding cost least output variance.
+
+    Args:
+        layer: gets the scales.
+        weight: [out, in].
+        importance: variance of each input, [in].
+    """
+    full = (weight.abs().amax(dim=1) / QMAX).clamp_min(WEIGHT_SCALE_FLOOR)
     best_error = torch.full_like(full, torch.inf)
     best_scale = full.clone()
     for shrink in _SHRINKS:
         scale = (full * shrink).clamp_min(WEIGHT_SCALE_FLOOR)
-        rounded = (flat / scale[:, None]).round().clamp(-QMAX, QMAX) * scale[:, None]
-        error = ((rounded - flat).square() * importance).sum(dim=1)
+        error = ((_rounded(weight, scale) * scale[:, None] - weight).square() * importance).sum(dim=1)
         better = error < best_error
         best_error, best_scale = torch.where(better, error, best_error), torch.where(better, scale, best_scale)
     layer.scales.copy_(best_scale)
-    layer.weight.copy_((flat / best_scale[:, None]).round().clamp(-QMAX, QMAX).view_as(layer.weight).to(torch.int8))
+
+
+def _rounded(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    return (weight / scale[:, None]).round().clamp(-QMAX, QMAX)
+
+
+def _round_to_nearest(layer: _Layer, weight: torch.Tensor) -> None:
+    """Choose scales and round each weight for itself."""
+    flat = weight.flatten(1)
+    _choose_scales(layer, flat, torch.ones(flat.shape[1]))
+    layer.weight.copy_(_rounded(flat, layer.scales).view_as(layer.weight))
+
+
+def _round_with_feedback(layer: _Layer, weight: torch.Tensor, covariance: torch.Tensor) -> None:
+    """Round one input channel's weights after the other; those not rounded yet make up for the error.
+
+    Optimal brain quantization in GPTQ's order (Frantar et al. 2022), on the covariance of the layer's int8 inputs.
+
+    Args:
+        layer: gets the int8 weights; its scales are kept.
+        weight: float64 [out, in].
+        covariance: of the inputs, with the ridge, float64 [in, in].
+    """
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance))
+    factor = torch.linalg.cholesky(inverse, upper=True)
+    remaining, scale = weight.clone(), layer.scales.double()
+    integers = torch.empty_like(weight)
+    for column in range(weight.shape[1]):
+        current = remaining[:, column]
+        integers[:, column] = (current / scale).round().clamp(-QMAX, QMAX)
+        error = (current - integers[:, column] * scale) / factor[column, column]
+        remaining[:, column + 1 :] -= torch.outer(error, factor[column, column + 1 :])
+    layer.weight.copy_(integers.view_as(layer.weight))
 
 
 def _store(simulation: Simulation, layer: _Layer) -> None:

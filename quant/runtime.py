@@ -53,7 +53,7 @@ class HostRuntime:
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = check_threads(threads)
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
         # A session of its own: Ctrl-C in the terminal reaches us, and we end the child.
         self._child = subprocess.Popen(
             # -P: a torch.py or json.py in the user's current folder is none of the worker's modules.
@@ -62,7 +62,7 @@ class HostRuntime:
             stdout=subprocess.PIPE,
             stderr=self._log,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)},
         )
         self._started = False
 
@@ -129,7 +129,7 @@ class HostRuntime:
         Raises:
             InputError: an input that does not fit.
         """
-        array = [_rows(program, inputs) for program in programs][0]
+        array = [_rows(program, inputs) for program in programs][-1]
         names = [p.name for p in programs]
         request = {"request": "time", "names": names, "shape": list(array.shape), "repeats": repeats}
         reply, _ = self._ask(request, array.tobytes(), what=", ".join(names))
@@ -166,7 +166,9 @@ class HostRuntime:
         if not self._started:
             self._log.seek(0)
             last = self._log.read()[-500:].decode(errors="replace").strip().splitlines()[-1:]
-            return MachineError(f"the ExecuTorch runtime does not start here ({' '.join(last) or code}); reinstall it.")
+            return MachineError(
+                f"the ExecuTorch runtime does not start here ({' '.join(last) or code}); reinstall it."
+            )
         if code == -signal.SIGKILL:
             return MachineError(f"{what}: the runtime was killed, most likely for lack of memory; free some.")
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"

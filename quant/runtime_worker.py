@@ -122,7 +122,7 @@ def _answer(worker: Worker, message: dict[str, Any], payload: bytes) -> tuple[di
             reply, data = worker.run(message["name"], message["shape"], payload)
         else:
             reply = worker.time(message["names"], message["shape"], message["repeats"], payload)
-    except Exception as error:  # noqa: BLE001  (whatever the runtime raises goes back as a sentence)
+    except Exception as error:  # whatever the runtime raises goes back as a sentence
         return {"ok": False, "error": f"{type(error).__name__}: {error}"}, b""
     return {"ok": True, **reply}, data
 

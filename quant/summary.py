@@ -57,9 +57,7 @@ def summarize(evidence: Evidence, *, max_drop: float, baseline: Baseline | None 
         pte_accuracy=pte_accuracy,
         pte=pte,
         pte_program=evidence.pte_program,
-        drop_interval=(
-            None if labels is None else metrics.paired_drop_interval(float_logits, pte_logits, labels)
-        ),
+        drop_interval=(None if labels is None else metrics.paired_drop_interval(float_logits, pte_logits, labels)),
         delegation=evidence.delegation,
         calibration_images=evidence.calibration_images,
         evaluation_images=len(evidence.photos),

@@ -1,11 +1,11 @@
 """Exit codes of every command, and the one place where an exception becomes one.
 
-    0    pass
-    1    accuracy regression: the .pte lost more than allowed
-    2    usage or input error: an option, weights, photographs, an artifact
-    3    the machine: full disk, no permission, no network, a runtime that does not start
-    70   a fault of this program; the traceback is for its developers
-    130  interrupted (Ctrl-C); 143 terminated
+0    pass
+1    accuracy regression: the .pte lost more than allowed
+2    usage or input error: an option, weights, photographs, an artifact
+3    the machine: full disk, no permission, no network, a runtime that does not start
+70   a fault of this program; the traceback is for its developers
+130  interrupted (Ctrl-C); 143 terminated
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ HELP = "Exit codes: 0 pass, 1 accuracy regression, 2 usage or input error, 3 mac
 def run(app: typer.Typer) -> NoReturn:
     """Run a command line and exit; known errors become one sentence on standard error."""
     _configure_output()
+    keep_freed_memory()
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(guarded(lambda: app(standalone_mode=False)))
 
@@ -48,39 +49,48 @@ def guarded(command: Callable[[], object]) -> int:
     """Run a command and return its exit code."""
     try:
         code = command()
-    except InputError as error:
-        return _fail(str(error), INPUT)
-    except MachineError as error:
-        return _fail(str(error), MACHINE)
-    except MemoryError:
-        return _fail("not enough memory; close other programs, or take a smaller variant or image size.", MACHINE)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = "free some space" if full else "check the path and its permissions"
-        return _fail(f"{error.filename or 'a file'}: {error.strerror or error}; {advice}.", MACHINE)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except typer.Exit as stop:
         code = stop.exit_code
-    except typer.TyperException as error:  # usage: an unknown option, a bad number
-        message = error.format_message()
-        # Without a message the help was printed already.
-        return _fail(f"{message.rstrip('.')}; see --help.", INPUT) if message else INPUT
-    except Exception:
-        traceback.print_exc()
-        return _fail("this is a fault of edge-effnet, not yours; please report it with the lines above.", FAULT)
+    except Exception as error:
+        sentence, code = _explained(error)
+        if sentence:
+            _print_error(sentence)
+        return code
     # Typer turns Ctrl-C into this code before it reaches us.
     if code == INTERRUPTED:
-        return _fail("interrupted; no unfinished file is left.", INTERRUPTED)
+        _print_error("interrupted; no unfinished file is left.")
     return code if isinstance(code, int) else PASS
 
 
-def _fail(sentence: str, code: int) -> int:
+def _explained(error: Exception) -> tuple[str, int]:
+    """One sentence for an error, and its exit code."""
+    match error:
+        case InputError():
+            return str(error), INPUT
+        case MachineError():
+            return str(error), MACHINE
+        case MemoryError():
+            return "not enough memory; close other programs, or take a smaller variant or image size.", MACHINE
+        case OSError():
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            advice = "free some space" if full else "check the path and its permissions"
+            return f"{error.filename or 'a file'}: {error.strerror or error}; {advice}.", MACHINE
+        case typer.TyperException():  # usage: an unknown option, a bad number
+            message = error.format_message()
+            # Without a message the help was printed already.
+            return f"{message.rstrip('.')}; see --help." if message else "", INPUT
+        case _:
+            traceback.print_exception(error)
+            return "this is a fault of edge-effnet, not yours; please report it with the lines above.", FAULT
+
+
+def _print_error(sentence: str) -> None:
     print(f"error: {sentence}", file=sys.stderr)  # noqa: T201
-    return code
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
     """Leave through every `finally`, so that nothing half-written stays."""
     raise SystemExit(TERMINATED)
 
@@ -90,8 +100,9 @@ def _configure_output() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     for name in ("torch", "torchao", "executorch", "root"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # Pillow's remarks on large photographs and odd metadata; what it cannot read is an error all the same.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+    if not sys.warnoptions:
+        # Deprecations inside the stack, Pillow's remarks on large photographs: nothing that a user could act on.
+        warnings.simplefilter("ignore")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -27,10 +27,15 @@ class Trained:
     """How the network of a file was built when it was trained."""
 
     spec: VariantSpec
+    """Its variant."""
     layout: Layout
+    """How the file names its tensors."""
     padding: str
+    """A key of `edge_effnet.padding.PADDINGS`."""
     bn_eps: float
+    """Added to BatchNorm's variance."""
     activation: str
+    """A key of `edge_effnet.activations.ACTIVATIONS`."""
 
     @classmethod
     def of(cls, spec: VariantSpec, layout: Layout, origin: Origin, saved: SavedSettings | None) -> Trained:

@@ -22,7 +22,7 @@ class Checkpoint:
     class_names: tuple[str, ...] | None
     """In order of the class index, where the file has them and the classifier is its own."""
     num_classes: int
-    """Outputs of the classifier."""
+    """Outputs of the classifier (of the file's, where the network has none)."""
     preprocess: Preprocess
     """What the photographs go through before the network."""
     sha256: str
@@ -48,5 +48,5 @@ class LoadOptions:
     """What a hub's config or a table of published weights says, instead of the origin's."""
     class_names: tuple[str, ...] | None = None
     """What a hub's config says, where the file has none."""
-    hints: tuple[str, ...] = ()
-    """Names that may tell the origin, more trustworthy than the file's own."""
+    architectures: tuple[str, ...] = ()
+    """Names of the architecture that may tell the origin, more trustworthy than the file's own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ PREFIXES = ("module.", "_orig_mod.", "model.")
 
 # torch.optim.swa_utils.AveragedModel counts its steps in a tensor beside the weights.
 _COUNTERS = frozenset({"n_averaged"})
+
+_MAX_DEPTH = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,35 +47,37 @@ def open_container(loaded: Any, path: Path) -> Contents:
     """Find the state dict in what `read_file` returned.
 
     Raises:
-        InputError: there is none, or class names that are no names.
+        InputError: there is none.
     """
     notes: list[str] = []
     outer = loaded if isinstance(loaded, Mapping) else {}
     tensors = _find_tensors(loaded, path, notes)
     return Contents(
         tensors=_strip_prefixes(tensors),
-        class_names=_class_names(outer, path),
+        class_names=_class_names(outer, notes),
         arch=next((outer[key] for key in ARCH_KEYS if isinstance(outer.get(key), str)), None),
         metadata={key: value for key, value in outer.items() if not isinstance(value, torch.Tensor)},
         notes=tuple(notes),
     )
 
 
-def _find_tensors(loaded: Any, path: Path, notes: list[str]) -> dict[str, torch.Tensor]:
+def _find_tensors(loaded: Any, path: Path, notes: list[str], depth: int = 0) -> dict[str, torch.Tensor]:
     if not isinstance(loaded, Mapping):
         raise InputError(
             f"{path}: holds a {type(loaded).__name__}, not a state dict; save "
             "torch.save(model.state_dict(), PATH)."
         )
+    if depth > _MAX_DEPTH:  # a container can even hold itself
+        raise InputError(f"{path}: containers nested more than {_MAX_DEPTH} deep; save the state dict alone.")
     for key in EMA_KEYS + STATE_DICT_KEYS:
         if isinstance(loaded.get(key), Mapping) and loaded[key]:
             if key in EMA_KEYS:
                 notes.append(f"The averaged copy of the weights ({key!r}) was taken, not the last step's.")
-            return _find_tensors(loaded[key], path, notes)
+            return _find_tensors(loaded[key], path, notes, depth + 1)
     tensors = {
         key: value
         for key, value in loaded.items()
-        if isinstance(value, torch.Tensor) and key not in _COUNTERS
+        if isinstance(key, str) and isinstance(value, torch.Tensor) and key not in _COUNTERS
     }
     if not tensors:
         keys = ", ".join(repr(key) for key in list(loaded)[:8]) or "none"
@@ -91,38 +95,43 @@ def _strip_prefixes(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
         tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
 
 
-def _class_names(outer: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:
-    key = next((key for key in CLASS_NAME_KEYS if outer.get(key)), None)
-    if key is None:
-        return None
-    value = outer[key]
-    if isinstance(value, str):  # safetensors metadata holds strings only
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}: the metadata {key!r} is not JSON ({error}).") from error
-    names = _ordered_names(value)
-    if names is None or len(set(names)) != len(names):
-        raise InputError(
-            f"{path}: {key!r} is neither a list of distinct names nor a mapping between names and indices "
-            "0, 1, 2, ..."
+def _class_names(outer: Mapping[str, Any], notes: list[str]) -> tuple[str, ...] | None:
+    for key in CLASS_NAME_KEYS:
+        value = outer.get(key)
+        if not value:
+            continue
+        names = _ordered_names(_parsed(value))
+        if names is not None:
+            return names
+        notes.append(
+            f"The file's {key!r} is neither a list of names nor a mapping between names and the indices "
+            "0, 1, 2, ...: ignored."
         )
-    return names
+    return None
+
+
+def _parsed(value: Any) -> Any:
+    """Read JSON where a file can hold only strings, as safetensors' metadata does."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return None
 
 
 def _ordered_names(value: Any) -> tuple[str, ...] | None:
-    """Accept a list of names, {name: index} or {index: name}."""
+    """Accept a list of names, {name: index} or {index: name}; two classes may share one, as in ImageNet."""
     if isinstance(value, Mapping):
-        flipped = all(isinstance(index, int) for index in value.values())
+        by_name = all(isinstance(index, int) for index in value.values())
+        pairs = [(index, name) for name, index in value.items()] if by_name else list(value.items())
         try:
-            by_index = (
-                {int(i): n for n, i in value.items()} if flipped else {int(i): n for i, n in value.items()}
-            )
+            by_index = {int(index): name for index, name in pairs}
         except (TypeError, ValueError):
             return None
         if sorted(by_index) != list(range(len(value))):
             return None
         value = [by_index[index] for index in range(len(value))]
-    if not isinstance(value, Sequence) or isinstance(value, str):
+    if not isinstance(value, list | tuple):
         return None
     return tuple(value) if all(isinstance(name, str) for name in value) else None

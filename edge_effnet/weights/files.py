@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
@@ -19,8 +20,18 @@ SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".safetensors")
 
 _HASH_BLOCK_BYTES = 1024 * 1024
 
-# timm's training script keeps its arguments in this class beside the weights; it is a plain attribute holder.
-_SAFE_CLASSES: list[Any] = [argparse.Namespace]
+# What training scripts keep beside the weights and what cannot run anything: parsed arguments, and numpy's
+# scalars (a best accuracy, say) under the names that numpy 1 and 2 give them.
+_NUMPY_SCALAR = np.float64(0).__reduce__()[0]
+_SAFE_CLASSES: list[Any] = [
+    argparse.Namespace,
+    np.dtype,
+    np.dtypes.Float32DType,
+    np.dtypes.Float64DType,
+    np.dtypes.Int64DType,
+    (_NUMPY_SCALAR, "numpy._core.multiarray.scalar"),
+    (_NUMPY_SCALAR, "numpy.core.multiarray.scalar"),
+]
 
 _REFUSED_NAME = re.compile(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL|Unsupported class) ([\w.]+)")
 

@@ -18,10 +18,15 @@ class Fingerprint:
     """Enough of a network's shape to tell all variants apart."""
 
     stem_channels: int
+    """Outputs of the first convolution."""
     last_channels: int
+    """Outputs of the last block."""
     head_channels: int
+    """Outputs of the last convolution."""
     blocks: int
+    """MBConv blocks."""
     squeeze_excite: bool
+    """Whether any block has squeeze-excite."""
 
     def __str__(self) -> str:
         """As messages show it."""
@@ -73,34 +78,54 @@ def find_variant(fingerprint: Fingerprint) -> VariantSpec | None:
     return next((spec for spec in VARIANTS.values() if fingerprint_of_spec(spec) == fingerprint), None)
 
 
-# What timm's and lukemelas' file names, architecture names and hub ids say about the training.
-_HINTS: tuple[tuple[str, re.Pattern[str], str], ...] = (
+# What an architecture's name, in the file or in a hub's config, says about the training.
+_BY_ARCHITECTURE: tuple[tuple[str, re.Pattern[str], str], ...] = (
+    ("timm", re.compile(r"tf_efficientnet_\w+?(?:_ap\b|\.ap_)"), "timm-tf-advprop"),
+    ("timm", re.compile(r"tf_efficientnet_"), "timm-tf"),
+    ("timm", re.compile(r"efficientnet_"), "timm"),
+)
+
+# What a file's name says. Anybody calls a file efficientnet_b0.pth; only publishers put their hash into it.
+_BY_FILE_NAME: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ("timm", re.compile(r"tf_efficientnet_\w+?(?:_ap\b|_ap[-_]|\.ap_)"), "timm-tf-advprop"),
     ("timm", re.compile(r"tf_efficientnet_"), "timm-tf"),
-    ("timm", re.compile(r"(?<!tf_)efficientnet_"), "timm"),
-    ("lukemelas", re.compile(r"\badv-efficientnet-|advprop"), "lukemelas-advprop"),
+    ("timm", re.compile(r"efficientnet_\w+-[0-9a-f]{8}\.pth"), "timm"),
+    ("lukemelas", re.compile(r"adv-efficientnet-|advprop"), "lukemelas-advprop"),
 )
 
 _TF_ONLY = frozenset({"b6", "b7", "b8", "l2", "lite1", "lite2", "lite3", "lite4"})
 
 
-def choose_origin(layout: Layout, spec: VariantSpec, hints: Iterable[str]) -> tuple[Origin, str | None]:
+def choose_origin(
+    layout: Layout, spec: VariantSpec, *, architectures: Iterable[str] = (), file_name: str = ""
+) -> tuple[Origin, str | None]:
     """Decide whose weights a file of `layout` holds.
 
     Args:
         layout: as detected by its keys.
         spec: its variant.
-        hints: names that may tell, most trustworthy first: the architecture in the file, the file's own name.
+        architectures: names of the architecture, most trustworthy first.
+        file_name: without its folder.
 
     Returns:
         The origin, and a sentence for the user where it was a guess.
     """
-    for hint in hints:
-        for of_layout, pattern, origin in _HINTS:
-            if of_layout == layout.name and pattern.search(hint.lower()):
+    named = [(name, _BY_ARCHITECTURE) for name in architectures] + [(file_name, _BY_FILE_NAME)]
+    for name, table in named:
+        for of_layout, pattern, origin in table:
+            if of_layout == layout.name and pattern.search(name.lower()):
                 return ORIGINS[origin], None
-    if layout.name != "timm":
-        return ORIGINS[layout.name], None
+    if layout.name == "timm":
+        return _guess_for_timm(spec)
+    if layout.name == "edge-effnet":
+        return ORIGINS["edge-effnet"], (
+            "The file holds weights of this package without their settings (padding 'same' and BatchNorm eps "
+            "1e-3 were taken); save them with save_checkpoint, or pass the origin that they began with."
+        )
+    return ORIGINS[layout.name], None
+
+
+def _guess_for_timm(spec: VariantSpec) -> tuple[Origin, str]:
     if spec.name in _TF_ONLY:
         return ORIGINS["timm-tf"], (
             f"timm publishes {spec.name} only as weights ported from TensorFlow (SAME padding, BatchNorm "

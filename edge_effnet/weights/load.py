@@ -20,7 +20,7 @@ from edge_effnet.weights.save import SavedSettings
 
 def load_checkpoint(
     source: str | Path,
-    variant: str | None = None,
+    variant: str | VariantSpec | None = None,
     *,
     origin: str | None = None,
     num_classes: int | None = None,
@@ -31,12 +31,13 @@ def load_checkpoint(
     activation: str | None = None,
     padding: str | None = None,
     include_top: bool = True,
+    preprocess: Preprocess | None = None,
 ) -> Checkpoint:
     """Load weights from a `.pth`-like or `.safetensors` file in any of the known layouts.
 
     Args:
         source: the file.
-        variant: what the file should hold; None takes what its shapes say.
+        variant: what the file should hold, by name or as a spec of one's own; None takes what its shapes say.
         origin: a key of `edge_effnet.weights.origins.ORIGINS`; None lets keys and names decide.
         num_classes: other than the file's makes the classifier anew.
         in_channels: other than the file's makes the first convolution anew.
@@ -46,6 +47,7 @@ def load_checkpoint(
         activation: instead of the one that the weights were trained with.
         padding: instead of the one that the weights were trained with.
         include_top: False drops the classifier.
+        preprocess: what photographs went through in training, where it is not what the origin does.
 
     Raises:
         InputError: unreadable file, unknown name, or weights that are not exactly such a network; the message
@@ -61,8 +63,10 @@ def load_checkpoint(
         activation=activation,
         padding=padding,
         include_top=include_top,
+        preprocess=preprocess,
     )
-    return load_file(Path(source), None if variant is None else resolve_variant(variant), options)
+    expected = resolve_variant(variant) if isinstance(variant, str) else variant
+    return load_file(Path(source), expected, options)
 
 
 def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) -> Checkpoint:
@@ -76,11 +80,12 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     layout = _layout_of(contents, path)
     spec = _variant_of(contents, layout, expected, path)
     origin, guess = _origin_of(contents, layout, spec, path, options)
-    preprocess = _preprocess_of(spec, origin, saved, options)
+    preprocess, assumed = _preprocess_of(spec, origin, saved, options)
     trained = Trained.of(spec, layout, origin, saved)
     model = build_network(trained, contents.tensors, options, image_size=preprocess.crop, path=path)
     file_classes = None if model.classifier is None else model.num_classes
-    notes = [*contents.notes, *([guess] if guess and saved is None else [])]
+    guesses = () if saved is not None else (guess, assumed)
+    notes = [*contents.notes, *(note for note in guesses if note is not None)]
     notes += adapt(model, trained, options, path=path)
     names = contents.class_names or (saved.class_names if saved else None) or options.class_names
     model.class_names = _fitting_names(names, file_classes, model, notes)
@@ -131,7 +136,8 @@ def _origin_of(
 ) -> tuple[Origin, str | None]:
     if options.origin is None:
         arch = () if contents.arch is None else (contents.arch,)
-        return choose_origin(layout, spec, (*options.hints, *arch, path.name))
+        architectures = (*options.architectures, *arch)
+        return choose_origin(layout, spec, architectures=architectures, file_name=path.name)
     origin = resolve_origin(options.origin)
     # Our own layout can hold anybody's weights, so there the origin is the caller's to say.
     if layout.name not in (origin.layout, "edge-effnet"):
@@ -144,11 +150,19 @@ def _origin_of(
 
 def _preprocess_of(
     spec: VariantSpec, origin: Origin, saved: SavedSettings | None, options: LoadOptions
-) -> Preprocess:
-    preprocess = options.preprocess or (saved.preprocess if saved else None) or origin.preprocess_of(spec)
-    if options.image_size is not None:
-        return rescaled(preprocess, options.image_size)
-    return preprocess
+) -> tuple[Preprocess, str | None]:
+    """Return the preprocessing, and a sentence for the user where it had to be assumed."""
+    known = options.preprocess or (saved.preprocess if saved else None) or origin.preprocess.get(spec.name)
+    size = options.image_size
+    if size is None and options.preprocess is None and saved is not None:
+        size = saved.image_size
+    if known is not None:
+        return (known if size is None else rescaled(known, size)), None
+    size = size or spec.resolution
+    return Preprocess(crop=size, resize=size), (
+        f"{origin.name} published no {spec.name}, so its preprocessing was assumed: {size} pixels, mean and "
+        "std of ImageNet; pass preprocess= if it was another in training."
+    )
 
 
 def _fitting_names(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import INCEPTION_MEAN, INCEPTION_STD, Preprocess
-from edge_effnet.variants import VARIANTS, VariantSpec
+from edge_effnet.variants import VARIANTS
 
 TF_EPS = 1e-3
 TORCH_EPS = 1e-5
@@ -34,11 +34,6 @@ class Origin:
     def eps(self, variant: str) -> float:
         """BatchNorm's eps of a variant."""
         return self.bn_eps_of.get(variant, self.bn_eps)
-
-    def preprocess_of(self, spec: VariantSpec) -> Preprocess:
-        """Preprocessing of a variant; one never published gets its resolution and ImageNet's mean and std."""
-        known = self.preprocess.get(spec.name)
-        return known if known is not None else Preprocess(crop=spec.resolution, resize=spec.resolution)
 
 
 def by_crop_fraction(crop: int, fraction: float, interpolation: str = "bicubic") -> Preprocess:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from edge_effnet.weights.files import SUFFIXES
 from edge_effnet.weights.hub import SCHEME, fetch_from_hub
 from edge_effnet.weights.load import load_file
 from edge_effnet.weights.sources import HUB_SOURCES, SOURCES, Source
+
+# Names that mean one of timm's weights: those of its ports from TensorFlow, and any with a tag.
+_TIMM_NAME = re.compile(r"tf_|.*\.|.*_(?:ap|ns)")
 
 
 def load_pretrained(
@@ -26,9 +30,9 @@ def load_pretrained(
     """Load weights from wherever they are.
 
     Args:
-        source: a file; a key of `SOURCES`; a variant's name, which means lukemelas' weights of it (or, where
-            there
-            are none, those of `HUB_SOURCES`); `hf://owner/name[@revision]`; or a `Source` of one's own.
+        source: a file; a key of `SOURCES`; `hf://owner/name[@revision]`; timm's name with its tag; a
+            variant's name, which means lukemelas' weights of it (where there are none, those of
+            `HUB_SOURCES`); or a `Source` of one's own.
         variant: what the weights should be, where that is to be checked.
         advprop: the AdvProp weights of the variant that `source` names.
         options: what is wanted other than the weights have it.
@@ -58,7 +62,7 @@ def load_pretrained(
         options,
         preprocess=options.preprocess or hub.preprocess,
         class_names=options.class_names or hub.class_names,
-        hints=(*options.hints, hub.architecture),
+        architectures=(*options.architectures, hub.architecture),
     )
     checkpoint = load_file(hub.weights, hub.spec, known)
     return replace(checkpoint, notes=(*hub.notes, *checkpoint.notes))
@@ -97,12 +101,25 @@ def _published(name: str, *, advprop: bool) -> Source | str:
             f"unknown source {name!r}: neither a file, nor a hub id (hf://owner/name), nor one of "
             f"{', '.join((*VARIANTS, *SOURCES))}."
         ) from error
+    if not advprop and _TIMM_NAME.match(name.lower()):
+        return _timm(name.lower(), variant)
     key = f"lukemelas/efficientnet-{variant}" + ("-advprop" if advprop else "")
     if key in SOURCES:
         return SOURCES[key]
     if advprop:
         raise InputError(f"no AdvProp weights were published for {variant}; there are those of b0 to b8.")
     return SCHEME + HUB_SOURCES[variant]
+
+
+def _timm(name: str, variant: str) -> str:
+    if "." in name:
+        return f"{SCHEME}timm/{name}"
+    if variant in HUB_SOURCES:
+        return SCHEME + HUB_SOURCES[variant]
+    raise InputError(
+        f"timm publishes several weights of {variant}; name them with their tag, such as "
+        f"hf://timm/tf_efficientnet_{variant}.ns_jft_in1k or hf://timm/tf_efficientnet_{variant}.ap_in1k."
+    )
 
 
 def _require_variant(source: str, found: str, expected: VariantSpec | None) -> None:

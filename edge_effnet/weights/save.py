@@ -12,8 +12,10 @@ from typing import Any
 
 from safetensors.torch import save
 
+from edge_effnet.activations import ACTIVATIONS
 from edge_effnet.errors import InputError, MachineError
 from edge_effnet.model import EfficientNet
+from edge_effnet.padding import PADDINGS
 from edge_effnet.preprocess import Preprocess
 
 METADATA_KEY = "edge_effnet"
@@ -37,6 +39,18 @@ class SavedSettings:
     """What photographs go through; None where the model was saved without."""
     class_names: tuple[str, ...] | None
     """In order of the class index."""
+
+    def __post_init__(self) -> None:
+        if self.padding not in PADDINGS or self.activation not in ACTIVATIONS:
+            raise InputError(f"padding {self.padding!r} or activation {self.activation!r} is unknown")
+        if not (isinstance(self.bn_eps, float) and self.bn_eps > 0):
+            raise InputError(f"bn_eps {self.bn_eps!r} is no number above 0")
+        if not (isinstance(self.image_size, int) and self.image_size >= 1):
+            raise InputError(f"image_size {self.image_size!r} is no number of pixels")
+        if self.preprocess is not None and self.preprocess.crop != self.image_size:
+            raise InputError(
+                f"the preprocessing crops {self.preprocess.crop} pixels for a network of {self.image_size}"
+            )
 
     @classmethod
     def of(cls, model: EfficientNet) -> SavedSettings:
@@ -100,7 +114,7 @@ def save_checkpoint(path: Path, model: EfficientNet) -> None:
         model: not folded.
 
     Raises:
-        InputError: another suffix, or a folded network.
+        InputError: another suffix, a folded network, or preprocessing for another image size.
         MachineError: the disk is full or not writable.
     """
     if path.suffix != ".safetensors":

@@ -57,9 +57,10 @@ def _as_parameter(tensors: Mapping[str, torch.Tensor], ours: str, theirs: str, t
     if ours.endswith(_COUNTER):
         return tensors.get(theirs, torch.tensor(0)).detach().to(torch.int64, copy=True)
     tensor = tensors[theirs]
-    if not tensor.is_floating_point():
+    if not tensor.is_floating_point() or tensor.layout != torch.strided:
         raise InputError(
-            f"{title}: {theirs} has dtype {tensor.dtype}; float weights are needed, not quantized ones."
+            f"{title}: {theirs} is {tensor.layout} of {tensor.dtype}; dense float weights are needed, not "
+            "quantized or sparse ones."
         )
     tensor = tensor.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
     if not bool(torch.isfinite(tensor).all()):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import torch
-from executorch.exir import EdgeCompileConfig, to_edge
-from executorch.exir.lowered_backend_module import LoweredBackendModule
 from torch import nn
 
 from quant.quiet import quiet_libraries
+
+with quiet_libraries():
+    from executorch.exir import EdgeCompileConfig, to_edge
+    from executorch.exir.lowered_backend_module import LoweredBackendModule
 
 
 class _Signature(nn.Module):
@@ -36,4 +38,4 @@ def wrap_delegate(
         signature = torch.export.export(_Signature(output_shape), (torch.zeros(input_shape),), strict=False)
         edge = to_edge(signature, compile_config=EdgeCompileConfig(_check_ir_validity=False))
         lowered = LoweredBackendModule(edge.exported_program(), backend, delegate, [])
-        return lowered.buffer(extract_delegate_segments=True)
+        return bytes(lowered.buffer(extract_delegate_segments=True))

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from executorch.backends.xnnpack.serialization import xnnpack_graph_schema as schema
-from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import serialize_xnnpack_binary
-from executorch.backends.xnnpack.utils.xnnpack_constants import (
-    UINT32_MAX,
-    XNN_VALUE_FLAG_EXTERNAL_INPUT,
-    XNN_VALUE_FLAG_EXTERNAL_OUTPUT,
-)
 
 from quant.qdq import TensorScale
+from quant.quiet import quiet_libraries
+
+with quiet_libraries():
+    from executorch.backends.xnnpack.serialization import xnnpack_graph_schema as schema
+    from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import serialize_xnnpack_binary
+    from executorch.backends.xnnpack.utils.xnnpack_constants import (
+        UINT32_MAX,
+        XNN_VALUE_FLAG_EXTERNAL_INPUT,
+        XNN_VALUE_FLAG_EXTERNAL_OUTPUT,
+    )
 
 # XNNPACK wants its constants aligned for vector loads.
 _CONSTANT_ALIGNMENT = 16
@@ -117,9 +120,7 @@ class DelegateBuilder:
         external: int = UINT32_MAX,
         flags: int = 0,
     ) -> int:
-        datatype = (
-            schema.XNNDatatype.xnn_datatype_fp32 if scale is None else schema.XNNDatatype.xnn_datatype_qint8
-        )
+        datatype = schema.XNNDatatype.xnn_datatype_fp32 if scale is None else schema.XNNDatatype.xnn_datatype_qint8
         tensor = self._tensor_value(shape, datatype, constant=constant, external=external, flags=flags)
         if scale is None:
             return self._append(tensor)

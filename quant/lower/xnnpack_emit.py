@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from executorch.backends.xnnpack.serialization import xnnpack_graph_schema as schema
-from executorch.backends.xnnpack.utils.xnnpack_constants import UINT32_MAX, XNN_FLAG_KEEP_DIMS
 from torch import fx
 
 from quant.lower.xnnpack_delegate import DelegateBuilder
@@ -35,6 +33,11 @@ from quant.qdq import (
     quantize_bias,
     tensor_scale,
 )
+from quant.quiet import quiet_libraries
+
+with quiet_libraries():
+    from executorch.backends.xnnpack.serialization import xnnpack_graph_schema as schema
+    from executorch.backends.xnnpack.utils.xnnpack_constants import UINT32_MAX, XNN_FLAG_KEEP_DIMS
 
 aten = torch.ops.aten
 
@@ -252,9 +255,7 @@ def _emit_linear(emitter: Emitter, node: fx.Node) -> None:
     source = emitter.read(node.args[0], node)
     weight, scales = _weights(emitter, node, source)
     builder = emitter.builder
-    filter_id = (
-        builder.float_constant(weight) if scales is None else builder.channelwise_constant(weight, scales, 0)
-    )
+    filter_id = builder.float_constant(weight) if scales is None else builder.channelwise_constant(weight, scales, 0)
     bias_id = _bias(emitter, node, source, scales)
     value, limits = emitter.define(node, (*source.shape[:-1], weight.shape[0]))
     builder.add_node(
@@ -289,9 +290,7 @@ def _binary(kind: Any) -> Callable[[Emitter, fx.Node], None]:
         first, second = (emitter.read(a, node) for a in node.args[:2])
         shape = tuple(torch.broadcast_shapes(first.shape, second.shape))
         value, limits = emitter.define(node, shape)
-        emitter.builder.add_node(
-            kind(input1_id=first.id, input2_id=second.id, output_id=value.id, flags=0), limits
-        )
+        emitter.builder.add_node(kind(input1_id=first.id, input2_id=second.id, output_id=value.id, flags=0), limits)
         emitter.operators += 1 if limits is None else 2
 
     return emit

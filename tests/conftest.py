@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+import torch
+
+# The same examples in every run, and no deadline: a busy machine is no bug.
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("steady")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Small networks run faster so, and other work on the machine is left alone."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def realdata(pytestconfig: pytest.Config) -> Path:
+    """The folder of real weights and photographs, beside the repository; not part of it."""
+    folder = pytestconfig.rootpath.parent / "shared" / "realdata"
+    if not folder.is_dir():
+        pytest.skip(f"no real weights and photographs at {folder}")
+    return folder

@@ -1,0 +1,155 @@
+"""Each accuracy method does what it is for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from networks import images, trained_looking
+from torch import nn
+
+from edge_effnet import EfficientNet
+from edge_effnet.errors import InputError
+from edge_effnet.fuse import fold_for_inference
+from quant.export import export_graph
+from quant.lower.xnnpack import lower_xnnpack
+from quant.lower.xnnpack_emit import UnsupportedOperatorError
+from quant.metrics import sqnr_db
+from quant.progress import NoProgress
+from quant.ptq import leading_layers, quantize_graph
+from quant.qdq import DEQUANTIZE, QUANTIZE
+from quant.quantizer import activations_of
+from quant.ranges import find_ranges, scale_of
+from quant.recipes import RECIPES, Recipe, find_recipe
+from quant.repair import _Layer, _round_to_nearest, _round_with_feedback
+from quant.simulate import simulation_of
+
+SIZE = 64
+aten = torch.ops.aten
+
+
+@pytest.fixture(scope="module")
+def graph():
+    model = EfficientNet.from_name("b0", num_classes=5, image_size=SIZE, padding="symmetric")
+    return export_graph(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+
+
+class _Swish(nn.Module):
+    """What comes in below about -8 hardly reaches the output; what comes in above does."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        shifted = x + 0.0
+        return nn.functional.silu(shifted).mean((2, 3))
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_loss_aware_range_clips_what_the_logits_ignore():
+    module = torch.fx.symbolic_trace(_Swish())
+    values = 10.0 * torch.randn(8, 2, 16, 16, generator=torch.Generator().manual_seed(0))
+    ranges = find_ranges(module, ["add"], [values], seed=0)["add"]
+    assert (ranges.seen_low, ranges.seen_high) == (values.min().item(), values.max().item())
+    assert ranges.low > 0.7 * ranges.seen_low
+    assert ranges.high > 0.9 * ranges.seen_high
+
+
+def test_scale_holds_zero_exactly():
+    for low, high in ((0.5, 2.0), (-3.0, -1.0), (-1.0, 4.0), (0.0, 0.0)):
+        scale = scale_of(low, high)
+        assert -128 <= scale.zero_point <= 127
+        assert scale.scale > 0
+        assert (high - 0) / scale.scale + scale.zero_point <= 127.5 or high <= 0
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_repair_brings_int8_closer_to_float_on_photographs_that_it_has_not_seen(graph):
+    seen, unseen = images(16, SIZE, seed=3), images(8, SIZE, seed=4)
+    with torch.no_grad():
+        expected = graph(unseen)
+        distance = {}
+        for name in ("int8-fast", "int8-strict"):
+            converted = quantize_graph(graph, list(seen.split(8)), RECIPES[name], seed=0, progress=NoProgress())
+            distance[name] = sqnr_db(expected, simulation_of(converted).module(unseen))
+    assert distance["int8-strict"] > distance["int8-fast"] + 0.5
+
+
+def test_rounding_with_feedback_beats_nearest_on_correlated_inputs():
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.randn(24, 24, generator=generator, dtype=torch.float64)
+    covariance = mixing @ mixing.T + 0.1 * torch.eye(24, dtype=torch.float64)
+    weight = torch.randn(8, 24, generator=generator, dtype=torch.float64)
+
+    def error(rounding):
+        layer = _Layer(
+            node=None,
+            weight=torch.zeros(8, 24, dtype=torch.int8),
+            scales=torch.zeros(8),
+            bias=torch.zeros(8),
+            input_scale=1.0,
+            input_zero_point=0,
+        )
+        _round_to_nearest(layer, weight.float())
+        rounding(layer)
+        difference = layer.real_weight().double() - weight
+        return torch.einsum("oi,ij,oj->", difference, covariance, difference).item()
+
+    nearest = error(lambda layer: None)
+    feedback = error(lambda layer: _round_with_feedback(layer, weight, covariance))
+    assert feedback < 0.8 * nearest
+
+
+def test_leading_layers_are_whole_layers(graph):
+    names = leading_layers(graph, 2)
+    targets = sorted(str(node.target) for node in graph.graph.nodes if node.name in names)
+    assert targets == sorted([*["aten.conv2d.default"] * 2, *["aten.sigmoid.default"] * 2, *["aten.mul.Tensor"] * 2])
+    assert leading_layers(graph, 0) == frozenset()
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_every_operator_reads_and_writes_int8(graph):
+    converted = quantize_graph(graph, [images(2, SIZE)], RECIPES["int8-minmax"], seed=0, progress=NoProgress())
+    for node in converted.graph.nodes:
+        if node.op == "call_function" and str(node.target).startswith("aten."):
+            activations = [a for a in node.all_input_nodes if a.op == "call_function"]
+            assert all(str(a.target).startswith("quantized_decomposed.dequantize") for a in activations), node
+            assert [user.target for user in node.users] == [QUANTIZE], node
+    sigmoids = [n for n in converted.graph.nodes if n.target is aten.sigmoid.default]
+    assert sigmoids
+    for node in sigmoids:
+        assert next(iter(node.users)).args[1:3] == (1 / 256, -128)
+
+
+def test_activations_leave_out_float_layers_and_sigmoids(graph):
+    every, fewer = activations_of(graph, frozenset()), activations_of(graph, leading_layers(graph, 2))
+    assert not [name for name in every if "sigmoid" in name]
+    assert len(set(every)) == len(every)
+    # The stem's input, its two outputs and the depthwise's first: four scales less.
+    assert len(every) - len(fewer) == 4
+
+
+def test_graph_is_not_touched_by_quantization(graph):
+    before = {name: tensor.clone() for name, tensor in graph.state_dict().items()}
+    nodes = len(graph.graph.nodes)
+    quantize_graph(graph, [images(2, SIZE)], RECIPES["int8-strict"], seed=0, progress=NoProgress())
+    assert len(graph.graph.nodes) == nodes
+    assert not [n for n in graph.graph.nodes if n.target in (QUANTIZE, DEQUANTIZE)]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in graph.state_dict().items())
+
+
+class _Exotic(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cumsum(x, dim=1)
+
+
+def test_operator_without_a_rule_is_named():
+    exported = torch.export.export(_Exotic(), (torch.zeros(1, 3, 8, 8),)).module(check_guards=False)
+    with pytest.raises(UnsupportedOperatorError, match="cumsum"):
+        lower_xnnpack(exported, (1, 3, 8, 8))
+
+
+def test_recipe_names():
+    assert find_recipe("int8").float_convolutions == 2
+    with pytest.raises(InputError, match="int8-strict"):
+        find_recipe("int7")
+    with pytest.raises(InputError, match="loss-aware"):
+        Recipe(name="x", ranges="guess", repair=False, float_convolutions=0, summary="")
+    with pytest.raises(InputError, match="0 or more"):
+        Recipe(name="x", ranges="minmax", repair=False, float_convolutions=-1, summary="")

@@ -1,0 +1,133 @@
+"""For each layout: a network of the package itself, its state dict loaded here, the same logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import peers
+import pytest
+import torch
+from networks import assert_same_outputs, images, trained_looking
+from torch import nn
+
+from edge_effnet import load_checkpoint
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+# An even side at which all strided convolutions but the last pad unevenly, and one that mixes both kinds.
+SIZES = (224, 195)
+
+
+@dataclass(frozen=True)
+class Case:
+    origin: str
+    variant: str
+    build: Callable[[], nn.Module]
+
+    def __str__(self) -> str:
+        return f"{self.origin}-{self.variant}"
+
+
+def torchvision_net(name: str) -> Callable[[], nn.Module]:
+    return lambda: peers.torchvision.models.get_model(name, weights=None, num_classes=37)
+
+
+def timm_net(name: str) -> Callable[[], nn.Module]:
+    return lambda: peers.timm.create_model(name, num_classes=37)
+
+
+def lukemelas_net(name: str, image_size: int | None = None) -> Callable[[], nn.Module]:
+    return lambda: peers.efficientnet_pytorch.EfficientNet.from_name(
+        name, num_classes=37, image_size=image_size
+    )
+
+
+CASES = (
+    Case("torchvision", "b0", torchvision_net("efficientnet_b0")),
+    Case("torchvision", "b1", torchvision_net("efficientnet_b1")),
+    Case("torchvision", "b4", torchvision_net("efficientnet_b4")),
+    Case("torchvision", "b5", torchvision_net("efficientnet_b5")),  # its eps is another one
+    Case("timm", "b0", timm_net("efficientnet_b0")),
+    Case("timm", "b1", timm_net("efficientnet_b1")),
+    Case("timm", "b4", timm_net("efficientnet_b4")),
+    Case("timm", "lite0", timm_net("efficientnet_lite0")),
+    Case("timm-tf", "b0", timm_net("tf_efficientnet_b0")),
+    Case("timm-tf", "b1", timm_net("tf_efficientnet_b1")),
+    Case("timm-tf", "b4", timm_net("tf_efficientnet_b4")),
+    Case("timm-tf", "lite0", timm_net("tf_efficientnet_lite0")),
+    Case("timm-tf", "lite3", timm_net("tf_efficientnet_lite3")),  # scaled, but not its ends
+    Case("lukemelas", "b0", lukemelas_net("efficientnet-b0")),
+    Case("lukemelas", "b1", lukemelas_net("efficientnet-b1")),
+    Case("lukemelas", "b4", lukemelas_net("efficientnet-b4")),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_logits_equal_the_peers(case: Case, tmp_path: Path) -> None:
+    theirs = trained_looking(case.build())
+    path = tmp_path / "weights.pth"
+    torch.save(theirs.state_dict(), path)
+    checkpoint = load_checkpoint(path, case.variant, origin=case.origin)
+    assert (checkpoint.origin, checkpoint.num_classes) == (case.origin, 37)
+    for size in SIZES:
+        x = images(2, size, seed=size)
+        with torch.no_grad():
+            assert_same_outputs(checkpoint.model(x), theirs(x))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_lukemelas_static_padding_at_its_own_size(size: int, tmp_path: Path) -> None:
+    theirs = trained_looking(lukemelas_net("efficientnet-b0", size)(), image_size=size)
+    path = tmp_path / "weights.pth"
+    torch.save(theirs.state_dict(), path)
+    static = load_checkpoint(path, "b0", image_size=size, padding="same-static")
+    dynamic = load_checkpoint(path, "b0", image_size=size)
+    assert static.notes == dynamic.notes == ()
+    x = images(2, size, seed=1)
+    with torch.no_grad():
+        expected = theirs(x)
+        assert_same_outputs(static.model(x), expected)
+        assert_same_outputs(dynamic.model(x), expected)
+
+
+@pytest.mark.parametrize("variant", ["b0", "b1"])
+def test_features_and_endpoints_equal_lukemelas(variant: str, tmp_path: Path) -> None:
+    theirs = trained_looking(lukemelas_net(f"efficientnet-{variant}")())
+    path = tmp_path / "weights.pth"
+    torch.save(theirs.state_dict(), path)
+    ours = load_checkpoint(path, variant).model
+    x = images(2, 150, seed=1)
+    with torch.no_grad():
+        assert_same_outputs(ours.extract_features(x), theirs.extract_features(x))
+        expected = theirs.extract_endpoints(x)
+        endpoints = ours.extract_endpoints(x)
+    assert list(endpoints) == list(expected) == [f"reduction_{i}" for i in range(1, 7)]
+    for name, features in expected.items():
+        assert_same_outputs(endpoints[name], features)
+
+
+def test_pooled_features_without_the_top_equal_lukemelas(tmp_path: Path) -> None:
+    theirs = trained_looking(
+        peers.efficientnet_pytorch.EfficientNet.from_name(
+            "efficientnet-b0", include_top=False, image_size=None
+        )
+    )
+    path = tmp_path / "weights.pth"
+    torch.save(theirs.state_dict(), path)
+    ours = load_checkpoint(path, "b0", include_top=False).model
+    x = images(2, 96, seed=1)
+    with torch.no_grad():
+        assert_same_outputs(ours(x), theirs(x))
+
+
+def test_the_wrong_origin_changes_the_logits(tmp_path: Path) -> None:
+    """The reason why origins exist: shapes and keys agree, the outputs do not."""
+    theirs = trained_looking(timm_net("tf_efficientnet_b0")())
+    path = tmp_path / "weights.pth"
+    torch.save(theirs.state_dict(), path)
+    wrong = load_checkpoint(path, "b0", origin="timm").model
+    x = images(2, 224, seed=1)
+    with torch.no_grad(), pytest.raises(AssertionError, match="not close"):
+        assert_same_outputs(wrong(x), theirs(x))

@@ -1,0 +1,139 @@
+"""Our tables of variants, origins and addresses against the packages' own."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import peers
+import pytest
+import torch
+from torch import nn
+
+from edge_effnet import VARIANTS, EfficientNet, Preprocess
+from edge_effnet.weights.layouts import LAYOUTS
+from edge_effnet.weights.origins import ORIGINS
+from edge_effnet.weights.sources import HUB_SOURCES, SOURCES
+
+B0_TO_B7 = [f"b{i}" for i in range(8)]
+LITE = [f"lite{i}" for i in range(5)]
+
+NETWORKS = [
+    *(("torchvision", variant, f"efficientnet_{variant}") for variant in B0_TO_B7),
+    *(("timm", variant, f"efficientnet_{variant}") for variant in VARIANTS),
+    *(("timm-tf", variant, f"tf_efficientnet_{variant}") for variant in VARIANTS),
+    *(("lukemelas", variant, f"efficientnet-{variant}") for variant in VARIANTS if variant not in LITE),
+]
+
+
+def build(origin: str, name: str) -> nn.Module:
+    with torch.device("meta"):
+        if origin == "torchvision":
+            return peers.torchvision.models.get_model(name, weights=None)
+        if origin == "lukemelas":
+            return peers.efficientnet_pytorch.EfficientNet.from_name(name)
+        return peers.timm.create_model(name)
+
+
+@pytest.mark.parametrize(("origin", "variant", "name"), NETWORKS, ids=str)
+def test_every_tensor_and_the_batchnorm_eps_of_every_variant(origin: str, variant: str, name: str) -> None:
+    theirs = build(origin, name)
+    with torch.device("meta"):
+        ours = EfficientNet.from_name(variant)
+    expected = {key: tensor.shape for key, tensor in theirs.state_dict().items()}
+    shapes = {key: tensor.shape for key, tensor in ours.state_dict().items()}
+    keys = LAYOUTS[ORIGINS[origin].layout].theirs(VARIANTS[variant], shapes)
+    assert {keys[key]: shape for key, shape in shapes.items()} == expected
+    eps = {module.eps for module in theirs.modules() if isinstance(module, nn.BatchNorm2d)}
+    assert eps == {ORIGINS[origin].eps(variant)}
+
+
+@pytest.mark.parametrize("variant", B0_TO_B7)
+def test_preprocessing_address_and_accuracy_of_torchvision(variant: str) -> None:
+    weights = peers.torchvision.models.get_model_weights(f"efficientnet_{variant}").IMAGENET1K_V1
+    assert ORIGINS["torchvision"].preprocess[variant] == preprocess_of_torchvision(weights)
+    source = SOURCES[f"torchvision/efficientnet_{variant}"]
+    assert source.url == weights.url
+    assert source.top1 == weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+
+
+def test_the_second_weights_of_torchvision_b1() -> None:
+    weights = peers.torchvision.models.EfficientNet_B1_Weights.IMAGENET1K_V2
+    source = SOURCES["torchvision/efficientnet_b1-v2"]
+    assert source.url == weights.url
+    assert source.preprocess == preprocess_of_torchvision(weights)
+    assert source.top1 == weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+
+
+def preprocess_of_torchvision(weights: object) -> Preprocess:
+    transforms = weights.transforms()  # type: ignore[attr-defined]
+    (crop,), (resize,) = transforms.crop_size, transforms.resize_size
+    return Preprocess(
+        crop=crop,
+        resize=resize,
+        interpolation=transforms.interpolation.value,
+        mean=tuple(transforms.mean),
+        std=tuple(transforms.std),
+    )
+
+
+def preprocess_of_timm(name: str) -> Preprocess:
+    config = peers.timm.models.get_pretrained_cfg(name)
+    crop = config.input_size[-1]
+    return Preprocess(
+        crop=crop,
+        resize=math.floor(crop / config.crop_pct),
+        interpolation=config.interpolation,
+        mean=tuple(config.mean),
+        std=tuple(config.std),
+    )
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_preprocessing_of_timms_own_models(variant: str) -> None:
+    assert ORIGINS["timm"].preprocess[variant] == preprocess_of_timm(f"efficientnet_{variant}")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_preprocessing_of_timms_ports(variant: str) -> None:
+    # Plain B8 is published with RandAugment; timm's default tag of it is the AdvProp one.
+    name = f"tf_efficientnet_{variant}" + (".ra_in1k" if variant == "b8" else "")
+    assert ORIGINS["timm-tf"].preprocess[variant] == preprocess_of_timm(name)
+
+
+@pytest.mark.parametrize("variant", [f"b{i}" for i in range(9)])
+def test_preprocessing_of_timms_advprop_ports(variant: str) -> None:
+    expected = preprocess_of_timm(f"tf_efficientnet_{variant}.ap_in1k")
+    assert ORIGINS["timm-tf-advprop"].preprocess[variant] == expected
+
+
+def test_addresses_of_lukemelas() -> None:
+    from efficientnet_pytorch import utils
+
+    expected = {f"lukemelas/{name}": url for name, url in utils.url_map.items()}
+    expected |= {f"lukemelas/{name}-advprop": url for name, url in utils.url_map_advprop.items()}
+    assert {name: source.url for name, source in SOURCES.items() if name.startswith("lukemelas/")} == expected
+
+
+def test_hashes_are_those_in_the_file_names() -> None:
+    for source in SOURCES.values():
+        assert Path(source.file_name).stem.endswith(f"-{source.sha256_prefix}")
+        assert source.variant in VARIANTS
+        assert source.origin in ORIGINS
+
+
+def test_hub_ids_are_published_by_timm() -> None:
+    published = {
+        peers.timm.models.get_pretrained_cfg(name).hf_hub_id
+        for name in peers.timm.list_models("tf_efficientnet_*", pretrained=True)
+    }
+    assert set(HUB_SOURCES.values()) <= published
+
+
+def test_resolution_and_dropout_of_lukemelas() -> None:
+    from efficientnet_pytorch import utils
+
+    for variant, spec in VARIANTS.items():
+        if variant not in LITE:
+            expected = utils.efficientnet_params(f"efficientnet-{variant}")
+            assert (spec.width, spec.depth, spec.resolution, spec.dropout) == expected

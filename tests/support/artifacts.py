@@ -1,0 +1,94 @@
+"""Artifact folders around the small programs, as `quantize` would have written them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from support.photos import COLOURS
+from support.programs import PREPROCESS, RIGHT, SIZE, ColourNet, colour_program
+
+from quant.artifact import Artifact, Golden, write_artifact
+
+
+def make_artifact(
+    folder: Path,
+    *,
+    channels: tuple[int, ...] = RIGHT,
+    classes: Sequence[str] = COLOURS,
+    labelled: bool = True,
+    calibrated_on: Sequence[Path] = (),
+    **manifest: Any,
+) -> Artifact:
+    """Write an artifact whose float program is right and whose model.pte reads `channels`."""
+    x = torch.linspace(-2, 2, 3 * SIZE * SIZE).reshape(3, SIZE, SIZE)
+    return write_artifact(
+        folder,
+        model=colour_program(channels),
+        float_model=colour_program(RIGHT),
+        classes=classes,
+        golden=[Golden(photograph="val/red/0.jpg", input=x, output=ColourNet(channels)(x[None])[0])],
+        manifest={
+            **manifest_fields(),
+            "labelled": labelled,
+            "photographs": {
+                "calibration": [{"name": p.name, "sha256": sha256_of(p)} for p in calibrated_on],
+                "evaluation": [],
+            },
+            **manifest,
+        },
+    )
+
+
+def manifest_fields() -> dict[str, Any]:
+    """What `quantize` puts into a manifest, for the colour programs."""
+    return {
+        "created": "2026-01-01T00:00:00+00:00",
+        "variant": "b0",
+        "activation": "swish",
+        "image_size": SIZE,
+        "preprocess": PREPROCESS.to_dict(),
+        "input": {"shape": [1, 3, SIZE, SIZE], "dtype": "float32", "layout": "NCHW"},
+        "output": {"shape": [1, 3], "dtype": "float32", "layout": "NC"},
+        "recipe": {"name": "int8", "seed": 0},
+        "backend": "xnnpack",
+        "delegation": {"partitions": 1, "delegated": 3, "left": 0},
+        "versions": {"torch": "2.13.0"},
+        "weights": {"name": "w.pth", "origin": "timm", "sha256": "0" * 64},
+        "verdict": {"verdict": "pass", "float": {}, "pte": {}},
+    }
+
+
+def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a manifest in place, as a hand with an editor would."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def sign_again(folder: Path) -> None:
+    """Make the manifest's sizes and hashes those of the files as they are now."""
+    edit_manifest(
+        folder,
+        lambda manifest: manifest["files"].update(
+            {
+                name: {"sha256": sha256_of(folder / name), "bytes": (folder / name).stat().st_size}
+                for name in manifest["files"]
+            }
+        ),
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}

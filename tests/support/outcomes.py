@@ -1,0 +1,52 @@
+"""Outcomes of runs that never were, for tests of what is made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from quant.data import Photo
+from quant.evaluate import Accuracy, Fidelity
+from quant.lower.result import Delegation
+from quant.outcome import Flip, Outcome, ProgramFigures
+from quant.regression import Verdict
+
+ACCURACY = Accuracy(top1=0.96, top5=1.0, top1_interval=(0.93, 0.98))
+NO_ACCURACY = Accuracy(top1=None, top5=None, top1_interval=None)
+FIDELITY = Fidelity(agreement=0.95, sqnr_db=21.25)
+
+
+def photos(count: int, *, labelled: bool = True) -> list[Photo]:
+    """Photographs that are nowhere on disk."""
+    return [
+        Photo(path=Path(f"{i}.jpg"), name=f"{i}.jpg", label=i % 3 if labelled else None, sha256=f"{i:064x}")
+        for i in range(count)
+    ]
+
+
+def outcome(**changes: Any) -> Outcome:
+    """An outcome of `quantize`, with some fields changed."""
+    program = ProgramFigures(latency_ms=6.5, latency_p90_ms=7.25, load_ms=3.0, size_bytes=4_269_368)
+    fields: dict[str, Any] = {
+        "verdict": Verdict(passed=True, reasons=("top-1 95.60 % against 96.00 % of float: +0.40 points lost",)),
+        "artifact": "b0-int8-xnnpack",
+        "variant": "b0",
+        "recipe": "int8",
+        "backend": "xnnpack",
+        "threads": 1,
+        "float_accuracy": ACCURACY,
+        "float_program": ProgramFigures(latency_ms=12.0, latency_p90_ms=12.5, load_ms=5.0, size_bytes=16_039_432),
+        "quantized": (ACCURACY, FIDELITY),
+        "lowering": FIDELITY,
+        "pte_accuracy": ACCURACY,
+        "pte": FIDELITY,
+        "pte_program": program,
+        "drop_interval": (-0.01, 0.02),
+        "delegation": Delegation(partitions=1, delegated=273, left=0),
+        "calibration_images": 128,
+        "evaluation_images": 250,
+        "flips": (Flip(photograph="val/red/1.jpg", label="red", float_class="red", pte_class="blue"),),
+        "notes": (),
+        "seconds": {"total": 61.0, "load": 2.0, "evaluate": 40.0},
+    }
+    return Outcome(**{**fields, **changes})
