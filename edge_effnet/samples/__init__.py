@@ -1,0 +1,7 @@
+"""The sample set: labelled pictures drawn by code, so that the project runs with nothing downloaded."""
+
+from edge_effnet.samples.classes import CLASS_NAMES
+from edge_effnet.samples.dataset import SPLITS, draw
+from edge_effnet.samples.folder import write_folder
+
+__all__ = ["CLASS_NAMES", "SPLITS", "draw", "write_folder"]
