@@ -18,7 +18,8 @@ from edge_effnet.errors import InputError
 from edge_effnet.fuse import fold_for_inference
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
-from edge_effnet.weights import Checkpoint, load_checkpoint
+from edge_effnet.weights import Checkpoint, load_pretrained
+from edge_effnet.weights.checkpoint import LoadOptions
 from quant.artifact import Artifact, Golden, require_replaceable, write_artifact
 from quant.batches import iterate_batches
 from quant.chunks import CHUNK
@@ -71,6 +72,7 @@ def quantize(
     *,
     weights: str | Path,
     data: str | Path,
+    origin: str | None = None,
     image_size: int | None = None,
     activation: str | None = None,
     calibration: int = DEFAULT_CALIBRATION,
@@ -86,8 +88,9 @@ def quantize(
 
     Args:
         variant: any of its names, such as "b0" or "efficientnet-b0".
-        weights: a file, or what `load_checkpoint` takes.
+        weights: a file, or a published name or hub id (see `load_pretrained`).
         data: folder of photographs (see `split_photos`).
+        origin: whose layout the weights have, where keys and names leave it open; a key of `ORIGINS`.
         image_size: side of the network's input, pixels; None takes the weights'.
         activation: swap to this one before quantizing.
         calibration: photographs to fit ranges on.
@@ -108,7 +111,8 @@ def quantize(
     watch = Stopwatch()
     torch.manual_seed(seed)
     with watch.measure("load"):
-        checkpoint = load_checkpoint(weights, request.spec.name, image_size=image_size)
+        options = LoadOptions(origin=origin, image_size=image_size)
+        checkpoint = load_pretrained(weights, variant=request.spec.name, options=options)
         split = split_photos(
             Path(data),
             calibration=calibration,

@@ -1,4 +1,4 @@
-"""Progress bars on standard error."""
+"""Progress on standard error."""
 
 from __future__ import annotations
 
@@ -14,6 +14,15 @@ class Bars:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
+
+    @contextmanager
+    def waiting(self, title: str) -> Iterator[None]:
+        """Show that something without steps is under way."""
+        if self._console.is_terminal:
+            with self._console.status(title):
+                yield
+        else:
+            yield
 
     @contextmanager
     def stage(self, title: str, total: int) -> Iterator[Callable[[int], None]]:

@@ -31,8 +31,11 @@ def check_command(
     """Run an artifact's .pte over photographs; exit 0 if it still sees what float sees, 1 if not."""
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.bars import Bars  # noqa: PLC0415
-    from apps.cli.render import print_outcome  # noqa: PLC0415
-    from quant.verify import check  # noqa: PLC0415
+
+    bars = Bars()
+    with bars.waiting("Loading PyTorch and ExecuTorch"):
+        from apps.cli.render import print_outcome  # noqa: PLC0415
+        from quant.verify import check  # noqa: PLC0415
 
     outcome = check(
         folder,
@@ -41,7 +44,7 @@ def check_command(
         baseline=baseline,
         update_baseline=update_baseline,
         threads=threads,
-        progress=Bars(),
+        progress=bars,
     )
     print_outcome(outcome, as_json=as_json)
     return exit_codes.PASS if outcome.passed else exit_codes.REGRESSION

@@ -32,6 +32,9 @@ def quantize_command(
     data: Annotated[
         Path | None, typer.Option(help="Photographs: train/ and val/ with class folders, or class folders.")
     ] = None,
+    origin: Annotated[
+        str | None, typer.Option(help="Whose weights, where the file leaves it open: timm, timm-tf, ...")
+    ] = None,
     image_size: Annotated[int | None, typer.Option(min=32, max=2048, help="Input side; the weights' own.")] = None,
     activation: Annotated[str | None, typer.Option(help="Swap to swish, hardswish, relu6 or relu.")] = None,
     calibration: Annotated[int, typer.Option(help="Photographs to fit ranges on.")] = DEFAULT_CALIBRATION,
@@ -52,13 +55,17 @@ def quantize_command(
         )
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.bars import Bars  # noqa: PLC0415
-    from apps.cli.render import print_outcome  # noqa: PLC0415
-    from quant.pipeline import quantize  # noqa: PLC0415
+
+    bars = Bars()
+    with bars.waiting("Loading PyTorch and ExecuTorch"):
+        from apps.cli.render import print_outcome  # noqa: PLC0415
+        from quant.pipeline import quantize  # noqa: PLC0415
 
     result = quantize(
         variant,
         weights=weights,
         data=data,
+        origin=origin,
         image_size=image_size,
         activation=activation,
         calibration=calibration,
@@ -68,7 +75,7 @@ def quantize_command(
         max_drop=max_drop,
         seed=seed,
         threads=threads,
-        progress=Bars(),
+        progress=bars,
     )
     check = ("edge-effnet", "check", result.outcome.artifact, "--data", str(data), "--max-drop", str(max_drop))
     print_outcome(result.outcome, as_json=as_json, next_command=check)
