@@ -21,8 +21,8 @@ from typing import Any
 from quant.recipes import RECIPES
 
 COLUMNS = (
-    "recipe", "top-1 float, %", "top-1 .pte, %", "agreement, %", "SQNR, dB", "lowering, dB", "latency, ms", "of float",
-    "MB", "seconds",
+    "recipe", "top-1 float, %", "top-1 .pte, %", "agreement, %", "SQNR, dB", "lowering, dB", "latency, ms",
+    "of float", "MB", "seconds",
 )  # fmt: skip
 
 
@@ -70,17 +70,19 @@ def main() -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchao", "executorch"))
     result = Path(__file__).parent / "results" / f"recipes-{arguments.name}.md"
     result.write_text(
-        "\n".join([
-            f"# Recipes on {arguments.name}",
-            "",
-            f"`python {' '.join(sys.argv)}`, {datetime.date.today().isoformat()}, {versions}, {platform.machine()}, "
-            "latency on one thread.",
-            "",
-            f"| {' | '.join(COLUMNS)} |",
-            f"|---|{'---:|' * (len(COLUMNS) - 1)}",
-            *rows,
-            "",
-        ])
+        "\n".join(
+            [
+                f"# Recipes on {arguments.name}",
+                "",
+                f"`python {' '.join(sys.argv)}`, {datetime.date.today().isoformat()}, {versions}, "
+                f"{platform.machine()}, latency on one thread.",
+                "",
+                f"| {' | '.join(COLUMNS)} |",
+                f"|---|{'---:|' * (len(COLUMNS) - 1)}",
+                *rows,
+                "",
+            ]
+        )
     )
     print(result.read_text())
 

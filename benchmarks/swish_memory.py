@@ -87,9 +87,7 @@ def machine() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
-    return (
-        f"{', '.join(names) or platform.processor()}, {torch.get_num_threads()} threads, {platform.system()}"
-    )
+    return f"{', '.join(names) or platform.processor()}, {torch.get_num_threads()} threads, {platform.system()}"
 
 
 def table(arguments: argparse.Namespace) -> str:

@@ -66,9 +66,7 @@ def fold_same_padding(
     """
     fold = SAME_PADDING_FOLDS.get(same_padding)
     if fold is None:
-        raise InputError(
-            f"unknown same_padding {same_padding!r}; choose one of {', '.join(SAME_PADDING_FOLDS)}."
-        )
+        raise InputError(f"unknown same_padding {same_padding!r}; choose one of {', '.join(SAME_PADDING_FOLDS)}.")
     size = model.image_size if image_size is None else image_size
     if size < 1:
         raise InputError(f"image_size {size}: need at least 1 pixel.")
@@ -76,8 +74,7 @@ def fold_same_padding(
     if _is_folded_into_kernels(folded):
         if size != model.image_size:
             raise InputError(
-                f"SAME padding is already folded for {model.image_size} pixels; fold the original model for "
-                f"{size}."
+                f"SAME padding is already folded for {model.image_size} pixels; fold the original model for {size}."
             )
         return folded
     folded.image_size = size

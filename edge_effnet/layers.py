@@ -47,9 +47,7 @@ class ConvBNAct(nn.Module):
         self.conv = nn.Conv2d(
             in_channels, out_channels, kernel, stride=stride, padding=padding, groups=groups, bias=False
         )
-        self.norm: nn.Module = nn.BatchNorm2d(
-            out_channels, eps=settings.bn_eps, momentum=settings.bn_momentum
-        )
+        self.norm: nn.Module = nn.BatchNorm2d(out_channels, eps=settings.bn_eps, momentum=settings.bn_momentum)
         self.activation = make_activation(settings.activation) if activated else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -91,9 +91,7 @@ class EfficientNet(nn.Module):
         last_channels = spec.scaled_stages[-1].out_channels
         self.head = ConvBNAct(last_channels, spec.head_channels, settings=settings, input_size=size)
         self.dropout = nn.Dropout(dropout)
-        self.classifier: nn.Linear | None = (
-            nn.Linear(spec.head_channels, num_classes) if include_top else None
-        )
+        self.classifier: nn.Linear | None = nn.Linear(spec.head_channels, num_classes) if include_top else None
         # On the meta device there is nothing to draw, and drawing would import torch's compiler: 2 s.
         if not self.stem.conv.weight.is_meta:
             self.apply(initialize)
@@ -195,9 +193,7 @@ class EfficientNet(nn.Module):
             padding=padding,
             include_top=include_top,
         )
-        checkpoint = load_pretrained(
-            source, variant=variant, advprop=advprop, options=options, cache_dir=cache_dir
-        )
+        checkpoint = load_pretrained(source, variant=variant, advprop=advprop, options=options, cache_dir=cache_dir)
         for note in checkpoint.notes:
             _logger.warning("%s: %s", source, note)
         return checkpoint.model
@@ -268,9 +264,7 @@ class EfficientNet(nn.Module):
 
     def _check_input(self, x: torch.Tensor) -> None:
         if x.ndim != 4 or x.shape[1] != self.in_channels:
-            raise InputError(
-                f"got an input of shape {list(x.shape)}; need images [N, {self.in_channels}, H, W]."
-            )
+            raise InputError(f"got an input of shape {list(x.shape)}; need images [N, {self.in_channels}, H, W].")
         size = self.image_size
         if self.padding == "same-static" and (x.shape[2] != size or x.shape[3] != size):
             raise InputError(
@@ -282,8 +276,7 @@ class EfficientNet(nn.Module):
 def _check_ranges(num_classes: int, in_channels: int, image_size: int, dropout: float, bn_eps: float) -> None:
     if min(num_classes, in_channels, image_size) < 1:
         raise InputError(
-            f"num_classes {num_classes}, in_channels {in_channels} and image_size {image_size} must be at "
-            "least 1."
+            f"num_classes {num_classes}, in_channels {in_channels} and image_size {image_size} must be at least 1."
         )
     if not 0 <= dropout < 1:
         raise InputError(f"dropout_rate {dropout}: need a number from 0 to below 1.")

@@ -87,16 +87,12 @@ class VariantSpec:
     @property
     def stem_channels(self) -> int:
         """Channels after the stem."""
-        return (
-            BASELINE_STEM_CHANNELS if self.fixed_ends else round_filters(BASELINE_STEM_CHANNELS, self.width)
-        )
+        return BASELINE_STEM_CHANNELS if self.fixed_ends else round_filters(BASELINE_STEM_CHANNELS, self.width)
 
     @property
     def head_channels(self) -> int:
         """Channels of the features, before the classifier."""
-        return (
-            BASELINE_HEAD_CHANNELS if self.fixed_ends else round_filters(BASELINE_HEAD_CHANNELS, self.width)
-        )
+        return BASELINE_HEAD_CHANNELS if self.fixed_ends else round_filters(BASELINE_HEAD_CHANNELS, self.width)
 
     @property
     def blocks(self) -> int:

@@ -74,6 +74,6 @@ class ChunkedRun(fx.Interpreter):
 
 def _compact(result: torch.Tensor) -> torch.Tensor:
     low, high = (v.item() for v in result.aminmax())
-    if -128 <= low and high <= 127 and torch.equal(result, result.round()):
+    if low >= -128 and high <= 127 and torch.equal(result, result.round()):
         return result.to(torch.int8)
     return result.to(torch.float16) if max(-low, high) < _FLOAT16_MAX else result

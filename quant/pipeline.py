@@ -208,8 +208,7 @@ def _golden(program: Measured, photos: Sequence[Photo], checkpoint: Checkpoint) 
     inputs = torch.stack([checkpoint.preprocess(photo.path) for photo in chosen])
     outputs = program.run(inputs)
     return [
-        Golden(photograph=photo.name, input=x, output=y)
-        for photo, x, y in zip(chosen, inputs, outputs, strict=True)
+        Golden(photograph=photo.name, input=x, output=y) for photo, x, y in zip(chosen, inputs, outputs, strict=True)
     ]
 
 

@@ -11,7 +11,7 @@ from torch import fx
 
 from quant.memory import photographs_that_fit
 from quant.progress import Progress
-from quant.qdq import CLAMP_RANGES, QMAX, QMIN, TensorScale, WEIGHTED
+from quant.qdq import CLAMP_RANGES, QMAX, QMIN, WEIGHTED, TensorScale
 from quant.quantizer import ActivationSpec, EfficientNetQuantizer, activations_of
 from quant.quiet import quiet_libraries
 from quant.ranges import ActivationRange, find_ranges

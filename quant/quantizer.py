@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import fx
+
 from quant.qdq import CLAMP_RANGES, QMAX, QMIN, WEIGHTED, fused_clamp
 from quant.quiet import quiet_libraries
 

@@ -139,9 +139,7 @@ class _WeightedHistograms(fx.Interpreter):
         self.weights[name] += torch.bincount(bins.flatten(), weights=weights.flatten().double(), minlength=_BINS)
 
 
-def _best_range(
-    values: torch.Tensor, weights: torch.Tensor, seen: tuple[float, float]
-) -> ActivationRange:
+def _best_range(values: torch.Tensor, weights: torch.Tensor, seen: tuple[float, float]) -> ActivationRange:
     """Search the range whose int8 grid has the least weighted squared error; coarse grid, then finer ones."""
     kept = weights > 0
     values, weights = values[kept], weights[kept]

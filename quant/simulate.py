@@ -174,9 +174,7 @@ def _add(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[int
 
 def _mean(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[int, int]) -> fx.Node:
     x, source = builder.integers(node.args[0])
-    return builder.call(
-        arithmetic.pool, x, source.scale, source.zero_point, scale.scale, scale.zero_point
-    )
+    return builder.call(arithmetic.pool, x, source.scale, source.zero_point, scale.scale, scale.zero_point)
 
 
 def _table(function: Callable[..., torch.Tensor]) -> Any:

@@ -96,9 +96,7 @@ def add(
     return (accumulator >> shift).add_(zero).clamp_(*limits).to(torch.float32)
 
 
-def add_parameters(
-    a: TensorScale, b: TensorScale, out: TensorScale
-) -> tuple[tuple[int, int], int, int]:
+def add_parameters(a: TensorScale, b: TensorScale, out: TensorScale) -> tuple[tuple[int, int], int, int]:
     """Multipliers, bias and shift of `add`."""
     ratios = [_float32(_float32(s.scale) / _float32(out.scale)) for s in (a, b)]
     exponent = math.frexp(max(ratios))[1] - 1
@@ -139,7 +137,9 @@ def clamp_limits(limits: Range | None, scale: TensorScale) -> tuple[int, int]:
 
 def requantization_scale(source: float, weight: torch.Tensor, out: float) -> torch.Tensor:
     """Accumulator units to output units, float32, one a channel."""
-    return (torch.tensor(source, dtype=torch.float32) * weight.to(torch.float32)) / torch.tensor(out, dtype=torch.float32)
+    return (torch.tensor(source, dtype=torch.float32) * weight.to(torch.float32)) / torch.tensor(
+        out, dtype=torch.float32
+    )
 
 
 def product_scale(a: float, b: float, out: float) -> float:

@@ -49,9 +49,7 @@ class _Measure:
         variance = variance.clamp(min=0.1 * variance.mean().item())
         shift = torch.randn(norm.num_features, generator=self.generator)
         norm.running_mean.copy_(mean + 0.2 * shift * variance.sqrt())
-        norm.running_var.copy_(
-            variance * torch.empty_like(shift).uniform_(0.7, 1.4, generator=self.generator)
-        )
+        norm.running_var.copy_(variance * torch.empty_like(shift).uniform_(0.7, 1.4, generator=self.generator))
 
 
 def images(count: int, size: int, *, seed: int = 0, channels: int = 3) -> torch.Tensor:

@@ -7,20 +7,18 @@ import typer
 from apps.cli import exit_codes
 from apps.cli.check import EPILOG as CHECK_EPILOG
 from apps.cli.check import check_command
+from apps.cli.train import EPILOG as TRAIN_EPILOG
+from apps.cli.train import train_command
 
 app = typer.Typer(
     add_completion=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    help="Check int8 EfficientNet artifacts.",
+    help="Train float EfficientNets, check int8 programs.",
 )
 app.command("check", epilog=CHECK_EPILOG, no_args_is_help=True)(check_command)
-
-
-@app.callback()
-def _commands() -> None:
-    """Keep `check` a subcommand while it is the only one."""
+app.command("train", epilog=TRAIN_EPILOG, no_args_is_help=True)(train_command)
 
 
 def main() -> None:

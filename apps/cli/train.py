@@ -34,9 +34,7 @@ def train_command(
     fresh_head: Annotated[bool, typer.Option(help="Make the classifier anew.")] = False,
     freeze: Annotated[str, typer.Option(help="backbone trains the classifier alone; or none.")] = "none",
     epochs: Annotated[float, typer.Option(help="Passes over the training images.")] = 30,
-    image_size: Annotated[
-        int | None, typer.Option(help="Pixels a side; the variant's own if left out.")
-    ] = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels a side; the variant's own if left out.")] = None,
     stages: Annotated[
         str | None, typer.Option(help="SIZE:EPOCHS,...: small images first; replaces the two options above.")
     ] = None,
@@ -58,9 +56,7 @@ def train_command(
     workers: Annotated[int, typer.Option(help="Threads that read images ahead.")] = 2,
     threads: Annotated[int | None, typer.Option(help="Threads of a CPU step.")] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue from the checkpoint beside --out.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint beside --out.")] = False,
     checkpoint_every: Annotated[int, typer.Option(help="Steps.")] = 200,
     sample_images: Annotated[int, typer.Option(help="Training images of the sample set.")] = 8000,
     cache: Annotated[Path | None, typer.Option(help="Keeps the drawn sample images.")] = None,
@@ -108,7 +104,6 @@ def train_command(
     )
     typer.echo(f"{result.weights}: top-1 {100 * result.top1:.1f} % of {result.val_images} validation images.")
     typer.echo(
-        f"{result.curve_csv}: the learning curve"
-        + (f", drawn in {result.curve_png}." if result.curve_png else ".")
+        f"{result.curve_csv}: the learning curve" + (f", drawn in {result.curve_png}." if result.curve_png else ".")
     )
     return exit_codes.PASS

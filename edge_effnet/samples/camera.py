@@ -38,9 +38,7 @@ def _expose(canvas: FloatArray, stream: Stream, tier: Tier) -> FloatArray:
     mean = float(canvas.mean(dtype=np.float64))
     gain *= 1 + 0.7 * (0.45 / max(mean, 0.05) - 1)
     warm = stream.within(tier.white_balance) * (1 if stream.chance(0.5) else -1)
-    gains = np.asarray(
-        [gain * (1 + warm), gain * (1 + stream.signed(0.05)), gain * (1 - warm)], dtype=np.float32
-    )
+    gains = np.asarray([gain * (1 + warm), gain * (1 + stream.signed(0.05)), gain * (1 - warm)], dtype=np.float32)
     exposed = canvas * gains[:, None, None]
     np.clip(exposed, 0, 4, out=exposed)
     # A shoulder instead of a cliff: above three quarters highlights are compressed, as phones do.

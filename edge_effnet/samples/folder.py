@@ -71,9 +71,7 @@ def _check(folder: Path, split_counts: dict[str, int], size: int, seed: int, wor
         raise InputError(f"no split to write; choose from {', '.join(SPLITS)}.")
     for split, count in split_counts.items():
         if count < len(CLASS_NAMES):
-            raise InputError(
-                f"{count} pictures of {split}: need at least {len(CLASS_NAMES)}, one for each class."
-            )
+            raise InputError(f"{count} pictures of {split}: need at least {len(CLASS_NAMES)}, one for each class.")
         check_arguments(split, count - 1, size, seed)
     if workers < 1:
         raise InputError(f"{workers} workers: need at least 1.")
@@ -87,9 +85,7 @@ def _make_folders(partial: Path, split_counts: dict[str, int]) -> None:
             (partial / picture_path(split, index)).parent.mkdir(parents=True, exist_ok=True)
 
 
-def _written(
-    partial: Path, split_counts: dict[str, int], size: int, seed: int, workers: int
-) -> Iterator[int]:
+def _written(partial: Path, split_counts: dict[str, int], size: int, seed: int, workers: int) -> Iterator[int]:
     """Write everything; yield how many pictures were written since the last time."""
     pictures = [(split, index) for split, count in split_counts.items() for index in range(count)]
     if workers == 1:
@@ -113,9 +109,7 @@ def _write(folder: Path, pictures: list[tuple[str, int]], size: int, seed: int) 
         yield len(batch)
 
 
-def write_share(
-    *, folder: str, counts: list[tuple[str, int]], share: tuple[int, int], size: int, seed: int
-) -> None:
+def write_share(*, folder: str, counts: list[tuple[str, int]], share: tuple[int, int], size: int, seed: int) -> None:
     """Write every n-th picture from the k-th on (`share` is k, n): one worker's part, counted on stdout."""
     first, step = share
     pictures = [(split, index) for split, count in counts for index in range(count)]

@@ -118,9 +118,7 @@ def mask(parts: list[Part], where: Pose, size: int) -> Mask | None:
     ink = cover.copy()
     draw_cover, draw_ink = ImageDraw.Draw(cover), ImageDraw.Draw(ink)
     for op, points in outlines:
-        pixels = [
-            ((x * size - box.left) * SUPERSAMPLING, (y * size - box.top) * SUPERSAMPLING) for x, y in points
-        ]
+        pixels = [((x * size - box.left) * SUPERSAMPLING, (y * size - box.top) * SUPERSAMPLING) for x, y in points]
         if op == "ink":
             draw_ink.polygon(pixels, fill=255)
         else:
@@ -161,12 +159,8 @@ def surface(
     swell = 1 + np.float32(bulge) * (x * x + y * y)
     u = x * swell + bends[0] * x * y + bends[1] * y * y
     v = y * swell + bends[2] * x * y + bends[3] * x * x
-    p = (u * np.float32(cos) - v * np.float32(sin)) * np.float32(frequency) + np.float32(
-        stream.uniform(0, 16)
-    )
-    q = (u * np.float32(sin) + v * np.float32(cos)) * np.float32(frequency) + np.float32(
-        stream.uniform(0, 16)
-    )
+    p = (u * np.float32(cos) - v * np.float32(sin)) * np.float32(frequency) + np.float32(stream.uniform(0, 16))
+    q = (u * np.float32(sin) + v * np.float32(cos)) * np.float32(frequency) + np.float32(stream.uniform(0, 16))
     xx, xy, yx, yy = where.matrix
     half = abs(xx * yy - xy * yx) ** 0.5  # the scale of the pose, as the square root of its area
     return Surface(p=p, q=q, footprint=frequency / (half * size)), x, y

@@ -36,9 +36,7 @@ def _smooth_noise(stream: Stream, cells: int, size: int) -> FloatArray:
     return np.asarray(Image.fromarray(grid).resize((size, size), Image.Resampling.BICUBIC))
 
 
-def octaves(
-    stream: Stream, size: int, *, coarsest: int = 3, count: int = 5, decay: float = 0.62
-) -> FloatArray:
+def octaves(stream: Stream, size: int, *, coarsest: int = 3, count: int = 5, decay: float = 0.62) -> FloatArray:
     """Noise of several scales, about -1..1: [size, size].
 
     The grids have the same cells at every size, so the same scene has the same noise at 96 and at 300 pixels.
@@ -78,8 +76,7 @@ def _rod(stream: Stream, x: float, y: float) -> list[Point]:
     length, half = stream.uniform(0.1, 0.9), stream.uniform(0.003, 0.02)
     ends = ((-1, 1), (1, 1), (1, -1), (-1, -1))
     return [
-        (x + along * length * c - side * half * s, y + along * length * s + side * half * c)
-        for along, side in ends
+        (x + along * length * c - side * half * s, y + along * length * s + side * half * c) for along, side in ends
     ]
 
 
@@ -157,9 +154,7 @@ def _distractor(canvas: FloatArray, stream: Stream, tier: Tier, extent: float) -
     found = mask(outline(shape, stream), where, canvas.shape[1])
     if found is None:
         return
-    skin = Skin(
-        texture=texture, colours=two_tones(stream, contrast), periods=stream.within(tier.periods) * 0.7
-    )
+    skin = Skin(texture=texture, colours=two_tones(stream, contrast), periods=stream.within(tier.periods) * 0.7)
     shadow(canvas, found, strength=stream.within(tier.shadow), shift=(0.0, 0.02 * extent), softness=0.02)
     paint(canvas, found, where, skin, stream)
 
@@ -204,9 +199,7 @@ def _occluder(canvas: FloatArray, stream: Stream, tier: Tier, target: Point, ext
     if found is None:
         return
     texture = textures.plain if stream.chance(0.7) else stream.pick(list(textures.TEXTURES.values()))
-    skin = Skin(
-        texture=texture, colours=two_tones(stream, stream.uniform(0.05, 0.3)), periods=stream.uniform(6, 30)
-    )
+    skin = Skin(texture=texture, colours=two_tones(stream, stream.uniform(0.05, 0.3)), periods=stream.uniform(6, 30))
     shadow(canvas, found, strength=stream.within(tier.shadow), shift=(0.0, 0.01), softness=0.012)
     paint(canvas, found, flat, skin, stream)
 
@@ -248,9 +241,7 @@ def compose(spec: ClassSpec, tier: Tier, stream: Stream, size: int) -> FloatArra
         periods=stream.within(tier.periods),
     )
     shift = (stream.signed(0.06) * extent, stream.uniform(0.0, 0.1) * extent)
-    shadow(
-        canvas, found, strength=stream.within(tier.shadow), shift=shift, softness=stream.uniform(0.01, 0.03)
-    )
+    shadow(canvas, found, strength=stream.within(tier.shadow), shift=shift, softness=stream.uniform(0.01, 0.03))
     paint(canvas, found, where, skin, stream)
     for _ in range(round(stream.within(tier.occluders))):
         _occluder(canvas, stream, tier, where.centre, extent)

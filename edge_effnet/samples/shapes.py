@@ -287,7 +287,4 @@ def outline(name: str, stream: Stream) -> list[Part]:
     xs, ys = [x for x, _ in solid], [y for _, y in solid]
     cx, cy = (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
     half = max(max(xs) - min(xs), max(ys) - min(ys)) / 2
-    return [
-        Part(points=[((x - cx) / half, (y - cy) / half) for x, y in part.points], op=part.op)
-        for part in parts
-    ]
+    return [Part(points=[((x - cx) / half, (y - cy) / half) for x, y in part.points], op=part.op) for part in parts]

@@ -94,9 +94,7 @@ class Stream:
         """
         count = int(np.prod(shape))
         words = np.asarray(self._bits.random_raw((count + 1) // 2), dtype="<u8")
-        pairs = (words & np.uint64(0x00FF00FF00FF00FF)) + (
-            words >> np.uint64(8) & np.uint64(0x00FF00FF00FF00FF)
-        )
+        pairs = (words & np.uint64(0x00FF00FF00FF00FF)) + (words >> np.uint64(8) & np.uint64(0x00FF00FF00FF00FF))
         halves = pairs.view("<u4")[:count]
         total = (halves & np.uint32(0xFFFF)) + (halves >> np.uint32(16))
         # Four independent bytes: mean 510, variance 4 * (256^2 - 1) / 12.

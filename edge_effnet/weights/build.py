@@ -107,11 +107,7 @@ def adapt(model: EfficientNet, trained: Trained, options: LoadOptions, *, path: 
         *_adapt_classifier(model, options, path),
         *_adapt_stem(model, options),
     ]
-    if (
-        options.padding
-        and options.padding != trained.padding
-        and not {options.padding, trained.padding} <= _SAMES
-    ):
+    if options.padding and options.padding != trained.padding and not {options.padding, trained.padding} <= _SAMES:
         notes.append(
             f"Padding {options.padding!r} was asked for, but the weights were trained with "
             f"{trained.padding!r}: expect a loss of accuracy."
@@ -133,8 +129,7 @@ def _adapt_classifier(model: EfficientNet, options: LoadOptions, path: Path) -> 
     had = None if model.classifier is None else model.num_classes
     if had is None and wanted is None:
         raise InputError(
-            f"{path}: the file has no classifier; give num_classes to make one, or include_top=False to do "
-            "without."
+            f"{path}: the file has no classifier; give num_classes to make one, or include_top=False to do without."
         )
     if wanted is None or wanted == had:
         return []
@@ -144,10 +139,7 @@ def _adapt_classifier(model: EfficientNet, options: LoadOptions, path: Path) -> 
     model.classifier.apply(initialize)
     model.num_classes = wanted
     model.eval()
-    return [
-        f"The classifier was made anew for {wanted} classes (the file has {had or 'none'}): train it before "
-        "use."
-    ]
+    return [f"The classifier was made anew for {wanted} classes (the file has {had or 'none'}): train it before use."]
 
 
 def _adapt_stem(model: EfficientNet, options: LoadOptions) -> list[str]:
@@ -165,7 +157,4 @@ def _adapt_stem(model: EfficientNet, options: LoadOptions) -> list[str]:
     model.stem.conv.apply(initialize)
     model.in_channels = wanted
     model.eval()
-    return [
-        f"The first convolution was made anew for {wanted} channels (the file has {had}): train it before "
-        "use."
-    ]
+    return [f"The first convolution was made anew for {wanted} channels (the file has {had}): train it before use."]

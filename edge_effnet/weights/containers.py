@@ -64,8 +64,7 @@ def open_container(loaded: Any, path: Path) -> Contents:
 def _find_tensors(loaded: Any, path: Path, notes: list[str], depth: int = 0) -> dict[str, torch.Tensor]:
     if not isinstance(loaded, Mapping):
         raise InputError(
-            f"{path}: holds a {type(loaded).__name__}, not a state dict; save "
-            "torch.save(model.state_dict(), PATH)."
+            f"{path}: holds a {type(loaded).__name__}, not a state dict; save torch.save(model.state_dict(), PATH)."
         )
     if depth > _MAX_DEPTH:  # a container can even hold itself
         raise InputError(f"{path}: containers nested more than {_MAX_DEPTH} deep; save the state dict alone.")
@@ -81,9 +80,7 @@ def _find_tensors(loaded: Any, path: Path, notes: list[str], depth: int = 0) -> 
     }
     if not tensors:
         keys = ", ".join(repr(key) for key in list(loaded)[:8]) or "none"
-        raise InputError(
-            f"{path}: no weights inside (keys: {keys}); save a state dict, or one under 'state_dict'."
-        )
+        raise InputError(f"{path}: no weights inside (keys: {keys}); save a state dict, or one under 'state_dict'.")
     return tensors
 
 

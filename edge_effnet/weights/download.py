@@ -53,9 +53,7 @@ def download(source: Source, cache_dir: Path | None = None) -> Path:
         reason = error.reason if isinstance(error, URLError) else error
         raise _failure(source, f"no connection: {reason or type(error).__name__}") from error
     except OSError as error:
-        raise MachineError(
-            f"{path}: cannot be written ({error.strerror}); free space or pass cache_dir."
-        ) from error
+        raise MachineError(f"{path}: cannot be written ({error.strerror}); free space or pass cache_dir.") from error
     except RuntimeError as error:  # torch.hub's way to say that the hash differs
         raise _failure(source, f"what came does not match the hash {source.sha256_prefix}") from error
     return path

@@ -79,9 +79,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
             metadata = file.metadata() or {}
     except SafetensorError as error:
-        raise InputError(
-            f"{path}: not a complete safetensors file ({error}); download or copy it again."
-        ) from error
+        raise InputError(f"{path}: not a complete safetensors file ({error}); download or copy it again.") from error
     return {**metadata, "state_dict": tensors}
 
 

@@ -149,9 +149,7 @@ def _fetch_weights(repo: str, revision: str | None, cache_dir: Path | None) -> P
             continue
         except MachineError as error:  # offline, the other file may be the one in the cache
             unreachable = unreachable or error
-    raise unreachable or InputError(
-        f"{SCHEME}{repo}: the repository has neither {' nor '.join(WEIGHT_FILES)}."
-    )
+    raise unreachable or InputError(f"{SCHEME}{repo}: the repository has neither {' nor '.join(WEIGHT_FILES)}.")
 
 
 class _NoSuchFileError(InputError):
@@ -170,8 +168,7 @@ def _fetch(repo: str, name: str, revision: str | None, cache_dir: Path | None) -
         raise InputError(f"{SCHEME}{repo}: not a valid id ({error}); write hf://owner/name.") from error
     except GatedRepoError as error:
         raise InputError(
-            f"{SCHEME}{repo}: its owner asks for consent first; give it on the hub and log in "
-            "(`hf auth login`)."
+            f"{SCHEME}{repo}: its owner asks for consent first; give it on the hub and log in (`hf auth login`)."
         ) from error
     except RepositoryNotFoundError as error:
         raise InputError(

@@ -37,9 +37,7 @@ class Layout:
         _, stage_text, repeat_text, inner = module.split(".", 3)
         stage, repeat = int(stage_text), int(repeat_text)
         names = self.expanded if spec.stages[stage].expand_ratio > 1 else self.unexpanded
-        prefix = self.block.format(
-            stage=stage, stage_from_1=stage + 1, repeat=repeat, index=firsts[stage] + repeat
-        )
+        prefix = self.block.format(stage=stage, stage_from_1=stage + 1, repeat=repeat, index=firsts[stage] + repeat)
         return f"{prefix}.{names[inner]}.{tensor}"
 
 

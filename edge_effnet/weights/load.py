@@ -125,9 +125,7 @@ def _variant_of(contents: Contents, layout: Layout, expected: VariantSpec | None
         return found
     # A few tensors missing would make the fingerprint one of nothing: strict matching then says which.
     if found is not None and found != expected:
-        raise InputError(
-            f"{path}: holds {found.name} ({fingerprint}), not {expected.name}; ask for {found.name}."
-        )
+        raise InputError(f"{path}: holds {found.name} ({fingerprint}), not {expected.name}; ask for {found.name}.")
     return expected
 
 
@@ -142,8 +140,7 @@ def _origin_of(
     # Our own layout can hold anybody's weights, so there the origin is the caller's to say.
     if layout.name not in (origin.layout, "edge-effnet"):
         raise InputError(
-            f"{path}: its keys are those of {layout.name}, which origin {origin.name!r} never has; leave "
-            "origin out."
+            f"{path}: its keys are those of {layout.name}, which origin {origin.name!r} never has; leave origin out."
         )
     return origin, None
 
@@ -172,8 +169,6 @@ def _fitting_names(
     if names is None or model.classifier is None or file_classes != model.num_classes:
         return None
     if len(names) != model.num_classes:
-        notes.append(
-            f"The file names {len(names)} classes for a classifier of {model.num_classes}: names ignored."
-        )
+        notes.append(f"The file names {len(names)} classes for a classifier of {model.num_classes}: names ignored.")
         return None
     return names

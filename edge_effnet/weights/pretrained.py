@@ -76,18 +76,13 @@ def _resolve(source: str | Path | Source, *, advprop: bool) -> Path | Source | s
         found = source
     elif source in SOURCES:
         found = SOURCES[source]
-    elif (
-        Path(source).is_file()
-        or Path(source).suffix.lower() in SUFFIXES
-        or source.startswith((".", "/", "~"))
-    ):
+    elif Path(source).is_file() or Path(source).suffix.lower() in SUFFIXES or source.startswith((".", "/", "~")):
         found = Path(source).expanduser()
     else:
         return _published(source, advprop=advprop)
     if advprop:
         raise InputError(
-            f"advprop=True chooses among the published weights of a variant; {source} names one file: leave "
-            "it out."
+            f"advprop=True chooses among the published weights of a variant; {source} names one file: leave it out."
         )
     return found
 
@@ -124,6 +119,4 @@ def _timm(name: str, variant: str) -> str:
 
 def _require_variant(source: str, found: str, expected: VariantSpec | None) -> None:
     if expected is not None and found != expected.name:
-        raise InputError(
-            f"{source} holds {found}, not {expected.name}; leave variant out or ask for another source."
-        )
+        raise InputError(f"{source} holds {found}, not {expected.name}; leave variant out or ask for another source.")

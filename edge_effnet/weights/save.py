@@ -77,9 +77,7 @@ class SavedSettings:
     def to_json(self) -> str:
         """As the file's header keeps them."""
         preprocess = None if self.preprocess is None else self.preprocess.to_dict()
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__} | {
-            "preprocess": preprocess
-        }
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__} | {"preprocess": preprocess}
         return json.dumps(values, sort_keys=True)
 
     @classmethod
@@ -104,7 +102,7 @@ class SavedSettings:
             raise InputError(f"{path}: the metadata {METADATA_KEY!r} is damaged ({error}).") from error
 
 
-def save_checkpoint(path: Path, model: EfficientNet) -> None:
+def save_checkpoint(path: str | Path, model: EfficientNet) -> None:
     """Write a network's weights, settings and class names; `load_checkpoint` gives the same network back.
 
     The file appears complete or not at all. The same network gives the same bytes.
@@ -117,6 +115,7 @@ def save_checkpoint(path: Path, model: EfficientNet) -> None:
         InputError: another suffix, a folded network, or preprocessing for another image size.
         MachineError: the disk is full or not writable.
     """
+    path = Path(path)
     if path.suffix != ".safetensors":
         raise InputError(f"{path}: weights are saved as safetensors; give a name that ends in .safetensors.")
     # One entry only: safetensors writes several in an order that changes from run to run.

@@ -40,9 +40,7 @@ class Source:
         if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
             raise InputError(f"{self.name}: {self.url} is not https; weights are downloaded over https only.")
         if not re.fullmatch(r"[0-9a-f]{8,64}", self.sha256_prefix):
-            raise InputError(
-                f"{self.name}: sha256_prefix {self.sha256_prefix!r} is not 8 to 64 hexadecimal digits."
-            )
+            raise InputError(f"{self.name}: sha256_prefix {self.sha256_prefix!r} is not 8 to 64 hexadecimal digits.")
 
     @property
     def file_name(self) -> str:

@@ -34,9 +34,7 @@ def match_tensors(
         InputError: listing what is missing, unexpected or misshapen; or naming a tensor with a value that is
             not finite, or a variance below zero.
     """
-    missing = [
-        theirs for ours, theirs in names.items() if theirs not in tensors and not ours.endswith(_COUNTER)
-    ]
+    missing = [theirs for ours, theirs in names.items() if theirs not in tensors and not ours.endswith(_COUNTER)]
     unexpected = sorted(set(tensors) - set(names.values()))
     misshapen = [
         f"{theirs} {list(tensors[theirs].shape)} instead of {list(shapes[ours])}"

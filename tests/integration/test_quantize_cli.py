@@ -17,6 +17,7 @@ from support.photos import COLOURS, draw_classes, draw_halves, draw_photo
 
 from apps.cli.exit_codes import guarded
 from apps.cli.quantize import app
+from edge_effnet import EfficientNet, save_checkpoint
 
 QUICK = ("--variant", "lite0", "--calibration", "8")
 
@@ -65,6 +66,7 @@ def test_missing_weights_and_data_are_explained(called, arguments, words):
         (["--activation", "gelu"], ["unknown activation 'gelu'", "hardswish", "relu6"]),
         (["--recipe", "int4"], ["unknown recipe 'int4'", "int8"]),
         (["--backend", "qnn"], ["unknown backend 'qnn'", "xnnpack"]),
+        (["--origin", "google"], ["unknown origin 'google'", "lukemelas", "timm-tf"]),
         (["--calibration", "3"], ["--calibration 3", "at least 8"]),
         (["--max-drop", "101"], ["--max-drop 101.0", "from 0 to 100"]),
         (["--max-drop", "nan"], ["--max-drop nan"]),
@@ -107,6 +109,12 @@ def test_truncated_weights_are_refused(called, lite_weights, small_data, tmp_pat
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(lite_weights.read_bytes()[:100_000])
     refused(lite(called, cut, small_data), str(cut), "download or copy it again")
+
+
+def test_weights_for_images_other_than_rgb_are_refused(called, small_data, tmp_path):
+    gray = EfficientNet.from_name("lite0", num_classes=3, in_channels=1, image_size=32)
+    save_checkpoint(tmp_path / "gray.safetensors", gray)
+    refused(lite(called, tmp_path / "gray.safetensors", small_data))
 
 
 def test_weights_that_would_run_code_are_refused(called, small_data, tmp_path):
@@ -238,8 +246,12 @@ def quantize_process(weights, data, out, **settings):
     return subprocess.Popen(command, env=environment(), **pipes, **settings)
 
 
-def children_of(process):
-    return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+def runtime_of(process):
+    """The child process that runs programs, once it is one; None before."""
+    for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        if b"quant.runtime_worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+            return Path(f"/proc/{child}")
+    return None
 
 
 @pytest.mark.parametrize(
@@ -250,7 +262,7 @@ def test_a_stopped_run_leaves_the_old_artifact_and_no_litter(lite_weights, small
     out = make_artifact(tmp_path / "out" / "lite").folder
     before = snapshot(tmp_path / "out")
     with quantize_process(lite_weights, small_data, out) as process:
-        while not (children := children_of(process)):
+        while not (runtime := runtime_of(process)):
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
         process.send_signal(number)
@@ -259,7 +271,7 @@ def test_a_stopped_run_leaves_the_old_artifact_and_no_litter(lite_weights, small
     assert words in stderr and "Traceback" not in stderr
     assert snapshot(tmp_path / "out") == before
     assert [p.name for p in out.parent.iterdir()] == ["lite"]
-    assert not any(Path(f"/proc/{child}").exists() for child in children)
+    assert not runtime.exists()
 
 
 def test_a_full_disk_leaves_the_old_artifact_and_no_litter(lite_weights, small_data, tmp_path):

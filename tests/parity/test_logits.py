@@ -39,9 +39,7 @@ def timm_net(name: str) -> Callable[[], nn.Module]:
 
 
 def lukemelas_net(name: str, image_size: int | None = None) -> Callable[[], nn.Module]:
-    return lambda: peers.efficientnet_pytorch.EfficientNet.from_name(
-        name, num_classes=37, image_size=image_size
-    )
+    return lambda: peers.efficientnet_pytorch.EfficientNet.from_name(name, num_classes=37, image_size=image_size)
 
 
 CASES = (
@@ -110,9 +108,7 @@ def test_features_and_endpoints_equal_lukemelas(variant: str, tmp_path: Path) ->
 
 def test_pooled_features_without_the_top_equal_lukemelas(tmp_path: Path) -> None:
     theirs = trained_looking(
-        peers.efficientnet_pytorch.EfficientNet.from_name(
-            "efficientnet-b0", include_top=False, image_size=None
-        )
+        peers.efficientnet_pytorch.EfficientNet.from_name("efficientnet-b0", include_top=False, image_size=None)
     )
     path = tmp_path / "weights.pth"
     torch.save(theirs.state_dict(), path)

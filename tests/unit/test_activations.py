@@ -41,9 +41,7 @@ def test_memory_efficient_swish_has_autograds_second_derivative() -> None:
         torch.autograd.grad((reference * torch.sigmoid(reference)).sum(), reference, create_graph=True)[0],
     )
     torch.testing.assert_close(*firsts)
-    seconds = [
-        torch.autograd.grad(first.sum(), leaf)[0] for first, leaf in zip(firsts, (x, reference), strict=True)
-    ]
+    seconds = [torch.autograd.grad(first.sum(), leaf)[0] for first, leaf in zip(firsts, (x, reference), strict=True)]
     torch.testing.assert_close(*seconds)
 
 

@@ -64,9 +64,7 @@ def point_hub_to(url: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """Set what huggingface_hub reads from HF_ENDPOINT and HF_HUB_CACHE when it is imported."""
     constants = huggingface_hub.constants
     monkeypatch.setattr(constants, "ENDPOINT", url)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}"
-    )
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
 
 
@@ -212,9 +210,7 @@ def test_a_download_is_checked_cached_and_loaded(server: Loopback, tmp_path: Pat
     assert EfficientNet.from_pretrained(source, cache_dir=tmp_path / "cache").preprocess == special
 
 
-def test_the_default_cache_is_torch_hubs(
-    server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_default_cache_is_torch_hubs(server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     source = published(server, b"any bytes")
     assert download(source) == tmp_path / "hub" / "checkpoints" / source.file_name
@@ -416,17 +412,12 @@ def test_no_hub_and_no_cache_names_the_file_to_pass(
     message = hub_error(HUB_ID, MachineError)
     assert f"{HUB_ID}: config.json cannot be downloaded" in message
     assert ("offline mode is on" if offline else "no connection") in message
-    assert (
-        "fetch model.safetensors or pytorch_model.bin of that repository elsewhere and pass its path"
-        in message
-    )
+    assert "fetch model.safetensors or pytorch_model.bin of that repository elsewhere and pass its path" in message
 
 
 def test_a_mirror_given_by_environment_variables(hub: Loopback, tmp_path: Path) -> None:
     """In a process of its own, since huggingface_hub reads them when it is imported."""
-    script = (
-        f"from edge_effnet import EfficientNet; print(EfficientNet.from_pretrained({HUB_ID!r}).num_classes)"
-    )
+    script = f"from edge_effnet import EfficientNet; print(EfficientNet.from_pretrained({HUB_ID!r}).num_classes)"
     environment = os.environ | {
         "HF_ENDPOINT": hub.url,
         "HF_HOME": str(tmp_path),

@@ -59,9 +59,7 @@ def test_drop_connect_drops_whole_samples_and_keeps_the_mean() -> None:
 
 
 def test_skip_only_where_shapes_allow() -> None:
-    skips = [
-        module.has_skip for module in EfficientNet.from_name("b0").modules() if isinstance(module, MBConv)
-    ]
+    skips = [module.has_skip for module in EfficientNet.from_name("b0").modules() if isinstance(module, MBConv)]
     assert skips == [
         False,
         False,
@@ -208,9 +206,7 @@ def test_training_step_reaches_every_parameter() -> None:
     model = EfficientNet.from_name(TINY, num_classes=4, activation="swish-memory-efficient").train()
     loss = nn.functional.cross_entropy(model(images(4, 32)), torch.arange(4))
     loss.backward()
-    assert all(
-        parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in model.parameters()
-    )
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in model.parameters())
 
 
 def check_export(model: EfficientNet, size: int) -> None:
@@ -239,8 +235,6 @@ def test_whole_networks_export(variant: str) -> None:
 
 def test_a_network_in_training_exports_too() -> None:
     """Quantization-aware training exports it so."""
-    model = EfficientNet.from_name(
-        TINY, num_classes=4, activation="swish-memory-efficient", padding="same"
-    ).train()
+    model = EfficientNet.from_name(TINY, num_classes=4, activation="swish-memory-efficient", padding="same").train()
     program = torch.export.export(copy.deepcopy(model), (images(2, 32),))
     assert program.module()(images(2, 32)).shape == (2, 4)

@@ -101,7 +101,5 @@ def test_output_image_size() -> None:
 
 
 def test_unknown_modes_list_the_known_ones() -> None:
-    with pytest.raises(
-        InputError, match="unknown padding 'valid'; choose one of same, same-static, symmetric"
-    ):
+    with pytest.raises(InputError, match="unknown padding 'valid'; choose one of same, same-static, symmetric"):
         make_padding("valid", Window(kernel=3, stride=2, size=8))

@@ -16,9 +16,7 @@ GOLDEN = {
     ("train", 5): ((160.2, 178.5, 105.5), (141.3, 159.2, 85.5), (100.4, 108.3, 84.0), (117.6, 121.3, 97.0)),
     ("val", 10): ((112.6, 123.8, 120.2), (89.5, 99.1, 97.0), (97.9, 101.5, 106.9), (66.0, 75.6, 71.7)),
 }
-REGENERATE = (
-    'python -c "import test_samples as t; print({k: t.quarters(*k) for k in t.GOLDEN})"  # in tests/unit'
-)
+REGENERATE = 'python -c "import test_samples as t; print({k: t.quarters(*k) for k in t.GOLDEN})"  # in tests/unit'
 
 
 def quarters(split: str, index: int) -> tuple[tuple[float, ...], ...]:
@@ -62,8 +60,7 @@ def test_a_scene_looks_the_same_at_every_size():
     for index in range(8):
         small, large = (draw("val", index, size)[0].astype(np.float64) for size in (96, 192))
         coarse = [
-            picture.reshape(16, side, 16, side, 3).mean(axis=(1, 3))
-            for picture, side in ((small, 6), (large, 12))
+            picture.reshape(16, side, 16, side, 3).mean(axis=(1, 3)) for picture, side in ((small, 6), (large, 12))
         ]
         assert np.abs(coarse[0] - coarse[1]).mean() < 6, index
 
@@ -104,12 +101,7 @@ def test_splits_and_seeds_share_no_stream():
 
 
 def test_splits_and_seeds_share_no_picture():
-    drawn = [
-        draw(split, index, 32, seed)[0].tobytes()
-        for split in SPLITS
-        for index in range(32)
-        for seed in (0, 1)
-    ]
+    drawn = [draw(split, index, 32, seed)[0].tobytes() for split in SPLITS for index in range(32) for seed in (0, 1)]
     assert len(set(drawn)) == len(drawn)
 
 

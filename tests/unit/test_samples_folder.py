@@ -20,9 +20,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_a_folder_holds_the_drawn_pictures(tmp_path):
     steps = []
     folder = tmp_path / "set"
-    write_folder(
-        folder, split_counts=COUNTS, size=48, progress=lambda done, total: steps.append((done, total))
-    )
+    write_folder(folder, split_counts=COUNTS, size=48, progress=lambda done, total: steps.append((done, total)))
     assert sorted(path.name for path in (folder / "train").iterdir()) == list(CLASS_NAMES)
     assert sorted(path.name for path in (folder / "val").iterdir()) == list(CLASS_NAMES)
     assert len(files(folder)) == 68

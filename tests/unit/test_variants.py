@@ -47,9 +47,7 @@ def test_round_filters(filters: int, width: float, expected: int) -> None:
     assert round_filters(filters, width) == expected
 
 
-@pytest.mark.parametrize(
-    ("repeats", "depth", "expected"), [(1, 1.0, 1), (1, 1.1, 2), (4, 1.1, 5), (3, 3.1, 10)]
-)
+@pytest.mark.parametrize(("repeats", "depth", "expected"), [(1, 1.0, 1), (1, 1.1, 2), (4, 1.1, 5), (3, 3.1, 10)])
 def test_round_repeats_rounds_up(repeats: int, depth: float, expected: int) -> None:
     assert round_repeats(repeats, depth) == expected
 
@@ -75,9 +73,7 @@ def test_names_of_peers_are_accepted(name: str, expected: str) -> None:
     assert resolve_variant(name) is VARIANTS[expected]
 
 
-@pytest.mark.parametrize(
-    "name", ["", "b9", "b10", "lite", "efficientnetv2_b0", "efficientnet_b1_pruned", "resnet50"]
-)
+@pytest.mark.parametrize("name", ["", "b9", "b10", "lite", "efficientnetv2_b0", "efficientnet_b1_pruned", "resnet50"])
 def test_unknown_names_list_the_known_ones(name: str) -> None:
     with pytest.raises(InputError, match=r"unknown variant .*choose one of b0, b1, .*lite4"):
         resolve_variant(name)

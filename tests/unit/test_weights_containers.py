@@ -104,9 +104,7 @@ def test_class_names_come_from_the_file(entry: dict[str, Any], tmp_path: Path) -
     assert checkpoint.num_classes == CLASSES
 
 
-@pytest.mark.parametrize(
-    "entry", [{"class_names": NAMES}, {"class_to_idx": {n: i for i, n in enumerate(NAMES)}}]
-)
+@pytest.mark.parametrize("entry", [{"class_names": NAMES}, {"class_to_idx": {n: i for i, n in enumerate(NAMES)}}])
 def test_class_names_in_safetensors_metadata(entry: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     metadata = {key: json.dumps(value) for key, value in entry.items()}
@@ -122,9 +120,7 @@ def test_class_names_of_another_count_are_left_out_and_said_so(tmp_path: Path) -
     assert checkpoint.notes == ("The file names 3 classes for a classifier of 5: names ignored.",)
 
 
-@pytest.mark.parametrize(
-    "names", [[1, 2, 3, 4, 5], {"a": 0, "b": 2}, {"a": 0, "b": 0}, {"a": "b"}, "tench", 5]
-)
+@pytest.mark.parametrize("names", [[1, 2, 3, 4, 5], {"a": 0, "b": 2}, {"a": 0, "b": 0}, {"a": "b"}, "tench", 5])
 def test_class_names_that_are_none_are_ignored_and_said_so(names: Any, tmp_path: Path) -> None:
     checkpoint = load({"state_dict": state_dict(), "classes": names}, tmp_path)
     assert checkpoint.class_names is None

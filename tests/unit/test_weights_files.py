@@ -67,9 +67,7 @@ def test_truncated_safetensors(tmp_path: Path, kept: float) -> None:
     assert "not a complete safetensors file" in refusal(path)
 
 
-@pytest.mark.parametrize(
-    "content", [b"<!DOCTYPE html><html>404</html>", b"hello", b"\x80", b"PK\x03\x04", bytes(64)]
-)
+@pytest.mark.parametrize("content", [b"<!DOCTYPE html><html>404</html>", b"hello", b"\x80", b"PK\x03\x04", bytes(64)])
 @pytest.mark.parametrize("name", ["b0.pth", "b0.safetensors"])
 def test_other_formats(tmp_path: Path, content: bytes, name: str) -> None:
     path = tmp_path / name

@@ -52,12 +52,8 @@ def test_fingerprints_tell_all_variants_apart() -> None:
         (("mine",), "efficientnet_b0_ra-3dd342df.pth", "timm"),
     ],
 )
-def test_names_tell_timms_ports_from_its_own(
-    architectures: tuple[str, ...], file_name: str, expected: str
-) -> None:
-    origin, guess = choose_origin(
-        LAYOUTS["timm"], VARIANTS["b0"], architectures=architectures, file_name=file_name
-    )
+def test_names_tell_timms_ports_from_its_own(architectures: tuple[str, ...], file_name: str, expected: str) -> None:
+    origin, guess = choose_origin(LAYOUTS["timm"], VARIANTS["b0"], architectures=architectures, file_name=file_name)
     assert (origin.name, guess) == (expected, None)
 
 

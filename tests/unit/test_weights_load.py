@@ -83,9 +83,7 @@ def test_one_missing_tensor_is_named_even_where_the_variant_is_guessed(path: Pat
 
 
 def test_files_without_step_counters_load(path: Path) -> None:
-    tensors = {
-        name: tensor for name, tensor in state_dict().items() if not name.endswith("num_batches_tracked")
-    }
+    tensors = {name: tensor for name, tensor in state_dict().items() if not name.endswith("num_batches_tracked")}
     torch.save(tensors, path)
     model = load_checkpoint(path, "b0").model
     assert model.stem.norm.num_batches_tracked.item() == 0
@@ -93,17 +91,13 @@ def test_files_without_step_counters_load(path: Path) -> None:
 
 def test_another_variant_is_named(path: Path) -> None:
     message = refusal(state_dict("timm", "b2"), path, variant="b0")
-    assert (
-        "holds b2 (stem 32, head 352 -> 1408, 23 blocks with squeeze-excite), not b0; ask for b2" in message
-    )
+    assert "holds b2 (stem 32, head 352 -> 1408, 23 blocks with squeeze-excite), not b0; ask for b2" in message
 
 
 def test_unknown_widths_are_no_variant(path: Path) -> None:
     tensors = state_dict("timm") | {"conv_stem.weight": torch.zeros(24, 3, 3, 3)}
     assert "no variant of EfficientNet (stem 24, head 320 -> 1280, 16 blocks" in refusal(tensors, path, None)
-    assert "misshapen (conv_stem.weight [24, 3, 3, 3] instead of [32, 3, 3, 3])" in refusal(
-        tensors, path, "b0"
-    )
+    assert "misshapen (conv_stem.weight [24, 3, 3, 3] instead of [32, 3, 3, 3])" in refusal(tensors, path, "b0")
 
 
 def test_other_architectures_are_told_apart(path: Path) -> None:
@@ -168,9 +162,7 @@ def test_other_class_counts_make_the_classifier_anew(path: Path) -> None:
     torch.save(state_dict(), path)
     checkpoint = load_checkpoint(path, "b0", num_classes=7)
     assert checkpoint.num_classes == 7
-    assert checkpoint.notes == (
-        "The classifier was made anew for 7 classes (the file has 5): train it before use.",
-    )
+    assert checkpoint.notes == ("The classifier was made anew for 7 classes (the file has 5): train it before use.",)
     assert checkpoint.model(images(1, 32)).shape == (1, 7)
     assert load_checkpoint(path, "b0", num_classes=CLASSES).notes == ()
 
@@ -239,9 +231,7 @@ def test_preprocessing_of_what_was_never_published_is_assumed_and_said(path: Pat
     checkpoint = load_checkpoint(path)
     assert checkpoint.preprocess == Preprocess(crop=224, resize=224)
     assert len(checkpoint.notes) == 1
-    assert (
-        "torchvision published no lite0, so its preprocessing was assumed: 224 pixels" in checkpoint.notes[0]
-    )
+    assert "torchvision published no lite0, so its preprocessing was assumed: 224 pixels" in checkpoint.notes[0]
 
 
 def test_a_spec_of_ones_own(path: Path) -> None:
@@ -256,12 +246,8 @@ def test_another_activation_or_padding_is_taken_and_said(path: Path) -> None:
     torch.save(state_dict(), path)
     checkpoint = load_checkpoint(path, "b0", activation="relu6", padding="same")
     assert (checkpoint.model.activation, checkpoint.model.padding) == ("relu6", "same")
-    assert any(
-        "'relu6' was asked for, but the weights were trained with 'swish'" in n for n in checkpoint.notes
-    )
-    assert any(
-        "'same' was asked for, but the weights were trained with 'symmetric'" in n for n in checkpoint.notes
-    )
+    assert any("'relu6' was asked for, but the weights were trained with 'swish'" in n for n in checkpoint.notes)
+    assert any("'same' was asked for, but the weights were trained with 'symmetric'" in n for n in checkpoint.notes)
     assert load_checkpoint(path, "b0", activation="swish-memory-efficient").notes == ()
     torch.save(state_dict("lukemelas"), path)
     assert load_checkpoint(path, "b0", padding="same-static").notes == ()

@@ -78,9 +78,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         save_checkpoint(tmp_path / "file" / "model.safetensors", network())
 
 
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"old")
 

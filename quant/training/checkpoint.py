@@ -1,0 +1,87 @@
+"""The whole state of a run in one file that appears complete or not at all."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edge_effnet.errors import InputError
+from quant.atomic import write_atomically
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainState:
+    """What a run needs to go on as if it had never stopped.
+
+    The schedule, the sampler's position and every random number (augmentation, dropout, DropConnect) are
+    functions of the seed and the step, so `step` holds all three.
+    """
+
+    identity: dict[str, Any]
+    """`TrainConfig.identity()`, with class names and the number of images."""
+    step: int
+    """Steps done."""
+    model: dict[str, torch.Tensor]
+    average: dict[str, torch.Tensor]
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+    """Of the loss, empty where it is not scaled."""
+    loss_sum: float
+    """Of the steps of this epoch so far."""
+    rows: list[dict[str, float]]
+    """The learning curve so far."""
+
+
+def save_state(path: Path, state: TrainState) -> None:
+    """Write a checkpoint; the old one stays until the new one is complete.
+
+    Raises:
+        MachineError: the disk is full or not writable.
+    """
+    file = io.BytesIO()
+    torch.save({"format": _FORMAT} | {name: getattr(state, name) for name in state.__slots__}, file)
+    write_atomically(path, file.getvalue())
+
+
+def load_state(path: Path, identity: dict[str, Any]) -> TrainState:
+    """Read a checkpoint and make sure that it is of this run.
+
+    Raises:
+        InputError: none there, damaged, or of a run with other settings (named).
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no checkpoint to resume from; leave out --resume to start anew.")
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+        found = values.pop("format")
+        state = TrainState(**values) if found == _FORMAT else None
+    # A damaged file fails in whichever reader meets it first.
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        KeyError,
+        ValueError,
+        TypeError,
+        OSError,
+    ) as error:
+        raise InputError(
+            f"{path}: not a complete checkpoint of a training run; start anew without --resume."
+        ) from error
+    if state is None:
+        raise InputError(f"{path}: a checkpoint of format {found}, this version reads {_FORMAT}; start anew.")
+    different = [name for name in identity if state.identity.get(name) != identity[name]]
+    if different:
+        name = different[0]
+        raise InputError(
+            f"{path}: a checkpoint of another run: its {name} is {state.identity.get(name)!r}, now it is "
+            f"{identity[name]!r}; resume with the same settings, or start anew without --resume."
+        )
+    return state

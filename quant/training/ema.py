@@ -1,0 +1,31 @@
+"""An exponential moving average of the weights: it generalises better than the last step's."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from edge_effnet.model import EfficientNet
+
+
+class WeightAverage:
+    """A second network that trails the trained one, BatchNorm's statistics included."""
+
+    def __init__(self, model: EfficientNet, decay: float) -> None:
+        """Start from a copy; `decay` 0 follows the network exactly."""
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, model: EfficientNet, step: int) -> None:
+        """Move towards `model`, after step `step` (from 0).
+
+        Early on the decay is lower, min(decay, (1 + step) / (10 + step)): the first weights mean little.
+        """
+        decay = min(self.decay, (1 + step) / (10 + step)) if self.decay else 0.0
+        ours, theirs = self.model.state_dict(), model.state_dict()
+        moving = [name for name, tensor in ours.items() if tensor.is_floating_point()]
+        torch._foreach_lerp_([ours[n] for n in moving], [theirs[n] for n in moving], 1 - decay)
+        for name in ours.keys() - set(moving):
+            ours[name].copy_(theirs[name])

@@ -1,0 +1,237 @@
+"""Training from the first step to the finished weights."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from edge_effnet.errors import InputError
+from edge_effnet.model import EfficientNet
+from quant.progress import Progress
+from quant.training.augment import augmented, sample_rng
+from quant.training.checkpoint import TrainState, load_state, save_state
+from quant.training.config import TrainConfig
+from quant.training.curves import write_csv
+from quant.training.datasets import Item, LabelledImages
+from quant.training.distributed import Group, share_statistics
+from quant.training.ema import WeightAverage
+from quant.training.loader import Batch, iterate, to_input
+from quant.training.network import preprocess_at, set_training_mode
+from quant.training.optimizer import make_optimizer, set_learning_rate
+from quant.training.precision import choose_precision
+from quant.training.sampler import local_batches
+from quant.training.schedule import Epoch, learning_rate, plan_epochs, progress_at
+from quant.training.validate import read_plain, top1
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Position:
+    """How far a run is."""
+
+    step: int = 0
+    """Steps done."""
+    loss_sum: float = 0.0
+    """Of this epoch's steps so far."""
+    rows: list[dict[str, float]] = field(default_factory=list)
+    """The learning curve."""
+
+
+class Loop:
+    """A network in training and everything that changes with it."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        model: EfficientNet,
+        train: LabelledImages,
+        val: LabelledImages,
+        group: Group,
+    ) -> None:
+        """Set up; nothing is read or computed yet.
+
+        Raises:
+            InputError: fewer images than a batch, or a precision that the device does not have.
+        """
+        self.config, self.train, self.val, self.group = config, train, val, group
+        self.model = model.to(group.device)
+        self.average = WeightAverage(self.model, config.ema_decay)
+        share_statistics(self.model, group)
+        self.parallel: nn.Module = self.model
+        if group.world > 1:
+            self.parallel = DistributedDataParallel(self.model, broadcast_buffers=False)
+        self.optimizer = make_optimizer(config.optimizer, self.model, lr=config.lr, weight_decay=config.weight_decay)
+        self.precision = choose_precision(config.precision, group.device)
+        self.scaler = torch.amp.GradScaler(group.device.type, enabled=self.precision.scales_loss)
+        self.epochs = plan_epochs(
+            config.stages, images=len(train), batch_size=config.batch_size, max_steps=config.steps
+        )
+        self.total_steps = sum(epoch.steps for epoch in self.epochs)
+        self.position = Position()
+
+    def run(self, progress: Progress) -> None:
+        """Train from the current position to the end.
+
+        Raises:
+            InputError: an image that cannot be read, or a loss that is not finite.
+            MachineError: a checkpoint cannot be written.
+        """
+        for epoch in self.epochs:
+            end = epoch.first_step + epoch.steps
+            if self.position.step >= end:
+                continue
+            title = f"Epoch {epoch.number + 1} of {len(self.epochs)}, {epoch.image_size} px"
+            with progress.stage(title, epoch.steps) as advance:
+                advance(self.position.step - epoch.first_step)
+                for batch in self._batches(epoch):
+                    self.position.loss_sum += self._step(batch, epoch)
+                    self.position.step += 1
+                    advance(1)
+                    if self.position.step % self.config.checkpoint_every == 0 and self.position.step < end:
+                        self.save()
+            self._finish_epoch(epoch, progress)
+
+    def _batches(self, epoch: Epoch) -> Iterator[Batch]:
+        """Yield what is left of an epoch for this process, augmented."""
+        config, group = self.config, self.group
+        batches = local_batches(
+            self.train.items(seed=config.seed, epoch=epoch.number),
+            first=self.position.step - epoch.first_step,
+            steps=epoch.steps,
+            batch_size=config.batch_size,
+            rank=group.rank,
+            world=group.world,
+        )
+        read = partial(self._read, epoch)
+        if config.augment == 0:
+            read = partial(read_plain, self.train, preprocess_at(self.model, epoch.image_size))
+        return iterate(batches, read, workers=config.workers)
+
+    def _read(self, epoch: Epoch, item: Item) -> tuple[np.ndarray, int]:
+        rng = sample_rng(self.config.seed, epoch.number, item.number)
+        image = self.train.image(item)
+        pixels = augmented(image, epoch.image_size, rng, strength=self.config.augment)
+        return pixels, item.label
+
+    def _step(self, batch: Batch, epoch: Epoch) -> float:
+        """One step of gradient descent; returns the loss of this process's part of the batch."""
+        config, step = self.config, self.position.step
+        set_training_mode(self.model, config.freeze)
+        # Dropout and DropConnect: seeded by the step, so that a resumed run draws the same.
+        torch.manual_seed(int(np.random.SeedSequence([config.seed, step, self.group.rank]).generate_state(1)[0]))
+        lr = self.learning_rate(step)
+        set_learning_rate(self.optimizer, lr)
+        x, labels = to_input(batch, preprocess_at(self.model, epoch.image_size), self.group.device)
+        with self.precision.autocast():
+            loss = F.cross_entropy(self.parallel(x), labels, label_smoothing=config.label_smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+        value = loss.item()
+        # With loss scaling a gradient may overflow: the scaler skips that step and lowers its scale.
+        finite = math.isfinite(value) and (self.precision.scales_loss or math.isfinite(norm.item()))
+        if not finite:
+            raise InputError(self._diverged(value, lr))
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.average.update(self.model, step)
+        return value
+
+    def _diverged(self, loss: float, lr: float) -> str:
+        checkpoint = self.config.checkpoint_path
+        kept = f"{checkpoint} is of an earlier step" if checkpoint.exists() else "none was written yet"
+        place = f"step {self.position.step + 1} of {self.total_steps}, learning rate {lr:.3g}"
+        return (
+            f"training diverged at {place}: loss {loss:.4g}, loss or gradient not finite. The last good "
+            f"checkpoint is kept ({kept}); start again with a lower --lr, such as {self.config.lr / 3:.2g}."
+        )
+
+    def _finish_epoch(self, epoch: Epoch, progress: Progress) -> None:
+        """Validate the averaged weights, add a row to the curve, save."""
+        position = self.position
+        # The loss of this process alone: the mean over processes would differ by sampling noise only.
+        train_loss = position.loss_sum / epoch.steps
+        position.loss_sum = 0.0
+        if self.group.leads:
+            row = {
+                "step": position.step,
+                "epoch": epoch.number + 1,
+                "image_size": epoch.image_size,
+                "learning_rate": round(self.learning_rate(position.step - 1), 9),
+                "train_loss": round(train_loss, 5),
+                "val_top1": round(self.validate(self.average.model, epoch.image_size, progress), 5),
+            }
+            position.rows.append(row)
+            logger.info("%s", row)
+            write_csv(self.config.out, position.rows)
+        self.save()
+
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of a step (from 0)."""
+        return learning_rate(progress_at(self.epochs, step), peak=self.config.lr, warmup=self.config.warmup)
+
+    def validate(self, model: EfficientNet, image_size: int, progress: Progress) -> float:
+        """Top-1 on the validation images, 0..1."""
+        return top1(
+            model,
+            self.val,
+            preprocess_at(model, image_size),
+            device=self.group.device,
+            workers=self.config.workers,
+            progress=progress,
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a checkpoint has to share with this run."""
+        return self.config.identity() | {
+            "class_names": list(self.train.class_names),
+            "train_images": len(self.train),
+        }
+
+    def save(self) -> None:
+        """Write the checkpoint.
+
+        Raises:
+            MachineError: the disk is full; the previous checkpoint is kept.
+        """
+        if not self.group.leads:
+            return
+        position = self.position
+        save_state(
+            self.config.checkpoint_path,
+            TrainState(
+                identity=self.identity(),
+                step=position.step,
+                model=self.model.state_dict(),
+                average=self.average.model.state_dict(),
+                optimizer=self.optimizer.state_dict(),
+                scaler=self.scaler.state_dict(),
+                loss_sum=position.loss_sum,
+                rows=position.rows,
+            ),
+        )
+
+    def restore(self) -> None:
+        """Continue from the checkpoint.
+
+        Raises:
+            InputError: none there, damaged, or of another run.
+        """
+        state = load_state(self.config.checkpoint_path, self.identity())
+        self.model.load_state_dict(state.model)
+        self.average.model.load_state_dict(state.average)
+        self.optimizer.load_state_dict(state.optimizer)
+        self.scaler.load_state_dict(state.scaler)
+        self.position = Position(state.step, state.loss_sum, state.rows)

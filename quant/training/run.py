@@ -1,0 +1,113 @@
+"""`train`: a configuration in, finished weights out."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import torch
+
+from quant.batches import batch_size_for
+from quant.progress import NoProgress, Progress
+from quant.training.batchnorm import recompute_statistics
+from quant.training.config import TrainConfig, TrainResult
+from quant.training.curves import write_csv, write_png
+from quant.training.distributed import check_batch, joined_group, wait_for_leader
+from quant.training.loader import iterate, to_input
+from quant.training.loop import Loop
+from quant.training.network import make_network, preprocess_at
+from quant.training.output import command_line, rounded_to_half, started_from, write_weights
+from quant.training.sets import open_sets
+from quant.training.validate import batched, read_plain
+
+
+def train(config: TrainConfig, progress: Progress) -> TrainResult:
+    """Train, or fine-tune, a network and write its weights, metadata and learning curve.
+
+    Under torchrun every process calls this with the same configuration; the first one writes.
+
+    Raises:
+        InputError: unusable data, weights or checkpoint; training that diverges.
+        MachineError: the disk is full or not writable.
+    """
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    with joined_group() as group:
+        check_batch(config.batch_size, group)
+        shown = progress if group.leads else NoProgress()
+        sets = open_sets(config, group, shown)
+        loop = Loop(config, make_network(config, sets.train.class_names), sets.train, sets.val, group)
+        if config.resume:
+            loop.restore()
+        loop.run(shown)
+        result = _finish(config, loop, shown) if group.leads else None
+        wait_for_leader(group)
+    if result is None:  # the leader's, as far as another process can know it
+        return _result(config, loop, math.nan, png=False)
+    return result
+
+
+def _finish(config: TrainConfig, loop: Loop, progress: Progress) -> TrainResult:
+    """Recompute BatchNorm's statistics, round, validate and write."""
+    model = loop.average.model
+    if config.bn_images and config.freeze == "none":
+        _recompute(config, loop, progress)
+    if config.half:
+        model = rounded_to_half(model)
+    accuracy = loop.validate(model, config.image_size, progress)
+    metadata = _metadata(config, loop, accuracy)
+    write_weights(config.out, model, half=config.half, metadata=metadata)
+    write_csv(config.out, loop.position.rows)
+    png = write_png(config.out, loop.position.rows)
+    return _result(config, loop, accuracy, png=png is not None)
+
+
+def _recompute(config: TrainConfig, loop: Loop, progress: Progress) -> None:
+    model = loop.average.model
+    preprocess = preprocess_at(model, config.image_size)
+    size = batch_size_for(config.image_size)
+    count = min(config.bn_images, len(loop.train))
+    # Whole batches, shuffled: each counts the same, and mixes the classes as the whole set does.
+    items = islice(loop.train.items(seed=config.seed), max(count // size * size, min(count, size)))
+    batches = list(batched(items, size))
+    read = partial(read_plain, loop.train, preprocess)
+    with progress.stage("BatchNorm statistics", len(batches)) as advance:
+
+        def inputs() -> Any:
+            for batch in iterate(batches, read, workers=config.workers):
+                yield to_input(batch, preprocess, loop.group.device)[0]
+                advance(1)
+
+        recompute_statistics(model, inputs())
+
+
+def _metadata(config: TrainConfig, loop: Loop, accuracy: float) -> dict[str, Any]:
+    return {
+        "variant": loop.model.spec.name,
+        "command": command_line(),
+        "seed": config.seed,
+        "steps": loop.total_steps,
+        "val_top1": round(accuracy, 5),
+        "val_images": len(loop.val),
+        "val_image_size": config.image_size,
+        "train_images": len(loop.train),
+        "torch": torch.__version__,
+        "started_from": started_from(config.weights),
+        "settings": config.identity(),
+        "class_names": list(loop.train.class_names),
+    }
+
+
+def _result(config: TrainConfig, loop: Loop, accuracy: float, *, png: bool) -> TrainResult:
+    return TrainResult(
+        weights=config.out,
+        metadata=config.out.with_suffix(".json"),
+        curve_csv=config.out.with_suffix(".curve.csv"),
+        curve_png=config.out.with_suffix(".curve.png") if png else None,
+        steps=loop.total_steps,
+        top1=accuracy,
+        val_images=len(loop.val),
+        class_names=loop.train.class_names,
+    )

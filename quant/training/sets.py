@@ -1,0 +1,63 @@
+"""The data that a configuration names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_effnet.errors import InputError
+from quant.progress import Progress
+from quant.training.config import SAMPLE, TrainConfig
+from quant.training.datasets import FolderImages, LabelledImages
+from quant.training.distributed import Group, in_turn
+from quant.training.sample_images import SampleImages
+from quant.training.shards import CLASS_LIST, ShardImages, find_shards
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingSets:
+    """What a run reads."""
+
+    train: LabelledImages
+    val: LabelledImages
+
+
+def open_sets(config: TrainConfig, group: Group, progress: Progress) -> TrainingSets:
+    """Open training and validation images.
+
+    Raises:
+        InputError: no such folder, a half is missing or empty, or the halves' classes differ.
+        MachineError: drawn images cannot be kept.
+    """
+    if config.data == SAMPLE:
+        return _sample(config, group, progress)
+    data = Path(config.data)
+    for half in (data / "train", data / "val"):
+        if not half.is_dir():
+            raise InputError(
+                f"{half}: no such folder; --data takes a folder with train/ and val/, or the word {SAMPLE!r}."
+            )
+    listed = data / CLASS_LIST
+    names = tuple(listed.read_text().split("\n")) if listed.is_file() else ()
+    train = _half(data / "train", tuple(n.strip() for n in names if n.strip()), progress)
+    val = _half(data / "val", train.class_names, progress)
+    return TrainingSets(train=train, val=val)
+
+
+def _half(folder: Path, class_names: Sequence[str], progress: Progress) -> LabelledImages:
+    shards = find_shards(folder)
+    if shards:
+        return ShardImages(shards, class_names=class_names or None, progress=progress)
+    return FolderImages(folder, class_names or None)
+
+
+def _sample(config: TrainConfig, group: Group, progress: Progress) -> TrainingSets:
+    cache = config.cache or config.out.parent / "sample-images"
+    size = config.image_size
+    train = SampleImages("train", config.sample_images, image_size=size, seed=config.seed, cache=cache)
+    val = SampleImages("val", config.sample_val_images, image_size=size, seed=0, cache=cache)
+    with in_turn(group):
+        train.draw(progress)
+        val.draw(progress)
+    return TrainingSets(train=train, val=val)
