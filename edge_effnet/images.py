@@ -35,9 +35,9 @@ def quiet_pillow() -> Iterator[None]:
 def open_rgb(path: Path) -> Image.Image:
     """Decode one photograph as upright 8-bit RGB.
 
-    Grayscale, palette and CMYK are converted, 16-bit is scaled (Pillow alone would clip it to white), alpha is
-    dropped as torchvision's loader drops it, and the EXIF orientation is applied: phones store photographs
-    lying on their side. Of an animation the first frame counts.
+    Grayscale, palette and CMYK are converted. Of 16 bits the upper 8 count, as libpng and Pillow do it for colours
+    (grays Pillow alone would clip to white). Alpha is dropped as torchvision's loader drops it. The EXIF orientation
+    is applied: phones store photographs lying on their side. Of an animation the first frame counts.
 
     Raises:
         InputError: not an image, truncated, smaller than `MIN_SIDE`, beyond Pillow's decompression-bomb limit
@@ -69,7 +69,7 @@ def open_rgb(path: Path) -> Image.Image:
 def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode in _SIXTEEN_BIT_MODES:
         values = np.asarray(image).astype(np.int64)
-        return Image.fromarray((values.clip(0, 65535) // 257).astype(np.uint8)).convert("RGB")
+        return Image.fromarray((values.clip(0, 65535) // 256).astype(np.uint8)).convert("RGB")
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # straight to RGB, Pillow warns about the palette's transparency
     return image.convert("RGB")

@@ -176,10 +176,10 @@ class HostRuntime:
 
 
 def _rows(program: LoadedProgram, inputs: torch.Tensor) -> np.ndarray:
-    """Inputs as the runtime reads them: contiguous little-endian float32."""
+    """Inputs as little-endian float32; `tobytes` then writes them row by row, whatever their memory order."""
     if (1, *inputs.shape[1:]) != program.input_shape or inputs.dtype != torch.float32:
         raise InputError(
             f"the {program.name} program takes float32 inputs of {program.input_shape}, one a call; got "
             f"{inputs.dtype} {tuple(inputs.shape)}."
         )
-    return inputs.detach().contiguous().numpy().astype("<f4", copy=False)
+    return inputs.detach().numpy().astype("<f4", copy=False)

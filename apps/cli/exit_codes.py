@@ -98,8 +98,10 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
 def _configure_output() -> None:
     """Our own warnings to standard error, the stack's chatter nowhere; file names in any encoding."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
-    for name in ("torch", "torchao", "executorch", "root"):
+    for name in (None, "torch", "torchao", "executorch"):  # None: the root, which some of the stack logs to
         logging.getLogger(name).setLevel(logging.ERROR)
+    for name in ("edge_effnet", "quant", "apps"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     if not sys.warnoptions:
         # Deprecations inside the stack, Pillow's remarks on large photographs: nothing that a user could act on.
         warnings.simplefilter("ignore")

@@ -32,10 +32,12 @@ def print_outcome(outcome: Outcome, *, as_json: bool, next_command: Sequence[str
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough. The exit code still tells the verdict, so nothing may fail on
-        # the way out: what is left in the buffer goes nowhere.
+    except OSError as error:
+        # What is left in the buffer goes nowhere, or the interpreter would fail over it on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # A reader that has seen enough (head, less) is no error: the exit code still tells the verdict.
+        if not isinstance(error, BrokenPipeError):
+            raise
 
 
 def _report(outcome: Outcome, next_command: Sequence[str]) -> str:

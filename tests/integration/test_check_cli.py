@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support.artifacts import make_artifact
@@ -117,6 +118,18 @@ def test_bad_input_exits_2_and_says_what_and_what_to_do(called, right, data, arg
     assert code == 2
     assert words in " ".join(err.split()) and "Traceback" not in err
     assert out == ""
+
+
+def test_standard_output_on_a_full_disk_is_the_machines_fault_and_a_closed_pipe_is_none(right, swapped, data):
+    with Path("/dev/full").open("w") as full:
+        done = run_cli("edge-effnet", "check", right, "--data", data, stdout=full)
+    assert done.returncode == 3 and "No space left on device; free some space" in done.stderr
+    assert done.stderr.count("\n") == 1
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as gone:
+        done = run_cli("edge-effnet", "check", swapped, "--data", data, stdout=gone)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_names_in_no_known_encoding_are_printed(right, tmp_path):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 SCRIPTS = Path(sys.executable).parent
 
@@ -24,7 +24,11 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def run_cli(
-    command: str, *arguments: object, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    command: str,
+    *arguments: object,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdout: int | IO[str] = subprocess.PIPE,
 ) -> subprocess.CompletedProcess[str]:
     """Run a console script to its end."""
     return subprocess.run(
@@ -32,7 +36,8 @@ def run_cli(
         cwd=cwd,
         env=environment(env),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         check=False,
     )

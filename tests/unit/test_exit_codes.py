@@ -1,13 +1,18 @@
 import errno
+import logging
 import os
 import warnings
 
 import pytest
 import typer
+from PIL import Image
+from support.photos import draw_photo
 
 from apps.cli import exit_codes
 from apps.cli.exit_codes import guarded
 from edge_effnet.errors import InputError, MachineError
+
+PACKAGES = ("edge_effnet", "quant", "apps")
 
 
 def raising(error):
@@ -132,18 +137,37 @@ def test_termination_passes_through_every_finally():
     assert stop.value.code == 143
 
 
-def test_large_photographs_are_no_warning_on_the_command_line(monkeypatch, tmp_path):
-    from PIL import Image
-    from support.photos import draw_photo
+@pytest.fixture
+def configured(monkeypatch):
+    """What the command line makes of warnings and log lines; undone afterwards, since it is the whole process's."""
+    loggers = [logging.getLogger(name) for name in (None, "torch", "torchao", "executorch", *PACKAGES)]
+    levels = [logger.level for logger in loggers]
+    monkeypatch.setattr("sys.warnoptions", [])
+    with warnings.catch_warnings():
+        exit_codes._configure_output()
+        yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_our_own_warnings_are_shown(configured, name):
+    assert logging.getLogger(f"{name}.somewhere").isEnabledFor(logging.WARNING)
+
+
+@pytest.mark.parametrize("name", [None, "torch.export", "torchao", "executorch.exir"])
+def test_the_stacks_warnings_are_not_but_its_errors_are(configured, name):
+    assert not logging.getLogger(name).isEnabledFor(logging.WARNING)
+    assert logging.getLogger(name).isEnabledFor(logging.ERROR)
+
+
+def test_large_photographs_are_no_warning_on_the_command_line(monkeypatch, tmp_path, request):
     path = draw_photo(tmp_path / "a.jpg")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)  # 480 pixels warn, from 800 on they would be refused
     with pytest.raises(Image.DecompressionBombWarning):
         Image.open(path)
-    with warnings.catch_warnings():
-        monkeypatch.setattr("sys.warnoptions", [])
-        exit_codes._configure_output()
-        Image.open(path).close()
+    request.getfixturevalue("configured")
+    Image.open(path).close()
 
 
 def test_a_full_standard_output_is_the_machines_fault(capsys):

@@ -50,16 +50,17 @@ def test_grayscale_becomes_three_equal_channels(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_sixteen_bits_are_scaled_not_clipped(tmp_path, suffix):
+@pytest.mark.parametrize("lower_bits", [0, 1, 255])
+def test_of_sixteen_bits_the_upper_eight_count(tmp_path, suffix, lower_bits):
     path = tmp_path / f"deep.{suffix}"
-    Image.fromarray(RAMP.astype(np.uint16) * 257).save(path)
+    Image.fromarray(RAMP.astype(np.uint16) * 256 + lower_bits).save(path)
     with Image.open(path) as image:
         assert image.mode.startswith("I")
     assert (pixels(path) == RAMP[..., None]).all()
 
 
 def test_thirty_two_bit_values_are_read_as_sixteen_and_clipped(tmp_path):
-    values = RAMP.astype(np.int32) * 257
+    values = RAMP.astype(np.int32) * 256
     values[0, 0], values[7, 7] = -5, 10**6
     Image.fromarray(values).save(tmp_path / "i.tif")
     found = pixels(tmp_path / "i.tif")[..., 0]
