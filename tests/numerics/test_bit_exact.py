@@ -55,11 +55,8 @@ def test_simulation_equals_program_bit_for_bit(runtime, tmp_path, variant, activ
     found = _run(runtime, tmp_path, lowered, photos)
     with torch.no_grad():
         expected = simulation_of(converted).module(photos)
-        reference = converted(photos)
     assert found.std(dim=0).mean() > 0, "the outputs have to depend on the photographs"
     assert torch.equal(found, expected)
-    # PT2E's own reference rounds elsewhere: close, but not this.
-    assert sqnr_db(reference, found) > 5
 
 
 @pytest.mark.usefixtures("one_thread")
