@@ -23,8 +23,9 @@ import torch
 from torch import nn
 
 from edge_effnet import EfficientNet
+from edge_effnet.samples import SAMPLE
 from quant.progress import NoProgress
-from quant.training import SAMPLE, Stage, TrainConfig, train
+from quant.training import Stage, TrainConfig, train
 from quant.training.datasets import LabelledImages
 from quant.training.distributed import Group
 from quant.training.loop import Loop

@@ -5,6 +5,8 @@ from __future__ import annotations
 import typer
 
 from apps.cli import exit_codes
+from apps.cli.analyze import EPILOG as ANALYZE_EPILOG
+from apps.cli.analyze import analyze_command
 from apps.cli.check import EPILOG as CHECK_EPILOG
 from apps.cli.check import check_command
 from apps.cli.train import EPILOG as TRAIN_EPILOG
@@ -15,12 +17,17 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    help="Train float EfficientNets, check int8 programs.",
+    help="Train float EfficientNets, check and analyze int8 programs.",
 )
 app.command("check", epilog=CHECK_EPILOG, no_args_is_help=True)(check_command)
+app.command("analyze", epilog=ANALYZE_EPILOG, no_args_is_help=True)(analyze_command)
 app.command("train", epilog=TRAIN_EPILOG, no_args_is_help=True)(train_command)
 
 
 def main() -> None:
     """Console script."""
     exit_codes.run(app)
+
+
+if __name__ == "__main__":  # torchrun -m
+    main()

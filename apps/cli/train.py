@@ -64,8 +64,9 @@ def train_command(
     """Train or fine-tune float weights, ready for `quantize --weights`."""
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.bars import Bars  # noqa: PLC0415
+    from edge_effnet.samples import SAMPLE  # noqa: PLC0415
     from edge_effnet.variants import resolve_variant  # noqa: PLC0415
-    from quant.training import SAMPLE, Stage, TrainConfig, parse_stages, train  # noqa: PLC0415
+    from quant.training import Stage, TrainConfig, parse_stages, train  # noqa: PLC0415
 
     size = image_size or resolve_variant(variant).resolution
     result = train(

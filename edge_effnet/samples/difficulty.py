@@ -60,7 +60,7 @@ class Tier:
 TIERS: tuple[Tier, ...] = (
     Tier(
         name="easy",
-        share=0.70,
+        share=0.82,
         extent=(0.56, 0.92),
         crop=-0.08,
         periods=(4.0, 7.0),
@@ -84,7 +84,7 @@ TIERS: tuple[Tier, ...] = (
     ),
     Tier(
         name="medium",
-        share=0.22,
+        share=0.14,
         extent=(0.44, 0.8),
         crop=0.06,
         periods=(4.5, 8.0),
@@ -108,7 +108,7 @@ TIERS: tuple[Tier, ...] = (
     ),
     Tier(
         name="hard",
-        share=0.08,
+        share=0.04,
         extent=(0.27, 0.55),
         crop=0.2,
         periods=(5.0, 9.0),

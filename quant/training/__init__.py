@@ -1,6 +1,6 @@
 """Float training and fine-tuning: `train(TrainConfig(...), progress)`."""
 
-from quant.training.config import SAMPLE, Stage, TrainConfig, TrainResult, parse_stages
+from quant.training.config import Stage, TrainConfig, TrainResult, parse_stages
 from quant.training.run import train
 
-__all__ = ["SAMPLE", "Stage", "TrainConfig", "TrainResult", "parse_stages", "train"]
+__all__ = ["Stage", "TrainConfig", "TrainResult", "parse_stages", "train"]

@@ -8,9 +8,6 @@ from typing import Any
 
 from edge_effnet.errors import InputError
 
-SAMPLE = "sample"
-"""`data` of this name means the sample set drawn by `edge_effnet.samples`."""
-
 OPTIMIZERS = ("adamw", "rmsprop")
 FREEZES = ("none", "backbone")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -54,7 +51,7 @@ class TrainConfig:
     variant: str
     """A name that `edge_effnet.resolve_variant` knows."""
     data: Path | str
-    """A folder with `train/` and `val/` of class folders or of WebDataset shards (`*.tar`), or `"sample"`."""
+    """A folder with `train/` and `val/` of class folders or of WebDataset shards (`*.tar`), or `SAMPLE`."""
     out: Path
     """The weights, `.safetensors`; checkpoint, curve and metadata lie beside it."""
     stages: tuple[Stage, ...]

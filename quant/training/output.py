@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from edge_effnet.model import EfficientNet
 from edge_effnet.weights.files import sha256_of
 from edge_effnet.weights.save import save_checkpoint
 from quant.atomic import write_atomically
+
+_PROGRAMS = {"edge_effnet.py": "edge-effnet"}
 
 
 def rounded_to_half(model: EfficientNet) -> EfficientNet:
@@ -62,4 +65,6 @@ def started_from(weights: Path | None) -> dict[str, Any] | None:
 
 def command_line() -> str:
     """Return how this process was started, as a user would type it."""
-    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    name = Path(sys.argv[0]).name
+    # Started with -m, as torchrun does, the program is a file.
+    return shlex.join([_PROGRAMS.get(name, name), *sys.argv[1:]])

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_effnet.errors import InputError
+from edge_effnet.samples import SAMPLE
 from quant.progress import Progress
-from quant.training.config import SAMPLE, TrainConfig
+from quant.training.config import TrainConfig
 from quant.training.datasets import FolderImages, LabelledImages
 from quant.training.distributed import Group, in_turn
 from quant.training.sample_images import SampleImages

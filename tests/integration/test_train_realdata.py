@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ REALDATA = Path(__file__).parents[2].parent / "shared" / "realdata"
 @pytest.mark.slow
 @pytest.mark.realdata
 @pytest.mark.skipif(not REALDATA.is_dir(), reason=f"{REALDATA}: no real weights and photographs here")
-def test_a_fresh_head_reaches_94_percent_within_ten_minutes(tmp_path: Path) -> None:
+def test_a_fresh_head_reaches_94_percent(tmp_path: Path) -> None:
     config = TrainConfig(
         variant="b0",
         data=REALDATA / "imagenette",
@@ -29,8 +28,6 @@ def test_a_fresh_head_reaches_94_percent_within_ten_minutes(tmp_path: Path) -> N
         ema_decay=0.9,
         out=tmp_path / "b0.safetensors",
     )
-    start = time.perf_counter()
     result = train(config, NoProgress())
     assert result.val_images == 250
     assert result.top1 >= 0.94
-    assert time.perf_counter() - start < 600

@@ -12,7 +12,21 @@ import torch
 from support.photos import COLOURS
 from support.programs import PREPROCESS, RIGHT, SIZE, ColourNet, colour_program
 
+from quant.analysis import LayerReport
 from quant.artifact import Artifact, Golden, write_artifact
+
+LAYER = LayerReport(
+    node="conv2d",
+    layer="stem",
+    operator="convolution",
+    precision="int8",
+    seen=(-81.5, 85.25),
+    grid=(-12.0, 18.0),
+    clipped=0.001,
+    sqnr_db=24.5,
+    noise=0.75,
+    noise_share=0.125,
+)
 
 
 def make_artifact(
@@ -32,6 +46,7 @@ def make_artifact(
         float_model=colour_program(RIGHT),
         classes=classes,
         golden=[Golden(photograph="val/red/0.jpg", input=x, output=ColourNet(channels)(x[None])[0])],
+        layers=[LAYER],
         manifest={
             **manifest_fields(),
             "labelled": labelled,
@@ -50,6 +65,7 @@ def manifest_fields() -> dict[str, Any]:
         "created": "2026-01-01T00:00:00+00:00",
         "variant": "b0",
         "activation": "swish",
+        "sample_model": False,
         "image_size": SIZE,
         "preprocess": PREPROCESS.to_dict(),
         "input": {"shape": [1, 3, SIZE, SIZE], "dtype": "float32", "layout": "NCHW"},

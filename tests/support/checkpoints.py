@@ -18,7 +18,9 @@ def colour_checkpoint(path: Path, variant: str, size: int) -> Path:
 
     The photographs that it is fitted on have seeds of their own, so that none is one of a test's.
     """
-    model = EfficientNet.from_name(variant, num_classes=len(COLOURS), image_size=size)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # the same network whichever tests ran before
+        model = EfficientNet.from_name(variant, num_classes=len(COLOURS), image_size=size)
     trained_looking(model, image_size=size)
     model.class_names, model.preprocess = COLOURS, Preprocess(crop=size, resize=size)
     folder = path.parent / f"{path.stem}-fitted-on"

@@ -45,6 +45,7 @@ def outcome(**changes: Any) -> Outcome:
         "delegation": Delegation(partitions=1, delegated=273, left=0),
         "calibration_images": 128,
         "evaluation_images": 250,
+        "search": None,
         "flips": (Flip(photograph="val/red/1.jpg", label="red", float_class="red", pte_class="blue"),),
         "notes": (),
         "seconds": {"total": 61.0, "load": 2.0, "evaluate": 40.0},

@@ -1,0 +1,56 @@
+"""The sample set as the folder of photographs that a run reads."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_effnet.preprocess import Preprocess
+from edge_effnet.samples import CLASS_NAMES, SAMPLE, write_folder
+from quant.atomic import explained_writes
+from quant.progress import Progress
+from quant.tolerances import SAMPLE_EVALUATION
+
+_PREFIX = "edge-effnet-sample-"
+
+
+@contextmanager
+def photo_folder(
+    data: str | Path, preprocess: Preprocess, progress: Progress, *, calibration: int = 0
+) -> Iterator[Path]:
+    """Give the folder that `data` names; for `SAMPLE`, draw one that vanishes at the end.
+
+    Args:
+        data: a folder, or `SAMPLE`.
+        preprocess: of the network; pictures are drawn at the side that it scales photographs to.
+        progress: told of the drawing.
+        calibration: pictures to draw to calibrate on, beside those to evaluate on.
+
+    Raises:
+        MachineError: no room for temporary files.
+    """
+    if data != SAMPLE:
+        yield Path(data)
+        return
+    counts = {"val": SAMPLE_EVALUATION}
+    if calibration:
+        counts["calibration"] = max(calibration, len(CLASS_NAMES))
+    with explained_writes(Path(tempfile.gettempdir())):
+        temporary = tempfile.TemporaryDirectory(prefix=_PREFIX)
+    with temporary as parent:
+        folder = Path(parent, SAMPLE)
+        with progress.stage("Drawing", sum(counts.values())) as advance:
+            seen = 0
+
+            def report(done: int, _total: int) -> None:
+                nonlocal seen
+                advance(done - seen)
+                seen = done
+
+            write_folder(
+                folder, split_counts=counts, size=preprocess.resize, workers=os.cpu_count() or 1, progress=report
+            )
+        yield folder
