@@ -4,6 +4,7 @@ model.pte       the program for the phone
 float.pte       the float network's own program: what model.pte is compared with, on any photographs
 labels.txt      class names by index, one a line
 manifest.json   everything else, versioned (`manifest.schema.json`, docs/manifest.md)
+layers.json     the layer-by-layer analysis, from input to output (`edge-effnet analyze`)
 golden/         a few inputs and the outputs expected of them, raw little-endian float32
 """
 
@@ -24,6 +25,7 @@ import torch
 
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
+from quant.analysis import LayerReport, reports_from_json, reports_json
 from quant.atomic import atomic_folder, require_writable
 from quant.data import is_line_of_text
 from quant.lower.result import Delegation
@@ -87,6 +89,22 @@ class Artifact:
         """SHA-256 of the photographs that the program was fitted on."""
         return frozenset(p["sha256"] for p in self.manifest["photographs"]["calibration"])
 
+    def layers(self) -> list[LayerReport]:
+        """Read the layer-by-layer analysis.
+
+        Raises:
+            InputError: an artifact without one, or a file that does not hold one.
+        """
+        path = self.folder / "layers.json"
+        if path.name not in self.manifest["files"]:
+            raise InputError(
+                f"{self.folder}: has no layers.json; it is of an earlier version: make the artifact anew."
+            )
+        try:
+            return reports_from_json(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            raise InputError(f"{path}: not an analysis ({error}); make the artifact anew.") from error
+
     def golden(self) -> list[Golden]:
         """Read the golden inputs and outputs.
 
@@ -111,6 +129,7 @@ def write_artifact(
     float_model: bytes,
     classes: Sequence[str],
     golden: Sequence[Golden],
+    layers: Sequence[LayerReport],
     manifest: dict[str, Any],
 ) -> Artifact:
     """Write an artifact folder, whole or not at all; an artifact that stands there is replaced.
@@ -121,6 +140,7 @@ def write_artifact(
         float_model: the float network's program.
         classes: class names by index.
         golden: inputs and the outputs that the program gives for them.
+        layers: the analysis, from input to output.
         manifest: the rest; `schema`, `classes`, `files` and `golden` are added here.
 
     Raises:
@@ -135,6 +155,7 @@ def write_artifact(
         "model.pte": model,
         "float.pte": float_model,
         "labels.txt": "".join(f"{name}\n" for name in classes).encode(),
+        "layers.json": (json.dumps(reports_json(layers), indent=1) + "\n").encode(),
     }
     entries = []
     for index, item in enumerate(golden):

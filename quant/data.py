@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge_effnet.errors import InputError
 from edge_effnet.images import IMAGE_SUFFIXES
-from quant.tolerances import MIN_CALIBRATION
+from quant.tolerances import MIN_CALIBRATION, MIN_SELECTION
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +36,8 @@ class PhotoSplit:
     class_names: tuple[str, ...] | None
     """By class index; None without labels."""
     calibration: tuple[Photo, ...]
+    selection: tuple[Photo, ...]
+    """What settings are chosen on: neither fitted on nor judged on; empty where none were asked for or left."""
     evaluation: tuple[Photo, ...]
     notes: tuple[str, ...]
     """Sentences for the user."""
@@ -55,6 +57,7 @@ def split_photos(
     seed: int,
     class_names: tuple[str, ...] | None,
     num_classes: int,
+    selection: int = 0,
 ) -> PhotoSplit:
     """Find photographs and split them.
 
@@ -67,6 +70,9 @@ def split_photos(
         seed: of the draw.
         class_names: as the weights have them; None takes the folder names in sorted order.
         num_classes: outputs of the network.
+        selection: photographs to choose settings on, from where those to calibrate on come from; fewer are given
+            where fewer are left, of class folders alone at most a third of the others, and none below
+            `MIN_SELECTION`.
 
     Raises:
         InputError: no such folder, no photographs, classes that do not match the network's, a class without
@@ -87,14 +93,15 @@ def split_photos(
         if names is not None and any(p.class_name is not None for p in pool):
             _match_classes(train, pool, names, num_classes)
         chosen = _draw(pool, calibration, rng)
+        selected = _enough(_draw(_others(pool, chosen), selection, rng))
         evaluation = _labelled(judged, names)
         _refuse_shared(pool, evaluation)
     else:
         listed = _without_copies(list_photos(data, data), notes)
         names = _match_classes(data, listed, class_names, num_classes)
         chosen = _draw(listed, min(calibration, len(listed) // 2), rng, per_class_share=0.5)
-        taken = {p.path for p in chosen}
-        evaluation = _labelled([p for p in listed if p.path not in taken], names)
+        selected = _enough(_draw(_others(listed, chosen), selection, rng, per_class_share=1 / 3))
+        evaluation = _labelled(_others(listed, [*chosen, *selected]), names)
     if len(chosen) < MIN_CALIBRATION:
         raise InputError(
             f"{data}: only {len(chosen)} photographs to calibrate on; ranges need at least {MIN_CALIBRATION}."
@@ -102,7 +109,11 @@ def split_photos(
     if len(chosen) < calibration:
         notes.append(f"Calibrating on {len(chosen)} photographs; {calibration} were asked for.")
     return PhotoSplit(
-        class_names=names, calibration=_labelled(chosen, names), evaluation=evaluation, notes=tuple(notes)
+        class_names=names,
+        calibration=_labelled(chosen, names),
+        selection=_labelled(selected, names),
+        evaluation=evaluation,
+        notes=tuple(notes),
     )
 
 
@@ -141,7 +152,7 @@ def evaluation_photos(
         notes.append(f"Left out {len(fitted)} photographs that the program was calibrated on.")
     if not kept:
         raise InputError(f"{data}: the program was calibrated on all of these photographs; give it others.")
-    return PhotoSplit(class_names=names, calibration=(), evaluation=kept, notes=tuple(notes))
+    return PhotoSplit(class_names=names, calibration=(), selection=(), evaluation=kept, notes=tuple(notes))
 
 
 def list_photos(root: Path, data: Path) -> list[_Listed]:
@@ -264,6 +275,16 @@ def _some(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
+def _enough(selected: list[_Listed]) -> list[_Listed]:
+    """Leave too few photographs to choose on where they are more use."""
+    return selected if len(selected) >= MIN_SELECTION else []
+
+
+def _others(photos: Sequence[_Listed], taken: Sequence[_Listed]) -> list[_Listed]:
+    paths = {p.path for p in taken}
+    return [p for p in photos if p.path not in paths]
+
+
 def _draw(photos: Sequence[_Listed], count: int, rng: random.Random, per_class_share: float = 1.0) -> list[_Listed]:
     """Draw evenly from the classes: one of each in turn, in an order drawn too, until `count` are drawn."""
     by_class: dict[str | None, list[_Listed]] = defaultdict(list)
@@ -276,7 +297,7 @@ def _draw(photos: Sequence[_Listed], count: int, rng: random.Random, per_class_s
     # Fewer photographs than classes must not mean the alphabet's first classes.
     rng.shuffle(queues)
     chosen: list[_Listed] = []
-    for turn in range(max(len(q) for q in queues)):
+    for turn in range(max((len(q) for q in queues), default=0)):
         for queue in queues:
             if turn < len(queue) and len(chosen) < count:
                 chosen.append(queue[turn])

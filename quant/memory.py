@@ -19,7 +19,11 @@ _BACKWARD_BYTES = 1.0e9
 
 def photographs_that_fit(graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """The leading photographs for which both streams of the repair fit; one at least."""
-    count = max(1, int(_STREAM_BYTES / (_BYTES_PER_ELEMENT * max(_elements(graph_module)))))
+    return first_photographs(inputs, max(1, int(_STREAM_BYTES / (_BYTES_PER_ELEMENT * max(_elements(graph_module))))))
+
+
+def first_photographs(inputs: Sequence[torch.Tensor], count: int) -> list[torch.Tensor]:
+    """The leading `count` photographs, in the batches that they come in."""
     kept, room = [], count
     for batch in inputs:
         if room > 0:

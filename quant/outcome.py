@@ -8,6 +8,7 @@ from typing import Any
 from quant.evaluate import Accuracy, Fidelity
 from quant.lower.result import Delegation
 from quant.regression import Verdict
+from quant.search import Found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +62,8 @@ class Outcome:
     delegation: Delegation
     calibration_images: int
     evaluation_images: int
+    search: Found | None
+    """Of the accuracy-targeted search; None where there was none."""
     flips: tuple[Flip, ...]
     notes: tuple[str, ...]
     seconds: dict[str, float]
@@ -108,6 +111,8 @@ class Outcome:
             "left": self.delegation.left,
         }
         result["images"] = {"calibration": self.calibration_images, "evaluation": self.evaluation_images}
+        if self.search is not None:
+            result["search"] = _search(self.search)
         result["flips"] = [
             {"photograph": f.photograph, "label": f.label, "float": f.float_class, "pte": f.pte_class}
             for f in self.flips
@@ -115,6 +120,22 @@ class Outcome:
         result["notes"] = list(self.notes)
         result["seconds"] = self.seconds
         return result
+
+
+def _search(found: Found) -> dict[str, Any]:
+    points = [
+        {
+            "float_layers": list(point.float_layers),
+            "added_ms": round(point.added_ms, 4),
+            "agreement": point.agreement,
+            "drop": round(point.drop, 4),
+            "sqnr_db": round(point.sqnr_db, 4),
+            "met": point.met,
+            "chosen": point is found.chosen,
+        }
+        for point in found.points
+    ]
+    return {"photographs": found.photographs, "met": found.chosen.met, "points": points}
 
 
 def _accuracy(accuracy: Accuracy) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import platform
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,27 +18,39 @@ from edge_effnet.activations import swap_activation
 from edge_effnet.errors import InputError
 from edge_effnet.fuse import fold_for_inference
 from edge_effnet.preprocess import Preprocess
+from edge_effnet.samples import SAMPLE, sample_metadata, sample_weights
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights import Checkpoint, load_pretrained
 from edge_effnet.weights.checkpoint import LoadOptions
+from quant.analysis import LayerReport, analyze
 from quant.artifact import Artifact, Golden, require_replaceable, write_artifact
 from quant.batches import iterate_batches
+from quant.calibration_check import calibration_notes
 from quant.chunks import CHUNK
 from quant.data import Photo, PhotoSplit, split_photos
-from quant.evaluate import collect_logits
+from quant.evaluate import collect_logits, labels_of
 from quant.export import export_graph
 from quant.lower.result import LoweredProgram
 from quant.lower.table import find_backend
 from quant.measure import Measured, measure_bytes
 from quant.outcome import Outcome
 from quant.progress import NoProgress, Progress, Stopwatch
-from quant.ptq import quantize_graph
+from quant.ptq import Quantized, quantize_beside
 from quant.recipes import DEFAULT_RECIPE, Recipe, find_recipe
-from quant.regression import check_max_drop
+from quant.regression import check_max_drop, check_min_agreement
 from quant.runtime import HostRuntime
+from quant.sample_photos import photo_folder
+from quant.search import Found, Target, search_float_layers
 from quant.simulate import simulation_of
 from quant.summary import Evidence, summarize
-from quant.tolerances import DEFAULT_CALIBRATION, GOLDEN_COUNT, MAX_DROP_POINTS
+from quant.tolerances import (
+    ANALYSIS,
+    DEFAULT_CALIBRATION,
+    GOLDEN_COUNT,
+    MAX_DROP_POINTS,
+    MIN_SELECTION,
+    SELECTION,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,11 +71,22 @@ class _Request:
     """The arguments of `quantize`, looked up and checked before any work."""
 
     spec: VariantSpec
+    weights: str | Path
+    data: str | Path
+    sample: bool
+    """Whether the weights are the sample ones."""
+    options: LoadOptions
+    activation: str | None
+    calibration: int
     recipe: Recipe
     backend: str
     lower: Callable[[fx.GraphModule, tuple[int, ...]], LoweredProgram]
     out: Path
     max_drop: float
+    min_agreement: float | None
+    """Share of 1."""
+    searches: bool
+    """Whether float layers are searched for until the target is met."""
     threads: int
     seed: int
 
@@ -70,8 +94,8 @@ class _Request:
 def quantize(
     variant: str,
     *,
-    weights: str | Path,
-    data: str | Path,
+    weights: str | Path = SAMPLE,
+    data: str | Path = SAMPLE,
     origin: str | None = None,
     image_size: int | None = None,
     activation: str | None = None,
@@ -79,7 +103,8 @@ def quantize(
     recipe: str = DEFAULT_RECIPE,
     backend: str = "xnnpack",
     out: str | Path | None = None,
-    max_drop: float = MAX_DROP_POINTS,
+    max_drop: float | None = None,
+    min_agreement: float | None = None,
     seed: int = 0,
     threads: int = 1,
     progress: Progress | None = None,
@@ -88,8 +113,9 @@ def quantize(
 
     Args:
         variant: any of its names, such as "b0" or "efficientnet-b0".
-        weights: a file, or a published name or hub id (see `load_pretrained`).
-        data: folder of photographs (see `split_photos`).
+        weights: a file, or a published name or hub id (see `load_pretrained`), or `SAMPLE`: those that come
+            with this package.
+        data: folder of photographs (see `split_photos`), or `SAMPLE`: the pictures that those were trained on.
         origin: whose layout the weights have, where keys and names leave it open; a key of `ORIGINS`.
         image_size: side of the network's input, pixels; None takes the weights'.
         activation: swap to this one before quantizing.
@@ -97,7 +123,10 @@ def quantize(
         recipe: a key of `RECIPES`.
         backend: a key of `BACKENDS`.
         out: the artifact folder; `<variant>-<recipe>-<backend>` by default. An artifact there is replaced.
-        max_drop: top-1 that the .pte may lose against float, points.
+        max_drop: top-1 that the .pte may lose against float, points; `MAX_DROP_POINTS` by default.
+        min_agreement: photographs that have to keep float's class, percent. This one or `max_drop` given, and a
+            recipe that repairs: the cheapest float layers that meet both are searched for, on photographs that
+            are neither fitted on nor judged on.
         seed: of the calibration draw and of everything random.
         threads: of the runtime that times and judges the programs.
         progress: told of every stage.
@@ -106,29 +135,62 @@ def quantize(
         InputError: something given cannot be used; the message says what, where and what to do.
         MachineError: the machine stood in the way.
     """
-    request = _check_request(variant, recipe, backend, out, max_drop, threads, seed)
+    request = _check_request(
+        variant,
+        weights=weights,
+        data=data,
+        options=LoadOptions(origin=origin, image_size=image_size),
+        activation=activation,
+        calibration=calibration,
+        recipe=recipe,
+        backend=backend,
+        out=out,
+        max_drop=max_drop,
+        min_agreement=min_agreement,
+        seed=seed,
+        threads=threads,
+    )
     progress = progress or NoProgress()
     watch = Stopwatch()
     torch.manual_seed(seed)
     with watch.measure("load"):
-        options = LoadOptions(origin=origin, image_size=image_size)
-        checkpoint = load_pretrained(weights, variant=request.spec.name, options=options)
-        split = split_photos(
-            Path(data),
-            calibration=calibration,
-            seed=seed,
-            class_names=checkpoint.class_names,
-            num_classes=checkpoint.num_classes,
-        )
-        model = checkpoint.model if activation is None else swap_activation(checkpoint.model, activation)
+        source = sample_weights(request.spec.name) if request.sample else request.weights
+        checkpoint = load_pretrained(source, variant=request.spec.name, options=request.options)
+    with ExitStack() as stack:
+        with watch.measure("load"):
+            folder = stack.enter_context(
+                photo_folder(request.data, checkpoint.preprocess, progress, calibration=request.calibration)
+            )
+            split = split_photos(
+                folder,
+                calibration=request.calibration,
+                seed=request.seed,
+                class_names=checkpoint.class_names,
+                num_classes=checkpoint.num_classes,
+                selection=SELECTION if request.searches else 0,
+            )
+        return _quantize(request, checkpoint, split, progress, watch)
+
+
+def _quantize(
+    request: _Request, checkpoint: Checkpoint, split: PhotoSplit, progress: Progress, watch: Stopwatch
+) -> QuantizeResult:
+    """Everything after loading."""
+    model = checkpoint.model
+    if request.activation is not None:
+        model = swap_activation(model, request.activation)
     with watch.measure("export"):
         graph = export_graph(fold_for_inference(model, checkpoint.preprocess.crop), checkpoint.preprocess.crop)
     with watch.measure("quantize"):
         inputs = _read_photos(split.calibration, checkpoint.preprocess, progress)
-        quantized = quantize_graph(graph, inputs, request.recipe, seed=seed, progress=progress)
+        suspicions = calibration_notes(checkpoint.model, inputs)
+        network = _Network(checkpoint, split, graph, inputs)
+        quantized, found = _quantized(request, network, progress)
+    with watch.measure("analyze"):
+        layers = _analyzed(request, network, quantized, progress)
     with watch.measure("lower"), progress.stage("Lowering", 2) as advance:
         shape = (1, 3, checkpoint.preprocess.crop, checkpoint.preprocess.crop)
-        programs = {"pte": request.lower(quantized, shape)}
+        programs = {"pte": request.lower(quantized.converted, shape)}
         advance(1)
         programs["float"] = request.lower(graph, shape)
         advance(1)
@@ -136,7 +198,7 @@ def quantize(
         example = checkpoint.preprocess(split.evaluation[0].path)[None]
         measured = measure_bytes(runtime, {k: p.data for k, p in programs.items()}, example, progress)
         logits = collect_logits(
-            {"float": graph, "quantized": simulation_of(quantized).module, "pte": measured["pte"].run},
+            {"float": graph, "quantized": simulation_of(quantized.converted).module, "pte": measured["pte"].run},
             split.evaluation,
             checkpoint.preprocess,
             progress,
@@ -156,10 +218,18 @@ def quantize(
             pte_program=measured["pte"].figures,
             delegation=programs["pte"].delegation,
             calibration_images=len(split.calibration),
-            notes=(*checkpoint.notes, *split.notes),
+            search=found,
+            notes=(
+                *_sample_notes(request),
+                *checkpoint.notes,
+                *split.notes,
+                *suspicions,
+                *_selection_notes(request, split),
+            ),
             seconds=watch.total(),
         ),
         max_drop=request.max_drop,
+        min_agreement=request.min_agreement,
     )
     artifact = write_artifact(
         request.out,
@@ -167,30 +237,72 @@ def quantize(
         float_model=programs["float"].data,
         classes=_class_names(checkpoint, split),
         golden=golden,
-        manifest=_manifest(checkpoint, split, request, outcome, activation, programs["pte"], Path(weights).name),
+        layers=layers,
+        manifest=_manifest(checkpoint, split, request, outcome, programs["pte"]),
     )
     return QuantizeResult(artifact=artifact, outcome=outcome)
 
 
 def _check_request(
-    variant: str, recipe: str, backend: str, out: str | Path | None, max_drop: float, threads: int, seed: int
+    variant: str,
+    *,
+    weights: str | Path,
+    data: str | Path,
+    options: LoadOptions,
+    activation: str | None,
+    calibration: int,
+    recipe: str,
+    backend: str,
+    out: str | Path | None,
+    max_drop: float | None,
+    min_agreement: float | None,
+    seed: int,
+    threads: int,
 ) -> _Request:
     spec = resolve_variant(variant)
-    folder = Path(out) if out is not None else Path(f"{spec.name}-{recipe}-{backend}")
+    sample = weights == SAMPLE
+    if sample:
+        sample_weights(spec.name)
     if threads < 1:
         raise InputError(f"--threads {threads}: need at least 1.")
+    found = find_recipe(recipe)
+    wanted = check_min_agreement(min_agreement)
     request = _Request(
         spec=spec,
-        recipe=find_recipe(recipe),
+        weights=weights,
+        data=data,
+        sample=sample,
+        options=options,
+        activation=activation,
+        calibration=calibration,
+        recipe=found,
         backend=backend,
         lower=find_backend(backend),
-        out=folder,
-        max_drop=check_max_drop(max_drop),
+        out=Path(out) if out is not None else Path(f"{spec.name}-{recipe}-{backend}"),
+        max_drop=check_max_drop(MAX_DROP_POINTS if max_drop is None else max_drop),
+        min_agreement=wanted,
+        searches=found.searches and not (max_drop is None and wanted is None),
         threads=threads,
         seed=seed,
     )
-    require_replaceable(folder)
+    require_replaceable(request.out)
     return request
+
+
+def _sample_notes(request: _Request) -> tuple[str, ...]:
+    """Say that the figures are of the sample model, and how good that is."""
+    if not request.sample:
+        return ()
+    return (sample_note(request.spec.name),)
+
+
+def sample_note(variant: str) -> str:
+    """One sentence that says what the sample model of a variant is."""
+    made = sample_metadata(variant)
+    return (
+        f"Sample model: {variant} trained on drawn pictures of {len(made['class_names'])} classes "
+        f"({100 * made['val_top1']:.1f} % of {made['val_images']}), for a first look; nothing of yours was quantized."
+    )
 
 
 def _read_photos(photos: Sequence[Photo], preprocess: Preprocess, progress: Progress) -> list[torch.Tensor]:
@@ -201,6 +313,57 @@ def _read_photos(photos: Sequence[Photo], preprocess: Preprocess, progress: Prog
             batches.append(batch)
             advance(len(batch))
     return batches
+
+
+@dataclass(frozen=True, kw_only=False, slots=True)
+class _Network:
+    """A loaded network with the photographs that it is quantized on."""
+
+    checkpoint: Checkpoint
+    split: PhotoSplit
+    graph: fx.GraphModule
+    inputs: list[torch.Tensor]
+
+
+def _quantized(request: _Request, network: _Network, progress: Progress) -> tuple[Quantized, Found | None]:
+    """Quantize as the recipe says, or with the float layers that the target takes."""
+    if not request.searches:
+        return quantize_beside(
+            network.graph, network.inputs, request.recipe, seed=request.seed, progress=progress
+        ), None
+    photos = _selection(network.split)
+    return search_float_layers(
+        network.graph,
+        network.inputs,
+        request.recipe,
+        Target(min_agreement=request.min_agreement or 0.0, max_drop=request.max_drop),
+        selection=_read_photos(photos, network.checkpoint.preprocess, progress),
+        labels=labels_of(photos),
+        seed=request.seed,
+        progress=progress,
+    )
+
+
+def _selection(split: PhotoSplit) -> tuple[Photo, ...]:
+    return split.selection or split.evaluation
+
+
+def _selection_notes(request: _Request, split: PhotoSplit) -> tuple[str, ...]:
+    if not request.searches or split.selection:
+        return ()
+    return (
+        f"Fewer than {MIN_SELECTION} photographs were left to choose float layers on: they were chosen on the "
+        "evaluation photographs, which flatters the verdict.",
+    )
+
+
+def _analyzed(request: _Request, network: _Network, quantized: Quantized, progress: Progress) -> list[LayerReport]:
+    """Compare the network layer by layer on evaluation photographs."""
+    photos = network.split.evaluation
+    chosen = photos[:: max(1, len(photos) // ANALYSIS)][:ANALYSIS]
+    inputs = _read_photos(chosen, network.checkpoint.preprocess, progress)
+    with progress.stage("Analyzing", len(chosen)) as advance:
+        return analyze(quantized.reference, quantized.converted, inputs, seed=request.seed, advance=advance)
 
 
 def _golden(program: Measured, photos: Sequence[Photo], checkpoint: Checkpoint) -> list[Golden]:
@@ -221,15 +384,13 @@ def _manifest(
     split: PhotoSplit,
     request: _Request,
     outcome: Outcome,
-    activation: str | None,
     program: LoweredProgram,
-    weights_name: str,
 ) -> dict[str, Any]:
     layouts = {4: "NCHW", 2: "NC"}
     return {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "variant": request.spec.name,
-        "activation": activation or request.spec.activation,
+        "activation": request.activation or request.spec.activation,
         "image_size": checkpoint.preprocess.crop,
         "labelled": bool(split.class_names or checkpoint.class_names),
         "preprocess": checkpoint.preprocess.to_dict(),
@@ -238,13 +399,14 @@ def _manifest(
             for key, shape in (("input", program.input_shape), ("output", program.output_shape))
         },
         "recipe": {**asdict(request.recipe), "seed": request.seed},
+        "sample_model": request.sample,
         "backend": request.backend,
         "delegation": asdict(program.delegation),
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "torchao", "executorch", "edge-effnet")},
         },
-        "weights": {"name": weights_name, "origin": checkpoint.origin, "sha256": checkpoint.sha256},
+        "weights": {"name": Path(request.weights).name, "origin": checkpoint.origin, "sha256": checkpoint.sha256},
         "photographs": {
             key: [{"name": p.name, "sha256": p.sha256} for p in photos]
             for key, photos in (("calibration", split.calibration), ("evaluation", split.evaluation))

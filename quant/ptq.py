@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import fx
 
-from quant.memory import photographs_that_fit
+from quant.equalize import equalizable, equalize
+from quant.float_layers import nodes_of, units
+from quant.memory import first_photographs, photographs_that_fit
 from quant.progress import Progress
-from quant.qdq import CLAMP_RANGES, QMAX, QMIN, WEIGHTED, TensorScale
+from quant.qdq import QMAX, QMIN, WEIGHTED, TensorScale
 from quant.quantizer import ActivationSpec, EfficientNetQuantizer, activations_of
 from quant.quiet import quiet_libraries
 from quant.ranges import ActivationRange, find_ranges
 from quant.recipes import Recipe
 from quant.repair import repair
-from quant.tolerances import ACTIVATION_SCALE_FLOOR, WEIGHT_SCALE_FLOOR
+from quant.tolerances import ACTIVATION_SCALE_FLOOR, EQUALIZATION, WEIGHT_SCALE_FLOOR
 
 with quiet_libraries():
     from torchao.quantization.pt2e import HistogramObserver, MinMaxObserver, PerChannelMinMaxObserver
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
     from torchao.quantization.pt2e.quantizer import FixedQParamsQuantizationSpec, QuantizationSpec
-
-aten = torch.ops.aten
 
 _OBSERVERS: dict[str, Any] = {"histogram": HistogramObserver, "minmax": MinMaxObserver}
 
@@ -37,6 +38,16 @@ _WEIGHT_SPEC = QuantizationSpec(
     ch_axis=0,
     observer_or_fake_quant_ctr=PerChannelMinMaxObserver.with_args(eps=WEIGHT_SCALE_FLOOR),
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quantized:
+    """A quantized network beside the float one that it was made from."""
+
+    reference: fx.GraphModule
+    """The float graph, equalized where the recipe says so."""
+    converted: fx.GraphModule
+    """With int8 weights and q/dq pairs: what a backend lowers."""
 
 
 def quantize_graph(
@@ -59,15 +70,64 @@ def quantize_graph(
     Returns:
         A graph with int8 weights and q/dq pairs: the reference that a backend lowers.
     """
-    floats = leading_layers(graph_module, recipe.float_convolutions)
+    return quantize_beside(graph_module, inputs, recipe, seed=seed, progress=progress).converted
+
+
+def quantize_beside(
+    graph_module: fx.GraphModule,
+    inputs: Sequence[torch.Tensor],
+    recipe: Recipe,
+    *,
+    seed: int,
+    progress: Progress,
+) -> Quantized:
+    """`quantize_graph`, with the float graph that it was fitted to."""
+    reference = equalized_graph(graph_module, inputs, recipe, seed=seed)
+    floats = nodes_of(units(reference)[: recipe.float_convolutions])
+    activation = activation_specs(reference, inputs, recipe, seed=seed, progress=progress)
+    converted = quantize_with(reference, activation, floats, inputs, recipe, progress)
+    return Quantized(reference=reference, converted=converted)
+
+
+def equalized_graph(
+    graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor], recipe: Recipe, *, seed: int
+) -> fx.GraphModule:
+    """Return the float graph with the recipe's equalization; arguments as `quantize_graph`."""
+    in_float = nodes_of(units(graph_module)[: recipe.float_convolutions])
+    names = [name for name in equalizable(graph_module)[: recipe.equalized] if name not in in_float]
+    if not names:
+        return graph_module
+    return equalize(
+        graph_module, names, first_photographs(inputs, EQUALIZATION), seed=seed, plain_share=recipe.plain_share
+    )
+
+
+def activation_specs(
+    graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor], recipe: Recipe, *, seed: int, progress: Progress
+) -> ActivationSpec:
+    """Ranges of every activation, whichever layers will stay in float; arguments as `quantize_graph`."""
+    if recipe.ranges != "loss-aware":
+        return _observer_spec(recipe.ranges)
+    names = activations_of(graph_module, frozenset())
+    with progress.stage("Ranges", 2 * sum(len(batch) for batch in inputs)) as advance:
+        ranges = find_ranges(graph_module, names, inputs, seed=seed, plain_share=recipe.plain_share, advance=advance)
+    return fixed_specs(ranges)
+
+
+def quantize_with(
+    graph_module: fx.GraphModule,
+    activation: ActivationSpec,
+    float_nodes: frozenset[str],
+    inputs: Sequence[torch.Tensor],
+    recipe: Recipe,
+    progress: Progress,
+) -> fx.GraphModule:
+    """Convert and repair with given specs and float nodes; other arguments as `quantize_graph`."""
     if recipe.ranges == "loss-aware":
-        names = activations_of(graph_module, floats)
-        with progress.stage("Ranges", 2 * sum(len(batch) for batch in inputs)) as advance:
-            ranges = find_ranges(graph_module, names, inputs, seed=seed, advance=advance)
-        converted = convert(graph_module, fixed_specs(ranges), floats, inputs[:1])
+        converted = convert(graph_module, activation, float_nodes, inputs[:1])
     else:
         with progress.stage("Calibrating", sum(len(batch) for batch in inputs)) as advance:
-            converted = convert(graph_module, _observer_spec(recipe.ranges), floats, inputs, advance)
+            converted = convert(graph_module, activation, float_nodes, inputs, advance)
     if recipe.repair:
         layers = sum(node.target in WEIGHTED for node in graph_module.graph.nodes)
         with progress.stage("Repairing", layers) as advance:
@@ -106,27 +166,6 @@ def fixed_specs(ranges: dict[str, ActivationRange]) -> ActivationSpec:
     """Specs that give each activation the scale of its range."""
     scales = {name: activation_range.scale() for name, activation_range in ranges.items()}
     return lambda node: _fixed_spec(scales[node.name])
-
-
-def leading_layers(graph_module: fx.GraphModule, count: int) -> frozenset[str]:
-    """Names of the first `count` convolutions and of the activations behind them."""
-    names: set[str] = set()
-    convolutions = [node for node in graph_module.graph.nodes if node.target is aten.conv2d.default]
-    for convolution in convolutions[:count]:
-        names.add(convolution.name)
-        for user in convolution.users:
-            if user.target in _ACTIVATIONS:
-                names.add(user.name)
-    return frozenset(names)
-
-
-_ACTIVATIONS = (
-    *CLAMP_RANGES,
-    aten.sigmoid.default,
-    aten.mul.Tensor,
-    aten.hardswish.default,
-    aten.hardswish_.default,
-)
 
 
 def _observer_spec(method: str) -> ActivationSpec:

@@ -74,13 +74,15 @@ def fused_clamp(node: fx.Node) -> fx.Node | None:
     return users[0] if node.target in _TAKES_CLAMP and len(users) == 1 and users[0].target in CLAMP_RANGES else None
 
 
-def is_weight(node: fx.Node) -> bool:
+def is_weight(node: Any) -> bool:
     """Whether a node gives quantized weights."""
-    return node.target is DEQUANTIZE_CHANNELS
+    return isinstance(node, fx.Node) and node.target is DEQUANTIZE_CHANNELS
 
 
 def is_int8(node: fx.Node) -> bool:
-    """Whether XNNPACK runs `node` in int8: all its activations come from dq nodes and a q follows."""
+    """Whether XNNPACK runs `node` in int8: its weights are int8, its activations come from dq nodes, a q follows."""
+    if node.target in WEIGHTED and not is_weight(node.args[1]):
+        return False  # a layer left in float between int8 ones looks the same otherwise
     activations = [a for a in node.all_input_nodes if a.op != "get_attr" and not is_weight(a)]
     last = fused_clamp(node) or node
     return all(a.target is DEQUANTIZE for a in activations) and following_quantize(last) is not None

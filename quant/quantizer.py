@@ -41,7 +41,8 @@ ActivationSpec = Callable[[fx.Node], QuantizationSpecBase]
 
 _UNARY = (aten.hardswish.default, aten.hardswish_.default, aten.mean.dim)
 _BINARY = (aten.add.Tensor, aten.add_.Tensor, aten.mul.Tensor, aten.mul_.Tensor)
-_SAME_VALUES = (aten.flatten.using_ints, aten.view.default, aten.reshape.default, aten.pad.default)
+SAME_VALUES = (aten.flatten.using_ints, aten.view.default, aten.reshape.default, aten.pad.default)
+"""Operators that move values and compute none."""
 
 
 @dataclass
@@ -73,7 +74,7 @@ class EfficientNetQuantizer(Quantizer):  # type: ignore[misc]
             elif node.target in (*CLAMP_RANGES, *_UNARY, aten.sigmoid.default):
                 fused = isinstance(node.args[0], fx.Node) and fused_clamp(node.args[0]) is node
                 self._annotate(node, inputs=() if fused else (node.args[0],))
-            elif node.target in _SAME_VALUES:
+            elif node.target in SAME_VALUES:
                 self._annotate(node, inputs=(node.args[0],), shared=True)
         return model
 

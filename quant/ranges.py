@@ -9,7 +9,7 @@ weight equalization and bias correction"'s successors and HAWQ; here with the lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,8 @@ from quant.tolerances import ACTIVATION_SCALE_FLOOR
 
 _BINS = 2048
 
-# Share of the plain squared error in the weights: keeps a range sane where the sampled gradients are zero.
-_PLAIN_SHARE = 0.01
+PLAIN_SHARE = 1e-4
+"""Share of the plain squared error in the weights: keeps a range sane where the sampled gradients are zero."""
 
 _GRID = 24
 _REFINEMENTS = 3
@@ -56,6 +56,7 @@ def find_ranges(
     inputs: Sequence[torch.Tensor],
     *,
     seed: int,
+    plain_share: float = PLAIN_SHARE,
     advance: Callable[[int], None] = lambda photographs: None,
 ) -> dict[str, ActivationRange]:
     """Choose a range for each named node of a float graph.
@@ -65,6 +66,7 @@ def find_ranges(
         names: nodes whose outputs are to be quantized.
         inputs: calibration photographs in batches, each [n, C, H, W] float32; they are read twice.
         seed: of the random projections.
+        plain_share: part of the plain squared error in the weighted one, 0..1.
         advance: told of the photographs read.
     """
     extremes = _Extremes(graph_module, frozenset(names))
@@ -72,16 +74,55 @@ def find_ranges(
         for batch in inputs:
             extremes.run(batch)
             advance(len(batch))
-    histograms = _WeightedHistograms(graph_module, extremes.found)
+    histograms = _WeightedHistograms(graph_module, extremes.found, plain_share)
+    _accumulate(graph_module, histograms, inputs, seed, advance)
+    return {
+        name: _best_range(histograms.centres(name), histograms.weights[name], extremes.found[name]) for name in names
+    }
+
+
+def channel_highs(
+    graph_module: fx.GraphModule,
+    names: Sequence[str],
+    inputs: Sequence[torch.Tensor],
+    *,
+    seed: int,
+    plain_share: float = PLAIN_SHARE,
+) -> dict[str, torch.Tensor]:
+    """Upper end of the loss-aware range that each channel of some activations would choose for itself.
+
+    Args:
+        graph_module: from `export_graph`.
+        names: nodes, each [n, C, H, W].
+        inputs: calibration photographs in batches, each [n, C, H, W] float32; they are read twice.
+        seed: of the random projections.
+        plain_share: as for `find_ranges`.
+
+    Returns:
+        For each name float32 [C], above zero.
+    """
+    extremes = _ChannelExtremes(graph_module, frozenset(names))
+    with torch.no_grad():
+        for batch in inputs:
+            extremes.run(batch)
+    histograms = _ChannelHistograms(graph_module, extremes.found, plain_share)
+    _accumulate(graph_module, histograms, inputs, seed, lambda photographs: None)
+    return {name: histograms.highs(name) for name in names}
+
+
+def _accumulate(
+    graph_module: fx.GraphModule,
+    histograms: _Sensitivities,
+    inputs: Sequence[torch.Tensor],
+    seed: int,
+    advance: Callable[[int], None],
+) -> None:
     generator = torch.Generator().manual_seed(seed)
     size = backward_batch(graph_module)
     for batch in inputs:
         for part in batch.split(size):
             histograms.accumulate(part, generator)
             advance(len(part))
-    return {
-        name: _best_range(histograms.centres(name), histograms.weights[name], extremes.found[name]) for name in names
-    }
 
 
 class _Extremes(fx.Interpreter):
@@ -101,19 +142,28 @@ class _Extremes(fx.Interpreter):
         return result
 
 
-class _WeightedHistograms(fx.Interpreter):
-    """Histograms of each named node's output, every element weighted by the logits' sensitivity to it."""
+class _ChannelExtremes(fx.Interpreter):
+    """Largest magnitude of each channel of each named node's output."""
 
-    def __init__(self, module: fx.GraphModule, extremes: dict[str, tuple[float, float]]) -> None:
+    def __init__(self, module: fx.GraphModule, names: frozenset[str]) -> None:
         super().__init__(module)
-        self._extremes = extremes
-        self.weights = {name: torch.zeros(_BINS, dtype=torch.float64) for name in extremes}
+        self._names = names
+        self.found: dict[str, torch.Tensor] = {}
 
-    def centres(self, name: str) -> torch.Tensor:
-        """Centres of the bins, float64 [bins]."""
-        low, high = self._extremes[name]
-        step = max(high - low, 1e-12) / _BINS
-        return low + step * (torch.arange(_BINS, dtype=torch.float64) + 0.5)
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if n.name in self._names:
+            peak = result.abs().amax(dim=(0, 2, 3))
+            self.found[n.name] = torch.maximum(peak, self.found.get(n.name, peak))
+        return result
+
+
+class _Sensitivities(fx.Interpreter):
+    """Shows each named node's output together with how much the logits move with every element of it."""
+
+    def __init__(self, module: fx.GraphModule, names: Collection[str], plain_share: float) -> None:
+        super().__init__(module)
+        self._names, self._plain_share = names, plain_share
 
     def accumulate(self, batch: torch.Tensor, generator: torch.Generator) -> None:
         """Add a batch: forward, then backward from a random projection of each photograph's logits."""
@@ -125,18 +175,67 @@ class _WeightedHistograms(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
-        if n.name in self._extremes and result.requires_grad:
+        if n.name in self._names and result.requires_grad:
             values = result.detach()
-            result.register_hook(lambda gradient, name=n.name: self._add(name, values, gradient))
+            result.register_hook(lambda gradient, name=n.name: self._weigh(name, values, gradient))
         return result
 
-    def _add(self, name: str, values: torch.Tensor, gradient: torch.Tensor) -> None:
+    def _weigh(self, name: str, values: torch.Tensor, gradient: torch.Tensor) -> None:
+        squares, plain = gradient.square(), self._plain_share
+        weights = squares.mul_((1.0 - plain) / squares.mean().clamp_min(1e-30)).add_(plain)
+        self.add(name, values, weights)
+
+    def add(self, name: str, values: torch.Tensor, weights: torch.Tensor) -> None:
+        """Take an activation's values and their weights, of mean 1, both in its shape."""
+        raise NotImplementedError
+
+
+class _WeightedHistograms(_Sensitivities):
+    """Histograms of each named node's output, every element weighted by the logits' sensitivity to it."""
+
+    def __init__(self, module: fx.GraphModule, extremes: dict[str, tuple[float, float]], plain_share: float) -> None:
+        super().__init__(module, extremes, plain_share)
+        self._extremes = extremes
+        self.weights = {name: torch.zeros(_BINS, dtype=torch.float64) for name in extremes}
+
+    def centres(self, name: str) -> torch.Tensor:
+        """Centres of the bins, float64 [bins]."""
         low, high = self._extremes[name]
-        squares = gradient.square()
-        weights = squares.mul_((1.0 - _PLAIN_SHARE) / squares.mean().clamp_min(1e-30)).add_(_PLAIN_SHARE)
+        step = max(high - low, 1e-12) / _BINS
+        return low + step * (torch.arange(_BINS, dtype=torch.float64) + 0.5)
+
+    def add(self, name: str, values: torch.Tensor, weights: torch.Tensor) -> None:
+        low, high = self._extremes[name]
         bins = ((values - low) * (_BINS / max(high - low, 1e-12))).long().clamp_(0, _BINS - 1)
         # float64: single bins of large tensors collect millions of small weights.
         self.weights[name] += torch.bincount(bins.flatten(), weights=weights.flatten().double(), minlength=_BINS)
+
+
+class _ChannelHistograms(_Sensitivities):
+    """The same for each channel, of magnitudes."""
+
+    def __init__(self, module: fx.GraphModule, peaks: dict[str, torch.Tensor], plain_share: float) -> None:
+        super().__init__(module, peaks, plain_share)
+        self._peaks = {name: peak.clamp_min(1e-6) for name, peak in peaks.items()}
+        self._weights = {name: torch.zeros(len(peak) * _BINS, dtype=torch.float64) for name, peak in peaks.items()}
+
+    def add(self, name: str, values: torch.Tensor, weights: torch.Tensor) -> None:
+        peaks = self._peaks[name]
+        bins = (values.abs() * (_BINS / peaks.view(-1, 1, 1))).long().clamp_(max=_BINS - 1)
+        bins += _BINS * torch.arange(len(peaks)).view(-1, 1, 1)
+        self._weights[name] += torch.bincount(
+            bins.flatten(), weights=weights.flatten().double(), minlength=len(peaks) * _BINS
+        )
+
+    def highs(self, name: str) -> torch.Tensor:
+        """Best upper end of each channel, float32 [C]."""
+        centres = (torch.arange(_BINS, dtype=torch.float64) + 0.5) / _BINS
+        rows = self._weights[name].view(-1, _BINS)
+        found = [
+            _best_range(peak * centres, row, (0.0, peak)).high
+            for peak, row in zip(self._peaks[name].tolist(), rows, strict=True)
+        ]
+        return torch.tensor(found, dtype=torch.float32).clamp_min(1e-6)
 
 
 def _best_range(values: torch.Tensor, weights: torch.Tensor, seen: tuple[float, float]) -> ActivationRange:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_effnet.errors import InputError
+from quant.ranges import PLAIN_SHARE
 
 RANGE_METHODS = ("loss-aware", "histogram", "minmax")
 
@@ -20,19 +21,26 @@ class Recipe:
     name: str
     ranges: str
     """How activation ranges are found on the calibration photographs: one of `RANGE_METHODS`."""
+    plain_share: float
+    """Part of the plain squared error in the loss-aware one, 0..1. Equalized pre-activations have long tails that
+    no logit depends on: they need less of it."""
     repair: bool
     """Whether layers are refitted, one after the other, to their quantized inputs."""
+    equalized: int
+    """Behind how many convolutions, of those that `quant.equalize.equalizable` names, channels are equalized."""
     float_convolutions: int
-    """How many convolutions, counted from the input, stay in float with their activations. The first two see
-    the widest ranges of the network and cost the least to keep."""
+    """How many convolutions, counted from the input, stay in float with their activations."""
+    searches: bool
+    """Whether a target given (`--max-drop`, `--min-agreement`) lets it keep more layers in float until it is met."""
     summary: str
     """One line for `--help` and the report."""
 
     def __post_init__(self) -> None:
         if self.ranges not in RANGE_METHODS:
             raise InputError(f"unknown ranges {self.ranges!r}; choose one of: {', '.join(RANGE_METHODS)}.")
-        if self.float_convolutions < 0:
-            raise InputError(f"float_convolutions {self.float_convolutions}: need 0 or more.")
+        for field in ("equalized", "float_convolutions"):
+            if getattr(self, field) < 0:
+                raise InputError(f"{field} {getattr(self, field)}: need 0 or more.")
 
 
 RECIPES: dict[str, Recipe] = {
@@ -41,36 +49,53 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="int8",
             ranges="loss-aware",
+            plain_share=PLAIN_SHARE,
             repair=True,
+            equalized=0,
+            # They see the widest ranges of the network and cost the least to keep: 0.2 ms of B0's 6.8.
             float_convolutions=2,
+            searches=True,
             summary="near-lossless: loss-aware ranges, repaired layers, stem and first depthwise in float",
         ),
         Recipe(
             name="int8-strict",
             ranges="loss-aware",
+            plain_share=1e-6,
             repair=True,
+            # Stem and first expansion: where channels' ranges differ most.
+            equalized=2,
             float_convolutions=0,
-            summary="the same with no layer in float",
+            searches=False,
+            summary="no layer in float, whatever the target: stem and first expansion equalized instead",
         ),
         Recipe(
             name="int8-fast",
             ranges="loss-aware",
+            plain_share=PLAIN_SHARE,
             repair=False,
+            equalized=0,
             float_convolutions=0,
+            searches=False,
             summary="loss-aware ranges only",
         ),
         Recipe(
             name="int8-histogram",
             ranges="histogram",
+            plain_share=PLAIN_SHARE,
             repair=False,
+            equalized=0,
             float_convolutions=0,
+            searches=False,
             summary="the stock observer's ranges, a baseline",
         ),
         Recipe(
             name="int8-minmax",
             ranges="minmax",
+            plain_share=PLAIN_SHARE,
             repair=False,
+            equalized=0,
             float_convolutions=0,
+            searches=False,
             summary="ranges that hold every value seen, a cautionary baseline",
         ),
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from edge_effnet.errors import InputError
 from quant.data import Photo
 from quant.evaluate import Accuracy, Fidelity
+from quant.tolerances import COLLAPSE_AGREEMENT, COLLAPSE_PHOTOGRAPHS, COLLAPSE_SQNR_DB
 
 # Shares are exact multiples of 1/N; the slack only absorbs their rounding in binary.
 _ROUNDING = 1e-9
@@ -46,9 +47,13 @@ def judge(
     pte: Fidelity,
     *,
     max_drop: float,
+    photographs: int,
+    min_agreement: float | None = None,
     baseline: Baseline | None = None,
 ) -> Verdict:
     """Decide whether the .pte still sees what the float network saw.
+
+    A program that has collapsed fails whatever is allowed, see `quant.tolerances`.
 
     Args:
         float_accuracy: of the float network.
@@ -56,11 +61,22 @@ def judge(
         pte: the program's answers against float's.
         max_drop: top-1 that may be lost, points. Without labels it bounds the share of photographs that change
             class, which bounds the loss.
+        photographs: that the figures are of.
+        min_agreement: share of the photographs that have to keep their class, 0..1; None asks for none.
         baseline: earlier figures on the same photographs; top-1 (or agreement) may fall behind them by
             `max_drop` as well.
     """
     failures: list[str] = []
     passes: list[str] = []
+    collapsed = pte.agreement < COLLAPSE_AGREEMENT or pte.sqnr_db < COLLAPSE_SQNR_DB
+    if collapsed and photographs >= COLLAPSE_PHOTOGRAPHS:
+        failures.append(
+            f"collapsed: agrees with float on {100 * pte.agreement:.2f} % of photographs at {pte.sqnr_db:.1f} dB; "
+            f"below {100 * COLLAPSE_AGREEMENT:.0f} % or {COLLAPSE_SQNR_DB:.0f} dB nothing else counts"
+        )
+    if min_agreement is not None:
+        sentence = f"agreement {100 * pte.agreement:.2f} %, at least {100 * min_agreement:.2f} wanted"
+        (failures if pte.agreement < min_agreement - _ROUNDING else passes).append(sentence)
     if float_accuracy.top1 is not None and pte_accuracy.top1 is not None:
         compared = [("float", float_accuracy.top1, pte_accuracy.top1, "top-1")]
         if baseline is not None and baseline.top1 is not None:
@@ -88,6 +104,19 @@ def check_max_drop(max_drop: float) -> float:
     if not (math.isfinite(max_drop) and 0.0 <= max_drop <= 100.0):
         raise InputError(f"--max-drop {max_drop}: need a number of points from 0 to 100.")
     return max_drop
+
+
+def check_min_agreement(percent: float | None) -> float | None:
+    """Return the share of 1 that a percentage asks for.
+
+    Raises:
+        InputError: not within 0..100 percent.
+    """
+    if percent is None:
+        return None
+    if not (math.isfinite(percent) and 0.0 <= percent <= 100.0):
+        raise InputError(f"--min-agreement {percent}: need a percentage from 0 to 100.")
+    return percent / 100.0
 
 
 def digest_of(photos: Sequence[Photo]) -> str:

@@ -40,6 +40,8 @@ class Simulation:
     """Name of an int8 operator in the converted graph -> node of `module` that gives its int8 output. A layer's
     constants are buffers of `module`: `<name>_weight`, `<name>_bias`, `<name>_scale`; the node's `meta["scale"]`
     is its output's `TensorScale`."""
+    floats: dict[str, fx.Node]
+    """Name of a float operator in the converted graph -> its copy in `module`."""
 
 
 def simulation_of(converted: fx.GraphModule) -> Simulation:
@@ -49,7 +51,7 @@ def simulation_of(converted: fx.GraphModule) -> Simulation:
         converted: from `convert_pt2e`; left untouched.
     """
     builder = _Builder(converted)
-    return Simulation(module=builder.build(), operators=builder.operators)
+    return Simulation(module=builder.build(), operators=builder.operators, floats=builder.floats)
 
 
 @dataclass
@@ -60,6 +62,7 @@ class _Builder:
     values: dict[fx.Node, fx.Node] = field(default_factory=dict)
     """Stands for: float tensors as they are; q nodes (and what they absorb) as whole numbers."""
     operators: dict[str, fx.Node] = field(default_factory=dict)
+    floats: dict[str, fx.Node] = field(default_factory=dict)
 
     def build(self) -> fx.GraphModule:
         for node in self.source.graph.nodes:
@@ -125,7 +128,9 @@ class _Builder:
         if node.op == "get_attr":
             self.values[node] = self.constant(f"c_{node.name}", constant_of(self.source, node))
             return
-        self.values[node] = self.graph.node_copy(node, lambda n: self.values[n])
+        copied = self.values[node] = self.graph.node_copy(node, lambda n: self.values[n])
+        if node.op == "call_function":
+            self.floats[node.name] = copied
 
 
 def _weighted(builder: _Builder, node: fx.Node, scale: TensorScale) -> tuple[Any, ...]:

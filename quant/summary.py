@@ -12,7 +12,8 @@ from quant.data import Photo
 from quant.evaluate import accuracy, fidelity, labels_of
 from quant.lower.result import Delegation
 from quant.outcome import Flip, Outcome, ProgramFigures
-from quant.regression import Baseline, judge
+from quant.regression import Baseline, Verdict, judge
+from quant.search import Found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,19 +33,31 @@ class Evidence:
     pte_program: ProgramFigures
     delegation: Delegation
     calibration_images: int
+    search: Found | None
     notes: tuple[str, ...]
     seconds: dict[str, float]
 
 
-def summarize(evidence: Evidence, *, max_drop: float, baseline: Baseline | None = None) -> Outcome:
+def summarize(
+    evidence: Evidence, *, max_drop: float, min_agreement: float | None = None, baseline: Baseline | None = None
+) -> Outcome:
     """Compute every figure and the verdict."""
     labels = labels_of(evidence.photos)
     float_logits, pte_logits = evidence.logits["float"], evidence.logits["pte"]
     quantized = evidence.logits.get("quantized")
     float_accuracy, pte_accuracy = accuracy(float_logits, labels), accuracy(pte_logits, labels)
     pte = fidelity(float_logits, pte_logits)
+    verdict = judge(
+        float_accuracy,
+        pte_accuracy,
+        pte,
+        max_drop=max_drop,
+        photographs=len(evidence.photos),
+        min_agreement=min_agreement,
+        baseline=baseline,
+    )
     return Outcome(
-        verdict=judge(float_accuracy, pte_accuracy, pte, max_drop=max_drop, baseline=baseline),
+        verdict=_with_search(verdict, evidence.search),
         artifact=evidence.artifact,
         variant=evidence.variant,
         recipe=evidence.recipe,
@@ -61,10 +74,24 @@ def summarize(evidence: Evidence, *, max_drop: float, baseline: Baseline | None 
         delegation=evidence.delegation,
         calibration_images=evidence.calibration_images,
         evaluation_images=len(evidence.photos),
+        search=evidence.search,
         flips=_flips(float_logits, pte_logits, evidence.photos, evidence.class_names),
         notes=evidence.notes,
         seconds=evidence.seconds,
     )
+
+
+def _with_search(verdict: Verdict, found: Found | None) -> Verdict:
+    """A target that no set of float layers meets fails, whatever the evaluation photographs happen to say."""
+    if found is None or found.chosen.met:
+        return verdict
+    best = found.chosen
+    sentence = (
+        f"the target was not reached on {found.photographs} selection photographs by any of {len(found.points)} "
+        f"sets of float layers; the best, {len(best.float_layers)} layers, agrees on {100 * best.agreement:.2f} % "
+        f"and loses {best.drop:.2f} points of top-1"
+    )
+    return Verdict(passed=False, reasons=(sentence, *(() if verdict.passed else verdict.reasons)))
 
 
 def _flips(

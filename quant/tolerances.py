@@ -4,11 +4,37 @@ MAX_DROP_POINTS = 1.0
 """Top-1 that the .pte may lose against float, in points, unless `--max-drop` says otherwise: what people call
 "no visible loss", and about what the confidence interval of a few hundred photographs can tell."""
 
+COLLAPSE_AGREEMENT = 0.90
+"""A program that agrees with float on fewer photographs has collapsed, whatever else was allowed: stock
+quantization of B0, which people call broken, agrees on 93 to 94 %, MinMax on some 65 %."""
+
+COLLAPSE_SQNR_DB = 8.0
+"""Logits with more noise than this belong to a broken program, even if few photographs show it: 8 dB is a
+sixth of the signal's power; stock quantization of B0 has 9.5 dB, MinMax some 4."""
+
+COLLAPSE_PHOTOGRAPHS = 20
+"""Fewer evaluation photographs cannot tell a collapse from one unlucky photograph."""
+
 MIN_CALIBRATION = 8
 """Fewer photographs leave the ranges to chance."""
 
 DEFAULT_CALIBRATION = 128
 """More photographs move no range that matters; fewer make the outcome swing with the draw."""
+
+SAMPLE_EVALUATION = 320
+"""Pictures of the sample set that judge: 20 a class; the interval of top-1 is then some 3 points to either side."""
+
+SELECTION = 256
+"""Photographs that the search for float layers is judged on: 99 % agreement is two or three of them."""
+
+MIN_SELECTION = 32
+"""Fewer cannot tell 99 % from 96 %; the evaluation photographs then have to serve, and a note says so."""
+
+EQUALIZATION = 32
+"""Photographs that show the channels' ranges for equalization: it is exact whatever it is given."""
+
+ANALYSIS = 16
+"""Photographs of the layer-by-layer analysis: its figures are sums over millions of values."""
 
 GOLDEN_MIN_SQNR_DB = 60.0
 """A program that is itself must reproduce its golden outputs: int8 bit for bit, float32 up to rounding that

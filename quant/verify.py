@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -20,11 +21,13 @@ from quant.progress import NoProgress, Progress, Stopwatch
 from quant.regression import (
     baseline_json,
     check_max_drop,
+    check_min_agreement,
     make_baseline,
     read_baseline,
     require_baseline_file,
 )
 from quant.runtime import HostRuntime, check_threads
+from quant.sample_photos import photo_folder
 from quant.summary import Evidence, summarize
 from quant.tolerances import GOLDEN_MIN_SQNR_DB, MAX_DROP_POINTS
 
@@ -34,6 +37,7 @@ def check(
     *,
     data: str | Path,
     max_drop: float = MAX_DROP_POINTS,
+    min_agreement: float | None = None,
     baseline: str | Path | None = None,
     update_baseline: bool = False,
     threads: int = 1,
@@ -45,8 +49,10 @@ def check(
 
     Args:
         folder: the artifact.
-        data: photographs: `val/` of it where there is one, else all of it but what the program was fitted on.
+        data: photographs: `val/` of it where there is one, else all of it but what the program was fitted on;
+            or `edge_effnet.samples.SAMPLE`.
         max_drop: top-1 that may be lost against float, and against the baseline, points.
+        min_agreement: photographs that have to keep float's class, percent.
         baseline: a file with earlier figures.
         update_baseline: write this run's figures to `baseline` instead of comparing with it.
         threads: of the runtime.
@@ -58,6 +64,7 @@ def check(
     """
     progress, watch = progress or NoProgress(), Stopwatch()
     check_max_drop(max_drop)
+    wanted = check_min_agreement(min_agreement)
     check_threads(threads)
     if update_baseline:
         if baseline is None:
@@ -65,13 +72,25 @@ def check(
         require_baseline_file(Path(baseline))
     with watch.measure("load"):
         artifact = open_artifact(Path(folder))
-        split = evaluation_photos(
-            Path(data),
-            class_names=artifact.labels if artifact.labelled else None,
-            num_classes=len(artifact.labels),
-            calibrated_on=artifact.calibrated_on,
-        )
-    known = None if update_baseline or baseline is None else read_baseline(Path(baseline), split.evaluation)
+    with ExitStack() as stack:
+        with watch.measure("load"):
+            split = evaluation_photos(
+                stack.enter_context(photo_folder(data, artifact.preprocess, progress)),
+                class_names=artifact.labels if artifact.labelled else None,
+                num_classes=len(artifact.labels),
+                calibrated_on=artifact.calibrated_on,
+            )
+        known = None if update_baseline or baseline is None else read_baseline(Path(baseline), split.evaluation)
+        evidence = _collect(artifact, split, threads, progress, watch)
+    outcome = summarize(evidence, max_drop=max_drop, min_agreement=wanted, baseline=known)
+    if update_baseline and baseline is not None:
+        figures = make_baseline(split.evaluation, outcome.pte_accuracy, outcome.pte)
+        write_atomically(Path(baseline), baseline_json(figures).encode())
+    return outcome
+
+
+def _collect(artifact: Artifact, split: PhotoSplit, threads: int, progress: Progress, watch: Stopwatch) -> Evidence:
+    """Time both programs, prove that they are what the manifest says, run them over the photographs."""
     with HostRuntime(threads) as runtime:
         paths = {"float": artifact.float_program, "pte": artifact.program}
         with watch.measure("time"):
@@ -83,13 +102,7 @@ def check(
         with watch.measure("evaluate"):
             models = {name: program.run for name, program in measured.items()}
             logits = collect_logits(models, split.evaluation, artifact.preprocess, progress)
-    outcome = summarize(
-        _evidence(artifact, split, threads, logits, measured, watch), max_drop=max_drop, baseline=known
-    )
-    if update_baseline and baseline is not None:
-        figures = make_baseline(split.evaluation, outcome.pte_accuracy, outcome.pte)
-        write_atomically(Path(baseline), baseline_json(figures).encode())
-    return outcome
+    return _evidence(artifact, split, threads, logits, measured, watch)
 
 
 def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:
@@ -147,6 +160,7 @@ def _evidence(
         pte_program=measured["pte"].figures,
         delegation=artifact.delegation,
         calibration_images=len(artifact.calibrated_on),
+        search=None,
         notes=split.notes,
         seconds=watch.total(),
     )

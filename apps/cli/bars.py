@@ -15,6 +15,10 @@ class Bars:
     def __init__(self) -> None:
         self._console = Console(stderr=True)
 
+    def say(self, sentence: str) -> None:
+        """Print one sentence."""
+        self._console.print(sentence, markup=False, highlight=False)
+
     @contextmanager
     def waiting(self, title: str) -> Iterator[None]:
         """Show that something without steps is under way."""

@@ -21,8 +21,9 @@ edge-effnet check b0-int8-xnnpack --data photos --baseline b0.json --max-drop 0.
 
 def check_command(
     folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
-    data: Annotated[Path, typer.Option(help="Photographs: val/ of it, or class folders.")],
+    data: Annotated[str, typer.Option(help="Photographs: val/ of it, or class folders; or `sample`.")],
     max_drop: Annotated[float, typer.Option(help="Top-1 that may be lost, points.")] = MAX_DROP_POINTS,
+    min_agreement: Annotated[float | None, typer.Option(help="Photographs that keep float's class, %.")] = None,
     baseline: Annotated[Path | None, typer.Option(help="File with earlier figures to hold.")] = None,
     update_baseline: Annotated[bool, typer.Option(help="Write this run's figures to --baseline.")] = False,
     threads: Annotated[int, typer.Option(help="Of the runtime.")] = 1,
@@ -41,6 +42,7 @@ def check_command(
         folder,
         data=data,
         max_drop=max_drop,
+        min_agreement=min_agreement,
         baseline=baseline,
         update_baseline=update_baseline,
         threads=threads,

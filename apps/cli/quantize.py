@@ -9,12 +9,22 @@ import typer
 
 from apps.cli import exit_codes
 from edge_effnet.errors import InputError
+from edge_effnet.samples.trained import SAMPLE
 from quant.tolerances import DEFAULT_CALIBRATION, MAX_DROP_POINTS
 
 _MAX_SEED = 2**63 - 1  # torch's
+
+
+def own_command(variant: str) -> tuple[str, ...]:
+    """The command that a newcomer runs next, word by word."""
+    return ("quantize", "--variant", variant, "--weights", "WEIGHTS.pth", "--data", "PHOTOS")
+
+
 app = typer.Typer(add_completion=True, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
 _EPILOG = f"""[bold]Examples[/]
+
+quantize --variant b0
 
 quantize --variant b0 --weights flowers.pth --data photos
 
@@ -30,7 +40,7 @@ def quantize_command(
         str | None, typer.Option(help=".pth or .safetensors of lukemelas, timm or torchvision.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Photographs: train/ and val/ with class folders, or class folders.")
+        str | None, typer.Option(help="Photographs: train/ and val/ with class folders, or class folders.")
     ] = None,
     origin: Annotated[
         str | None, typer.Option(help="Whose weights, where the file leaves it open: timm, timm-tf, ...")
@@ -41,22 +51,28 @@ def quantize_command(
     recipe: Annotated[str, typer.Option(help="How to quantize.")] = "int8",
     backend: Annotated[str, typer.Option(help="Where the program runs.")] = "xnnpack",
     out: Annotated[Path | None, typer.Option(help="Artifact folder; <variant>-<recipe>-<backend>.")] = None,
-    max_drop: Annotated[float, typer.Option(help="Top-1 that may be lost, points.")] = MAX_DROP_POINTS,
+    max_drop: Annotated[
+        float | None, typer.Option(help=f"Top-1 that may be lost, points ({MAX_DROP_POINTS:g}); given: see below.")
+    ] = None,
+    min_agreement: Annotated[
+        float | None, typer.Option(help="Photographs that keep float's class, %; given: see below.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=_MAX_SEED, help="Of the calibration draw.")] = 0,
     threads: Annotated[int, typer.Option(help="Of the runtime that times the programs.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
-    """Make an int8 program of an EfficientNet and prove that it still sees."""
-    if weights is None or data is None:
-        missing = " and ".join(name for name, value in (("--weights", weights), ("--data", data)) if value is None)
-        raise InputError(
-            f"{missing} missing: quantizing needs the float weights (--weights FILE, from EfficientNet-PyTorch, "
-            "timm or torchvision) and photographs like those of the phone (--data DIR)."
-        )
+    """Make an int8 program of an EfficientNet and prove that it still sees.
+
+    Without --weights and --data, the sample model and pictures that come with the package are used.
+    With --max-drop or --min-agreement, the cheapest layers to keep in float are searched for until the target is met.
+    """
+    weights, data = _sources(variant, weights, data)
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.bars import Bars  # noqa: PLC0415
 
     bars = Bars()
+    if weights == SAMPLE:
+        bars.say(f"No --weights: the sample {variant} and drawn pictures, for a first look.")
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render import print_outcome  # noqa: PLC0415
         from quant.pipeline import quantize  # noqa: PLC0415
@@ -73,13 +89,38 @@ def quantize_command(
         backend=backend,
         out=out,
         max_drop=max_drop,
+        min_agreement=min_agreement,
         seed=seed,
         threads=threads,
         progress=bars,
     )
-    check = ("edge-effnet", "check", result.outcome.artifact, "--data", str(data), "--max-drop", str(max_drop))
-    print_outcome(result.outcome, as_json=as_json, next_command=check)
+    check = ["edge-effnet", "check", result.outcome.artifact, "--data", data]
+    for option, value in (("--max-drop", max_drop), ("--min-agreement", min_agreement)):
+        check += [] if value is None else [option, str(value)]
+    print_outcome(result.outcome, as_json=as_json, next_command=own_command(variant) if weights == SAMPLE else check)
     return exit_codes.PASS if result.passed else exit_codes.REGRESSION
+
+
+def _sources(variant: str, weights: str | None, data: str | None) -> tuple[str, str]:
+    """Weights and photographs of the user's, or the sample's where neither is given.
+
+    Raises:
+        InputError: one given without the other.
+    """
+    if weights is not None and data is not None:
+        return weights, data
+    if weights is not None:
+        raise InputError(
+            "--data missing: weights of your own need photographs like those of the phone to fit ranges on and "
+            "to judge by (--data DIR)."
+        )
+    if data is not None:
+        raise InputError(
+            "--weights missing: photographs of your own need float weights of their classes. Give a file of "
+            "EfficientNet-PyTorch, timm or torchvision (--weights FILE), or make one: edge-effnet train "
+            f"--variant {variant} --data {data}."
+        )
+    return SAMPLE, SAMPLE
 
 
 def main() -> None:

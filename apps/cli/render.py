@@ -6,15 +6,18 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from edge_effnet.errors import InputError
+from quant.analysis import BROKEN_SQNR_DB, LayerReport, first_broken, reports_json
 from quant.evaluate import Accuracy, Fidelity
 from quant.outcome import Outcome, ProgramFigures
+from quant.search import Found
 
 _WIDTH = 80
 _FLIPS_SHOWN = 5
@@ -28,7 +31,10 @@ def print_outcome(outcome: Outcome, *, as_json: bool, next_command: Sequence[str
         as_json: as the object.
         next_command: what the user may run next, word by word.
     """
-    text = json.dumps(outcome.to_json(), indent=2) + "\n" if as_json else _report(outcome, next_command)
+    _write(json.dumps(outcome.to_json(), indent=2) + "\n" if as_json else _report(outcome, next_command))
+
+
+def _write(text: str) -> None:
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -40,12 +46,76 @@ def print_outcome(outcome: Outcome, *, as_json: bool, next_command: Sequence[str
             raise
 
 
+def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, as_json: bool) -> None:
+    """Print a layer-by-layer analysis to standard output.
+
+    Args:
+        reports: from input to output.
+        by: `order` or `noise`.
+        top: rows to print; None prints all.
+        as_json: as one object.
+
+    Raises:
+        InputError: another `by`.
+    """
+    if by not in _ORDERS:
+        raise InputError(f"--by {by!r}: choose one of {', '.join(_ORDERS)}.")
+    broken = first_broken(reports)
+    rows = sorted(reports, key=_ORDERS[by])[:top]
+    if as_json:
+        where = None if broken is None else broken.layer
+        _write(json.dumps({"layers": reports_json(rows), "first_broken": where}, indent=2) + "\n")
+        return
+    console = Console(width=min(_WIDTH, Console().width), highlight=False, emoji=False)
+    with console.capture() as captured:
+        console.print(_analysis_table(rows))
+        if broken is None:
+            console.print(f"No layer below {BROKEN_SQNR_DB:.0f} dB.")
+        else:
+            console.print(
+                f"First below {BROKEN_SQNR_DB:.0f} dB: {broken.layer} ({broken.operator}), {broken.sqnr_db:.1f} dB.",
+                markup=False,
+            )
+    _write(captured.get())
+
+
+_ORDERS: dict[str, Callable[[LayerReport], float]] = {
+    "order": lambda report: 0.0,  # sorting is stable
+    "noise": lambda report: -report.noise_share,
+}
+
+
+def _analysis_table(reports: Sequence[LayerReport]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="", collapse_padding=True)
+    for column in ("layer", "operator"):
+        table.add_column(column, overflow="fold")
+    for column in ("values", "int8 grid", "clipped, %", "SQNR", "noise, %"):
+        table.add_column(column, justify="right")
+    for report in reports:
+        table.add_row(
+            report.layer,
+            report.operator,
+            _range(report.seen),
+            "float" if report.grid is None else _range(report.grid),
+            "" if report.clipped is None else f"{100 * report.clipped:.2f}",
+            f"{report.sqnr_db:.1f}",
+            f"{100 * report.noise_share:.1f}",
+        )
+    return table
+
+
+def _range(values: tuple[float, float]) -> str:
+    return f"{values[0]:.3g}..{values[1]:.3g}"
+
+
 def _report(outcome: Outcome, next_command: Sequence[str]) -> str:
     console = Console(width=min(_WIDTH, Console().width), highlight=False, emoji=False)
     with console.capture() as captured:
         for note in outcome.notes:
-            console.print(f"note: {note}", style="dim", markup=False)
+            console.print(note, style="dim", markup=False)
         console.print(_table(outcome))
+        if outcome.search is not None:
+            console.print(_search_table(outcome.search))
         _print_details(console, outcome)
         word, colour = ("PASS", "green") if outcome.passed else ("FAIL", "red")
         console.print(Text.assemble((word, f"bold {colour}"), "  ", "; ".join(outcome.verdict.reasons)))
@@ -78,6 +148,24 @@ def _table(outcome: Outcome) -> Table:
     table.add_row("  90th percentile", *("" if p is None else f"{p.latency_p90_ms:.2f}" for p in programs))
     table.add_row("load, ms", *("" if p is None else f"{p.load_ms:.1f}" for p in programs))
     table.add_row("size, MB", *("" if p is None else f"{p.size_bytes / 1e6:.2f}" for p in programs))
+    return table
+
+
+def _search_table(found: Found) -> Table:
+    title = f"Layers in float, tried on {found.photographs} photographs that were not fitted on"
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for column in ("layers", "added ms", "agrees, %", "top-1 lost", "SQNR, dB", "target", ""):
+        table.add_column(column, justify="right")
+    for point in found.points:
+        table.add_row(
+            str(len(point.float_layers)),
+            f"{point.added_ms:.2f}",
+            _share(point.agreement),
+            f"{point.drop:+.2f}",
+            f"{point.sqnr_db:.1f}",
+            "met" if point.met else "missed",
+            "<- chosen" if point is found.chosen else "",
+        )
     return table
 
 

@@ -112,6 +112,7 @@ def test_the_artifact_folder_is_whole_and_alone(quantized):
         "float.pte",
         "golden",
         "labels.txt",
+        "layers.json",
         "manifest.json",
         "model.pte",
     ]

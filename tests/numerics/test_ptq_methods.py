@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,15 +16,19 @@ from edge_effnet import EfficientNet
 from edge_effnet.errors import InputError
 from edge_effnet.fuse import fold_for_inference
 from quant.export import export_graph
+from quant.float_layers import nodes_of, units
 from quant.lower.xnnpack import lower_xnnpack
 from quant.lower.xnnpack_emit import UnsupportedOperatorError
+from quant.metrics import sqnr_db
 from quant.progress import NoProgress
-from quant.ptq import leading_layers, quantize_graph
+from quant.ptq import activation_specs, convert, quantize_graph
 from quant.qdq import DEQUANTIZE, QUANTIZE
 from quant.quantizer import activations_of
 from quant.ranges import find_ranges, scale_of
-from quant.recipes import RECIPES, Recipe, find_recipe
+from quant.recipes import RECIPES, find_recipe
 from quant.repair import _forward, _Layer, _refit, _round_to_nearest, _round_with_feedback
+from quant.runtime import HostRuntime
+from quant.simulate import simulation_of
 
 SIZE = 64
 aten = torch.ops.aten
@@ -116,10 +123,10 @@ def test_rounding_with_feedback_beats_nearest_on_correlated_inputs():
 
 
 def test_leading_layers_are_whole_layers(graph):
-    names = leading_layers(graph, 2)
+    names = nodes_of(units(graph)[:2])
     targets = sorted(str(node.target) for node in graph.graph.nodes if node.name in names)
     assert targets == sorted([*["aten.conv2d.default"] * 2, *["aten.sigmoid.default"] * 2, *["aten.mul.Tensor"] * 2])
-    assert leading_layers(graph, 0) == frozenset()
+    assert nodes_of([]) == frozenset()
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -137,7 +144,7 @@ def test_every_operator_reads_and_writes_int8(graph):
 
 
 def test_activations_leave_out_float_layers_and_sigmoids(graph):
-    every, fewer = activations_of(graph, frozenset()), activations_of(graph, leading_layers(graph, 2))
+    every, fewer = activations_of(graph, frozenset()), activations_of(graph, nodes_of(units(graph)[:2]))
     assert not [name for name in every if "sigmoid" in name]
     assert len(set(every)) == len(every)
     # The stem's input, its two outputs and the depthwise's first: four scales less.
@@ -169,6 +176,24 @@ def test_recipe_names():
     with pytest.raises(InputError, match="int8-strict"):
         find_recipe("int7")
     with pytest.raises(InputError, match="loss-aware"):
-        Recipe(name="x", ranges="guess", repair=False, float_convolutions=0, summary="")
-    with pytest.raises(InputError, match="0 or more"):
-        Recipe(name="x", ranges="minmax", repair=False, float_convolutions=-1, summary="")
+        replace(find_recipe("int8"), ranges="guess")
+    for field in ("float_convolutions", "equalized"):
+        with pytest.raises(InputError, match=f"{field} -1: need 0 or more"):
+            replace(find_recipe("int8"), **{field: -1})
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_layer_without_activation_may_stay_in_float_between_int8_ones(graph):
+    """Its convolution stands between a dq and a q like an int8 one's; only its weights tell."""
+    photos = [images(2, SIZE)]
+    projection = [unit for unit in units(graph) if unit.name.endswith("project")][3:4]
+    specs = activation_specs(graph, photos, RECIPES["int8-fast"], seed=0, progress=NoProgress())
+    converted = convert(graph, specs, nodes_of(projection), photos)
+    simulation = simulation_of(converted)
+    assert projection[0].nodes[0].name in simulation.floats
+    program = lower_xnnpack(converted, (1, 3, SIZE, SIZE))
+    with HostRuntime() as runtime, tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        path = Path(folder, "a.pte")
+        path.write_bytes(program.data)
+        found = runtime.run(runtime.load(path, "pte"), photos[0])
+        assert sqnr_db(simulation.module(photos[0]), found) > 15  # only the float layer's rounding differs

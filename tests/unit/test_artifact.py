@@ -4,14 +4,22 @@ from dataclasses import asdict
 
 import pytest
 import torch
-from support.artifacts import edit_manifest, make_artifact, manifest_fields, sign_again, snapshot
+from support.artifacts import LAYER, edit_manifest, make_artifact, manifest_fields, sign_again, snapshot
 from support.photos import COLOURS, draw_photo
 from support.programs import PREPROCESS, SIZE
 
 from edge_effnet.errors import InputError, MachineError
 from quant.artifact import Golden, open_artifact, require_replaceable, write_artifact
 
-FILES = ["float.pte", "golden/0.input.f32", "golden/0.output.f32", "labels.txt", "manifest.json", "model.pte"]
+FILES = [
+    "float.pte",
+    "golden/0.input.f32",
+    "golden/0.output.f32",
+    "labels.txt",
+    "layers.json",
+    "manifest.json",
+    "model.pte",
+]
 
 
 @pytest.fixture
@@ -47,6 +55,21 @@ def test_what_is_written_is_what_is_read(tmp_path):
     assert torch.equal(golden.input, torch.linspace(-2, 2, 3 * SIZE * SIZE).reshape(3, SIZE, SIZE))
 
 
+def test_the_analysis_is_read_as_it_was_written(folder):
+    assert open_artifact(folder).layers() == [LAYER]
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '[{"node": "a"}]', "{}", "null"])
+def test_an_analysis_that_is_none_is_explained(folder, text):
+    artifact = open_artifact(folder)
+    (folder / "layers.json").write_text(text)
+    if text == "{}":  # no layer is no fault
+        assert artifact.layers() == []
+        return
+    with pytest.raises(InputError, match=r"layers\.json: not an analysis"):
+        artifact.layers()
+
+
 def test_golden_files_are_little_endian_float32_and_contiguous(tmp_path):
     values = torch.arange(3 * SIZE * SIZE, dtype=torch.float32).reshape(SIZE, SIZE, 3).movedim(2, 0)
     assert not values.is_contiguous()
@@ -57,6 +80,7 @@ def test_golden_files_are_little_endian_float32_and_contiguous(tmp_path):
         float_model=b"f",
         classes=COLOURS,
         golden=[Golden(photograph="p.jpg", input=values, output=torch.tensor([1.0, -2.5, 0.0]))],
+        layers=[],
         manifest={**manifest_fields(), "labelled": True, "photographs": {"calibration": [], "evaluation": []}},
     )
     assert (folder / "golden" / "0.output.f32").read_bytes() == bytes.fromhex("0000803f000020c000000000")
@@ -252,6 +276,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path):
 def test_the_documentation_describes_every_key_of_the_schema(pytestconfig):
     schema = json.loads((pytestconfig.rootpath / "quant" / "manifest.schema.json").read_text())
     page = (pytestconfig.rootpath / "docs" / "manifest.md").read_text()
+    page = page[page.index("## manifest.json") : page.index("## layers.json")]
     keys = {
         key
         for line in page.splitlines()

@@ -12,6 +12,7 @@ from quant.regression import (
     Baseline,
     baseline_json,
     check_max_drop,
+    check_min_agreement,
     digest_of,
     judge,
     make_baseline,
@@ -28,12 +29,12 @@ def accuracy(top1):
 
 def verdict(before, after, *, max_drop=1.0, baseline=None, agreement=1.0):
     fidelity = Fidelity(agreement=agreement, sqnr_db=20.0)
-    return judge(accuracy(before), accuracy(after), fidelity, max_drop=max_drop, baseline=baseline)
+    return judge(accuracy(before), accuracy(after), fidelity, max_drop=max_drop, photographs=10, baseline=baseline)
 
 
 def unlabelled(agreement, *, max_drop=1.0, baseline=None):
     fidelity = Fidelity(agreement=agreement, sqnr_db=20.0)
-    return judge(NO_ACCURACY, NO_ACCURACY, fidelity, max_drop=max_drop, baseline=baseline)
+    return judge(NO_ACCURACY, NO_ACCURACY, fidelity, max_drop=max_drop, photographs=10, baseline=baseline)
 
 
 def baseline_of(photographs=PHOTOS, *, top1=0.95, agreement=0.97):
@@ -185,3 +186,40 @@ def test_only_a_baseline_or_nothing_is_overwritten(tmp_path):
     for path in (tmp_path / "thesis.txt", tmp_path, tmp_path / "dangling.json"):
         with pytest.raises(InputError, match="choose another name"):
             require_baseline_file(path)
+
+
+@pytest.mark.parametrize(
+    ("agreement", "sqnr_db", "photographs", "passed"),
+    [
+        (0.896, 20.0, 250, False),
+        (0.90, 8.0, 250, True),
+        (0.99, 7.9, 250, False),
+        (0.65, 4.0, 19, True),  # too few photographs to say so
+    ],
+)
+def test_a_collapsed_program_fails_whatever_is_allowed(agreement, sqnr_db, photographs, passed):
+    found = judge(
+        accuracy(0.9),
+        accuracy(0.9),
+        Fidelity(agreement=agreement, sqnr_db=sqnr_db),
+        max_drop=100.0,
+        min_agreement=0.0,
+        photographs=photographs,
+    )
+    assert found.passed is passed
+    assert passed or "collapsed" in found.reasons[0]
+
+
+@pytest.mark.parametrize(("agreement", "passed"), [(0.992, True), (0.988, False)])
+def test_agreement_may_be_asked_for(agreement, passed):
+    fidelity = Fidelity(agreement=agreement, sqnr_db=20.0)
+    found = judge(accuracy(0.9), accuracy(0.9), fidelity, max_drop=1.0, min_agreement=0.99, photographs=250)
+    assert found.passed is passed
+    assert passed or f"agreement {100 * agreement:.2f} %, at least 99.00 wanted" in found.reasons[0]
+
+
+@pytest.mark.parametrize("percent", [-1.0, 100.5, float("nan")])
+def test_agreement_is_a_percentage(percent):
+    assert check_min_agreement(None) is None and check_min_agreement(99.0) == pytest.approx(0.99)
+    with pytest.raises(InputError, match="--min-agreement"):
+        check_min_agreement(percent)

@@ -34,6 +34,7 @@ def evidence(**changes):
         "pte_program": replace(program, size_bytes=1),
         "delegation": Delegation(partitions=1, delegated=2, left=0),
         "calibration_images": 8,
+        "search": None,
         "notes": ("a note",),
         "seconds": {"total": 1.0},
     }

@@ -1,0 +1,69 @@
+"""What a layer costs on the phone-like CPU of this host, in int8 and in float: a table measured once.
+
+Only the ratio of the figures matters: it orders the layers by what their float fallback costs. `OPERATOR_COSTS` is
+printed by `python benchmarks/operator_costs.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import fx
+
+from quant.float_layers import Unit
+from quant.qdq import argument
+
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorCost:
+    """Nanoseconds on one thread."""
+
+    int8: float
+    float32: float
+
+
+# AMD EPYC (AVX-512), one thread, executorch 1.4.1, 2026-11-24.
+OPERATOR_COSTS: dict[str, OperatorCost] = {
+    "pointwise": OperatorCost(int8=0.0063, float32=0.0190),  # a multiply-accumulate
+    "depthwise": OperatorCost(int8=0.0790, float32=0.0600),
+    "spatial": OperatorCost(int8=0.0063, float32=0.0190),
+    "elementwise": OperatorCost(int8=0.10, float32=0.30),  # an element
+}
+
+CONVERSION_COST = 0.10
+"""Between int8 and float, an element."""
+
+
+def added_milliseconds(graph_module: fx.GraphModule, chosen: Iterable[Unit]) -> float:
+    """Latency that some units in float add to an int8 program, conversions included, estimated, ms."""
+    floats = {node for unit in chosen for node in unit.nodes}
+    nanoseconds = sum(_difference(node) for node in floats)
+    for node in graph_module.graph.nodes:
+        readers = {user in floats for user in node.users}
+        # A tensor that crosses is converted once, whoever reads it.
+        if node.op in ("placeholder", "call_function") and (node not in floats) in readers:
+            nanoseconds += CONVERSION_COST * _elements(node)
+    return nanoseconds / 1e6
+
+
+def _difference(node: fx.Node) -> float:
+    if node.target is aten.conv2d.default:
+        weight = node.args[1]
+        assert isinstance(weight, fx.Node)
+        _, group_inputs, height, width = weight.meta["val"].shape
+        depthwise = int(argument(node, 6, 1)) > 1
+        kind = "depthwise" if depthwise else ("pointwise" if height * width == 1 else "spatial")
+        work = _elements(node) * group_inputs * height * width
+    else:
+        kind, work = "elementwise", _elements(node)
+    cost = OPERATOR_COSTS[kind]
+    return (cost.float32 - cost.int8) * float(work)
+
+
+def _elements(node: fx.Node) -> int:
+    """Numbers that a node gives for one photograph."""
+    return int(torch.Size(int(side) for side in node.meta["val"].shape[1:]).numel())

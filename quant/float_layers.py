@@ -1,0 +1,54 @@
+"""Layers that can stay in float: a convolution with the activation behind it, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import fx
+
+from quant.qdq import CLAMP_RANGES
+
+aten = torch.ops.aten
+
+_ACTIVATIONS = (
+    *CLAMP_RANGES,
+    aten.sigmoid.default,
+    aten.mul.Tensor,
+    aten.hardswish.default,
+    aten.hardswish_.default,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One convolution and its activation: what goes to float together."""
+
+    name: str
+    """Module, such as `stages.1.0.expand`."""
+    nodes: tuple[fx.Node, ...]
+    """The convolution (and the one that equalization put beside it), and the activation's operators."""
+
+
+def units(graph_module: fx.GraphModule) -> list[Unit]:
+    """Return the units of an exported graph, from input to output."""
+    found: dict[str, dict[fx.Node, None]] = {}
+    for node in graph_module.graph.nodes:
+        if node.target is aten.conv2d.default:
+            nodes = found.setdefault(module_of(node).removesuffix(".conv"), {})
+            nodes[node] = None
+            nodes.update(dict.fromkeys(user for user in node.users if user.target in _ACTIVATIONS))
+    return [Unit(name, tuple(nodes)) for name, nodes in found.items()]
+
+
+def nodes_of(chosen: Iterable[Unit]) -> frozenset[str]:
+    """Names of the graph nodes of some units, as `EfficientNetQuantizer.float_nodes` takes them."""
+    return frozenset(node.name for unit in chosen for node in unit.nodes)
+
+
+def module_of(node: fx.Node) -> str:
+    """Name of the module that a node of an exported graph was written in; the node's own without one."""
+    stack = node.meta.get("nn_module_stack")
+    path = list(stack.values())[-1][0] if stack else ""
+    return str(path) or node.name

@@ -1,0 +1,82 @@
+"""The layer-by-layer analysis finds the layer that was broken on purpose."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from networks import images, trained_looking
+
+from edge_effnet import EfficientNet
+from edge_effnet.fuse import fold_for_inference
+from quant.analysis import analyze, first_broken, reports_from_json, reports_json
+from quant.export import export_graph
+from quant.float_layers import nodes_of, units
+from quant.ptq import convert, fixed_specs
+from quant.quantizer import activations_of
+from quant.ranges import ActivationRange, find_ranges
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def graph():
+    model = EfficientNet.from_name("lite0", num_classes=5, image_size=SIZE, padding="symmetric")
+    return export_graph(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return [images(4, SIZE)]
+
+
+@pytest.fixture(scope="module")
+def ranges(graph, photos):
+    return find_ranges(graph, activations_of(graph, frozenset()), photos, seed=0)
+
+
+def reports_of(graph, ranges, photos, floats=frozenset()):
+    return analyze(graph, convert(graph, fixed_specs(ranges), floats, photos), photos)
+
+
+def test_every_operator_is_reported_once_and_the_noise_adds_up(graph, ranges, photos):
+    reports = reports_of(graph, ranges, photos)
+    assert len({report.node for report in reports}) == len(reports)
+    # A clamp and the convolution that runs it are one; the rest: sums, pooling, classifier.
+    assert sum(report.operator == "linear" for report in reports) == 1
+    assert sum(report.noise_share for report in reports) == pytest.approx(1.0)
+    assert all(report.precision == "int8" and report.grid is not None for report in reports)
+    assert reports[0].sqnr_db > 20  # one layer loses little
+
+
+def test_a_range_far_too_narrow_is_where_it_breaks(graph, ranges, photos):
+    victim = next(unit for unit in units(graph) if unit.name == "stages.2.0.expand")
+    # The clamp behind the convolution is what is quantized.
+    names = [node.name for node in victim.nodes if node.name in ranges]
+    assert names
+    broken = dict(ranges)
+    for name in names:
+        found = ranges[name]
+        broken[name] = ActivationRange(found.seen_low, found.seen_high, found.low / 50, found.high / 50)
+    reports = reports_of(graph, broken, photos)
+    worst = max(reports, key=lambda report: report.noise)
+    assert worst.layer.startswith("stages.2.0.expand")
+    assert worst.clipped > 0.3 and worst.noise_share > 0.5
+    first = first_broken(reports)
+    assert first is not None and first.layer == worst.layer
+
+
+def test_float_layers_are_told_apart(graph, ranges, photos):
+    floats = units(graph)[3:5]
+    reports = {report.node: report for report in reports_of(graph, ranges, photos, nodes_of(floats))}
+    # The clamp behind the second layer is read by int8 code: quantized there.
+    assert {name for name, report in reports.items() if report.precision == "float"} <= nodes_of(floats)
+    assert any(report.precision == "float" for report in reports.values())
+
+
+def test_json_keeps_the_reports(graph, ranges, photos):
+    reports = reports_of(graph, ranges, photos)
+    again = reports_from_json(reports_json(reports))
+    assert [report.node for report in again] == [report.node for report in reports]
+    assert reports_json(again) == reports_json(reports)
+    assert torch.tensor([r.sqnr_db for r in again]).allclose(torch.tensor([r.sqnr_db for r in reports]), atol=1e-3)

@@ -1,0 +1,129 @@
+"""The search takes the cheapest float layers that meet a target, and says so where none does."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from networks import images, trained_looking
+
+from edge_effnet import EfficientNet
+from edge_effnet.fuse import fold_for_inference
+from quant.cost import added_milliseconds
+from quant.equalize import equalizable, equalize
+from quant.export import export_graph
+from quant.float_layers import nodes_of, units
+from quant.search import Target, fallback_curve, remaining_noise, search
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def graph():
+    model = EfficientNet.from_name("b0", num_classes=5, image_size=SIZE, padding="symmetric")
+    return export_graph(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+
+
+@pytest.fixture(scope="module")
+def noise(graph):
+    """All of it in the stem and, less, in one layer further on."""
+    layers = units(graph)
+    found = {node.name: 0.001 for unit in layers for node in unit.nodes}
+    found |= {node.name: 1.0 for node in layers[0].nodes}
+    found |= {node.name: 0.3 for node in layers[10].nodes}
+    return found
+
+
+def test_the_curve_goes_from_none_to_all_and_takes_the_noisy_layers_first(graph, noise):
+    layers = units(graph)
+    curve = fallback_curve(graph, layers, noise)
+    assert curve[0] == () and set(curve[-1]) == set(layers)
+    for before, after in pairwise(curve):
+        assert set(before) < set(after)
+        assert remaining_noise(graph, after, noise) < remaining_noise(graph, before, noise)
+    assert layers[0] in curve[1]
+
+
+def test_an_activation_counts_until_no_int8_operator_touches_it(graph, noise):
+    layers = units(graph)
+    total = remaining_noise(graph, (), noise)
+    alone = remaining_noise(graph, layers[:1], noise)
+    pair = remaining_noise(graph, layers[:2], noise)
+    # The stem's output is still quantized for the depthwise convolution that reads it.
+    assert total - alone == pytest.approx(2.0)
+    assert pair < alone - 0.9
+
+
+def test_float_layers_cost_time(graph):
+    layers = units(graph)
+    assert added_milliseconds(graph, ()) == 0.0
+    assert 0 < added_milliseconds(graph, layers[:2]) < added_milliseconds(graph, layers)
+
+
+def test_equalized_graphs_have_costs_too(graph):
+    equalized = equalize(graph, equalizable(graph)[:2], [images(2, SIZE)], seed=0, plain_share=1e-6)
+    assert added_milliseconds(equalized, units(equalized)) > added_milliseconds(graph, units(graph))
+
+
+class _Wanting:
+    """Stands for the quantizer: agrees with float on the more photographs the more layers are in float."""
+
+    def __init__(self, enough):
+        self.enough, self.asked = enough, []
+
+    def quantize(self, floats):
+        self.asked.append(floats)
+        return floats
+
+    def logits(self, floats):
+        rows = torch.eye(2).repeat(50, 1)
+        if not self.enough <= floats:
+            rows[: max(4, 20 - len(floats) // 10)] = 0.5 * torch.tensor([[0.0, 1.0]])
+        return rows
+
+
+def found(graph, noise, wanting, *, min_agreement=0.99):
+    reports = [type("Report", (), {"node": name, "noise": value}) for name, value in noise.items()]
+    return search(
+        graph,
+        units(graph),
+        reports,
+        target=Target(min_agreement=min_agreement, max_drop=100.0),
+        quantize=wanting.quantize,
+        logits=wanting.logits,
+        reference=torch.eye(2).repeat(50, 1),
+        labels=None,
+    )
+
+
+def test_the_cheapest_set_that_meets_the_target_is_taken(graph, noise):
+    curve = fallback_curve(graph, units(graph), noise)
+    wanting = _Wanting(nodes_of(curve[3]))
+    outcome = found(graph, noise, wanting)
+    assert outcome.converted == nodes_of(curve[3])
+    assert outcome.chosen.met and outcome.chosen.agreement == 1.0 and outcome.photographs == 100
+    assert [p.met for p in outcome.points] == sorted(p.met for p in outcome.points)
+    assert nodes_of(curve[2]) in wanting.asked  # the next cheaper one was really tried
+    assert outcome.chosen.float_layers == tuple(unit.name for unit in curve[3])
+
+
+def test_no_float_layer_is_bought_where_none_is_needed(graph, noise):
+    wanting = _Wanting(frozenset())
+    outcome = found(graph, noise, wanting)
+    assert wanting.asked == [frozenset()] and outcome.chosen.float_layers == () and outcome.chosen.added_ms == 0.0
+
+
+def test_an_unreachable_target_gives_the_best_found(graph, noise):
+    wanting = _Wanting(frozenset({"no such node"}))
+    outcome = found(graph, noise, wanting)
+    assert not outcome.chosen.met
+    assert outcome.chosen.agreement == max(point.agreement for point in outcome.points)
+    assert len(wanting.asked[-1]) == max(map(len, wanting.asked))  # all in float was tried
+
+
+def test_a_target_counts_its_rounding():
+    target = Target(min_agreement=0.99, max_drop=0.4)
+    assert target.met(0.99, 100 * (0.956 - 0.952))
+    assert not target.met(0.988, 0.0) and not target.met(1.0, 0.41)
