@@ -16,9 +16,9 @@ import torch
 from torch import fx
 
 from quant.float_layers import module_of
-from quant.memory import backward_batch
 from quant.qdq import QMAX, QMIN, TensorScale, following_quantize, fused_clamp, tensor_scale
 from quant.quantizer import SAME_VALUES
+from quant.sensitivity import run_both_ways
 from quant.simulate import Simulation, simulation_of
 
 BROKEN_SQNR_DB = 10.0
@@ -80,12 +80,7 @@ def analyze(
     # A clamp that XNNPACK runs inside another operator: what is seen of the two is the clamp's output.
     ends = {node.name: (fused_clamp(node) or node).name for node in converted.graph.nodes}
     compared = _Comparison(graph_module, grids, _Stream(simulation, ends))
-    generator = torch.Generator().manual_seed(seed)
-    size = backward_batch(graph_module)
-    for batch in inputs:
-        for part in batch.split(size):
-            compared.accumulate(part, generator)
-            advance(len(part))
+    run_both_ways(compared, inputs, seed=seed, advance=advance)
     return compared.reports()
 
 
@@ -154,18 +149,11 @@ class _Comparison(fx.Interpreter):
         self._sums: dict[str, _Sums] = {}
         self._nodes = list(module.graph.nodes)
 
-    def accumulate(self, batch: torch.Tensor, generator: torch.Generator) -> None:
-        """Add photographs."""
-        with torch.no_grad():
-            self._stream.run(batch)
-        with torch.enable_grad():
-            source = batch.detach().requires_grad_()
-            logits = self.run(source)
-            signs = torch.randint(0, 2, logits.shape, generator=generator) * 2.0 - 1.0
-            torch.autograd.backward((logits * signs).sum(), inputs=[source])
-
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
+        if n.op == "placeholder":
+            with torch.no_grad():
+                self._stream.run(result.detach())
         if n.name not in self._shown or not isinstance(result, torch.Tensor):
             return result
         sums, values, grid = self._sums.setdefault(n.name, _Sums()), result.detach(), self._grids.get(n.name)

@@ -1,6 +1,6 @@
 """What a layer costs on the phone-like CPU of this host, in int8 and in float: a table measured once.
 
-Only the ratio of the figures matters: it orders the layers by what their float fallback costs. `OPERATOR_COSTS` is
+Only the ratio of the figures matters: it orders the layers by what their float fallback costs. The figures are
 printed by `python benchmarks/operator_costs.py`.
 """
 
@@ -13,7 +13,7 @@ import torch
 from torch import fx
 
 from quant.float_layers import Unit
-from quant.qdq import argument
+from quant.qdq import elements, is_depthwise
 
 aten = torch.ops.aten
 
@@ -28,13 +28,13 @@ class OperatorCost:
 
 # AMD EPYC (AVX-512), one thread, executorch 1.4.1, 2026-11-24.
 OPERATOR_COSTS: dict[str, OperatorCost] = {
-    "pointwise": OperatorCost(int8=0.0063, float32=0.0190),  # a multiply-accumulate
-    "depthwise": OperatorCost(int8=0.0790, float32=0.0600),
-    "spatial": OperatorCost(int8=0.0063, float32=0.0190),
-    "elementwise": OperatorCost(int8=0.10, float32=0.30),  # an element
+    "pointwise": OperatorCost(int8=0.0056, float32=0.0210),  # a multiply-accumulate
+    "depthwise": OperatorCost(int8=0.0569, float32=0.0680),
+    "spatial": OperatorCost(int8=0.0047, float32=0.0181),
+    "elementwise": OperatorCost(int8=0.0440, float32=0.1460),  # an element
 }
 
-CONVERSION_COST = 0.10
+CONVERSION_COST = 0.017
 """Between int8 and float, an element."""
 
 
@@ -46,7 +46,7 @@ def added_milliseconds(graph_module: fx.GraphModule, chosen: Iterable[Unit]) -> 
         readers = {user in floats for user in node.users}
         # A tensor that crosses is converted once, whoever reads it.
         if node.op in ("placeholder", "call_function") and (node not in floats) in readers:
-            nanoseconds += CONVERSION_COST * _elements(node)
+            nanoseconds += CONVERSION_COST * elements(node)
     return nanoseconds / 1e6
 
 
@@ -55,15 +55,9 @@ def _difference(node: fx.Node) -> float:
         weight = node.args[1]
         assert isinstance(weight, fx.Node)
         _, group_inputs, height, width = weight.meta["val"].shape
-        depthwise = int(argument(node, 6, 1)) > 1
-        kind = "depthwise" if depthwise else ("pointwise" if height * width == 1 else "spatial")
-        work = _elements(node) * group_inputs * height * width
+        kind = "depthwise" if is_depthwise(node) else ("pointwise" if height * width == 1 else "spatial")
+        work = elements(node) * group_inputs * height * width
     else:
-        kind, work = "elementwise", _elements(node)
+        kind, work = "elementwise", elements(node)
     cost = OPERATOR_COSTS[kind]
     return (cost.float32 - cost.int8) * float(work)
-
-
-def _elements(node: fx.Node) -> int:
-    """Numbers that a node gives for one photograph."""
-    return int(torch.Size(int(side) for side in node.meta["val"].shape[1:]).numel())

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from quant.qdq import argument, constant_of
+from quant.qdq import constant_of, is_depthwise
 from quant.quiet import quiet_libraries
 from quant.ranges import channel_highs
 
@@ -95,7 +95,7 @@ def _sites(graph_module: fx.GraphModule) -> list[_Site]:
     found = []
     for node in graph_module.graph.nodes:
         # A second depthwise convolution costs as much as all of the block's others; squeeze-excite's work on means.
-        if node.target is not aten.conv2d.default or _is_depthwise(node) or _reads_means(node):
+        if node.target is not aten.conv2d.default or is_depthwise(node) or _reads_means(node):
             continue
         silu = _silu_behind(node)
         readers = () if silu is None else _readers(silu[1])
@@ -135,10 +135,6 @@ def _is_gated(node: fx.Node, product: fx.Node) -> bool:
     return node.target is aten.mul.Tensor and len(others) == 1 and _is_sigmoid(others[0])
 
 
-def _is_depthwise(convolution: fx.Node) -> bool:
-    return int(argument(convolution, 6, 1)) > 1
-
-
 def _reads_means(convolution: fx.Node) -> bool:
     source = convolution.args[0]
     return isinstance(source, fx.Node) and source.target is aten.mean.dim
@@ -174,7 +170,7 @@ def _rewrite(module: fx.GraphModule, site: _Site, k: torch.Tensor) -> None:
 def _fold(module: fx.GraphModule, reader: fx.Node, k: torch.Tensor) -> None:
     weight = constant_of(module, reader.args[1])
     with module.graph.inserting_before(reader):
-        folded = weight * (k.view(-1, 1, 1, 1) if _is_depthwise(reader) else k.view(1, -1, 1, 1))
+        folded = weight * (k.view(-1, 1, 1, 1) if is_depthwise(reader) else k.view(1, -1, 1, 1))
         (node,) = _constants(module, reader.name, folded)
     reader.args = (reader.args[0], node, *reader.args[2:])
 

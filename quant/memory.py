@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import fx
 
+from quant.qdq import elements
+
 # For the two streams of the repair; with the stack itself (about 1 GiB) a run stays below 4 GiB.
 _STREAM_BYTES = 1.6e9
 
@@ -43,5 +45,5 @@ def _elements(graph_module: fx.GraphModule) -> list[int]:
     for node in graph_module.graph.nodes:
         value = node.meta.get("val")
         if node.op == "call_function" and isinstance(value, torch.Tensor):
-            counts.append(int(torch.Size(int(side) for side in value.shape[1:]).numel()))
+            counts.append(elements(node))
     return counts

@@ -125,7 +125,7 @@ def quantize(
         out: the artifact folder; `<variant>-<recipe>-<backend>` by default. An artifact there is replaced.
         max_drop: top-1 that the .pte may lose against float, points; `MAX_DROP_POINTS` by default.
         min_agreement: photographs that have to keep float's class, percent. This one or `max_drop` given, and a
-            recipe that repairs: the cheapest float layers that meet both are searched for, on photographs that
+            recipe that `searches`: the cheapest float layers that meet both are searched for, on photographs that
             are neither fitted on nor judged on.
         seed: of the calibration draw and of everything random.
         threads: of the runtime that times and judges the programs.
@@ -158,8 +158,15 @@ def quantize(
         checkpoint = load_pretrained(source, variant=request.spec.name, options=request.options)
     with ExitStack() as stack:
         with watch.measure("load"):
+            selection = SELECTION if request.searches else 0
             folder = stack.enter_context(
-                photo_folder(request.data, checkpoint.preprocess, progress, calibration=request.calibration)
+                photo_folder(
+                    request.data,
+                    checkpoint.preprocess,
+                    progress,
+                    calibration=request.calibration,
+                    selection=selection,
+                )
             )
             split = split_photos(
                 folder,
@@ -167,7 +174,7 @@ def quantize(
                 seed=request.seed,
                 class_names=checkpoint.class_names,
                 num_classes=checkpoint.num_classes,
-                selection=SELECTION if request.searches else 0,
+                selection=selection,
             )
         return _quantize(request, checkpoint, split, progress, watch)
 

@@ -84,7 +84,7 @@ def quantize_beside(
     """`quantize_graph`, with the float graph that it was fitted to."""
     reference = equalized_graph(graph_module, inputs, recipe, seed=seed)
     floats = nodes_of(units(reference)[: recipe.float_convolutions])
-    activation = activation_specs(reference, inputs, recipe, seed=seed, progress=progress)
+    activation = activation_specs(reference, inputs, recipe, float_nodes=floats, seed=seed, progress=progress)
     converted = quantize_with(reference, activation, floats, inputs, recipe, progress)
     return Quantized(reference=reference, converted=converted)
 
@@ -103,12 +103,18 @@ def equalized_graph(
 
 
 def activation_specs(
-    graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor], recipe: Recipe, *, seed: int, progress: Progress
+    graph_module: fx.GraphModule,
+    inputs: Sequence[torch.Tensor],
+    recipe: Recipe,
+    *,
+    float_nodes: frozenset[str] = frozenset(),
+    seed: int,
+    progress: Progress,
 ) -> ActivationSpec:
-    """Ranges of every activation, whichever layers will stay in float; arguments as `quantize_graph`."""
+    """Ranges of every activation but those that stay in float; arguments as `quantize_with`."""
     if recipe.ranges != "loss-aware":
         return _observer_spec(recipe.ranges)
-    names = activations_of(graph_module, frozenset())
+    names = activations_of(graph_module, float_nodes)
     with progress.stage("Ranges", 2 * sum(len(batch) for batch in inputs)) as advance:
         ranges = find_ranges(graph_module, names, inputs, seed=seed, plain_share=recipe.plain_share, advance=advance)
     return fixed_specs(ranges)

@@ -47,6 +47,16 @@ def pair(value: Any) -> tuple[int, int]:
     return (values[0], values[0]) if len(values) == 1 else (values[0], values[1])
 
 
+def is_depthwise(convolution: fx.Node) -> bool:
+    """Whether a convolution's filters each read one channel, or one of several groups."""
+    return int(argument(convolution, 6, 1)) > 1
+
+
+def elements(node: fx.Node) -> int:
+    """Count the numbers that a node gives for one photograph."""
+    return int(torch.Size(int(side) for side in node.meta["val"].shape[1:]).numel())
+
+
 CLAMP_RANGES: dict[Any, Callable[[fx.Node], Range]] = {
     aten.relu.default: lambda node: (0.0, torch.inf),
     aten.relu_.default: lambda node: (0.0, torch.inf),

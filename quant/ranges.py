@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import fx
 
-from quant.memory import backward_batch
 from quant.qdq import QMAX, QMIN, TensorScale
+from quant.sensitivity import run_both_ways
 from quant.tolerances import ACTIVATION_SCALE_FLOOR
 
 _BINS = 2048
@@ -70,12 +70,9 @@ def find_ranges(
         advance: told of the photographs read.
     """
     extremes = _Extremes(graph_module, frozenset(names))
-    with torch.no_grad():
-        for batch in inputs:
-            extremes.run(batch)
-            advance(len(batch))
+    _run(extremes, inputs, advance)
     histograms = _WeightedHistograms(graph_module, extremes.found, plain_share)
-    _accumulate(graph_module, histograms, inputs, seed, advance)
+    run_both_ways(histograms, inputs, seed=seed, advance=advance)
     return {
         name: _best_range(histograms.centres(name), histograms.weights[name], extremes.found[name]) for name in names
     }
@@ -102,27 +99,21 @@ def channel_highs(
         For each name float32 [C], above zero.
     """
     extremes = _ChannelExtremes(graph_module, frozenset(names))
-    with torch.no_grad():
-        for batch in inputs:
-            extremes.run(batch)
+    _run(extremes, inputs)
     histograms = _ChannelHistograms(graph_module, extremes.found, plain_share)
-    _accumulate(graph_module, histograms, inputs, seed, lambda photographs: None)
+    run_both_ways(histograms, inputs, seed=seed)
     return {name: histograms.highs(name) for name in names}
 
 
-def _accumulate(
-    graph_module: fx.GraphModule,
-    histograms: _Sensitivities,
+@torch.no_grad()
+def _run(
+    interpreter: fx.Interpreter,
     inputs: Sequence[torch.Tensor],
-    seed: int,
-    advance: Callable[[int], None],
+    advance: Callable[[int], None] = lambda photographs: None,
 ) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    size = backward_batch(graph_module)
     for batch in inputs:
-        for part in batch.split(size):
-            histograms.accumulate(part, generator)
-            advance(len(part))
+        interpreter.run(batch)
+        advance(len(batch))
 
 
 class _Extremes(fx.Interpreter):
@@ -164,14 +155,6 @@ class _Sensitivities(fx.Interpreter):
     def __init__(self, module: fx.GraphModule, names: Collection[str], plain_share: float) -> None:
         super().__init__(module)
         self._names, self._plain_share = names, plain_share
-
-    def accumulate(self, batch: torch.Tensor, generator: torch.Generator) -> None:
-        """Add a batch: forward, then backward from a random projection of each photograph's logits."""
-        with torch.enable_grad():  # whatever the caller's mode
-            source = batch.detach().requires_grad_()
-            logits = self.run(source)
-            signs = torch.randint(0, 2, logits.shape, generator=generator) * 2.0 - 1.0
-            torch.autograd.backward((logits * signs).sum(), inputs=[source])
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)

@@ -12,10 +12,7 @@ from pathlib import Path
 from edge_effnet.errors import InputError
 from quant.data import Photo
 from quant.evaluate import Accuracy, Fidelity
-from quant.tolerances import COLLAPSE_AGREEMENT, COLLAPSE_PHOTOGRAPHS, COLLAPSE_SQNR_DB
-
-# Shares are exact multiples of 1/N; the slack only absorbs their rounding in binary.
-_ROUNDING = 1e-9
+from quant.tolerances import COLLAPSE_AGREEMENT, COLLAPSE_PHOTOGRAPHS, COLLAPSE_SQNR_DB, SHARE_ROUNDING
 
 _BASELINE_SCHEMA = 1
 
@@ -76,7 +73,7 @@ def judge(
         )
     if min_agreement is not None:
         sentence = f"agreement {100 * pte.agreement:.2f} %, at least {100 * min_agreement:.2f} wanted"
-        (failures if pte.agreement < min_agreement - _ROUNDING else passes).append(sentence)
+        (failures if pte.agreement < min_agreement - SHARE_ROUNDING else passes).append(sentence)
     if float_accuracy.top1 is not None and pte_accuracy.top1 is not None:
         compared = [("float", float_accuracy.top1, pte_accuracy.top1, "top-1")]
         if baseline is not None and baseline.top1 is not None:
@@ -91,7 +88,7 @@ def judge(
             f"{figure} {100 * after:.2f} % against {100 * before:.2f} % of {reference}: "
             f"{drop:+.2f} points lost, {max_drop:.2f} allowed"
         )
-        (failures if drop > max_drop + _ROUNDING else passes).append(sentence)
+        (failures if drop > max_drop + SHARE_ROUNDING else passes).append(sentence)
     return Verdict(passed=not failures, reasons=tuple(failures or passes))
 
 

@@ -19,7 +19,7 @@ _PREFIX = "edge-effnet-sample-"
 
 @contextmanager
 def photo_folder(
-    data: str | Path, preprocess: Preprocess, progress: Progress, *, calibration: int = 0
+    data: str | Path, preprocess: Preprocess, progress: Progress, *, calibration: int = 0, selection: int = 0
 ) -> Iterator[Path]:
     """Give the folder that `data` names; for `SAMPLE`, draw one that vanishes at the end.
 
@@ -28,6 +28,7 @@ def photo_folder(
         preprocess: of the network; pictures are drawn at the side that it scales photographs to.
         progress: told of the drawing.
         calibration: pictures to draw to calibrate on, beside those to evaluate on.
+        selection: pictures more to choose float layers on.
 
     Raises:
         MachineError: no room for temporary files.
@@ -37,7 +38,7 @@ def photo_folder(
         return
     counts = {"val": SAMPLE_EVALUATION}
     if calibration:
-        counts["calibration"] = max(calibration, len(CLASS_NAMES))
+        counts["calibration"] = max(calibration, len(CLASS_NAMES)) + selection
     with explained_writes(Path(tempfile.gettempdir())):
         temporary = tempfile.TemporaryDirectory(prefix=_PREFIX)
     with temporary as parent:

@@ -28,7 +28,7 @@ from quant.progress import Progress
 from quant.ptq import Quantized, activation_specs, convert, equalized_graph, quantize_with
 from quant.recipes import Recipe
 from quant.simulate import simulation_of
-from quant.tolerances import ANALYSIS
+from quant.tolerances import ANALYSIS, SHARE_ROUNDING
 
 # Steps of estimated SQNR between the sets of the curve that may be tried: finer ones the photographs cannot tell.
 _STEP_DB = 1.0
@@ -47,8 +47,7 @@ class Target:
 
     def met(self, agreement: float, drop: float) -> bool:
         """Whether figures are good enough."""
-        slack = 1e-9  # shares are exact multiples of 1 / N but for their rounding in binary
-        return agreement >= self.min_agreement - slack and drop <= self.max_drop + slack
+        return agreement >= self.min_agreement - SHARE_ROUNDING and drop <= self.max_drop + SHARE_ROUNDING
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

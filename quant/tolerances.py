@@ -4,6 +4,9 @@ MAX_DROP_POINTS = 1.0
 """Top-1 that the .pte may lose against float, in points, unless `--max-drop` says otherwise: what people call
 "no visible loss", and about what the confidence interval of a few hundred photographs can tell."""
 
+SHARE_ROUNDING = 1e-9
+"""Shares are exact multiples of 1/N; this only absorbs their rounding in binary."""
+
 COLLAPSE_AGREEMENT = 0.90
 """A program that agrees with float on fewer photographs has collapsed, whatever else was allowed: stock
 quantization of B0, which people call broken, agrees on 93 to 94 %, MinMax on some 65 %."""

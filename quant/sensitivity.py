@@ -1,0 +1,42 @@
+"""How much the logits move with every activation: one backward pass of a random projection of them.
+
+The square of that gradient is, in expectation over the random signs, the diagonal of the Gauss-Newton matrix of the
+logits: what a small error in an activation costs in squared error of the logits, to first order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import fx
+
+from quant.memory import backward_batch
+
+
+def run_both_ways(
+    interpreter: fx.Interpreter,
+    inputs: Sequence[torch.Tensor],
+    *,
+    seed: int,
+    advance: Callable[[int], None] = lambda photographs: None,
+) -> None:
+    """Run a float graph forward, then backward from a random projection of each photograph's logits.
+
+    Args:
+        interpreter: of the graph; what it wants of the gradients it hooks on the tensors that `run_node` shows it.
+        inputs: photographs in batches, each [n, C, H, W] float32; split further where memory asks for it.
+        seed: of the projections.
+        advance: told of the photographs done.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    assert isinstance(interpreter.module, fx.GraphModule)
+    size = backward_batch(interpreter.module)
+    for batch in inputs:
+        for part in batch.split(size):
+            with torch.enable_grad():  # whatever the caller's mode
+                source = part.detach().requires_grad_()
+                logits = interpreter.run(source)
+                signs = torch.randint(0, 2, logits.shape, generator=generator) * 2.0 - 1.0
+                torch.autograd.backward((logits * signs).sum(), inputs=[source])
+            advance(len(part))
