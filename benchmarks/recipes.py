@@ -8,15 +8,13 @@ Writes `benchmarks/results/recipes-NAME.md`.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import platform
 import subprocess
-import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from tables import write_results
 
 from quant.recipes import RECIPES
 
@@ -39,10 +37,10 @@ def run(recipe: str, arguments: argparse.Namespace, out: Path) -> dict[str, Any]
     return result
 
 
-def row(recipe: str, result: dict[str, Any]) -> str:
-    """One line of the table."""
+def row(recipe: str, result: dict[str, Any]) -> list[str]:
+    """Cells of one recipe."""
     pte, reference = result["pte"], result["float"]
-    cells = (
+    return [
         f"`{recipe}`",
         f"{100 * reference['top1']:.1f}",
         f"{100 * pte['top1']:.1f}",
@@ -53,8 +51,7 @@ def row(recipe: str, result: dict[str, Any]) -> str:
         f"{pte['latency_ms'] / reference['latency_ms']:.3f}",
         f"{pte['size_bytes'] / 1e6:.2f}",
         f"{result['seconds']['total']:.0f}",
-    )
-    return f"| {' | '.join(cells)} |"
+    ]
 
 
 def main() -> None:
@@ -67,24 +64,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows = [row(recipe, run(recipe, arguments, Path(folder))) for recipe in RECIPES]
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchao", "executorch"))
-    result = Path(__file__).parent / "results" / f"recipes-{arguments.name}.md"
-    result.write_text(
-        "\n".join(
-            [
-                f"# Recipes on {arguments.name}",
-                "",
-                f"`python {' '.join(sys.argv)}`, {datetime.date.today().isoformat()}, {versions}, "
-                f"{platform.machine()}, latency on one thread.",
-                "",
-                f"| {' | '.join(COLUMNS)} |",
-                f"|---|{'---:|' * (len(COLUMNS) - 1)}",
-                *rows,
-                "",
-            ]
-        )
-    )
-    print(result.read_text())
+    write_results(f"recipes-{arguments.name}", f"Recipes on {arguments.name}", COLUMNS, rows, "latency on one thread")
 
 
 if __name__ == "__main__":

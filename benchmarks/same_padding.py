@@ -8,15 +8,12 @@ timed in turns in one process.
 
 from __future__ import annotations
 
-import datetime
-import platform
 import statistics
-import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from tables import write_results
 
 from edge_effnet import EfficientNet, fold_for_inference
 from edge_effnet.fuse import SAME_PADDING_FOLDS
@@ -29,7 +26,6 @@ from quant.runtime import HostRuntime
 
 IMAGE_SIZE = 224
 REPEATS = 60
-RESULTS = Path(__file__).parent / "results" / "same_padding.md"
 
 
 def programs(folder: Path) -> dict[str, Path]:
@@ -59,26 +55,16 @@ def main() -> None:
         loaded = [runtime.load(path, name) for name, path in programs(Path(folder)).items()]
         times = runtime.time(loaded, torch.randn(1, 3, IMAGE_SIZE, IMAGE_SIZE), REPEATS)
     rows = [
-        f"| {name} | {statistics.median(values):.2f} | {min(values):.2f} | {p90(values):.2f} |"
+        [name, f"{statistics.median(values):.2f}", f"{min(values):.2f}", f"{p90(values):.2f}"]
         for name, values in times.items()
     ]
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchao", "executorch"))
-    RESULTS.write_text(
-        "\n".join(
-            [
-                "# SAME padding of B0 at 224: how to fold it",
-                "",
-                f"`python {' '.join(sys.argv)}`, {datetime.date.today().isoformat()}, {versions}, "
-                f"{platform.machine()}, one thread, {REPEATS} runs of each in turns.",
-                "",
-                "| fold, precision | median, ms | least, ms | 90th percentile, ms |",
-                "|---|---:|---:|---:|",
-                *rows,
-                "",
-            ]
-        )
+    write_results(
+        "same_padding",
+        "SAME padding of B0 at 224: how to fold it",
+        ("fold, precision", "median, ms", "least, ms", "90th percentile, ms"),
+        rows,
+        f"one thread, {REPEATS} runs of each in turns",
     )
-    print(RESULTS.read_text())
 
 
 if __name__ == "__main__":

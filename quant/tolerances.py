@@ -8,12 +8,13 @@ SHARE_ROUNDING = 1e-9
 """Shares are exact multiples of 1/N; this only absorbs their rounding in binary."""
 
 COLLAPSE_AGREEMENT = 0.90
-"""A program that agrees with float on fewer photographs has collapsed, whatever else was allowed: stock
-quantization of B0, which people call broken, agrees on 93 to 94 %, MinMax on some 65 %."""
+"""A program that agrees with float on fewer photographs has collapsed, whatever else was allowed: B0 with a histogram
+observer's ranges, which people call broken, agrees on 92 %, with min-max ranges on 77 %
+(`benchmarks/results/methods-real-b0.md`)."""
 
 COLLAPSE_SQNR_DB = 8.0
 """Logits with more noise than this belong to a broken program, even if few photographs show it: 8 dB is a
-sixth of the signal's power; stock quantization of B0 has 9.5 dB, MinMax some 4."""
+sixth of the signal's power; in the same table histogram ranges have 10 dB, min-max ranges 3."""
 
 COLLAPSE_PHOTOGRAPHS = 20
 """Fewer evaluation photographs cannot tell a collapse from one unlucky photograph."""

@@ -1,0 +1,75 @@
+"""How the outcome moves with the calibration photographs: their number, and the draw.
+
+    python benchmarks/calibration.py --variant b0 --weights W --data DIR [--name NAME]
+
+Writes `benchmarks/results/calibration-NAME.md`; figures are of the .pte of the default recipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+
+from tables import write_results
+
+from quant import quantize
+from quant.outcome import Outcome
+
+DRAWS: dict[int, int] = {8: 3, 32: 3, 64: 10, 128: 3, 512: 1}
+"""How many draws of how many photographs."""
+
+
+def row(photographs: int, outcomes: Sequence[Outcome]) -> list[str]:
+    """Mean and worst case of the draws."""
+    cells = [str(photographs), str(len(outcomes))]
+    figures = (
+        [100 * o.pte.agreement for o in outcomes],
+        [o.pte.sqnr_db for o in outcomes],
+        [100 * (o.pte_accuracy.top1 or 0.0) for o in outcomes],
+    )
+    return cells + [cell for values in figures for cell in (f"{mean(values):.1f}", f"{min(values):.1f}")]
+
+
+def main() -> None:
+    """Measure and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--variant", default="b0")
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--recipe", default="int8")
+    parser.add_argument("--name", default="b0")
+    arguments = parser.parse_args()
+    rows = []
+    for photographs, draws in DRAWS.items():
+        outcomes = []
+        for seed in range(draws):
+            with tempfile.TemporaryDirectory() as folder:
+                result = quantize(
+                    arguments.variant,
+                    weights=arguments.weights,
+                    data=arguments.data,
+                    recipe=arguments.recipe,
+                    calibration=photographs,
+                    seed=seed,
+                    out=Path(folder, "artifact"),
+                )
+            outcomes.append(result.outcome)
+        rows.append(row(photographs, outcomes))
+        print(" | ".join(rows[-1]), flush=True)
+    write_results(
+        f"calibration-{arguments.name}",
+        f"Calibration photographs, {arguments.recipe} on {arguments.name}",
+        (
+            "photographs", "draws", "agreement, %, mean", "worst", "SQNR, dB, mean", "worst", "top-1, %, mean",
+            "worst",
+        ),
+        rows,
+        f"{outcomes[0].evaluation_images} judged, float top-1 {100 * (outcomes[0].float_accuracy.top1 or 0):.1f} %",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

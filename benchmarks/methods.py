@@ -1,0 +1,81 @@
+"""What each method of the recipes is worth: the recipes with one choice changed, on the same weights and photographs.
+
+    python benchmarks/methods.py --variant b0 --weights W --data DIR [--name NAME]
+
+Writes `benchmarks/results/methods-NAME.md`; figures are of the .pte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from tables import write_results
+
+from quant import quantize
+from quant.outcome import Outcome
+from quant.recipes import RECIPES, Recipe
+
+INT8, STRICT, FAST = (RECIPES[name] for name in ("int8", "int8-strict", "int8-fast"))
+
+VARIATIONS: dict[str, Recipe] = {
+    "min and max seen": RECIPES["int8-minmax"],
+    "histogram observer": RECIPES["int8-histogram"],
+    "loss-aware ranges, 1 % of the plain error": replace(FAST, plain_share=1e-2),
+    "loss-aware ranges, 0.01 % (`int8-fast`)": FAST,
+    "the same, repaired": replace(INT8, float_convolutions=0),
+    "the same, 1 % of the plain error": replace(INT8, float_convolutions=0, plain_share=1e-2),
+    "the same, 0.0001 %": replace(STRICT, equalized=0),
+    "stem and first expansion equalized (`int8-strict`)": STRICT,
+    "the same, 0.01 %": replace(STRICT, plain_share=1e-4),
+    "six convolutions equalized": replace(STRICT, equalized=6),
+    "stem and first depthwise in float, 0.01 % (`int8`)": INT8,
+    "the same, not repaired": replace(INT8, repair=False),
+    "the same, three expansions equalized": replace(STRICT, equalized=5, float_convolutions=2),
+}
+
+
+def row(label: str, outcome: Outcome) -> list[str]:
+    """Cells of one variation."""
+    top1 = outcome.pte_accuracy.top1
+    return [
+        label,
+        f"{outcome.pte.sqnr_db:.1f}",
+        f"{100 * outcome.pte.agreement:.1f}",
+        "" if top1 is None else f"{100 * top1:.1f}",
+        f"{outcome.pte_program.latency_ms / outcome.float_program.latency_ms:.3f}",
+    ]
+
+
+def main() -> None:
+    """Measure and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--variant", default="b0")
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--name", default="b0")
+    arguments = parser.parse_args()
+    rows = []
+    for label, recipe in VARIATIONS.items():
+        # A variation has no name of its own; for the length of its run it stands in for the default.
+        RECIPES["int8"] = replace(recipe, name="int8")
+        with tempfile.TemporaryDirectory() as folder:
+            outcome = quantize(
+                arguments.variant, weights=arguments.weights, data=arguments.data, out=Path(folder, "artifact")
+            ).outcome
+        rows.append(row(label, outcome))
+        print(" | ".join(rows[-1]), flush=True)
+    write_results(
+        f"methods-{arguments.name}",
+        f"Methods on {arguments.name}",
+        ("", "SQNR, dB", "agreement, %", "top-1, %", "latency of float's"),
+        rows,
+        f"128 photographs to calibrate, {outcome.evaluation_images} judged, float top-1 "
+        f"{100 * (outcome.float_accuracy.top1 or 0):.1f} %",
+    )
+
+
+if __name__ == "__main__":
+    main()
