@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -131,6 +131,7 @@ def write_artifact(
     golden: Sequence[Golden],
     layers: Sequence[LayerReport],
     manifest: dict[str, Any],
+    extra: Mapping[str, bytes] | None = None,
 ) -> Artifact:
     """Write an artifact folder, whole or not at all; an artifact that stands there is replaced.
 
@@ -142,6 +143,7 @@ def write_artifact(
         golden: inputs and the outputs that the program gives for them.
         layers: the analysis, from input to output.
         manifest: the rest; `schema`, `classes`, `files` and `golden` are added here.
+        extra: further files of the folder by name.
 
     Raises:
         InputError: something else stands at `folder`, or a class name is not one line of text.
@@ -156,6 +158,7 @@ def write_artifact(
         "float.pte": float_model,
         "labels.txt": "".join(f"{name}\n" for name in classes).encode(),
         "layers.json": (json.dumps(reports_json(layers), indent=1) + "\n").encode(),
+        **(extra or {}),
     }
     entries = []
     for index, item in enumerate(golden):
@@ -191,7 +194,8 @@ def require_replaceable(folder: Path) -> None:
         raise InputError(f"{folder}: is the current folder, which cannot be replaced; choose another --out.")
     require_writable(folder)
     if folder.is_dir() and not folder.is_symlink():
-        if any(folder.iterdir()) and not (folder / "manifest.json").is_file():
+        ours = any((folder / name).is_file() for name in ("manifest.json", "fleet.json"))
+        if any(folder.iterdir()) and not ours:
             raise InputError(f"{folder}: holds something other than an artifact; choose another --out.")
     elif folder.exists() or folder.is_symlink():
         raise InputError(f"{folder}: is not a folder; choose another --out.")

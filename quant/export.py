@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import fx, nn
 
@@ -48,3 +50,24 @@ def split_silu(graph_module: fx.GraphModule) -> None:
         node.replace_all_uses_with(product)
         graph.erase_node(node)
     graph_module.recompile()
+
+
+def join_silu(graph_module: fx.GraphModule) -> fx.GraphModule:
+    """Return a copy with each `mul(x, sigmoid(x))` as one `silu(x)`, for backends that have it."""
+    joined = copy.deepcopy(graph_module)
+    graph = joined.graph
+    for node in list(graph.nodes):
+        if node.target is not aten.mul.Tensor or len(node.args) != 2:
+            continue
+        x, gate = node.args
+        if not isinstance(gate, fx.Node) or gate.target is not aten.sigmoid.default or gate.args[0] is not x:
+            continue
+        with graph.inserting_before(node):
+            silu = graph.call_function(aten.silu.default, (x,))
+        silu.meta = dict(node.meta)
+        node.replace_all_uses_with(silu)
+        graph.erase_node(node)
+        if not gate.users:
+            graph.erase_node(gate)
+    joined.recompile()
+    return joined

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -32,6 +32,7 @@ from quant.evaluate import collect_logits, labels_of
 from quant.export import export_graph
 from quant.lower.result import LoweredProgram
 from quant.lower.table import find_backend
+from quant.lower.xnnpack import lower_xnnpack
 from quant.measure import Measured, measure_bytes
 from quant.outcome import Outcome
 from quant.progress import NoProgress, Progress, Stopwatch
@@ -80,7 +81,6 @@ class _Request:
     calibration: int
     recipe: Recipe
     backend: str
-    lower: Callable[[fx.GraphModule, tuple[int, ...]], LoweredProgram]
     out: Path
     max_drop: float
     min_agreement: float | None
@@ -121,7 +121,7 @@ def quantize(
         activation: swap to this one before quantizing.
         calibration: photographs to fit ranges on.
         recipe: a key of `RECIPES`.
-        backend: a key of `BACKENDS`.
+        backend: xnnpack; for others, and for several, `quant.fleet.quantize_fleet`.
         out: the artifact folder; `<variant>-<recipe>-<backend>` by default. An artifact there is replaced.
         max_drop: top-1 that the .pte may lose against float, points; `MAX_DROP_POINTS` by default.
         min_agreement: photographs that have to keep float's class, percent. This one or `max_drop` given, and a
@@ -197,9 +197,9 @@ def _quantize(
         layers = _analyzed(request, network, quantized, progress)
     with watch.measure("lower"), progress.stage("Lowering", 2) as advance:
         shape = (1, 3, checkpoint.preprocess.crop, checkpoint.preprocess.crop)
-        programs = {"pte": request.lower(quantized.converted, shape)}
+        programs = {"pte": lower_xnnpack(quantized.converted, shape)}
         advance(1)
-        programs["float"] = request.lower(graph, shape)
+        programs["float"] = lower_xnnpack(graph, shape)
         advance(1)
     with watch.measure("evaluate"), HostRuntime(request.threads) as runtime:
         example = checkpoint.preprocess(split.evaluation[0].path)[None]
@@ -245,7 +245,7 @@ def _quantize(
         classes=_class_names(checkpoint, split),
         golden=golden,
         layers=layers,
-        manifest=_manifest(checkpoint, split, request, outcome, programs["pte"]),
+        manifest=_manifest(checkpoint, split, request, outcome.to_json(), programs["pte"]),
     )
     return QuantizeResult(artifact=artifact, outcome=outcome)
 
@@ -272,6 +272,8 @@ def _check_request(
         sample_weights(spec.name)
     if threads < 1:
         raise InputError(f"--threads {threads}: need at least 1.")
+    if find_backend(backend).name != "xnnpack":
+        raise InputError(f"quantize makes one xnnpack artifact; for {backend} call quantize_fleet(backends=...).")
     found = find_recipe(recipe)
     wanted = check_min_agreement(min_agreement)
     request = _Request(
@@ -284,7 +286,6 @@ def _check_request(
         calibration=calibration,
         recipe=found,
         backend=backend,
-        lower=find_backend(backend),
         out=Path(out) if out is not None else Path(f"{spec.name}-{recipe}-{backend}"),
         max_drop=check_max_drop(MAX_DROP_POINTS if max_drop is None else max_drop),
         min_agreement=wanted,
@@ -390,7 +391,7 @@ def _manifest(
     checkpoint: Checkpoint,
     split: PhotoSplit,
     request: _Request,
-    outcome: Outcome,
+    verdict: dict[str, Any],
     program: LoweredProgram,
 ) -> dict[str, Any]:
     layouts = {4: "NCHW", 2: "NC"}
@@ -418,5 +419,5 @@ def _manifest(
             key: [{"name": p.name, "sha256": p.sha256} for p in photos]
             for key, photos in (("calibration", split.calibration), ("evaluation", split.evaluation))
         },
-        "verdict": outcome.to_json(),
+        "verdict": verdict,
     }

@@ -40,6 +40,10 @@ _WEIGHT_SPEC = QuantizationSpec(
 )
 
 
+Placement = Callable[..., Any]
+"""Makes a quantizer of `activation`, `weight` and `float_nodes`."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quantized:
     """A quantized network beside the float one that it was made from."""
@@ -147,6 +151,7 @@ def convert(
     float_nodes: frozenset[str],
     inputs: Sequence[torch.Tensor],
     advance: Callable[[int], None] = lambda photographs: None,
+    placement: Placement = EfficientNetQuantizer,
 ) -> fx.GraphModule:
     """PT2E's prepare, calibrate and convert with the EfficientNet-aware quantizer.
 
@@ -156,8 +161,9 @@ def convert(
         float_nodes: nodes that stay in float.
         inputs: what the observers see; weights are observed too, so it needs at least one batch.
         advance: told of the photographs seen.
+        placement: of `quant.placement.PLACEMENTS`.
     """
-    quantizer = EfficientNetQuantizer(activation=activation, weight=_WEIGHT_SPEC, float_nodes=float_nodes)
+    quantizer = placement(activation=activation, weight=_WEIGHT_SPEC, float_nodes=float_nodes)
     with quiet_libraries(), torch.no_grad():
         prepared = prepare_pt2e(copy.deepcopy(graph_module), quantizer)
         for batch in inputs:

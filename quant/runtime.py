@@ -136,6 +136,15 @@ class HostRuntime:
         times: dict[str, list[float]] = reply["times_ms"]
         return times
 
+    def verify_bundle(self, path: Path, cases: int, *, rtol: float, atol: float) -> None:
+        """Run the inputs of a .bpte and compare with the outputs that it expects.
+
+        Raises:
+            InputError: an output differs, or the runtime refuses the bundle.
+        """
+        request = {"request": "verify", "path": str(path), "cases": cases, "rtol": rtol, "atol": atol}
+        self._ask(request, what=str(path))
+
     def _ask(self, request: dict[str, Any], payload: bytes = b"", *, what: str) -> tuple[dict[str, Any], bytes]:
         assert self._child.stdin is not None
         try:

@@ -1,7 +1,7 @@
 """Child process that holds the C++ runtime: `python -m quant.runtime_worker`.
 
 Protocol, both ways: a 4-byte little-endian length, that many bytes of JSON, then as many raw bytes as the JSON's
-`bytes` says. Requests: load, run, time. A crash of the runtime kills this process and nothing else.
+`bytes` says. Requests: load, run, time, verify. A crash of the runtime kills this process and nothing else.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+
+from quant.lower import openvino_library
 
 
 def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
@@ -42,6 +44,8 @@ class Worker:
     def __init__(self, threads: int) -> None:
         warnings.simplefilter("ignore")
         import torch  # noqa: PLC0415  (the runtime's library needs torch's to be loaded first)
+
+        openvino_library.announce()
         from executorch.extension.pybindings import _portable_lib  # noqa: PLC0415
 
         self._torch = torch
@@ -82,6 +86,13 @@ class Worker:
         stacked = np.stack(outputs)
         return {"shape": list(stacked.shape)}, stacked.tobytes()
 
+    def verify(self, path: str, cases: int, rtol: float, atol: float) -> dict[str, Any]:
+        """Run the inputs of a .bpte and compare with the outputs that it expects."""
+        bundle = self._runtime._load_bundled_program_from_buffer(Path(path).read_bytes())
+        for index in range(cases):
+            bundle.verify_result_with_bundled_expected_output("forward", index, rtol, atol)
+        return {"cases": cases}
+
     def time(self, names: list[str], shape: list[int], repeats: int, payload: bytes) -> dict[str, Any]:
         """Time programs on one input, turn by turn so that a drifting clock hits all alike; ms each."""
         x = self._torch.from_numpy(np.frombuffer(payload, dtype="<f4").reshape(shape).copy())
@@ -120,6 +131,8 @@ def _answer(worker: Worker, message: dict[str, Any], payload: bytes) -> tuple[di
             reply = worker.load(message["name"], path)
         elif message["request"] == "run":
             reply, data = worker.run(message["name"], message["shape"], payload)
+        elif message["request"] == "verify":
+            reply = worker.verify(message["path"], message["cases"], message["rtol"], message["atol"])
         else:
             reply = worker.time(message["names"], message["shape"], message["repeats"], payload)
     except Exception as error:  # whatever the runtime raises goes back as a sentence

@@ -56,3 +56,18 @@ a bias is stored in steps of input scale x weight scale and has to fit 32 bits."
 
 ACTIVATION_SCALE_FLOOR = 2.0**-12
 """Smallest activation scale: a tensor that is all but constant still gets one that XNNPACK's kernels accept."""
+
+PHONE_GMACS = 4.0
+"""More multiply-accumulates take a mid-range phone's CPU over 0.1 s in int8: B4 has 4.4 G, B0 0.4 G."""
+
+PHONE_RAM_MB = 300
+"""An app of some 1 GB is killed on phones with 4 GB once it is in the background; a third of it is a lot."""
+
+PHONE_FILE_MB = 100
+"""Larger downloads need Wi-Fi or a question in both app stores by default (200 MB), with an app around them."""
+
+BUNDLE_RTOL = 1e-3
+"""Of `.bpte` outputs: the same processor repeats itself to the bit, another one rounds floats differently."""
+
+BUNDLE_ATOL = 1e-3
+"""Of `.bpte` outputs, absolute: logits near zero."""

@@ -15,6 +15,7 @@ from quant.artifact import Artifact, open_artifact
 from quant.atomic import write_atomically
 from quant.data import PhotoSplit, evaluation_photos
 from quant.evaluate import collect_logits
+from quant.lower.choices import require_runs_here
 from quant.measure import Measured, measure_programs
 from quant.outcome import Outcome
 from quant.progress import NoProgress, Progress, Stopwatch
@@ -72,6 +73,7 @@ def check(
         require_baseline_file(Path(baseline))
     with watch.measure("load"):
         artifact = open_artifact(Path(folder))
+        require_runs_here(artifact.manifest["backend"])
     with ExitStack() as stack:
         with watch.measure("load"):
             split = evaluation_photos(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from apps.cli import exit_codes
 from edge_effnet.errors import InputError
 from edge_effnet.samples.trained import SAMPLE
+from quant.lower.choices import choose, is_single
+from quant.lower.options import BackendOptions
 from quant.tolerances import DEFAULT_CALIBRATION, MAX_DROP_POINTS
 
 _MAX_SEED = 2**63 - 1  # torch's
@@ -27,6 +29,10 @@ _EPILOG = f"""[bold]Examples[/]
 quantize --variant b0
 
 quantize --variant b0 --weights flowers.pth --data photos
+
+quantize --variant b0 --weights flowers.pth --data photos --backend all
+
+quantize --variant b0 --backend xnnpack:fp16 --backend coreml:all --ios 18
 
 quantize --variant b4 --weights b4.safetensors --data photos --max-drop 0.5 --out b4-phone --json
 
@@ -49,7 +55,14 @@ def quantize_command(
     activation: Annotated[str | None, typer.Option(help="Swap to swish, hardswish, relu6 or relu.")] = None,
     calibration: Annotated[int, typer.Option(help="Photographs to fit ranges on.")] = DEFAULT_CALIBRATION,
     recipe: Annotated[str, typer.Option(help="How to quantize.")] = "int8",
-    backend: Annotated[str, typer.Option(help="Where the program runs.")] = "xnnpack",
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(help="Where programs run; repeat for several: NAME, NAME:PRECISION, NAME:all or all."),
+    ] = None,
+    compute_units: Annotated[
+        str, typer.Option(help="Core ML may use: all, cpu_only, cpu_and_gpu or cpu_and_ne.")
+    ] = "all",
+    ios: Annotated[int, typer.Option(help="Core ML: oldest iOS that runs it, 17 or 18.")] = 17,
     out: Annotated[Path | None, typer.Option(help="Artifact folder; <variant>-<recipe>-<backend>.")] = None,
     max_drop: Annotated[
         float | None, typer.Option(help=f"Top-1 that may be lost, points ({MAX_DROP_POINTS:g}); given: see below.")
@@ -64,9 +77,14 @@ def quantize_command(
     """Make an int8 program of an EfficientNet and prove that it still sees.
 
     Without --weights and --data, the sample model and pictures that come with the package are used.
+    With --backend (other than xnnpack alone), a folder of artifacts is made, one for each program asked for, ranked.
     With --max-drop or --min-agreement, the cheapest layers to keep in float are searched for until the target is met.
     """
     weights, data = _sources(variant, weights, data)
+    names = backend or []
+    # Light: an impossible backend is refused before the stack is imported.
+    choose(names)
+    backend_options = BackendOptions(compute_units=compute_units, ios=ios)
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.bars import Bars  # noqa: PLC0415
 
@@ -77,8 +95,7 @@ def quantize_command(
         from apps.cli.render import print_outcome  # noqa: PLC0415
         from quant.pipeline import quantize  # noqa: PLC0415
 
-    result = quantize(
-        variant,
+    settings: dict[str, Any] = dict(  # noqa: C408  (reads like the call)
         weights=weights,
         data=data,
         origin=origin,
@@ -86,7 +103,6 @@ def quantize_command(
         activation=activation,
         calibration=calibration,
         recipe=recipe,
-        backend=backend,
         out=out,
         max_drop=max_drop,
         min_agreement=min_agreement,
@@ -94,6 +110,14 @@ def quantize_command(
         threads=threads,
         progress=bars,
     )
+    if not is_single(names):
+        from apps.cli.render_fleet import print_fleet  # noqa: PLC0415
+        from quant.fleet import quantize_fleet  # noqa: PLC0415
+
+        fleet = quantize_fleet(variant, backends=names, options=backend_options, **settings)
+        print_fleet(fleet.outcome, as_json=as_json)
+        return exit_codes.PASS if fleet.passed else exit_codes.REGRESSION
+    result = quantize(variant, **settings)
     check = ["edge-effnet", "check", result.outcome.artifact, "--data", data]
     for option, value in (("--max-drop", max_drop), ("--min-agreement", min_agreement)):
         check += [] if value is None else [option, str(value)]

@@ -19,7 +19,7 @@ from quant.evaluate import Accuracy, Fidelity
 from quant.outcome import Outcome, ProgramFigures
 from quant.search import Found
 
-_WIDTH = 80
+WIDTH = 80
 _FLIPS_SHOWN = 5
 
 
@@ -31,10 +31,11 @@ def print_outcome(outcome: Outcome, *, as_json: bool, next_command: Sequence[str
         as_json: as the object.
         next_command: what the user may run next, word by word.
     """
-    _write(json.dumps(outcome.to_json(), indent=2) + "\n" if as_json else _report(outcome, next_command))
+    write(json.dumps(outcome.to_json(), indent=2) + "\n" if as_json else _report(outcome, next_command))
 
 
-def _write(text: str) -> None:
+def write(text: str) -> None:
+    """Write to standard output; a reader that has seen enough is no error."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -64,9 +65,9 @@ def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, 
     rows = sorted(reports, key=_ORDERS[by])[:top]
     if as_json:
         where = None if broken is None else broken.layer
-        _write(json.dumps({"layers": reports_json(rows), "first_broken": where}, indent=2) + "\n")
+        write(json.dumps({"layers": reports_json(rows), "first_broken": where}, indent=2) + "\n")
         return
-    console = Console(width=min(_WIDTH, Console().width), highlight=False, emoji=False)
+    console = Console(width=min(WIDTH, Console().width), highlight=False, emoji=False)
     with console.capture() as captured:
         console.print(_analysis_table(rows))
         if broken is None:
@@ -76,7 +77,7 @@ def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, 
                 f"First below {BROKEN_SQNR_DB:.0f} dB: {broken.layer} ({broken.operator}), {broken.sqnr_db:.1f} dB.",
                 markup=False,
             )
-    _write(captured.get())
+    write(captured.get())
 
 
 _ORDERS: dict[str, Callable[[LayerReport], float]] = {
@@ -109,7 +110,7 @@ def _range(values: tuple[float, float]) -> str:
 
 
 def _report(outcome: Outcome, next_command: Sequence[str]) -> str:
-    console = Console(width=min(_WIDTH, Console().width), highlight=False, emoji=False)
+    console = Console(width=min(WIDTH, Console().width), highlight=False, emoji=False)
     with console.capture() as captured:
         for note in outcome.notes:
             console.print(note, style="dim", markup=False)

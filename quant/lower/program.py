@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 
@@ -9,6 +11,7 @@ from quant.quiet import quiet_libraries
 
 with quiet_libraries():
     from executorch.exir import EdgeCompileConfig, to_edge
+    from executorch.exir.backend.compile_spec_schema import CompileSpec
     from executorch.exir.lowered_backend_module import LoweredBackendModule
 
 
@@ -24,7 +27,11 @@ class _Signature(nn.Module):
 
 
 def wrap_delegate(
-    backend: str, delegate: bytes, input_shape: tuple[int, ...], output_shape: tuple[int, ...]
+    backend: str,
+    delegate: bytes,
+    input_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
+    specs: Mapping[str, bytes] | None = None,
 ) -> bytes:
     """Return the bytes of a program with one method `forward`, float32 contiguous input and output.
 
@@ -33,9 +40,11 @@ def wrap_delegate(
         delegate: what that backend's runtime reads.
         input_shape: of the program's only input.
         output_shape: of its only output.
+        specs: settings that the backend's runtime reads.
     """
     with quiet_libraries():
         signature = torch.export.export(_Signature(output_shape), (torch.zeros(input_shape),), strict=False)
         edge = to_edge(signature, compile_config=EdgeCompileConfig(_check_ir_validity=False))
-        lowered = LoweredBackendModule(edge.exported_program(), backend, delegate, [])
+        compile_specs = [CompileSpec(key, value) for key, value in (specs or {}).items()]
+        lowered = LoweredBackendModule(edge.exported_program(), backend, delegate, compile_specs)
         return bytes(lowered.buffer(extract_delegate_segments=True))

@@ -18,6 +18,18 @@ class Delegation:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Leftover:
+    """An operator that portable kernels run."""
+
+    node: str
+    """Name in the lowered graph."""
+    operator: str
+    """Such as `aten.mul.Tensor`."""
+    reason: str
+    """Why the backend did not take it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LoweredProgram:
     """An ExecuTorch program and how it came out."""
 
@@ -28,3 +40,6 @@ class LoweredProgram:
     """Float32, contiguous, batch included."""
     output_shape: tuple[int, ...]
     """Float32."""
+    leftovers: tuple[Leftover, ...] = ()
+    facts: tuple[str, ...] = ()
+    """What was proved about the delegate by reading it back, a sentence each."""

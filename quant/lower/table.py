@@ -1,23 +1,128 @@
-"""The backends by name."""
+"""The backends by name: what each supports, said before any work starts. How to add one: docs/backends.md."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from torch import fx
-
 from edge_effnet.errors import InputError
-from quant.lower.result import LoweredProgram
-from quant.lower.xnnpack import lower_xnnpack
+from quant.lower import openvino_library, vendor_sdk
+from quant.lower.backend import Backend, Precision
 
-LowerFunction = Callable[[fx.GraphModule, tuple[int, ...]], LoweredProgram]
+_EVERY = ("swish", "swish-memory-efficient", "hardswish", "relu6", "relu")
 
-BACKENDS: dict[str, LowerFunction] = {
-    "xnnpack": lower_xnnpack,
+_FP32 = Precision(summary="fp32 weights and activations")
+_FP16 = Precision(summary="fp16 weights and activations")
+
+BACKENDS: dict[str, Backend] = {
+    backend.name: backend
+    for backend in (
+        Backend(
+            name="xnnpack",
+            devices="Android and iOS CPU",
+            precisions={
+                "int8": Precision(placement="xnnpack", summary="static int8 weights and activations"),
+                "fp32": _FP32,
+                "fp16": Precision(needs="ARMv8.2 with FP16", summary="fp16 weights and activations"),
+                "int8-dynamic": Precision(
+                    summary="classifier with int8 weights and dynamic int8 activations, convolutions in fp32"
+                ),
+            },
+            default="int8",
+            activations=_EVERY,
+            image_sizes=(32, 2048),
+            module="quant.lower.xnnpack",
+            runs_here=True,
+        ),
+        Backend(
+            name="coreml",
+            devices="iOS and macOS: Neural Engine, GPU, CPU",
+            precisions={
+                "fp16": _FP16,
+                "fp32": Precision(needs="GPU or CPU; the Neural Engine computes in fp16", summary=_FP32.summary),
+                "int8": Precision(placement="inputs", summary="static int8 weights and activations, the rest fp16"),
+                "int8-weights": Precision(summary="int8 weights, fp16 activations"),
+            },
+            default="fp16",
+            activations=_EVERY,
+            image_sizes=(32, 2048),
+            module="quant.lower.coreml",
+            runs_here=False,
+        ),
+        Backend(
+            name="vulkan",
+            devices="Android GPU",
+            precisions={"fp16": _FP16, "fp32": _FP32},
+            default="fp16",
+            activations=_EVERY,
+            image_sizes=(32, 2048),
+            module="quant.lower.vulkan",
+            runs_here=False,
+        ),
+        Backend(
+            name="openvino",
+            devices="AI PCs: Intel CPU, GPU, NPU",
+            precisions={
+                "int8": Precision(placement="inputs", summary="static int8 weights and activations"),
+                "fp32": _FP32,
+            },
+            default="int8",
+            activations=_EVERY,
+            image_sizes=(32, 2048),
+            module="quant.lower.openvino",
+            runs_here=True,
+            missing=openvino_library.missing,
+        ),
+        Backend(
+            name="portable",
+            devices="any: reference kernels",
+            precisions={"fp32": _FP32},
+            default="fp32",
+            activations=_EVERY,
+            image_sizes=(32, 2048),
+            module="quant.lower.portable",
+            runs_here=True,
+            # 1.8 s for each forward of B0.
+            photographs=16,
+        ),
+        Backend(
+            name="qnn",
+            devices="Qualcomm NPU",
+            precisions={
+                "int8": Precision(summary="8a8w: static int8 weights and activations"),
+                "16a8w": Precision(summary="static int8 weights, 16-bit activations"),
+            },
+            default="int8",
+            activations=_EVERY,
+            image_sizes=(32, 2048),
+            module="quant.lower.vendor_sdk",
+            runs_here=False,
+            missing=vendor_sdk.QNN.missing,
+        ),
+        Backend(
+            name="mediatek",
+            devices="MediaTek NPU",
+            precisions={"int8": Precision(summary="static int8 weights and activations")},
+            default="int8",
+            activations=_EVERY,
+            image_sizes=(32, 2048),
+            module="quant.lower.vendor_sdk",
+            runs_here=False,
+            missing=vendor_sdk.MEDIATEK.missing,
+        ),
+        Backend(
+            name="samsung",
+            devices="Samsung Exynos NPU",
+            precisions={"int8": Precision(summary="static int8 weights and activations")},
+            default="int8",
+            activations=_EVERY,
+            image_sizes=(32, 2048),
+            module="quant.lower.vendor_sdk",
+            runs_here=False,
+            missing=vendor_sdk.SAMSUNG.missing,
+        ),
+    )
 }
 
 
-def find_backend(name: str) -> LowerFunction:
+def find_backend(name: str) -> Backend:
     """Look a backend up.
 
     Raises:

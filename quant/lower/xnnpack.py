@@ -1,28 +1,54 @@
-"""XNNPACK (CPU of Android and iOS phones): int8 and float32 programs in one delegate."""
+"""XNNPACK (CPU of Android and iOS phones): int8, fp32 and fp16 programs in one delegate."""
 
 from __future__ import annotations
 
 from torch import fx
 
+from quant.lower.backend import Source
 from quant.lower.program import wrap_delegate
 from quant.lower.result import Delegation, LoweredProgram
+from quant.lower.xnnpack_delegate import DelegateBuilder
 from quant.lower.xnnpack_emit import Emitter
 
 BACKEND_NAME = "XnnpackBackend"
 
 
-def lower_xnnpack(graph_module: fx.GraphModule, input_shape: tuple[int, ...]) -> LoweredProgram:
+def lower(source: Source) -> LoweredProgram:
+    """Lower for one of the precisions that the table of backends lists."""
+    return lower_xnnpack(
+        source.graph,
+        source.input_shape,
+        half=source.precision == "fp16",
+        dynamic_classifier=source.precision == "int8-dynamic",
+    )
+
+
+def lower_xnnpack(
+    graph_module: fx.GraphModule,
+    input_shape: tuple[int, ...],
+    *,
+    half: bool = False,
+    dynamic_classifier: bool = False,
+) -> LoweredProgram:
     """Lower a float graph, or one that PT2E converted, into a program with a single XNNPACK delegate.
 
     Args:
         graph_module: ATen operators, with q/dq pairs where int8 runs.
         input_shape: [N, C, H, W] of the program; the batch is fixed by it.
+        half: keep weights and compute in fp16, from the first operator to the last: no operator is decomposed
+            through fp32, so nothing falls out of the delegate. Input and output stay float32.
+        dynamic_classifier: give a float classifier int8 weights and dynamically quantized activations.
 
     Raises:
         UnsupportedOperatorError: an operator that XNNPACK, or this lowering, does not run. There is no
             fallback to other kernels: a program in fragments is slow in ways that nobody asked for.
     """
-    emitter = Emitter(module=graph_module, input_shape=input_shape)
+    emitter = Emitter(
+        module=graph_module,
+        input_shape=input_shape,
+        builder=DelegateBuilder(half=half),
+        dynamic_classifier=dynamic_classifier,
+    )
     emitter.run()
     delegate = emitter.builder.serialize()
     output_shape = emitter.output_shape

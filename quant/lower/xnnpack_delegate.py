@@ -28,6 +28,8 @@ _CONSTANT_ALIGNMENT = 16
 class DelegateBuilder:
     """Collects an XNNPACK subgraph. Value ids are dense integers, in order of definition."""
 
+    half: bool = False
+    """Whether float tensors and constants inside the delegate are fp16; what crosses its border stays fp32."""
     nodes: list[schema.XNode] = field(default_factory=list)
     values: list[schema.XValue] = field(default_factory=list)
     _inputs: list[int] = field(default_factory=list)
@@ -40,7 +42,7 @@ class DelegateBuilder:
     _constant_of: dict[bytes, int] = field(default_factory=dict)
 
     def tensor(self, shape: tuple[int, ...], scale: TensorScale | None) -> int:
-        """Define an activation inside the delegate: int8 with a `TensorScale`, else float32."""
+        """Define an activation inside the delegate: int8 with a `TensorScale`, else float."""
         return self._define(shape, scale=scale)
 
     def external_input(self, shape: tuple[int, ...]) -> int:
@@ -55,9 +57,22 @@ class DelegateBuilder:
         self._outputs.append(value)
         return value
 
-    def float_constant(self, data: torch.Tensor) -> int:
-        """Define a float32 constant."""
-        return self._define(tuple(data.shape), constant=self._constant(data.to(torch.float32)))
+    def float_constant(self, data: torch.Tensor, *, wide: bool = False) -> int:
+        """Define a float constant; `wide` keeps it fp32 where the rest is fp16."""
+        half = self.half and not wide
+        datatype = schema.XNNDatatype.xnn_datatype_fp16 if half else schema.XNNDatatype.xnn_datatype_fp32
+        constant = self._constant(data.to(torch.float16 if half else torch.float32))
+        return self._append(
+            self._tensor_value(tuple(data.shape), datatype, constant=constant, external=UINT32_MAX, flags=0)
+        )
+
+    def dynamic_tensor(self, shape: tuple[int, ...]) -> int:
+        """Define an int8 activation whose scale the runtime finds anew for each row."""
+        tensor = self._tensor_value(
+            shape, schema.XNNDatatype.xnn_datatype_qdint8, constant=0, external=UINT32_MAX, flags=0
+        )
+        params = schema.PerTokenDynamicQuant(num_nonbatch_dims=1)
+        return self._append(schema.XNNQuantizedTensorValue(tensor_value=tensor, quant_params=params))
 
     def channelwise_constant(self, data: torch.Tensor, scales: torch.Tensor, channel_dim: int) -> int:
         """Define int8 weights or an int32 bias with one scale a channel.
@@ -120,7 +135,9 @@ class DelegateBuilder:
         external: int = UINT32_MAX,
         flags: int = 0,
     ) -> int:
-        datatype = schema.XNNDatatype.xnn_datatype_fp32 if scale is None else schema.XNNDatatype.xnn_datatype_qint8
+        half = self.half and external == UINT32_MAX
+        floating = schema.XNNDatatype.xnn_datatype_fp16 if half else schema.XNNDatatype.xnn_datatype_fp32
+        datatype = floating if scale is None else schema.XNNDatatype.xnn_datatype_qint8
         tensor = self._tensor_value(shape, datatype, constant=constant, external=external, flags=flags)
         if scale is None:
             return self._append(tensor)

@@ -20,6 +20,7 @@ from quant.lower.xnnpack_delegate import DelegateBuilder
 from quant.qdq import (
     CLAMP_RANGES,
     DEQUANTIZE,
+    QMAX,
     QUANTIZE,
     Range,
     TensorScale,
@@ -34,6 +35,7 @@ from quant.qdq import (
     tensor_scale,
 )
 from quant.quiet import quiet_libraries
+from quant.tolerances import WEIGHT_SCALE_FLOOR
 
 with quiet_libraries():
     from executorch.backends.xnnpack.serialization import xnnpack_graph_schema as schema
@@ -70,6 +72,8 @@ class Emitter:
     """Of the network's result, set by `run`."""
     operators: int = 0
     """Operators of the network (q/dq and constants not counted) that the delegate runs."""
+    dynamic_classifier: bool = False
+    """Whether a linear layer in float gets int8 weights, and int8 activations with a scale found at run time."""
 
     def run(self) -> None:
         """Emit every node.
@@ -119,15 +123,17 @@ class Emitter:
                 self.values[covered] = value
         return value, limits
 
-    def convert(self, source: Value, scale: TensorScale | None) -> Value:
-        """Convert between float and int8 (or between two scales)."""
-        target = Value(self.builder.tensor(nhwc(source.shape), scale), source.shape, scale)
+    def convert(self, source: Value, scale: TensorScale | None, shape: tuple[int, ...] | None = None) -> Value:
+        """Convert between float and int8 (or between two scales); `shape` where the tensor is not NHWC."""
+        target = Value(self.builder.tensor(shape or nhwc(source.shape), scale), source.shape, scale)
         self.builder.add_node(schema.XNNConvert(input_id=source.id, output_id=target.id, flags=0))
         return target
 
     def _emit_input(self, node: fx.Node) -> None:
         external = self.builder.external_input(self.input_shape)
         value = Value(external, self.input_shape, None)
+        if self.builder.half:
+            value = self.convert(value, None, shape=self.input_shape)
         quantizes = [user for user in node.users if user.target is QUANTIZE]
         if len(quantizes) == 1 and len(node.users) == 1:
             # Quantize first: the layout change then moves a quarter of the bytes.
@@ -152,7 +158,11 @@ class Emitter:
         value = self.read(result)
         self.output_shape = value.shape
         external = self.builder.external_output(value.shape)
-        if len(value.shape) == 4:
+        if self.builder.half:
+            if len(value.shape) == 4:
+                value = self._transpose(value, (0, 3, 1, 2))
+            step = schema.XNNConvert(input_id=value.id, output_id=external, flags=0)
+        elif len(value.shape) == 4:
             step = schema.XNNStaticTranspose(
                 num_dims=4, perm=[0, 3, 1, 2], input_id=value.id, output_id=external, flags=0
             )
@@ -186,13 +196,13 @@ def _weights(emitter: Emitter, node: fx.Node, source: Value) -> tuple[torch.Tens
     return values, scales.to(torch.float32)
 
 
-def _bias(emitter: Emitter, node: fx.Node, source: Value, scales: torch.Tensor | None) -> int:
+def _bias(emitter: Emitter, node: fx.Node, source: Value, scales: torch.Tensor | None, *, wide: bool = False) -> int:
     """Define the bias: int32 in units of input scale times weight scale where the layer is int8."""
     if len(node.args) < 3 or node.args[2] is None:
         return int(UINT32_MAX)
     bias = constant_of(emitter.module, node.args[2])
     if scales is None or source.scale is None:
-        return emitter.builder.float_constant(bias)
+        return emitter.builder.float_constant(bias, wide=wide)
     integers = quantize_bias(bias, source.scale.scale, scales)
     # The kernels take the bias scale as input scale x weight scale; what is stored only has to be valid,
     # so the weights' own scales serve and cost no byte.
@@ -211,16 +221,20 @@ def _emit_conv(emitter: Emitter, node: fx.Node) -> None:
     height = (source.shape[2] + top + bottom - dilation[0] * (kernel_h - 1) - 1) // stride[0] + 1
     width = (source.shape[3] + left + right - dilation[1] * (kernel_w - 1) - 1) // stride[1] + 1
 
+    if emitter.builder.half and (kernel_h, kernel_w, groups, stride) == (1, 1, 1, (1, 1)):
+        _emit_half_pointwise(emitter, node, source, weight.flatten(1))
+        return
     depthwise = groups == source.shape[1] and group_inputs == 1
     # Depthwise weights lie as [1, H, W, channels], others as [out, H, W, in].
     data = weight.permute(1, 2, 3, 0) if depthwise else weight.permute(0, 2, 3, 1)
     builder = emitter.builder
     filter_id = (
-        builder.float_constant(data.contiguous())
+        # XNNPACK packs fp16 convolutions from fp32 weights only.
+        builder.float_constant(data.contiguous(), wide=True)
         if scales is None
         else builder.channelwise_constant(data.contiguous(), scales, 3 if depthwise else 0)
     )
-    bias_id = _bias(emitter, node, source, scales)
+    bias_id = _bias(emitter, node, source, scales, wide=True)
     value, limits = emitter.define(node, (source.shape[0], out_channels, height, width))
     kind = schema.XNNDepthwiseConv2d if depthwise else schema.XNNConv2d
     builder.add_node(
@@ -251,12 +265,27 @@ def _emit_conv(emitter: Emitter, node: fx.Node) -> None:
     emitter.operators += 1 if limits is None else 2
 
 
+def _emit_half_pointwise(emitter: Emitter, node: fx.Node, source: Value, weight: torch.Tensor) -> None:
+    """Write a 1x1 convolution as a fully connected layer over channels: that one takes fp16 weights as they are."""
+    filter_id = emitter.builder.float_constant(weight)
+    bias_id = _bias(emitter, node, source, None)
+    value, limits = emitter.define(node, (source.shape[0], weight.shape[0], *source.shape[2:]))
+    layer = schema.XNNFullyConnected(
+        input1_id=source.id, filter_id=filter_id, bias_id=bias_id, output_id=value.id, flags=0
+    )
+    emitter.builder.add_node(layer, limits)
+    emitter.operators += 1 if limits is None else 2
+
+
 def _emit_linear(emitter: Emitter, node: fx.Node) -> None:
     source = emitter.read(node.args[0], node)
     weight, scales = _weights(emitter, node, source)
     builder = emitter.builder
-    filter_id = builder.float_constant(weight) if scales is None else builder.channelwise_constant(weight, scales, 0)
     bias_id = _bias(emitter, node, source, scales)
+    if scales is None and emitter.dynamic_classifier:
+        source = _dynamic(emitter, source)
+        weight, scales = _rounded_weights(weight)
+    filter_id = builder.float_constant(weight) if scales is None else builder.channelwise_constant(weight, scales, 0)
     value, limits = emitter.define(node, (*source.shape[:-1], weight.shape[0]))
     builder.add_node(
         schema.XNNFullyConnected(
@@ -265,6 +294,19 @@ def _emit_linear(emitter: Emitter, node: fx.Node) -> None:
         limits,
     )
     emitter.operators += 1 if limits is None else 2
+
+
+def _dynamic(emitter: Emitter, source: Value) -> Value:
+    """Convert a float tensor to int8 with scales found at run time."""
+    target = emitter.builder.dynamic_tensor(source.shape)
+    emitter.builder.add_node(schema.XNNConvert(input_id=source.id, output_id=target, flags=0))
+    return Value(target, source.shape, None)
+
+
+def _rounded_weights(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Float weights [out, in] as int8 values and one float32 scale a row."""
+    scales = (weight.abs().amax(dim=1) / QMAX).clamp(min=WEIGHT_SCALE_FLOOR).to(torch.float32)
+    return (weight / scales[:, None]).round().clamp(-QMAX, QMAX).to(torch.int8), scales
 
 
 def _unary(kind: Any, flags: int = 0) -> Callable[[Emitter, fx.Node], None]:

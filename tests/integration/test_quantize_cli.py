@@ -67,7 +67,7 @@ def test_one_of_weights_and_data_alone_is_explained(called, arguments, words):
         (["--variant", "b9"], ["unknown variant 'b9'", "b0, b1", "lite4"]),
         (["--activation", "gelu"], ["unknown activation 'gelu'", "hardswish", "relu6"]),
         (["--recipe", "int4"], ["unknown recipe 'int4'", "int8"]),
-        (["--backend", "qnn"], ["unknown backend 'qnn'", "xnnpack"]),
+        (["--backend", "tflite"], ["unknown backend 'tflite'", "xnnpack"]),
         (["--origin", "google"], ["unknown origin 'google'", "lukemelas", "timm-tf"]),
         (["--calibration", "3"], ["--calibration 3", "at least 8"]),
         (["--max-drop", "101"], ["--max-drop 101.0", "from 0 to 100"]),

@@ -1,0 +1,51 @@
+"""`.bpte`: a program with photographs' inputs and the outputs expected of them, for ExecuTorch's own test runner."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from quant.artifact import Golden
+from quant.atomic import explained_writes
+from quant.quiet import quiet_libraries
+from quant.runtime import HostRuntime
+from quant.tolerances import BUNDLE_ATOL, BUNDLE_RTOL
+
+with quiet_libraries():
+    from executorch.devtools import BundledProgram
+    from executorch.devtools.bundled_program.config import MethodTestCase, MethodTestSuite
+    from executorch.devtools.bundled_program.serialize import serialize_from_bundled_program_to_flatbuffer
+
+
+def bundle_program(program: bytes, golden: Sequence[Golden]) -> bytes:
+    """Return the content of a .bpte.
+
+    Args:
+        program: content of the .pte.
+        golden: inputs and the outputs expected of them.
+    """
+    cases = [
+        MethodTestCase(inputs=(item.input[None].contiguous(),), expected_outputs=(item.output[None].contiguous(),))
+        for item in golden
+    ]
+    suites = [MethodTestSuite(method_name="forward", test_cases=cases)]
+    with tempfile.TemporaryDirectory(prefix="edge-effnet-") as folder, quiet_libraries():
+        path = Path(folder, "model.pte")
+        with explained_writes(path):
+            path.write_bytes(program)
+        bundled = BundledProgram(None, suites, pte_file_path=str(path))
+        return bytes(serialize_from_bundled_program_to_flatbuffer(bundled))
+
+
+def verify_bundle(runtime: HostRuntime, bundle: bytes, cases: int) -> None:
+    """Run a .bpte on this host.
+
+    Raises:
+        InputError: an output differs from the one expected, or the runtime refuses the bundle.
+    """
+    with tempfile.TemporaryDirectory(prefix="edge-effnet-") as folder:
+        path = Path(folder, "model.bpte")
+        with explained_writes(path):
+            path.write_bytes(bundle)
+        runtime.verify_bundle(path, cases, rtol=BUNDLE_RTOL, atol=BUNDLE_ATOL)

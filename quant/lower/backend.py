@@ -1,0 +1,81 @@
+"""What a backend says about itself before any work starts, and what it is given to lower."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from quant.lower.options import BackendOptions
+
+if TYPE_CHECKING:  # the table stays light: `--help` and refusals need no torch
+    from torch import fx
+
+    from quant.lower.result import LoweredProgram
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One network at one precision, ready to be lowered."""
+
+    graph: fx.GraphModule
+    """ATen operators from `export_graph`; converted by PT2E where `Precision.placement` is set."""
+    precision: str
+    """A key of `Backend.precisions`."""
+    input_shape: tuple[int, ...]
+    """[1, C, H, W]."""
+    options: BackendOptions = field(default_factory=BackendOptions)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Precision:
+    """What a backend computes with."""
+
+    placement: str | None = None
+    """Where q/dq pairs go in the graph that it is given: a key of `PLACEMENTS`; None: a float graph."""
+    needs: str | None = None
+    """What the device has to have, where not every one has it."""
+    summary: str
+    """Weights and activations, in a few words."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backend:
+    """One place where a program can run."""
+
+    name: str
+    devices: str
+    """Where it runs."""
+    precisions: Mapping[str, Precision]
+    """In the order of `NAME:all`."""
+    default: str
+    """Precision of the bare name."""
+    activations: tuple[str, ...]
+    """Keys of `edge_effnet.activations.ACTIVATIONS`."""
+    image_sizes: tuple[int, int]
+    """Smallest and largest side of the input, pixels."""
+    module: str
+    """Has `lower(source: Source) -> LoweredProgram`; imported only when something is lowered."""
+    runs_here: bool
+    """Whether this host's runtime runs its programs, so that they are measured."""
+    photographs: int | None = None
+    """How many evaluation photographs its programs are judged on, where a forward is too slow for all."""
+    missing: Callable[[], str | None] = field(default=lambda: None)
+    """Says in a sentence what has to be installed before anything can be lowered; None where nothing is missing."""
+
+    def __post_init__(self) -> None:
+        assert self.default in self.precisions, self.name
+
+    def lower(self, source: Source) -> LoweredProgram:
+        """Lower a network to a .pte.
+
+        Raises:
+            ValueError: the network holds what this backend does not run.
+        """
+        program: LoweredProgram = importlib.import_module(self.module).lower(source)
+        return program
+
+    def choices(self) -> tuple[str, ...]:
+        """What `--backend` takes for each precision."""
+        return tuple(f"{self.name}:{precision}" for precision in self.precisions)

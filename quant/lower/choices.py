@@ -1,0 +1,113 @@
+"""What `--backend` asks for: names, `NAME:PRECISION`, `NAME:all` and `all`, checked before any work starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_effnet.errors import InputError
+from quant.lower.backend import Backend
+from quant.lower.table import BACKENDS, find_backend
+
+ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """One program to make."""
+
+    backend: Backend
+    precision: str
+    missing: str | None
+    """Sentence about what has to be installed first; None where nothing is missing."""
+
+    @property
+    def name(self) -> str:
+        """Folder of its artifact."""
+        return f"{self.backend.name}-{self.precision}"
+
+
+def is_single(names: Sequence[str]) -> bool:
+    """Whether the words ask for the one artifact that `quantize` makes by default."""
+    return list(names) in ([], ["xnnpack"])
+
+
+def choose(names: Sequence[str]) -> tuple[Choice, ...]:
+    """Return the programs asked for, in the order of the table, none twice.
+
+    Args:
+        names: `all` (every precision of every backend), `NAME` (its default precision), `NAME:PRECISION` or
+            `NAME:all`.
+
+    Raises:
+        InputError: an unknown backend, a precision that it does not have, or an SDK that is missing though its
+            backend was named; the message lists what is possible.
+    """
+    asked: dict[tuple[str, str], bool] = {}
+    for word in names:
+        for backend, precision in _pairs(word):
+            key = (backend.name, precision)
+            asked[key] = asked.get(key, False) or word != ALL
+    found = []
+    for backend in BACKENDS.values():
+        missing = backend.missing() if any(name == backend.name for name, _ in asked) else None
+        for precision in backend.precisions:
+            named = asked.get((backend.name, precision))
+            if named and missing is not None:
+                raise InputError(f"--backend {backend.name}: {missing}")
+            if named is not None:
+                found.append(Choice(backend=backend, precision=precision, missing=missing))
+    return tuple(found)
+
+
+def check_fits(choices: Sequence[Choice], *, activation: str, image_size: int) -> None:
+    """Refuse networks that a chosen backend does not run.
+
+    Raises:
+        InputError: an activation or an image size that is not among the backend's; the message lists those, and the
+            backends that would do.
+    """
+    for backend in {choice.backend.name: choice.backend for choice in choices}.values():
+        if activation not in backend.activations:
+            others = [b.name for b in BACKENDS.values() if activation in b.activations]
+            raise InputError(
+                f"--backend {backend.name}: does not run {activation}; it runs {', '.join(backend.activations)}. "
+                f"Backends that do: {', '.join(others) or 'none'}."
+            )
+        low, high = backend.image_sizes
+        if not low <= image_size <= high:
+            raise InputError(f"--backend {backend.name}: input of {image_size} pixels; possible: {low} to {high}.")
+
+
+def _pairs(word: str) -> list[tuple[Backend, str]]:
+    if word == ALL:
+        return [(backend, precision) for backend in BACKENDS.values() for precision in backend.precisions]
+    name, _, precision = word.partition(":")
+    backend = find_backend(name)
+    if ":" not in word:
+        return [(backend, backend.default)]
+    if precision == ALL:
+        return [(backend, each) for each in backend.precisions]
+    if precision not in backend.precisions:
+        others = [b.name for b in BACKENDS.values() if precision in b.precisions]
+        elsewhere = f" Backends with {precision}: {', '.join(others)}." if others else ""
+        raise InputError(
+            f"--backend {word}: {name} has no {precision!r}; possible: {', '.join(backend.choices())}.{elsewhere}"
+        )
+    return [(backend, precision)]
+
+
+def require_runs_here(name: str) -> None:
+    """Refuse programs of a backend that this host does not run.
+
+    Raises:
+        InputError: it runs elsewhere, or what it needs here is not installed.
+    """
+    backend = BACKENDS.get(name)
+    if backend is None:
+        return  # of a later version, or somebody's own: the runtime says what it makes of it
+    if not backend.runs_here:
+        raise InputError(f"{name} programs run on {backend.devices} only: check them there, with their model.bpte.")
+    missing = backend.missing()
+    if missing is not None:
+        raise InputError(f"{name}: {missing}")

@@ -1,0 +1,81 @@
+"""What of a network its backend runs, what is left over and why, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import fx
+
+from quant.lower.result import Leftover, LoweredProgram
+from quant.qdq import DEQUANTIZE, QUANTIZE, WEIGHTED
+
+aten = torch.ops.aten
+
+_COMPUTES = (*WEIGHTED, aten.add.Tensor, aten.add_.Tensor, aten.mean.dim)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DelegationReport:
+    """Of one program."""
+
+    partitions: int
+    delegated: int
+    """Operators of the network inside delegates; q/dq not counted."""
+    leftovers: tuple[Leftover, ...]
+    islands: tuple[str, ...]
+    """Layers of an int8 network that compute in float between a dq and a q."""
+    facts: tuple[str, ...]
+    """Proved by reading the delegate back."""
+    advice: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """What delegation.json holds."""
+        return asdict(self)
+
+
+def report_delegation(program: LoweredProgram, graph_module: fx.GraphModule) -> DelegationReport:
+    """Report on a lowered program.
+
+    Args:
+        program: from a backend.
+        graph_module: what was lowered.
+    """
+    islands = float_islands(graph_module)
+    return DelegationReport(
+        partitions=program.delegation.partitions,
+        delegated=program.delegation.delegated,
+        leftovers=program.leftovers,
+        islands=islands,
+        facts=program.facts,
+        advice=_advice(program, islands),
+    )
+
+
+def float_islands(graph_module: fx.GraphModule) -> tuple[str, ...]:
+    """Names of the layers that a converted graph computes in float; none for a float graph."""
+    nodes = list(graph_module.graph.nodes)
+    if not any(node.target is QUANTIZE for node in nodes):
+        return ()
+    return tuple(node.name for node in nodes if node.target in _COMPUTES and node.args[0].target is not DEQUANTIZE)
+
+
+def _advice(program: LoweredProgram, islands: tuple[str, ...]) -> tuple[str, ...]:
+    found = []
+    partitions, left = program.delegation.partitions, program.delegation.left
+    if partitions > 1:
+        found.append(
+            f"{partitions} delegates copy and convert at {partitions - 1} more borders than one: make the operators "
+            "that are left over delegable, or leave their whole neighbourhood to portable kernels."
+        )
+    if left and partitions:
+        names = ", ".join(sorted({leftover.operator for leftover in program.leftovers}))
+        found.append(f"For a full delegate replace {names} (`--activation relu6` swaps activations).")
+    if left and not partitions:
+        found.append("Nothing is delegated: take it as a reference and ship another backend's program.")
+    if islands:
+        found.append(
+            f"{len(islands)} layers compute in float inside the delegate, as the recipe asks (int8-strict: none)."
+        )
+    return tuple(found)

@@ -1,0 +1,28 @@
+"""Settings that belong to one backend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_effnet.errors import InputError
+
+COMPUTE_UNITS = ("all", "cpu_only", "cpu_and_gpu", "cpu_and_ne")
+IOS_TARGETS = (17, 18)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackendOptions:
+    """What the command line says about a backend."""
+
+    compute_units: str = "all"
+    """Core ML: where Core ML may run the program, one of `COMPUTE_UNITS`."""
+    ios: int = 17
+    """Core ML: oldest iOS that has to run the program, one of `IOS_TARGETS`."""
+
+    def __post_init__(self) -> None:
+        if self.compute_units not in COMPUTE_UNITS:
+            raise InputError(
+                f"unknown compute units {self.compute_units!r}; choose one of: {', '.join(COMPUTE_UNITS)}."
+            )
+        if self.ios not in IOS_TARGETS:
+            raise InputError(f"--ios {self.ios}: choose one of: {', '.join(map(str, IOS_TARGETS))}.")

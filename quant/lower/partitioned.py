@@ -1,0 +1,80 @@
+"""The stock way: export at a fixed shape, let a backend's partitioner take what it can, serialize."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import fx
+
+from quant.lower.backend import Source
+from quant.lower.result import Delegation, Leftover, LoweredProgram
+from quant.quiet import quiet_libraries
+
+with quiet_libraries():
+    from executorch.exir import to_edge_transform_and_lower
+
+Reason = Callable[[fx.Node], str]
+
+# Delegate calls, what unpacks their results, and operators that place tensors but compute nothing.
+_NOT_OPERATORS = ("executorch_call_delegate", "getitem", "alloc", "view")
+
+
+def lower_partitioned(source: Source, partitioners: Sequence[Any], reason: Reason) -> LoweredProgram:
+    """Lower with stock partitioners.
+
+    Args:
+        source: what to lower.
+        partitioners: of executorch; none gives a program of portable kernels.
+        reason: says why a node was left to portable kernels.
+    """
+    shape = source.input_shape
+    with quiet_libraries(), torch.no_grad():
+        exported = torch.export.export(source.graph, (torch.zeros(shape),), strict=False)
+        edge = to_edge_transform_and_lower(exported, partitioner=list(partitioners))
+        graph_module = edge.exported_program().graph_module
+        leftovers = _leftovers(graph_module, reason)
+        partitions, delegated = _delegates(graph_module)
+        output_shape = _output_shape(graph_module)
+        data = bytes(edge.to_executorch().buffer)
+    return LoweredProgram(
+        data=data,
+        delegation=Delegation(partitions=partitions, delegated=delegated, left=len(leftovers)),
+        input_shape=shape,
+        output_shape=output_shape,
+        leftovers=leftovers,
+    )
+
+
+def operator_name(node: fx.Node) -> str:
+    """Such as `aten.mul.Tensor`; a Python function's own name."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        return str(getattr(node.target, "__name__", node.target))
+    return f"{schema.name.replace('::', '.')}.{schema.overload_name or 'default'}"
+
+
+def _is_operator(node: fx.Node) -> bool:
+    return node.op == "call_function" and operator_name(node).split(".")[0] not in _NOT_OPERATORS
+
+
+def _leftovers(graph_module: fx.GraphModule, reason: Reason) -> tuple[Leftover, ...]:
+    return tuple(
+        Leftover(node=node.name, operator=operator_name(node), reason=reason(node))
+        for node in graph_module.graph.nodes
+        if _is_operator(node)
+    )
+
+
+def _delegates(graph_module: fx.GraphModule) -> tuple[int, int]:
+    """Count delegates and the network's operators inside them (q/dq not counted)."""
+    modules = [getattr(graph_module, str(n.target)) for n in graph_module.graph.nodes if n.op == "get_attr"]
+    lowered = [module for module in modules if hasattr(module, "original_module")]
+    nodes = [n for module in lowered for n in module.original_module.graph.nodes if _is_operator(n)]
+    return len(lowered), sum("quantize" not in operator_name(n) for n in nodes)
+
+
+def _output_shape(graph_module: fx.GraphModule) -> tuple[int, ...]:
+    (result,) = next(n for n in graph_module.graph.nodes if n.op == "output").args[0]
+    return tuple(int(side) for side in result.meta["val"].shape)
