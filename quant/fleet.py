@@ -7,6 +7,7 @@ import os
 import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -325,15 +326,27 @@ def _logits(
     for placement, graph in graphs.items():
         if placement is not None:
             models[placement] = simulation_of(graph).module if placement == "xnnpack" else graph
-    models |= {name: program.run for name, program in measured.items() if name != "float"}
-    rows: dict[str, list[torch.Tensor]] = {name: [] for name in models}
-    done = 0
-    with progress.stage("Evaluating", len(photos)) as advance, torch.no_grad(), quiet_pillow():
-        for batch in iterate_batches([p.path for p in photos], run.checkpoint.preprocess):
-            for name, model in models.items():
+    programs = {name: program.run for name, program in measured.items() if name != "float"}
+    rows: dict[str, list[torch.Tensor]] = {name: [] for name in (*models, *programs)}
+
+    def run_all(which: Mapping[str, Any], batch: torch.Tensor, done: int) -> None:
+        with torch.no_grad():
+            for name, model in which.items():
                 kept = [i - done for i in chosen_rows(len(photos), limits.get(name)) if 0 <= i - done < len(batch)]
                 if kept:
                     rows[name].append(model(batch[kept]).to(torch.float32))
+
+    done = 0
+    with (
+        progress.stage("Evaluating", len(photos)) as advance,
+        quiet_pillow(),
+        # Programs run in the runtime's own process: graphs are computed here meanwhile.
+        ThreadPoolExecutor(max_workers=1) as beside,
+    ):
+        for batch in iterate_batches([p.path for p in photos], run.checkpoint.preprocess):
+            other = beside.submit(run_all, programs, batch, done)
+            run_all(models, batch, done)
+            other.result()
             done += len(batch)
             advance(len(batch))
     return {name: torch.cat(parts) for name, parts in rows.items()}

@@ -14,7 +14,7 @@ import torch
 from torch import fx
 
 from quant.qdq import WEIGHTED
-from quant.quantizer import ActivationSpec, EfficientNetQuantizer
+from quant.quantizer import SAME_VALUES, ActivationSpec, EfficientNetQuantizer
 from quant.quiet import quiet_libraries
 
 with quiet_libraries():
@@ -61,8 +61,12 @@ class InputQuantizer(Quantizer):  # type: ignore[misc]
         """Nothing to add: the table of operators above decides what is annotated (PT2E protocol)."""
 
     def _spec(self, node: fx.Node) -> QuantizationSpecBase:
+        # A padded or flattened tensor holds the values of the one before it, whose range was measured.
+        while node.target in SAME_VALUES:
+            source = node.args[0]
+            assert isinstance(source, fx.Node)
+            node = source
         if node not in self._specs:
-            # A flattened tensor holds the values of the one before it, whose range was measured.
             self._specs[node] = self.activation(node)
         return self._specs[node]
 

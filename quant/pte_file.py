@@ -1,8 +1,7 @@
 """Read a .pte without running it: header, flatbuffer, segments. A broken file is a sentence, never a crash.
 
-The format is executorch's `schema/program.fbs` behind an extended header (`exir/_serialize/_program.py`); a .bpte wraps
-one. Everything is read in Python, where a wild offset raises instead of ending the process, and a budget ends
-files whose tables point at each other without end.
+The format is executorch's `schema/program.fbs` behind an extended header (`exir/_serialize/_program.py`); a
+.bpte wraps one. Field numbers below count the fields of that schema's tables.
 """
 
 from __future__ import annotations
@@ -10,28 +9,37 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from edge_effnet.errors import InputError
-from quant.quiet import quiet_libraries
+from quant.flat_table import BrokenTableError, FlatTable
 
-with quiet_libraries():
-    from executorch.exir._serialize.generated.executorch_flatbuffer.Program import Program
-    from executorch.exir.schema import ScalarType
-
-_BUDGET = 2_000_000
-"""Flatbuffer elements read of one file; B8 has some 20,000."""
+Item = TypeVar("Item")
 
 _MAX_BYTES = 4 * 1024**3
 
-# What the reader raises on bytes that are no flatbuffer, or a cut or overwritten one.
-_BROKEN = (struct.error, IndexError, ValueError, TypeError, KeyError, OverflowError, AttributeError, RecursionError)
+# Union tags: KernelTypes.Tensor, InstructionArguments.KernelCall and .DelegateCall, DataLocation.SEGMENT.
+_TENSOR, _KERNEL_CALL, _DELEGATE_CALL, _SEGMENT = 5, 1, 2, 1
 
-_TENSOR, _KERNEL_CALL, _DELEGATE_CALL = 5, 1, 2
-"""Union tags: KernelTypes.Tensor, InstructionArguments.KernelCall and .DelegateCall."""
+# Of schema/scalar_type.fbs: name and bytes an element.
+_SCALARS = {
+    0: ("uint8", 1),
+    1: ("int8", 1),
+    2: ("int16", 2),
+    3: ("int32", 4),
+    4: ("int64", 8),
+    5: ("float16", 2),
+    6: ("float32", 4),
+    7: ("float64", 8),
+    11: ("bool", 1),
+    15: ("bfloat16", 2),
+    27: ("uint16", 2),
+    28: ("uint32", 4),
+    29: ("uint64", 8),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,143 +134,103 @@ def parse_pte(data: bytes, name: str = "the program") -> PteFile:
         raise InputError(f"{name}: not an ExecuTorch program: {data[4:8]!r} stands where ET12 should.")
     try:
         return _Reader(data, name).read()
-    except _BROKEN as error:
+    except (BrokenTableError, struct.error) as error:
         raise InputError(
-            f"{name}: a broken ExecuTorch program ({type(error).__name__}: {error}); it was cut or overwritten: "
-            "make or copy it again."
+            f"{name}: a broken ExecuTorch program ({error}); it was cut or overwritten: make or copy it again."
         ) from error
 
 
 class _Reader:
     def __init__(self, data: bytes, name: str) -> None:
         self.data, self.name = data, name
-        self._left = _BUDGET
         self._base = 0
-        self._program: Any = Program.GetRootAs(data, 0)
+        self._segments: tuple[tuple[int, int], ...] = ()
+        self._inline: list[FlatTable] = []
 
     def read(self) -> PteFile:
         if self.data[8:12] == b"eh00":
             size, self._base = struct.unpack_from("<QQ", self.data, 16)
             if max(size, self._base) > len(self.data):
-                raise ValueError(f"its header speaks of {max(size, self._base)} bytes, the file has {len(self.data)}")
-        segments = tuple(
-            (segment.Offset(), segment.Size())
-            for segment in self._vector(self._program.SegmentsLength, self._program.Segments)
-        )
-        self._segments = segments
-        for offset, size in segments:
+                raise BrokenTableError(
+                    f"its header speaks of {max(size, self._base)} bytes, the file has {len(self.data)}"
+                )
+        program = FlatTable.root(self.data)
+        self._segments = program.map(4, lambda segment: (segment.number(0, "Q"), segment.number(1, "Q")))
+        for offset, size in self._segments:
             if self._base + offset + size > len(self.data):
-                raise ValueError(f"a segment ends at {self._base + offset + size}, the file at {len(self.data)}")
-        plans = self._vector(self._program.ExecutionPlanLength, self._program.ExecutionPlan)
-        methods = tuple(self._method(plan) for plan in plans)
+                raise BrokenTableError(
+                    f"a segment ends at {self._base + offset + size}, the file at {len(self.data)}"
+                )
+        self._inline = program.tables(3)
+        methods = program.map(1, self._method)
         if not methods:
-            raise ValueError("no method in it")
-        named = self._vector(self._program.NamedDataLength, self._program.NamedData)
+            raise BrokenTableError("no method in it")
         return PteFile(
             path=self.name,
             size_bytes=len(self.data),
             sha256=hashlib.sha256(self.data).hexdigest(),
-            version=self._program.Version(),
-            magic=self.data[4:8].decode("ascii"),
+            version=program.number(0, "I"),
+            magic=self.data[4:8].decode("ascii", errors="replace"),
             methods=methods,
-            segments=tuple(size for _, size in segments),
-            named_data=tuple((_text(item.Key()), segments[item.SegmentIndex()][1]) for item in named),
+            segments=tuple(size for _, size in self._segments),
+            named_data=program.map(7, lambda item: (item.text(0), self._segment(item.number(1, "I"))[1])),
         )
 
-    def _method(self, plan: Any) -> PteMethod:
-        values = list(self._vector(plan.ValuesLength, plan.Values))
-        operators = [_operator(item) for item in self._vector(plan.OperatorsLength, plan.Operators)]
-        calls = [0] * len(operators)
-        delegate_calls = 0
-        for chain in self._vector(plan.ChainsLength, plan.Chains):
-            for instruction in self._vector(chain.InstructionsLength, chain.Instructions):
-                kind = instruction.InstrArgsType()
-                if kind == _KERNEL_CALL:
-                    calls[self._kernel(instruction)] += 1
+    def _method(self, plan: FlatTable) -> PteMethod:
+        operators = plan.map(6, lambda item: f"{item.text(0)}.{item.text(1)}".rstrip("."))
+        counted, delegate_calls = dict.fromkeys(operators, 0), 0
+        for chain in plan.tables(5):
+            for instruction in chain.tables(2):
+                kind, call = instruction.number(0, "B"), instruction.table(1)
+                if kind == _KERNEL_CALL and call is not None:
+                    counted[_item(operators, call.number(0, "i"))] += 1
                 delegate_calls += kind == _DELEGATE_CALL
-        tensors = {i: self._tensor(value) for i, value in enumerate(values) if value.ValType() == _TENSOR}
-        ends = {
-            key: [getattr(plan, key)(i) for i in self._count(getattr(plan, f"{key}Length")())]
-            for key in ("Inputs", "Outputs")
-        }
-        counted: dict[str, int] = {}
-        for operator, count in zip(operators, calls, strict=True):
-            counted[operator] = counted.get(operator, 0) + count
+        values = [(value.number(0, "B"), value.table(1)) for value in plan.tables(2)]
+        tensors = {i: self._tensor(v) for i, (kind, v) in enumerate(values) if kind == _TENSOR and v is not None}
         return PteMethod(
-            name=_text(plan.Name()),
-            inputs=tuple(tensors[i] for i in ends["Inputs"] if i in tensors),
-            outputs=tuple(tensors[i] for i in ends["Outputs"] if i in tensors),
+            name=plan.text(0),
+            inputs=tuple(tensors[i] for i in plan.numbers(3, "i") if i in tensors),
+            outputs=tuple(tensors[i] for i in plan.numbers(4, "i") if i in tensors),
             constants=tuple(tensor for tensor in tensors.values() if tensor.constant_bytes),
-            delegates=tuple(self._delegate(d) for d in self._vector(plan.DelegatesLength, plan.Delegates)),
+            delegates=plan.map(7, self._delegate),
             operators=tuple(sorted(counted.items(), key=lambda item: -item[1])),
             delegate_calls=delegate_calls,
-            planned_bytes=sum(
-                plan.NonConstBufferSizes(i) for i in self._count(plan.NonConstBufferSizesLength())
-            ),
+            planned_bytes=sum(plan.numbers(8, "q")),
         )
 
-    def _kernel(self, instruction: Any) -> int:
-        from executorch.exir._serialize.generated.executorch_flatbuffer.KernelCall import KernelCall  # noqa: PLC0415
-
-        call, table = KernelCall(), instruction.InstrArgs()
-        call.Init(table.Bytes, table.Pos)
-        return int(call.OpIndex())
-
-    def _tensor(self, value: Any) -> PteTensor:
-        from executorch.exir._serialize.generated.executorch_flatbuffer.Tensor import Tensor  # noqa: PLC0415
-
-        tensor, table = Tensor(), value.Val()
-        tensor.Init(table.Bytes, table.Pos)
-        shape = tuple(int(tensor.Sizes(i)) for i in self._count(tensor.SizesLength()))
+    def _tensor(self, tensor: FlatTable) -> PteTensor:
+        shape = tensor.numbers(2, "i")
         if any(side < 0 for side in shape):
-            raise ValueError(f"a tensor of shape {shape}")
-        dtype = ScalarType(tensor.ScalarType()).name
-        constant = tensor.DataBufferIdx() > 0 and tensor.AllocationInfo() is None
+            raise BrokenTableError(f"a tensor of shape {shape}")
+        number = tensor.number(0, "b")
+        dtype, size = _SCALARS.get(number, (f"scalar type {number}", 1))
+        constant = tensor.number(5, "I") > 0 and tensor.table(6) is None
         return PteTensor(
-            dtype=dtype.lower(),
+            dtype=dtype,
             shape=shape,
-            dim_order=tuple(int(tensor.DimOrder(i)) for i in self._count(tensor.DimOrderLength())),
-            constant_bytes=math.prod(shape) * _ITEM_BYTES.get(dtype, 4) if constant else 0,
+            dim_order=tuple(tensor.raw(3)),
+            constant_bytes=math.prod(shape) * size if constant else 0,
         )
 
-    def _delegate(self, delegate: Any) -> PteDelegate:
-        where = delegate.Processed()
-        if where.Location() == 1:  # a segment
-            offset, size = self._segments[where.Index()]
+    def _delegate(self, delegate: FlatTable) -> PteDelegate:
+        where = delegate.table(1)
+        data = b""
+        if where is not None and where.number(0, "b") == _SEGMENT:
+            offset, size = self._segment(where.number(1, "I"))
             data = self.data[self._base + offset : self._base + offset + size]
-        else:
-            inline = self._program.BackendDelegateData(where.Index())
-            data = b"" if inline.DataLength() == 0 else bytes(inline.DataAsNumpy())
-        specs = self._vector(delegate.CompileSpecsLength, delegate.CompileSpecs)
+        elif where is not None:
+            data = _item(self._inline, where.number(1, "I")).raw(0)
         return PteDelegate(
-            backend=_text(delegate.Id()),
+            backend=delegate.text(0),
             data=data,
-            specs={
-                _text(spec.Key()): bytes(spec.Value(i) for i in self._count(spec.ValueLength())) for spec in specs
-            },
+            specs=dict(delegate.map(2, lambda spec: (spec.text(0), spec.raw(1)))),
         )
 
-    def _vector(self, length: Callable[[], int], item: Callable[[int], Any]) -> Iterator[Any]:
-        for index in self._count(length()):
-            found = item(index)
-            if found is None:
-                raise ValueError(f"an element that is not there, {index}")
-            yield found
-
-    def _count(self, length: int) -> range:
-        self._left -= length
-        if length < 0 or self._left < 0:
-            raise ValueError("more elements than a program has")
-        return range(length)
+    def _segment(self, index: int) -> tuple[int, int]:
+        return _item(self._segments, index)
 
 
-_ITEM_BYTES = {"BYTE": 1, "CHAR": 1, "SHORT": 2, "INT": 4, "LONG": 8, "HALF": 2, "FLOAT": 4, "DOUBLE": 8, "BOOL": 1}
-
-
-def _text(raw: bytes | None) -> str:
-    return "" if raw is None else raw.decode("utf-8", errors="replace")
-
-
-def _operator(operator: Any) -> str:
-    name, overload = _text(operator.Name()), _text(operator.Overload())
-    return f"{name}.{overload}" if overload else name
+def _item(items: Sequence[Item], index: int) -> Item:
+    if not 0 <= index < len(items):
+        raise BrokenTableError(f"element {index} of {len(items)}")
+    return items[index]

@@ -9,6 +9,8 @@ from apps.cli.analyze import EPILOG as ANALYZE_EPILOG
 from apps.cli.analyze import analyze_command
 from apps.cli.check import EPILOG as CHECK_EPILOG
 from apps.cli.check import check_command
+from apps.cli.inspect import EPILOG as INSPECT_EPILOG
+from apps.cli.inspect import diff_command, inspect_command
 from apps.cli.train import EPILOG as TRAIN_EPILOG
 from apps.cli.train import train_command
 
@@ -17,10 +19,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    help="Train float EfficientNets, check and analyze int8 programs.",
+    help="Train float EfficientNets; check, analyze, inspect and compare programs.",
 )
 app.command("check", epilog=CHECK_EPILOG, no_args_is_help=True)(check_command)
 app.command("analyze", epilog=ANALYZE_EPILOG, no_args_is_help=True)(analyze_command)
+app.command("inspect", epilog=INSPECT_EPILOG, no_args_is_help=True)(inspect_command)
+app.command("diff", epilog=INSPECT_EPILOG, no_args_is_help=True)(diff_command)
 app.command("train", epilog=TRAIN_EPILOG, no_args_is_help=True)(train_command)
 
 

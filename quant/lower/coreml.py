@@ -32,7 +32,7 @@ def lower(source: Source) -> LoweredProgram:
         # SiLU in one operator: Core ML has it, and the Neural Engine runs it inside the convolution.
         joined = replace(source, graph=join_silu(source.graph))
         program = lower_partitioned(joined, [_partitioner(source)], _reason)
-    return replace(program, facts=read_back(program.data, source))
+        return replace(program, facts=read_back(program.data, source))
 
 
 @contextlib.contextmanager
@@ -40,12 +40,16 @@ def quiet_converter() -> Iterator[None]:
     """Silence coremltools: log lines about Apple libraries that Linux lacks, and progress bars on standard error."""
     logger = logging.getLogger("coremltools")
     level = logger.level
+    disabled = logging.root.manager.disable
     with quiet_libraries(), contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        # Its modules set levels of their own while they are imported.
+        logging.disable(logging.ERROR)
         logger.setLevel(logging.CRITICAL)
         try:
             yield
         finally:
             logger.setLevel(level)
+            logging.disable(disabled)
 
 
 def _partitioner(source: Source) -> Any:

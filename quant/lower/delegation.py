@@ -9,7 +9,7 @@ import torch
 from torch import fx
 
 from quant.lower.result import Leftover, LoweredProgram
-from quant.qdq import DEQUANTIZE, QUANTIZE, WEIGHTED
+from quant.qdq import DEQUANTIZE, QUANTIZE, WEIGHTED, is_weight
 
 aten = torch.ops.aten
 
@@ -58,7 +58,14 @@ def float_islands(graph_module: fx.GraphModule) -> tuple[str, ...]:
     nodes = list(graph_module.graph.nodes)
     if not any(node.target is QUANTIZE for node in nodes):
         return ()
-    return tuple(node.name for node in nodes if node.target in _COMPUTES and node.args[0].target is not DEQUANTIZE)
+    return tuple(node.name for node in nodes if node.target in _COMPUTES and _in_float(node))
+
+
+def _in_float(node: fx.Node) -> bool:
+    if node.target in WEIGHTED:
+        return not is_weight(node.args[1])
+    source = node.args[0]
+    return isinstance(source, fx.Node) and source.target is not DEQUANTIZE
 
 
 def _advice(program: LoweredProgram, islands: tuple[str, ...]) -> tuple[str, ...]:
