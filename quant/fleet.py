@@ -385,7 +385,7 @@ def _write(
         precision=choice.precision,
         devices=choice.backend.devices,
         status=NOT_HERE if program is None else MEASURED,
-        reason=f"runs on {choice.backend.devices} only" if program is None else "",
+        reason=f"not measured here: runs on {choice.backend.devices} only" if program is None else "",
         size_bytes=len(made.program.data),
         report=made.report,
         outcome=outcome,

@@ -30,6 +30,7 @@ from quant.chunks import CHUNK
 from quant.data import Photo, PhotoSplit, split_photos
 from quant.evaluate import collect_logits, labels_of
 from quant.export import export_graph
+from quant.footprint import footprint, phone_warnings
 from quant.lower.result import LoweredProgram
 from quant.lower.table import find_backend
 from quant.lower.xnnpack import lower_xnnpack
@@ -232,6 +233,7 @@ def _quantize(
                 *split.notes,
                 *suspicions,
                 *_selection_notes(request, split),
+                *phone_warnings(footprint(graph), len(programs["pte"].data)),
             ),
             seconds=watch.total(),
         ),

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from apps.cli.render import WIDTH, write
-from quant.fleet_report import MEASURED, MISSING, FleetOutcome, FleetRow
+from quant.fleet_report import MEASURED, FleetOutcome, FleetRow
 from quant.lower.table import BACKENDS
 
 
@@ -39,22 +39,28 @@ def _report(outcome: FleetOutcome) -> str:
 
 def _table(outcome: FleetOutcome) -> Table:
     table = Table(
-        title=Text(f"{outcome.variant}, {outcome.recipe}"), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False
+        title=Text(f"{outcome.variant}, {outcome.recipe}"),
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        pad_edge=False,
+        collapse_padding=True,
+        padding=(0, 1),
     )
-    table.add_column("program")
-    for column in ("MB", "delegates", "left", "top-1, %", "agrees, %", "dB", "ms"):
-        table.add_column(column, justify="right")
+    table.add_column("program", no_wrap=True)
+    for column in ("MB", "parts", "left", "top-1, %", "agrees, %", "dB", "ms", "measured"):
+        table.add_column(column, justify="right", no_wrap=True)
     for row in outcome.rows:
         table.add_row(row.name, *_cells(row))
     return table
 
 
 def _cells(row: FleetRow) -> list[str]:
-    if row.status == MISSING or row.report is None or row.size_bytes is None:
-        return ["", "", "", row.status, "", "", ""]
+    """Megabytes, partitions, operators left over, accuracy, latency, and whether that was measured here."""
+    if row.report is None or row.size_bytes is None:
+        return [*[""] * 7, row.status]
     cells = [f"{row.size_bytes / 1e6:.2f}", str(row.report.partitions), str(len(row.report.leftovers))]
     if row.outcome is None:
-        return [*cells, "not", "measured", "here", ""]
+        return [*cells, *[""] * 4, "not here"]
     top1 = row.outcome.pte_accuracy.top1
     fidelity = row.outcome.pte
     return [
@@ -63,6 +69,7 @@ def _cells(row: FleetRow) -> list[str]:
         f"{100 * fidelity.agreement:.2f}",
         f"{fidelity.sqnr_db:.1f}",
         f"{row.outcome.pte_program.latency_ms:.1f}",
+        f"on {row.outcome.evaluation_images}",
     ]
 
 

@@ -53,6 +53,7 @@ def read_back(data: bytes, source: Source) -> tuple[str, ...]:
     if len(delegates) != 1:
         raise CoremlMismatchError(f"{len(delegates)} Core ML delegates in the program; one was to hold all of it.")
     program = read_mlprogram(delegates[0].data)
+    ((output, _),) = program.outputs.values() if len(program.outputs) == 1 else [("no single", ())]
     layers = sum(program.computed_in.values())
     wanted = "FLOAT32" if source.precision == "fp32" else "FLOAT16"
     quantizes = program.operators.get("quantize", 0)
@@ -73,7 +74,7 @@ def read_back(data: bytes, source: Source) -> tuple[str, ...]:
         raise CoremlMismatchError(f"the mlprogram for coreml:{source.precision} has {'; '.join(found)}.")
     return (
         f"read back: {layers} layers in {wanted.lower()}, {program.int8_weights} of them with int8 weights, "
-        f"{quantizes} int8 activations, float32 input {list(source.input_shape)}, specification "
+        f"{quantizes} int8 activations, float32 input, {output.lower()} output, specification "
         f"{program.specification} (iOS {source.options.ios})",
     )
 
