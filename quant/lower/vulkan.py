@@ -6,13 +6,17 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from torch import fx
 
 from quant.lower.backend import Source
 from quant.lower.partitioned import lower_partitioned
 from quant.lower.result import LoweredProgram
+from quant.pte_file import parse_pte
 from quant.quiet import quiet_libraries
+
+BACKEND_NAME = "VulkanBackend"
 
 _SKIPPED = re.compile(r"\[Vulkan Partitioner\] Due to \[(.*?)\], skipping (.*)", re.DOTALL)
 
@@ -29,7 +33,21 @@ def lower(source: Source) -> LoweredProgram:
         def reason(node: fx.Node) -> str:
             return next((why for why, what in skipped if node.name in what), "Vulkan has no kernel for it")
 
-        return lower_partitioned(source, [partitioner], reason)
+        program = lower_partitioned(source, [partitioner], reason)
+    return replace(program, facts=_read_back(program.data, source))
+
+
+def _read_back(data: bytes, source: Source) -> tuple[str, ...]:
+    """Say what the .pte holds, from its own bytes: only an Android GPU runs it."""
+    program = parse_pte(data)
+    (method,) = program.methods
+    delegates = [delegate for delegate in method.delegates if delegate.backend == BACKEND_NAME]
+    half = [delegate.specs.get("force_fp16") == b"\x01" for delegate in delegates]
+    wrong = [tensor for tensor in (*method.inputs, *method.outputs) if tensor.dtype != "float32"]
+    if wrong or any(flag != (source.precision == "fp16") for flag in half):
+        raise ValueError(f"the Vulkan program for {source.precision} has {wrong} at its border, fp16 flags {half}.")
+    size = sum(size for _, size in program.named_data) / 1e6
+    return (f"read back: {len(program.named_data)} constants of {size:.2f} MB, float32 input and output",)
 
 
 class _Collector(logging.Handler):

@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 from support.checkpoints import colour_checkpoint
 from support.photos import draw_halves
 from support.training import TINY
@@ -12,14 +13,19 @@ from support.training import TINY
 from edge_effnet.errors import InputError
 from edge_effnet.variants import VARIANTS
 from quant.artifact import open_artifact
+from quant.export import export_graph
 from quant.fleet import chosen_rows, quantize_fleet
-from quant.pte_file import read_pte
+from quant.lower.backend import Source
+from quant.lower.coreml_check import CoremlMismatchError, read_back
+from quant.lower.options import BackendOptions
+from quant.lower.table import BACKENDS
+from quant.pte_file import parse_pte, read_pte
 from quant.verify import check
 
 OPENVINO = importlib.util.find_spec("openvino") is not None
 pytestmark = pytest.mark.slow
 
-BACKENDS = (
+ASKED = (
     *("xnnpack:all", "portable", "coreml", "coreml:int8", "coreml:int8-weights", "vulkan"),
     *(["openvino:all"] if OPENVINO else []),
 )
@@ -33,7 +39,7 @@ def made(tmp_path_factory):
         weights = colour_checkpoint(folder / "tiny.safetensors", "lite0", 32)
         data = draw_halves(folder / "photos", train=6, val=8)
         result = quantize_fleet(
-            "lite0", backends=BACKENDS, weights=weights, data=data, calibration=9, out=folder / "out", max_drop=60
+            "lite0", backends=ASKED, weights=weights, data=data, calibration=9, out=folder / "out", max_drop=60
         )
     return result, data
 
@@ -81,6 +87,18 @@ def test_core_ml_programs_were_read_back(made):
     assert "float16" in row(made, "coreml-fp16").report.facts[0]
     assert "0 int8 activations" in row(made, "coreml-int8-weights").report.facts[0]
     assert "0 int8 activations" not in row(made, "coreml-int8").report.facts[0]
+
+
+def test_core_ml_options_reach_the_program(made):
+    graph = export_graph(torch.nn.Conv2d(3, 8, 3, padding=1).eval(), 32)
+    options = BackendOptions(compute_units="cpu_and_ne", ios=18)
+    source = Source(graph=graph, precision="fp32", input_shape=(1, 3, 32, 32), options=options)
+    program = BACKENDS["coreml"].lower(source)
+    assert "(iOS 18)" in program.facts[0]
+    (delegate,) = parse_pte(program.data).methods[0].delegates
+    assert delegate.specs["compute_units"] == b"cpu_and_ne"
+    with pytest.raises(CoremlMismatchError, match="FLOAT32"):
+        read_back(program.data, replace(source, precision="fp16", options=BackendOptions()))
 
 
 def test_portable_kernels_are_left_over_with_a_reason_and_advice(made):
