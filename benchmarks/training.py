@@ -31,6 +31,7 @@ from quant.training.distributed import Group
 from quant.training.loop import Loop
 from quant.training.network import make_network
 from quant.training.sets import open_sets
+from quant.training.task import Classification
 
 RESULTS = Path(__file__).parent / "results" / "training.md"
 CPU = torch.device("cpu")
@@ -63,7 +64,8 @@ class OurLoop:
 
     def __init__(self, config: TrainConfig, images: LabelledImages) -> None:
         alone = Group(rank=0, world=1, device=CPU)
-        self.loop = Loop(config, make_network(config, images.class_names), images, images, alone)
+        task = Classification(config, make_network(config, images.class_names), images, alone.device)
+        self.loop = Loop(config, task, images, alone)
         self.epoch = self.loop.epochs[0]
         self.batches = self.loop._batches(self.epoch)
 

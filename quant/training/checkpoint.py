@@ -13,7 +13,7 @@ import torch
 from edge_effnet.errors import InputError
 from quant.atomic import write_atomically
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +37,10 @@ class TrainState:
     """Of the steps of this epoch so far."""
     rows: list[dict[str, float]]
     """The learning curve so far."""
+    best: dict[str, torch.Tensor]
+    """The averaged weights that were judged best; empty where the last ones are kept."""
+    best_row: int
+    """Their row of the curve."""
 
 
 def save_state(path: Path, state: TrainState) -> None:

@@ -102,6 +102,8 @@ class TrainConfig:
     seed: int = 0
     resume: bool = False
     """Continue from the checkpoint beside `out`."""
+    patience: int = 0
+    """Stop after so many epochs without a better result, where a task ranks them; 0: never."""
     checkpoint_every: int = 200
     """Steps between checkpoints; there is one after each epoch anyway."""
     sample_images: int = 8000

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from quant.atomic import write_atomically
 
-COLUMNS = ("step", "epoch", "image_size", "learning_rate", "train_loss", "val_top1")
+COLUMNS = ("step", "epoch", "image_size", "learning_rate", "train_loss")
+"""Before those of the validation."""
 
 
 def write_csv(out: Path, rows: Sequence[dict[str, float]]) -> Path:
@@ -21,7 +22,8 @@ def write_csv(out: Path, rows: Sequence[dict[str, float]]) -> Path:
     """
     path = out.with_suffix(".curve.csv")
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    columns = tuple(rows[0]) if rows else COLUMNS
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(path, text.getvalue().encode())
@@ -51,20 +53,22 @@ def _draw(rows: Sequence[dict[str, float]]) -> bytes | None:
     loss = figure.subplots()
     top1 = loss.twinx()
     steps = [row["step"] for row in rows]
+    # Without labels there is no top-1.
+    judged, name = ("val_agreement", "agreement") if rows and "val_top1" not in rows[0] else ("val_top1", "top-1")
     loss.plot(steps, [row["train_loss"] for row in rows], color="tab:blue", marker=".", label="training loss")
     top1.plot(
         steps,
-        [100 * row["val_top1"] for row in rows],
+        [100 * row[judged] for row in rows],
         color="tab:orange",
         marker=".",
-        label="validation top-1",
+        label=f"validation {name}",
     )
     for before, after in pairwise(rows):
         if before["image_size"] != after["image_size"]:
             loss.axvline(before["step"], color="grey", linestyle=":")
             loss.annotate(f"{after['image_size']:.0f} px", (before["step"], loss.get_ylim()[1]), va="top")
-    loss.set(xlabel="step", ylabel="training loss (augmented, smoothed labels)")
-    top1.set(ylabel="validation top-1 of the averaged weights, %", ylim=(0, 100))
+    loss.set(xlabel="step", ylabel="training loss")
+    top1.set(ylabel=f"validation {name} of the averaged weights, %", ylim=(0, 100))
     figure.legend(loc="outside upper right", ncols=2)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)

@@ -65,6 +65,15 @@ def wait_for_leader(group: Group) -> None:
         dist.barrier()
 
 
+def agreed(decision: bool, group: Group) -> bool:
+    """Return the first process's decision on all of them."""
+    if group.world == 1:
+        return decision
+    shared = torch.tensor(int(decision), device=group.device)
+    dist.broadcast(shared, src=0)
+    return bool(shared.item())
+
+
 @contextmanager
 def in_turn(group: Group) -> Iterator[None]:
     """Run the block on the first process, then on the others: they find the files that it wrote."""

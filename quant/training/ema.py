@@ -5,20 +5,19 @@ from __future__ import annotations
 import copy
 
 import torch
-
-from edge_effnet.model import EfficientNet
+from torch import nn
 
 
 class WeightAverage:
     """A second network that trails the trained one, BatchNorm's statistics included."""
 
-    def __init__(self, model: EfficientNet, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float) -> None:
         """Start from a copy; `decay` 0 follows the network exactly."""
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay = decay
 
     @torch.no_grad()
-    def update(self, model: EfficientNet, step: int) -> None:
+    def update(self, model: nn.Module, step: int) -> None:
         """Move towards `model`, after step `step` (from 0).
 
         Early on the decay is lower, min(decay, (1 + step) / (10 + step)): the first weights mean little.

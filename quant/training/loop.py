@@ -11,27 +11,25 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from edge_effnet.errors import InputError
-from edge_effnet.model import EfficientNet
 from quant.progress import Progress
 from quant.training.augment import augmented, sample_rng
 from quant.training.checkpoint import TrainState, load_state, save_state
 from quant.training.config import TrainConfig
 from quant.training.curves import write_csv
 from quant.training.datasets import Item, LabelledImages
-from quant.training.distributed import Group, share_statistics
+from quant.training.distributed import Group, agreed, share_statistics
 from quant.training.ema import WeightAverage
 from quant.training.loader import Batch, iterate, to_input
-from quant.training.network import preprocess_at, set_training_mode
 from quant.training.optimizer import make_optimizer, set_learning_rate
 from quant.training.precision import choose_precision
 from quant.training.sampler import local_batches
 from quant.training.schedule import Epoch, learning_rate, plan_epochs, progress_at
-from quant.training.validate import read_plain, top1
+from quant.training.task import Task
+from quant.training.validate import read_plain
 
 logger = logging.getLogger(__name__)
 
@@ -48,15 +46,23 @@ class Position:
     """The learning curve."""
 
 
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The averaged weights that were judged best."""
+
+    row: int
+    """Of the learning curve."""
+    state: dict[str, torch.Tensor]
+
+
 class Loop:
     """A network in training and everything that changes with it."""
 
     def __init__(
         self,
         config: TrainConfig,
-        model: EfficientNet,
+        task: Task,
         train: LabelledImages,
-        val: LabelledImages,
         group: Group,
     ) -> None:
         """Set up; nothing is read or computed yet.
@@ -64,14 +70,14 @@ class Loop:
         Raises:
             InputError: fewer images than a batch, or a precision that the device does not have.
         """
-        self.config, self.train, self.val, self.group = config, train, val, group
-        self.model = model.to(group.device)
+        self.config, self.task, self.train, self.group = config, task, train, group
+        self.model = task.model.to(group.device)
         self.average = WeightAverage(self.model, config.ema_decay)
         share_statistics(self.model, group)
         self.parallel: nn.Module = self.model
         if group.world > 1:
             self.parallel = DistributedDataParallel(self.model, broadcast_buffers=False)
-        self.optimizer = make_optimizer(config.optimizer, self.model, lr=config.lr, weight_decay=config.weight_decay)
+        self.optimizer = make_optimizer(config.optimizer, task.groups(config.weight_decay), lr=config.lr)
         self.precision = choose_precision(config.precision, group.device)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=self.precision.scales_loss)
         self.epochs = plan_epochs(
@@ -79,6 +85,7 @@ class Loop:
         )
         self.total_steps = sum(epoch.steps for epoch in self.epochs)
         self.position = Position()
+        self.best: Best | None = None
 
     def run(self, progress: Progress) -> None:
         """Train from the current position to the end.
@@ -91,6 +98,8 @@ class Loop:
             end = epoch.first_step + epoch.steps
             if self.position.step >= end:
                 continue
+            if self._stalled():
+                break
             title = f"Epoch {epoch.number + 1} of {len(self.epochs)}, {epoch.image_size} px"
             with progress.stage(title, epoch.steps) as advance:
                 advance(self.position.step - epoch.first_step)
@@ -115,7 +124,7 @@ class Loop:
         )
         read = partial(self._read, epoch)
         if config.augment == 0:
-            read = partial(read_plain, self.train, preprocess_at(self.model, epoch.image_size))
+            read = partial(read_plain, self.train, self.task.preprocess(epoch.image_size))
         return iterate(batches, read, workers=config.workers)
 
     def _read(self, epoch: Epoch, item: Item) -> tuple[np.ndarray, int]:
@@ -127,14 +136,14 @@ class Loop:
     def _step(self, batch: Batch, epoch: Epoch) -> float:
         """One step of gradient descent; returns the loss of this process's part of the batch."""
         config, step = self.config, self.position.step
-        set_training_mode(self.model, config.freeze)
+        self.task.begin_step()
         # Dropout and DropConnect: seeded by the step, so that a resumed run draws the same.
         torch.manual_seed(int(np.random.SeedSequence([config.seed, step, self.group.rank]).generate_state(1)[0]))
         lr = self.learning_rate(step)
         set_learning_rate(self.optimizer, lr)
-        x, labels = to_input(batch, preprocess_at(self.model, epoch.image_size), self.group.device)
+        x, labels = to_input(batch, self.task.preprocess(epoch.image_size), self.group.device)
         with self.precision.autocast():
-            loss = F.cross_entropy(self.parallel(x), labels, label_smoothing=config.label_smoothing)
+            loss = self.task.loss(self.parallel, x, labels)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
@@ -154,8 +163,8 @@ class Loop:
         kept = f"{checkpoint} is of an earlier step" if checkpoint.exists() else "none was written yet"
         place = f"step {self.position.step + 1} of {self.total_steps}, learning rate {lr:.3g}"
         return (
-            f"training diverged at {place}: loss {loss:.4g}, loss or gradient not finite. The last good "
-            f"checkpoint is kept ({kept}); start again with a lower --lr, such as {self.config.lr / 3:.2g}."
+            f"training diverged at {place}: loss {loss:.4g}, loss or gradient not finite{self.task.suspect()}. The "
+            f"last good checkpoint is kept ({kept}); start again with a lower --lr, such as {self.config.lr / 3:.2g}."
         )
 
     def _finish_epoch(self, epoch: Epoch, progress: Progress) -> None:
@@ -171,9 +180,10 @@ class Loop:
                 "image_size": epoch.image_size,
                 "learning_rate": round(self.learning_rate(position.step - 1), 9),
                 "train_loss": round(train_loss, 5),
-                "val_top1": round(self.validate(self.average.model, epoch.image_size, progress), 5),
+                **self.task.validate(self.average.model, epoch.image_size, progress),
             }
             position.rows.append(row)
+            self._keep_best()
             logger.info("%s", row)
             write_csv(self.config.out, position.rows)
         self.save()
@@ -182,16 +192,28 @@ class Loop:
         """Learning rate of a step (from 0)."""
         return learning_rate(progress_at(self.epochs, step), peak=self.config.lr, warmup=self.config.warmup)
 
-    def validate(self, model: EfficientNet, image_size: int, progress: Progress) -> float:
-        """Top-1 on the validation images, 0..1."""
-        return top1(
-            model,
-            self.val,
-            preprocess_at(model, image_size),
-            device=self.group.device,
-            workers=self.config.workers,
-            progress=progress,
-        )
+    def _keep_best(self) -> None:
+        """Remember the averaged weights if the newest row of the curve is the best."""
+        rows = self.position.rows
+        found = self.task.score(rows[-1])
+        if found is None:
+            return
+        known = None if self.best is None else self.task.score(rows[self.best.row])
+        if known is None or found > known:
+            state = {name: value.clone() for name, value in self.average.model.state_dict().items()}
+            self.best = Best(row=len(rows) - 1, state=state)
+
+    def _stalled(self) -> bool:
+        """Whether the last epochs brought nothing better; the same on all processes."""
+        patience = self.config.patience
+        stale = self.best is not None and len(self.position.rows) - 1 - self.best.row >= patience
+        return agreed(patience > 0 and stale, self.group)
+
+    def finished_model(self) -> nn.Module:
+        """The averaged network, with its best weights where a task ranks them."""
+        if self.best is not None:
+            self.average.model.load_state_dict(self.best.state)
+        return self.average.model
 
     def identity(self) -> dict[str, Any]:
         """Return what a checkpoint has to share with this run."""
@@ -220,6 +242,8 @@ class Loop:
                 scaler=self.scaler.state_dict(),
                 loss_sum=position.loss_sum,
                 rows=position.rows,
+                best={} if self.best is None else self.best.state,
+                best_row=0 if self.best is None else self.best.row,
             ),
         )
 
@@ -235,3 +259,4 @@ class Loop:
         self.optimizer.load_state_dict(state.optimizer)
         self.scaler.load_state_dict(state.scaler)
         self.position = Position(state.step, state.loss_sum, state.rows)
+        self.best = Best(row=state.best_row, state=state.best) if state.best else None

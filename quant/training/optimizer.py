@@ -18,9 +18,8 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, ob
     ]
 
 
-def make_optimizer(name: str, model: nn.Module, *, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+def make_optimizer(name: str, groups: list[dict[str, object]], *, lr: float) -> torch.optim.Optimizer:
     """`adamw`, or `rmsprop` with the TensorFlow reference's smoothing, momentum and eps."""
-    groups = parameter_groups(model, weight_decay)
     if name == "adamw":
         return torch.optim.AdamW(groups, lr=lr, fused=True)
     # fused AdamW has no counterpart here; foreach keeps the Python overhead away.
@@ -28,6 +27,6 @@ def make_optimizer(name: str, model: nn.Module, *, lr: float, weight_decay: floa
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Use `lr` from the next step on."""
+    """Use `lr`, times each group's `lr_factor`, from the next step on."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("lr_factor", 1.0)

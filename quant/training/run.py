@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from edge_effnet.model import EfficientNet
 from quant.batches import batch_size_for
 from quant.progress import NoProgress, Progress
 from quant.training.batchnorm import recompute_statistics
@@ -20,6 +21,7 @@ from quant.training.loop import Loop
 from quant.training.network import make_network, preprocess_at
 from quant.training.output import command_line, rounded_to_half, started_from, write_weights
 from quant.training.sets import open_sets
+from quant.training.task import Classification
 from quant.training.validate import batched, read_plain
 
 
@@ -38,34 +40,36 @@ def train(config: TrainConfig, progress: Progress) -> TrainResult:
         check_batch(config.batch_size, group)
         shown = progress if group.leads else NoProgress()
         sets = open_sets(config, group, shown)
-        loop = Loop(config, make_network(config, sets.train.class_names), sets.train, sets.val, group)
+        model = make_network(config, sets.train.class_names).to(group.device)
+        task = Classification(config, model, sets.val, group.device)
+        loop = Loop(config, task, sets.train, group)
         if config.resume:
             loop.restore()
         loop.run(shown)
-        result = _finish(config, loop, shown) if group.leads else None
+        result = _finish(config, task, loop, shown) if group.leads else None
         wait_for_leader(group)
     if result is None:  # the leader's, as far as another process can know it
-        return _result(config, loop, math.nan, png=False)
+        return _result(config, task, loop, math.nan, png=False)
     return result
 
 
-def _finish(config: TrainConfig, loop: Loop, progress: Progress) -> TrainResult:
+def _finish(config: TrainConfig, task: Classification, loop: Loop, progress: Progress) -> TrainResult:
     """Recompute BatchNorm's statistics, round, validate and write."""
-    model = loop.average.model
+    model = loop.finished_model()
+    assert isinstance(model, EfficientNet)
     if config.bn_images and config.freeze == "none":
-        _recompute(config, loop, progress)
+        _recompute(config, loop, model, progress)
     if config.half:
         model = rounded_to_half(model)
-    accuracy = loop.validate(model, config.image_size, progress)
-    metadata = _metadata(config, loop, accuracy)
+    accuracy = task.validate(model, config.image_size, progress)["val_top1"]
+    metadata = _metadata(config, task, loop, accuracy)
     write_weights(config.out, model, half=config.half, metadata=metadata)
     write_csv(config.out, loop.position.rows)
     png = write_png(config.out, loop.position.rows)
-    return _result(config, loop, accuracy, png=png is not None)
+    return _result(config, task, loop, accuracy, png=png is not None)
 
 
-def _recompute(config: TrainConfig, loop: Loop, progress: Progress) -> None:
-    model = loop.average.model
+def _recompute(config: TrainConfig, loop: Loop, model: EfficientNet, progress: Progress) -> None:
     preprocess = preprocess_at(model, config.image_size)
     size = batch_size_for(config.image_size)
     count = min(config.bn_images, len(loop.train))
@@ -83,14 +87,14 @@ def _recompute(config: TrainConfig, loop: Loop, progress: Progress) -> None:
         recompute_statistics(model, inputs())
 
 
-def _metadata(config: TrainConfig, loop: Loop, accuracy: float) -> dict[str, Any]:
+def _metadata(config: TrainConfig, task: Classification, loop: Loop, accuracy: float) -> dict[str, Any]:
     return {
-        "variant": loop.model.spec.name,
+        "variant": task.model.spec.name,
         "command": command_line(),
         "seed": config.seed,
         "steps": loop.total_steps,
         "val_top1": round(accuracy, 5),
-        "val_images": len(loop.val),
+        "val_images": len(task.val),
         "val_image_size": config.image_size,
         "train_images": len(loop.train),
         "torch": torch.__version__,
@@ -100,7 +104,7 @@ def _metadata(config: TrainConfig, loop: Loop, accuracy: float) -> dict[str, Any
     }
 
 
-def _result(config: TrainConfig, loop: Loop, accuracy: float, *, png: bool) -> TrainResult:
+def _result(config: TrainConfig, task: Classification, loop: Loop, accuracy: float, *, png: bool) -> TrainResult:
     return TrainResult(
         weights=config.out,
         metadata=config.out.with_suffix(".json"),
@@ -108,6 +112,6 @@ def _result(config: TrainConfig, loop: Loop, accuracy: float, *, png: bool) -> T
         curve_png=config.out.with_suffix(".curve.png") if png else None,
         steps=loop.total_steps,
         top1=accuracy,
-        val_images=len(loop.val),
+        val_images=len(task.val),
         class_names=loop.train.class_names,
     )

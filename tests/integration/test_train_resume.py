@@ -171,7 +171,7 @@ def test_divergence_names_the_step_and_the_rate_and_keeps_the_checkpoint(
         return loss * torch.inf if where == "loss" else loss + (loss - loss.detach()).abs().sqrt()
 
     with monkeypatch.context() as patch:
-        patch.setattr("quant.training.loop.F.cross_entropy", spoilt)
+        patch.setattr("quant.training.task.F.cross_entropy", spoilt)
         with pytest.raises(InputError, match=r"diverged at step 3 of 6, learning rate 0\.0\d+: loss .* lower --lr"):
             train(config, NoProgress())
     assert not config.out.exists()

@@ -50,7 +50,7 @@ def test_frozen_weights_reach_no_optimiser() -> None:
 def test_each_optimiser_learns(name: str) -> None:
     torch.manual_seed(0)
     model = nn.Linear(4, 2)
-    optimizer = make_optimizer(name, model, lr=0.0, weight_decay=0.0)
+    optimizer = make_optimizer(name, parameter_groups(model, 0.0), lr=0.0)
     set_learning_rate(optimizer, 0.02)
     x, y = torch.randn(16, 4), torch.arange(16) % 2
     losses = []

@@ -1,0 +1,100 @@
+"""What a training loop optimises: a network, its loss and how it is judged."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from edge_effnet.model import EfficientNet
+from edge_effnet.preprocess import Preprocess
+from quant.progress import Progress
+from quant.training.config import TrainConfig
+from quant.training.datasets import LabelledImages
+from quant.training.network import preprocess_at, set_training_mode
+from quant.training.optimizer import parameter_groups
+from quant.training.validate import top1
+
+
+class Task(Protocol):
+    """One way to train a network."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The network that is trained."""
+        ...
+
+    def preprocess(self, image_size: int) -> Preprocess:
+        """Return the network's preprocessing at a resolution."""
+        ...
+
+    def groups(self, weight_decay: float) -> list[dict[str, object]]:
+        """Return the optimiser's parameter groups; `lr_factor` of one multiplies the learning rate."""
+        ...
+
+    def begin_step(self) -> None:
+        """Bring the network into its training mode."""
+        ...
+
+    def loss(self, forward: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Loss of a batch; `forward` is the network, or what spreads it over processes."""
+        ...
+
+    def validate(self, model: nn.Module, image_size: int, progress: Progress) -> dict[str, float]:
+        """Figures of the averaged network for the learning curve."""
+        ...
+
+    def score(self, figures: dict[str, float]) -> tuple[float, ...] | None:
+        """Rank of a row of the curve, by which the best weights are kept; None keeps the last ones."""
+        ...
+
+    def suspect(self) -> str:
+        """Name the part of the network that a divergence shows in, as the end of a sentence; may be empty."""
+        ...
+
+
+class Classification:
+    """Cross entropy on labelled images."""
+
+    def __init__(self, config: TrainConfig, model: EfficientNet, val: LabelledImages, device: torch.device) -> None:
+        """Judge by the top-1 on `val`."""
+        self.config, self.model, self.val, self.device = config, model, val, device
+
+    def preprocess(self, image_size: int) -> Preprocess:
+        """The network's own, rescaled."""
+        return preprocess_at(self.model, image_size)
+
+    def groups(self, weight_decay: float) -> list[dict[str, object]]:
+        """Weights, and everything of one dimension."""
+        return parameter_groups(self.model, weight_decay)
+
+    def begin_step(self) -> None:
+        """Training mode, but for what is frozen."""
+        set_training_mode(self.model, self.config.freeze)
+
+    def loss(self, forward: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Cross entropy with smoothed labels."""
+        return F.cross_entropy(forward(x), labels, label_smoothing=self.config.label_smoothing)
+
+    def validate(self, model: nn.Module, image_size: int, progress: Progress) -> dict[str, float]:
+        """Top-1 on the validation images."""
+        assert isinstance(model, EfficientNet)
+        found = top1(
+            model,
+            self.val,
+            preprocess_at(model, image_size),
+            device=self.device,
+            workers=self.config.workers,
+            progress=progress,
+        )
+        return {"val_top1": round(found, 5)}
+
+    def score(self, figures: dict[str, float]) -> tuple[float, ...] | None:  # noqa: ARG002
+        """The average at the end is what is saved."""
+        return None
+
+    def suspect(self) -> str:
+        """Nothing to name: activations are not bounded here."""
+        return ""
