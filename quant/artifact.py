@@ -87,7 +87,8 @@ class Artifact:
     @property
     def calibrated_on(self) -> frozenset[str]:
         """SHA-256 of the photographs that the program was fitted on."""
-        return frozenset(p["sha256"] for p in self.manifest["photographs"]["calibration"])
+        photographs = self.manifest["photographs"]
+        return frozenset(p["sha256"] for key in ("calibration", "training") for p in photographs.get(key, ()))
 
     def layers(self) -> list[LayerReport]:
         """Read the layer-by-layer analysis.

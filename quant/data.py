@@ -41,6 +41,8 @@ class PhotoSplit:
     evaluation: tuple[Photo, ...]
     notes: tuple[str, ...]
     """Sentences for the user."""
+    training: tuple[Photo, ...] = ()
+    """What weights are trained on, the calibration photographs among them; empty where none were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ def split_photos(
     class_names: tuple[str, ...] | None,
     num_classes: int,
     selection: int = 0,
+    training: bool = False,
 ) -> PhotoSplit:
     """Find photographs and split them.
 
@@ -73,6 +76,8 @@ def split_photos(
         selection: photographs to choose settings on, from where those to calibrate on come from; fewer are given
             where fewer are left, of class folders alone at most a third of the others, and none below
             `MIN_SELECTION`.
+        training: whether to give photographs to train on too: all of `train/`, or half of each class of class
+            folders alone, without those of `selection`.
 
     Raises:
         InputError: no such folder, no photographs, classes that do not match the network's, a class without
@@ -94,14 +99,17 @@ def split_photos(
             _match_classes(train, pool, names, num_classes)
         chosen = _draw(pool, calibration, rng)
         selected = _enough(_draw(_others(pool, chosen), selection, rng))
+        trained = _others(pool, selected)
         evaluation = _labelled(judged, names)
         _refuse_shared(pool, evaluation)
     else:
         listed = _without_copies(list_photos(data, data), notes)
         names = _match_classes(data, listed, class_names, num_classes)
-        chosen = _draw(listed, min(calibration, len(listed) // 2), rng, per_class_share=0.5)
-        selected = _enough(_draw(_others(listed, chosen), selection, rng, per_class_share=1 / 3))
-        evaluation = _labelled(_others(listed, [*chosen, *selected]), names)
+        half = len(listed) // 2
+        trained = _draw(listed, half if training else min(calibration, half), rng, per_class_share=0.5)
+        chosen = trained[:calibration]
+        selected = _enough(_draw(_others(listed, trained), selection, rng, per_class_share=1 / 3))
+        evaluation = _labelled(_others(listed, [*trained, *selected]), names)
     if len(chosen) < MIN_CALIBRATION:
         raise InputError(
             f"{data}: only {len(chosen)} photographs to calibrate on; ranges need at least {MIN_CALIBRATION}."
@@ -113,6 +121,7 @@ def split_photos(
         calibration=_labelled(chosen, names),
         selection=_labelled(selected, names),
         evaluation=evaluation,
+        training=_labelled(trained, names) if training else (),
         notes=tuple(notes),
     )
 

@@ -158,7 +158,13 @@ def quantize_fleet(
         min_agreement=min_agreement,
         seed=seed,
         threads=threads,
+        qat=None,
     )
+    if request.recipe.trains:
+        raise InputError(
+            f"--recipe {recipe} trains xnnpack's arithmetic: make that program alone (without --backend), or choose "
+            "--recipe int8 for several backends."
+        )
     request = replace(request, searches=False, out=folder or Path(f"{request.spec.name}-{recipe}-backends"))
     require_replaceable(request.out)
     swapped = activation or request.spec.activation
@@ -450,6 +456,7 @@ def _judge(
             delegation=made.program.delegation,
             calibration_images=len(run.split.calibration) if placement else 0,
             search=None,
+            training=None,
             notes=run.notes,
             seconds={"total": 0.0},
         ),

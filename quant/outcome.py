@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from quant.evaluate import Accuracy, Fidelity
 from quant.lower.result import Delegation
+from quant.qat.run import QatReport
 from quant.regression import Verdict
 from quant.search import Found
 
@@ -53,6 +55,10 @@ class Outcome:
     """The reference graph against float; None where only programs were run (`check`)."""
     lowering: Fidelity | None
     """The .pte against the reference graph: what lowering alone changed."""
+    ptq: tuple[Accuracy, Fidelity] | None
+    """The network that training started from, against float; None where nothing was trained."""
+    training: QatReport | None
+    """How the quantized network was trained; None where it was not."""
     pte_accuracy: Accuracy
     pte: Fidelity
     """The .pte against float."""
@@ -94,6 +100,8 @@ class Outcome:
         }
         if self.quantized is not None:
             result["quantized"] = {**_accuracy(self.quantized[0]), **_fidelity(self.quantized[1])}
+        if self.ptq is not None:
+            result["ptq"] = {**_accuracy(self.ptq[0]), **_fidelity(self.ptq[1])}
         result["pte"] = {
             **_accuracy(self.pte_accuracy),
             **_fidelity(self.pte),
@@ -111,6 +119,8 @@ class Outcome:
             "left": self.delegation.left,
         }
         result["images"] = {"calibration": self.calibration_images, "evaluation": self.evaluation_images}
+        if self.training is not None:
+            result["training"] = _training(self.training)
         if self.search is not None:
             result["search"] = _search(self.search)
         result["flips"] = [
@@ -120,6 +130,12 @@ class Outcome:
         result["notes"] = list(self.notes)
         result["seconds"] = self.seconds
         return result
+
+
+def _training(report: QatReport) -> dict[str, Any]:
+    # Before the first step there is no loss.
+    rows = [{k: None if math.isnan(v) else v for k, v in row.items()} for row in report.rows]
+    return asdict(report) | {"rows": rows}
 
 
 def _search(found: Found) -> dict[str, Any]:

@@ -38,7 +38,9 @@ from quant.measure import Measured, measure_bytes
 from quant.outcome import Outcome
 from quant.progress import NoProgress, Progress, Stopwatch
 from quant.ptq import Quantized, quantize_beside
-from quant.recipes import DEFAULT_RECIPE, Recipe, find_recipe
+from quant.qat.options import QatOptions
+from quant.qat.run import QatReport, train_quantized
+from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe, find_recipe
 from quant.regression import check_max_drop, check_min_agreement
 from quant.runtime import HostRuntime
 from quant.sample_photos import photo_folder
@@ -90,6 +92,7 @@ class _Request:
     """Whether float layers are searched for until the target is met."""
     threads: int
     seed: int
+    qat: QatOptions
 
 
 def quantize(
@@ -108,6 +111,7 @@ def quantize(
     min_agreement: float | None = None,
     seed: int = 0,
     threads: int = 1,
+    qat: QatOptions | None = None,
     progress: Progress | None = None,
 ) -> QuantizeResult:
     """Quantize an EfficientNet and judge the program that comes out.
@@ -130,6 +134,7 @@ def quantize(
             are neither fitted on nor judged on.
         seed: of the calibration draw and of everything random.
         threads: of the runtime that times and judges the programs.
+        qat: settings of a recipe that trains; its defaults where None.
         progress: told of every stage.
 
     Raises:
@@ -150,6 +155,7 @@ def quantize(
         min_agreement=min_agreement,
         seed=seed,
         threads=threads,
+        qat=qat,
     )
     progress = progress or NoProgress()
     watch = Stopwatch()
@@ -159,7 +165,7 @@ def quantize(
         checkpoint = load_pretrained(source, variant=request.spec.name, options=request.options)
     with ExitStack() as stack:
         with watch.measure("load"):
-            selection = SELECTION if request.searches else 0
+            selection = SELECTION if request.searches or request.recipe.trains else 0
             folder = stack.enter_context(
                 photo_folder(
                     request.data,
@@ -176,6 +182,7 @@ def quantize(
                 class_names=checkpoint.class_names,
                 num_classes=checkpoint.num_classes,
                 selection=selection,
+                training=request.recipe.trains,
             )
         return _quantize(request, checkpoint, split, progress, watch)
 
@@ -188,12 +195,22 @@ def _quantize(
     if request.activation is not None:
         model = swap_activation(model, request.activation)
     with watch.measure("export"):
-        graph = export_graph(fold_for_inference(model, checkpoint.preprocess.crop), checkpoint.preprocess.crop)
+        size = checkpoint.preprocess.crop
+        graph = export_graph(fold_for_inference(model, size), size)
+        teacher: torch.nn.Module = graph
+        if request.recipe.trains and model is not checkpoint.model:
+            # Training makes up for the new activation: the float network to be equal to keeps its own.
+            teacher = fold_for_inference(checkpoint.model, size)
     with watch.measure("quantize"):
         inputs = _read_photos(split.calibration, checkpoint.preprocess, progress)
         suspicions = calibration_notes(checkpoint.model, inputs)
-        network = _Network(checkpoint, split, graph, inputs)
+        network = _Network(checkpoint, split, graph, teacher, inputs)
         quantized, found = _quantized(request, network, progress)
+    before, trained = None, None
+    if request.recipe.trains:
+        before = simulation_of(quantized.converted).module
+        with watch.measure("train"):
+            trained = _trained(request, network, quantized, progress)
     with watch.measure("analyze"):
         layers = _analyzed(request, network, quantized, progress)
     with watch.measure("lower"), progress.stage("Lowering", 2) as advance:
@@ -206,7 +223,12 @@ def _quantize(
         example = checkpoint.preprocess(split.evaluation[0].path)[None]
         measured = measure_bytes(runtime, {k: p.data for k, p in programs.items()}, example, progress)
         logits = collect_logits(
-            {"float": graph, "quantized": simulation_of(quantized.converted).module, "pte": measured["pte"].run},
+            {
+                "float": teacher,
+                "quantized": simulation_of(quantized.converted).module,
+                "pte": measured["pte"].run,
+                **({} if before is None else {"ptq": before}),
+            },
             split.evaluation,
             checkpoint.preprocess,
             progress,
@@ -227,6 +249,7 @@ def _quantize(
             delegation=programs["pte"].delegation,
             calibration_images=len(split.calibration),
             search=found,
+            training=trained,
             notes=(
                 *_sample_notes(request),
                 *checkpoint.notes,
@@ -267,6 +290,7 @@ def _check_request(
     min_agreement: float | None,
     seed: int,
     threads: int,
+    qat: QatOptions | None,
 ) -> _Request:
     spec = resolve_variant(variant)
     sample = weights == SAMPLE
@@ -277,6 +301,11 @@ def _check_request(
     if find_backend(backend).name != "xnnpack":
         raise InputError(f"quantize makes one xnnpack artifact; for {backend} call quantize_fleet(backends=...).")
     found = find_recipe(recipe)
+    if qat is not None and not found.trains:
+        trained = ", ".join(name for name, other in RECIPES.items() if other.trains)
+        raise InputError(
+            f"--recipe {recipe} trains nothing; --epochs, --steps, --teacher and --resume are for {trained}."
+        )
     wanted = check_min_agreement(min_agreement)
     request = _Request(
         spec=spec,
@@ -294,6 +323,7 @@ def _check_request(
         searches=found.searches and not (max_drop is None and wanted is None),
         threads=threads,
         seed=seed,
+        qat=qat or QatOptions(),
     )
     require_replaceable(request.out)
     return request
@@ -332,6 +362,8 @@ class _Network:
     checkpoint: Checkpoint
     split: PhotoSplit
     graph: fx.GraphModule
+    teacher: torch.nn.Module
+    """The float network that the program is judged against: `graph`, or the one before its activation was swapped."""
     inputs: list[torch.Tensor]
 
 
@@ -349,6 +381,26 @@ def _quantized(request: _Request, network: _Network, progress: Progress) -> tupl
         Target(min_agreement=request.min_agreement or 0.0, max_drop=request.max_drop),
         selection=_read_photos(photos, network.checkpoint.preprocess, progress),
         labels=labels_of(photos),
+        seed=request.seed,
+        progress=progress,
+    )
+
+
+def _trained(request: _Request, network: _Network, quantized: Quantized, progress: Progress) -> QatReport:
+    """Train the quantized network in place."""
+    split, preprocess = network.split, network.checkpoint.preprocess
+    return train_quantized(
+        quantized.converted,
+        network.teacher,
+        preprocess,
+        request.qat,
+        variant=request.spec.name,
+        recipe=request.recipe.name,
+        training=split.training,
+        selection=split.selection,
+        selection_inputs=_read_photos(split.selection, preprocess, progress),
+        class_names=_class_names(network.checkpoint, split),
+        out=request.out,
         seed=request.seed,
         progress=progress,
     )
@@ -419,7 +471,11 @@ def _manifest(
         "weights": {"name": Path(request.weights).name, "origin": checkpoint.origin, "sha256": checkpoint.sha256},
         "photographs": {
             key: [{"name": p.name, "sha256": p.sha256} for p in photos]
-            for key, photos in (("calibration", split.calibration), ("evaluation", split.evaluation))
+            for key, photos in (
+                ("calibration", split.calibration),
+                ("evaluation", split.evaluation),
+                *([("training", split.training)] if split.training else []),
+            )
         },
         "verdict": verdict,
     }

@@ -32,6 +32,8 @@ class Recipe:
     """How many convolutions, counted from the input, stay in float with their activations."""
     searches: bool
     """Whether a target given (`--max-drop`, `--min-agreement`) lets it keep more layers in float until it is met."""
+    trains: bool = False
+    """Whether the network is then trained in int8 (`quant.qat`)."""
     summary: str
     """One line for `--help` and the report."""
 
@@ -67,6 +69,17 @@ RECIPES: dict[str, Recipe] = {
             float_convolutions=0,
             searches=False,
             summary="no layer in float, whatever the target: stem and first expansion equalized instead",
+        ),
+        Recipe(
+            name="qat-int8",
+            ranges="loss-aware",
+            plain_share=PLAIN_SHARE,
+            repair=True,
+            equalized=0,
+            float_convolutions=0,
+            searches=False,
+            trains=True,
+            summary="quantization-aware training from the repaired network, no layer in float",
         ),
         Recipe(
             name="int8-fast",

@@ -9,9 +9,10 @@ import torch
 
 from quant import metrics
 from quant.data import Photo
-from quant.evaluate import accuracy, fidelity, labels_of
+from quant.evaluate import Accuracy, Fidelity, accuracy, fidelity, labels_of
 from quant.lower.result import Delegation
 from quant.outcome import Flip, Outcome, ProgramFigures
+from quant.qat.run import QatReport
 from quant.regression import Baseline, Verdict, judge
 from quant.search import Found
 
@@ -26,7 +27,8 @@ class Evidence:
     backend: str
     threads: int
     logits: Mapping[str, torch.Tensor]
-    """"float", "pte" and, where the reference graph was run, "quantized": [photographs, classes]."""
+    """"float", "pte" and, where the reference graph was run, "quantized", and, where it was trained, "ptq", the one
+    before: [photographs, classes]."""
     photos: Sequence[Photo]
     class_names: Sequence[str]
     float_program: ProgramFigures
@@ -34,6 +36,7 @@ class Evidence:
     delegation: Delegation
     calibration_images: int
     search: Found | None
+    training: QatReport | None
     notes: tuple[str, ...]
     seconds: dict[str, float]
 
@@ -67,6 +70,8 @@ def summarize(
         float_program=evidence.float_program,
         quantized=None if quantized is None else (accuracy(quantized, labels), fidelity(float_logits, quantized)),
         lowering=None if quantized is None else fidelity(quantized, pte_logits),
+        ptq=_before(evidence, float_logits, labels),
+        training=evidence.training,
         pte_accuracy=pte_accuracy,
         pte=pte,
         pte_program=evidence.pte_program,
@@ -79,6 +84,14 @@ def summarize(
         notes=evidence.notes,
         seconds=evidence.seconds,
     )
+
+
+def _before(
+    evidence: Evidence, float_logits: torch.Tensor, labels: torch.Tensor | None
+) -> tuple[Accuracy, Fidelity] | None:
+    """Figures of the network that training started from."""
+    logits = evidence.logits.get("ptq")
+    return None if logits is None else (accuracy(logits, labels), fidelity(float_logits, logits))
 
 
 def _with_search(verdict: Verdict, found: Found | None) -> Verdict:

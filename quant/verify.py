@@ -163,6 +163,7 @@ def _evidence(
         delegation=artifact.delegation,
         calibration_images=len(artifact.calibrated_on),
         search=None,
+        training=None,
         notes=split.notes,
         seconds=watch.total(),
     )

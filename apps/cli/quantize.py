@@ -34,6 +34,8 @@ quantize --variant b0 --weights flowers.pth --data photos --backend all
 
 quantize --variant b0 --backend xnnpack:fp16 --backend coreml:all --ios 18
 
+quantize --variant b0 --weights flowers.pth --data photos --recipe qat-int8 --epochs 10
+
 quantize --variant b4 --weights b4.safetensors --data photos --max-drop 0.5 --out b4-phone --json
 
 {exit_codes.HELP}"""
@@ -72,6 +74,10 @@ def quantize_command(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=_MAX_SEED, help="Of the calibration draw.")] = 0,
     threads: Annotated[int, typer.Option(help="Of the runtime that times the programs.")] = 1,
+    epochs: Annotated[float | None, typer.Option(help="qat-int8: passes over the training photographs.")] = None,
+    steps: Annotated[int | None, typer.Option(help="qat-int8: stop after so many steps.")] = None,
+    teacher: Annotated[str | None, typer.Option(help="qat-int8: whose logits are learned; float.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="qat-int8: go on from the checkpoint.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """Make an int8 program of an EfficientNet and prove that it still sees.
@@ -94,6 +100,7 @@ def quantize_command(
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render import print_outcome  # noqa: PLC0415
         from quant.pipeline import quantize  # noqa: PLC0415
+        from quant.qat.options import QatOptions  # noqa: PLC0415
 
     settings: dict[str, Any] = dict(  # noqa: C408  (reads like the call)
         weights=weights,
@@ -110,6 +117,8 @@ def quantize_command(
         threads=threads,
         progress=bars,
     )
+    chosen: dict[str, Any] = {"epochs": epochs, "steps": steps, "teacher": teacher, "resume": resume or None}
+    given = {name: value for name, value in chosen.items() if value is not None}
     if not is_single(names):
         from apps.cli.render_fleet import print_fleet  # noqa: PLC0415
         from quant.fleet import quantize_fleet  # noqa: PLC0415
@@ -117,7 +126,7 @@ def quantize_command(
         fleet = quantize_fleet(variant, backends=names, options=backend_options, **settings)
         print_fleet(fleet.outcome, as_json=as_json)
         return exit_codes.PASS if fleet.passed else exit_codes.REGRESSION
-    result = quantize(variant, **settings)
+    result = quantize(variant, qat=QatOptions(**given) if given else None, **settings)
     check = ["edge-effnet", "check", result.outcome.artifact, "--data", data]
     for option, value in (("--max-drop", max_drop), ("--min-agreement", min_agreement)):
         check += [] if value is None else [option, str(value)]

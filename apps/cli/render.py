@@ -17,6 +17,7 @@ from edge_effnet.errors import InputError
 from quant.analysis import BROKEN_SQNR_DB, LayerReport, first_broken, reports_json
 from quant.evaluate import Accuracy, Fidelity
 from quant.outcome import Outcome, ProgramFigures
+from quant.qat.run import QatReport
 from quant.search import Found
 
 WIDTH = 80
@@ -133,13 +134,17 @@ def _table(outcome: Outcome) -> Table:
     )
     table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     table.add_column("")
-    columns = ["float", *(["quantized"] if outcome.quantized else []), ".pte"]
+    trained = outcome.ptq is not None
+    middle = [
+        *([("PTQ", outcome.ptq)] if outcome.ptq else []),
+        *([("QAT" if trained else "quantized", outcome.quantized)] if outcome.quantized else []),
+    ]
+    columns = ["float", *(name for name, _ in middle), ".pte"]
     for column in columns:
         table.add_column(column, justify="right")
-    quantized = outcome.quantized or (None, None)
-    accuracies = [outcome.float_accuracy, *([quantized[0]] if quantized[0] else []), outcome.pte_accuracy]
-    fidelities = [None, *([quantized[1]] if quantized[1] else []), outcome.pte]
-    programs = [outcome.float_program, *([None] if outcome.quantized else []), outcome.pte_program]
+    accuracies = [outcome.float_accuracy, *(figures[0] for _, figures in middle), outcome.pte_accuracy]
+    fidelities = [None, *(figures[1] for _, figures in middle), outcome.pte]
+    programs = [outcome.float_program, *(None for _ in middle), outcome.pte_program]
     table.add_row("top-1, %", *(_share(a.top1) for a in accuracies))
     table.add_row("  95 % interval", *(_interval(a) for a in accuracies))
     table.add_row("top-5, %", *(_share(a.top5) for a in accuracies))
@@ -171,6 +176,8 @@ def _search_table(found: Found) -> Table:
 
 
 def _print_details(console: Console, outcome: Outcome) -> None:
+    if outcome.training is not None:
+        console.print(_training(outcome.training))
     if outcome.lowering is not None:
         console.print(
             f"Lowering alone: {_share(outcome.lowering.agreement)} % of photographs unchanged, "
@@ -193,6 +200,15 @@ def _print_details(console: Console, outcome: Outcome) -> None:
         console.print(f"  and {len(outcome.flips) - _FLIPS_SHOWN} more (manifest.json has all)", style="dim")
     stages = ", ".join(f"{name} {value:.0f}" for name, value in outcome.seconds.items() if name != "total")
     console.print(f"Seconds: {outcome.seconds['total']:.0f} ({stages})")
+
+
+def _training(report: QatReport) -> str:
+    trained = f"epoch {report.best_epoch} of {report.epochs}"
+    kept = trained if report.best_epoch else "the PTQ network: no epoch beat it"
+    return (
+        f"Trained: {_count(report.steps, 'step')} on {report.training_images} photographs; kept {kept}, by "
+        f"{report.selection_images} others"
+    )
 
 
 def _share(value: float | None) -> str:

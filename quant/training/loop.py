@@ -111,6 +111,16 @@ class Loop:
                         self.save()
             self._finish_epoch(epoch, progress)
 
+    def record_start(self, progress: Progress) -> None:
+        """Put the network's figures before the first step into the curve; it counts as a candidate for the best."""
+        if not self.group.leads:
+            return
+        size = self.epochs[0].image_size
+        figures = self.task.validate(self.average.model, size, progress)
+        row = {"step": 0, "epoch": 0, "image_size": size, "learning_rate": 0.0, "train_loss": math.nan, **figures}
+        self.position.rows.append(row)
+        self._keep_best()
+
     def _batches(self, epoch: Epoch) -> Iterator[Batch]:
         """Yield what is left of an epoch for this process, augmented."""
         config, group = self.config, self.group

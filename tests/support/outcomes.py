@@ -46,6 +46,8 @@ def outcome(**changes: Any) -> Outcome:
         "calibration_images": 128,
         "evaluation_images": 250,
         "search": None,
+        "ptq": None,
+        "training": None,
         "flips": (Flip(photograph="val/red/1.jpg", label="red", float_class="red", pte_class="blue"),),
         "notes": (),
         "seconds": {"total": 61.0, "load": 2.0, "evaluate": 40.0},

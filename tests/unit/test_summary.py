@@ -35,6 +35,7 @@ def evidence(**changes):
         "delegation": Delegation(partitions=1, delegated=2, left=0),
         "calibration_images": 8,
         "search": None,
+        "training": None,
         "notes": ("a note",),
         "seconds": {"total": 1.0},
     }

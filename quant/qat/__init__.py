@@ -1,0 +1,1 @@
+"""Quantization-aware training: XNNPACK's int8 arithmetic with gradients, and what trains through it."""

@@ -1,0 +1,316 @@
+"""A PT2E-converted graph made trainable: the int8 arithmetic of the program, with its constants as parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from quant.qat import operators
+from quant.qdq import (
+    CLAMP_RANGES,
+    DEQUANTIZE,
+    QMAX,
+    QUANTIZE,
+    argument,
+    constant_of,
+    elements,
+    following_quantize,
+    fused_clamp,
+    is_int8,
+    is_weight,
+    pair,
+    tensor_scale,
+)
+from quant.quantizer import SAME_VALUES
+
+aten = torch.ops.aten
+
+SILU_GATE = aten.sigmoid.default
+
+_IDENTITIES = (aten.dropout.default,)  # in inference
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Names of a weighted layer's parameters."""
+
+    weight: str
+    weight_log_scale: str
+    bias: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trainable:
+    """A trainable network and where its parameters belong in the converted graph."""
+
+    module: fx.GraphModule
+    """Inputs and outputs as the converted graph's; forward equals the .pte."""
+    scales: dict[str, str]
+    """Name of a q node in the converted graph -> stem of its tensor's parameters."""
+    layers: dict[str, Layer]
+    """Name of a convolution or linear node in the converted graph -> its parameters."""
+
+    def qparam_names(self) -> frozenset[str]:
+        """Names of the parameters that are step sizes or zero points."""
+        tensors = {f"{stem}_{what}" for stem in self.scales.values() for what in ("log_scale", "offset")}
+        return frozenset(tensors | {layer.weight_log_scale for layer in self.layers.values()})
+
+    def widest(self) -> tuple[str, float]:
+        """The tensor whose range grew or shrank most, and by which factor."""
+        moved = {
+            stem: parameter.detach().item()
+            for stem in self.scales.values()
+            if (parameter := dict(self.module.named_parameters()).get(f"{stem}_log_scale")) is not None
+        }
+        # What is not finite any more is what broke first.
+        stem = max(moved, key=lambda name: math.inf if math.isnan(moved[name]) else abs(moved[name]))
+        factor = moved[stem] / QMAX
+        return stem, math.exp(min(factor, 700.0)) if not math.isnan(factor) else math.nan
+
+
+def trainable(converted: fx.GraphModule) -> Trainable:
+    """Make a converted graph trainable.
+
+    Args:
+        converted: from `convert_pt2e`, every operator in int8; left untouched.
+
+    Raises:
+        AssertionError: an operator in float.
+    """
+    builder = _Builder(converted)
+    module = builder.build()
+    return Trainable(module=module, scales=builder.scales, layers=builder.layers)
+
+
+def write_back(network: Trainable, module: nn.Module, converted: fx.GraphModule) -> None:
+    """Put what was learned into the converted graph, in place.
+
+    Args:
+        network: from `trainable(converted)`.
+        module: `network.module` or a copy of it, such as its average.
+        converted: the graph that it was made from.
+    """
+    values = {name: value.detach() for name, value in module.state_dict().items()}
+    for node in converted.graph.nodes:
+        if node.target is QUANTIZE and node.name in network.scales:
+            stem = network.scales[node.name]
+            if f"{stem}_log_scale" not in values:
+                continue
+            scale = operators.scale_of(values[f"{stem}_log_scale"], values[f"{stem}_start"], 1.0).item()
+            zero = int(operators.zero_point_of(values[f"{stem}_offset"], values[f"{stem}_zero"], 1.0).item())
+            for reader in (node, *(user for user in node.users if user.target is DEQUANTIZE)):
+                reader.args = (reader.args[0], scale, zero, *reader.args[3:])
+        elif node.name in network.layers:
+            _write_layer(network.layers[node.name], values, node, converted)
+    converted.recompile()
+
+
+def _write_layer(layer: Layer, values: dict[str, torch.Tensor], node: fx.Node, converted: fx.GraphModule) -> None:
+    start = values[f"{layer.weight_log_scale}_start"]
+    scale = operators.scale_of(values[layer.weight_log_scale], start, 1.0)
+    weight = node.args[1]
+    assert isinstance(weight, fx.Node)
+    integers, scales = (constant_of(converted, weight.args[i]) for i in (0, 1))
+    integers.copy_(operators.weight_steps(values[layer.weight], start, scale))
+    scales.copy_(scale)
+    if layer.bias is not None:
+        bias = operators.bias_of(*(values[f"{layer.bias}{suffix}"] for suffix in ("", "_start", "_unit")))
+        constant_of(converted, node.args[2]).copy_(bias)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    """A quantized tensor in the trainable graph."""
+
+    values: fx.Node
+    scale: fx.Node
+    zero: fx.Node
+
+
+@dataclass
+class _Builder:
+    source: fx.GraphModule
+    graph: fx.Graph = field(default_factory=fx.Graph)
+    root: nn.Module = field(default_factory=nn.Module)
+    tensors: dict[fx.Node, _Tensor] = field(default_factory=dict)
+    """By the q node that gives it."""
+    floats: dict[fx.Node, fx.Node] = field(default_factory=dict)
+    scales: dict[str, str] = field(default_factory=dict)
+    layers: dict[str, Layer] = field(default_factory=dict)
+
+    def build(self) -> fx.GraphModule:
+        absorbed: set[fx.Node] = set()
+        for node in self.source.graph.nodes:
+            if node in absorbed or node.op == "get_attr" or is_weight(node):
+                continue
+            if node.op == "placeholder":
+                self.floats[node] = self.graph.placeholder(node.name)
+            elif node.op == "output":
+                result = fx.map_arg(node.args[0], lambda n: self.floats[n])
+                self.graph.output(result[0] if isinstance(result, (tuple, list)) else result)
+            elif node.target is QUANTIZE:
+                scale, zero = self.qparams(node)
+                values = self.call(operators.quantize, self.floats[node.args[0]], scale, zero)
+                self.tensors[node] = _Tensor(values, scale, zero)
+            elif node.target is DEQUANTIZE:
+                # Made for every dq; what only int8 operators read is dropped again as dead.
+                tensor = self.tensors[node.args[0]]
+                self.floats[node] = self.call(operators.dequantize, tensor.values, tensor.scale)
+            elif node.target in _IDENTITIES:
+                self.floats[node] = self.floats[node.args[0]]
+            else:
+                absorbed |= self._absorb(node)
+        self.graph.eliminate_dead_code()
+        return fx.GraphModule(self.root, self.graph)
+
+    def _absorb(self, node: fx.Node) -> set[fx.Node]:
+        """Replace an operator, its fused clamp and its q; returns what it stands for."""
+        assert node.target in _RULES and is_int8(node), f"{node.name} ({node.target}) does not run in int8"
+        clamp = fused_clamp(node)
+        quantize = following_quantize(clamp or node)
+        assert quantize is not None
+        limits = CLAMP_RANGES[clamp.target](clamp) if clamp is not None else operators.NO_LIMITS
+        self.tensors[quantize] = _RULES[node.target](self, node, quantize, limits)
+        return {quantize, *([clamp] if clamp is not None else [])}
+
+    def call(self, function: Callable[..., torch.Tensor], *args: Any) -> fx.Node:
+        return self.graph.call_function(function, args)
+
+    def read(self, node: Any) -> _Tensor:
+        """The tensor behind a dq node."""
+        return self.tensors[node.args[0]]
+
+    def constant(self, name: str, value: torch.Tensor) -> fx.Node:
+        self.root.register_buffer(name, value.clone())
+        return self.graph.get_attr(name)
+
+    def parameter(self, name: str, value: torch.Tensor) -> fx.Node:
+        self.root.register_parameter(name, nn.Parameter(value.clone()))
+        return self.graph.get_attr(name)
+
+    def qparams(self, quantize: fx.Node) -> tuple[fx.Node, fx.Node]:
+        """Learned scale and zero point of a q node's tensor."""
+        stem = self.scales[quantize.name] = f"{quantize.name}"
+        known = tensor_scale(quantize)
+        source = quantize.args[0]
+        assert isinstance(source, fx.Node)
+        factor = 1.0 / math.sqrt(elements(source) * QMAX)
+        start = self.constant(f"{stem}_start", torch.tensor(known.scale, dtype=torch.float32))
+        zero = self.constant(f"{stem}_zero", torch.tensor(float(known.zero_point)))
+        learned = [self.parameter(f"{stem}_{what}", torch.zeros(())) for what in ("log_scale", "offset")]
+        return (
+            self.call(operators.scale_of, learned[0], start, factor),
+            self.call(operators.zero_point_of, learned[1], zero, factor),
+        )
+
+    def shared(self, quantize: fx.Node, tensor: _Tensor, values: fx.Node) -> _Tensor:
+        """A tensor that has another's scale."""
+        source = next(q for q, t in self.tensors.items() if t is tensor)
+        self.scales[quantize.name] = self.scales[source.name]
+        return _Tensor(values, tensor.scale, tensor.zero)
+
+
+def _weighted(builder: _Builder, node: fx.Node, quantize: fx.Node) -> tuple[Any, ...]:
+    """Input, its scale, weights, their scales and bias of a convolution or linear layer."""
+    x = builder.read(node.args[0])
+    weight = node.args[1]
+    assert isinstance(weight, fx.Node)
+    values, scales = (constant_of(builder.source, weight.args[i]) for i in (0, 1))
+    has_bias = argument(node, 2, None) is not None
+    layer = Layer(f"{node.name}_weight", f"{node.name}_weight_log_scale", f"{node.name}_bias" if has_bias else None)
+    builder.layers[node.name] = layer
+    start = builder.constant(f"{layer.weight_log_scale}_start", scales.to(torch.float32))
+    learned = builder.parameter(layer.weight_log_scale, torch.zeros(len(scales)))
+    scale = builder.call(operators.scale_of, learned, start, 1.0 / math.sqrt(values[0].numel() * QMAX))
+    steps = builder.parameter(layer.weight, values.to(torch.float32))
+    bias = None
+    if layer.bias is not None:
+        known = constant_of(builder.source, node.args[2])
+        offset = builder.parameter(layer.bias, torch.zeros_like(known))
+        unit = builder.constant(f"{layer.bias}_unit", torch.tensor(tensor_scale(quantize).scale))
+        bias = builder.call(operators.bias_of, offset, builder.constant(f"{layer.bias}_start", known), unit)
+    return x.values, x.scale, builder.call(operators.weight_steps, steps, start, scale), scale, bias
+
+
+def _conv(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: operators.Limits) -> _Tensor:
+    geometry = (*(pair(argument(node, i, d)) for i, d in ((3, 1), (4, 0), (5, 1))), argument(node, 6, 1))
+    layer = _weighted(builder, node, quantize)
+    scale, zero = builder.qparams(quantize)
+    return _Tensor(builder.call(operators.convolve, *layer, scale, zero, limits, geometry), scale, zero)
+
+
+def _linear(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: operators.Limits) -> _Tensor:
+    layer = _weighted(builder, node, quantize)
+    scale, zero = builder.qparams(quantize)
+    return _Tensor(builder.call(operators.multiply_matrix, *layer, scale, zero, limits), scale, zero)
+
+
+def _mul(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: operators.Limits) -> _Tensor:
+    a, b = (builder.read(arg) for arg in node.args[:2])
+    scale, zero = builder.qparams(quantize)
+    if _is_gate_of(node.args[1], node.args[0]):
+        return _Tensor(builder.call(operators.silu, a.values, a.scale, scale, zero, limits), scale, zero)
+    factors = (a.values, a.scale, b.values, b.scale)
+    return _Tensor(builder.call(operators.multiply, *factors, scale, zero, limits), scale, zero)
+
+
+def _is_gate_of(gate: Any, x: Any) -> bool:
+    """Whether `gate` is the sigmoid of the tensor behind `x`: a SiLU."""
+    behind = gate.args[0].args[0]
+    return behind.target is SILU_GATE and behind.args[0].args[0] is x.args[0]
+
+
+def _add(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: operators.Limits) -> _Tensor:
+    a, b = (builder.read(arg) for arg in node.args[:2])
+    scale, zero = builder.qparams(quantize)
+    terms = (a.values, a.scale, b.values, b.scale)
+    return _Tensor(builder.call(operators.add, *terms, scale, zero, limits), scale, zero)
+
+
+def _mean(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: operators.Limits) -> _Tensor:
+    x = builder.read(node.args[0])
+    scale, zero = builder.qparams(quantize)
+    return _Tensor(builder.call(operators.mean, x.values, x.scale, x.zero, scale, zero), scale, zero)
+
+
+def _hardswish(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: operators.Limits) -> _Tensor:
+    x = builder.read(node.args[0])
+    scale, zero = builder.qparams(quantize)
+    return _Tensor(builder.call(operators.hardswish, x.values, x.scale, scale, zero), scale, zero)
+
+
+def _sigmoid(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: operators.Limits) -> _Tensor:
+    # XNNPACK takes no other scale than this one: nothing is learned.
+    x = builder.read(node.args[0])
+    known = tensor_scale(quantize)
+    stem = builder.scales[quantize.name] = quantize.name
+    scale = builder.constant(f"{stem}_start", torch.tensor(known.scale))
+    zero = builder.constant(f"{stem}_zero", torch.tensor(float(known.zero_point)))
+    return _Tensor(builder.call(operators.sigmoid, x.values, x.scale), scale, zero)
+
+
+def _same_values(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: operators.Limits) -> _Tensor:
+    x = builder.read(node.args[0])
+    if node.target is aten.pad.default:
+        return builder.shared(quantize, x, builder.call(operators.pad, x.values, node.args[1]))
+    return builder.shared(quantize, x, builder.call(operators.flatten, x.values))
+
+
+_RULES: dict[Any, Callable[[_Builder, fx.Node, fx.Node, operators.Limits], _Tensor]] = {
+    aten.conv2d.default: _conv,
+    aten.linear.default: _linear,
+    aten.mul.Tensor: _mul,
+    aten.mul_.Tensor: _mul,
+    aten.add.Tensor: _add,
+    aten.add_.Tensor: _add,
+    aten.mean.dim: _mean,
+    aten.hardswish.default: _hardswish,
+    aten.hardswish_.default: _hardswish,
+    SILU_GATE: _sigmoid,
+    **dict.fromkeys(SAME_VALUES, _same_values),
+}

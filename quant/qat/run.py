@@ -1,0 +1,147 @@
+"""From a post-training quantized network to one that was trained in int8."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import fx, nn
+
+from edge_effnet.errors import InputError
+from edge_effnet.preprocess import Preprocess
+from quant.data import Photo
+from quant.evaluate import labels_of
+from quant.progress import NoProgress, Progress
+from quant.qat.network import trainable, write_back
+from quant.qat.options import QatOptions
+from quant.qat.photos import SplitPhotos
+from quant.qat.task import Distillation
+from quant.training.config import Stage, TrainConfig
+from quant.training.curves import write_csv, write_png
+from quant.training.distributed import check_batch, joined_group, wait_for_leader
+from quant.training.loop import Loop
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QatReport:
+    """How the training went."""
+
+    steps: int
+    """Steps done."""
+    epochs: int
+    """Epochs finished."""
+    best_epoch: int
+    """Whose weights were kept, from 1; 0: the post-training quantized network, which no epoch beat."""
+    training_images: int
+    selection_images: int
+    rows: tuple[dict[str, float], ...]
+    """The learning curve; the first row is step 0."""
+
+
+def train_quantized(
+    converted: fx.GraphModule,
+    teacher: nn.Module,
+    preprocess: Preprocess,
+    options: QatOptions,
+    *,
+    variant: str,
+    recipe: str,
+    training: Sequence[Photo],
+    selection: Sequence[Photo],
+    selection_inputs: Sequence[torch.Tensor],
+    class_names: Sequence[str],
+    out: Path,
+    seed: int,
+    progress: Progress,
+) -> QatReport:
+    """Train a converted graph in place.
+
+    Args:
+        converted: calibrated, every operator in int8; its constants are replaced by the trained ones.
+        teacher: the float network.
+        preprocess: of both.
+        options: of the run.
+        variant: name of the network; checkpoints of another are refused.
+        recipe: likewise.
+        training: photographs to train on.
+        selection: photographs to rank epochs by.
+        selection_inputs: the same as network inputs, in batches.
+        class_names: by class index.
+        out: the artifact folder; checkpoint and curve lie beside it.
+        seed: of the order of photographs and their augmentation.
+        progress: told of every epoch.
+
+    Raises:
+        InputError: too few photographs, a loss that is not finite, or a checkpoint of another run.
+        MachineError: a checkpoint cannot be written.
+    """
+    config = _config(options, preprocess, variant=variant, recipe=recipe, out=out, seed=seed)
+    if not selection:
+        raise InputError(
+            "too few photographs for quantization-aware training: some have to be kept back to choose the best epoch "
+            "by, beside those to train and to judge on; give more, or use --recipe int8."
+        )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("quantization-aware training runs on one process so far: start it without torchrun.")
+    network = trainable(converted)
+    network.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    with joined_group() as group:
+        check_batch(config.batch_size, group)
+        shown = progress if group.leads else NoProgress()
+        task = Distillation(
+            network,
+            teacher,
+            preprocess,
+            options,
+            selection=selection_inputs,
+            labels=labels_of(selection),
+            device=group.device,
+        )
+        loop = Loop(config, task, SplitPhotos(training, class_names), group)
+        if options.resume:
+            loop.restore()
+        else:
+            loop.record_start(shown)
+        loop.run(shown)
+        model = loop.finished_model()
+        wait_for_leader(group)
+    write_back(network, model.cpu(), converted)
+    if group.leads:
+        write_csv(config.out, loop.position.rows)
+        write_png(config.out, loop.position.rows)
+    return QatReport(
+        steps=loop.position.step,
+        epochs=len(loop.position.rows) - 1,
+        best_epoch=0 if loop.best is None else loop.best.row,
+        training_images=len(training),
+        selection_images=len(selection),
+        rows=tuple(loop.position.rows),
+    )
+
+
+def _config(
+    options: QatOptions, preprocess: Preprocess, *, variant: str, recipe: str, out: Path, seed: int
+) -> TrainConfig:
+    return TrainConfig(
+        variant=variant,
+        data=recipe,
+        # Beside the folder, not in it: it is replaced as a whole at the end.
+        out=out.with_name(f"{out.name}.qat.safetensors"),
+        stages=(Stage(image_size=preprocess.crop, epochs=options.epochs),),
+        steps=options.steps,
+        batch_size=options.batch_size,
+        lr=options.lr,
+        weight_decay=0.0,
+        warmup=0.1,
+        ema_decay=0.98,
+        clip_norm=1.0,
+        augment=options.augment,
+        patience=options.patience,
+        precision="fp32",
+        workers=options.workers,
+        seed=seed,
+        resume=options.resume,
+    )

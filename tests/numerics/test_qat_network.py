@@ -1,0 +1,89 @@
+"""The network that is trained is the program, to the bit, wherever its parameters are; gradients are what rounding
+passed straight through gives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from networks import images, trained_looking
+
+from edge_effnet import EfficientNet
+from edge_effnet.fuse import fold_for_inference
+from quant.export import export_graph
+from quant.lower.xnnpack import lower_xnnpack
+from quant.progress import NoProgress
+from quant.ptq import quantize_graph
+from quant.qat import operators
+from quant.qat.network import trainable, write_back
+from quant.recipes import RECIPES
+from quant.runtime import HostRuntime
+
+SIZE = 64
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(
+    ("variant", "activation", "padding"),
+    [("b0", "swish", "symmetric"), ("b0", "hardswish", "same"), ("lite0", "relu6", "same")],
+)
+def test_trained_network_equals_its_program_bit_for_bit(tmp_path, variant, activation, padding):
+    model = EfficientNet.from_name(variant, num_classes=5, image_size=SIZE, activation=activation, padding=padding)
+    graph = export_graph(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+    photos, seen = images(4, SIZE, seed=1), images(4, SIZE, seed=2)
+    converted = quantize_graph(graph, [seen], RECIPES["int8-fast"], seed=0, progress=NoProgress())
+    network = trainable(converted)
+    generator = torch.Generator().manual_seed(3)
+    before = network.module(photos).detach()
+    with torch.no_grad():
+        for parameter in network.module.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator))
+        expected = network.module(photos)
+    assert not torch.equal(before, expected), "the parameters must matter"
+    write_back(network, network.module, converted)
+    program = tmp_path / "program.pte"
+    program.write_bytes(lower_xnnpack(converted, (1, 3, SIZE, SIZE)).data)
+    with HostRuntime(threads=1) as runtime:
+        found = runtime.run(runtime.load(program, "program"), photos)
+    assert found.std(dim=0).mean() > 0, "the outputs have to depend on the photographs"
+    assert torch.equal(found, expected)
+
+
+def _lsq(x, scale, zero):
+    """Learned step size and offset as the papers define them, by autograd through a rounding passed straight."""
+    scaled = x / scale + zero
+    rounded = scaled + (scaled.round() - scaled).detach()
+    return (rounded.clamp(-128, 127) - zero) * scale
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 4, 4), (6, 7)])
+def test_gradients_of_step_size_and_offset_are_those_of_lsq_plus(shape):
+    generator = torch.Generator().manual_seed(0)
+    x = 3 * torch.randn(shape, generator=generator)
+    weight = torch.randn(shape, generator=generator)
+    found, expected = [], []
+    for function, gradients in ((_lsq, expected), (None, found)):
+        leaves = [
+            x.clone().requires_grad_(),
+            torch.tensor(0.02).requires_grad_(),
+            torch.tensor(-30.0).requires_grad_(),
+        ]
+        if function is None:
+            result = operators.dequantize(operators.quantize(*leaves), leaves[1])
+        else:
+            result = function(*leaves)
+        (result * weight).sum().backward()
+        gradients += [leaf.grad for leaf in leaves]
+        assert ((x / 0.02 - 30).abs() > 128).any(), "some values have to saturate"
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_gradient_of_silu_is_the_float_functions_where_nothing_saturates():
+    v = torch.arange(-100.0, 101.0).view(1, -1).requires_grad_()
+    source, scale = (torch.tensor(s).requires_grad_() for s in (0.05, 0.06))
+    zero = torch.tensor(-100.0)
+    (operators.silu(v, source, scale, zero, operators.NO_LIMITS) * scale).sum().backward()
+    x = (torch.arange(-100.0, 101.0) * 0.05).requires_grad_()
+    torch.nn.functional.silu(x).sum().backward()
+    torch.testing.assert_close(v.grad.flatten(), x.grad * 0.05, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(source.grad, (x.grad * v.detach().flatten()).sum(), rtol=1e-3, atol=1e-2)
