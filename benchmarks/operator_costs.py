@@ -58,7 +58,7 @@ def networks(kind: str, depth: int, photos: torch.Tensor) -> dict[str, fx.GraphM
     specs = activation_specs(graph, [photos], recipe, seed=0, progress=progress)
 
     def quantized(floats: frozenset[str]) -> fx.GraphModule:
-        return quantize_with(graph, specs, floats, [photos], recipe, progress)
+        return quantize_with(graph, specs, floats, [photos], recipe, progress).converted
 
     return {"int8": quantized(frozenset()), "float32": graph, "mixed": quantized(nodes_of(units(graph)[1::2]))}
 

@@ -11,6 +11,9 @@ import numpy as np
 import torch
 
 from edge_effnet.preprocess import Preprocess
+from quant.chunks import CHUNK
+from quant.data import Photo
+from quant.progress import Progress
 
 BATCH_SIZE_AT_224 = 32
 _WORKERS = 2
@@ -46,6 +49,20 @@ def iterate_batches(
             for batch in pending:
                 for future in batch:
                     future.cancel()
+
+
+def read_batches(photos: Sequence[Photo], preprocess: Preprocess, progress: Progress) -> list[torch.Tensor]:
+    """Decode photographs once, to be read several times: float32 batches [n, 3, crop, crop] in their order.
+
+    Raises:
+        InputError: a photograph that cannot be read, named.
+    """
+    with progress.stage("Reading", len(photos)) as advance:
+        batches = []
+        for batch in iterate_batches([p.path for p in photos], preprocess, batch_size=CHUNK):
+            batches.append(batch)
+            advance(len(batch))
+    return batches
 
 
 def _collect(futures: list[Future[np.ndarray]], preprocess: Preprocess) -> torch.Tensor:

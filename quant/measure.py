@@ -31,7 +31,12 @@ class Measured:
 
 
 def measure_programs(
-    runtime: HostRuntime, paths: Mapping[str, Path], example: torch.Tensor, progress: Progress
+    runtime: HostRuntime,
+    paths: Mapping[str, Path],
+    example: torch.Tensor,
+    progress: Progress,
+    *,
+    repeats: int = LATENCY_REPEATS,
 ) -> dict[str, Measured]:
     """Load programs and time them in turns, so that a slow moment of the machine hits all alike.
 
@@ -40,13 +45,16 @@ def measure_programs(
         paths: a .pte for each name.
         example: one input, [1, ...].
         progress: told of the programs timed.
+        repeats: forwards timed of each.
 
     Raises:
         InputError: a file that the runtime refuses or that crashes it.
     """
+    if not paths:
+        return {}
     loaded = {name: runtime.load(path, name) for name, path in paths.items()}
     with progress.stage("Timing", len(loaded)) as advance:
-        times = runtime.time(list(loaded.values()), example, LATENCY_REPEATS)
+        times = runtime.time(list(loaded.values()), example, repeats)
         advance(len(loaded))
     return {
         name: Measured(
@@ -54,7 +62,7 @@ def measure_programs(
             program=program,
             figures=ProgramFigures(
                 latency_ms=statistics.median(times[name]),
-                latency_p90_ms=statistics.quantiles(times[name], n=10)[-1],
+                latency_p90_ms=statistics.quantiles(times[name], n=10, method="inclusive")[-1],
                 load_ms=program.load_ms,
                 size_bytes=paths[name].stat().st_size,
             ),

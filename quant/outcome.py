@@ -44,6 +44,8 @@ class Outcome:
     artifact: str
     """Path of the folder."""
     variant: str
+    activation: str
+    """Of the program."""
     recipe: str
     backend: str
     threads: int
@@ -57,6 +59,9 @@ class Outcome:
     """The .pte against the reference graph: what lowering alone changed."""
     ptq: tuple[Accuracy, Fidelity] | None
     """The network that training started from, against float; None where nothing was trained."""
+    swapped: tuple[Accuracy, Fidelity] | None
+    """The float network with the program's activation, untrained, against the one with its own; None where none was
+    swapped."""
     training: QatReport | None
     """How the quantized network was trained; None where it was not."""
     pte_accuracy: Accuracy
@@ -87,6 +92,7 @@ class Outcome:
             "reasons": list(self.verdict.reasons),
             "artifact": self.artifact,
             "variant": self.variant,
+            "activation": self.activation,
             "recipe": self.recipe,
             "backend": self.backend,
             "threads": self.threads,
@@ -98,10 +104,10 @@ class Outcome:
                 "size_bytes": float_program.size_bytes,
             },
         }
-        if self.quantized is not None:
-            result["quantized"] = {**_accuracy(self.quantized[0]), **_fidelity(self.quantized[1])}
-        if self.ptq is not None:
-            result["ptq"] = {**_accuracy(self.ptq[0]), **_fidelity(self.ptq[1])}
+        for name in ("swapped", "quantized", "ptq"):
+            figures = getattr(self, name)
+            if figures is not None:
+                result[name] = {**_accuracy(figures[0]), **_fidelity(figures[1])}
         result["pte"] = {
             **_accuracy(self.pte_accuracy),
             **_fidelity(self.pte),
@@ -146,6 +152,7 @@ def _search(found: Found) -> dict[str, Any]:
             "agreement": point.agreement,
             "drop": round(point.drop, 4),
             "sqnr_db": round(point.sqnr_db, 4),
+            "chance": point.chance,
             "met": point.met,
             "chosen": point is found.chosen,
         }

@@ -52,6 +52,8 @@ class Quantized:
     """The float graph, equalized where the recipe says so."""
     converted: fx.GraphModule
     """With int8 weights and q/dq pairs: what a backend lowers."""
+    latent: dict[str, torch.Tensor]
+    """By repaired layer, what its int8 weights were rounded from, in their steps."""
 
 
 def quantize_graph(
@@ -89,8 +91,7 @@ def quantize_beside(
     reference = equalized_graph(graph_module, inputs, recipe, seed=seed)
     floats = nodes_of(units(reference)[: recipe.float_convolutions])
     activation = activation_specs(reference, inputs, recipe, float_nodes=floats, seed=seed, progress=progress)
-    converted = quantize_with(reference, activation, floats, inputs, recipe, progress)
-    return Quantized(reference=reference, converted=converted)
+    return quantize_with(reference, activation, floats, inputs, recipe, progress)
 
 
 def equalized_graph(
@@ -131,18 +132,19 @@ def quantize_with(
     inputs: Sequence[torch.Tensor],
     recipe: Recipe,
     progress: Progress,
-) -> fx.GraphModule:
+) -> Quantized:
     """Convert and repair with given specs and float nodes; other arguments as `quantize_graph`."""
     if recipe.ranges == "loss-aware":
         converted = convert(graph_module, activation, float_nodes, inputs[:1])
     else:
         with progress.stage("Calibrating", sum(len(batch) for batch in inputs)) as advance:
             converted = convert(graph_module, activation, float_nodes, inputs, advance)
+    latent: dict[str, torch.Tensor] = {}
     if recipe.repair:
         layers = sum(node.target in WEIGHTED for node in graph_module.graph.nodes)
         with progress.stage("Repairing", layers) as advance:
-            repair(graph_module, converted, photographs_that_fit(graph_module, inputs), advance)
-    return converted
+            latent = repair(graph_module, converted, photographs_that_fit(graph_module, inputs), advance)
+    return Quantized(reference=graph_module, converted=converted, latent=latent)
 
 
 def convert(

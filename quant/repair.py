@@ -18,21 +18,13 @@ from torch import fx
 from torch.nn import functional as F
 
 from quant.chunks import ChunkedRun
+from quant.least_squares import Moments, channel_gain, refit_weights, sampled
 from quant.qdq import DEQUANTIZE, QMAX, WEIGHTED, argument, constant_of, pair, quantize_bias, tensor_scale
 from quant.simulate import Simulation, simulation_of
 from quant.tolerances import WEIGHT_SCALE_FLOOR
 from quant.xnnpack_arithmetic import requantization_scale
 
 aten = torch.ops.aten
-
-# Ridge, as a share of the mean variance of a layer's inputs; grows where positions are few.
-_RIDGE = 0.05
-
-# A gain outside would mean that the layer's inputs are lost, not shrunk; stay near the network that was trained.
-_GAIN_LIMITS = (0.7, 1.1)
-
-# Positions of a layer's output that the regression reads from one photograph; more change nothing.
-_POSITIONS = 1024
 
 # Clipping tried for each output channel's weights.
 _SHRINKS = tuple(1.0 - 0.02 * step for step in range(11))
@@ -51,6 +43,8 @@ class _Layer:
     """float32 [out]."""
     input_scale: float
     input_zero_point: int
+    latent: torch.Tensor
+    """What the weights were rounded from, in their steps: float32, like `weight`."""
 
     def real_weight(self) -> torch.Tensor:
         return self.weight.to(torch.float32) * self.scales.view(-1, *[1] * (self.weight.dim() - 1))
@@ -65,7 +59,7 @@ def repair(
     converted: fx.GraphModule,
     inputs: Sequence[torch.Tensor],
     advance: Callable[[int], None] = lambda layers: None,
-) -> None:
+) -> dict[str, torch.Tensor]:
     """Refit the int8 layers of a converted graph, in place.
 
     Args:
@@ -73,7 +67,11 @@ def repair(
         converted: from `convert_pt2e`.
         inputs: calibration photographs in chunks, each [n, C, H, W] float32.
         advance: told of each layer done.
+
+    Returns:
+        By layer, the weights that its int8 ones were rounded from, in their steps: where training goes on from.
     """
+    latent: dict[str, torch.Tensor] = {}
     simulation = simulation_of(converted)
     floats, integers = ChunkedRun(graph_module, inputs), ChunkedRun(simulation.module, inputs)
     layers = {node.name: node for node in converted.graph.nodes if node.target in WEIGHTED}
@@ -90,7 +88,9 @@ def repair(
                 assert isinstance(source, fx.Node)
                 _refit(layer, list(integers.chunks(source)), list(floats.chunks(node)))
                 _store(simulation, layer)
+                latent[node.name] = layer.latent
             advance(1)
+    return latent
 
 
 def _layer(converted: fx.GraphModule, node: fx.Node) -> _Layer:
@@ -104,6 +104,7 @@ def _layer(converted: fx.GraphModule, node: fx.Node) -> _Layer:
         bias=constant_of(converted, node.args[2]),
         input_scale=scale.scale,
         input_zero_point=scale.zero_point,
+        latent=constant_of(converted, weight.args[0]).to(torch.float32),
     )
 
 
@@ -117,18 +118,12 @@ def _refit(layer: _Layer, sources: list[torch.Tensor], targets: list[torch.Tenso
 
 def _refit_pointwise(layer: _Layer, sources: list[torch.Tensor], targets: list[torch.Tensor]) -> None:
     weight = layer.real_weight().flatten(1).double()
-    moments = _Moments(weight.shape[1], weight.shape[0])
+    moments = Moments(weight.shape[1], weight.shape[0])
     for source, target in zip(sources, targets, strict=True):
-        x = (_sampled(source) - layer.input_zero_point) * layer.input_scale
-        moments.add(x, _sampled(target))
-    covariance, cross = moments.centred()
-    inputs = weight.shape[1]
-    ridge = _RIDGE * (1.0 + 4.0 * inputs / moments.count) * covariance.diagonal().mean().clamp_min(1e-12)
-    regular = covariance + ridge * torch.eye(inputs, dtype=torch.float64)
-    if moments.count > 4 * inputs:
-        residual = cross - weight @ covariance
-        weight = weight + torch.linalg.solve(regular, residual.T).T
-    _choose_scales(layer, weight.float(), covariance.diagonal().float())
+        x = (sampled(source) - layer.input_zero_point) * layer.input_scale
+        moments.add(x, sampled(target))
+    weight, regular = refit_weights(weight, moments)
+    _choose_scales(layer, weight.float(), moments.centred()[0].diagonal().float())
     _round_with_feedback(layer, weight, regular)
     rounded = layer.real_weight().flatten(1).double()
     layer.bias.copy_(moments.mean_target - rounded @ moments.mean_input)
@@ -139,14 +134,12 @@ def _refit_channels(layer: _Layer, sources: list[torch.Tensor], targets: list[to
     weight = layer.real_weight()
     is_conv = layer.node.target is aten.conv2d.default
     outputs = [_forward(layer, weight, source) for source in sources]
-    y, t = (torch.cat([_sampled(part) for part in parts], dim=1).double() for parts in (outputs, targets))
+    y, t = (torch.cat([sampled(part) for part in parts], dim=1).double() for parts in (outputs, targets))
     if is_conv:
-        spread = y.var(dim=1, correction=0)
-        joint = ((y - y.mean(1, keepdim=True)) * (t - t.mean(1, keepdim=True))).mean(1)
-        gain = torch.where(spread > 1e-12, joint / spread.clamp_min(1e-12), 1.0).clamp(*_GAIN_LIMITS)
+        gain = channel_gain(y, t)
         _round_to_nearest(layer, weight * gain.float().view(-1, 1, 1, 1))
         outputs = [_forward(layer, layer.real_weight(), source) for source in sources]
-        y = torch.cat([_sampled(part) for part in outputs], dim=1).double()
+        y = torch.cat([sampled(part) for part in outputs], dim=1).double()
     layer.bias.copy_((t - y).mean(dim=1))
 
 
@@ -157,48 +150,6 @@ def _forward(layer: _Layer, weight: torch.Tensor, source: torch.Tensor) -> torch
         return F.linear(x, weight)
     stride, padding, dilation = (pair(argument(layer.node, i, d)) for i, d in ((3, 1), (4, 0), (5, 1)))
     return F.conv2d(x, weight, None, stride, padding, dilation, int(argument(layer.node, 6, 1)))
-
-
-def _sampled(x: torch.Tensor) -> torch.Tensor:
-    """[N, C, ...] -> [C, samples], evenly thinned to at most `_POSITIONS` positions a photograph."""
-    flat = x.flatten(2) if x.dim() > 2 else x[:, :, None]
-    step = max(1, flat.shape[2] // _POSITIONS)
-    return flat[:, :, ::step].transpose(0, 1).flatten(1)
-
-
-class _Moments:
-    """First and second moments of a layer's inputs and targets, float64."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        self.count = 0
-        self._square = torch.zeros(inputs, inputs, dtype=torch.float64)
-        self._cross = torch.zeros(outputs, inputs, dtype=torch.float64)
-        self._input = torch.zeros(inputs, dtype=torch.float64)
-        self._target = torch.zeros(outputs, dtype=torch.float64)
-
-    def add(self, x: torch.Tensor, t: torch.Tensor) -> None:
-        """Add samples: inputs [C, n], targets [K, n]."""
-        self.count += x.shape[1]
-        self._square += (x @ x.T).double()
-        self._cross += (t @ x.T).double()
-        self._input += x.sum(dim=1, dtype=torch.float64)
-        self._target += t.sum(dim=1, dtype=torch.float64)
-
-    @property
-    def mean_input(self) -> torch.Tensor:
-        return self._input / self.count
-
-    @property
-    def mean_target(self) -> torch.Tensor:
-        return self._target / self.count
-
-    def centred(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Covariance of the inputs, and of targets with inputs."""
-        mean = self.mean_input
-        return (
-            self._square / self.count - torch.outer(mean, mean),
-            self._cross / self.count - torch.outer(self.mean_target, mean),
-        )
 
 
 def _choose_scales(layer: _Layer, weight: torch.Tensor, importance: torch.Tensor) -> None:
@@ -229,6 +180,7 @@ def _round_to_nearest(layer: _Layer, weight: torch.Tensor) -> None:
     flat = weight.flatten(1)
     _choose_scales(layer, flat, torch.ones(flat.shape[1]))
     layer.weight.copy_(_rounded(flat, layer.scales).view_as(layer.weight))
+    layer.latent.copy_((flat / layer.scales[:, None]).view_as(layer.weight))
 
 
 def _round_with_feedback(layer: _Layer, weight: torch.Tensor, covariance: torch.Tensor) -> None:
@@ -244,13 +196,15 @@ def _round_with_feedback(layer: _Layer, weight: torch.Tensor, covariance: torch.
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance))
     factor = torch.linalg.cholesky(inverse, upper=True)
     remaining, scale = weight.clone(), layer.scales.double()
-    integers = torch.empty_like(weight)
+    integers, latent = torch.empty_like(weight), torch.empty_like(weight)
     for column in range(weight.shape[1]):
         current = remaining[:, column]
-        integers[:, column] = (current / scale).round().clamp(-QMAX, QMAX)
+        latent[:, column] = current / scale
+        integers[:, column] = latent[:, column].round().clamp(-QMAX, QMAX)
         error = (current - integers[:, column] * scale) / factor[column, column]
         remaining[:, column + 1 :] -= torch.outer(error, factor[column, column + 1 :])
     layer.weight.copy_(integers.view_as(layer.weight))
+    layer.latent.copy_(latent.view_as(layer.weight))
 
 
 def _store(simulation: Simulation, layer: _Layer) -> None:

@@ -4,8 +4,9 @@ Every layer has two figures: what its own quantization does to the logits, alone
 what leaving it in float would cost on the phone (`quant.cost`). Starting from no float layer, the layer or pair of
 neighbours that removes most noise for its cost is added, again and again: the sets so reached are close to the Pareto
 curve of estimated noise against estimated cost. Estimates only order the sets; sets are then really quantized and
-repaired, and run over photographs that nothing was fitted on. Doubling steps along the curve find the first that
-meets the target, bisection the cheapest.
+repaired, and run over photographs that nothing was fitted on. A set is good enough where the target holds on these
+and is likely to hold on those that the program is judged on (`quant.outlook`). Doubling steps along the curve find
+the first such set, bisection the cheapest.
 """
 
 from __future__ import annotations
@@ -24,30 +25,18 @@ from quant.cost import added_milliseconds
 from quant.evaluate import fidelity
 from quant.float_layers import Unit, nodes_of, units
 from quant.memory import first_photographs
+from quant.outlook import Judged, chance
 from quant.progress import Progress
 from quant.ptq import Quantized, activation_specs, convert, equalized_graph, quantize_with
 from quant.recipes import Recipe
 from quant.simulate import simulation_of
-from quant.tolerances import ANALYSIS, SHARE_ROUNDING
+from quant.target import Target
+from quant.tolerances import ANALYSIS, TARGET_CHANCE
 
 # Steps of estimated SQNR between the sets of the curve that may be tried: finer ones the photographs cannot tell.
 _STEP_DB = 1.0
 
 _LEAST_MS = 0.01
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Target:
-    """What the quantized network has to hold against float."""
-
-    min_agreement: float
-    """Share of the photographs that keep their class, 0..1."""
-    max_drop: float
-    """Top-1 that may be lost, points; without labels the share that changes class bounds it."""
-
-    def met(self, agreement: float, drop: float) -> bool:
-        """Whether figures are good enough."""
-        return agreement >= self.min_agreement - SHARE_ROUNDING and drop <= self.max_drop + SHARE_ROUNDING
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +52,10 @@ class Point:
     drop: float
     """Top-1 lost on them, points."""
     sqnr_db: float
+    chance: float
+    """Probability that the target holds on the evaluation photographs, 0..1."""
     met: bool
+    """Whether the target holds on the selection photographs, and likely enough on the evaluation ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +76,8 @@ Quantize = Callable[[frozenset[str]], fx.GraphModule]
 """Float nodes -> converted, repaired graph."""
 Logits = Callable[[fx.GraphModule], torch.Tensor]
 """Converted graph -> its logits on the selection photographs."""
+Outlook = Callable[[torch.Tensor, torch.Tensor], float]
+"""Float's and a network's logits on the selection photographs -> chance that the target holds in the end."""
 
 
 def search_float_layers(
@@ -94,6 +88,8 @@ def search_float_layers(
     *,
     selection: Sequence[torch.Tensor],
     labels: torch.Tensor | None,
+    judged: Judged,
+    original: fx.GraphModule,
     seed: int,
     progress: Progress,
 ) -> tuple[Quantized, Found]:
@@ -106,6 +102,8 @@ def search_float_layers(
         target: what to meet.
         selection: photographs to choose on, in batches.
         labels: their classes, [N]; None without labels.
+        judged: the photographs of the verdict, as float sees them.
+        original: the float network that the target refers to: `graph_module`, unless its activation was swapped.
         seed: of everything random.
         progress: told of the stages.
     """
@@ -113,7 +111,7 @@ def search_float_layers(
     activation = activation_specs(reference, inputs, recipe, seed=seed, progress=progress)
 
     def quantize(floats: frozenset[str]) -> fx.GraphModule:
-        return quantize_with(reference, activation, floats, inputs, recipe, progress)
+        return quantize_with(reference, activation, floats, inputs, recipe, progress).converted
 
     def logits(network: fx.GraphModule) -> torch.Tensor:
         with torch.no_grad():
@@ -129,10 +127,11 @@ def search_float_layers(
         target=target,
         quantize=quantize,
         logits=lambda network: logits(simulation_of(network).module),
-        reference=logits(reference),
+        reference=logits(original),
         labels=labels,
+        outlook=lambda expected, given: chance(target, expected, given, judged, seed=seed),
     )
-    return Quantized(reference=reference, converted=found.converted), found
+    return Quantized(reference=reference, converted=found.converted, latent={}), found
 
 
 def search(
@@ -145,6 +144,7 @@ def search(
     logits: Logits,
     reference: torch.Tensor,
     labels: torch.Tensor | None,
+    outlook: Outlook,
 ) -> Found:
     """Find the cheapest float layers that meet a target.
 
@@ -157,6 +157,7 @@ def search(
         logits: runs one over the selection photographs.
         reference: float logits on these, [N, classes].
         labels: their classes, [N]; None without labels.
+        outlook: of a network's logits on these beside float's.
     """
     curve = fallback_curve(graph_module, layers, {report.node: report.noise for report in reports})
     tried: dict[int, Point] = {}
@@ -166,10 +167,11 @@ def search(
         nonlocal best
         if index not in tried:
             converted = quantize(nodes_of(curve[index]))
-            point = _point(graph_module, curve[index], logits(converted), reference, labels, target)
+            found = logits(converted)
+            point = _point(graph_module, curve[index], found, reference, labels, target, outlook(reference, found))
             tried[index] = point
             # Of those that meet the target the cheapest; of those that do not the most faithful.
-            rank = (point.met, -point.added_ms if point.met else point.agreement, point.sqnr_db)
+            rank = (point.met, -point.added_ms if point.met else point.chance, point.sqnr_db)
             if best is None or rank > best[0]:
                 best = (rank, index, converted)
         return tried[index].met
@@ -236,6 +238,7 @@ def _point(
     reference: torch.Tensor,
     labels: torch.Tensor | None,
     target: Target,
+    likely: float,
 ) -> Point:
     figures = fidelity(reference, found)
     if labels is None:
@@ -248,5 +251,6 @@ def _point(
         agreement=figures.agreement,
         drop=drop,
         sqnr_db=figures.sqnr_db,
-        met=target.met(figures.agreement, drop),
+        chance=likely,
+        met=target.met(figures.agreement, drop) and likely >= TARGET_CHANCE,
     )

@@ -23,12 +23,13 @@ class Evidence:
 
     artifact: str
     variant: str
+    activation: str
     recipe: str
     backend: str
     threads: int
     logits: Mapping[str, torch.Tensor]
-    """"float", "pte" and, where the reference graph was run, "quantized", and, where it was trained, "ptq", the one
-    before: [photographs, classes]."""
+    """[photographs, classes] of "float" and "pte", and where there was one: "quantized", the reference graph; "ptq",
+    the one before training; "swapped", the float network with the program's activation instead of its own."""
     photos: Sequence[Photo]
     class_names: Sequence[str]
     float_program: ProgramFigures
@@ -63,14 +64,16 @@ def summarize(
         verdict=_with_search(verdict, evidence.search),
         artifact=evidence.artifact,
         variant=evidence.variant,
+        activation=evidence.activation,
         recipe=evidence.recipe,
         backend=evidence.backend,
         threads=evidence.threads,
         float_accuracy=float_accuracy,
         float_program=evidence.float_program,
-        quantized=None if quantized is None else (accuracy(quantized, labels), fidelity(float_logits, quantized)),
+        quantized=_figures(evidence, "quantized", labels),
         lowering=None if quantized is None else fidelity(quantized, pte_logits),
-        ptq=_before(evidence, float_logits, labels),
+        ptq=_figures(evidence, "ptq", labels),
+        swapped=_figures(evidence, "swapped", labels),
         training=evidence.training,
         pte_accuracy=pte_accuracy,
         pte=pte,
@@ -86,12 +89,10 @@ def summarize(
     )
 
 
-def _before(
-    evidence: Evidence, float_logits: torch.Tensor, labels: torch.Tensor | None
-) -> tuple[Accuracy, Fidelity] | None:
-    """Figures of the network that training started from."""
-    logits = evidence.logits.get("ptq")
-    return None if logits is None else (accuracy(logits, labels), fidelity(float_logits, logits))
+def _figures(evidence: Evidence, name: str, labels: torch.Tensor | None) -> tuple[Accuracy, Fidelity] | None:
+    """Figures of a network beside the program, against float."""
+    logits = evidence.logits.get(name)
+    return None if logits is None else (accuracy(logits, labels), fidelity(evidence.logits["float"], logits))
 
 
 def _with_search(verdict: Verdict, found: Found | None) -> Verdict:
@@ -101,8 +102,9 @@ def _with_search(verdict: Verdict, found: Found | None) -> Verdict:
     best = found.chosen
     sentence = (
         f"the target was not reached on {found.photographs} selection photographs by any of {len(found.points)} "
-        f"sets of float layers; the best, {len(best.float_layers)} layers, agrees on {100 * best.agreement:.2f} % "
-        f"and loses {best.drop:.2f} points of top-1"
+        f"sets of float layers; the best, {len(best.float_layers)} layers, agrees on {100 * best.agreement:.2f} %, "
+        f"loses {best.drop:.2f} points of top-1 and holds on the evaluation photographs with a chance of "
+        f"{100 * best.chance:.0f} %"
     )
     return Verdict(passed=False, reasons=(sentence, *(() if verdict.passed else verdict.reasons)))
 

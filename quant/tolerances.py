@@ -31,6 +31,16 @@ SAMPLE_EVALUATION = 320
 SELECTION = 256
 """Photographs that the search for float layers is judged on: 99 % agreement is two or three of them."""
 
+TARGET_CHANCE = 0.9
+"""A set of float layers is taken where the target holds on the evaluation photographs this likely: one run in ten may
+miss it; certainty would cost layers that nobody asked for."""
+
+OUTLOOK_RUNS = 1000
+"""Outcomes drawn for that probability: it is then known to one or two hundredths."""
+
+OUTLOOK_PHOTOGRAPHS = 1024
+"""Evaluation photographs whose float logits are looked at for it, at most; more know the margins no better."""
+
 MIN_SELECTION = 32
 """Fewer cannot tell 99 % from 96 %; the evaluation photographs then have to serve, and a note says so."""
 

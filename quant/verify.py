@@ -152,6 +152,7 @@ def _evidence(
     return Evidence(
         artifact=str(artifact.folder),
         variant=artifact.manifest["variant"],
+        activation=artifact.manifest["activation"],
         recipe=artifact.manifest["recipe"]["name"],
         backend=artifact.manifest["backend"],
         threads=threads,

@@ -121,7 +121,7 @@ def quantize_command(
     given = {name: value for name, value in chosen.items() if value is not None}
     if not is_single(names):
         from apps.cli.render_fleet import print_fleet  # noqa: PLC0415
-        from quant.fleet import quantize_fleet  # noqa: PLC0415
+        from quant.fleet.run import quantize_fleet  # noqa: PLC0415
 
         fleet = quantize_fleet(variant, backends=names, options=backend_options, **settings)
         print_fleet(fleet.outcome, as_json=as_json)
@@ -159,3 +159,7 @@ def _sources(variant: str, weights: str | None, data: str | None) -> tuple[str, 
 def main() -> None:
     """Console script."""
     exit_codes.run(app)
+
+
+if __name__ == "__main__":
+    main()

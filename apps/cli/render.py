@@ -158,9 +158,9 @@ def _table(outcome: Outcome) -> Table:
 
 
 def _search_table(found: Found) -> Table:
-    title = f"Layers in float, tried on {found.photographs} photographs that were not fitted on"
+    title = f"Layers in float, tried on {found.photographs} photographs; chance that the verdict holds"
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for column in ("layers", "added ms", "agrees, %", "top-1 lost", "SQNR, dB", "target", ""):
+    for column in ("layers", "added ms", "agrees, %", "top-1 lost", "SQNR, dB", "chance, %", ""):
         table.add_column(column, justify="right")
     for point in found.points:
         table.add_row(
@@ -169,15 +169,28 @@ def _search_table(found: Found) -> Table:
             _share(point.agreement),
             f"{point.drop:+.2f}",
             f"{point.sqnr_db:.1f}",
-            "met" if point.met else "missed",
+            f"{100 * point.chance:.0f}",
             "<- chosen" if point is found.chosen else "",
         )
     return table
 
 
+def _swapped(outcome: Outcome) -> str:
+    """What the other activation costs before int8, and the way to get it back."""
+    assert outcome.swapped is not None
+    accuracy, fidelity = outcome.swapped
+    known = "" if accuracy.top1 is None else f"top-1 {_share(accuracy.top1)} %, "
+    said = f"{outcome.activation} in float, untrained: {known}{_share(fidelity.agreement)} % agree"
+    if outcome.training is not None:
+        return said
+    return f"{said}; to train it: --recipe qat-int8 --activation {outcome.activation}"
+
+
 def _print_details(console: Console, outcome: Outcome) -> None:
     if outcome.training is not None:
         console.print(_training(outcome.training))
+    if outcome.swapped is not None:
+        console.print(_swapped(outcome))
     if outcome.lowering is not None:
         console.print(
             f"Lowering alone: {_share(outcome.lowering.agreement)} % of photographs unchanged, "

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from apps.cli.render import WIDTH, write
-from quant.fleet_report import MEASURED, FleetOutcome, FleetRow
+from quant.fleet.report import MEASURED, FleetOutcome, FleetRow
 from quant.lower.table import BACKENDS
 
 

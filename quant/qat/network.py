@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,9 @@ from quant.quantizer import SAME_VALUES
 aten = torch.ops.aten
 
 SILU_GATE = aten.sigmoid.default
+
+_CELL = 0.49
+"""Half of a rounding cell, in steps, and a little less."""
 
 _IDENTITIES = (aten.dropout.default,)  # in inference
 
@@ -73,16 +76,18 @@ class Trainable:
         return stem, math.exp(min(factor, 700.0)) if not math.isnan(factor) else math.nan
 
 
-def trainable(converted: fx.GraphModule) -> Trainable:
+def trainable(converted: fx.GraphModule, latent: Mapping[str, torch.Tensor] | None = None) -> Trainable:
     """Make a converted graph trainable.
 
     Args:
         converted: from `convert_pt2e`, every operator in int8; left untouched.
+        latent: by layer, what its int8 weights were rounded from, in their steps. From the middle of their rounding
+            cells, where they start without, weights have half a step to go before anything changes.
 
     Raises:
         AssertionError: an operator in float.
     """
-    builder = _Builder(converted)
+    builder = _Builder(converted, latent or {})
     module = builder.build()
     return Trainable(module=module, scales=builder.scales, layers=builder.layers)
 
@@ -135,6 +140,7 @@ class _Tensor:
 @dataclass
 class _Builder:
     source: fx.GraphModule
+    latent: Mapping[str, torch.Tensor]
     graph: fx.Graph = field(default_factory=fx.Graph)
     root: nn.Module = field(default_factory=nn.Module)
     tensors: dict[fx.Node, _Tensor] = field(default_factory=dict)
@@ -227,7 +233,10 @@ def _weighted(builder: _Builder, node: fx.Node, quantize: fx.Node) -> tuple[Any,
     start = builder.constant(f"{layer.weight_log_scale}_start", scales.to(torch.float32))
     learned = builder.parameter(layer.weight_log_scale, torch.zeros(len(scales)))
     scale = builder.call(operators.scale_of, learned, start, 1.0 / math.sqrt(values[0].numel() * QMAX))
-    steps = builder.parameter(layer.weight, values.to(torch.float32))
+    integers = values.to(torch.float32)
+    # Never beyond the cell of its integer: the program that training starts from is the one that was judged.
+    started = builder.latent.get(node.name, integers).clamp(integers - _CELL, integers + _CELL)
+    steps = builder.parameter(layer.weight, started)
     bias = None
     if layer.bias is not None:
         known = constant_of(builder.source, node.args[2])

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import fx, nn
+from torch import nn
 
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
 from quant.data import Photo
 from quant.evaluate import labels_of
 from quant.progress import NoProgress, Progress
+from quant.ptq import Quantized
 from quant.qat.network import trainable, write_back
 from quant.qat.options import QatOptions
 from quant.qat.photos import SplitPhotos
@@ -42,7 +43,7 @@ class QatReport:
 
 
 def train_quantized(
-    converted: fx.GraphModule,
+    quantized: Quantized,
     teacher: nn.Module,
     preprocess: Preprocess,
     options: QatOptions,
@@ -57,10 +58,11 @@ def train_quantized(
     seed: int,
     progress: Progress,
 ) -> QatReport:
-    """Train a converted graph in place.
+    """Train a quantized network in place.
 
     Args:
-        converted: calibrated, every operator in int8; its constants are replaced by the trained ones.
+        quantized: calibrated, every operator in int8; the constants of its converted graph are replaced by the
+            trained ones.
         teacher: the float network.
         preprocess: of both.
         options: of the run.
@@ -86,7 +88,7 @@ def train_quantized(
         )
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("quantization-aware training runs on one process so far: start it without torchrun.")
-    network = trainable(converted)
+    network = trainable(quantized.converted, quantized.latent)
     network.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with joined_group() as group:
         check_batch(config.batch_size, group)
@@ -108,7 +110,7 @@ def train_quantized(
         loop.run(shown)
         model = loop.finished_model()
         wait_for_leader(group)
-    write_back(network, model.cpu(), converted)
+    write_back(network, model.cpu(), quantized.converted)
     if group.leads:
         write_csv(config.out, loop.position.rows)
         write_png(config.out, loop.position.rows)

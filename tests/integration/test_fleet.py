@@ -14,7 +14,8 @@ from edge_effnet.errors import InputError
 from edge_effnet.variants import VARIANTS
 from quant.artifact import open_artifact
 from quant.export import export_graph
-from quant.fleet import chosen_rows, quantize_fleet
+from quant.fleet.measure import chosen_rows
+from quant.fleet.run import quantize_fleet
 from quant.lower.backend import Source
 from quant.lower.coreml_check import CoremlMismatchError, read_back
 from quant.lower.options import BackendOptions

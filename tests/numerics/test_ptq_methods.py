@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from networks import images, trained_looking
 from torch import nn
 
 from edge_effnet import EfficientNet
+from edge_effnet.activations import swap_activation
 from edge_effnet.errors import InputError
 from edge_effnet.fuse import fold_for_inference
 from quant.export import export_graph
@@ -21,11 +23,12 @@ from quant.lower.xnnpack import lower_xnnpack
 from quant.lower.xnnpack_emit import UnsupportedOperatorError
 from quant.metrics import sqnr_db
 from quant.progress import NoProgress
-from quant.ptq import activation_specs, convert, quantize_graph
-from quant.qdq import DEQUANTIZE, QUANTIZE
+from quant.ptq import activation_specs, convert, quantize_beside, quantize_graph
+from quant.qdq import DEQUANTIZE, QUANTIZE, constant_of
 from quant.quantizer import activations_of
 from quant.ranges import find_ranges, scale_of
 from quant.recipes import RECIPES, find_recipe
+from quant.refit import refit
 from quant.repair import _forward, _Layer, _refit, _round_to_nearest, _round_with_feedback
 from quant.runtime import HostRuntime
 from quant.simulate import simulation_of
@@ -67,6 +70,36 @@ def test_scale_holds_zero_exactly():
 
 
 @pytest.mark.usefixtures("one_thread")
+def test_a_swapped_activation_is_mostly_made_up_for():
+    model = trained_looking(
+        EfficientNet.from_name("b0", num_classes=5, image_size=SIZE, padding="symmetric"), image_size=SIZE
+    )
+    original = export_graph(fold_for_inference(model, SIZE), SIZE)
+    swapped = export_graph(fold_for_inference(swap_activation(copy.deepcopy(model), "hardswish"), SIZE), SIZE)
+    before = {name: value.clone() for name, value in swapped.state_dict().items()}
+    seen, unseen = images(24, SIZE), images(24, SIZE, seed=1)
+    layers = []
+    fitted = refit(swapped, original, [seen[:12], seen[12:]], layers.append)
+    with torch.no_grad():
+        wanted, plain, found = original(unseen), swapped(unseen), fitted(unseen)
+    assert sqnr_db(wanted, found) > sqnr_db(wanted, plain) + 6
+    assert sum(layers) == len(units(original))
+    assert all(torch.equal(value, before[name]) for name, value in swapped.state_dict().items())
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_what_repair_rounded_from_rounds_to_what_it_gave(graph):
+    quantized = quantize_beside(graph, [images(8, SIZE)], RECIPES["int8-strict"], seed=0, progress=NoProgress())
+    nodes = {node.name: node for node in quantized.converted.graph.nodes}
+    assert len(quantized.latent) > 80
+    for name, latent in quantized.latent.items():
+        weight = constant_of(quantized.converted, nodes[name].args[1].args[0])
+        assert torch.equal(latent.round().clamp(-127, 127), weight.to(torch.float32)), name
+    moved = torch.cat([(v - v.round()).flatten().abs() for v in quantized.latent.values()])
+    assert moved.mean() > 0.2  # not the middles of their cells
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_refitted_layer_makes_up_for_clipped_inputs():
     generator = torch.Generator().manual_seed(0)
     mixing = torch.randn(16, 16, generator=generator)
@@ -80,6 +113,7 @@ def test_refitted_layer_makes_up_for_clipped_inputs():
     layer = _Layer(
         node=SimpleNamespace(target=aten.conv2d.default, args=()),
         weight=torch.zeros(8, 16, 1, 1, dtype=torch.int8),
+        latent=torch.zeros(8, 16, 1, 1),
         scales=torch.zeros(8),
         bias=bias.clone(),
         input_scale=0.05,
@@ -107,6 +141,7 @@ def test_rounding_with_feedback_beats_nearest_on_correlated_inputs():
         layer = _Layer(
             node=None,
             weight=torch.zeros(8, 24, dtype=torch.int8),
+            latent=torch.zeros(8, 24),
             scales=torch.zeros(8),
             bias=torch.zeros(8),
             input_scale=1.0,

@@ -14,7 +14,9 @@ from quant.cost import added_milliseconds
 from quant.equalize import equalizable, equalize
 from quant.export import export_graph
 from quant.float_layers import nodes_of, units
-from quant.search import Target, fallback_curve, remaining_noise, search
+from quant.outlook import Judged, chance
+from quant.search import fallback_curve, remaining_noise, search
+from quant.target import Target
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 64
@@ -84,7 +86,7 @@ class _Wanting:
         return rows
 
 
-def found(graph, noise, wanting, *, min_agreement=0.99):
+def found(graph, noise, wanting, *, min_agreement=0.99, outlook=lambda reference, found: 1.0):
     reports = [type("Report", (), {"node": name, "noise": value}) for name, value in noise.items()]
     return search(
         graph,
@@ -95,6 +97,7 @@ def found(graph, noise, wanting, *, min_agreement=0.99):
         logits=wanting.logits,
         reference=torch.eye(2).repeat(50, 1),
         labels=None,
+        outlook=outlook,
     )
 
 
@@ -113,6 +116,38 @@ def test_no_float_layer_is_bought_where_none_is_needed(graph, noise):
     wanting = _Wanting(frozenset())
     outcome = found(graph, noise, wanting)
     assert wanting.asked == [frozenset()] and outcome.chosen.float_layers == () and outcome.chosen.added_ms == 0.0
+
+
+def test_a_set_that_holds_on_the_selection_only_is_not_enough(graph, noise):
+    curve = fallback_curve(graph, units(graph), noise)
+    wanting, enough = _Wanting(frozenset()), nodes_of(curve[2])
+
+    def outlook(reference, found):
+        return 0.95 if enough <= wanting.asked[-1] else 0.4
+
+    outcome = found(graph, noise, wanting, outlook=outlook)
+    assert outcome.converted == enough and outcome.chosen.chance == 0.95
+    assert all(point.agreement == 1.0 for point in outcome.points)  # nothing else told them apart
+
+
+def test_the_chance_follows_the_margins_of_the_judged_photographs():
+    target = Target(min_agreement=0.95, max_drop=100.0)
+    generator = torch.Generator().manual_seed(0)
+    reference = 10 * torch.eye(4).repeat(25, 1)
+    error = torch.randn(100, 4, generator=generator)
+
+    def judged(margin, labels=None):
+        return Judged(logits=margin * torch.eye(4).repeat(50, 1), labels=labels, photographs=200)
+
+    # The selection photographs keep their class in any case; of the others only those with margins like theirs.
+    assert chance(target, reference, reference + error, judged(10.0), seed=0) == 1.0
+    assert chance(target, reference, reference + error, judged(1.0), seed=0) == 0.0
+    assert 0.0 < chance(target, reference, reference + error, judged(2.9), seed=0) < 1.0
+    # A class that float had wrong and int8 loses costs no top-1.
+    wrong = torch.arange(1, 5).repeat(50) % 4
+    drop = Target(min_agreement=0.0, max_drop=1.0)
+    assert chance(drop, reference, reference + error, judged(1.0, wrong), seed=0) == 1.0
+    assert chance(drop, reference, reference + error, judged(1.0, torch.arange(4).repeat(50)), seed=0) == 0.0
 
 
 def test_an_unreachable_target_gives_the_best_found(graph, noise):

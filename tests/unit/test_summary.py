@@ -24,6 +24,7 @@ def evidence(**changes):
     fields = {
         "artifact": "a",
         "variant": "b0",
+        "activation": "swish",
         "recipe": "int8",
         "backend": "xnnpack",
         "threads": 1,

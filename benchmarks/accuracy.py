@@ -1,0 +1,190 @@
+"""This project against other int8 toolchains, on the same weights and photographs, in one run.
+
+    pip install -e ".[benchmarks]"      (in an environment of its own)
+    python benchmarks/accuracy.py --variant b0 --weights W --data DIR [--name NAME] [--peer PEER ...]
+
+Every program is run over the photographs of `val/` (each one that nothing was fitted on) and compared with the float
+network in PyTorch. Peers get the calibration photographs decoded and preprocessed; this project's seconds contain
+that work. Writes `benchmarks/results/accuracy-NAME.md` and `.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peers.peer import Material
+from peers.table import PEERS
+from tables import write_results
+
+from edge_effnet.weights import load_pretrained
+from quant import metrics
+from quant.batches import iterate_batches
+from quant.data import Photo, PhotoSplit, split_photos
+from quant.tolerances import DEFAULT_CALIBRATION
+
+COLUMNS = ("", "agreement, %", "SQNR, dB", "top-1, %", "MB", "seconds")
+
+OURS = ("int8", "int8-strict")
+"""Recipes of this project in the table."""
+
+STAGES = ("export", "quantize", "lower")
+"""Of a `quantize` run, what peers are timed for; the float program is lowered too."""
+
+VALIDATION = 250
+"""Photographs that a peer which looks for float layers may choose them on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One toolchain's program."""
+
+    title: str
+    versions: dict[str, str]
+    agreement: float
+    """Share of 1."""
+    sqnr_db: float
+    top1: float
+    """Share of 1."""
+    size_bytes: int
+    seconds: float
+    """From the float network to the program's file."""
+
+    def cells(self) -> list[str]:
+        """Row of the table."""
+        return [
+            self.title,
+            f"{100 * self.agreement:.1f}",
+            f"{self.sqnr_db:.1f}",
+            f"{100 * self.top1:.1f}",
+            f"{self.size_bytes / 1e6:.2f}",
+            f"{self.seconds:.0f}",
+        ]
+
+
+def prepare(arguments: argparse.Namespace, folder: Path) -> tuple[Material, PhotoSplit]:
+    """Split and decode the photographs as `quantize` does."""
+    checkpoint = load_pretrained(arguments.weights, variant=arguments.variant)
+    split = split_photos(
+        Path(arguments.data),
+        calibration=DEFAULT_CALIBRATION,
+        seed=0,
+        class_names=checkpoint.class_names,
+        num_classes=checkpoint.num_classes,
+        selection=VALIDATION,
+    )
+    if split.class_names is None:
+        raise SystemExit(f"{arguments.data}: top-1 and accuracy control need class folders.")
+    sets: dict[str, Sequence[Photo]] = {
+        "calibration": split.calibration, "validation": split.selection, "judged": split.evaluation,
+    }  # fmt: skip
+    for name, photos in sets.items():
+        images = torch.cat(list(iterate_batches([photo.path for photo in photos], checkpoint.preprocess)))
+        np.save(folder / f"{name}.npy", images.numpy())
+        np.save(folder / f"{name}-labels.npy", np.array([photo.label for photo in photos]))
+    return Material(folder, arguments.variant, arguments.weights), split
+
+
+def reference(material: Material) -> torch.Tensor:
+    """Logits of the float network, [photographs, classes]."""
+    with torch.no_grad():
+        return torch.cat([material.network(torch.from_numpy(x)) for x in material.batches("judged")])
+
+
+def run_peer(name: str, material: Material, expected: torch.Tensor) -> Result:
+    """Quantize and run one peer in its own process."""
+    command = [
+        sys.executable, "-m", "peers.child", name, str(material.folder), material.variant, material.weights
+    ]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    log = material.folder / f"{name}.log"
+    with log.open("w") as output:
+        done = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        raise SystemExit(f"{name}: exit code {done.returncode}\n{log.read_text()[-2000:]}")
+    figures = json.loads((material.folder / name / "figures.json").read_text())
+    logits = torch.from_numpy(np.load(material.folder / name / "logits.npy"))
+    labels = torch.from_numpy(material.labels("judged"))
+    return Result(
+        agreement=metrics.agreement(expected, logits),
+        sqnr_db=metrics.sqnr_db(expected, logits),
+        top1=metrics.topk_accuracy(logits, labels, 1),
+        **figures,
+    )
+
+
+def run_ours(recipe: str, arguments: argparse.Namespace, split: PhotoSplit, folder: Path) -> tuple[Result, float]:
+    """One `quantize` as users run it; returns float's top-1 too."""
+    out = folder / f"ours-{recipe}"
+    command = [
+        "quantize", "--variant", arguments.variant, "--weights", arguments.weights, "--data", arguments.data,
+        "--recipe", recipe, "--out", str(out), "--json",
+    ]  # fmt: skip
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    fitted = json.loads((out / "manifest.json").read_text())["photographs"]
+    same = [{"name": photo.name, "sha256": photo.sha256} for photo in split.calibration]
+    if sorted(map(str, fitted["calibration"])) != sorted(map(str, same)):
+        raise SystemExit(
+            "the command calibrated on other photographs than the peers: the comparison would mean nothing."
+        )
+    result = Result(
+        title=f"this project, `{recipe}`",
+        versions={},
+        agreement=found["pte"]["agreement"],
+        sqnr_db=found["pte"]["sqnr_db"],
+        top1=found["pte"]["top1"],
+        size_bytes=found["pte"]["size_bytes"],
+        seconds=sum(found["seconds"][stage] for stage in STAGES),
+    )
+    return result, found["float"]["top1"]
+
+
+def main() -> None:
+    """Measure and write table and JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variant", default="b0")
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--name", default="b0")
+    parser.add_argument("--peer", action="append", choices=PEERS, help="only these; all by default")
+    arguments = parser.parse_args()
+    arguments.weights = str(Path(arguments.weights).resolve())
+    results = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        material, split = prepare(arguments, folder)
+        expected = reference(material)
+        for recipe in OURS:
+            result, top1 = run_ours(recipe, arguments, split, folder)
+            results.append(result)
+            print(" | ".join(result.cells()), flush=True)
+        for name in arguments.peer or PEERS:
+            results.append(run_peer(name, material, expected))
+            print(" | ".join(results[-1].cells()), flush=True)
+    versions = {package: number for result in results for package, number in result.versions.items()}
+    write_results(
+        f"accuracy-{arguments.name}",
+        f"Int8 toolchains on {arguments.name}",
+        COLUMNS,
+        [result.cells() for result in results],
+        f"{', '.join(f'{package} {number}' for package, number in versions.items())}, {len(split.calibration)} "
+        f"photographs to calibrate, {len(split.evaluation)} judged, float top-1 {100 * top1:.1f} %",
+        data={"float_top1": top1, "results": [asdict(result) for result in results]},
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One checkpoint, a program for every backend, ranked."""

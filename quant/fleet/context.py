@@ -1,0 +1,33 @@
+"""What every program of a run shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import fx
+
+from quant.data import Photo
+from quant.footprint import Footprint
+from quant.loading import Loaded
+from quant.lower.result import LoweredProgram
+from quant.request import Request
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """The request, the network, and what it is compared with."""
+
+    request: Request
+    network: Loaded
+    original: fx.GraphModule
+    """The float network that programs are judged against."""
+    float_program: LoweredProgram
+    """Its own."""
+    footprint: Footprint
+    notes: tuple[str, ...]
+
+    @property
+    def photos(self) -> Sequence[Photo]:
+        """Those that programs are judged on."""
+        return self.network.split.evaluation

@@ -1,0 +1,94 @@
+"""Time and run the programs that this host has a runtime for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import fx
+
+from edge_effnet.images import quiet_pillow
+from quant.batches import iterate_batches
+from quant.fleet.context import Context
+from quant.fleet.programs import Made
+from quant.measure import Measured, measure_programs
+from quant.progress import Progress
+from quant.runtime import HostRuntime
+from quant.simulate import simulation_of
+
+_SLOW_REPEATS = 3
+"""Forwards timed of a program that is judged on a few photographs only, because each takes seconds."""
+
+
+def measure_made(
+    context: Context, made: Sequence[Made], runtime: HostRuntime, scratch: Path, progress: Progress
+) -> dict[str, Measured]:
+    """Load and time what this host runs; "float" is the float network's own program."""
+    programs = {
+        "float": context.float_program,
+        **{m.choice.name: m.program for m in made if m.choice.backend.runs_here},
+    }
+    paths = {name: scratch / f"{name}.pte" for name in programs}
+    for name, path in paths.items():
+        path.write_bytes(programs[name].data)
+    with quiet_pillow():
+        example = context.network.preprocess(context.photos[0].path)[None]
+    slow = {m.choice.name for m in made if m.choice.backend.photographs is not None}
+    measured = measure_programs(runtime, {n: p for n, p in paths.items() if n not in slow}, example, progress)
+    few = {n: p for n, p in paths.items() if n in slow}
+    return measured | measure_programs(runtime, few, example, progress, repeats=_SLOW_REPEATS)
+
+
+def all_logits(
+    context: Context,
+    made: Sequence[Made],
+    measured: Mapping[str, Measured],
+    graphs: Mapping[str | None, fx.GraphModule],
+    progress: Progress,
+) -> dict[str, torch.Tensor]:
+    """Run everything over photographs that are decoded once; slow programs see every n-th photograph only.
+
+    Returns:
+        For "float", "swapped" (where the activation was), each placement and each measured program: float32 [photographs, classes].
+    """
+    photos = context.photos
+    limits = {m.choice.name: m.choice.backend.photographs or len(photos) for m in made}
+    models: dict[str, Any] = {"float": context.original}
+    if graphs[None] is not context.original:
+        models["swapped"] = graphs[None]
+    for placement, graph in graphs.items():
+        if placement is not None:
+            models[placement] = simulation_of(graph).module if placement == "xnnpack" else graph
+    programs = {name: program.run for name, program in measured.items() if name != "float"}
+    rows: dict[str, list[torch.Tensor]] = {name: [] for name in (*models, *programs)}
+
+    def run_all(which: Mapping[str, Any], batch: torch.Tensor, done: int) -> None:
+        with torch.no_grad():
+            for name, model in which.items():
+                kept = [i - done for i in chosen_rows(len(photos), limits.get(name)) if 0 <= i - done < len(batch)]
+                if kept:
+                    rows[name].append(model(batch[kept]).to(torch.float32))
+
+    done = 0
+    with (
+        progress.stage("Evaluating", len(photos)) as advance,
+        quiet_pillow(),
+        # Programs run in the runtime's own process: graphs are computed here meanwhile.
+        ThreadPoolExecutor(max_workers=1) as beside,
+    ):
+        for batch in iterate_batches([p.path for p in photos], context.network.preprocess):
+            other = beside.submit(run_all, programs, batch, done)
+            run_all(models, batch, done)
+            other.result()
+            done += len(batch)
+            advance(len(batch))
+    return {name: torch.cat(parts) for name, parts in rows.items()}
+
+
+def chosen_rows(photographs: int, limit: int | None) -> list[int]:
+    """Indices of at most `limit` photographs, spread evenly."""
+    count = min(photographs, limit or photographs)
+    return [i * photographs // count for i in range(count)]

@@ -1,0 +1,51 @@
+"""What an artifact says of itself: `manifest.json` but for what `quant.artifact` adds."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from quant.loading import Loaded
+from quant.lower.result import LoweredProgram
+from quant.request import Request
+
+_LAYOUTS = {4: "NCHW", 2: "NC"}
+
+
+def describe(request: Request, network: Loaded, program: LoweredProgram, verdict: dict[str, Any]) -> dict[str, Any]:
+    """Say what a program was made from, how, and what was found out about it."""
+    checkpoint, split = network.checkpoint, network.split
+    return {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "variant": request.spec.name,
+        "activation": request.final_activation,
+        "image_size": checkpoint.preprocess.crop,
+        "labelled": bool(split.class_names or checkpoint.class_names),
+        "preprocess": checkpoint.preprocess.to_dict(),
+        **{
+            key: {"shape": list(shape), "dtype": "float32", "layout": _LAYOUTS[len(shape)]}
+            for key, shape in (("input", program.input_shape), ("output", program.output_shape))
+        },
+        "recipe": {**asdict(request.recipe), "seed": request.seed},
+        "sample_model": request.sample,
+        "backend": request.backend,
+        "delegation": asdict(program.delegation),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "torchao", "executorch", "edge-effnet")},
+        },
+        "weights": {"name": Path(request.weights).name, "origin": checkpoint.origin, "sha256": checkpoint.sha256},
+        "photographs": {
+            key: [{"name": p.name, "sha256": p.sha256} for p in photos]
+            for key, photos in (
+                ("calibration", split.calibration),
+                ("evaluation", split.evaluation),
+                *([("training", split.training)] if split.training else []),
+            )
+        },
+        "verdict": verdict,
+    }

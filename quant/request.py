@@ -1,0 +1,131 @@
+"""What a run is asked for, looked up and checked before any work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_effnet.errors import InputError
+from edge_effnet.samples import SAMPLE, sample_weights
+from edge_effnet.variants import VariantSpec, resolve_variant
+from edge_effnet.weights.checkpoint import LoadOptions
+from quant.artifact import require_replaceable
+from quant.qat.options import QatOptions
+from quant.recipes import RECIPES, Recipe, find_recipe
+from quant.regression import check_max_drop, check_min_agreement
+from quant.tolerances import MAX_DROP_POINTS, SELECTION
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """The arguments of `quantize`, whatever it makes."""
+
+    spec: VariantSpec
+    weights: str | Path
+    data: str | Path
+    options: LoadOptions
+    activation: str | None
+    """To swap to; None keeps the network's own."""
+    calibration: int
+    recipe: Recipe
+    backend: str
+    out: Path
+    max_drop: float
+    """Points."""
+    min_agreement: float | None
+    """Share of 1."""
+    targeted: bool
+    """Whether the user gave a target."""
+    threads: int
+    seed: int
+    qat: QatOptions
+
+    @property
+    def sample(self) -> bool:
+        """Whether the weights are those that come with the package."""
+        return self.weights == SAMPLE
+
+    @property
+    def searches(self) -> bool:
+        """Whether float layers are searched for until the target is met."""
+        return self.targeted and self.recipe.searches
+
+    @property
+    def selection(self) -> int:
+        """Photographs to keep back to choose float layers or epochs on."""
+        return SELECTION if self.searches or self.recipe.trains else 0
+
+    @property
+    def final_activation(self) -> str:
+        """The activation of the program."""
+        return self.activation or self.spec.activation
+
+
+def check_request(
+    variant: str,
+    *,
+    weights: str | Path,
+    data: str | Path,
+    options: LoadOptions,
+    activation: str | None,
+    calibration: int,
+    recipe: str,
+    backend: str,
+    out: str | Path | None,
+    max_drop: float | None,
+    min_agreement: float | None,
+    seed: int,
+    threads: int,
+    qat: QatOptions | None,
+) -> Request:
+    """Look everything up that needs no work; arguments as of `quant.pipeline.quantize`.
+
+    Args:
+        variant: see there.
+        weights: see there.
+        data: see there.
+        options: of loading the weights.
+        activation: see there.
+        calibration: see there.
+        recipe: see there.
+        backend: what the artifact is named by.
+        out: see there.
+        max_drop: see there.
+        min_agreement: percent.
+        seed: see there.
+        threads: see there.
+        qat: see there.
+
+    Raises:
+        InputError: an unknown name, a number out of range, or a folder in the way that is no artifact.
+    """
+    spec = resolve_variant(variant)
+    if weights == SAMPLE:
+        sample_weights(spec.name)
+    if threads < 1:
+        raise InputError(f"--threads {threads}: need at least 1.")
+    found = find_recipe(recipe)
+    if qat is not None and not found.trains:
+        trained = ", ".join(name for name, other in RECIPES.items() if other.trains)
+        raise InputError(
+            f"--recipe {recipe} trains nothing; --epochs, --steps, --teacher and --resume are for {trained}."
+        )
+    request = Request(
+        spec=spec,
+        weights=weights,
+        data=data,
+        options=options,
+        activation=activation,
+        calibration=calibration,
+        recipe=found,
+        backend=backend,
+        out=Path(out) if out is not None else Path(f"{spec.name}-{recipe}-{backend}"),
+        max_drop=check_max_drop(MAX_DROP_POINTS if max_drop is None else max_drop),
+        min_agreement=check_min_agreement(min_agreement),
+        targeted=not (max_drop is None and min_agreement is None),
+        threads=threads,
+        seed=seed,
+        qat=qat or QatOptions(),
+    )
+    require_replaceable(request.out)
+    return request
