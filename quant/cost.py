@@ -57,6 +57,10 @@ def _difference(node: fx.Node) -> float:
         _, group_inputs, height, width = weight.meta["val"].shape
         kind = "depthwise" if is_depthwise(node) else ("pointwise" if height * width == 1 else "spatial")
         work = elements(node) * group_inputs * height * width
+    elif node.target is aten.linear.default:
+        weight = node.args[1]
+        assert isinstance(weight, fx.Node)
+        kind, work = "pointwise", weight.meta["val"].numel()
     else:
         kind, work = "elementwise", elements(node)
     cost = OPERATOR_COSTS[kind]

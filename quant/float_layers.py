@@ -1,4 +1,4 @@
-"""Layers that can stay in float: a convolution with the activation behind it, whole or not at all."""
+"""What can stay in float, whole or not at all: a convolution with its activation, or what is left of a module."""
 
 from __future__ import annotations
 
@@ -23,22 +23,27 @@ _ACTIVATIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One convolution and its activation: what goes to float together."""
+    """What goes to float together."""
 
     name: str
-    """Module, such as `stages.1.0.expand`."""
+    """Module, such as `stages.1.0.expand`; `stages.1.0` for its residual addition."""
     nodes: tuple[fx.Node, ...]
-    """The convolution (and the one that equalization put beside it), and the activation's operators."""
+    """A convolution (and the one that equalization put beside it) with its activation's operators; or the operators
+    of a module that belong to none: squeeze-excite's pooling and product, a residual addition, the classifier."""
 
 
 def units(graph_module: fx.GraphModule) -> list[Unit]:
     """Return the units of an exported graph, from input to output."""
     found: dict[str, dict[fx.Node, None]] = {}
+    taken: set[fx.Node] = set()
     for node in graph_module.graph.nodes:
+        if node.op != "call_function" or node in taken:
+            continue
+        nodes = found.setdefault(module_of(node).removesuffix(".conv"), {})
+        nodes[node] = None
         if node.target is aten.conv2d.default:
-            nodes = found.setdefault(module_of(node).removesuffix(".conv"), {})
-            nodes[node] = None
             nodes.update(dict.fromkeys(user for user in node.users if user.target in _ACTIVATIONS))
+        taken.update(nodes)
     return [Unit(name, tuple(nodes)) for name, nodes in found.items()]
 
 

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from quant.chunks import ChunkedRun
 from quant.least_squares import Moments, channel_gain, refit_weights, sampled
 from quant.qdq import WEIGHTED, argument, constant_of, pair
+from quant.quiet import quiet_libraries
 
 aten = torch.ops.aten
 
@@ -36,7 +37,8 @@ def refit(
         inputs: calibration photographs in chunks, each [n, C, H, W] float32.
         advance: told of each layer done.
     """
-    fitted = copy.deepcopy(graph_module)
+    with quiet_libraries():
+        fitted = copy.deepcopy(graph_module)
     targets, sources = ChunkedRun(original, inputs), ChunkedRun(fitted, inputs)
     layers = {node.name: node for node in fitted.graph.nodes if node.target in WEIGHTED}
     with torch.no_grad():

@@ -52,7 +52,8 @@ def all_logits(
     """Run everything over photographs that are decoded once; slow programs see every n-th photograph only.
 
     Returns:
-        For "float", "swapped" (where the activation was), each placement and each measured program: float32 [photographs, classes].
+        For "float", "swapped" (where the activation was), each placement and each measured program: float32
+        [photographs, classes].
     """
     photos = context.photos
     limits = {m.choice.name: m.choice.backend.photographs or len(photos) for m in made}

@@ -137,12 +137,16 @@ def test_the_chance_follows_the_margins_of_the_judged_photographs():
     error = torch.randn(100, 4, generator=generator)
 
     def judged(margin, labels=None):
-        return Judged(logits=margin * torch.eye(4).repeat(50, 1), labels=labels, photographs=200)
+        # As confident on the whole, whatever the margin between the first two.
+        first, second = torch.eye(4).repeat(50, 1), torch.eye(4).roll(1, dims=1).repeat(50, 1)
+        return Judged(logits=10 * first + (10 - margin) * second, labels=labels, photographs=200)
+
+    nearly = judged(2.5)
 
     # The selection photographs keep their class in any case; of the others only those with margins like theirs.
     assert chance(target, reference, reference + error, judged(10.0), seed=0) == 1.0
     assert chance(target, reference, reference + error, judged(1.0), seed=0) == 0.0
-    assert 0.0 < chance(target, reference, reference + error, judged(2.9), seed=0) < 1.0
+    assert 0.0 < chance(target, reference, reference + error, nearly, seed=0) < 1.0
     # A class that float had wrong and int8 loses costs no top-1.
     wrong = torch.arange(1, 5).repeat(50) % 4
     drop = Target(min_agreement=0.0, max_drop=1.0)
