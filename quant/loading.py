@@ -13,9 +13,10 @@ from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import sample_metadata, sample_weights
 from edge_effnet.weights import Checkpoint, load_pretrained
 from quant.data import PhotoSplit, split_photos
+from quant.photo_folder import photo_folder
 from quant.progress import Progress, Stopwatch
 from quant.request import Request
-from quant.sample_photos import photo_folder
+from quant.training.shards import listed_classes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +85,7 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 folder,
                 calibration=request.calibration,
                 seed=request.seed,
-                class_names=checkpoint.class_names,
+                class_names=checkpoint.class_names or listed_classes(folder),
                 num_classes=checkpoint.num_classes,
                 selection=request.selection,
                 training=request.recipe.trains,

@@ -42,6 +42,8 @@ from quant.simulate import simulation_of
 from quant.summary import Evidence, summarize
 from quant.target import Target
 from quant.tolerances import ANALYSIS, DEFAULT_CALIBRATION, MIN_SELECTION, OUTLOOK_PHOTOGRAPHS
+from quant.training.distributed import Group, from_leader, joined_group
+from quant.training.rank import is_alone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,16 +123,23 @@ def quantize(
     )
     if find_backend(backend).name != "xnnpack":
         raise InputError(f"quantize makes one xnnpack artifact; for {backend} call quantize_fleet(backends=...).")
-    progress, watch = progress or NoProgress(), Stopwatch()
-    torch.manual_seed(seed)
-    with watch.measure("load"):
-        checkpoint = load_checkpoint(request)
-    with loaded(request, checkpoint, progress, watch) as network:
-        return _quantize(request, network, progress, watch)
+    if not (request.recipe.trains or is_alone()):
+        raise InputError(f"--recipe {recipe} trains nothing that processes could share: start it without torchrun.")
+    watch = Stopwatch()
+    with joined_group() as group:
+        shown = progress if progress is not None and group.leads else NoProgress()
+        torch.manual_seed(seed)
+        with watch.measure("load"):
+            checkpoint = load_checkpoint(request)
+        with loaded(request, checkpoint, shown, watch) as network:
+            result = _quantize(request, network, shown, watch, group)
+        return from_leader(result, group)
 
 
-def _quantize(request: Request, network: Loaded, progress: Progress, watch: Stopwatch) -> QuantizeResult:
-    """Everything after loading."""
+def _quantize(
+    request: Request, network: Loaded, progress: Progress, watch: Stopwatch, group: Group
+) -> QuantizeResult | None:
+    """Everything after loading; None for processes that only helped to train."""
     split = network.split
     with watch.measure("load"):
         inputs = read_batches(split.calibration, network.preprocess, progress)
@@ -143,7 +152,9 @@ def _quantize(request: Request, network: Loaded, progress: Progress, watch: Stop
     if request.recipe.trains:
         before = simulation_of(quantized.converted).module
         with watch.measure("train"):
-            trained = _trained(request, network, graphs, quantized, progress)
+            trained = _trained(request, network, graphs, quantized, progress, group)
+    if not group.leads:
+        return None
     with watch.measure("analyze"):
         layers = _analyzed(request, network, quantized, progress)
     with watch.measure("lower"), progress.stage("Lowering", 2) as advance:
@@ -242,7 +253,7 @@ def _judged(network: Loaded, graphs: Graphs, progress: Progress) -> Judged:
 
 
 def _trained(
-    request: Request, network: Loaded, graphs: Graphs, quantized: Quantized, progress: Progress
+    request: Request, network: Loaded, graphs: Graphs, quantized: Quantized, progress: Progress, group: Group
 ) -> QatReport:
     """Train the quantized network in place; what a swapped activation lost is to be learned too."""
     split = network.split
@@ -260,6 +271,7 @@ def _trained(
         out=request.out,
         seed=request.seed,
         progress=progress,
+        group=group,
     )
 
 

@@ -32,8 +32,8 @@ SELECTION = 256
 """Photographs that the search for float layers is judged on: 99 % agreement is two or three of them."""
 
 TARGET_CHANCE = 0.8
-"""A set of float layers is taken where the target holds on the evaluation photographs this likely: one run in five may
-miss it; certainty would cost many layers, since a single photograph can have a margin of next to nothing."""
+"""A set of float layers is taken where the target holds on the evaluation photographs this likely: one run in five
+may miss it; certainty would cost many layers, since one photograph can have a margin of next to nothing."""
 
 OUTLOOK_RUNS = 1000
 """Outcomes drawn for that probability: it is then known to one or two hundredths."""

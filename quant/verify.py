@@ -18,6 +18,7 @@ from quant.evaluate import collect_logits
 from quant.lower.choices import require_runs_here
 from quant.measure import Measured, measure_programs
 from quant.outcome import Outcome
+from quant.photo_folder import photo_folder
 from quant.progress import NoProgress, Progress, Stopwatch
 from quant.regression import (
     baseline_json,
@@ -28,7 +29,6 @@ from quant.regression import (
     require_baseline_file,
 )
 from quant.runtime import HostRuntime, check_threads
-from quant.sample_photos import photo_folder
 from quant.summary import Evidence, summarize
 from quant.tolerances import GOLDEN_MIN_SQNR_DB, MAX_DROP_POINTS
 

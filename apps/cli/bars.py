@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from quant.training.rank import is_leader
+
 
 class Bars:
     """Draws a bar with the time left for each stage; silent where standard error is no terminal."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
+        # Of several processes under torchrun, one speaks.
+        self._console = Console(stderr=True, quiet=not is_leader())
 
     def say(self, sentence: str) -> None:
         """Print one sentence."""
@@ -37,6 +40,8 @@ class Bars:
             MofNCompleteColumn(),
             TimeRemainingColumn(compact=True),
         )
-        with Progress(*columns, console=self._console, disable=not self._console.is_terminal) as progress:
+        with Progress(
+            *columns, console=self._console, disable=self._console.quiet or not self._console.is_terminal
+        ) as progress:
             task = progress.add_task(title, total=total)
             yield lambda steps: progress.advance(task, steps)

@@ -67,6 +67,7 @@ def train_command(
     from edge_effnet.samples import SAMPLE  # noqa: PLC0415
     from edge_effnet.variants import resolve_variant  # noqa: PLC0415
     from quant.training import Stage, TrainConfig, parse_stages, train  # noqa: PLC0415
+    from quant.training.rank import is_leader  # noqa: PLC0415
 
     size = image_size or resolve_variant(variant).resolution
     result = train(
@@ -103,6 +104,8 @@ def train_command(
         ),
         Bars(),
     )
+    if not is_leader():
+        return exit_codes.PASS
     typer.echo(f"{result.weights}: top-1 {100 * result.top1:.1f} % of {result.val_images} validation images.")
     typer.echo(
         f"{result.curve_csv}: the learning curve" + (f", drawn in {result.curve_png}." if result.curve_png else ".")

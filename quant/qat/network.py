@@ -11,11 +11,13 @@ import torch
 from torch import fx, nn
 
 from quant.qat import operators
+from quant.qat.statistics import ChannelStatistics
 from quant.qdq import (
     CLAMP_RANGES,
     DEQUANTIZE,
     QMAX,
     QUANTIZE,
+    Range,
     argument,
     constant_of,
     elements,
@@ -65,29 +67,35 @@ class Trainable:
 
     def widest(self) -> tuple[str, float]:
         """The tensor whose range grew or shrank most, and by which factor."""
-        moved = {
-            stem: parameter.detach().item()
-            for stem in self.scales.values()
-            if (parameter := dict(self.module.named_parameters()).get(f"{stem}_log_scale")) is not None
-        }
+        parameters = dict(self.module.named_parameters())
+        named = {stem: f"{stem}_log_scale" for stem in self.scales.values()}
+        moved = {stem: parameters[name].detach().item() for stem, name in named.items() if name in parameters}
         # What is not finite any more is what broke first.
         stem = max(moved, key=lambda name: math.inf if math.isnan(moved[name]) else abs(moved[name]))
         factor = moved[stem] / QMAX
         return stem, math.exp(min(factor, 700.0)) if not math.isnan(factor) else math.nan
 
 
-def trainable(converted: fx.GraphModule, latent: Mapping[str, torch.Tensor] | None = None) -> Trainable:
+def trainable(
+    converted: fx.GraphModule,
+    latent: Mapping[str, torch.Tensor] | None = None,
+    *,
+    precision: torch.dtype = torch.float32,
+    batch_statistics: bool = False,
+) -> Trainable:
     """Make a converted graph trainable.
 
     Args:
         converted: from `convert_pt2e`, every operator in int8; left untouched.
         latent: by layer, what its int8 weights were rounded from, in their steps. From the middle of their rounding
             cells, where they start without, weights have half a step to go before anything changes.
+        precision: in which the convolutions' gradients are computed.
+        batch_statistics: whether convolutions normalise each batch while the module is in training mode.
 
     Raises:
         AssertionError: an operator in float.
     """
-    builder = _Builder(converted, latent or {})
+    builder = _Builder(converted, latent or {}, precision, batch_statistics)
     module = builder.build()
     return Trainable(module=module, scales=builder.scales, layers=builder.layers)
 
@@ -135,12 +143,16 @@ class _Tensor:
     values: fx.Node
     scale: fx.Node
     zero: fx.Node
+    stem: str
+    """Of the names of its scale and zero point."""
 
 
 @dataclass
 class _Builder:
     source: fx.GraphModule
     latent: Mapping[str, torch.Tensor]
+    precision: torch.dtype
+    batch_statistics: bool
     graph: fx.Graph = field(default_factory=fx.Graph)
     root: nn.Module = field(default_factory=nn.Module)
     tensors: dict[fx.Node, _Tensor] = field(default_factory=dict)
@@ -162,7 +174,7 @@ class _Builder:
             elif node.target is QUANTIZE:
                 scale, zero = self.qparams(node)
                 values = self.call(operators.quantize, self.floats[node.args[0]], scale, zero)
-                self.tensors[node] = _Tensor(values, scale, zero)
+                self.tensors[node] = _Tensor(values, scale, zero, node.name)
             elif node.target is DEQUANTIZE:
                 # Made for every dq; what only int8 operators read is dropped again as dead.
                 tensor = self.tensors[node.args[0]]
@@ -199,6 +211,12 @@ class _Builder:
         self.root.register_parameter(name, nn.Parameter(value.clone()))
         return self.graph.get_attr(name)
 
+    def statistics(self, node: fx.Node) -> fx.Node:
+        """Running statistics of a convolution."""
+        name = f"{node.name}_statistics"
+        self.root.add_module(name, ChannelStatistics(node.meta["val"].shape[1]))
+        return self.graph.get_attr(name)
+
     def qparams(self, quantize: fx.Node) -> tuple[fx.Node, fx.Node]:
         """Learned scale and zero point of a q node's tensor."""
         stem = self.scales[quantize.name] = f"{quantize.name}"
@@ -216,9 +234,8 @@ class _Builder:
 
     def shared(self, quantize: fx.Node, tensor: _Tensor, values: fx.Node) -> _Tensor:
         """A tensor that has another's scale."""
-        source = next(q for q, t in self.tensors.items() if t is tensor)
-        self.scales[quantize.name] = self.scales[source.name]
-        return _Tensor(values, tensor.scale, tensor.zero)
+        self.scales[quantize.name] = tensor.stem
+        return _Tensor(values, tensor.scale, tensor.zero, tensor.stem)
 
 
 def _weighted(builder: _Builder, node: fx.Node, quantize: fx.Node) -> tuple[Any, ...]:
@@ -246,26 +263,30 @@ def _weighted(builder: _Builder, node: fx.Node, quantize: fx.Node) -> tuple[Any,
     return x.values, x.scale, builder.call(operators.weight_steps, steps, start, scale), scale, bias
 
 
-def _conv(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: operators.Limits) -> _Tensor:
+def _conv(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: Range) -> _Tensor:
     geometry = (*(pair(argument(node, i, d)) for i, d in ((3, 1), (4, 0), (5, 1))), argument(node, 6, 1))
     layer = _weighted(builder, node, quantize)
     scale, zero = builder.qparams(quantize)
-    return _Tensor(builder.call(operators.convolve, *layer, scale, zero, limits, geometry), scale, zero)
+    statistics = builder.statistics(node) if builder.batch_statistics else None
+    arguments = (*layer, scale, zero, limits, geometry, builder.precision, statistics)
+    return _Tensor(builder.call(operators.convolve, *arguments), scale, zero, quantize.name)
 
 
-def _linear(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: operators.Limits) -> _Tensor:
+def _linear(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: Range) -> _Tensor:
     layer = _weighted(builder, node, quantize)
     scale, zero = builder.qparams(quantize)
-    return _Tensor(builder.call(operators.multiply_matrix, *layer, scale, zero, limits), scale, zero)
+    return _Tensor(builder.call(operators.multiply_matrix, *layer, scale, zero, limits), scale, zero, quantize.name)
 
 
-def _mul(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: operators.Limits) -> _Tensor:
+def _mul(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: Range) -> _Tensor:
     a, b = (builder.read(arg) for arg in node.args[:2])
     scale, zero = builder.qparams(quantize)
     if _is_gate_of(node.args[1], node.args[0]):
-        return _Tensor(builder.call(operators.silu, a.values, a.scale, scale, zero, limits), scale, zero)
+        return _Tensor(
+            builder.call(operators.silu, a.values, a.scale, scale, zero, limits), scale, zero, quantize.name
+        )
     factors = (a.values, a.scale, b.values, b.scale)
-    return _Tensor(builder.call(operators.multiply, *factors, scale, zero, limits), scale, zero)
+    return _Tensor(builder.call(operators.multiply, *factors, scale, zero, limits), scale, zero, quantize.name)
 
 
 def _is_gate_of(gate: Any, x: Any) -> bool:
@@ -274,43 +295,43 @@ def _is_gate_of(gate: Any, x: Any) -> bool:
     return behind.target is SILU_GATE and behind.args[0].args[0] is x.args[0]
 
 
-def _add(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: operators.Limits) -> _Tensor:
+def _add(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: Range) -> _Tensor:
     a, b = (builder.read(arg) for arg in node.args[:2])
     scale, zero = builder.qparams(quantize)
     terms = (a.values, a.scale, b.values, b.scale)
-    return _Tensor(builder.call(operators.add, *terms, scale, zero, limits), scale, zero)
+    return _Tensor(builder.call(operators.add, *terms, scale, zero, limits), scale, zero, quantize.name)
 
 
-def _mean(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: operators.Limits) -> _Tensor:
+def _mean(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: Range) -> _Tensor:
     x = builder.read(node.args[0])
     scale, zero = builder.qparams(quantize)
-    return _Tensor(builder.call(operators.mean, x.values, x.scale, x.zero, scale, zero), scale, zero)
+    return _Tensor(builder.call(operators.mean, x.values, x.scale, x.zero, scale, zero), scale, zero, quantize.name)
 
 
-def _hardswish(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: operators.Limits) -> _Tensor:
+def _hardswish(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: Range) -> _Tensor:
     x = builder.read(node.args[0])
     scale, zero = builder.qparams(quantize)
-    return _Tensor(builder.call(operators.hardswish, x.values, x.scale, scale, zero), scale, zero)
+    return _Tensor(builder.call(operators.hardswish, x.values, x.scale, scale, zero), scale, zero, quantize.name)
 
 
-def _sigmoid(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: operators.Limits) -> _Tensor:
+def _sigmoid(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: Range) -> _Tensor:
     # XNNPACK takes no other scale than this one: nothing is learned.
     x = builder.read(node.args[0])
     known = tensor_scale(quantize)
     stem = builder.scales[quantize.name] = quantize.name
     scale = builder.constant(f"{stem}_start", torch.tensor(known.scale))
     zero = builder.constant(f"{stem}_zero", torch.tensor(float(known.zero_point)))
-    return _Tensor(builder.call(operators.sigmoid, x.values, x.scale), scale, zero)
+    return _Tensor(builder.call(operators.sigmoid, x.values, x.scale), scale, zero, quantize.name)
 
 
-def _same_values(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: operators.Limits) -> _Tensor:
+def _same_values(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: Range) -> _Tensor:
     x = builder.read(node.args[0])
     if node.target is aten.pad.default:
         return builder.shared(quantize, x, builder.call(operators.pad, x.values, node.args[1]))
     return builder.shared(quantize, x, builder.call(operators.flatten, x.values))
 
 
-_RULES: dict[Any, Callable[[_Builder, fx.Node, fx.Node, operators.Limits], _Tensor]] = {
+_RULES: dict[Any, Callable[[_Builder, fx.Node, fx.Node, Range], _Tensor]] = {
     aten.conv2d.default: _conv,
     aten.linear.default: _linear,
     aten.mul.Tensor: _mul,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
 from quant.data import Photo
 from quant.evaluate import labels_of
-from quant.progress import NoProgress, Progress
+from quant.progress import Progress
 from quant.ptq import Quantized
 from quant.qat.network import trainable, write_back
 from quant.qat.options import QatOptions
@@ -22,7 +21,7 @@ from quant.qat.photos import SplitPhotos
 from quant.qat.task import Distillation
 from quant.training.config import Stage, TrainConfig
 from quant.training.curves import write_csv, write_png
-from quant.training.distributed import check_batch, joined_group, wait_for_leader
+from quant.training.distributed import Group, check_batch
 from quant.training.loop import Loop
 
 
@@ -57,6 +56,7 @@ def train_quantized(
     out: Path,
     seed: int,
     progress: Progress,
+    group: Group,
 ) -> QatReport:
     """Train a quantized network in place.
 
@@ -75,6 +75,7 @@ def train_quantized(
         out: the artifact folder; checkpoint and curve lie beside it.
         seed: of the order of photographs and their augmentation.
         progress: told of every epoch.
+        group: this process among those that train together; the first one's network is the result.
 
     Raises:
         InputError: too few photographs, a loss that is not finite, or a checkpoint of another run.
@@ -86,30 +87,30 @@ def train_quantized(
             "too few photographs for quantization-aware training: some have to be kept back to choose the best epoch "
             "by, beside those to train and to judge on; give more, or use --recipe int8."
         )
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError("quantization-aware training runs on one process so far: start it without torchrun.")
-    network = trainable(quantized.converted, quantized.latent)
+    check_batch(config.batch_size, group)
+    network = trainable(
+        quantized.converted,
+        quantized.latent,
+        precision=options.gradient_dtype(),
+        batch_statistics=options.batchnorm == "batch",
+    )
     network.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    with joined_group() as group:
-        check_batch(config.batch_size, group)
-        shown = progress if group.leads else NoProgress()
-        task = Distillation(
-            network,
-            teacher,
-            preprocess,
-            options,
-            selection=selection_inputs,
-            labels=labels_of(selection),
-            device=group.device,
-        )
-        loop = Loop(config, task, SplitPhotos(training, class_names), group)
-        if options.resume:
-            loop.restore()
-        else:
-            loop.record_start(shown)
-        loop.run(shown)
-        model = loop.finished_model()
-        wait_for_leader(group)
+    task = Distillation(
+        network,
+        teacher,
+        preprocess,
+        options,
+        selection=selection_inputs,
+        labels=labels_of(selection),
+        device=group.device,
+    )
+    loop = Loop(config, task, SplitPhotos(training, class_names), group)
+    if options.resume:
+        loop.restore()
+    else:
+        loop.record_start(progress)
+    loop.run(progress)
+    model = loop.finished_model()
     write_back(network, model.cpu(), quantized.converted)
     if group.leads:
         write_csv(config.out, loop.position.rows)

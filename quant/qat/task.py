@@ -67,12 +67,13 @@ class Distillation:
             {
                 "params": [p for n, p in named.items() if n in quantization],
                 "weight_decay": 0.0,
-                "lr_factor": self.options.scale_lr_factor,
             },
         ]
 
-    def begin_step(self) -> None:
-        """Nothing: BatchNorm is folded, and the arithmetic is the program's at all times."""
+    def begin_step(self, done: float) -> tuple[float, ...]:
+        """The program's own arithmetic, but for batches that are still normalised; ranges freeze when it is time."""
+        self.model.train(self.options.batchnorm == "batch" and done < self.options.statistics_until)
+        return 1.0, self.options.scale_lr_factor if done < self.options.ranges_until else 0.0
 
     def loss(self, forward: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Squared distance to the teacher's logits in units of their variance, and the labels' cross entropy."""

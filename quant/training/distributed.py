@@ -6,13 +6,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
 from edge_effnet.errors import InputError
+from quant.training.rank import is_alone
+
+ValueT = TypeVar("ValueT")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,17 +35,17 @@ class Group:
 @contextmanager
 def joined_group() -> Iterator[Group]:
     """Join the processes that torchrun started: nccl with a GPU each, gloo on CPUs; alone without it."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    alone = is_alone()
     cuda = torch.cuda.is_available()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
-    if world == 1:
+    if alone:
         yield Group(rank=0, world=1, device=device)
         return
     dist.init_process_group("nccl" if cuda else "gloo")
     try:
-        yield Group(rank=dist.get_rank(), world=world, device=device)
+        yield Group(rank=dist.get_rank(), world=dist.get_world_size(), device=device)
     finally:
         dist.destroy_process_group()
 
@@ -72,6 +75,16 @@ def agreed(decision: bool, group: Group) -> bool:
     shared = torch.tensor(int(decision), device=group.device)
     dist.broadcast(shared, src=0)
     return bool(shared.item())
+
+
+def from_leader(value: ValueT | None, group: Group) -> ValueT:
+    """Return the first process's value on all of them; the others pass None."""
+    if group.world > 1:
+        shared = [value]
+        dist.broadcast_object_list(shared, src=0, device=group.device)
+        value = shared[0]
+    assert value is not None
+    return value
 
 
 @contextmanager

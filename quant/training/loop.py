@@ -146,11 +146,11 @@ class Loop:
     def _step(self, batch: Batch, epoch: Epoch) -> float:
         """One step of gradient descent; returns the loss of this process's part of the batch."""
         config, step = self.config, self.position.step
-        self.task.begin_step()
+        factors = self.task.begin_step(step / self.total_steps)
         # Dropout and DropConnect: seeded by the step, so that a resumed run draws the same.
         torch.manual_seed(int(np.random.SeedSequence([config.seed, step, self.group.rank]).generate_state(1)[0]))
         lr = self.learning_rate(step)
-        set_learning_rate(self.optimizer, lr)
+        set_learning_rate(self.optimizer, lr, factors)
         x, labels = to_input(batch, self.task.preprocess(epoch.image_size), self.group.device)
         with self.precision.autocast():
             loss = self.task.loss(self.parallel, x, labels)

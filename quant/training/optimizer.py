@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -26,7 +28,7 @@ def make_optimizer(name: str, groups: list[dict[str, object]], *, lr: float) -> 
     return torch.optim.RMSprop(groups, lr=lr, alpha=0.9, momentum=0.9, eps=1e-3, foreach=True)
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Use `lr`, times each group's `lr_factor`, from the next step on."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr * group.get("lr_factor", 1.0)
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float, factors: Sequence[float]) -> None:
+    """Use `lr`, times each group's factor, from the next step on."""
+    for group, factor in zip(optimizer.param_groups, factors, strict=True):
+        group["lr"] = lr * factor

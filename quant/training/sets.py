@@ -13,7 +13,7 @@ from quant.training.config import TrainConfig
 from quant.training.datasets import FolderImages, LabelledImages
 from quant.training.distributed import Group, in_turn
 from quant.training.sample_images import SampleImages
-from quant.training.shards import CLASS_LIST, ShardImages, find_shards
+from quant.training.shards import ShardImages, find_shards, listed_classes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,18 +39,16 @@ def open_sets(config: TrainConfig, group: Group, progress: Progress) -> Training
             raise InputError(
                 f"{half}: no such folder; --data takes a folder with train/ and val/, or the word {SAMPLE!r}."
             )
-    listed = data / CLASS_LIST
-    names = tuple(listed.read_text().split("\n")) if listed.is_file() else ()
-    train = _half(data / "train", tuple(n.strip() for n in names if n.strip()), progress)
+    train = _half(data / "train", listed_classes(data), progress)
     val = _half(data / "val", train.class_names, progress)
     return TrainingSets(train=train, val=val)
 
 
-def _half(folder: Path, class_names: Sequence[str], progress: Progress) -> LabelledImages:
+def _half(folder: Path, class_names: Sequence[str] | None, progress: Progress) -> LabelledImages:
     shards = find_shards(folder)
     if shards:
-        return ShardImages(shards, class_names=class_names or None, progress=progress)
-    return FolderImages(folder, class_names or None)
+        return ShardImages(shards, class_names=class_names, progress=progress)
+    return FolderImages(folder, class_names)
 
 
 def _sample(config: TrainConfig, group: Group, progress: Progress) -> TrainingSets:

@@ -31,6 +31,22 @@ def find_shards(folder: Path) -> list[Path]:
     return sorted(p for p in folder.glob("*.tar") if not p.name.startswith("."))
 
 
+def listed_classes(data: Path) -> tuple[str, ...] | None:
+    """Class names by index, as `classes.txt` of a data folder gives them; None without one.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    path = data / CLASS_LIST
+    if not path.is_file():
+        return None
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text ({error}).") from error
+    return tuple(line.strip() for line in lines if line.strip()) or None
+
+
 class ShardImages:
     """The samples of several shards; each process of a run reads all of them and takes its part."""
 

@@ -31,11 +31,15 @@ class Task(Protocol):
         ...
 
     def groups(self, weight_decay: float) -> list[dict[str, object]]:
-        """Return the optimiser's parameter groups; `lr_factor` of one multiplies the learning rate."""
+        """Return the optimiser's parameter groups."""
         ...
 
-    def begin_step(self) -> None:
-        """Bring the network into its training mode."""
+    def begin_step(self, done: float) -> tuple[float, ...]:
+        """Bring the network into its training mode; returns what multiplies each group's learning rate.
+
+        Args:
+            done: share of the run that is over, 0..1.
+        """
         ...
 
     def loss(self, forward: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -70,9 +74,10 @@ class Classification:
         """Weights, and everything of one dimension."""
         return parameter_groups(self.model, weight_decay)
 
-    def begin_step(self) -> None:
+    def begin_step(self, done: float) -> tuple[float, ...]:  # noqa: ARG002
         """Training mode, but for what is frozen."""
         set_training_mode(self.model, self.config.freeze)
+        return 1.0, 1.0
 
     def loss(self, forward: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross entropy with smoothed labels."""

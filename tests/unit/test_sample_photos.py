@@ -9,7 +9,7 @@ from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import SAMPLE
 from quant.data import split_photos
 from quant.progress import NoProgress
-from quant.sample_photos import photo_folder
+from quant.photo_folder import photo_folder
 from quant.tolerances import SAMPLE_EVALUATION
 
 SMALL = Preprocess(crop=32, resize=32)

@@ -1,4 +1,4 @@
-"""The sample set as the folder of photographs that a run reads."""
+"""The folder of photographs that a run reads: as it is, unpacked from shards, or drawn."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import CLASS_NAMES, SAMPLE, write_folder
 from quant.atomic import explained_writes
 from quant.progress import Progress
+from quant.shard_photos import holds_shards, unpack_shards
 from quant.tolerances import SAMPLE_EVALUATION
 
 _PREFIX = "edge-effnet-sample-"
@@ -21,10 +22,10 @@ _PREFIX = "edge-effnet-sample-"
 def photo_folder(
     data: str | Path, preprocess: Preprocess, progress: Progress, *, calibration: int = 0, selection: int = 0
 ) -> Iterator[Path]:
-    """Give the folder that `data` names; for `SAMPLE`, draw one that vanishes at the end.
+    """Give the folder that `data` names; for shards and for `SAMPLE`, one that vanishes at the end.
 
     Args:
-        data: a folder, or `SAMPLE`.
+        data: a folder, whose `train/` and `val/` may hold WebDataset shards, or `SAMPLE`.
         preprocess: of the network; pictures are drawn at the side that it scales photographs to.
         progress: told of the drawing.
         calibration: pictures to draw to calibrate on, beside those to evaluate on.
@@ -33,7 +34,7 @@ def photo_folder(
     Raises:
         MachineError: no room for temporary files.
     """
-    if data != SAMPLE:
+    if data != SAMPLE and not holds_shards(Path(data)):
         yield Path(data)
         return
     counts = {"val": SAMPLE_EVALUATION}
@@ -43,6 +44,11 @@ def photo_folder(
         temporary = tempfile.TemporaryDirectory(prefix=_PREFIX)
     with temporary as parent:
         folder = Path(parent, SAMPLE)
+        if data != SAMPLE:
+            folder.mkdir()
+            unpack_shards(Path(data), folder, progress)
+            yield folder
+            return
         with progress.stage("Drawing", sum(counts.values())) as advance:
             seen = 0
 

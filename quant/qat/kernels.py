@@ -1,0 +1,307 @@
+"""The int8 arithmetic that autograd cannot derive by itself: forward as the program's, backward by hand.
+
+Gradients are written over what was kept for them, since memory touched for the first time costs more than the
+arithmetic; so a graph can be walked back once.
+
+Tensors hold whole numbers in float32. Where a gradient is the gradient of a rounding, it is passed straight through.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from quant.qat.rows import like, long_rows, parts, repeated
+
+aten = torch.ops.aten
+
+SIGMOID_STEPS = 256
+"""XNNPACK's int8 sigmoid writes steps of 1/256 above a zero point of -128."""
+
+
+class Requantize(torch.autograd.Function):
+    """Accumulator -> int8 steps: multiply, round half to even, saturate."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        accumulator: torch.Tensor,
+        ratio: torch.Tensor,
+        zero: torch.Tensor,  # noqa: ARG004  (its gradient is what it is given for)
+        low: int,
+        high: int,
+        consumed: bool,
+    ) -> torch.Tensor:
+        rows = long_rows(accumulator)
+        scaled = rows if consumed else torch.empty_like(rows)
+        steps = torch.empty_like(rows)
+        factor = repeated(ratio, rows)
+        for part in parts(rows):
+            torch.mul(rows[part], factor, out=scaled[part])
+            torch.round(scaled[part], out=steps[part]).clamp_(low, high)
+        ctx.save_for_backward(ratio)
+        # Neither input nor output, though it may lie in an input's memory: autograd need not watch it.
+        ctx.scaled = scaled.detach()
+        ctx.limits = (low - 0.5, high + 0.5)
+        return like(steps, accumulator)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (ratio,), scaled = ctx.saved_tensors, ctx.scaled
+        rows = long_rows(gradient)
+        factor = repeated(ratio, rows)
+        on_scaled, on_zero = torch.zeros_like(factor), rows.new_zeros(())
+        for part in parts(rows):
+            inside = inside_limits(rows[part], scaled[part], ctx.limits)
+            # Saturated at -128 or 127, a tensor moves against its zero point; elsewhere the zero point cancels.
+            on_zero += inside.sum() - rows[part].sum()
+            on_scaled += _dot(inside, scaled[part]) if factor.dim() == 0 else (inside * scaled[part]).sum(0)
+            torch.mul(inside, factor, out=scaled[part])
+        # scaled / ratio is the accumulator, which then need not be kept.
+        on_ratio = on_scaled.view(-1, *ratio.shape).sum(0) / ratio
+        return like(scaled, gradient), on_ratio, on_zero, None, None, None
+
+
+class SiLU(torch.autograd.Function):
+    """`x * sigmoid(x)` in int8: sigmoid's table, then the product; the gradient is the float function's."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        v: torch.Tensor,
+        scale: torch.Tensor,
+        out_scale: torch.Tensor,
+        zero: torch.Tensor,  # noqa: ARG004  (its gradient is what it is given for)
+        low: int,
+        high: int,
+    ) -> torch.Tensor:
+        rows = long_rows(v)
+        steps = torch.empty_like(rows)
+        for part in parts(rows):
+            _silu_scaled(rows[part], scale, out_scale, out=steps[part]).round_().clamp_(low, high)
+        ctx.save_for_backward(v, scale, out_scale)
+        ctx.limits = (low - 0.5, high + 0.5)
+        return like(steps, v)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        v, scale, out_scale = ctx.saved_tensors
+        rows, steps = long_rows(gradient), long_rows(v)
+        scratch = torch.empty_like(rows[next(iter(parts(rows)))])
+        on_scale, on_out, on_zero = (rows.new_zeros(()) for _ in range(3))
+        factor = scale / out_scale
+        for part in parts(rows):
+            # Computed again rather than kept: it is a third of the memory, and in the cache.
+            scaled = _silu_scaled(steps[part], scale, out_scale, out=scratch[: len(rows[part])])
+            inside = inside_limits(rows[part], scaled, ctx.limits)
+            on_zero += inside.sum() - rows[part].sum()
+            on_out -= _dot(inside, scaled)
+            on_real = aten.silu_backward(inside, steps[part] * scale)
+            on_scale += _dot(on_real, steps[part])
+            torch.mul(on_real, factor, out=rows[part])
+        return like(rows, gradient), on_scale / out_scale, on_out / out_scale, on_zero, None, None
+
+
+class ScaledGradient(torch.autograd.Function):
+    """The identity, with a factor on its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, factor: float) -> torch.Tensor:
+        ctx.factor = factor
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return gradient * ctx.factor, None
+
+
+class Rounded(torch.autograd.Function):
+    """Round and clamp; the gradient passes where nothing was clamped."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, low: float, high: float) -> torch.Tensor:
+        rounded = x.round()
+        ctx.save_for_backward((rounded >= low) & (rounded <= high))
+        return rounded.clamp_(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        return gradient * ctx.saved_tensors[0], None, None
+
+
+class FixedPointSum(torch.autograd.Function):
+    """Fixed-point sum of two int8 tensors, as XNNPACK's addition; gradients are those of the plain sum."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, a: torch.Tensor, b: torch.Tensor, first: torch.Tensor, second: torch.Tensor
+    ) -> torch.Tensor:
+        ctx.save_for_backward(a, b, first, second)
+        shift = 20 - (math.frexp(max(first.item(), second.item()))[1] - 1)
+        m, n = (round(ratio.item() * 2.0**shift) for ratio in (first, second))
+        total = a.to(torch.int32).mul_(m).add_(b.to(torch.int32).mul_(n)).add_(1 << (shift - 1))
+        return (total >> shift).to(torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        a, b, first, second = ctx.saved_tensors
+        return gradient * first, gradient * second, _dot(gradient, a), _dot(gradient, b)
+
+
+class Convolution(torch.autograd.Function):
+    """Convolution of whole numbers; its gradients may be computed in bfloat16, which holds whole numbers to 256."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        v: torch.Tensor,
+        weight: torch.Tensor,
+        geometry: tuple[Any, ...],
+        precision: torch.dtype,
+    ) -> torch.Tensor:
+        ctx.save_for_backward(v, weight)
+        ctx.geometry, ctx.precision = geometry, precision
+        return F.conv2d(v, weight, None, *geometry)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        v, weight = ctx.saved_tensors
+        on_v, on_weight = _convolution_gradients(gradient, v, weight, ctx.geometry, ctx.precision)
+        return on_v, on_weight, None, None
+
+
+class QuantizedConvolution(torch.autograd.Function):
+    """Convolution and requantization in one: nothing of the size of an activation is multiplied on the way back.
+
+    A channel's ratio goes into the filters that the gradient is convolved with, and its own gradient follows from
+    theirs: the accumulator is linear in a filter, so <weight, gradient of weight> is what a factor on it would get.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        v: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        ratio: torch.Tensor,
+        zero: torch.Tensor,  # noqa: ARG004  (its gradient is what it is given for)
+        low: int,
+        high: int,
+        geometry: tuple[Any, ...],
+        precision: torch.dtype,
+    ) -> torch.Tensor:
+        accumulator = F.conv2d(v, weight, bias, *geometry)
+        scaled = long_rows(accumulator)
+        steps = torch.empty_like(scaled)
+        factor = repeated(ratio, scaled)
+        for part in parts(scaled):
+            scaled[part].mul_(factor)
+            torch.round(scaled[part], out=steps[part]).clamp_(low, high)
+        ctx.save_for_backward(v, weight, bias, ratio)
+        ctx.scaled = scaled.detach()
+        ctx.limits = (low - 0.5, high + 0.5)
+        ctx.geometry, ctx.precision = geometry, precision
+        return like(steps, accumulator)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        v, weight, bias, ratio = ctx.saved_tensors
+        rows, inside = long_rows(gradient), ctx.scaled
+        per_column, on_zero = rows.new_zeros(rows.shape[1]), rows.new_zeros(())
+        for part in parts(rows):
+            aten.hardtanh_backward.grad_input(rows[part], inside[part], *ctx.limits, grad_input=inside[part])
+            per_column += inside[part].sum(0)
+            on_zero -= rows[part].sum()
+        on_shift = per_column.view(-1, len(ratio)).sum(0)
+        shape = (-1, 1, 1, 1)
+        on_v, on_filters = _convolution_gradients(
+            like(inside, gradient), v, weight * ratio.view(shape), ctx.geometry, ctx.precision
+        )
+        assert on_filters is not None
+        on_ratio = (weight * on_filters).sum((1, 2, 3)) + bias * on_shift
+        on_weight = on_filters * ratio.view(shape)
+        return on_v, on_weight, on_shift * ratio, on_ratio, on_zero + on_shift.sum(), None, None, None, None
+
+
+class Gate(torch.autograd.Function):
+    """Product of an activation and its squeeze-excite gate, requantized."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        v: torch.Tensor,
+        gate: torch.Tensor,
+        ratio: torch.Tensor,
+        zero: torch.Tensor,  # noqa: ARG004  (its gradient is what it is given for)
+        low: int,
+        high: int,
+    ) -> torch.Tensor:
+        pixels, gates = _pixels(v), gate.flatten(1)
+        scaled, steps = torch.empty_like(pixels), torch.empty_like(pixels)
+        for row in range(len(pixels)):
+            # The product first, as the kernel has it: whole numbers, exact.
+            torch.mul(pixels[row], gates[row], out=scaled[row]).mul_(ratio)
+            torch.round(scaled[row], out=steps[row]).clamp_(low, high)
+        ctx.save_for_backward(v, gate, ratio)
+        ctx.scaled = scaled.detach()
+        ctx.limits = (low - 0.5, high + 0.5)
+        return _image(steps, v)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        v, gate, ratio = ctx.saved_tensors
+        pixels, rows, gates = _pixels(v), _pixels(gradient), gate.flatten(1)
+        on_v, on_gate = ctx.scaled, torch.empty_like(gates)
+        on_zero, factors = rows.new_zeros(()), gates * ratio
+        for row in range(len(rows)):
+            inside = inside_limits(rows[row], on_v[row], ctx.limits)
+            on_zero += inside.sum() - rows[row].sum()
+            torch.mul(inside, factors[row], out=on_v[row])
+            on_gate[row] = inside.mul_(pixels[row]).sum(0)
+        on_ratio = (on_gate * gates).sum()
+        return _image(on_v, v), (on_gate * ratio).view_as(gate), on_ratio, on_zero, None, None
+
+
+def _convolution_gradients(
+    gradient: torch.Tensor, v: torch.Tensor, weight: torch.Tensor, geometry: tuple[Any, ...], precision: torch.dtype
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Gradients on a convolution's input and filters."""
+    stride, padding, dilation, groups = geometry
+    # Depthwise kernels are bound by memory, and slower with a conversion around them.
+    chosen = precision if groups == 1 else gradient.dtype
+    on_v, on_weight, _ = aten.convolution_backward(
+        *(x.to(chosen) for x in (gradient, v, weight)),
+        None, stride, padding, dilation, False, [0, 0], groups, [True, True, False],
+    )  # fmt: skip
+    return on_v.to(gradient.dtype), on_weight.to(gradient.dtype)
+
+
+def _pixels(x: torch.Tensor) -> torch.Tensor:
+    """[N, C, H, W] -> [N, H * W, C], a view where the memory is channels-last."""
+    last = x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
+    return last.reshape(len(x), -1, x.shape[1])
+
+
+def _image(pixels: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Back from `_pixels`."""
+    n, c, h, w = x.shape
+    return pixels.view(n, h, w, c).permute(0, 3, 1, 2)
+
+
+def _silu_scaled(v: torch.Tensor, scale: torch.Tensor, out_scale: torch.Tensor, *, out: torch.Tensor) -> torch.Tensor:
+    """The product before rounding, in steps of the output."""
+    gate = torch.mul(v, scale, out=out).sigmoid_().mul_(SIGMOID_STEPS).round_().clamp_(max=SIGMOID_STEPS - 1)
+    return gate.mul_(v).mul_(scale * (1.0 / SIGMOID_STEPS) / out_scale)
+
+
+def inside_limits(gradient: torch.Tensor, scaled: torch.Tensor, limits: tuple[float, float]) -> torch.Tensor:
+    """The gradient where nothing saturated, zero elsewhere."""
+    kept: torch.Tensor = aten.hardtanh_backward(gradient, scaled, *limits)
+    return kept
+
+
+def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return torch.dot(a.reshape(-1), b.reshape(-1))
