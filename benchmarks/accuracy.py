@@ -1,4 +1,4 @@
-"""This project against other int8 toolchains, on the same weights and photographs, in one run.
+"""Int8 toolchains against each other, ours among them, on the same weights and photographs, in one run.
 
     pip install -e ".[benchmarks]"      (in an environment of its own)
     python benchmarks/accuracy.py --variant b0 --weights W --data DIR [--name NAME] [--peer PEER ...]

@@ -116,8 +116,19 @@ def pool(q: torch.Tensor, scale: float, zero_point: int, out_scale: float, out_z
 
 
 def sigmoid(q: torch.Tensor, scale: float, zero_point: int, out_scale: float, out_zero: int) -> torch.Tensor:
-    """Logistic function; the kernel looks it up in a table that was computed like this."""
-    return quantize(torch.sigmoid(dequantize(q, scale, zero_point)), out_scale, out_zero)
+    """Logistic function: the kernel looks it up in a table of 256 values, and so is it done here."""
+    values = dequantize(torch.arange(QMIN, QMAX + 1, dtype=torch.float32), scale, zero_point)
+    table = quantize(logistic(values), out_scale, out_zero)
+    return table[q.to(torch.int64) - QMIN]
+
+
+def logistic(x: torch.Tensor) -> torch.Tensor:
+    """The float32 nearest to 1 / (1 + exp(-x)).
+
+    torch's float32 sigmoid may be the one beside it, which is enough to turn a rounding to int8 the other way: one
+    network in five had such an entry in one of its tables.
+    """
+    return torch.sigmoid(x.double()).float()
 
 
 def hardswish(q: torch.Tensor, scale: float, zero_point: int, out_scale: float, out_zero: int) -> torch.Tensor:

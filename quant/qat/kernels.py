@@ -15,6 +15,8 @@ import torch
 from torch.nn import functional as F
 
 from quant.qat.rows import like, long_rows, parts, repeated
+from quant.qdq import QMAX, QMIN
+from quant.xnnpack_arithmetic import logistic
 
 aten = torch.ops.aten
 
@@ -291,10 +293,28 @@ def _image(pixels: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return pixels.view(n, h, w, c).permute(0, 3, 1, 2)
 
 
+def gate_steps(v: torch.Tensor, scale: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
+    """Sigmoid of `v * scale` in steps of 1/256, as the program's table has it."""
+    steps = torch.mul(v, scale, out=out).sigmoid_().mul_(SIGMOID_STEPS).round_().clamp_(max=SIGMOID_STEPS - 1)
+    for value, difference in _table_differences(scale):
+        steps.add_(v == value, alpha=difference)
+    return steps
+
+
+def _table_differences(scale: torch.Tensor) -> list[tuple[float, float]]:
+    """Whole numbers for which float32's fast sigmoid rounds otherwise than the table; mostly none."""
+    v = torch.arange(QMIN - QMAX, QMAX - QMIN + 1, dtype=torch.float32, device=scale.device)
+    fast, exact = (
+        (values * SIGMOID_STEPS).round().clamp(max=SIGMOID_STEPS - 1)
+        for values in (torch.sigmoid(v * scale), logistic(v * scale))
+    )
+    places = (fast != exact).nonzero().flatten()
+    return list(zip(v[places].tolist(), (exact - fast)[places].tolist(), strict=True))
+
+
 def _silu_scaled(v: torch.Tensor, scale: torch.Tensor, out_scale: torch.Tensor, *, out: torch.Tensor) -> torch.Tensor:
     """The product before rounding, in steps of the output."""
-    gate = torch.mul(v, scale, out=out).sigmoid_().mul_(SIGMOID_STEPS).round_().clamp_(max=SIGMOID_STEPS - 1)
-    return gate.mul_(v).mul_(scale * (1.0 / SIGMOID_STEPS) / out_scale)
+    return gate_steps(v, scale, out=out).mul_(v).mul_(scale * (1.0 / SIGMOID_STEPS) / out_scale)
 
 
 def inside_limits(gradient: torch.Tensor, scaled: torch.Tensor, limits: tuple[float, float]) -> torch.Tensor:

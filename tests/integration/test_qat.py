@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,8 +17,9 @@ from edge_effnet.variants import VARIANTS
 from edge_effnet.weights.save import save_checkpoint
 from quant import quantize
 from quant.qat.options import QatOptions
-from tests.support.photos import draw_halves
-from tests.support.training import TINY
+from quant.verify import check
+from tests.support.photos import draw_halves, pack_shards
+from tests.support.training import TINY, without_torchrun
 
 
 @pytest.fixture
@@ -75,6 +79,102 @@ def test_interrupted_training_resumes_to_the_same_program(sources, tmp_path, mon
     assert files[0] == files[1]
 
 
+@pytest.mark.usefixtures("one_thread")
+def test_without_labels_the_teacher_alone_is_enough(sources, tmp_path):
+    photos = tmp_path / "unlabelled"
+    photos.mkdir()
+    for number, path in enumerate(sorted(draw_halves(tmp_path / "more", train=60, val=12).rglob("*.jpg"))):
+        path.rename(photos / f"{number:03}.jpg")
+    result = quantize(
+        "lite0", **(sources | {"data": photos}), recipe="qat-int8", out=tmp_path / "out", qat=_options()
+    )
+    outcome = result.outcome.to_json()
+    assert outcome["pte"]["top1"] is None and outcome["training"]["steps"] == 6
+    assert {"val_agreement", "val_sqnr_db"} <= set(outcome["training"]["rows"][-1])
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_swapped_activation_learns_from_the_network_that_kept_its_own(sources, tmp_path, monkeypatch):
+    from quant.qat.task import Distillation
+
+    teachers = []
+    start = Distillation.__init__
+
+    def recorded(task, network, teacher, *arguments, **settings):
+        teachers.append(teacher)
+        start(task, network, teacher, *arguments, **settings)
+
+    monkeypatch.setattr(Distillation, "__init__", recorded)
+    result = quantize(
+        "lite0", **sources, recipe="qat-int8", activation="hardswish", out=tmp_path / "out", qat=_options()
+    )
+    (teacher,) = teachers
+    targets = {str(node.target) for node in teacher.graph.nodes}
+    assert not any("hardswish" in target for target in targets)
+    outcome = result.outcome.to_json()
+    assert outcome["activation"] == "hardswish" and {"float", "swapped", "ptq", "pte"} <= set(outcome)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_normalising_batches_ends_in_the_programs_own_arithmetic(sources, tmp_path):
+    options = _options(batchnorm="batch", statistics_until=0.5, ranges_until=0.5, precision="fp32")
+    outcome = quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / "out", qat=options).outcome.to_json()
+    assert outcome["lowering"] == {"agreement": 1.0, "sqnr_db": 200.0}
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_shards_are_photographs_too(sources, tmp_path):
+    shards = pack_shards(tmp_path / "photos", tmp_path / "shards")
+    result = quantize(
+        "lite0", **(sources | {"data": shards}), recipe="qat-int8", out=tmp_path / "out", qat=_options(steps=2)
+    )
+    counted = {half: len(list((tmp_path / "photos" / half).rglob("*.jpg"))) for half in ("train", "val")}
+    manifest = result.artifact.manifest
+    assert len(manifest["photographs"]["evaluation"]) == counted["val"]
+    assert check(result.artifact.folder, data=shards, max_drop=100).to_json()["pte"] is not None
+
+
+_SCRIPT = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from edge_effnet.variants import VARIANTS
+from quant import quantize
+from tests.integration.test_qat import two_process_options
+from tests.support.training import TINY
+VARIANTS["lite0"] = replace(TINY, name="lite0")
+folder = Path(sys.argv[1])
+quantize("lite0", weights=folder / "tiny.safetensors", data=folder / "photos", calibration=16, recipe="qat-int8",
+         out=folder / "two", qat=two_process_options())
+"""
+
+
+def two_process_options():
+    return _options(steps=4, precision="fp32", augment=0.0)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_two_processes_train_as_one(sources, tmp_path):
+    quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / "one", qat=two_process_options())
+    (tmp_path / "run.py").write_text(_SCRIPT)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = without_torchrun() | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([*launcher, str(tmp_path / "run.py"), str(tmp_path)], env=environment, check=True, timeout=300)
+    one, two = (
+        torch.load(tmp_path / f"{name}.qat.checkpoint", weights_only=True)["model"] for name in ("one", "two")
+    )
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, two[name], rtol=1e-3, atol=2e-3, msg=name)
+    assert (tmp_path / "two" / "manifest.json").is_file()
+
+
+def test_processes_have_nothing_to_share_without_training(sources, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="without torchrun"):
+        quantize("lite0", **sources, out=tmp_path / "out")
+
+
 def test_training_options_need_a_recipe_that_trains(sources, tmp_path):
     with pytest.raises(InputError, match=r"--recipe int8 trains nothing.*qat-int8"):
         quantize("lite0", **sources, out=tmp_path / "out", qat=_options())
@@ -90,7 +190,13 @@ def test_checkpoint_of_another_run_is_refused(sources, tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "named"),
-    [({"epochs": 0}, "--epochs 0"), ({"steps": 0}, "--steps 0"), ({"teacher": "b7"}, "unknown teacher 'b7'")],
+    [
+        ({"epochs": 0}, "--epochs 0"),
+        ({"steps": 0}, "--steps 0"),
+        ({"teacher": "b7"}, "unknown teacher 'b7'"),
+        ({"batchnorm": "cold"}, "unknown batchnorm 'cold'"),
+        ({"ranges_until": 2.0}, "ranges_until 2.0"),
+    ],
 )
 def test_bad_options_are_named(changes, named):
     with pytest.raises(InputError, match=named):

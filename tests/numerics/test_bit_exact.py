@@ -8,11 +8,13 @@ from networks import images, trained_looking
 
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
+from quant import xnnpack_arithmetic as arithmetic
 from quant.export import export_graph
 from quant.lower.xnnpack import lower_xnnpack
 from quant.metrics import sqnr_db
 from quant.progress import NoProgress
 from quant.ptq import quantize_graph
+from quant.qat.kernels import gate_steps
 from quant.recipes import RECIPES
 from quant.runtime import HostRuntime
 from quant.simulate import simulation_of
@@ -91,3 +93,12 @@ def test_same_graph_lowers_to_same_bytes():
     graph = _graph("lite0", "relu6", "same")
     first, second = (lower_xnnpack(graph, (1, 3, SIZE, SIZE)).data for _ in range(2))
     assert first == second
+
+
+def test_sigmoids_table_is_the_runtimes_where_float32_rounds_the_other_way():
+    """Found at scale 0.0402: 253.49998 steps, of which torch's float32 sigmoid makes 253.5 and rounds to 254."""
+    scale, zero_point = 0.040165793150663376, -38
+    found = arithmetic.sigmoid(torch.arange(-128.0, 128.0), scale, zero_point, 1 / 256, -128)
+    assert found[77 + 128] == 253 - 128
+    v = torch.arange(-128.0, 128.0) - zero_point
+    assert torch.equal(gate_steps(v, torch.tensor(scale)), found + 128)

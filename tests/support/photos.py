@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -36,3 +38,16 @@ def draw_halves(root: Path, *, train: int = 4, val: int = 4) -> Path:
     draw_classes(root / "train", train, seed=1)
     draw_classes(root / "val", val, seed=2)
     return root
+
+
+def pack_shards(photos: Path, folder: Path) -> Path:
+    """Write `photos/train` and `photos/val` as one WebDataset shard each, with the class as a name."""
+    for half in ("train", "val"):
+        (folder / half).mkdir(parents=True)
+        with tarfile.open(folder / half / "00.tar", "w") as tar:
+            for number, path in enumerate(sorted((photos / half).rglob("*.jpg"))):
+                for suffix, data in (("jpg", path.read_bytes()), ("cls", path.parent.name.encode())):
+                    info = tarfile.TarInfo(f"{number:04}.{suffix}")
+                    info.size = len(data)
+                    tar.addfile(info, io.BytesIO(data))
+    return folder

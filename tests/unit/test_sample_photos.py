@@ -8,8 +8,8 @@ from pathlib import Path
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import SAMPLE
 from quant.data import split_photos
-from quant.progress import NoProgress
 from quant.photo_folder import photo_folder
+from quant.progress import NoProgress
 from quant.tolerances import SAMPLE_EVALUATION
 
 SMALL = Preprocess(crop=32, resize=32)

@@ -1,0 +1,165 @@
+"""What a step of quantization-aware training costs beside a float one: seconds and peak memory.
+
+    python benchmarks/qat_step.py [--variant b0] [--batch 32]
+
+Each is measured in a process of its own, on the same images: a float training step of the network as `edge-effnet
+train` has it (BatchNorm in training mode), a step in int8 of `--recipe qat-int8` without and with its teacher, and
+the step of stock `prepare_qat_pt2e` with XNNPACKQuantizer. Writes `benchmarks/results/qat_step.md` and `.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from tables import write_results
+from torch import nn
+
+from apps.cli.allocator import keep_freed_memory
+from edge_effnet import EfficientNet
+from edge_effnet.fuse import fold_for_inference
+from quant.export import export_graph
+from quant.progress import NoProgress
+from quant.ptq import quantize_beside
+from quant.qat.network import trainable
+from quant.qat.options import QatOptions
+from quant.quiet import quiet_libraries
+from quant.recipes import RECIPES
+
+STEPS, WARMUP = 6, 2
+
+
+def _float(variant: str, images: torch.Tensor) -> Callable[[], torch.Tensor]:
+    model = EfficientNet.from_name(variant, num_classes=10).train().to(memory_format=torch.channels_last)
+    return _step(model, images, lambda x: torch.zeros(len(x), 10))
+
+
+def _int8(variant: str, images: torch.Tensor, *, taught: bool) -> Callable[[], torch.Tensor]:
+    model = EfficientNet.from_name(variant, num_classes=10).eval()
+    size = images.shape[-1]
+    teacher = export_graph(fold_for_inference(model, size), size)
+    quantized = quantize_beside(teacher, [images[:8]], RECIPES["int8-fast"], seed=0, progress=NoProgress())
+    options = QatOptions()
+    network = trainable(quantized.converted, quantized.latent, precision=options.gradient_dtype())
+    student = network.module.to(memory_format=torch.channels_last)
+    teacher.to(memory_format=torch.channels_last)
+
+    def wanted(x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return teacher(x) if taught else torch.zeros(len(x), 10)
+
+    return _step(student, images, wanted)
+
+
+def _stock(variant: str, images: torch.Tensor) -> Callable[[], torch.Tensor]:
+    with quiet_libraries():
+        from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (  # noqa: PLC0415
+            XNNPACKQuantizer,
+            get_symmetric_quantization_config,
+        )
+        from torchao.quantization.pt2e.quantize_pt2e import prepare_qat_pt2e  # noqa: PLC0415
+
+        model = EfficientNet.from_name(variant, num_classes=10).train()
+        config = get_symmetric_quantization_config(is_per_channel=True, is_qat=True)
+        exported = torch.export.export(model, (images,)).module()
+        prepared = prepare_qat_pt2e(exported, XNNPACKQuantizer().set_global(config))
+    return _step(prepared, images, lambda x: torch.zeros(len(x), 10))
+
+
+def _step(
+    model: nn.Module, images: torch.Tensor, wanted: Callable[[torch.Tensor], torch.Tensor]
+) -> Callable[[], torch.Tensor]:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
+
+    def step() -> torch.Tensor:
+        loss = nn.functional.mse_loss(model(images), wanted(images))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+KINDS: dict[str, tuple[str, Callable[[str, torch.Tensor], Callable[[], torch.Tensor]]]] = {
+    "float": ("float, BatchNorm training", _float),
+    "int8": ("`qat-int8`", lambda variant, images: _int8(variant, images, taught=False)),
+    "taught": ("`qat-int8` with its teacher", lambda variant, images: _int8(variant, images, taught=True)),
+    "stock": ("stock prepare_qat_pt2e", _stock),
+}
+
+
+def measure(kind: str, variant: str, batch: int, size: int) -> dict[str, float]:
+    """Median seconds of a step, and the most memory that steps took on top of what stood before, MiB."""
+    keep_freed_memory()
+    torch.manual_seed(0)
+    images = torch.randn(batch, 3, size, size).contiguous(memory_format=torch.channels_last)
+    step = KINDS[kind][1](variant, images)
+    before = _resident()
+    times = []
+    for _ in range(WARMUP + STEPS):
+        started = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - started)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": statistics.median(times[WARMUP:]), "mib": peak, "mib_before": before}
+
+
+def _resident() -> float:
+    with open("/proc/self/statm") as file:  # noqa: PTH123
+        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+
+
+def main() -> None:
+    """Measure each kind in a child and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variant", default="b0")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--child", choices=KINDS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(measure(options.child, options.variant, options.batch, options.size)))
+        return
+    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
+    for _ in range(options.rounds):
+        for kind in KINDS:
+            command = [
+                sys.executable, __file__, "--child", kind, "--variant", options.variant, "--batch",
+                str(options.batch), "--size", str(options.size),
+            ]  # fmt: skip
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+            found[kind].append(json.loads(done.stdout.splitlines()[-1]))
+    seconds = {kind: statistics.median(run["seconds"] for run in runs) for kind, runs in found.items()}
+    memory = {kind: statistics.median(run["mib"] for run in runs) for kind, runs in found.items()}
+    rows = [
+        [
+            title,
+            f"{seconds[kind]:.2f}",
+            f"{seconds[kind] / seconds['float']:.2f}",
+            f"{memory[kind]:.0f}",
+            f"{memory[kind] / memory['float']:.2f}",
+        ]
+        for kind, (title, _) in KINDS.items()
+    ]
+    write_results(
+        "qat_step",
+        f"A training step of {options.variant}",
+        ("", "s a step", "of float's", "peak MiB", "of float's"),
+        rows,
+        f"batch {options.batch}, {options.size} px, {options.rounds} processes each in turns, {STEPS} steps each, "
+        "medians; memory is the whole process's",
+        data={"seconds": seconds, "mib": memory, "runs": found},
+    )
+
+
+if __name__ == "__main__":
+    main()
