@@ -44,17 +44,17 @@ class FlatTable:
     @staticmethod
     def root(data: bytes) -> FlatTable:
         """The table that the file's first four bytes point at."""
-        return FlatTable(data, _unpack("<I", data, 0), Budget())
+        return FlatTable(data, int(_unpack("<I", data, 0)), Budget())
 
     def number(self, field: int, code: str, default: int = 0) -> int:
         """A scalar; `code` as in `struct`."""
         where = self._where(field)
-        return default if where is None else _unpack(f"<{code}", self.data, where)
+        return default if where is None else int(_unpack(f"<{code}", self.data, where))
 
     def real(self, field: int) -> float:
         """A float32."""
         where = self._where(field)
-        return 0.0 if where is None else float(struct.unpack("<f", self.data[where : where + 4])[0])
+        return 0.0 if where is None else float(_unpack("<f", self.data, where))
 
     def table(self, field: int) -> FlatTable | None:
         """A table; None where the field was left out."""
@@ -90,26 +90,26 @@ class FlatTable:
         return tuple(function(table) for table in self.tables(field))
 
     def _at(self, where: int) -> FlatTable:
-        return FlatTable(self.data, where + _unpack("<I", self.data, where), self.budget)
+        return FlatTable(self.data, where + int(_unpack("<I", self.data, where)), self.budget)
 
     def _vector(self, field: int) -> tuple[int, int]:
         where = self._where(field)
         if where is None:
             return 0, 0
-        start = where + _unpack("<I", self.data, where)
-        return start + 4, _unpack("<I", self.data, start)
+        start = where + int(_unpack("<I", self.data, where))
+        return start + 4, int(_unpack("<I", self.data, start))
 
     def _where(self, field: int) -> int | None:
         self.budget.spend(1)
-        vtable = self.position - _unpack("<i", self.data, self.position)
+        vtable = self.position - int(_unpack("<i", self.data, self.position))
         slot = 4 + 2 * field
         if slot >= _unpack("<H", self.data, vtable):
             return None
-        offset = _unpack("<H", self.data, vtable + slot)
+        offset = int(_unpack("<H", self.data, vtable + slot))
         return self.position + offset if offset else None
 
 
-def _unpack(code: str, data: bytes, where: int) -> int:
+def _unpack(code: str, data: bytes, where: int) -> Any:
     if where < 0 or where + struct.calcsize(code) > len(data):
         raise BrokenTableError(f"an offset of {where} in a file of {len(data)} bytes")
-    return int(struct.unpack_from(code, data, where)[0])
+    return struct.unpack_from(code, data, where)[0]

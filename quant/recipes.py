@@ -19,23 +19,23 @@ class Recipe:
     """
 
     name: str
-    ranges: str
+    summary: str
+    """One line for `--help` and the report."""
+    ranges: str = "loss-aware"
     """How activation ranges are found on the calibration photographs: one of `RANGE_METHODS`."""
-    plain_share: float
+    plain_share: float = PLAIN_SHARE
     """Part of the plain squared error in the loss-aware one, 0..1. Equalized pre-activations have long tails that
     no logit depends on: they need less of it."""
-    repair: bool
+    repair: bool = False
     """Whether layers are refitted, one after the other, to their quantized inputs."""
-    equalized: int
+    equalized: int = 0
     """Behind how many convolutions, of those that `quant.equalize.equalizable` names, channels are equalized."""
-    float_convolutions: int
+    float_convolutions: int = 0
     """How many convolutions, counted from the input, stay in float with their activations."""
-    searches: bool
+    searches: bool = False
     """Whether a target given (`--max-drop`, `--min-agreement`) lets it keep more layers in float until it is met."""
     trains: bool = False
     """Whether the network is then trained in int8 (`quant.qat`)."""
-    summary: str
-    """One line for `--help` and the report."""
 
     def __post_init__(self) -> None:
         if self.ranges not in RANGE_METHODS:
@@ -50,10 +50,7 @@ RECIPES: dict[str, Recipe] = {
     for recipe in (
         Recipe(
             name="int8",
-            ranges="loss-aware",
-            plain_share=PLAIN_SHARE,
             repair=True,
-            equalized=0,
             # They see the widest ranges of the network and cost the least to keep: 0.2 ms of B0's 6.8.
             float_convolutions=2,
             searches=True,
@@ -61,54 +58,30 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="int8-strict",
-            ranges="loss-aware",
             plain_share=1e-6,
             repair=True,
             # Stem and first expansion: where channels' ranges differ most.
             equalized=2,
-            float_convolutions=0,
-            searches=False,
             summary="no layer in float, whatever the target: stem and first expansion equalized instead",
         ),
         Recipe(
             name="qat-int8",
-            ranges="loss-aware",
-            plain_share=PLAIN_SHARE,
             repair=True,
-            equalized=0,
-            float_convolutions=0,
-            searches=False,
             trains=True,
             summary="quantization-aware training from the repaired network, no layer in float",
         ),
         Recipe(
             name="int8-fast",
-            ranges="loss-aware",
-            plain_share=PLAIN_SHARE,
-            repair=False,
-            equalized=0,
-            float_convolutions=0,
-            searches=False,
             summary="loss-aware ranges only",
         ),
         Recipe(
             name="int8-histogram",
             ranges="histogram",
-            plain_share=PLAIN_SHARE,
-            repair=False,
-            equalized=0,
-            float_convolutions=0,
-            searches=False,
             summary="the stock observer's ranges, a baseline",
         ),
         Recipe(
             name="int8-minmax",
             ranges="minmax",
-            plain_share=PLAIN_SHARE,
-            repair=False,
-            equalized=0,
-            float_convolutions=0,
-            searches=False,
             summary="ranges that hold every value seen, a cautionary baseline",
         ),
     )

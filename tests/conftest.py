@@ -21,6 +21,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _same_shared_networks() -> None:
+    """New networks draw their weights from the global generator: the same ones in every run."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _same_networks() -> None:
+    """Likewise for networks that a single test makes."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def realdata(pytestconfig: pytest.Config) -> Path:
     """The folder of real weights and photographs, beside the repository; not part of it."""

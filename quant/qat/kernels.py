@@ -82,8 +82,9 @@ class SiLU(torch.autograd.Function):
     ) -> torch.Tensor:
         rows = long_rows(v)
         steps = torch.empty_like(rows)
+        ctx.corrections = gate_corrections(scale)
         for part in parts(rows):
-            _silu_scaled(rows[part], scale, out_scale, out=steps[part]).round_().clamp_(low, high)
+            _silu_scaled(rows[part], scale, out_scale, ctx.corrections, out=steps[part]).round_().clamp_(low, high)
         ctx.save_for_backward(v, scale, out_scale)
         ctx.limits = (low - 0.5, high + 0.5)
         return like(steps, v)
@@ -97,7 +98,7 @@ class SiLU(torch.autograd.Function):
         factor = scale / out_scale
         for part in parts(rows):
             # Computed again rather than kept: it is a third of the memory, and in the cache.
-            scaled = _silu_scaled(steps[part], scale, out_scale, out=scratch[: len(rows[part])])
+            scaled = _silu_scaled(steps[part], scale, out_scale, ctx.corrections, out=scratch[: len(rows[part])])
             inside = inside_limits(rows[part], scaled, ctx.limits)
             on_zero += inside.sum() - rows[part].sum()
             on_out -= _dot(inside, scaled)
@@ -293,16 +294,22 @@ def _image(pixels: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return pixels.view(n, h, w, c).permute(0, 3, 1, 2)
 
 
-def gate_steps(v: torch.Tensor, scale: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
+Corrections = list[tuple[float, float]]
+"""Whole numbers whose fast sigmoid rounds otherwise than the program's table, and by how many steps."""
+
+
+def gate_steps(
+    v: torch.Tensor, scale: torch.Tensor, corrections: Corrections, *, out: torch.Tensor | None = None
+) -> torch.Tensor:
     """Sigmoid of `v * scale` in steps of 1/256, as the program's table has it."""
     steps = torch.mul(v, scale, out=out).sigmoid_().mul_(SIGMOID_STEPS).round_().clamp_(max=SIGMOID_STEPS - 1)
-    for value, difference in _table_differences(scale):
+    for value, difference in corrections:
         steps.add_(v == value, alpha=difference)
     return steps
 
 
-def _table_differences(scale: torch.Tensor) -> list[tuple[float, float]]:
-    """Whole numbers for which float32's fast sigmoid rounds otherwise than the table; mostly none."""
+def gate_corrections(scale: torch.Tensor) -> Corrections:
+    """What `gate_steps` has to correct at a scale; mostly nothing."""
     v = torch.arange(QMIN - QMAX, QMAX - QMIN + 1, dtype=torch.float32, device=scale.device)
     fast, exact = (
         (values * SIGMOID_STEPS).round().clamp(max=SIGMOID_STEPS - 1)
@@ -312,9 +319,11 @@ def _table_differences(scale: torch.Tensor) -> list[tuple[float, float]]:
     return list(zip(v[places].tolist(), (exact - fast)[places].tolist(), strict=True))
 
 
-def _silu_scaled(v: torch.Tensor, scale: torch.Tensor, out_scale: torch.Tensor, *, out: torch.Tensor) -> torch.Tensor:
+def _silu_scaled(
+    v: torch.Tensor, scale: torch.Tensor, out_scale: torch.Tensor, corrections: Corrections, *, out: torch.Tensor
+) -> torch.Tensor:
     """The product before rounding, in steps of the output."""
-    return gate_steps(v, scale, out=out).mul_(v).mul_(scale * (1.0 / SIGMOID_STEPS) / out_scale)
+    return gate_steps(v, scale, corrections, out=out).mul_(v).mul_(scale * (1.0 / SIGMOID_STEPS) / out_scale)
 
 
 def inside_limits(gradient: torch.Tensor, scaled: torch.Tensor, limits: tuple[float, float]) -> torch.Tensor:

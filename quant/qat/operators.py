@@ -25,6 +25,7 @@ from quant.qat.kernels import (
     Rounded,
     ScaledGradient,
     SiLU,
+    gate_corrections,
     gate_steps,
 )
 from quant.qdq import QMAX, QMIN, Range
@@ -165,7 +166,7 @@ def sigmoid(v: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     """Logistic function, in steps of 1/256."""
     rounded: torch.Tensor = Rounded.apply(torch.sigmoid(v * source) * SIGMOID_STEPS, 0.0, SIGMOID_STEPS - 1.0)
     with torch.no_grad():
-        exact = gate_steps(v, source)
+        exact = gate_steps(v, source, gate_corrections(source))
     return rounded + (exact - rounded.detach())
 
 

@@ -14,7 +14,7 @@ from quant.lower.xnnpack import lower_xnnpack
 from quant.metrics import sqnr_db
 from quant.progress import NoProgress
 from quant.ptq import quantize_graph
-from quant.qat.kernels import gate_steps
+from quant.qat.kernels import gate_corrections, gate_steps
 from quant.recipes import RECIPES
 from quant.runtime import HostRuntime
 from quant.simulate import simulation_of
@@ -101,4 +101,5 @@ def test_sigmoids_table_is_the_runtimes_where_float32_rounds_the_other_way():
     found = arithmetic.sigmoid(torch.arange(-128.0, 128.0), scale, zero_point, 1 / 256, -128)
     assert found[77 + 128] == 253 - 128
     v = torch.arange(-128.0, 128.0) - zero_point
-    assert torch.equal(gate_steps(v, torch.tensor(scale)), found + 128)
+    step = torch.tensor(scale)
+    assert torch.equal(gate_steps(v, step, gate_corrections(step)), found + 128)

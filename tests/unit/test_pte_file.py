@@ -65,6 +65,23 @@ def test_every_broken_file_is_a_sentence(which, delegated):
             assert str(error)
 
 
+def test_a_broken_payload_is_a_note_and_no_crash(tmp_path, delegated):
+    """Mutations behind the program's own tables: what the delegate wrote. A `struct.error` came out of them."""
+    path, rng, notes = tmp_path / "broken.pte", random.Random(1), 0
+    start = delegated.index(b"XH00")
+    for _ in range(300):
+        changed = bytearray(delegated)
+        for _ in range(rng.choice((1, 4, 16))):
+            changed[rng.randrange(start, len(changed))] = rng.choice((0, 255, rng.randrange(256)))
+        path.write_bytes(changed)
+        try:
+            (method,) = inspect_program(path).methods
+        except InputError:
+            continue
+        notes += any("not readable" in delegate.note for delegate in method.delegates)
+    assert notes > 20
+
+
 def test_tables_that_never_end_do_end():
     # A method vector of 2**31 entries that all lie in the file's last bytes.
     data = bytearray(colour_program()) + bytes(64)
