@@ -9,8 +9,10 @@ from apps.cli.analyze import EPILOG as ANALYZE_EPILOG
 from apps.cli.analyze import analyze_command
 from apps.cli.check import EPILOG as CHECK_EPILOG
 from apps.cli.check import check_command
+from apps.cli.diff import EPILOG as DIFF_EPILOG
+from apps.cli.diff import diff_command
 from apps.cli.inspect import EPILOG as INSPECT_EPILOG
-from apps.cli.inspect import diff_command, inspect_command
+from apps.cli.inspect import inspect_command
 from apps.cli.train import EPILOG as TRAIN_EPILOG
 from apps.cli.train import train_command
 
@@ -24,7 +26,7 @@ app = typer.Typer(
 app.command("check", epilog=CHECK_EPILOG, no_args_is_help=True)(check_command)
 app.command("analyze", epilog=ANALYZE_EPILOG, no_args_is_help=True)(analyze_command)
 app.command("inspect", epilog=INSPECT_EPILOG, no_args_is_help=True)(inspect_command)
-app.command("diff", epilog=INSPECT_EPILOG, no_args_is_help=True)(diff_command)
+app.command("diff", epilog=DIFF_EPILOG, no_args_is_help=True)(diff_command)
 app.command("train", epilog=TRAIN_EPILOG, no_args_is_help=True)(train_command)
 
 

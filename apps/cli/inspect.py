@@ -1,4 +1,4 @@
-"""`edge-effnet inspect` and `edge-effnet diff`: parse, call, print, exit code."""
+"""`edge-effnet inspect`: parse, call, print, exit code."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ edge-effnet inspect b0-int8-xnnpack/model.pte
 
 edge-effnet inspect model.pte --layers --json
 
-edge-effnet diff before/model.pte after/model.pte
-
-{exit_codes.HELP} diff exits with 0 whether or not the programs differ."""
+{exit_codes.HELP}"""
 
 
 def inspect_command(
@@ -33,30 +31,6 @@ def inspect_command(
     found = inspect_program(program)
     write(json.dumps(found.to_json(), indent=2) + "\n" if as_json else _report(found, layers=layers))
     return exit_codes.PASS
-
-
-def diff_command(
-    first: Annotated[Path, typer.Argument(help="A .pte.")],
-    second: Annotated[Path, typer.Argument(help="Another.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
-) -> int:
-    """Say what differs between two programs."""
-    from apps.cli.render import write  # noqa: PLC0415
-    from quant.inspection import compare_programs  # noqa: PLC0415
-
-    found = compare_programs(first, second)
-    if as_json:
-        values = {key: {"first": one, "second": two} for key, (one, two) in found.items()}
-        write(json.dumps({"same": not found, "differences": values}, indent=2) + "\n")
-    elif not found:
-        write("The programs are the same, byte for byte.\n")
-    else:
-        write("".join(f"{key}\n  - {_word(one)}\n  + {_word(two)}\n" for key, (one, two) in found.items()))
-    return exit_codes.PASS
-
-
-def _word(value: Any) -> str:
-    return "(none)" if value is None else str(value)
 
 
 def _report(found: Any, *, layers: bool) -> str:

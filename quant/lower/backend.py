@@ -51,14 +51,14 @@ class Backend:
     """In the order of `NAME:all`."""
     default: str
     """Precision of the bare name."""
-    activations: tuple[str, ...]
-    """Keys of `edge_effnet.activations.ACTIVATIONS`."""
-    image_sizes: tuple[int, int]
-    """Smallest and largest side of the input, pixels."""
     module: str
     """Has `lower(source: Source) -> LoweredProgram`; imported only when something is lowered."""
     runs_here: bool
     """Whether this host's runtime runs its programs, so that they are measured."""
+    activations: tuple[str, ...] = ("swish", "swish-memory-efficient", "hardswish", "relu6", "relu")
+    """Keys of `edge_effnet.activations.ACTIVATIONS`."""
+    image_sizes: tuple[int, int] = (32, 2048)
+    """Smallest and largest side of the input, pixels."""
     photographs: int | None = None
     """How many evaluation photographs its programs are judged on, where a forward is too slow for all."""
     missing: Callable[[], str | None] = field(default=lambda: None)

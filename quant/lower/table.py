@@ -6,8 +6,6 @@ from edge_effnet.errors import InputError
 from quant.lower import openvino_library, vendor_sdk
 from quant.lower.backend import Backend, Precision
 
-_EVERY = ("swish", "swish-memory-efficient", "hardswish", "relu6", "relu")
-
 _FP32 = Precision(summary="fp32 weights and activations")
 _FP16 = Precision(summary="fp16 weights and activations")
 
@@ -26,8 +24,6 @@ BACKENDS: dict[str, Backend] = {
                 ),
             },
             default="int8",
-            activations=_EVERY,
-            image_sizes=(32, 2048),
             module="quant.lower.xnnpack",
             runs_here=True,
         ),
@@ -41,8 +37,6 @@ BACKENDS: dict[str, Backend] = {
                 "int8-weights": Precision(summary="int8 weights, fp16 activations"),
             },
             default="fp16",
-            activations=_EVERY,
-            image_sizes=(32, 2048),
             module="quant.lower.coreml",
             runs_here=False,
         ),
@@ -51,8 +45,6 @@ BACKENDS: dict[str, Backend] = {
             devices="Android GPU",
             precisions={"fp16": _FP16, "fp32": _FP32},
             default="fp16",
-            activations=_EVERY,
-            image_sizes=(32, 2048),
             module="quant.lower.vulkan",
             runs_here=False,
         ),
@@ -64,8 +56,6 @@ BACKENDS: dict[str, Backend] = {
                 "fp32": _FP32,
             },
             default="int8",
-            activations=_EVERY,
-            image_sizes=(32, 2048),
             module="quant.lower.openvino",
             runs_here=True,
             missing=openvino_library.missing,
@@ -75,8 +65,6 @@ BACKENDS: dict[str, Backend] = {
             devices="any: reference kernels",
             precisions={"fp32": _FP32},
             default="fp32",
-            activations=_EVERY,
-            image_sizes=(32, 2048),
             module="quant.lower.portable",
             runs_here=True,
             # 1.8 s for each forward of B0.
@@ -90,8 +78,6 @@ BACKENDS: dict[str, Backend] = {
                 "16a8w": Precision(summary="static int8 weights, 16-bit activations"),
             },
             default="int8",
-            activations=_EVERY,
-            image_sizes=(32, 2048),
             module="quant.lower.vendor_sdk",
             runs_here=False,
             missing=vendor_sdk.QNN.missing,
@@ -101,8 +87,6 @@ BACKENDS: dict[str, Backend] = {
             devices="MediaTek NPU",
             precisions={"int8": Precision(summary="static int8 weights and activations")},
             default="int8",
-            activations=_EVERY,
-            image_sizes=(32, 2048),
             module="quant.lower.vendor_sdk",
             runs_here=False,
             missing=vendor_sdk.MEDIATEK.missing,
@@ -112,8 +96,6 @@ BACKENDS: dict[str, Backend] = {
             devices="Samsung Exynos NPU",
             precisions={"int8": Precision(summary="static int8 weights and activations")},
             default="int8",
-            activations=_EVERY,
-            image_sizes=(32, 2048),
             module="quant.lower.vendor_sdk",
             runs_here=False,
             missing=vendor_sdk.SAMSUNG.missing,
