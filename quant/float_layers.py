@@ -28,7 +28,7 @@ class Unit:
     name: str
     """Module, such as `stages.1.0.expand`; `stages.1.0` for its residual addition."""
     nodes: tuple[fx.Node, ...]
-    """A convolution (and the one that equalization put beside it) with its activation's operators; or the operators
+    """A convolution (and the one that equalization put beside it) with its padding and activation; or the operators
     of a module that belong to none: squeeze-excite's pooling and product, a residual addition, the classifier."""
 
 
@@ -39,12 +39,18 @@ def units(graph_module: fx.GraphModule) -> list[Unit]:
     for node in graph_module.graph.nodes:
         if node.op != "call_function" or node in taken:
             continue
-        nodes = found.setdefault(module_of(node).removesuffix(".conv"), {})
+        nodes = found.setdefault(module_of(node).removesuffix(".conv").removesuffix(".pad"), {})
         nodes[node] = None
         if node.target is aten.conv2d.default:
             nodes.update(dict.fromkeys(user for user in node.users if user.target in _ACTIVATIONS))
         taken.update(nodes)
     return [Unit(name, tuple(nodes)) for name, nodes in found.items()]
+
+
+def convolution_units(graph_module: fx.GraphModule) -> list[Unit]:
+    """Those of the units that hold a convolution, from input to output: what recipes count."""
+    found = units(graph_module)
+    return [unit for unit in found if any(node.target is aten.conv2d.default for node in unit.nodes)]
 
 
 def nodes_of(chosen: Iterable[Unit]) -> frozenset[str]:

@@ -11,7 +11,7 @@ import torch
 from torch import fx
 
 from quant.equalize import equalizable, equalize
-from quant.float_layers import nodes_of, units
+from quant.float_layers import convolution_units, nodes_of
 from quant.memory import first_photographs, photographs_that_fit
 from quant.progress import Progress
 from quant.qdq import QMAX, QMIN, WEIGHTED, TensorScale
@@ -89,7 +89,7 @@ def quantize_beside(
 ) -> Quantized:
     """`quantize_graph`, with the float graph that it was fitted to."""
     reference = equalized_graph(graph_module, inputs, recipe, seed=seed)
-    floats = nodes_of(units(reference)[: recipe.float_convolutions])
+    floats = nodes_of(convolution_units(reference)[: recipe.float_convolutions])
     activation = activation_specs(reference, inputs, recipe, float_nodes=floats, seed=seed, progress=progress)
     return quantize_with(reference, activation, floats, inputs, recipe, progress)
 
@@ -98,7 +98,7 @@ def equalized_graph(
     graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor], recipe: Recipe, *, seed: int
 ) -> fx.GraphModule:
     """Return the float graph with the recipe's equalization; arguments as `quantize_graph`."""
-    in_float = nodes_of(units(graph_module)[: recipe.float_convolutions])
+    in_float = nodes_of(convolution_units(graph_module)[: recipe.float_convolutions])
     names = [name for name in equalizable(graph_module)[: recipe.equalized] if name not in in_float]
     if not names:
         return graph_module

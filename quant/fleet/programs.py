@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import fx
 
-from quant.float_layers import nodes_of, units
+from quant.float_layers import convolution_units, nodes_of
 from quant.lower.backend import Source
 from quant.lower.choices import Choice
 from quant.lower.delegation import DelegationReport, report_delegation
@@ -43,7 +43,7 @@ def placed_graphs(
         return {}
     recipe = request.recipe
     reference = equalized_graph(graph, inputs, recipe, seed=request.seed)
-    floats = nodes_of(units(reference)[: recipe.float_convolutions])
+    floats = nodes_of(convolution_units(reference)[: recipe.float_convolutions])
     activation = activation_specs(reference, inputs, recipe, seed=request.seed, progress=progress)
     found: dict[str | None, fx.GraphModule] = {}
     for placement in placements:

@@ -109,11 +109,13 @@ def test_all_of_it_runs_in_one_delegate_at_a_quarter_of_the_size(quantized):
 
 def test_the_artifact_folder_is_whole_and_alone(quantized):
     assert sorted(p.name for p in quantized.folder.iterdir()) == [
+        "delegation.json",
         "float.pte",
         "golden",
         "labels.txt",
         "layers.json",
         "manifest.json",
+        "model.bpte",
         "model.pte",
     ]
     assert [p.name for p in quantized.folder.parent.iterdir()] == ["b0"]

@@ -13,7 +13,7 @@ from edge_effnet.fuse import fold_for_inference
 from quant.cost import added_milliseconds
 from quant.equalize import equalizable, equalize
 from quant.export import export_graph
-from quant.float_layers import nodes_of, units
+from quant.float_layers import convolution_units, nodes_of, units
 from quant.outlook import Judged, chance
 from quant.search import fallback_curve, remaining_noise, search
 from quant.target import Target
@@ -56,6 +56,16 @@ def test_an_activation_counts_until_no_int8_operator_touches_it(graph, noise):
     # The stem's output is still quantized for the depthwise convolution that reads it.
     assert total - alone == pytest.approx(2.0)
     assert pair < alone - 0.9
+
+
+def test_recipes_count_convolutions_and_padding_goes_with_its_own():
+    model = EfficientNet.from_name("lite0", num_classes=5, image_size=SIZE)
+    padded = export_graph(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+    first, second = convolution_units(padded)[:2]
+    assert [first.name, second.name] == ["stem", "stages.0.0.depthwise"]
+    assert any("pad" in str(node.target) for node in first.nodes)
+    everything = {node.name for node in padded.graph.nodes if node.op == "call_function"}
+    assert nodes_of(units(padded)) == everything
 
 
 def test_float_layers_cost_time(graph):

@@ -51,7 +51,8 @@ def test_each_optimiser_learns(name: str) -> None:
     torch.manual_seed(0)
     model = nn.Linear(4, 2)
     optimizer = make_optimizer(name, parameter_groups(model, 0.0), lr=0.0)
-    set_learning_rate(optimizer, 0.02)
+    set_learning_rate(optimizer, 0.02, (1.0, 0.5))
+    assert [group["lr"] for group in optimizer.param_groups] == [0.02, 0.01]
     x, y = torch.randn(16, 4), torch.arange(16) % 2
     losses = []
     for _ in range(20):
