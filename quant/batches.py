@@ -27,7 +27,15 @@ def batch_size_for(image_size: int) -> int:
 def iterate_batches(
     paths: Sequence[Path], preprocess: Preprocess, *, batch_size: int | None = None
 ) -> Iterator[torch.Tensor]:
-    """Yield float32 [n, 3, crop, crop] in the order of `paths`; the next two batches decode meanwhile.
+    """Yield float32 [n, 3, crop, crop] in the order of `paths`; see `iterate_pixels`."""
+    for pixels in iterate_pixels(paths, preprocess, batch_size=batch_size):
+        yield preprocess.normalize(pixels)
+
+
+def iterate_pixels(
+    paths: Sequence[Path], preprocess: Preprocess, *, batch_size: int | None = None
+) -> Iterator[np.ndarray]:
+    """Yield uint8 [n, crop, crop, 3] in the order of `paths`; the next two batches decode meanwhile.
 
     Pillow releases the interpreter's lock while it decodes and resamples, so threads do.
 
@@ -42,9 +50,9 @@ def iterate_batches(
             for start in starts:
                 pending.append([pool.submit(preprocess.pixels, p) for p in paths[start : start + size]])
                 if len(pending) > 2:
-                    yield _collect(pending.popleft(), preprocess)
+                    yield _collect(pending.popleft())
             while pending:
-                yield _collect(pending.popleft(), preprocess)
+                yield _collect(pending.popleft())
         finally:
             for batch in pending:
                 for future in batch:
@@ -65,5 +73,5 @@ def read_batches(photos: Sequence[Photo], preprocess: Preprocess, progress: Prog
     return batches
 
 
-def _collect(futures: list[Future[np.ndarray]], preprocess: Preprocess) -> torch.Tensor:
-    return preprocess.normalize(np.stack([future.result() for future in futures]))
+def _collect(futures: list[Future[np.ndarray]]) -> np.ndarray:
+    return np.stack([future.result() for future in futures])

@@ -81,3 +81,11 @@ BUNDLE_RTOL = 1e-3
 
 BUNDLE_ATOL = 1e-3
 """Of `.bpte` outputs, absolute: logits near zero."""
+
+DEVICE_MIN_SQNR_DB = 20.0
+"""A program with float layers may differ between processors by their rounding: a last bit of a float moves an int8
+value by a whole step. B0's stem and first depthwise in float leave some 26 dB (the same as between the simulation and
+x86); less than this is no rounding."""
+
+DEVICE_MIN_AGREEMENT = 0.98
+"""Photographs whose class a device has to share with this host, where rounding may differ."""

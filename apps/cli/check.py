@@ -8,13 +8,25 @@ from typing import Annotated
 import typer
 
 from apps.cli import exit_codes
+from apps.cli.device_options import (
+    Apk,
+    Device,
+    Emulator,
+    ExecutorRunner,
+    Keep,
+    Limit,
+    RemotePython,
+    ResultsFile,
+    SshConfig,
+)
+from edge_effnet.errors import InputError
 from quant.tolerances import MAX_DROP_POINTS
 
 EPILOG = f"""[bold]Examples[/]
 
-edge-effnet check b0-int8-xnnpack --data photos
-
 edge-effnet check b0-int8-xnnpack --data photos --baseline b0.json --max-drop 0.5
+
+edge-effnet check b0-int8-xnnpack --data photos --device ssh:pi@raspberrypi --limit 100
 
 {exit_codes.HELP}"""
 
@@ -28,25 +40,65 @@ def check_command(
     update_baseline: Annotated[bool, typer.Option(help="Write this run's figures to --baseline.")] = False,
     threads: Annotated[int, typer.Option(help="Of the runtime.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    device: Device = None,
+    limit: Limit = None,
+    results: ResultsFile = None,
+    keep: Keep = False,
+    emulator: Emulator = None,
+    ssh_config: SshConfig = None,
+    remote_python: RemotePython = "python3",
+    apk: Apk = None,
+    executor_runner: ExecutorRunner = None,
 ) -> int:
-    """Run an artifact's .pte over photographs; exit 0 if it still sees what float sees, 1 if not."""
+    """Run an artifact's .pte over photographs, here or on a device; exit 0 if it still sees what float sees."""
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.bars import Bars  # noqa: PLC0415
 
+    if device is None and (limit is not None or results is not None or keep):
+        raise InputError("--limit, --results and --keep are for a device: add --device, or leave them out.")
+    if device is not None and (baseline is not None or update_baseline):
+        raise InputError(
+            "--baseline is for this host: leave out --device, or compare two results: edge-effnet compare."
+        )
     bars = Bars()
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render import print_outcome  # noqa: PLC0415
+        from apps.cli.render_device import print_device_outcome  # noqa: PLC0415
+        from apps.device.check import check_on_device  # noqa: PLC0415
+        from apps.device.options import DeviceOptions  # noqa: PLC0415
         from quant.verify import check  # noqa: PLC0415
 
-    outcome = check(
+    if device is None:
+        outcome = check(
+            folder,
+            data=data,
+            max_drop=max_drop,
+            min_agreement=min_agreement,
+            baseline=baseline,
+            update_baseline=update_baseline,
+            threads=threads,
+            progress=bars,
+        )
+        print_outcome(outcome, as_json=as_json)
+        return exit_codes.PASS if outcome.passed else exit_codes.REGRESSION
+    found = check_on_device(
         folder,
+        device=device,
         data=data,
+        options=DeviceOptions(
+            threads=threads,
+            emulator=emulator,
+            ssh_config=ssh_config,
+            remote_python=remote_python,
+            apk=apk,
+            executor_runner=executor_runner,
+        ),
         max_drop=max_drop,
         min_agreement=min_agreement,
-        baseline=baseline,
-        update_baseline=update_baseline,
-        threads=threads,
+        limit=limit,
+        results=results,
+        keep=keep,
         progress=bars,
     )
-    print_outcome(outcome, as_json=as_json)
-    return exit_codes.PASS if outcome.passed else exit_codes.REGRESSION
+    print_device_outcome(found, as_json=as_json)
+    return exit_codes.PASS if found.passed else exit_codes.REGRESSION

@@ -9,10 +9,18 @@ from apps.cli.analyze import EPILOG as ANALYZE_EPILOG
 from apps.cli.analyze import analyze_command
 from apps.cli.check import EPILOG as CHECK_EPILOG
 from apps.cli.check import check_command
+from apps.cli.compare import EPILOG as COMPARE_EPILOG
+from apps.cli.compare import compare_command
+from apps.cli.deploy import EPILOG as DEPLOY_EPILOG
+from apps.cli.deploy import deploy_command
+from apps.cli.devices import EPILOG as DEVICES_EPILOG
+from apps.cli.devices import devices_command
 from apps.cli.diff import EPILOG as DIFF_EPILOG
 from apps.cli.diff import diff_command
 from apps.cli.inspect import EPILOG as INSPECT_EPILOG
 from apps.cli.inspect import inspect_command
+from apps.cli.job import EPILOG as JOB_EPILOG
+from apps.cli.job import job_command
 from apps.cli.train import EPILOG as TRAIN_EPILOG
 from apps.cli.train import train_command
 
@@ -21,12 +29,16 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    help="Train float EfficientNets; check, analyze, inspect and compare programs.",
+    help="Train float EfficientNets; check, analyze and compare programs, here and on devices.",
 )
 app.command("check", epilog=CHECK_EPILOG, no_args_is_help=True)(check_command)
 app.command("analyze", epilog=ANALYZE_EPILOG, no_args_is_help=True)(analyze_command)
 app.command("inspect", epilog=INSPECT_EPILOG, no_args_is_help=True)(inspect_command)
 app.command("diff", epilog=DIFF_EPILOG, no_args_is_help=True)(diff_command)
+app.command("devices", epilog=DEVICES_EPILOG)(devices_command)
+app.command("job", epilog=JOB_EPILOG, no_args_is_help=True)(job_command)
+app.command("compare", epilog=COMPARE_EPILOG, no_args_is_help=True)(compare_command)
+app.command("deploy", epilog=DEPLOY_EPILOG, no_args_is_help=True)(deploy_command)
 app.command("train", epilog=TRAIN_EPILOG, no_args_is_help=True)(train_command)
 
 

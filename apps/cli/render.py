@@ -145,12 +145,12 @@ def _table(outcome: Outcome) -> Table:
     accuracies = [outcome.float_accuracy, *(figures[0] for _, figures in middle), outcome.pte_accuracy]
     fidelities = [None, *(figures[1] for _, figures in middle), outcome.pte]
     programs = [outcome.float_program, *(None for _ in middle), outcome.pte_program]
-    table.add_row("top-1, %", *(_share(a.top1) for a in accuracies))
-    table.add_row("  95 % interval", *(_interval(a) for a in accuracies))
-    table.add_row("top-5, %", *(_share(a.top5) for a in accuracies))
-    table.add_row("agrees with float, %", *("" if f is None else _share(f.agreement) for f in fidelities))
+    table.add_row("top-1, %", *(share(a.top1) for a in accuracies))
+    table.add_row("  95 % interval", *(interval(a) for a in accuracies))
+    table.add_row("top-5, %", *(share(a.top5) for a in accuracies))
+    table.add_row("agrees with float, %", *("" if f is None else share(f.agreement) for f in fidelities))
     table.add_row("SQNR, dB", *(_sqnr(f) for f in fidelities))
-    table.add_row(f"latency, ms ({_count(outcome.threads, 'thread')})", *(_latency(p) for p in programs))
+    table.add_row(f"latency, ms ({count(outcome.threads, 'thread')})", *(_latency(p) for p in programs))
     table.add_row("  90th percentile", *("" if p is None else f"{p.latency_p90_ms:.2f}" for p in programs))
     table.add_row("load, ms", *("" if p is None else f"{p.load_ms:.1f}" for p in programs))
     table.add_row("size, MB", *("" if p is None else f"{p.size_bytes / 1e6:.2f}" for p in programs))
@@ -166,7 +166,7 @@ def _search_table(found: Found) -> Table:
         table.add_row(
             str(len(point.float_layers)),
             f"{point.added_ms:.2f}",
-            _share(point.agreement),
+            share(point.agreement),
             f"{point.drop:+.2f}",
             f"{point.sqnr_db:.1f}",
             f"{100 * point.chance:.0f}",
@@ -179,8 +179,8 @@ def _swapped(outcome: Outcome) -> str:
     """What the other activation costs before int8, and the way to get it back."""
     assert outcome.swapped is not None
     accuracy, fidelity = outcome.swapped
-    known = "" if accuracy.top1 is None else f"top-1 {_share(accuracy.top1)} %, "
-    said = f"{outcome.activation} in float, untrained: {known}{_share(fidelity.agreement)} % agree"
+    known = "" if accuracy.top1 is None else f"top-1 {share(accuracy.top1)} %, "
+    said = f"{outcome.activation} in float, untrained: {known}{share(fidelity.agreement)} % agree"
     if outcome.training is not None:
         return said
     return f"{said}; to train it: --recipe qat-int8 --activation {outcome.activation}"
@@ -193,7 +193,7 @@ def _print_details(console: Console, outcome: Outcome) -> None:
         console.print(_swapped(outcome))
     if outcome.lowering is not None:
         console.print(
-            f"Lowering alone: {_share(outcome.lowering.agreement)} % of photographs unchanged, "
+            f"Lowering alone: {share(outcome.lowering.agreement)} % of photographs unchanged, "
             f"{outcome.lowering.sqnr_db:.1f} dB"
         )
     if outcome.drop_interval is not None:
@@ -201,7 +201,7 @@ def _print_details(console: Console, outcome: Outcome) -> None:
         console.print(f"Top-1 lost, 95 % interval: {low:+.2f} to {high:+.2f} points")
     delegation = outcome.delegation
     console.print(
-        f"Delegation: {delegation.delegated} operators in {_count(delegation.partitions, 'partition')}, "
+        f"Delegation: {delegation.delegated} operators in {count(delegation.partitions, 'partition')}, "
         f"{delegation.left} left over"
     )
     if outcome.flips:
@@ -219,18 +219,20 @@ def _training(report: QatReport) -> str:
     trained = f"epoch {report.best_epoch} of {report.epochs}"
     kept = trained if report.best_epoch else "the PTQ network: no epoch beat it"
     return (
-        f"Trained: {_count(report.steps, 'step')} on {report.training_images} photographs; kept {kept}, by "
+        f"Trained: {count(report.steps, 'step')} on {report.training_images} photographs; kept {kept}, by "
         f"{report.selection_images} others"
     )
 
 
-def _share(value: float | None) -> str:
+def share(value: float | None) -> str:
+    """A share of 1 in percent."""
     return "-" if value is None else f"{100 * value:.2f}"
 
 
-def _interval(accuracy: Accuracy) -> str:
-    interval = accuracy.top1_interval
-    return "-" if interval is None else f"{100 * interval[0]:.1f}-{100 * interval[1]:.1f}"
+def interval(accuracy: Accuracy) -> str:
+    """The 95 % interval of top-1, in percent."""
+    found = accuracy.top1_interval
+    return "-" if found is None else f"{100 * found[0]:.1f}-{100 * found[1]:.1f}"
 
 
 def _sqnr(fidelity: Fidelity | None) -> str:
@@ -241,5 +243,6 @@ def _latency(program: ProgramFigures | None) -> str:
     return "" if program is None else f"{program.latency_ms:.2f}"
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """A number with its noun."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -97,6 +97,12 @@ def _pairs(word: str) -> list[tuple[Backend, str]]:
     return [(backend, precision)]
 
 
+def runs_here(name: str) -> bool:
+    """Whether this host runs programs of a backend."""
+    backend = BACKENDS.get(name)
+    return backend is not None and backend.runs_here and backend.missing() is None
+
+
 def require_runs_here(name: str) -> None:
     """Refuse programs of a backend that this host does not run.
 

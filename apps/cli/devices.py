@@ -1,0 +1,38 @@
+"""`edge-effnet devices`: parse, call, print, exit code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from apps.cli import exit_codes
+from apps.cli.device_options import Emulator
+
+EPILOG = f"""[bold]Examples[/]
+
+edge-effnet devices
+
+edge-effnet devices --emulator ~/arm64/armpy --json
+
+{exit_codes.HELP}"""
+
+
+def devices_command(
+    emulator: Emulator = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> int:
+    """List the devices that `check --device` reaches from here, and what is missing for the others."""
+    from apps.cli.render import write  # noqa: PLC0415
+    from apps.cli.render_device import devices_table  # noqa: PLC0415
+    from apps.device.listing import list_devices  # noqa: PLC0415
+    from apps.device.options import DeviceOptions  # noqa: PLC0415
+
+    found = list_devices(DeviceOptions(emulator=emulator))
+    if as_json:
+        write(json.dumps({"devices": [asdict(device) for device in found]}, indent=2) + "\n")
+    else:
+        write(devices_table(found))
+    return exit_codes.PASS

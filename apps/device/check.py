@@ -1,0 +1,218 @@
+"""The verdict on a device: its program's answers against the float network's, and against this host's."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from apps.device.drive import run_job
+from apps.device.ios import NAME as IOS
+from apps.device.ios import read_exported
+from apps.device.job import write_job
+from apps.device.limit import limit_note, limited
+from apps.device.options import DeviceOptions
+from apps.device.outcome import DeviceOutcome
+from apps.device.results import Results, require_same_program, write_results
+from apps.device.sameness import compare_logits, faults, is_exact
+from apps.device.table import open_device, split_device
+from edge_effnet.errors import InputError
+from edge_effnet.images import quiet_pillow
+from quant.artifact import Artifact, open_artifact
+from quant.atomic import explained_writes
+from quant.data import Photo, PhotoSplit, evaluation_photos
+from quant.evaluate import collect_logits
+from quant.lower.choices import runs_here
+from quant.measure import Measured, measure_programs
+from quant.outcome import ProgramFigures
+from quant.photo_folder import photo_folder
+from quant.progress import NoProgress, Progress, Stopwatch
+from quant.regression import Verdict, check_max_drop, check_min_agreement
+from quant.runtime import HostRuntime, check_threads
+from quant.summary import Evidence, summarize
+from quant.tolerances import MAX_DROP_POINTS
+from quant.verify import verify_golden, verify_shapes
+
+# The device's latency is what counts; this host's float program is only timed to fill its column.
+_HOST_REPEATS = 10
+
+
+def check_on_device(
+    folder: str | Path,
+    *,
+    device: str,
+    data: str | Path,
+    options: DeviceOptions | None = None,
+    max_drop: float = MAX_DROP_POINTS,
+    min_agreement: float | None = None,
+    limit: int | None = None,
+    results: str | Path | None = None,
+    keep: bool = False,
+    progress: Progress | None = None,
+) -> DeviceOutcome:
+    """Run an artifact's program on a device and judge it there.
+
+    Args:
+        folder: the artifact.
+        device: as `apps.device.table.FORMS` lists.
+        data: photographs, as for `quant.verify.check`.
+        options: of single transports.
+        max_drop: top-1 that may be lost against float, points.
+        min_agreement: photographs that have to keep float's class, percent.
+        limit: take fewer photographs, evenly of each class.
+        results: write the device's results file there too.
+        keep: leave what was copied on the device.
+        progress: told of every stage.
+
+    Raises:
+        InputError: something given cannot be used; the device sent results of something else.
+        MachineError: the device is not there, goes away for good, has no room, or its runtime fails.
+    """
+    progress, watch, options = progress or NoProgress(), Stopwatch(), options or DeviceOptions()
+    check_max_drop(max_drop)
+    wanted = check_min_agreement(min_agreement)
+    check_threads(options.threads)
+    transport, detail = split_device(device)
+    with watch.measure("load"):
+        artifact = open_artifact(Path(folder))
+    with ExitStack() as stack:
+        with watch.measure("load"):
+            split = _photographs(artifact, stack.enter_context(photo_folder(data, artifact.preprocess, progress)))
+            photos = limited(split.evaluation, limit)
+        with watch.measure("device"):
+            found = (
+                read_exported(detail)
+                if transport == IOS
+                else _run(artifact, photos, device, options, progress, keep=keep)
+            )
+        require_same_program(found, artifact.manifest["files"]["model.pte"]["sha256"], artifact.folder)
+        photos = _those_of(found, photos, split.evaluation)
+        _require_classes(found, artifact)
+        if results is not None:
+            write_results(Path(results), found)
+        with watch.measure("host"):
+            logits, measured = _on_this_host(artifact, photos, options.threads, progress)
+    notes = (*split.notes, *limit_note(len(photos), len(split.evaluation)), *_emulation_note(found))
+    evidence = _evidence(artifact, photos, {**logits, "pte": found.logits}, found, measured["float"], notes, watch)
+    outcome = summarize(evidence, max_drop=max_drop, min_agreement=wanted)
+    same = compare_logits(logits["host"], found.logits, [p.name for p in photos]) if "host" in logits else None
+    exact = is_exact(artifact)
+    reasons = faults(same, exact=exact) if same is not None else ()
+    if reasons:
+        kept = () if outcome.verdict.passed else outcome.verdict.reasons
+        outcome = replace(outcome, verdict=Verdict(passed=False, reasons=(*reasons, *kept)))
+    return DeviceOutcome(outcome=outcome, results=found, same=same, exact=exact)
+
+
+def _photographs(artifact: Artifact, folder: Path) -> PhotoSplit:
+    return evaluation_photos(
+        folder,
+        class_names=artifact.labels if artifact.labelled else None,
+        num_classes=len(artifact.labels),
+        calibrated_on=artifact.calibrated_on,
+    )
+
+
+def _run(
+    artifact: Artifact,
+    photos: Sequence[Photo],
+    device: str,
+    options: DeviceOptions,
+    progress: Progress,
+    *,
+    keep: bool,
+) -> Results:
+    """Reach the device first: photographs are decoded for one that is there."""
+    remote = open_device(device, options)
+    with explained_writes(Path(tempfile.gettempdir())):
+        temporary = tempfile.TemporaryDirectory(prefix="edge-effnet-")
+    with temporary as folder:
+        job = write_job(Path(folder), artifact, photos, remote.settings, progress)
+        return run_job(remote, job, progress, keep=keep)
+
+
+def _those_of(found: Results, photos: Sequence[Photo], everything: Sequence[Photo]) -> list[Photo]:
+    """The photographs of the results, in their order.
+
+    Raises:
+        InputError: a photograph that the data folder does not have.
+    """
+    by_hash = {photo.sha256: photo for photo in (*everything, *photos)}
+    unknown = [name for name, sha256 in found.photographs if sha256 not in by_hash]
+    if unknown:
+        raise InputError(
+            f"{found.where}: {len(unknown)} of its {len(found.photographs)} photographs are not among those of "
+            f"--data (first: {unknown[0]}); give the folder that the job was made from."
+        )
+    return [by_hash[sha256] for _, sha256 in found.photographs]
+
+
+def _require_classes(found: Results, artifact: Artifact) -> None:
+    if found.logits.shape[1] != len(artifact.labels):
+        raise InputError(
+            f"{found.where}: {found.logits.shape[1]} logits a photograph, the artifact has {len(artifact.labels)} "
+            "classes; run this artifact on the device."
+        )
+
+
+def _on_this_host(
+    artifact: Artifact, photos: Sequence[Photo], threads: int, progress: Progress
+) -> tuple[dict[str, torch.Tensor], dict[str, Measured]]:
+    """Logits of "float", and of "host", the same program, where this host runs it."""
+    paths = {"float": artifact.float_program}
+    if runs_here(artifact.manifest["backend"]):
+        paths["pte"] = artifact.program
+    with HostRuntime(threads) as runtime:
+        with quiet_pillow():
+            example = artifact.preprocess(photos[0].path)[None]
+        measured = measure_programs(runtime, paths, example, progress, repeats=_HOST_REPEATS)
+        verify_shapes(artifact, measured)
+        if "pte" in measured:
+            verify_golden(artifact, measured["pte"])
+        models = {"host" if name == "pte" else name: program.run for name, program in measured.items()}
+        return collect_logits(models, photos, artifact.preprocess, progress), measured
+
+
+def _evidence(
+    artifact: Artifact,
+    photos: Sequence[Photo],
+    logits: Mapping[str, torch.Tensor],
+    found: Results,
+    float_program: Measured,
+    notes: tuple[str, ...],
+    watch: Stopwatch,
+) -> Evidence:
+    return Evidence(
+        artifact=str(artifact.folder),
+        variant=artifact.manifest["variant"],
+        activation=artifact.manifest["activation"],
+        recipe=artifact.manifest["recipe"]["name"],
+        backend=artifact.manifest["backend"],
+        threads=found.values["runtime"]["threads"],
+        logits=logits,
+        photos=photos,
+        class_names=artifact.labels,
+        float_program=float_program.figures,
+        pte_program=ProgramFigures(
+            latency_ms=found.latency_p50_ms,
+            latency_p90_ms=found.latency_p90_ms,
+            load_ms=found.load_ms,
+            size_bytes=artifact.program.stat().st_size,
+        ),
+        delegation=artifact.delegation,
+        calibration_images=len(artifact.calibrated_on),
+        search=None,
+        training=None,
+        notes=notes,
+        seconds=watch.total(),
+    )
+
+
+def _emulation_note(found: Results) -> tuple[str, ...]:
+    if not found.values["device"]["emulated"]:
+        return ()
+    return ("Emulated: accuracy is a phone's, times are not.",)

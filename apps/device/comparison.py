@@ -1,0 +1,119 @@
+"""`edge-effnet compare`: two results files of one program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from apps.device.results import Results, read_results, require_same_program
+from apps.device.sameness import Sameness, compare_logits, faults, is_exact
+from edge_effnet.errors import InputError
+from quant.artifact import open_artifact
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """A device against a reference."""
+
+    reference: Results
+    other: Results
+    same: Sameness
+    exact: bool
+    """Whether equal bits were asked of it."""
+    reasons: tuple[str, ...]
+    """What is more than rounding; empty where nothing is."""
+    notes: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether both computed the same."""
+        return not self.reasons
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        return {
+            "verdict": "pass" if self.passed else "fail",
+            "reasons": list(self.reasons),
+            **self.same.to_json(),
+            "exact": self.exact,
+            **{
+                side: {
+                    **results.values["device"],
+                    "runtime": results.values["runtime"]["version"],
+                    "threads": results.values["runtime"]["threads"],
+                    "latency_p50_ms": round(results.latency_p50_ms, 4),
+                    "latency_p90_ms": round(results.latency_p90_ms, 4),
+                    "load_ms": round(results.load_ms, 4),
+                    "peak_memory_bytes": results.values["peak_memory_bytes"],
+                }
+                for side, results in (("reference", self.reference), ("device", self.other))
+            },
+            "notes": list(self.notes),
+        }
+
+
+def compare(reference: str | Path, other: str | Path, *, artifact: str | Path | None = None) -> Comparison:
+    """Compare two results files, photograph by photograph.
+
+    Args:
+        reference: of this host, say.
+        other: of the device.
+        artifact: the artifact folder: both have to be of its program and of its evaluation photographs, and where the
+            program is all int8 the bits have to be equal.
+
+    Raises:
+        InputError: not results files, of different programs, of another program or other photographs than the
+            artifact's, or with no photograph in common.
+    """
+    first, second = read_results(Path(reference)), read_results(Path(other))
+    exact = False
+    if artifact is not None:
+        made = open_artifact(Path(artifact))
+        for results in (first, second):
+            require_same_program(results, made.manifest["files"]["model.pte"]["sha256"], made.folder)
+            _require_evaluated(results, made.manifest["photographs"]["calibration"], made.folder)
+        exact = is_exact(made)
+    require_same_program(second, first.values["program_sha256"], Path(reference))
+    shared = [key for key in (p[1] for p in first.photographs) if key in {p[1] for p in second.photographs}]
+    if not shared:
+        raise InputError(f"{second.where}: none of its photographs are in {first.where}; run both on the same ones.")
+    before, after = _rows(first, shared), _rows(second, shared)
+    if before.shape != after.shape:
+        raise InputError(
+            f"{second.where}: {after.shape[1]} classes, {first.where} has {before.shape[1]}; run one program."
+        )
+    names = {sha256: name for name, sha256 in first.photographs}
+    same = compare_logits(before, after, [names[key] for key in shared])
+    return Comparison(
+        reference=first,
+        other=second,
+        same=same,
+        exact=exact,
+        reasons=faults(same, exact=exact),
+        notes=_notes(first, second, len(shared)),
+    )
+
+
+def _rows(results: Results, shared: list[str]) -> torch.Tensor:
+    row = {sha256: i for i, (_, sha256) in enumerate(results.photographs)}
+    return results.logits[[row[key] for key in shared]]
+
+
+def _require_evaluated(results: Results, fitted: list[dict[str, str]], folder: Path) -> None:
+    seen = {photograph["sha256"] for photograph in fitted}
+    for name, sha256 in results.photographs:
+        if sha256 in seen:
+            raise InputError(
+                f"{results.where}: {name} is a photograph that {folder} was calibrated on; run it on others."
+            )
+
+
+def _notes(first: Results, second: Results, shared: int) -> tuple[str, ...]:
+    return tuple(
+        f"{results.where}: {len(results.photographs) - shared} photographs that the other one does not have."
+        for results in (first, second)
+        if len(results.photographs) > shared
+    )

@@ -1,0 +1,133 @@
+"""The job folder: what a device is asked to do, complete in itself (docs/device.md, job.schema.json)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_effnet.images import quiet_pillow
+from quant.artifact import Artifact
+from quant.atomic import explained_writes
+from quant.batches import iterate_pixels
+from quant.data import Photo
+from quant.progress import Progress
+
+JOB_SCHEMA = 1
+
+CHUNK = 64
+"""Photographs a file: some 10 MB at 224 pixels, what a dropped connection costs at most."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """How a device runs and times a program."""
+
+    threads: int = 1
+    warmup: int = 10
+    """Forwards that do not count: clocks rise, caches fill."""
+    repeats: int = 50
+    """Forwards that do."""
+    loads: int = 3
+    """Cold loads; their median is reported."""
+
+
+EMULATED = Settings(warmup=0, repeats=1, loads=1)
+"""An emulator's times say nothing of a phone's: as few as the format allows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """A job folder on this machine."""
+
+    folder: Path
+    values: dict[str, Any]
+    """Content of job.json."""
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits; the same program, photographs and settings have the same."""
+        return str(self.values["id"])
+
+    @property
+    def files(self) -> dict[str, str]:
+        """SHA-256 of each file of the folder, job.json last: it is what starts the work."""
+        pixels = {entry["file"]: entry["sha256"] for entry in self.values["pixels"]["files"]}
+        job = hashlib.sha256((self.folder / "job.json").read_bytes()).hexdigest()
+        return {"model.pte": self.values["program"]["sha256"], **pixels, "job.json": job}
+
+    @property
+    def photographs(self) -> int:
+        """How many there are."""
+        return len(self.values["photographs"])
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum((self.folder / name).stat().st_size for name in self.files)
+
+
+def write_job(
+    folder: Path, artifact: Artifact, photos: Sequence[Photo], settings: Settings, progress: Progress
+) -> Job:
+    """Decode photographs and write a job folder.
+
+    Args:
+        folder: an empty folder.
+        artifact: whose program is to run.
+        photos: to run it on.
+        settings: how.
+        progress: told of the photographs decoded.
+
+    Raises:
+        InputError: a photograph that cannot be read.
+        MachineError: no room for the folder.
+    """
+    manifest = artifact.manifest
+    embedded = manifest["input"]["dtype"] == "uint8"
+    with explained_writes(folder):
+        program = artifact.program.read_bytes()
+        (folder / "model.pte").write_bytes(program)
+        files = _write_pixels(folder, artifact, photos, progress)
+        values: dict[str, Any] = {
+            "schema": JOB_SCHEMA,
+            "program": {
+                "file": "model.pte",
+                "sha256": hashlib.sha256(program).hexdigest(),
+                "bytes": len(program),
+                "backend": manifest["backend"],
+                "executorch": manifest["versions"]["executorch"],
+            },
+            "input": manifest["input"],
+            "output": {"shape": manifest["output"]["shape"]},
+            "normalize": None
+            if embedded
+            else {"mean": list(artifact.preprocess.mean), "std": list(artifact.preprocess.std)},
+            "pixels": {"side": artifact.preprocess.crop, "chunk": CHUNK, "files": files},
+            "photographs": [{"name": photo.name, "sha256": photo.sha256} for photo in photos],
+            "threads": settings.threads,
+            "warmup": settings.warmup,
+            "repeats": settings.repeats,
+            "loads": settings.loads,
+        }
+        text = json.dumps(values, sort_keys=True, ensure_ascii=True)
+        complete = {"id": hashlib.sha256(text.encode()).hexdigest()[:16], **values}
+        (folder / "job.json").write_text(json.dumps(complete, indent=1) + "\n")
+    return Job(folder=folder, values=complete)
+
+
+def _write_pixels(
+    folder: Path, artifact: Artifact, photos: Sequence[Photo], progress: Progress
+) -> list[dict[str, Any]]:
+    entries = []
+    with progress.stage("Reading", len(photos)) as advance, quiet_pillow():
+        chunks = iterate_pixels([p.path for p in photos], artifact.preprocess, batch_size=CHUNK)
+        for index, pixels in enumerate(chunks):
+            data, name = pixels.tobytes(), f"pixels-{index:04d}.u8"
+            (folder / name).write_bytes(data)
+            entries.append({"file": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)})
+            advance(len(pixels))
+    return entries

@@ -1,0 +1,72 @@
+"""`edge-effnet devices`: what can be reached from here, and what to do about the rest."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+
+from apps.device.adb_client import list_phones
+from apps.device.arm64 import DEFAULT_CPU, find_emulator
+from apps.device.options import DeviceOptions
+from edge_effnet.errors import InputError, MachineError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """One device, or one kind of them."""
+
+    device: str
+    """What `--device` takes."""
+    what: str
+    ready: bool
+    """Whether `check` would find it now."""
+    note: str = ""
+    """What to do where it is not ready."""
+
+
+def list_devices(options: DeviceOptions) -> list[Listed]:
+    """Look for every kind of device; nothing is started or changed on any of them."""
+    return [
+        Listed(device="host", what="this machine's runtime", ready=True),
+        _emulated(options),
+        *_phones(),
+        _boards(),
+        Listed(
+            device="ios:FILE",
+            what="an iPhone's exported results",
+            ready=False,
+            note="run the folder that `edge-effnet job` writes in the app of apps/ios and share its results",
+        ),
+    ]
+
+
+def _emulated(options: DeviceOptions) -> Listed:
+    device, what = f"arm64:{DEFAULT_CPU}", "an emulated ARM processor"
+    try:
+        find_emulator(options)
+    except (InputError, MachineError) as error:
+        return Listed(device=device, what=what, ready=False, note=_advice(error))
+    return Listed(device=device, what=what, ready=True)
+
+
+def _phones() -> list[Listed]:
+    try:
+        phones = list_phones()
+    except MachineError as error:
+        return [Listed(device="adb", what="an Android phone", ready=False, note=_advice(error))]
+    if not phones:
+        note = "connect one by USB with USB debugging switched on"
+        return [Listed(device="adb", what="an Android phone", ready=False, note=note)]
+    return [
+        Listed(device=f"adb:{phone.serial}", what=phone.model, ready=phone.usable, note=phone.advice)
+        for phone in phones
+    ]
+
+
+def _boards() -> Listed:
+    note = "any board that `ssh USER@HOST` reaches with a key" if shutil.which("ssh") else "install an ssh client"
+    return Listed(device="ssh:USER@HOST", what="a Linux board", ready=False, note=note)
+
+
+def _advice(error: Exception) -> str:
+    return str(error).removeprefix("--device arm64: ").rstrip(".")

@@ -1,0 +1,62 @@
+"""A job folder for a device that cannot be reached from here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from apps.device.job import Job, Settings, write_job
+from apps.device.limit import limited
+from edge_effnet.errors import InputError
+from quant.artifact import open_artifact
+from quant.atomic import atomic_folder, require_writable
+from quant.data import evaluation_photos
+from quant.photo_folder import photo_folder
+from quant.progress import NoProgress, Progress
+from quant.runtime import check_threads
+
+
+def prepare_job(
+    folder: str | Path,
+    *,
+    data: str | Path,
+    out: str | Path,
+    limit: int | None = None,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Job:
+    """Write a job folder, whole or not at all.
+
+    Args:
+        folder: the artifact.
+        data: photographs, as for `quant.verify.check`.
+        out: where to; a job folder that is there is replaced.
+        limit: take fewer photographs, evenly of each class.
+        threads: of the device's runtime.
+        progress: told of the photographs decoded.
+
+    Raises:
+        InputError: something given cannot be used, or something else stands at `out`.
+        MachineError: the disk refuses.
+    """
+    progress, out = progress or NoProgress(), Path(out)
+    check_threads(threads)
+    _require_replaceable(out)
+    artifact = open_artifact(Path(folder))
+    with photo_folder(data, artifact.preprocess, progress) as photographs:
+        split = evaluation_photos(
+            photographs,
+            class_names=artifact.labels if artifact.labelled else None,
+            num_classes=len(artifact.labels),
+            calibrated_on=artifact.calibrated_on,
+        )
+        with atomic_folder(out) as temporary:
+            photos = limited(split.evaluation, limit)
+            job = write_job(temporary, artifact, photos, Settings(threads=threads), progress)
+    return Job(folder=out, values=job.values)
+
+
+def _require_replaceable(out: Path) -> None:
+    require_writable(out)
+    ours = (out / "job.json").is_file()
+    if (out.exists() or out.is_symlink()) and not ours and not (out.is_dir() and not any(out.iterdir())):
+        raise InputError(f"{out}: holds something other than a job; choose another --out.")

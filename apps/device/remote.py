@@ -1,0 +1,70 @@
+"""What every device offers, however it is reached, and how reaching it fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from apps.device.job import Job, Settings
+from edge_effnet.errors import MachineError
+
+
+class ConnectionLostError(MachineError):
+    """The device went away; it may come back."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """How far a runner is."""
+
+    state: str
+    """`absent` (no runner has begun), `running`, `done` or `failed`; `died` where it ended without a word."""
+    done: int = 0
+    """Photographs."""
+    error: str | None = None
+    """Of a runner that failed: one sentence."""
+
+
+def unlike(job: Job, listing: str) -> list[str]:
+    """Names of the job's files that a `sha256sum` listing lacks or has otherwise."""
+    found = {name: sha256 for sha256, _, name in (line.partition("  ") for line in listing.splitlines())}
+    return [name for name, sha256 in job.files.items() if found.get(name) != sha256]
+
+
+class Remote(Protocol):
+    """One device with one job folder on it. Every method may raise `ConnectionLostError` and `MachineError`."""
+
+    name: str
+    """As the user named it: `ssh:pi@raspberrypi`."""
+
+    settings: Settings
+    """How programs are run and timed there."""
+
+    def open(self, job: Job) -> None:
+        """Reach the device, refuse one that cannot run the job, and make the job's folder there."""
+        ...
+
+    def missing(self, job: Job) -> list[str]:
+        """Names of the job's files that the device lacks or has otherwise."""
+        ...
+
+    def send(self, path: Path, name: str) -> None:
+        """Copy a file into the job's folder, whole or not at all."""
+        ...
+
+    def start(self, job: Job) -> None:
+        """Start the runner; one that runs already goes on."""
+        ...
+
+    def status(self) -> Status:
+        """Ask how far it is."""
+        ...
+
+    def fetch(self, name: str) -> bytes | None:
+        """Content of a file of the job's folder; None where there is none."""
+        ...
+
+    def remove(self) -> None:
+        """Stop the runner and remove everything that was put onto the device."""
+        ...

@@ -1,0 +1,76 @@
+"""How one run of a program compares with another run of the same program."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from quant.artifact import Artifact
+from quant.evaluate import fidelity
+from quant.tolerances import DEVICE_MIN_AGREEMENT, DEVICE_MIN_SQNR_DB, SHARE_ROUNDING
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sameness:
+    """Two sets of logits of the same photographs."""
+
+    photographs: int
+    identical: int
+    """Photographs whose logits are equal to the bit."""
+    agreement: float
+    """Share of photographs with the same class."""
+    sqnr_db: float
+    flips: tuple[str, ...]
+    """Names of the photographs whose class differs."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self) | {"flips": list(self.flips), "sqnr_db": round(self.sqnr_db, 4)}
+
+
+def compare_logits(reference: torch.Tensor, other: torch.Tensor, names: list[str]) -> Sameness:
+    """Compare `other` with `reference`, both float32 [photographs, classes]."""
+    # Bit patterns: -0.0 is not 0.0 here.
+    same = (reference.contiguous().view(torch.int32) == other.contiguous().view(torch.int32)).all(dim=1)
+    differs = (reference.argmax(dim=1) != other.argmax(dim=1)).nonzero().flatten().tolist()
+    close = fidelity(reference, other)
+    return Sameness(
+        photographs=len(names),
+        identical=int(same.sum().item()),
+        agreement=close.agreement,
+        sqnr_db=close.sqnr_db,
+        flips=tuple(names[i] for i in differs),
+    )
+
+
+def is_exact(artifact: Artifact) -> bool:
+    """Whether the program gives the same bits on every processor: for XNNPACK, int8 from first to last layer."""
+    if artifact.manifest["backend"] != "xnnpack" or artifact.manifest.get("precision", "int8") != "int8":
+        return False
+    layers = artifact.layers() if "layers.json" in artifact.manifest["files"] else []
+    return bool(layers) and all(layer.precision == "int8" for layer in layers)
+
+
+def faults(same: Sameness, *, exact: bool) -> tuple[str, ...]:
+    """Sentences on what is more than rounding; none where the runs are the same."""
+    if exact:
+        if same.identical == same.photographs:
+            return ()
+        return (
+            f"the device computes something else: its logits differ for {same.photographs - same.identical} of "
+            f"{same.photographs} photographs, and an all-int8 program gives the same bits everywhere",
+        )
+    found = []
+    if same.agreement < DEVICE_MIN_AGREEMENT - SHARE_ROUNDING:
+        found.append(
+            f"the device gives {len(same.flips)} of {same.photographs} photographs another class than this host, "
+            f"more than rounding does ({100 * DEVICE_MIN_AGREEMENT:.0f} % have to stay)"
+        )
+    if same.sqnr_db < DEVICE_MIN_SQNR_DB:
+        found.append(
+            f"the device's logits are {same.sqnr_db:.1f} dB from this host's, more than rounding does "
+            f"({DEVICE_MIN_SQNR_DB:.0f} dB wanted)"
+        )
+    return tuple(found)

@@ -1,0 +1,243 @@
+"""`ssh:USER@HOST[:PORT]`: Linux boards with Python and ExecuTorch, through the system's own ssh, keys only."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from apps.device.job import Job, Settings
+from apps.device.local import RUNNER, parse_status, runner_source
+from apps.device.options import DeviceOptions
+from apps.device.remote import ConnectionLostError, Remote, Status, unlike
+from edge_effnet.errors import InputError, MachineError
+
+# What OpenSSH's own parser takes for a user, a host name and an address; nothing that could be an option.
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_TARGET = re.compile(rf"(?:(?P<user>{_NAME})@)?(?P<host>{_NAME})(?::(?P<port>\d{{1,5}}))?")
+
+CONNECT_TIMEOUT_S = 15
+_COMMAND_TIMEOUT_S = 600.0
+
+_HOME = ".edge-effnet"
+"""Folder below the home on the board; removed when it is empty again."""
+
+_ABSENT = 44
+"""Exit code of our own commands for a file that is not there."""
+
+_REFUSALS = {
+    "Permission denied": "the board refuses the key; put yours there (ssh-copy-id), passwords are not asked for",
+    "Host key verification failed": "its host key is not known, or has changed; connect once by hand (ssh) to see it",
+    "Could not resolve hostname": "no such host; check its name",
+    "Connection refused": "nothing listens there; start sshd on the board, or give the right port",
+    "timed out": "no answer; check that it is on and in this network",
+    "No route to host": "no way there; check that it is on and in this network",
+}
+"""What ssh says before the first command ran: no use in trying again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    code: int
+    output: bytes
+    error: str
+
+
+class SshRemote:
+    """A `Remote` behind ssh. One connection carries all commands; a new one is made when it breaks."""
+
+    def __init__(self, name: str, target: str, port: str | None, options: DeviceOptions) -> None:
+        self.name = name
+        self.settings = Settings(threads=options.threads)
+        self._python = options.remote_python
+        self._target = target
+        self._options = [
+            *(["-F", str(options.ssh_config.resolve())] if options.ssh_config else []),
+            *(["-p", port] if port else []),
+            *_each("-o", "BatchMode=yes", f"ConnectTimeout={CONNECT_TIMEOUT_S}"),
+            *_each("-o", "ServerAliveInterval=5", "ServerAliveCountMax=3", "LogLevel=ERROR"),
+        ]
+        # Sockets have short paths only: the system's folder, not one below the user's TMPDIR.
+        self._sockets = Path(tempfile.mkdtemp(prefix="eff-", dir="/tmp"))
+        self._master: subprocess.Popen[bytes] | None = None
+        self._reached = False
+        self._folder = ""
+
+    def open(self, job: Job) -> None:
+        """Connect, look for Python with ExecuTorch and for room, make the folder."""
+        self._folder = f"{_HOME}/{job.id}"
+        self._connect()
+        self._require_executorch(job)
+        made = self._run(f"mkdir -p {self._folder} && df -Pk {self._folder}")
+        if made.code:
+            raise MachineError(f"{self.name}: no folder can be made in its home ({made.error}).")
+        self._require_room(made.output, job)
+
+    def missing(self, job: Job) -> list[str]:
+        """Compare SHA-256 of what is there."""
+        answer = self._run(f"cd {self._folder} && sha256sum -- {' '.join(job.files)} 2>/dev/null")
+        return unlike(job, answer.output.decode(errors="replace"))
+
+    def send(self, path: Path, name: str) -> None:
+        """Stream a file, rename it when it is whole."""
+        place = f"{self._folder}/{name}"
+        with path.open("rb") as file:
+            answer = self._run(f"cat > {place}.part && mv {place}.part {place}", stdin=file.fileno())
+        if answer.code:
+            full = "No space left" in answer.error
+            advice = "its disk is full; free some space there" if full else answer.error
+            raise MachineError(f"{self.name}: {name} cannot be written: {advice}.")
+
+    def start(self, job: Job) -> None:  # noqa: ARG002  (of the protocol)
+        """Start the runner so that it outlives the connection."""
+        if self.status().state in ("running", "done"):
+            return
+        self.send(runner_source(), RUNNER)
+        python = shlex.quote(self._python)
+        self._run(
+            f"cd {self._folder} && rm -f status.json && "
+            f"{{ nohup setsid {python} {RUNNER} . ssh > log 2>&1 < /dev/null & echo $! > runner.pid; }}"
+        )
+
+    def status(self) -> Status:
+        """As the runner says, unless it is dead."""
+        alive = f"kill -0 $(cat {self._folder}/runner.pid) 2>/dev/null && echo alive"
+        answer = self._run(f"{alive}; cat {self._folder}/status.json 2>/dev/null; echo")
+        text = answer.output.decode(errors="replace")
+        running = text.startswith("alive")
+        status = parse_status(text.removeprefix("alive").strip().encode())
+        if running or status.state in ("done", "failed"):
+            return status
+        if status.state == "running":
+            return Status(state="died", done=status.done)
+        log = self.fetch("log")
+        if log is not None:
+            last = log[-500:].decode(errors="replace").strip().splitlines()[-1:]
+            raise MachineError(f"{self.name}: the runner does not start there ({' '.join(last) or 'no word of it'}).")
+        return status
+
+    def fetch(self, name: str) -> bytes | None:
+        """Read a file."""
+        place = f"{self._folder}/{name}"
+        answer = self._run(f"test -f {place} || exit {_ABSENT}; cat {place}")
+        return None if answer.code == _ABSENT else answer.output
+
+    def remove(self) -> None:
+        """End the runner, remove the folder and close the connection."""
+        try:
+            if self._folder and self._reached:
+                pid = f"$(cat {self._folder}/runner.pid 2>/dev/null)"
+                self._run(f"kill -9 -- -{pid} 2>/dev/null; rm -rf {self._folder}; rmdir {_HOME} 2>/dev/null; true")
+        finally:
+            self._disconnect()
+            shutil.rmtree(self._sockets, ignore_errors=True)
+
+    def _require_executorch(self, job: Job) -> None:
+        wanted = job.values["program"]["executorch"]
+        question = "import importlib.metadata as m; print(m.version('executorch'))"
+        answer = self._run(f"{shlex.quote(self._python)} -c {shlex.quote(question)}")
+        if answer.code:
+            raise MachineError(
+                f"{self.name}: no ExecuTorch for {self._python} there; install it on the board (pip install "
+                f"executorch=={wanted}), or name the interpreter that has it (--remote-python)."
+            )
+
+    def _require_room(self, listing: bytes, job: Job) -> None:
+        """Refuse a board without room for the job; `listing` is what `df -Pk` printed."""
+        with suppress(ValueError, IndexError):
+            free = 1024 * int(listing.decode().splitlines()[-1].split()[3])
+            here = not self.missing(job)
+            if free < job.bytes and not here:
+                raise MachineError(
+                    f"{self.name}: {free / 1e6:.0f} MB free there, {job.bytes / 1e6:.0f} MB needed; free some, or "
+                    "take fewer photographs (--limit)."
+                )
+
+    def _run(self, command: str, *, stdin: int = subprocess.DEVNULL) -> _Answer:
+        """Run a command line on the board; it holds words of ours, and quoted ones, only."""
+        words = ["ssh", *self._options, "-S", str(self._sockets / "s"), "-o", "ControlMaster=no"]
+        try:
+            done = subprocess.run(
+                [*words, "--", self._target, command],
+                stdin=stdin,
+                capture_output=True,
+                check=False,
+                timeout=_COMMAND_TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ConnectionLostError(f"{self.name}: no answer in {_COMMAND_TIMEOUT_S:.0f} s.") from error
+        said = done.stderr.decode(errors="replace").strip()
+        # 255 is ssh's own; what runs there has no reason to use it.
+        if done.returncode == 255:
+            raise ConnectionLostError(f"{self.name}: the connection broke ({_last_line(said)}).")
+        return _Answer(done.returncode, done.stdout, _last_line(said))
+
+    def _connect(self) -> None:
+        """Open the connection that the commands share."""
+        if self._master is not None and self._master.poll() is None:
+            return
+        socket = self._sockets / "s"
+        socket.unlink(missing_ok=True)
+        words = ["ssh", *self._options, "-M", "-N", "-S", str(socket), "--", self._target]
+        try:
+            self._master = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise MachineError("ssh is not installed here; install the OpenSSH client.") from error
+        deadline = time.monotonic() + 2 * CONNECT_TIMEOUT_S
+        while not socket.exists() and self._master.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if socket.exists():
+            self._reached = True
+            return
+        self._disconnect(keep_error=True)
+
+    def _disconnect(self, *, keep_error: bool = False) -> None:
+        master, self._master = self._master, None
+        if master is None:
+            return
+        master.terminate()
+        _, said = master.communicate()
+        if keep_error:
+            raise self._unreachable(said.decode(errors="replace").strip())
+
+    def _unreachable(self, said: str) -> MachineError:
+        if self._reached:
+            return ConnectionLostError(f"{self.name}: the connection broke ({_last_line(said)}).")
+        for sign, sentence in _REFUSALS.items():
+            if sign in said:
+                return MachineError(f"{self.name}: {sentence}.")
+        return MachineError(f"{self.name}: cannot be reached ({_last_line(said) or 'no answer'}).")
+
+
+def open_ssh(detail: str, options: DeviceOptions) -> Remote:
+    """Return a board as a device.
+
+    Raises:
+        InputError: not `USER@HOST` or `HOST`, with a port behind a colon where it is not 22.
+    """
+    match = _TARGET.fullmatch(detail)
+    if match is None:
+        raise InputError(f"--device ssh:{detail}: need ssh:USER@HOST or ssh:HOST, with :PORT where it is not 22.")
+    user, host = match["user"], match["host"]
+    return SshRemote(f"ssh:{detail}", f"{user}@{host}" if user else host, match["port"], options)
+
+
+def _each(option: str, *values: str) -> Sequence[str]:
+    return [word for value in values for word in (option, value)]
+
+
+def _last_line(text: str) -> str:
+    return (text.splitlines() or [""])[-1].strip()

@@ -1,0 +1,46 @@
+"""The devices by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from apps.device.adb import open_adb
+from apps.device.arm64 import open_arm64
+from apps.device.host import open_host
+from apps.device.options import DeviceOptions
+from apps.device.remote import Remote
+from apps.device.ssh import open_ssh
+from edge_effnet.errors import InputError
+
+TRANSPORTS: dict[str, Callable[[str, DeviceOptions], Remote]] = {
+    "host": open_host,
+    "arm64": open_arm64,
+    "ssh": open_ssh,
+    "adb": open_adb,
+}
+"""Opens a device by what stands behind the colon; `ios` alone is read from a file (`apps.device.ios`)."""
+
+FORMS = "host, arm64[:CPU], ssh:USER@HOST[:PORT], adb[:SERIAL], ios:FILE"
+
+
+def split_device(device: str) -> tuple[str, str]:
+    """Split `ssh:pi@board` into transport and detail.
+
+    Raises:
+        InputError: an unknown transport.
+    """
+    name, _, detail = device.partition(":")
+    if name not in (*TRANSPORTS, "ios"):
+        raise InputError(f"--device {device}: unknown device; choose one of {FORMS}.")
+    return name, detail
+
+
+def open_device(device: str, options: DeviceOptions) -> Remote:
+    """Return a device that can be driven from here.
+
+    Raises:
+        InputError: an unknown device, or details that it does not take.
+        MachineError: it is not there.
+    """
+    name, detail = split_device(device)
+    return TRANSPORTS[name](detail, options)
