@@ -90,6 +90,12 @@ class Preprocess:
         std = torch.tensor(self.std).view(3, 1, 1)
         return ((x - mean) / std).contiguous()
 
+    def to_pixels(self, x: torch.Tensor) -> torch.Tensor:
+        """The pixels that `normalize` made [..., 3, H, W] of: uint8 [..., H, W, 3], exactly."""
+        mean = torch.tensor(self.mean).view(3, 1, 1)
+        std = torch.tensor(self.std).view(3, 1, 1)
+        return (x * std + mean).mul(255.0).round().clamp(0, 255).to(torch.uint8).movedim(-3, -1).contiguous()
+
     def __call__(self, path: Path) -> torch.Tensor:
         """Photograph file -> float32 [3, crop, crop]."""
         return self.normalize(self.pixels(path))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -36,13 +36,21 @@ MANIFEST_SCHEMA = 1
 _MAX_MANIFEST_BYTES = 256 * 1024 * 1024
 
 
+_RAW = {"float32": "<f4", "uint8": "|u1"}
+_SUFFIXES = {torch.float32: "f32", torch.uint8: "u8"}
+_INPUT_SHAPES: dict[str, Callable[[int], list[int]]] = {
+    "NCHW": lambda side: [1, 3, side, side],
+    "NHWC": lambda side: [1, side, side, 3],
+}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Golden:
     """One input and the output that the program gave for it."""
 
     photograph: str
     input: torch.Tensor
-    """float32, without the batch dimension."""
+    """float32, or uint8 for a program that takes pixels; without the batch dimension."""
     output: torch.Tensor
     """float32, without the batch dimension."""
 
@@ -112,12 +120,11 @@ class Artifact:
         Raises:
             InputError: a file's size does not fit the program's shapes.
         """
-        shapes = {key: tuple(self.manifest[key]["shape"][1:]) for key in ("input", "output")}
+        tensors = {key: self.manifest[key] for key in ("input", "output")}
         return [
             Golden(
                 photograph=entry["photograph"],
-                input=_read_raw(self.folder / entry["input"], shapes["input"]),
-                output=_read_raw(self.folder / entry["output"], shapes["output"]),
+                **{key: _read_raw(self.folder / entry[key], tensor) for key, tensor in tensors.items()},
             )
             for entry in self.manifest["golden"]
         ]
@@ -165,8 +172,8 @@ def write_artifact(
     for index, item in enumerate(golden):
         entry = {"photograph": item.photograph}
         for key, tensor in (("input", item.input), ("output", item.output)):
-            entry[key] = f"golden/{index}.{key}.f32"
-            files[entry[key]] = tensor.contiguous().numpy().astype("<f4").tobytes()
+            entry[key] = f"golden/{index}.{key}.{_SUFFIXES[tensor.dtype]}"
+            files[entry[key]] = raw_bytes(tensor)
         entries.append(entry)
     complete = {
         "schema": MANIFEST_SCHEMA,
@@ -254,7 +261,7 @@ def _require_consistent(artifact: Artifact) -> None:
     """Refuse a manifest whose parts contradict each other or the files."""
     manifest, path = artifact.manifest, artifact.folder / "manifest.json"
     try:
-        crop = artifact.preprocess.crop
+        crop, layout = artifact.preprocess.crop, manifest["input"]["layout"]
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     labels = "".join(f"{name}\n" for name in artifact.labels).encode(errors="surrogatepass")
@@ -262,7 +269,7 @@ def _require_consistent(artifact: Artifact) -> None:
     contradictions = {
         "labels.txt does not hold its classes": labels != (artifact.folder / "labels.txt").read_bytes(),
         "preprocess, input and image_size differ in size": (
-            manifest["image_size"] != crop or manifest["input"]["shape"] != [1, 3, crop, crop]
+            manifest["image_size"] != crop or manifest["input"]["shape"] != _INPUT_SHAPES[layout](crop)
         ),
         "output has another shape than one figure a class": (
             manifest["output"]["shape"] != [1, len(artifact.labels)]
@@ -285,8 +292,18 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _read_raw(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
-    values = np.fromfile(path, dtype="<f4")
-    if path.stat().st_size != 4 * int(np.prod(shape)):
-        raise InputError(f"{path}: {values.size} numbers, the program's shape is {shape}; make the artifact anew.")
-    return torch.from_numpy(values.reshape(shape))
+def raw_bytes(tensor: torch.Tensor) -> bytes:
+    """Little-endian numbers without a header, as golden files keep them; float32 or uint8."""
+    array = tensor.contiguous().numpy()
+    return array.astype(_RAW[str(array.dtype)]).tobytes()
+
+
+def _read_raw(path: Path, tensor: dict[str, Any]) -> torch.Tensor:
+    """Read a golden file of a tensor that the manifest describes."""
+    dtype, shape = np.dtype(_RAW[tensor["dtype"]]), tuple(tensor["shape"][1:])
+    if path.stat().st_size != dtype.itemsize * int(np.prod(shape)):
+        raise InputError(
+            f"{path}: {path.stat().st_size} bytes, the program's shape is {shape} of {tensor['dtype']}; make the "
+            "artifact anew."
+        )
+    return torch.from_numpy(np.fromfile(path, dtype=dtype).reshape(shape))

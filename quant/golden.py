@@ -19,7 +19,11 @@ def golden_rows(photographs: int) -> list[int]:
 
 
 def golden_pairs(
-    photos: Sequence[Photo], preprocess: Preprocess, outputs: Callable[[torch.Tensor, list[int]], torch.Tensor]
+    photos: Sequence[Photo],
+    preprocess: Preprocess,
+    outputs: Callable[[torch.Tensor, list[int]], torch.Tensor],
+    *,
+    takes_pixels: bool = False,
 ) -> list[Golden]:
     """Pair inputs with outputs.
 
@@ -27,11 +31,11 @@ def golden_pairs(
         photos: the evaluation photographs.
         preprocess: to inputs.
         outputs: gives the outputs of inputs [n, 3, H, W] that are the photographs of given indices.
+        takes_pixels: whether the program's own input is the pixels.
     """
     rows = golden_rows(len(photos))
     with quiet_pillow():
         inputs = torch.stack([preprocess(photos[i].path) for i in rows])
-    return [
-        Golden(photograph=photos[i].name, input=x, output=y)
-        for i, x, y in zip(rows, inputs, outputs(inputs, rows), strict=True)
-    ]
+    found = outputs(inputs, rows)
+    own = preprocess.to_pixels(inputs) if takes_pixels else inputs
+    return [Golden(photograph=photos[i].name, input=x, output=y) for i, x, y in zip(rows, own, found, strict=True)]

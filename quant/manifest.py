@@ -13,7 +13,8 @@ from quant.loading import Loaded
 from quant.lower.result import LoweredProgram
 from quant.request import Request
 
-_LAYOUTS = {4: "NCHW", 2: "NC"}
+_TENSOR = {"dtype": "float32", "layout": "NCHW"}
+_PIXELS = {"dtype": "uint8", "layout": "NHWC"}
 
 
 def describe(request: Request, network: Loaded, program: LoweredProgram, verdict: dict[str, Any]) -> dict[str, Any]:
@@ -26,10 +27,8 @@ def describe(request: Request, network: Loaded, program: LoweredProgram, verdict
         "image_size": checkpoint.preprocess.crop,
         "labelled": bool(split.class_names or checkpoint.class_names),
         "preprocess": checkpoint.preprocess.to_dict(),
-        **{
-            key: {"shape": list(shape), "dtype": "float32", "layout": _LAYOUTS[len(shape)]}
-            for key, shape in (("input", program.input_shape), ("output", program.output_shape))
-        },
+        "input": {"shape": list(program.input_shape), **(_PIXELS if program.takes_pixels else _TENSOR)},
+        "output": {"shape": list(program.output_shape), "dtype": "float32", "layout": "NC"},
         "recipe": {**asdict(request.recipe), "seed": request.seed},
         "sample_model": request.sample,
         "backend": request.backend,

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from edge_effnet.images import quiet_pillow
+from edge_effnet.preprocess import Preprocess
 from quant.atomic import explained_writes
 from quant.outcome import ProgramFigures
 from quant.progress import Progress
@@ -24,16 +26,18 @@ class Measured:
     runtime: HostRuntime
     program: LoadedProgram
     figures: ProgramFigures
+    preprocess: Preprocess
 
     def run(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Run on float32 [N, ...], row by row."""
-        return self.runtime.run(self.program, inputs)
+        """Run on normalised float32 [N, 3, H, W], row by row; a program that takes pixels gets those that it was."""
+        return self.runtime.run(self.program, _input_for(self.program, inputs, self.preprocess))
 
 
 def measure_programs(
     runtime: HostRuntime,
     paths: Mapping[str, Path],
-    example: torch.Tensor,
+    preprocess: Preprocess,
+    photograph: Path,
     progress: Progress,
     *,
     repeats: int = LATENCY_REPEATS,
@@ -43,7 +47,8 @@ def measure_programs(
     Args:
         runtime: holds the programs afterwards.
         paths: a .pte for each name.
-        example: one input, [1, ...].
+        preprocess: of the network.
+        photograph: the one that forwards are timed on.
         progress: told of the programs timed.
         repeats: forwards timed of each.
 
@@ -53,8 +58,11 @@ def measure_programs(
     if not paths:
         return {}
     loaded = {name: runtime.load(path, name) for name, path in paths.items()}
+    with quiet_pillow():
+        example = preprocess(photograph)[None]
+    inputs = {name: _input_for(program, example, preprocess) for name, program in loaded.items()}
     with progress.stage("Timing", len(loaded)) as advance:
-        times = runtime.time(list(loaded.values()), example, repeats)
+        times = runtime.time(list(loaded.values()), inputs, repeats)
         advance(len(loaded))
     return {
         name: Measured(
@@ -66,13 +74,18 @@ def measure_programs(
                 load_ms=program.load_ms,
                 size_bytes=paths[name].stat().st_size,
             ),
+            preprocess=preprocess,
         )
         for name, program in loaded.items()
     }
 
 
 def measure_bytes(
-    runtime: HostRuntime, programs: Mapping[str, bytes], example: torch.Tensor, progress: Progress
+    runtime: HostRuntime,
+    programs: Mapping[str, bytes],
+    preprocess: Preprocess,
+    photograph: Path,
+    progress: Progress,
 ) -> dict[str, Measured]:
     """`measure_programs` for programs that are not on disk yet."""
     with tempfile.TemporaryDirectory(prefix="edge-effnet-") as folder:
@@ -80,4 +93,8 @@ def measure_bytes(
         for name, path in paths.items():
             with explained_writes(path):
                 path.write_bytes(programs[name])
-        return measure_programs(runtime, paths, example, progress)
+        return measure_programs(runtime, paths, preprocess, photograph, progress)
+
+
+def _input_for(program: LoadedProgram, inputs: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+    return preprocess.to_pixels(inputs) if program.input_dtype is torch.uint8 else inputs

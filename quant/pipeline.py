@@ -38,6 +38,7 @@ from quant.recipes import DEFAULT_RECIPE
 from quant.request import Request, check_request
 from quant.runtime import HostRuntime
 from quant.search import Found, search_float_layers
+from quant.settle import settle_roundings
 from quant.simulate import simulation_of
 from quant.summary import Evidence, summarize
 from quant.target import Target
@@ -76,6 +77,7 @@ def quantize(
     seed: int = 0,
     threads: int = 1,
     qat: QatOptions | None = None,
+    embed_preprocess: bool = False,
     progress: Progress | None = None,
 ) -> QuantizeResult:
     """Quantize an EfficientNet and judge the program that comes out.
@@ -99,6 +101,7 @@ def quantize(
         seed: of the calibration draw and of everything random.
         threads: of the runtime that times and judges the programs.
         qat: settings of a recipe that trains; its defaults where None.
+        embed_preprocess: let the program normalise by itself: its input is then uint8 pixels, [1, H, W, 3].
         progress: told of every stage.
 
     Raises:
@@ -120,6 +123,7 @@ def quantize(
         seed=seed,
         threads=threads,
         qat=qat,
+        embed_preprocess=embed_preprocess,
     )
     if find_backend(backend).name != "xnnpack":
         raise InputError(f"quantize makes one xnnpack artifact; for {backend} call quantize_fleet(backends=...).")
@@ -155,10 +159,15 @@ def _quantize(
             trained = _trained(request, network, graphs, quantized, progress, group)
     if not group.leads:
         return None
+    settle_roundings(quantized.converted)
     with watch.measure("analyze"):
         layers = _analyzed(request, network, quantized, progress)
     with watch.measure("lower"), progress.stage("Lowering", 2) as advance:
-        programs = {"pte": lower_xnnpack(quantized.converted, network.input_shape)}
+        programs = {
+            "pte": lower_xnnpack(
+                quantized.converted, network.input_shape, normalization=request.normalization(network.preprocess)
+            )
+        }
         advance(1)
         programs["float"] = lower_xnnpack(graphs.original, network.input_shape)
         advance(1)
@@ -169,12 +178,22 @@ def _quantize(
         **({"swapped": graphs.float} if network.swapped else {}),
     }
     with watch.measure("evaluate"), HostRuntime(request.threads) as runtime:
-        example = network.preprocess(split.evaluation[0].path)[None]
-        measured = measure_bytes(runtime, {k: p.data for k, p in programs.items()}, example, progress)
+        measured = measure_bytes(
+            runtime,
+            {name: program.data for name, program in programs.items()},
+            network.preprocess,
+            split.evaluation[0].path,
+            progress,
+        )
         logits = collect_logits(
             {**models, "pte": measured["pte"].run}, split.evaluation, network.preprocess, progress
         )
-        golden = golden_pairs(split.evaluation, network.preprocess, lambda x, rows: measured["pte"].run(x))
+        golden = golden_pairs(
+            split.evaluation,
+            network.preprocess,
+            lambda x, rows: measured["pte"].run(x),
+            takes_pixels=request.embed_preprocess,
+        )
         bundle = bundle_program(programs["pte"].data, golden)
         verify_bundle(runtime, bundle, len(golden))
     outcome = summarize(

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_effnet.errors import InputError
+from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import SAMPLE, sample_weights
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.checkpoint import LoadOptions
 from quant.artifact import require_replaceable
+from quant.lower.normalization import Normalization
 from quant.qat.options import QatOptions
 from quant.recipes import RECIPES, Recipe, find_recipe
 from quant.regression import check_max_drop, check_min_agreement
@@ -39,6 +41,12 @@ class Request:
     threads: int
     seed: int
     qat: QatOptions
+    embed_preprocess: bool
+    """Whether the program takes pixels and normalises them by itself."""
+
+    def normalization(self, preprocess: Preprocess) -> Normalization | None:
+        """What the program does by itself, if anything."""
+        return Normalization(mean=preprocess.mean, std=preprocess.std) if self.embed_preprocess else None
 
     @property
     def sample(self) -> bool:
@@ -77,6 +85,7 @@ def check_request(
     seed: int,
     threads: int,
     qat: QatOptions | None,
+    embed_preprocess: bool = False,
 ) -> Request:
     """Look everything up that needs no work; arguments as of `quant.pipeline.quantize`.
 
@@ -95,6 +104,7 @@ def check_request(
         seed: see there.
         threads: see there.
         qat: see there.
+        embed_preprocess: see there.
 
     Raises:
         InputError: an unknown name, a number out of range, or a folder in the way that is no artifact.
@@ -126,6 +136,7 @@ def check_request(
         threads=threads,
         seed=seed,
         qat=qat or QatOptions(),
+        embed_preprocess=embed_preprocess,
     )
     require_replaceable(request.out)
     return request

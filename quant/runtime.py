@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +35,8 @@ class LoadedProgram:
     load_ms: float
     """Median of three loads, file in the page cache."""
     input_shape: tuple[int, ...]
+    input_dtype: torch.dtype
+    """float32, or uint8 where the program normalises pixels by itself."""
     output_shape: tuple[int, ...]
 
 
@@ -46,6 +49,9 @@ def check_threads(threads: int) -> int:
     if not 1 <= threads <= MAX_THREADS:
         raise InputError(f"--threads {threads}: need 1 to {MAX_THREADS}.")
     return threads
+
+
+_INPUT_DTYPES = {torch.float32: "<f4", torch.uint8: "|u1"}
 
 
 class HostRuntime:
@@ -98,6 +104,7 @@ class HostRuntime:
             name=name,
             load_ms=reply["load_ms"],
             input_shape=tuple(reply["input_shape"]),
+            input_dtype=_dtype_of(reply["input_dtype"], str(path)),
             output_shape=tuple(reply["output_shape"]),
         )
 
@@ -106,8 +113,8 @@ class HostRuntime:
 
         Args:
             program: from `load`.
-            inputs: float32, [N, ...]; each row goes in as a batch of one, contiguous (a channels-last tensor
-                would be read as if it were contiguous, pytorch/executorch #21837).
+            inputs: of the program's dtype, [N, ...]; each row goes in as a batch of one, contiguous (a channels-last
+                tensor would be read as if it were contiguous, pytorch/executorch #21837).
 
         Returns:
             float32 outputs, [N, ...].
@@ -116,12 +123,19 @@ class HostRuntime:
             InputError: an input that does not fit, or a program that fails on it.
         """
         array = _rows(program, inputs)
-        request = {"request": "run", "name": program.name, "shape": list(array.shape)}
+        request = {"request": "run", "name": program.name, "shape": list(array.shape), "dtype": array.dtype.str}
         reply, payload = self._ask(request, array.tobytes(), what=program.name)
         return torch.from_numpy(np.frombuffer(payload, dtype="<f4").reshape(reply["shape"]).copy())
 
-    def time(self, programs: list[LoadedProgram], inputs: torch.Tensor, repeats: int) -> dict[str, list[float]]:
-        """Time programs in turns on one input [1, ...].
+    def time(
+        self, programs: list[LoadedProgram], inputs: torch.Tensor | Mapping[str, torch.Tensor], repeats: int
+    ) -> dict[str, list[float]]:
+        """Time programs in turns, each on one input [1, ...].
+
+        Args:
+            programs: from `load`.
+            inputs: one for all, or one for each program's name.
+            repeats: forwards of each.
 
         Returns:
             For each program's name, `repeats` times in ms, after a warm-up.
@@ -129,10 +143,20 @@ class HostRuntime:
         Raises:
             InputError: an input that does not fit.
         """
-        array = [_rows(program, inputs) for program in programs][-1]
+        arrays = [
+            _rows(program, inputs if isinstance(inputs, torch.Tensor) else inputs[program.name])
+            for program in programs
+        ]
         names = [p.name for p in programs]
-        request = {"request": "time", "names": names, "shape": list(array.shape), "repeats": repeats}
-        reply, _ = self._ask(request, array.tobytes(), what=", ".join(names))
+        request = {
+            "request": "time",
+            "inputs": [
+                {"name": name, "shape": list(array.shape), "dtype": array.dtype.str, "bytes": array.nbytes}
+                for name, array in zip(names, arrays, strict=True)
+            ],
+            "repeats": repeats,
+        }
+        reply, _ = self._ask(request, b"".join(array.tobytes() for array in arrays), what=", ".join(names))
         times: dict[str, list[float]] = reply["times_ms"]
         return times
 
@@ -185,10 +209,17 @@ class HostRuntime:
 
 
 def _rows(program: LoadedProgram, inputs: torch.Tensor) -> np.ndarray:
-    """Inputs as little-endian float32; `tobytes` then writes them row by row, whatever their memory order."""
-    if (1, *inputs.shape[1:]) != program.input_shape or inputs.dtype != torch.float32:
+    """Inputs as little-endian numbers; `tobytes` then writes them row by row, whatever their memory order."""
+    if (1, *inputs.shape[1:]) != program.input_shape or inputs.dtype != program.input_dtype:
         raise InputError(
-            f"the {program.name} program takes float32 inputs of {program.input_shape}, one a call; got "
-            f"{inputs.dtype} {tuple(inputs.shape)}."
+            f"the {program.name} program takes {str(program.input_dtype).removeprefix('torch.')} inputs of "
+            f"{program.input_shape}, one a call; got {inputs.dtype} {tuple(inputs.shape)}."
         )
-    return inputs.detach().numpy().astype("<f4", copy=False)
+    return inputs.detach().numpy().astype(_INPUT_DTYPES[program.input_dtype], copy=False)
+
+
+def _dtype_of(name: str, what: str) -> torch.dtype:
+    for dtype in _INPUT_DTYPES:
+        if str(dtype) == f"torch.{name}":
+            return dtype
+    raise InputError(f"{what}: takes {name} inputs; programs of this project take float32 or uint8.")

@@ -38,6 +38,10 @@ def send(stream: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> Non
     stream.flush()
 
 
+# ExecuTorch's numbers of scalar types.
+_DTYPES = {0: "uint8", 6: "float32"}
+
+
 class Worker:
     """Answers requests with the programs that it holds."""
 
@@ -72,13 +76,14 @@ class Worker:
         return {
             "load_ms": statistics.median(times),
             "input_shape": list(meta.input_tensor_meta(0).sizes()),
+            "input_dtype": _DTYPES.get(meta.input_tensor_meta(0).dtype(), "unknown"),
             "output_shape": list(meta.output_tensor_meta(0).sizes()),
         }
 
-    def run(self, name: str, shape: list[int], payload: bytes) -> tuple[dict[str, Any], bytes]:
-        """Run a program on each row of a float32 array; returns the outputs, stacked."""
+    def run(self, name: str, shape: list[int], dtype: str, payload: bytes) -> tuple[dict[str, Any], bytes]:
+        """Run a program on each row of an array; returns the float32 outputs, stacked."""
         method, _ = self._programs[name]
-        rows = np.frombuffer(payload, dtype="<f4").reshape(shape)
+        rows = np.frombuffer(payload, dtype=dtype).reshape(shape)
         outputs = []
         for row in rows:
             x = self._torch.from_numpy(row[None].copy())
@@ -93,13 +98,18 @@ class Worker:
             bundle.verify_result_with_bundled_expected_output("forward", index, rtol, atol)
         return {"cases": cases}
 
-    def time(self, names: list[str], shape: list[int], repeats: int, payload: bytes) -> dict[str, Any]:
-        """Time programs on one input, turn by turn so that a drifting clock hits all alike; ms each."""
-        x = self._torch.from_numpy(np.frombuffer(payload, dtype="<f4").reshape(shape).copy())
-        times: dict[str, list[float]] = {name: [] for name in names}
+    def time(self, inputs: list[dict[str, Any]], repeats: int, payload: bytes) -> dict[str, Any]:
+        """Time programs, each on its input, turn by turn so that a drifting clock hits all alike; ms each."""
+        tensors, offset = {}, 0
+        for entry in inputs:
+            data = payload[offset : offset + entry["bytes"]]
+            array = np.frombuffer(data, dtype=entry["dtype"]).reshape(entry["shape"])
+            tensors[entry["name"]] = self._torch.from_numpy(array.copy())
+            offset += entry["bytes"]
+        times: dict[str, list[float]] = {name: [] for name in tensors}
         warm_up = max(3, math.ceil(repeats / 10))
         for turn in range(warm_up + repeats):
-            for name in names:
+            for name, x in tensors.items():
                 start = time.perf_counter()
                 self._programs[name][0].call([x])
                 if turn >= warm_up:
@@ -130,11 +140,11 @@ def _answer(worker: Worker, message: dict[str, Any], payload: bytes) -> tuple[di
             path = str(Path(message["path"]))
             reply = worker.load(message["name"], path)
         elif message["request"] == "run":
-            reply, data = worker.run(message["name"], message["shape"], payload)
+            reply, data = worker.run(message["name"], message["shape"], message["dtype"], payload)
         elif message["request"] == "verify":
             reply = worker.verify(message["path"], message["cases"], message["rtol"], message["atol"])
         else:
-            reply = worker.time(message["names"], message["shape"], message["repeats"], payload)
+            reply = worker.time(message["inputs"], message["repeats"], payload)
     except Exception as error:  # whatever the runtime raises goes back as a sentence
         return {"ok": False, "error": f"{type(error).__name__}: {error}"}, b""
     return {"ok": True, **reply}, data

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 from edge_effnet.errors import InputError
-from edge_effnet.images import quiet_pillow
 from quant import metrics
 from quant.artifact import Artifact, open_artifact
 from quant.atomic import write_atomically
@@ -96,9 +95,7 @@ def _collect(artifact: Artifact, split: PhotoSplit, threads: int, progress: Prog
     with HostRuntime(threads) as runtime:
         paths = {"float": artifact.float_program, "pte": artifact.program}
         with watch.measure("time"):
-            with quiet_pillow():
-                example = artifact.preprocess(split.evaluation[0].path)[None]
-            measured = measure_programs(runtime, paths, example, progress)
+            measured = measure_programs(runtime, paths, artifact.preprocess, split.evaluation[0].path, progress)
             verify_shapes(artifact, measured)
             verify_golden(artifact, measured["pte"])
         with watch.measure("evaluate"):
@@ -113,10 +110,13 @@ def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:
     Raises:
         InputError: they differ.
     """
+    side = artifact.manifest["image_size"]
+    # The float network's own program always takes what the network takes.
+    inputs = {"float": [1, 3, side, side], "pte": artifact.manifest["input"]["shape"]}
     for measured in programs.values():
         for key in ("input", "output"):
             found = list(getattr(measured.program, f"{key}_shape"))
-            wanted = artifact.manifest[key]["shape"]
+            wanted = inputs[measured.program.name] if key == "input" else artifact.manifest["output"]["shape"]
             if found != wanted:
                 raise InputError(
                     f"{artifact.folder}: the {measured.program.name} program's {key} is {found}, manifest.json says "
@@ -131,7 +131,7 @@ def verify_golden(artifact: Artifact, program: Measured) -> None:
         InputError: they differ by more than rounding.
     """
     for golden in artifact.golden():
-        found = program.run(golden.input[None])[0]
+        found = program.runtime.run(program.program, golden.input[None])[0]
         sqnr = metrics.sqnr_db(golden.output, found)
         if not sqnr >= GOLDEN_MIN_SQNR_DB:
             raise InputError(

@@ -79,6 +79,9 @@ def quantize_command(
     steps: Annotated[int | None, typer.Option(help="qat-int8: stop after so many steps.")] = None,
     teacher: Annotated[str | None, typer.Option(help="qat-int8: whose logits are learned; float.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="qat-int8: go on from the checkpoint.")] = False,
+    embed_preprocess: Annotated[
+        bool, typer.Option("--embed-preprocess", help="The program takes uint8 pixels and normalises them.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """Make an int8 program of an EfficientNet and prove that it still sees.
@@ -121,13 +124,17 @@ def quantize_command(
     chosen: dict[str, Any] = {"epochs": epochs, "steps": steps, "teacher": teacher, "resume": resume or None}
     given = {name: value for name, value in chosen.items() if value is not None}
     if not is_single(names):
+        if embed_preprocess:
+            raise InputError("--embed-preprocess is for the int8 xnnpack program alone: leave out --backend.")
         from apps.cli.render_fleet import print_fleet  # noqa: PLC0415
         from quant.fleet.run import quantize_fleet  # noqa: PLC0415
 
         fleet = quantize_fleet(variant, backends=names, options=backend_options, **settings)
         print_fleet(fleet.outcome, as_json=as_json)
         return exit_codes.PASS if fleet.passed else exit_codes.REGRESSION
-    result = quantize(variant, qat=QatOptions(**given) if given else None, **settings)
+    result = quantize(
+        variant, qat=QatOptions(**given) if given else None, embed_preprocess=embed_preprocess, **settings
+    )
     check = ["edge-effnet", "check", result.outcome.artifact, "--data", data]
     for option, value in (("--max-drop", max_drop), ("--min-agreement", min_agreement)):
         check += [] if value is None else [option, str(value)]

@@ -21,7 +21,6 @@ from apps.device.results import Results, require_same_program, write_results
 from apps.device.sameness import compare_logits, faults, is_exact
 from apps.device.table import open_device, split_device
 from edge_effnet.errors import InputError
-from edge_effnet.images import quiet_pillow
 from quant.artifact import Artifact, open_artifact
 from quant.atomic import explained_writes
 from quant.data import Photo, PhotoSplit, evaluation_photos
@@ -167,9 +166,9 @@ def _on_this_host(
     if runs_here(artifact.manifest["backend"]):
         paths["pte"] = artifact.program
     with HostRuntime(threads) as runtime:
-        with quiet_pillow():
-            example = artifact.preprocess(photos[0].path)[None]
-        measured = measure_programs(runtime, paths, example, progress, repeats=_HOST_REPEATS)
+        measured = measure_programs(
+            runtime, paths, artifact.preprocess, photos[0].path, progress, repeats=_HOST_REPEATS
+        )
         verify_shapes(artifact, measured)
         if "pte" in measured:
             verify_golden(artifact, measured["pte"])

@@ -34,12 +34,12 @@ def measure_made(
     paths = {name: scratch / f"{name}.pte" for name in programs}
     for name, path in paths.items():
         path.write_bytes(programs[name].data)
-    with quiet_pillow():
-        example = context.network.preprocess(context.photos[0].path)[None]
+    preprocess, photograph = context.network.preprocess, context.photos[0].path
     slow = {m.choice.name for m in made if m.choice.backend.photographs is not None}
-    measured = measure_programs(runtime, {n: p for n, p in paths.items() if n not in slow}, example, progress)
+    quick = {n: p for n, p in paths.items() if n not in slow}
+    measured = measure_programs(runtime, quick, preprocess, photograph, progress)
     few = {n: p for n, p in paths.items() if n in slow}
-    return measured | measure_programs(runtime, few, example, progress, repeats=_SLOW_REPEATS)
+    return measured | measure_programs(runtime, few, preprocess, photograph, progress, repeats=_SLOW_REPEATS)
 
 
 def all_logits(

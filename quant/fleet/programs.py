@@ -18,6 +18,7 @@ from quant.placement import PLACEMENTS
 from quant.progress import Progress
 from quant.ptq import activation_specs, convert, equalized_graph, quantize_with
 from quant.request import Request
+from quant.settle import settle_roundings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +50,7 @@ def placed_graphs(
     for placement in placements:
         if placement == "xnnpack":
             found[placement] = quantize_with(reference, activation, floats, inputs, recipe, progress).converted
+            settle_roundings(found[placement])
         else:
             assert placement is not None
             # Loss-aware ranges are fixed by now; observers of other recipes look at all photographs.

@@ -23,7 +23,7 @@ class _Signature(nn.Module):
         self.output_shape = output_shape
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.sum() + torch.zeros(self.output_shape)
+        return x.to(torch.float32).sum() + torch.zeros(self.output_shape)
 
 
 def wrap_delegate(
@@ -32,8 +32,10 @@ def wrap_delegate(
     input_shape: tuple[int, ...],
     output_shape: tuple[int, ...],
     specs: Mapping[str, bytes] | None = None,
+    *,
+    takes_pixels: bool = False,
 ) -> bytes:
-    """Return the bytes of a program with one method `forward`, float32 contiguous input and output.
+    """Return the bytes of a program with one method `forward`, contiguous float32 output and input.
 
     Args:
         backend: the name under which the runtime registers the backend, such as "XnnpackBackend".
@@ -41,9 +43,11 @@ def wrap_delegate(
         input_shape: of the program's only input.
         output_shape: of its only output.
         specs: settings that the backend's runtime reads.
+        takes_pixels: the input is uint8 instead.
     """
     with quiet_libraries():
-        signature = torch.export.export(_Signature(output_shape), (torch.zeros(input_shape),), strict=False)
+        example = torch.zeros(input_shape, dtype=torch.uint8 if takes_pixels else torch.float32)
+        signature = torch.export.export(_Signature(output_shape), (example,), strict=False)
         edge = to_edge(signature, compile_config=EdgeCompileConfig(_check_ir_validity=False))
         compile_specs = [CompileSpec(key, value) for key, value in (specs or {}).items()]
         lowered = LoweredBackendModule(edge.exported_program(), backend, delegate, compile_specs)

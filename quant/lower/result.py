@@ -37,9 +37,11 @@ class LoweredProgram:
     """The .pte file's content."""
     delegation: Delegation
     input_shape: tuple[int, ...]
-    """Float32, contiguous, batch included."""
+    """Contiguous, batch included: float32 [1, 3, H, W], or with `takes_pixels` uint8 [1, H, W, 3]."""
     output_shape: tuple[int, ...]
     """Float32."""
     leftovers: tuple[Leftover, ...] = ()
+    takes_pixels: bool = False
+    """Whether the program normalises by itself: its input is the resized, cropped photograph."""
     facts: tuple[str, ...] = ()
     """What was proved about the delegate by reading it back, a sentence each."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from torch import fx
 
 from quant.lower.backend import Source
+from quant.lower.normalization import Normalization
 from quant.lower.program import wrap_delegate
 from quant.lower.result import Delegation, LoweredProgram
 from quant.lower.xnnpack_delegate import DelegateBuilder
-from quant.lower.xnnpack_emit import Emitter
+from quant.lower.xnnpack_emit import Emitter, nhwc
 
 BACKEND_NAME = "XnnpackBackend"
 
@@ -29,6 +30,7 @@ def lower_xnnpack(
     *,
     half: bool = False,
     dynamic_classifier: bool = False,
+    normalization: Normalization | None = None,
 ) -> LoweredProgram:
     """Lower a float graph, or one that PT2E converted, into a program with a single XNNPACK delegate.
 
@@ -38,23 +40,28 @@ def lower_xnnpack(
         half: keep weights and compute in fp16, from the first operator to the last: no operator is decomposed
             through fp32, so nothing falls out of the delegate. Input and output stay float32.
         dynamic_classifier: give a float classifier int8 weights and dynamically quantized activations.
+        normalization: take pixels, uint8 [N, H, W, C], and normalise them inside; not with `half`.
 
     Raises:
         UnsupportedOperatorError: an operator that XNNPACK, or this lowering, does not run. There is no
             fallback to other kernels: a program in fragments is slow in ways that nobody asked for.
     """
+    assert not (half and normalization is not None)
     emitter = Emitter(
         module=graph_module,
         input_shape=input_shape,
         builder=DelegateBuilder(half=half),
         dynamic_classifier=dynamic_classifier,
+        normalization=normalization,
     )
     emitter.run()
     delegate = emitter.builder.serialize()
-    output_shape = emitter.output_shape
+    output_shape, takes_pixels = emitter.output_shape, normalization is not None
+    shape = nhwc(input_shape) if takes_pixels else input_shape
     return LoweredProgram(
-        data=wrap_delegate(BACKEND_NAME, delegate, input_shape, output_shape),
+        data=wrap_delegate(BACKEND_NAME, delegate, shape, output_shape, takes_pixels=takes_pixels),
         delegation=Delegation(partitions=1, delegated=emitter.operators, left=0),
-        input_shape=input_shape,
+        input_shape=shape,
         output_shape=output_shape,
+        takes_pixels=takes_pixels,
     )

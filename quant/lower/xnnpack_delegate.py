@@ -51,6 +51,20 @@ class DelegateBuilder:
         self._inputs.append(value)
         return value
 
+    def external_pixels(self, shape: tuple[int, ...]) -> int:
+        """Define the uint8 tensor that the caller passes in; its values stand for themselves, 0 to 255."""
+        tensor = self._tensor_value(
+            shape,
+            schema.XNNDatatype.xnn_datatype_quint8,
+            constant=0,
+            external=self._externals,
+            flags=XNN_VALUE_FLAG_EXTERNAL_INPUT,
+        )
+        params = schema.PerTensorQuant(scale=1.0, zero_point=0)
+        value = self._append(schema.XNNQuantizedTensorValue(tensor_value=tensor, quant_params=params))
+        self._inputs.append(value)
+        return value
+
     def external_output(self, shape: tuple[int, ...]) -> int:
         """Define the float32 tensor that the caller gets."""
         value = self._define(shape, external=self._externals, flags=XNN_VALUE_FLAG_EXTERNAL_OUTPUT)

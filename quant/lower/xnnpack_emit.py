@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import fx
 
+from quant.lower.normalization import Normalization, emit_pixels
 from quant.lower.xnnpack_delegate import DelegateBuilder
 from quant.qdq import (
     CLAMP_RANGES,
@@ -72,6 +73,8 @@ class Emitter:
     """Of the network's result, set by `run`."""
     operators: int = 0
     """Operators of the network (q/dq and constants not counted) that the delegate runs."""
+    normalization: Normalization | None = None
+    """Where the input is pixels, uint8 NHWC, instead of what they are normalised to."""
     dynamic_classifier: bool = False
     """Whether a linear layer in float gets int8 weights, and int8 activations with a scale found at run time."""
 
@@ -130,6 +133,11 @@ class Emitter:
         return target
 
     def _emit_input(self, node: fx.Node) -> None:
+        if self.normalization is not None:
+            # Already NHWC: no layout to change; a q that follows is a conversion as any other.
+            pixels = emit_pixels(self.builder, nhwc(self.input_shape), self.normalization)
+            self.values[node] = Value(pixels, self.input_shape, None)
+            return
         external = self.builder.external_input(self.input_shape)
         value = Value(external, self.input_shape, None)
         if self.builder.half:
