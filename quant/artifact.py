@@ -55,6 +55,21 @@ class Golden:
     """float32, without the batch dimension."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GoldenPhotograph:
+    """A photograph and what has to come of it on every platform (docs/preprocessing.md)."""
+
+    name: str
+    """Such as `landscape.png`."""
+    png: bytes
+    pixels: torch.Tensor
+    """uint8, [side, side, 3]: resized and cropped."""
+    input: torch.Tensor
+    """What the program takes, without the batch dimension."""
+    output: torch.Tensor
+    """Its logits."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
     """An artifact folder whose files were verified against its manifest."""
@@ -130,6 +145,24 @@ class Artifact:
         ]
 
 
+def verify_photographs(artifact: Artifact) -> None:
+    """Prove that this machine makes the expected pixels of the golden photographs.
+
+    Raises:
+        InputError: it makes others: its image library decodes or resamples differently.
+    """
+    side = artifact.preprocess.crop
+    for entry in artifact.manifest.get("golden_photographs", ()):
+        expected = _read_raw(artifact.folder / entry["pixels"], {"dtype": "uint8", "shape": [1, side, side, 3]})
+        path = artifact.folder / entry["photograph"]
+        differing = int((torch.from_numpy(artifact.preprocess.pixels(path)) != expected).sum().item())
+        if differing:
+            raise InputError(
+                f"{path}: {differing} of its {expected.numel()} pixel values come out otherwise here than where "
+                "`quantize` ran; the figures would not compare: install the same Pillow, or make the artifact anew."
+            )
+
+
 def write_artifact(
     folder: Path,
     *,
@@ -139,6 +172,7 @@ def write_artifact(
     golden: Sequence[Golden],
     layers: Sequence[LayerReport],
     manifest: dict[str, Any],
+    photographs: Sequence[GoldenPhotograph] = (),
     extra: Mapping[str, bytes] | None = None,
 ) -> Artifact:
     """Write an artifact folder, whole or not at all; an artifact that stands there is replaced.
@@ -151,6 +185,7 @@ def write_artifact(
         golden: inputs and the outputs that the program gives for them.
         layers: the analysis, from input to output.
         manifest: the rest; `schema`, `classes`, `files` and `golden` are added here.
+        photographs: that apps are tested with.
         extra: further files of the folder by name.
 
     Raises:
@@ -180,6 +215,7 @@ def write_artifact(
         **manifest,
         "classes": list(classes),
         "golden": entries,
+        "golden_photographs": _add_photographs(files, photographs),
         "files": {name: {"sha256": _sha256(data), "bytes": len(data)} for name, data in files.items()},
     }
     _validate(complete, folder / "manifest.json")
@@ -189,6 +225,20 @@ def write_artifact(
             (temporary / name).write_bytes(data)
         (temporary / "manifest.json").write_text(json.dumps(complete, indent=2) + "\n")
     return Artifact(folder=folder, manifest=complete)
+
+
+def _add_photographs(files: dict[str, bytes], photographs: Sequence[GoldenPhotograph]) -> list[dict[str, str]]:
+    """Add the files of golden photographs; their entries of the manifest."""
+    entries = []
+    for item in photographs:
+        stem = f"golden/{item.name.removesuffix('.png')}"
+        entry = {"photograph": f"{stem}.png"}
+        files[entry["photograph"]] = item.png
+        for key, tensor in (("pixels", item.pixels), ("input", item.input), ("output", item.output)):
+            entry[key] = f"{stem}.{key}.{_SUFFIXES[tensor.dtype]}"
+            files[entry[key]] = raw_bytes(tensor)
+        entries.append(entry)
+    return entries
 
 
 def require_replaceable(folder: Path) -> None:
@@ -266,6 +316,7 @@ def _require_consistent(artifact: Artifact) -> None:
         raise InputError(f"{path}: {error}") from error
     labels = "".join(f"{name}\n" for name in artifact.labels).encode(errors="surrogatepass")
     listed = {entry[key] for entry in manifest["golden"] for key in ("input", "output")}
+    listed |= {name for entry in manifest.get("golden_photographs", ()) for name in entry.values()}
     contradictions = {
         "labels.txt does not hold its classes": labels != (artifact.folder / "labels.txt").read_bytes(),
         "preprocess, input and image_size differ in size": (

@@ -21,6 +21,7 @@ from quant.data import Photo, PhotoSplit
 from quant.evaluate import collect_logits, labels_of
 from quant.footprint import footprint, phone_warnings
 from quant.golden import golden_pairs
+from quant.golden_photographs import golden_photographs
 from quant.graphs import Graphs, export_graphs
 from quant.loading import Loaded, load_checkpoint, loaded
 from quant.lower.delegation import report_delegation
@@ -194,6 +195,7 @@ def _quantize(
             lambda x, rows: measured["pte"].run(x),
             takes_pixels=request.embed_preprocess,
         )
+        shown = golden_photographs(network.preprocess, measured["pte"].run, takes_pixels=request.embed_preprocess)
         bundle = bundle_program(programs["pte"].data, golden)
         verify_bundle(runtime, bundle, len(golden))
     outcome = summarize(
@@ -231,6 +233,7 @@ def _quantize(
         float_model=programs["float"].data,
         classes=network.class_names,
         golden=golden,
+        photographs=shown,
         layers=layers,
         manifest=describe(request, network, programs["pte"], outcome.to_json()),
         extra={

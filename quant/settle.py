@@ -54,12 +54,14 @@ def fixed_point(products: np.ndarray, scale: float) -> np.ndarray:
     shift = 126 - (bits >> 23)
     after = max(shift, 1)
     high = (2 * (products.astype(np.int64) << (after - shift)) * multiplier) >> 32
-    return (high + (1 << (after - 1))) >> after
+    found: np.ndarray = (high + (1 << (after - 1))) >> after
+    return found
 
 
 def in_float(products: np.ndarray, scale: float) -> np.ndarray:
     """What x86's kernel makes of them: a float32 product, rounded half to even."""
-    return np.rint(products.astype(np.float32) * np.float32(scale)).astype(np.int64)
+    rounded: np.ndarray = np.rint(products.astype(np.float32) * np.float32(scale)).astype(np.int64)
+    return rounded
 
 
 def rounds_alike(a: TensorScale, b: TensorScale, out: TensorScale) -> bool:

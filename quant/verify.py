@@ -10,7 +10,7 @@ import torch
 
 from edge_effnet.errors import InputError
 from quant import metrics
-from quant.artifact import Artifact, open_artifact
+from quant.artifact import Artifact, open_artifact, verify_photographs
 from quant.atomic import write_atomically
 from quant.data import PhotoSplit, evaluation_photos
 from quant.evaluate import collect_logits
@@ -73,6 +73,7 @@ def check(
     with watch.measure("load"):
         artifact = open_artifact(Path(folder))
         require_runs_here(artifact.manifest["backend"])
+        verify_photographs(artifact)
     with ExitStack() as stack:
         with watch.measure("load"):
             split = evaluation_photos(

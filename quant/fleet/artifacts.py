@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import fx
 
 from edge_effnet.errors import InputError
 from quant.artifact import write_artifact
@@ -20,6 +21,7 @@ from quant.fleet.programs import Made
 from quant.fleet.report import MEASURED, MISSING, NOT_HERE, FleetRow
 from quant.footprint import phone_warnings
 from quant.golden import golden_pairs
+from quant.golden_photographs import golden_photographs
 from quant.lower.choices import Choice
 from quant.manifest import describe
 from quant.measure import Measured
@@ -34,6 +36,7 @@ def write_program(
     made: Made,
     measured: Mapping[str, Measured],
     logits: Mapping[str, torch.Tensor],
+    graphs: Mapping[str | None, fx.GraphModule],
     runtime: HostRuntime,
 ) -> FleetRow:
     """Judge one program and write its artifact."""
@@ -72,6 +75,12 @@ def write_program(
         float_model=context.float_program.data,
         classes=context.network.class_names,
         golden=golden,
+        photographs=golden_photographs(
+            context.network.preprocess,
+            # Of a program that does not run here: what the graph gives that it was made from.
+            program.run if program is not None else torch.no_grad()(graphs[placement]),
+            takes_pixels=False,
+        ),
         layers=[],
         manifest=_manifest(context, made, row, simulated),
         extra={

@@ -164,7 +164,7 @@ def _make(
         with watch.measure("evaluate"):
             logits = all_logits(context, made, measured, graphs, progress)
         with watch.measure("write"):
-            rows = [write_program(folder, context, item, measured, logits, runtime) for item in made]
+            rows = [write_program(folder, context, item, measured, logits, graphs, runtime) for item in made]
             share_float_program([folder / item.choice.name / "float.pte" for item in made])
         outcome = FleetOutcome(
             folder=str(request.out),

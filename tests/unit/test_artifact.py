@@ -228,7 +228,7 @@ def test_no_path_of_a_manifest_leaves_its_folder(folder, tmp_path, name):
 def test_golden_files_of_another_size_are_refused(folder):
     (folder / "golden" / "0.input.f32").write_bytes(bytes(4 * 5))
     sign_again(folder)
-    with pytest.raises(InputError, match=r"0\.input\.f32: 5 numbers, the program's shape is \(3, 16, 16\)"):
+    with pytest.raises(InputError, match=r"0\.input\.f32: 20 bytes, the program's shape is \(3, 16, 16\)"):
         open_artifact(folder).golden()
 
 
@@ -285,6 +285,6 @@ def test_the_documentation_describes_every_key_of_the_schema(pytestconfig):
     }
     assert {key.strip() for key in keys} == set(schema["properties"])
     # A run over several backends adds the precision; a single artifact's manifest is without it.
-    assert set(schema["properties"]) - set(schema["required"]) == {"precision"}
+    assert set(schema["properties"]) - set(schema["required"]) == {"precision", "golden_photographs"}
     for key in schema["properties"]["preprocess"]["required"]:
         assert f"`{key}`" in page
