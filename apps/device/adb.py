@@ -82,6 +82,9 @@ class AdbAppRemote:
         if self._installed_here:
             self._client.shell(f"pm uninstall {self._app.package}", check=False)
 
+    def close(self) -> None:
+        """Nothing is held open: each command is a connection of its own."""
+
     def _require_app(self) -> None:
         there = bool(self._client.shell(f"pm path {self._app.package}", check=False).strip())
         if self._apk is not None and not self._installed_here:

@@ -113,9 +113,13 @@ class AdbRunnerRemote:
     def remove(self) -> None:
         """Stop the server and remove the folder."""
         self._stop()
-        self._local.cleanup()
         if self._job is not None:
             self._client.shell(f"rm -rf {self._folder}", check=False)
+
+    def close(self) -> None:
+        """Forget what is on this side."""
+        self._stop()
+        self._local.cleanup()
 
     @property
     def _folder(self) -> str:

@@ -56,6 +56,7 @@ def run_job(remote: Remote, job: Job, progress: Progress, *, keep: bool = False)
         if not keep:
             with suppress(MachineError):
                 remote.remove()
+        remote.close()
     begun.forget()
     if results.values["job"] != job.id or results.values["program_sha256"] != job.values["program"]["sha256"]:
         raise InputError(f"{remote.name}: sent results of another job; run again without --keep's leftovers.")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_effnet.errors import InputError
 from edge_effnet.images import quiet_pillow
 from quant.artifact import Artifact
 from quant.atomic import explained_writes
@@ -83,11 +84,13 @@ def write_job(
         progress: told of the photographs decoded.
 
     Raises:
-        InputError: a photograph that cannot be read.
+        InputError: a photograph that cannot be read, or an artifact that names no ExecuTorch.
         MachineError: no room for the folder.
     """
     manifest = artifact.manifest
     embedded = manifest["input"]["dtype"] == "uint8"
+    if "executorch" not in manifest["versions"]:
+        raise InputError(f"{artifact.folder}: its manifest names no version of ExecuTorch; make the artifact anew.")
     with explained_writes(folder):
         program = artifact.program.read_bytes()
         (folder / "model.pte").write_bytes(program)

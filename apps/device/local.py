@@ -130,6 +130,9 @@ class LocalRemote:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
+    def close(self) -> None:
+        """Nothing is held open: a child that was kept has ended, or ends by itself."""
+
     def _last_words(self) -> str:
         lines = (self.fetch("log") or b"")[-2000:].decode(errors="replace").strip().splitlines()
         return lines[-1].strip() if lines else f"exit code {self._child.returncode if self._child else '?'}"

@@ -68,3 +68,7 @@ class Remote(Protocol):
     def remove(self) -> None:
         """Stop the runner and remove everything that was put onto the device."""
         ...
+
+    def close(self) -> None:
+        """Let the device go, whatever is on it; the last call."""
+        ...

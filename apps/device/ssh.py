@@ -130,14 +130,15 @@ class SshRemote:
         return None if answer.code == _ABSENT else answer.output
 
     def remove(self) -> None:
-        """End the runner, remove the folder and close the connection."""
-        try:
-            if self._folder and self._reached:
-                pid = f"$(cat {self._folder}/runner.pid 2>/dev/null)"
-                self._run(f"kill -9 -- -{pid} 2>/dev/null; rm -rf {self._folder}; rmdir {_HOME} 2>/dev/null; true")
-        finally:
-            self._disconnect()
-            shutil.rmtree(self._sockets, ignore_errors=True)
+        """End the runner and remove the folder."""
+        if self._folder and self._reached:
+            pid = f"$(cat {self._folder}/runner.pid 2>/dev/null)"
+            self._run(f"kill -9 -- -{pid} 2>/dev/null; rm -rf {self._folder}; rmdir {_HOME} 2>/dev/null; true")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._disconnect()
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _require_executorch(self, job: Job) -> None:
         wanted = job.values["program"]["executorch"]
@@ -183,6 +184,7 @@ class SshRemote:
         """Open the connection that the commands share."""
         if self._master is not None and self._master.poll() is None:
             return
+        self._disconnect()
         socket = self._sockets / "s"
         socket.unlink(missing_ok=True)
         words = ["ssh", *self._options, "-M", "-N", "-S", str(socket), "--", self._target]

@@ -73,7 +73,7 @@ def manifest_fields() -> dict[str, Any]:
         "recipe": {"name": "int8", "seed": 0},
         "backend": "xnnpack",
         "delegation": {"partitions": 1, "delegated": 3, "left": 0},
-        "versions": {"torch": "2.13.0"},
+        "versions": {"torch": "2.13.0", "executorch": "1.4.1"},
         "weights": {"name": "w.pth", "origin": "timm", "sha256": "0" * 64},
         "verdict": {"verdict": "pass", "float": {}, "pte": {}},
     }
