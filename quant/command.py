@@ -38,7 +38,8 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--teacher", request.qat.teacher, QatOptions().teacher),
     ]
     given = [(name, str(value)) for name, value, default in options if value is not None and value != default]
-    return ("quantize", "--variant", request.spec.name, *(word for option in given for word in option))
+    flags = ("--embed-preprocess",) if request.embed_preprocess else ()
+    return ("quantize", "--variant", request.spec.name, *(word for option in given for word in option), *flags)
 
 
 def check_command(command: Sequence[str], *, folder: str) -> tuple[str, ...]:
