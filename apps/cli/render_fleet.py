@@ -66,7 +66,7 @@ def _table(outcome: FleetOutcome) -> Table:
         title_justify="left",
         pad_edge=False,
         collapse_padding=True,
-        padding=(0, 1),
+        padding=(0, 1, 0, 0),
     )
     table.add_column("program", no_wrap=True)
     for column in ("MB", "parts", "left", "top-1, %", "agrees, %", "dB", "ms", "measured"):

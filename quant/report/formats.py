@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Any
@@ -114,6 +115,11 @@ def grouped(leftovers: Sequence[Leftover]) -> list[tuple[str, str, int]]:
     return [(operator, reason, calls) for (operator, reason), calls in counts.most_common()]
 
 
+def shell_words(command: Sequence[str]) -> list[str]:
+    """A command's words as a shell reads them."""
+    return [shlex.quote(word) for word in command]
+
+
 def with_options(command: Sequence[str], options: Mapping[str, str]) -> tuple[str, ...]:
     """A command with some of its options given otherwise."""
     return changed(command, options)
@@ -137,7 +143,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         *(percent, interval, share_interval, fixed, signed, megabytes, count, count_of, prose, breakable, range_text),
-        *(magnitude, most_changed, grouped, with_options, day, network, thousands, setting),
+        *(magnitude, most_changed, grouped, with_options, shell_words, day, network, thousands, setting),
     )
 }
 """By the name that templates use."""

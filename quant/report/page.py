@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import shlex
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -81,5 +80,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {**formats.FILTERS, "shell": shlex.join}
+    environment.filters |= formats.FILTERS
     return environment

@@ -8,13 +8,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from support.artifacts import LAYER, manifest_fields
-from support.outcomes import flip, outcome
+from support.artifacts import LAYER, make_artifact, manifest_fields
+from support.outcomes import NO_ACCURACY, flip, outcome
 from support.photos import draw_photo
 
 from quant.analysis import LayerReport
+from quant.artifact import Artifact
 from quant.class_figures import ClassFigures, ConfusionChange
 from quant.data import Photo
+from quant.evaluate import Accuracy, Fidelity
 from quant.lower.delegation import DelegationReport
 from quant.outcome import Outcome
 from quant.report.single import Sources, render_report
@@ -106,6 +108,27 @@ def hostile(folder: Path) -> tuple[Outcome, list[Photo]]:
         artifact=IMAGE,
     )
     return found, [Photo(path=picture, name=IMAGE, label=0, sha256="0" * 64)]
+
+
+def measured_artifact(
+    folder: Path,
+    *,
+    top1: float = 0.96,
+    agreement: float = 0.95,
+    ms: float = 6.5,
+    size: int = 4_000_000,
+    unlabelled: bool = False,
+    **changes: Any,
+) -> Artifact:
+    """Write an artifact whose program was measured so."""
+    accuracy = NO_ACCURACY if unlabelled else Accuracy(top1=top1, top5=1.0, top1_interval=(0.9, 0.99))
+    found = outcome(
+        pte_accuracy=accuracy,
+        float_accuracy=accuracy,
+        pte=Fidelity(agreement=agreement, sqnr_db=20.0),
+        pte_program=replace(outcome().pte_program, latency_ms=ms, size_bytes=size),
+    )
+    return make_artifact(folder, verdict=found.to_json(), **changes)
 
 
 _PLAIN = str.maketrans({"\N{EN DASH}": "-", "\N{MINUS SIGN}": "-", "\N{MULTIPLICATION SIGN}": "x"})

@@ -1,28 +1,14 @@
 import json
-from dataclasses import replace
 
 import pytest
 from support.artifacts import make_artifact
-from support.outcomes import NO_ACCURACY, outcome
-from support.reports import Elements
+from support.outcomes import outcome
+from support.reports import Elements, measured_artifact
 
 from edge_effnet.errors import InputError
-from quant.evaluate import Accuracy, Fidelity
 from quant.report.comparison import compared, opened, render_comparison
 from quant.report.make import make_report
 from quant.report.pareto import front
-
-
-def artifact(folder, *, top1=0.96, agreement=0.95, ms=6.5, size=4_000_000, unlabelled=False, **changes):
-    accuracy = NO_ACCURACY if unlabelled else Accuracy(top1=top1, top5=1.0, top1_interval=(0.9, 0.99))
-    base = outcome()
-    found = outcome(
-        pte_accuracy=accuracy,
-        float_accuracy=accuracy,
-        pte=Fidelity(agreement=agreement, sqnr_db=20.0),
-        pte_program=replace(base.pte_program, latency_ms=ms, size_bytes=size),
-    )
-    return make_artifact(folder, verdict=found.to_json(), **changes)
 
 
 def test_the_front_is_what_nothing_else_dominates():
@@ -31,9 +17,9 @@ def test_the_front_is_what_nothing_else_dominates():
 
 
 def test_programs_that_another_one_beats_are_not_optimal(tmp_path):
-    artifact(tmp_path / "small", top1=0.90, ms=3.0, size=1_000_000)
-    artifact(tmp_path / "good", top1=0.96, ms=6.0)
-    artifact(tmp_path / "bad", top1=0.95, ms=7.0)
+    measured_artifact(tmp_path / "small", top1=0.90, ms=3.0, size=1_000_000)
+    measured_artifact(tmp_path / "good", top1=0.96, ms=6.0)
+    measured_artifact(tmp_path / "bad", top1=0.95, ms=7.0)
     rows = compared(opened([tmp_path / name for name in ("small", "good", "bad")]), beside=tmp_path)
     assert [(row.entry.name, row.optimal) for row in rows if not row.is_float] == [
         ("small", True),
@@ -47,7 +33,7 @@ def test_programs_that_another_one_beats_are_not_optimal(tmp_path):
 def test_a_folder_of_several_backends_stands_for_its_artifacts(tmp_path):
     fleet = tmp_path / "fleet"
     fleet.mkdir()
-    artifact(fleet / "xnnpack-int8", backend="xnnpack")
+    measured_artifact(fleet / "xnnpack-int8", backend="xnnpack")
     make_artifact(
         fleet / "coreml-fp16",
         backend="coreml",
@@ -55,7 +41,7 @@ def test_a_folder_of_several_backends_stands_for_its_artifacts(tmp_path):
         verdict={"verdict": "not measured here", "float": {"size_bytes": 9}, "pte": {"size_bytes": 4}},
     )
     (fleet / "fleet.json").write_text("{}")
-    artifact(tmp_path / "other")
+    measured_artifact(tmp_path / "other")
     entries = opened([fleet, tmp_path / "other"])
     assert [entry.name for entry in entries] == ["coreml-fp16", "xnnpack-int8", "other"]
     text = Elements(render_comparison(entries, beside=tmp_path).decode()).text
@@ -64,15 +50,15 @@ def test_a_folder_of_several_backends_stands_for_its_artifacts(tmp_path):
 
 def test_names_that_are_the_same_get_their_parents(tmp_path):
     for parent in ("one", "two"):
-        artifact(tmp_path / parent / "int8")
+        measured_artifact(tmp_path / parent / "int8")
     entries = opened([tmp_path / "one" / "int8", tmp_path / "two" / "int8"])
     assert [entry.name for entry in entries] == ["one/int8", "two/int8"]
 
 
 def test_accuracies_on_other_photographs_are_not_compared_without_a_word(tmp_path):
-    artifact(tmp_path / "a")
+    measured_artifact(tmp_path / "a")
     listed = {"calibration": [], "evaluation": [{"name": "x.jpg", "sha256": "1" * 64}]}
-    artifact(tmp_path / "b", photographs=listed)
+    measured_artifact(tmp_path / "b", photographs=listed)
     page = render_comparison(opened([tmp_path / "a", tmp_path / "b"]), beside=tmp_path).decode()
     assert "Not all were judged on the same photographs" in page
     page = render_comparison(opened([tmp_path / "a", tmp_path / "a"]), beside=tmp_path).decode()
@@ -80,8 +66,8 @@ def test_accuracies_on_other_photographs_are_not_compared_without_a_word(tmp_pat
 
 
 def test_one_program_without_labels_makes_all_be_compared_by_agreement(tmp_path):
-    artifact(tmp_path / "a", agreement=0.99)
-    artifact(tmp_path / "b", agreement=0.98, unlabelled=True)
+    measured_artifact(tmp_path / "a", agreement=0.99)
+    measured_artifact(tmp_path / "b", agreement=0.98, unlabelled=True)
     entries = opened([tmp_path / "a", tmp_path / "b"])
     assert [row.optimal for row in compared(entries, beside=tmp_path) if not row.is_float] == [True, False]
     assert "top-1, %" not in render_comparison(entries, beside=tmp_path).decode()
@@ -93,15 +79,15 @@ def test_nothing_measured_is_a_table_without_plots(tmp_path):
 
 
 def test_the_same_folders_give_the_same_bytes(tmp_path):
-    artifact(tmp_path / "a")
-    artifact(tmp_path / "b", ms=80.0)
+    measured_artifact(tmp_path / "a")
+    measured_artifact(tmp_path / "b", ms=80.0)
     pages = [render_comparison(opened([tmp_path / "a", tmp_path / "b"]), beside=tmp_path) for _ in range(2)]
     assert pages[0] == pages[1]
 
 
 def test_a_folders_name_is_neither_markup_nor_a_scheme(tmp_path):
     for name in ("<b>", "javascript:alert(1)"):
-        made = artifact(tmp_path / name)
+        made = measured_artifact(tmp_path / name)
         made.manifest["files"]["report.html"] = made.manifest["files"]["labels.txt"]
         (tmp_path / name / "report.html").write_bytes((tmp_path / name / "labels.txt").read_bytes())
         (tmp_path / name / "manifest.json").write_text(json.dumps(made.manifest))
@@ -115,8 +101,8 @@ def test_a_folders_name_is_neither_markup_nor_a_scheme(tmp_path):
 
 
 def test_one_artifact_gives_its_own_report_and_several_a_comparison(tmp_path):
-    artifact(tmp_path / "a")
-    artifact(tmp_path / "b")
+    measured_artifact(tmp_path / "a")
+    measured_artifact(tmp_path / "b")
     one = make_report([tmp_path / "a"], out=tmp_path / "one.html")
     assert one.rows == () and one.missing == ("val/red/1.jpg",)
     assert "How it was made" in (tmp_path / "one.html").read_text()
@@ -138,7 +124,7 @@ def test_only_unchanged_photographs_of_the_folder_itself_are_shown(tmp_path):
 
 
 def test_a_page_never_damages_an_artifact_nor_anything_else(tmp_path):
-    artifact(tmp_path / "a")
+    measured_artifact(tmp_path / "a")
     (tmp_path / "mine.html").write_text("<p>mine")
     (tmp_path / "folder").mkdir()
     for out, words in (

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from quant.report.formats import short
 from quant.report.pareto import front
-from quant.report.plots.svg import COLOURS, drawing, to_svg
+from quant.report.plots.svg import COLOURS, drawing, frame, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +71,8 @@ def plot_pareto(dots: Sequence[Dot], cost: str, *, x_label: str, y_label: str) -
             panel.set_xscale("log")
             panel.xaxis.set_major_formatter(lambda value, _: short(value))
             panel.xaxis.set_minor_formatter(lambda value, _: "")
-        panel.margins(0.12)
+        panel.margins(x=0.12)
+        panel.set_ylim(frame([dot.accuracy for dot in dots]))
         panel.set(xlabel=x_label, ylabel=y_label)
         figure.draw_without_rendering()  # places are known only now
         _number(panel, x, dots)

@@ -1,13 +1,20 @@
-"""The fallback curve: agreement against the number of layers in float."""
+"""The fallback curve: agreement, and the chance that the verdict holds, against the number of layers in float."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from quant.report.facts import Search
-from quant.report.plots.svg import COLOURS, drawing, to_svg
+from quant.report.plots.svg import COLOURS, drawing, frame, to_svg
+from quant.tolerances import TARGET_CHANCE
 
-_WIDTH, _HEIGHT = 460, 300
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_WIDTH, _HEIGHT = 460, 340
 
 
 def plot_search(search: Search, *, min_agreement: float | None) -> Markup:
@@ -19,35 +26,31 @@ def plot_search(search: Search, *, min_agreement: float | None) -> Markup:
     """
     ordered = sorted(search.points, key=lambda point: len(point.float_layers))
     x = [len(point.float_layers) for point in ordered]
-    y = [100 * point.agreement for point in ordered]
-    chosen = search.points[search.chosen]
+    place = ordered.index(search.points[search.chosen])
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415  (see `drawing`)
 
     with drawing(_WIDTH, _HEIGHT) as figure:
-        panel = figure.subplots()
-        panel.plot(x, y, marker="o", markersize=5, color=COLOURS["accent"])
-        if min_agreement is not None:
-            panel.axhline(100 * min_agreement, color=COLOURS["other"], linewidth=1, linestyle=(0, (4, 3)))
-        panel.plot(
-            [len(chosen.float_layers)],
-            [100 * chosen.agreement],
-            "o",
-            markersize=11,
-            color="none",
-            markeredgecolor=COLOURS["ink"],
-        )
-        panel.annotate(
-            f"chosen, +{chosen.added_ms:.2f} ms",
-            (len(chosen.float_layers), 100 * chosen.agreement),
-            xytext=(0, -14),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-        )
-        panel.margins(x=0.2, y=0.25)
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-        panel.set(xlabel="layers in float", ylabel="agrees with float, %")
+        above, below = figure.subplots(2, 1, sharex=True)
+        agreement = [100 * point.agreement for point in ordered]
+        chance = [100 * point.chance for point in ordered]
+        _draw_curve(above, x, agreement, place, "Agrees with float, %", min_agreement)
+        _draw_curve(below, x, chance, place, "Chance that the verdict holds, %", TARGET_CHANCE)
+        below.xaxis.set_major_locator(MaxNLocator(integer=True))
+        below.set_xlabel("layers in float")
         return to_svg(figure, name="search", label=_label(search))
+
+
+def _draw_curve(
+    panel: Axes, x: Sequence[int], y: Sequence[float], chosen: int, title: str, wanted: float | None
+) -> None:
+    panel.set_title(title)
+    panel.plot(x, y, marker="o", markersize=5, color=COLOURS["accent"])
+    panel.plot([x[chosen]], [y[chosen]], "o", markersize=11, color="none", markeredgecolor=COLOURS["ink"])
+    limits = [] if wanted is None else [100 * wanted]
+    for limit in limits:
+        panel.axhline(limit, color=COLOURS["other"], linewidth=1, linestyle=(0, (4, 3)))
+    panel.margins(x=0.08)
+    panel.set_ylim(frame([*y, *limits]))
 
 
 def _label(search: Search) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -106,6 +106,13 @@ def to_svg(figure: Figure, *, name: str, label: str) -> Markup:
         "stroke-linejoin": "round",
     }
     return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def frame(values: Sequence[float]) -> tuple[float, float]:
+    """Limits of an axis of percentages: at least a point apart, with room around."""
+    low, high = min(values), max(values)
+    middle, half = (low + high) / 2, max(high - low, 1.0) / 2
+    return middle - 1.3 * half, middle + 1.3 * half
 
 
 def plain(text: str) -> str:
