@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import fx
 
+from quant.cost import node_milliseconds
 from quant.float_layers import module_of
 from quant.qdq import QMAX, QMIN, TensorScale, following_quantize, fused_clamp, tensor_scale
 from quant.quantizer import SAME_VALUES
@@ -26,7 +27,7 @@ BROKEN_SQNR_DB = 10.0
 
 aten = torch.ops.aten
 
-_DIGITS = {"seen": 5, "grid": 5, "clipped": 7, "sqnr_db": 3, "noise": 9, "noise_share": 7}
+_DIGITS = {"seen": 5, "grid": 5, "clipped": 7, "sqnr_db": 3, "noise": 9, "noise_share": 7, "estimated_ms": 5}
 """Decimals of the figures in JSON."""
 
 _OPERATORS = {"conv2d": "convolution", "linear": "linear", "mul": "product", "add": "sum", "mean": "pooling"}
@@ -56,6 +57,8 @@ class LayerReport:
     """What quantizing this tensor alone does to the logits: sum of squares over the photographs, first order."""
     noise_share: float
     """Part of the first-order noise in the logits that this tensor's own quantization makes, 0..1."""
+    estimated_ms: float | None = None
+    """Of the operator in its precision, by the table of `quant.cost`; None in analyses of earlier versions."""
 
 
 def analyze(
@@ -193,6 +196,7 @@ class _Comparison(fx.Interpreter):
             sqnr_db=10.0 * torch.tensor(max(ratio, 1e-20)).log10().item(),
             noise=sums.noise,
             noise_share=sums.noise / total,
+            estimated_ms=node_milliseconds(_computed_by(node), in_float=grid is None),
         )
 
 
@@ -217,6 +221,12 @@ class _Stream(fx.Interpreter):
 def _computes(node: fx.Node) -> bool:
     """Whether a node gives other values than it reads."""
     return node.op == "call_function" and node.target not in (*SAME_VALUES, aten.dropout.default)
+
+
+def _computed_by(node: fx.Node) -> fx.Node:
+    """What a value costs to compute: of a clamp that runs inside another operator, that one."""
+    source = node.args[0]
+    return source if isinstance(source, fx.Node) and fused_clamp(source) is node else node
 
 
 def _add_noise(sums: _Sums, gradient: torch.Tensor, error: torch.Tensor) -> None:

@@ -5,6 +5,7 @@ float.pte       the float network's own program: what model.pte is compared with
 labels.txt      class names by index, one a line
 manifest.json   everything else, versioned (`manifest.schema.json`, docs/manifest.md)
 layers.json     the layer-by-layer analysis, from input to output (`edge-effnet analyze`)
+report.html     the same for people
 golden/         a few inputs and the outputs expected of them, raw little-endian float32
 """
 
@@ -174,6 +175,7 @@ def write_artifact(
     manifest: dict[str, Any],
     photographs: Sequence[GoldenPhotograph] = (),
     extra: Mapping[str, bytes] | None = None,
+    report: Callable[[dict[str, Any]], bytes] | None = None,
 ) -> Artifact:
     """Write an artifact folder, whole or not at all; an artifact that stands there is replaced.
 
@@ -187,6 +189,7 @@ def write_artifact(
         manifest: the rest; `schema`, `classes`, `files` and `golden` are added here.
         photographs: that apps are tested with.
         extra: further files of the folder by name.
+        report: makes report.html of the manifest, which lists every file but that one.
 
     Raises:
         InputError: something else stands at `folder`, or a class name is not one line of text.
@@ -218,6 +221,9 @@ def write_artifact(
         "golden_photographs": _add_photographs(files, photographs),
         "files": {name: {"sha256": _sha256(data), "bytes": len(data)} for name, data in files.items()},
     }
+    if report is not None:
+        files["report.html"] = page = report(complete)
+        complete["files"]["report.html"] = {"sha256": _sha256(page), "bytes": len(page)}
     _validate(complete, folder / "manifest.json")
     with atomic_folder(folder) as temporary:
         (temporary / "golden").mkdir()

@@ -50,7 +50,19 @@ def added_milliseconds(graph_module: fx.GraphModule, chosen: Iterable[Unit]) -> 
     return nanoseconds / 1e6
 
 
+def node_milliseconds(node: fx.Node, *, in_float: bool) -> float:
+    """Latency of one operator, estimated, ms."""
+    cost, work = _cost_of(node)
+    return (cost.float32 if in_float else cost.int8) * work / 1e6
+
+
 def _difference(node: fx.Node) -> float:
+    cost, work = _cost_of(node)
+    return (cost.float32 - cost.int8) * work
+
+
+def _cost_of(node: fx.Node) -> tuple[OperatorCost, float]:
+    """A row of the table, and how much there is of its unit."""
     if node.target is aten.conv2d.default:
         weight = node.args[1]
         assert isinstance(weight, fx.Node)
@@ -63,5 +75,4 @@ def _difference(node: fx.Node) -> float:
         kind, work = "pointwise", weight.meta["val"].numel()
     else:
         kind, work = "elementwise", elements(node)
-    cost = OPERATOR_COSTS[kind]
-    return (cost.float32 - cost.int8) * float(work)
+    return OPERATOR_COSTS[kind], float(work)

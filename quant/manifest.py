@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from quant.command import quantize_command
 from quant.loading import Loaded
 from quant.lower.result import LoweredProgram
 from quant.request import Request
@@ -46,5 +47,6 @@ def describe(request: Request, network: Loaded, program: LoweredProgram, verdict
                 *([("training", split.training)] if split.training else []),
             )
         },
+        "command": list(quantize_command(request)),
         "verdict": verdict,
     }

@@ -7,7 +7,8 @@ from statistics import NormalDist
 
 import torch
 
-_Z95 = NormalDist().inv_cdf(0.975)
+CONFIDENCE = 0.95
+"""Of intervals, unless another is asked for."""
 
 
 def topk_accuracy(logits: torch.Tensor, labels: torch.Tensor, k: int) -> float:
@@ -44,18 +45,21 @@ def flips(reference: torch.Tensor, other: torch.Tensor) -> list[int]:
     return (reference.argmax(dim=1) != other.argmax(dim=1)).nonzero().flatten().tolist()
 
 
-def wilson_interval(share: float, count: int) -> tuple[float, float]:
-    """95 % confidence interval of a share seen on `count` photographs (Wilson 1927)."""
+def wilson_interval(share: float, count: int, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Confidence interval of a share seen on `count` photographs (Wilson 1927)."""
     if count == 0:
         return (0.0, 1.0)
-    z2 = _Z95**2
+    z = _quantile(confidence)
+    z2 = z**2
     centre = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = _Z95 / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
+    half = z / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
     return (max(0.0, centre - half), min(1.0, centre + half))
 
 
-def paired_drop_interval(reference: torch.Tensor, other: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
-    """95 % confidence interval of the top-1 lost from `reference` to `other` on the same photographs.
+def paired_drop_interval(
+    reference: torch.Tensor, other: torch.Tensor, labels: torch.Tensor, *, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """Confidence interval of the top-1 lost from `reference` to `other` on the same photographs.
 
     Adjusted Wald interval for a difference of paired shares (Agresti and Min 2005): half a photograph is added
     to each of the two discordant counts.
@@ -64,6 +68,7 @@ def paired_drop_interval(reference: torch.Tensor, other: torch.Tensor, labels: t
         reference: logits [N, classes].
         other: logits [N, classes].
         labels: int64, [N].
+        confidence: of the interval, two-sided.
     """
     right = reference.argmax(dim=1) == labels
     still = other.argmax(dim=1) == labels
@@ -71,5 +76,10 @@ def paired_drop_interval(reference: torch.Tensor, other: torch.Tensor, labels: t
     won = (~right & still).sum().item() + 0.5
     count = len(labels) + 2
     drop = (lost - won) / count
-    half = _Z95 * math.sqrt(max(0.0, lost + won - (lost - won) ** 2 / count)) / count
+    half = _quantile(confidence) * math.sqrt(max(0.0, lost + won - (lost - won) ** 2 / count)) / count
     return (max(-1.0, drop - half), min(1.0, drop + half))
+
+
+def _quantile(confidence: float) -> float:
+    """Half-width of a two-sided normal interval, in standard deviations."""
+    return NormalDist().inv_cdf((1.0 + confidence) / 2.0)

@@ -6,7 +6,10 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from quant.class_figures import ClassFigures, ConfusionChange
+from quant.diagnosis import Diagnosis
 from quant.evaluate import Accuracy, Fidelity
+from quant.float_cost import FloatLayer
 from quant.lower.result import Delegation
 from quant.qat.run import QatReport
 from quant.regression import Verdict
@@ -34,6 +37,21 @@ class Flip:
     """Its true class."""
     float_class: str
     pte_class: str
+    float_probability: float
+    """Softmax of float's class in float's logits, 0..1."""
+    pte_probability: float
+    """Softmax of the .pte's class in the .pte's logits, 0..1."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Of the object that `--json` prints."""
+        return {
+            "photograph": self.photograph,
+            "label": self.label,
+            "float": self.float_class,
+            "pte": self.pte_class,
+            "float_probability": round(self.float_probability, 4),
+            "pte_probability": round(self.pte_probability, 4),
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,11 +88,21 @@ class Outcome:
     pte_program: ProgramFigures
     drop_interval: tuple[float, float] | None
     """95 % confidence interval of top-1 lost from float to .pte; None without labels."""
+    max_drop: float
+    """Top-1 that may be lost, points; without labels it bounds the photographs that change class."""
+    min_agreement: float | None
+    """Photographs that have to keep float's class, share of 1; None where none was asked for."""
     delegation: Delegation
     calibration_images: int
     evaluation_images: int
     search: Found | None
     """Of the accuracy-targeted search; None where there was none."""
+    diagnosis: Diagnosis | None
+    """Of a program that failed."""
+    float_layers: tuple[FloatLayer, ...]
+    """Of an int8 program."""
+    classes: tuple[ClassFigures, ...]
+    confusion: tuple[ConfusionChange, ...]
     flips: tuple[Flip, ...]
     notes: tuple[str, ...]
     seconds: dict[str, float]
@@ -90,6 +118,7 @@ class Outcome:
         result: dict[str, Any] = {
             "verdict": "pass" if self.passed else "fail",
             "reasons": list(self.verdict.reasons),
+            "cautions": list(self.verdict.cautions),
             "artifact": self.artifact,
             "variant": self.variant,
             "activation": self.activation,
@@ -119,6 +148,7 @@ class Outcome:
         if self.lowering is not None:
             result["lowering"] = _fidelity(self.lowering)
         result["drop_interval"] = None if self.drop_interval is None else list(self.drop_interval)
+        result["limits"] = {"max_drop": self.max_drop, "min_agreement": self.min_agreement}
         result["delegation"] = {
             "partitions": self.delegation.partitions,
             "delegated": self.delegation.delegated,
@@ -129,10 +159,10 @@ class Outcome:
             result["training"] = _training(self.training)
         if self.search is not None:
             result["search"] = _search(self.search)
-        result["flips"] = [
-            {"photograph": f.photograph, "label": f.label, "float": f.float_class, "pte": f.pte_class}
-            for f in self.flips
-        ]
+        if self.diagnosis is not None:
+            result["diagnosis"] = self.diagnosis.to_json()
+        for name in ("float_layers", "classes", "confusion", "flips"):
+            result[name] = [item.to_json() for item in getattr(self, name)]
         result["notes"] = list(self.notes)
         result["seconds"] = self.seconds
         return result

@@ -17,8 +17,10 @@ from quant.artifact import Artifact, write_artifact
 from quant.batches import read_batches
 from quant.bundle import bundle_program, verify_bundle
 from quant.calibration_check import calibration_notes
+from quant.command import changed, check_command
 from quant.data import Photo, PhotoSplit
 from quant.evaluate import collect_logits, labels_of
+from quant.float_cost import float_layers
 from quant.footprint import footprint, phone_warnings
 from quant.golden import golden_pairs
 from quant.golden_photographs import golden_photographs
@@ -36,6 +38,7 @@ from quant.ptq import Quantized, quantize_beside
 from quant.qat.options import QatOptions
 from quant.qat.run import QatReport, train_quantized
 from quant.recipes import DEFAULT_RECIPE
+from quant.report.single import Sources, render_report
 from quant.request import Request, check_request
 from quant.runtime import HostRuntime
 from quant.search import Found, search_float_layers
@@ -59,6 +62,16 @@ class QuantizeResult:
     def passed(self) -> bool:
         """Whether the verdict is a pass."""
         return self.outcome.passed
+
+    @property
+    def next_command(self) -> tuple[str, ...]:
+        """What to run next: the check of the artifact, or the remedy that is likeliest to help."""
+        command = tuple(self.artifact.manifest["command"])
+        diagnosis = self.outcome.diagnosis
+        if diagnosis is None:
+            return check_command(command, folder=self.outcome.artifact)
+        options = next((remedy.options for remedy in diagnosis.remedies if remedy.options), None)
+        return () if options is None else changed(command, options)
 
 
 def quantize(
@@ -151,7 +164,7 @@ def _quantize(
     with watch.measure("export"):
         graphs = export_graphs(network, inputs, progress)
     with watch.measure("quantize"):
-        suspicions = calibration_notes(network.checkpoint.model, inputs)
+        suspicions = (*calibration_notes(network.checkpoint.model, inputs), *_selection_notes(request, split))
         quantized, found = _quantized(request, network, graphs, inputs, progress)
     before, trained = None, None
     if request.recipe.trains:
@@ -215,12 +228,18 @@ def _quantize(
             calibration_images=len(split.calibration),
             search=found,
             training=trained,
+            layers=layers,
+            float_layers=float_layers(
+                quantized.reference,
+                quantized.converted,
+                reason="the search for the target" if found else f"recipe {request.recipe.name}",
+            ),
             notes=(
                 *network.notes,
                 *suspicions,
-                *_selection_notes(request, split),
                 *phone_warnings(footprint(graphs.float), len(programs["pte"].data)),
             ),
+            suspicions=suspicions,
             seconds=watch.total(),
         ),
         max_drop=request.max_drop,
@@ -240,6 +259,9 @@ def _quantize(
             "model.bpte": bundle,
             "delegation.json": (json.dumps(delegation.to_json(), indent=1) + "\n").encode(),
         },
+        report=lambda manifest: render_report(
+            manifest, Sources(layers=layers, delegation=delegation, photos=split.evaluation)
+        ),
     )
     return QuantizeResult(artifact=artifact, outcome=outcome)
 

@@ -24,6 +24,8 @@ class Verdict:
     passed: bool
     reasons: tuple[str, ...]
     """Sentences with the figures; at least one."""
+    cautions: tuple[str, ...] = ()
+    """What a pass is to be taken with caution for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,8 +67,7 @@ def judge(
     """
     failures: list[str] = []
     passes: list[str] = []
-    collapsed = pte.agreement < COLLAPSE_AGREEMENT or pte.sqnr_db < COLLAPSE_SQNR_DB
-    if collapsed and photographs >= COLLAPSE_PHOTOGRAPHS:
+    if has_collapsed(pte, photographs):
         failures.append(
             f"collapsed: agrees with float on {100 * pte.agreement:.2f} % of photographs at {pte.sqnr_db:.1f} dB; "
             f"below {100 * COLLAPSE_AGREEMENT:.0f} % or {COLLAPSE_SQNR_DB:.0f} dB nothing else counts"
@@ -90,6 +91,17 @@ def judge(
         )
         (failures if drop > max_drop + SHARE_ROUNDING else passes).append(sentence)
     return Verdict(passed=not failures, reasons=tuple(failures or passes))
+
+
+def has_collapsed(pte: Fidelity, photographs: int) -> bool:
+    """Whether a program sees so little of what float sees that it fails whatever is allowed.
+
+    Args:
+        pte: the program's answers against float's.
+        photographs: that they are of.
+    """
+    collapsed = pte.agreement < COLLAPSE_AGREEMENT or pte.sqnr_db < COLLAPSE_SQNR_DB
+    return collapsed and photographs >= COLLAPSE_PHOTOGRAPHS
 
 
 def check_max_drop(max_drop: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.checkpoint import LoadOptions
 from quant.artifact import require_replaceable
 from quant.lower.normalization import Normalization
+from quant.lower.options import BackendOptions
 from quant.qat.options import QatOptions
 from quant.recipes import RECIPES, Recipe, find_recipe
 from quant.regression import check_max_drop, check_min_agreement
@@ -31,6 +33,10 @@ class Request:
     calibration: int
     recipe: Recipe
     backend: str
+    """What the artifact is named by."""
+    backends: tuple[str, ...]
+    """As they were asked for; empty for the one artifact of xnnpack."""
+    backend_options: BackendOptions
     out: Path
     max_drop: float
     """Points."""
@@ -69,6 +75,11 @@ class Request:
         return self.activation or self.spec.activation
 
 
+def default_out(variant: str, recipe: str, backend: str) -> str:
+    """Name the artifact folder where the user does not."""
+    return f"{variant}-{recipe}-{backend}"
+
+
 def check_request(
     variant: str,
     *,
@@ -79,6 +90,8 @@ def check_request(
     calibration: int,
     recipe: str,
     backend: str,
+    backends: Sequence[str] = (),
+    backend_options: BackendOptions | None = None,
     out: str | Path | None,
     max_drop: float | None,
     min_agreement: float | None,
@@ -98,6 +111,8 @@ def check_request(
         calibration: see there.
         recipe: see there.
         backend: what the artifact is named by.
+        backends: of a run over several.
+        backend_options: likewise.
         out: see there.
         max_drop: see there.
         min_agreement: percent.
@@ -129,7 +144,9 @@ def check_request(
         calibration=calibration,
         recipe=found,
         backend=backend,
-        out=Path(out) if out is not None else Path(f"{spec.name}-{recipe}-{backend}"),
+        backends=tuple(backends),
+        backend_options=backend_options or BackendOptions(),
+        out=Path(out if out is not None else default_out(spec.name, recipe, backend)),
         max_drop=check_max_drop(MAX_DROP_POINTS if max_drop is None else max_drop),
         min_agreement=check_min_agreement(min_agreement),
         targeted=not (max_drop is None and min_agreement is None),

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from quant import metrics
+from quant.analysis import LayerReport
+from quant.caution import cautions
+from quant.class_figures import class_figures, confusion_changes
 from quant.data import Photo
+from quant.diagnosis import Circumstances, Diagnosis, diagnose
 from quant.evaluate import Accuracy, Fidelity, accuracy, fidelity, labels_of
+from quant.float_cost import FloatLayer
 from quant.lower.result import Delegation
 from quant.outcome import Flip, Outcome, ProgramFigures
 from quant.qat.run import QatReport
-from quant.regression import Baseline, Verdict, judge
+from quant.regression import Baseline, Verdict, has_collapsed, judge
 from quant.search import Found
 
 
@@ -38,7 +43,12 @@ class Evidence:
     calibration_images: int
     search: Found | None
     training: QatReport | None
+    layers: Sequence[LayerReport] = ()
+    """The analysis of the int8 network, from input to output; empty without one."""
+    float_layers: tuple[FloatLayer, ...] = ()
     notes: tuple[str, ...]
+    suspicions: tuple[str, ...] = ()
+    """Those of the notes that cast doubt on the verdict."""
     seconds: dict[str, float]
 
 
@@ -60,8 +70,23 @@ def summarize(
         min_agreement=min_agreement,
         baseline=baseline,
     )
+    verdict = _with_search(verdict, evidence.search)
+    diagnosis = None if verdict.passed else _diagnosed(evidence)
+    if verdict.passed:
+        careful = cautions(
+            float_logits,
+            pte_logits,
+            labels,
+            max_drop=max_drop,
+            min_agreement=min_agreement,
+            calibration=evidence.calibration_images,
+            suspicions=evidence.suspicions,
+        )
+        verdict = replace(verdict, cautions=careful)
+    elif diagnosis is not None and has_collapsed(pte, len(evidence.photos)):
+        verdict = replace(verdict, reasons=(*verdict.reasons, diagnosis.sentence))
     return Outcome(
-        verdict=_with_search(verdict, evidence.search),
+        verdict=verdict,
         artifact=evidence.artifact,
         variant=evidence.variant,
         activation=evidence.activation,
@@ -79,10 +104,16 @@ def summarize(
         pte=pte,
         pte_program=evidence.pte_program,
         drop_interval=(None if labels is None else metrics.paired_drop_interval(float_logits, pte_logits, labels)),
+        max_drop=max_drop,
+        min_agreement=min_agreement,
         delegation=evidence.delegation,
         calibration_images=evidence.calibration_images,
         evaluation_images=len(evidence.photos),
         search=evidence.search,
+        diagnosis=diagnosis,
+        float_layers=evidence.float_layers,
+        classes=class_figures(float_logits, pte_logits, labels, evidence.class_names),
+        confusion=confusion_changes(float_logits, pte_logits, labels, evidence.class_names),
         flips=_flips(float_logits, pte_logits, evidence.photos, evidence.class_names),
         notes=evidence.notes,
         seconds=evidence.seconds,
@@ -93,6 +124,16 @@ def _figures(evidence: Evidence, name: str, labels: torch.Tensor | None) -> tupl
     """Figures of a network beside the program, against float."""
     logits = evidence.logits.get(name)
     return None if logits is None else (accuracy(logits, labels), fidelity(evidence.logits["float"], logits))
+
+
+def _diagnosed(evidence: Evidence) -> Diagnosis:
+    circumstances = Circumstances(
+        recipe=evidence.recipe,
+        targeted=evidence.search is not None,
+        calibration=evidence.calibration_images,
+        suspicions=evidence.suspicions,
+    )
+    return diagnose(evidence.layers, circumstances)
 
 
 def _with_search(verdict: Verdict, found: Found | None) -> Verdict:
@@ -112,18 +153,25 @@ def _with_search(verdict: Verdict, found: Found | None) -> Verdict:
 def _flips(
     float_logits: torch.Tensor, pte_logits: torch.Tensor, photos: Sequence[Photo], names: Sequence[str]
 ) -> tuple[Flip, ...]:
-    def class_of(logits: torch.Tensor, row: int) -> str:
-        return names[int(logits[row].argmax())]
-
     found = []
     for row in metrics.flips(float_logits, pte_logits):
         label = photos[row].label
+        float_index, float_probability = _answer(float_logits[row])
+        pte_index, pte_probability = _answer(pte_logits[row])
         found.append(
             Flip(
                 photograph=photos[row].name,
                 label=None if label is None else names[label],
-                float_class=class_of(float_logits, row),
-                pte_class=class_of(pte_logits, row),
+                float_class=names[float_index],
+                pte_class=names[pte_index],
+                float_probability=float_probability,
+                pte_probability=pte_probability,
             )
         )
     return tuple(found)
+
+
+def _answer(logits: torch.Tensor) -> tuple[int, float]:
+    """Class index and probability of one photograph's answer."""
+    index = int(logits.argmax())
+    return index, logits.double().softmax(dim=0)[index].item()

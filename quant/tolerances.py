@@ -19,6 +19,15 @@ sixth of the signal's power; in the same table histogram ranges have 10 dB, min-
 COLLAPSE_PHOTOGRAPHS = 20
 """Fewer evaluation photographs cannot tell a collapse from one unlucky photograph."""
 
+CAUTION_CONFIDENCE = 0.60
+"""A pass is given with caution where a limit lies inside this interval of the figure: of photographs like these, one
+set in five would miss it, the same risk that `TARGET_CHANCE` takes. A 95 % interval would leave no pass without
+caution: on a few hundred photographs it is wider than the points that may be lost."""
+
+FEW_CALIBRATION = 32
+"""Fewer photographs are a reason for caution: 8 of them cost B0 1.3 dB of SQNR beside 32 and 2.6 dB beside 128, and
+the draw begins to matter (`benchmarks/results/calibration-real-b0.md`)."""
+
 MIN_CALIBRATION = 8
 """Fewer photographs leave the ranges to chance."""
 
@@ -75,6 +84,17 @@ PHONE_RAM_MB = 300
 
 PHONE_FILE_MB = 100
 """Larger downloads need Wi-Fi or a question in both app stores by default (200 MB), with an app around them."""
+
+REPORT_FLIPS = 60
+"""Photographs that changed class and are shown in a report, those that float was right and sure about first: more
+than anybody looks through; manifest.json lists all."""
+
+REPORT_THUMBNAIL_BYTES = 1_000_000
+"""All thumbnails of a report together: as text in the page they are a third larger, and a page below 2 MB can be
+mailed and opens at once on a phone."""
+
+REPORT_THUMBNAIL_SIDE = 144
+"""Pixels: sharp at the 144 device pixels that a card has on most screens, 3 to 6 KB as JPEG."""
 
 BUNDLE_RTOL = 1e-3
 """Of `.bpte` outputs: the same processor repeats itself to the bit, another one rounds floats differently."""

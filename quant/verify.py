@@ -166,6 +166,7 @@ def _evidence(
         calibration_images=len(artifact.calibrated_on),
         search=None,
         training=None,
+        layers=artifact.layers() if "layers.json" in artifact.manifest["files"] else (),
         notes=split.notes,
         seconds=watch.total(),
     )

@@ -8,14 +8,12 @@ from typing import Annotated
 import typer
 
 from apps.cli import exit_codes
+from apps.cli.help import epilog
 
-EPILOG = f"""[bold]Examples[/]
-
-edge-effnet analyze b0-int8-xnnpack
-
-edge-effnet analyze b0-int8-xnnpack --by noise --top 20
-
-{exit_codes.HELP}"""
+EPILOG = epilog(
+    "edge-effnet analyze b0-int8-xnnpack",
+    "edge-effnet analyze b0-int8-xnnpack --by noise --top 20",
+)
 
 
 def analyze_command(
@@ -24,7 +22,7 @@ def analyze_command(
     top: Annotated[int | None, typer.Option(min=1, help="Rows to show; all.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
-    """Show layer by layer what quantization did: ranges, clipping, SQNR, share of the noise, where it breaks."""
+    """Show layer by layer what quantization did, and where it breaks."""
     from apps.cli.render import print_analysis  # noqa: PLC0415
     from quant.artifact import open_artifact  # noqa: PLC0415
 

@@ -19,21 +19,19 @@ from apps.cli.device_options import (
     ResultsFile,
     SshConfig,
 )
+from apps.cli.help import epilog
 from edge_effnet.errors import InputError
 from quant.tolerances import MAX_DROP_POINTS
 
-EPILOG = f"""[bold]Examples[/]
-
-edge-effnet check b0-int8-xnnpack --data photos --baseline b0.json --max-drop 0.5
-
-edge-effnet check b0-int8-xnnpack --data photos --device ssh:pi@raspberrypi --limit 100
-
-{exit_codes.HELP}"""
+EPILOG = epilog(
+    "edge-effnet check b0-int8-xnnpack --data photos --baseline b0.json",
+    "edge-effnet check b0-int8-xnnpack --data photos --device adb --limit 100",
+)
 
 
 def check_command(
     folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
-    data: Annotated[str, typer.Option(help="Photographs: val/ of it, or class folders; or `sample`.")],
+    data: Annotated[str, typer.Option(help="Photographs: its val/ is used; or `sample`.")],
     max_drop: Annotated[float, typer.Option(help="Top-1 that may be lost, points.")] = MAX_DROP_POINTS,
     min_agreement: Annotated[float | None, typer.Option(help="Photographs that keep float's class, %.")] = None,
     baseline: Annotated[Path | None, typer.Option(help="File with earlier figures to hold.")] = None,
@@ -50,7 +48,7 @@ def check_command(
     apk: Apk = None,
     executor_runner: ExecutorRunner = None,
 ) -> int:
-    """Run an artifact's .pte over photographs, here or on a device; exit 0 if it still sees what float sees."""
+    """Run a .pte over photographs, here or on a device, and judge it against float."""
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.bars import Bars  # noqa: PLC0415
 

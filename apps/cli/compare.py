@@ -8,25 +8,21 @@ from typing import Annotated
 import typer
 
 from apps.cli import exit_codes
+from apps.cli.help import epilog
 
-EPILOG = f"""[bold]Examples[/]
-
-edge-effnet compare host.json pixel8.json
-
-edge-effnet compare host.json pixel8.json --artifact b0-int8-xnnpack --json
-
-{exit_codes.HELP}"""
+EPILOG = epilog(
+    "edge-effnet compare host.json pixel8.json",
+    "edge-effnet compare host.json pixel8.json --artifact b0-int8-xnnpack --json",
+)
 
 
 def compare_command(
-    host: Annotated[Path, typer.Argument(help="Results file to compare with (`check --device host --results`).")],
+    host: Annotated[Path, typer.Argument(help="Results file of `check --device host`.")],
     device: Annotated[Path, typer.Argument(help="Results file of the device.")],
-    artifact: Annotated[
-        Path | None, typer.Option(help="Both have to be of this artifact; all-int8 programs to the bit.")
-    ] = None,
+    artifact: Annotated[Path | None, typer.Option(help="Both have to be of this artifact.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
-    """Compare what two devices made of the same program; exit 0 if they differ by no more than rounding."""
+    """Compare what two devices made of the same program."""
     from apps.cli.render_device import print_comparison  # noqa: PLC0415
     from apps.device.comparison import compare  # noqa: PLC0415
 

@@ -9,14 +9,12 @@ from typing import Annotated
 import typer
 
 from apps.cli import exit_codes
+from apps.cli.help import epilog
 
-EPILOG = f"""[bold]Examples[/]
-
-edge-effnet deploy b0-int8-xnnpack --app android
-
-edge-effnet deploy b0-int8-xnnpack --app ios --project ~/src/flowers
-
-{exit_codes.HELP}"""
+EPILOG = epilog(
+    "edge-effnet deploy b0-int8-xnnpack --app android",
+    "edge-effnet deploy b0-int8-xnnpack --app ios --project ~/src/flowers",
+)
 
 
 def deploy_command(
@@ -25,7 +23,7 @@ def deploy_command(
     project: Annotated[Path | None, typer.Option(help="The app's project; apps/<app> of this repository.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
-    """Put an artifact into an app's project, after comparing the versions of ExecuTorch that both are of."""
+    """Put an artifact into an app's project."""
     from apps.cli.render import write  # noqa: PLC0415
     from apps.device.deploy import deploy  # noqa: PLC0415
 

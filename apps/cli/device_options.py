@@ -7,29 +7,18 @@ from typing import Annotated
 
 import typer
 
-_PANEL = "Devices"
-
-Emulator = Annotated[
-    Path | None, typer.Option(help="arm64: program that runs aarch64 Python.", rich_help_panel=_PANEL)
-]
-SshConfig = Annotated[Path | None, typer.Option(help="ssh: file for its -F (keys, ports).", rich_help_panel=_PANEL)]
-RemotePython = Annotated[
-    str, typer.Option(help="ssh: interpreter with ExecuTorch on the board.", rich_help_panel=_PANEL)
-]
-Apk = Annotated[Path | None, typer.Option(help="adb: the app, to install it first.", rich_help_panel=_PANEL)]
-ExecutorRunner = Annotated[
-    Path | None, typer.Option(help="adb: executor_runner to use instead of the app.", rich_help_panel=_PANEL)
-]
+Emulator = Annotated[Path | None, typer.Option(help="arm64: program that runs aarch64 Python.")]
+SshConfig = Annotated[Path | None, typer.Option(help="ssh: file for its -F (keys, ports).")]
+RemotePython = Annotated[str, typer.Option(help="ssh: interpreter with ExecuTorch on the board.")]
+Apk = Annotated[Path | None, typer.Option(help="adb: the app, to install it first.")]
+ExecutorRunner = Annotated[Path | None, typer.Option(help="adb: executor_runner to use instead of the app.")]
 Device = Annotated[
     str | None,
     typer.Option(
         help="host, arm64[:CPU], ssh:USER@HOST[:PORT], adb[:SERIAL] or ios:FILE.",
-        rich_help_panel=_PANEL,
         show_default=False,
     ),
 ]
-Limit = Annotated[int | None, typer.Option(help="Fewer photographs, evenly of each class.", rich_help_panel=_PANEL)]
-Keep = Annotated[bool, typer.Option("--keep", help="Leave what was copied on the device.", rich_help_panel=_PANEL)]
-ResultsFile = Annotated[
-    Path | None, typer.Option("--results", help="Write the device's results file.", rich_help_panel=_PANEL)
-]
+Limit = Annotated[int | None, typer.Option(help="Fewer photographs, evenly of each class.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Leave what was copied on the device.")]
+ResultsFile = Annotated[Path | None, typer.Option("--results", help="Write the device's results file.")]

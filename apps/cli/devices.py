@@ -10,21 +10,19 @@ import typer
 
 from apps.cli import exit_codes
 from apps.cli.device_options import Emulator
+from apps.cli.help import epilog
 
-EPILOG = f"""[bold]Examples[/]
-
-edge-effnet devices
-
-edge-effnet devices --emulator ~/arm64/armpy --json
-
-{exit_codes.HELP}"""
+EPILOG = epilog(
+    "edge-effnet devices",
+    "edge-effnet devices --emulator ~/arm64/armpy --json",
+)
 
 
 def devices_command(
     emulator: Emulator = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
-    """List the devices that `check --device` reaches from here, and what is missing for the others."""
+    """List the devices that `check --device` reaches from here."""
     from apps.cli.render import write  # noqa: PLC0415
     from apps.cli.render_device import devices_table  # noqa: PLC0415
     from apps.device.listing import list_devices  # noqa: PLC0415

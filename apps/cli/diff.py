@@ -9,14 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from apps.cli import exit_codes
+from apps.cli.help import epilog
 
-EPILOG = f"""[bold]Examples[/]
-
-edge-effnet diff before/model.pte after/model.pte
-
-edge-effnet diff before/model.pte after/model.pte --json
-
-{exit_codes.HELP} diff exits with 0 whether or not the programs differ."""
+EPILOG = epilog(
+    "edge-effnet diff before/model.pte after/model.pte",
+    "edge-effnet diff before/model.pte after/model.pte --json",
+    more="diff exits with 0 whether or not the programs differ.",
+)
 
 
 def diff_command(

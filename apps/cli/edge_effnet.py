@@ -17,22 +17,25 @@ from apps.cli.devices import EPILOG as DEVICES_EPILOG
 from apps.cli.devices import devices_command
 from apps.cli.diff import EPILOG as DIFF_EPILOG
 from apps.cli.diff import diff_command
+from apps.cli.help import SETTINGS, epilog
 from apps.cli.inspect import EPILOG as INSPECT_EPILOG
 from apps.cli.inspect import inspect_command
 from apps.cli.job import EPILOG as JOB_EPILOG
 from apps.cli.job import job_command
+from apps.cli.report import EPILOG as REPORT_EPILOG
+from apps.cli.report import report_command
 from apps.cli.train import EPILOG as TRAIN_EPILOG
 from apps.cli.train import train_command
 
 app = typer.Typer(
-    add_completion=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
+    **SETTINGS,
     no_args_is_help=True,
     help="Train float EfficientNets; check, analyze and compare programs, here and on devices.",
+    epilog=epilog("edge-effnet check b0-int8-xnnpack --data photos", "edge-effnet COMMAND --help"),
 )
 app.command("check", epilog=CHECK_EPILOG, no_args_is_help=True)(check_command)
 app.command("analyze", epilog=ANALYZE_EPILOG, no_args_is_help=True)(analyze_command)
+app.command("report", epilog=REPORT_EPILOG, no_args_is_help=True)(report_command)
 app.command("inspect", epilog=INSPECT_EPILOG, no_args_is_help=True)(inspect_command)
 app.command("diff", epilog=DIFF_EPILOG, no_args_is_help=True)(diff_command)
 app.command("devices", epilog=DEVICES_EPILOG)(devices_command)

@@ -34,8 +34,6 @@ FAULT = 70
 INTERRUPTED = 130
 TERMINATED = 143
 
-HELP = "Exit codes: 0 pass, 1 accuracy regression, 2 usage or input error, 3 machine error, 130 interrupted."
-
 
 def run(app: typer.Typer) -> NoReturn:
     """Run a command line and exit; known errors become one sentence on standard error."""

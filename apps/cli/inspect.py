@@ -9,14 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from apps.cli import exit_codes
+from apps.cli.help import epilog
 
-EPILOG = f"""[bold]Examples[/]
-
-edge-effnet inspect b0-int8-xnnpack/model.pte
-
-edge-effnet inspect model.pte --layers --json
-
-{exit_codes.HELP}"""
+EPILOG = epilog(
+    "edge-effnet inspect b0-int8-xnnpack/model.pte",
+    "edge-effnet inspect model.pte --layers --json",
+)
 
 
 def inspect_command(
@@ -24,7 +22,7 @@ def inspect_command(
     layers: Annotated[bool, typer.Option("--layers", help="Constants and quantization layer by layer.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
-    """Say what is in a .pte, where it runs and what linking it takes; nothing of it is executed."""
+    """Say what is in a .pte, where it runs, what linking it takes."""
     from apps.cli.render import write  # noqa: PLC0415
     from quant.inspection import inspect_program  # noqa: PLC0415
 

@@ -9,14 +9,12 @@ import typer
 
 from apps.cli import exit_codes
 from apps.cli.device_options import Limit
+from apps.cli.help import epilog
 
-EPILOG = f"""[bold]Examples[/]
-
-edge-effnet job b0-int8-xnnpack --data photos --out job
-
-edge-effnet job b0-int8-xnnpack --data photos --limit 100 --threads 2 --out job
-
-{exit_codes.HELP}"""
+EPILOG = epilog(
+    "edge-effnet job b0-int8-xnnpack --data photos --out job",
+    "edge-effnet job b0-int8-xnnpack --data photos --limit 100 --threads 2 --out job",
+)
 
 
 def job_command(
@@ -26,7 +24,7 @@ def job_command(
     limit: Limit = None,
     threads: Annotated[int, typer.Option(help="Of the device's runtime.")] = 1,
 ) -> int:
-    """Write a job folder for a device that cannot be reached from here: an iPhone, a colleague's board."""
+    """Write a job folder for a device out of reach, such as an iPhone."""
     from apps.cli.bars import Bars  # noqa: PLC0415
 
     bars = Bars()

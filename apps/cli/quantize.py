@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from apps.cli import exit_codes
+from apps.cli.help import SETTINGS, epilog
 from edge_effnet.errors import InputError
 from edge_effnet.samples.trained import SAMPLE
 from quant.lower.choices import choose, is_single
@@ -23,72 +24,50 @@ def own_command(variant: str) -> tuple[str, ...]:
     return ("quantize", "--variant", variant, "--weights", "WEIGHTS.pth", "--data", "PHOTOS")
 
 
-app = typer.Typer(add_completion=True, rich_markup_mode="rich", pretty_exceptions_enable=False)
+app = typer.Typer(**SETTINGS)
 
-_EPILOG = f"""[bold]Examples[/]
-
-quantize --variant b0
-
-quantize --variant b0 --weights flowers.pth --data photos
-
-quantize --variant b0 --weights flowers.pth --data photos --backend all
-
-quantize --variant b0 --backend xnnpack:fp16 --backend coreml:all --ios 18
-
-quantize --variant b0 --weights flowers.pth --data photos --recipe qat-int8 --epochs 10
-
-quantize --variant b4 --weights b4.safetensors --data photos --max-drop 0.5 --out b4-phone --json
-
-{exit_codes.HELP}"""
+_EPILOG = epilog(
+    "quantize --variant b0 --weights flowers.pth --data photos",
+    "quantize --variant b0 --weights flowers.pth --data photos --backend all",
+)
 
 
 @app.command(epilog=_EPILOG, no_args_is_help=True)
 def quantize_command(
-    variant: Annotated[str, typer.Option(help="b0-b8, l2, lite0-lite4, or a longer name of one.")],
-    weights: Annotated[
-        str | None, typer.Option(help=".pth or .safetensors of lukemelas, timm or torchvision.")
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Photographs: train/ and val/ with class folders, or class folders.")
-    ] = None,
-    origin: Annotated[
-        str | None, typer.Option(help="Whose weights, where the file leaves it open: timm, timm-tf, ...")
-    ] = None,
+    variant: Annotated[str, typer.Option(help="b0-b8, l2 or lite0-lite4.")],
+    weights: Annotated[str | None, typer.Option(help="Of lukemelas, timm or torchvision; a hub's name.")] = None,
+    data: Annotated[str | None, typer.Option(help="Photographs: train/ and val/, or class folders.")] = None,
+    origin: Annotated[str | None, typer.Option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
     image_size: Annotated[int | None, typer.Option(min=32, max=2048, help="Input side; the weights' own.")] = None,
     activation: Annotated[str | None, typer.Option(help="Swap to swish, hardswish, relu6 or relu.")] = None,
     calibration: Annotated[int, typer.Option(help="Photographs to fit ranges on.")] = DEFAULT_CALIBRATION,
     recipe: Annotated[str, typer.Option(help="How to quantize.")] = "int8",
     backend: Annotated[
         list[str] | None,
-        typer.Option(help="Where programs run; repeat for several: NAME, NAME:PRECISION, NAME:all or all."),
+        typer.Option(help="NAME, NAME:PRECISION, NAME:all or all; repeat it."),
     ] = None,
-    compute_units: Annotated[
-        str, typer.Option(help="Core ML may use: all, cpu_only, cpu_and_gpu or cpu_and_ne.")
-    ] = "all",
-    ios: Annotated[int, typer.Option(help="Core ML: oldest iOS that runs it, 17 or 18.")] = 17,
-    out: Annotated[Path | None, typer.Option(help="Artifact folder; <variant>-<recipe>-<backend>.")] = None,
+    compute_units: Annotated[str, typer.Option(help="Core ML: cpu_only, cpu_and_gpu, cpu_and_ne.")] = "all",
+    ios: Annotated[int, typer.Option(help="Core ML: oldest iOS, 17 or 18.")] = 17,
+    out: Annotated[Path | None, typer.Option(help="The artifact; <variant>-<recipe>-<backend>.")] = None,
     max_drop: Annotated[
-        float | None, typer.Option(help=f"Top-1 that may be lost, points ({MAX_DROP_POINTS:g}); given: see below.")
+        float | None, typer.Option(help=f"Top-1 that may be lost, points; {MAX_DROP_POINTS:g}.")
     ] = None,
-    min_agreement: Annotated[
-        float | None, typer.Option(help="Photographs that keep float's class, %; given: see below.")
-    ] = None,
+    min_agreement: Annotated[float | None, typer.Option(help="Photographs that must keep float's class, %.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=_MAX_SEED, help="Of the calibration draw.")] = 0,
-    threads: Annotated[int, typer.Option(help="Of the runtime that times the programs.")] = 1,
-    epochs: Annotated[float | None, typer.Option(help="qat-int8: passes over the training photographs.")] = None,
+    threads: Annotated[int, typer.Option(help="Of the runtime.")] = 1,
+    epochs: Annotated[float | None, typer.Option(help="qat-int8: passes over the photographs.")] = None,
     steps: Annotated[int | None, typer.Option(help="qat-int8: stop after so many steps.")] = None,
     teacher: Annotated[str | None, typer.Option(help="qat-int8: whose logits are learned; float.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="qat-int8: go on from the checkpoint.")] = False,
     embed_preprocess: Annotated[
-        bool, typer.Option("--embed-preprocess", help="The program takes uint8 pixels and normalises them.")
+        bool, typer.Option("--embed-preprocess", help="The program normalises uint8 pixels.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """Make an int8 program of an EfficientNet and prove that it still sees.
 
-    Without --weights and --data, the sample model and pictures that come with the package are used.
-    With --backend (other than xnnpack alone), a folder of artifacts is made, one for each program asked for, ranked.
-    With --max-drop or --min-agreement, the cheapest layers to keep in float are searched for until the target is met.
+    Without --weights and --data: the sample model. With --backend: a folder of artifacts, one a program.
+    With --max-drop or --min-agreement: as many layers in float as it takes.
     """
     weights, data = _sources(variant, weights, data)
     names = backend or []
@@ -130,17 +109,18 @@ def quantize_command(
         from quant.fleet.run import quantize_fleet  # noqa: PLC0415
 
         fleet = quantize_fleet(variant, backends=names, options=backend_options, **settings)
-        print_fleet(fleet.outcome, as_json=as_json)
+        print_fleet(fleet.outcome, as_json=as_json, report=str(fleet.folder / "report.html"), data=data)
         return exit_codes.PASS if fleet.passed else exit_codes.REGRESSION
     result = quantize(
         variant, qat=QatOptions(**given) if given else None, embed_preprocess=embed_preprocess, **settings
     )
-    check = ["edge-effnet", "check", result.outcome.artifact, "--data", data]
-    for option, value in (("--max-drop", max_drop), ("--min-agreement", min_agreement)):
-        check += [] if value is None else [option, str(value)]
-    if not is_leader():
-        return exit_codes.PASS if result.passed else exit_codes.REGRESSION
-    print_outcome(result.outcome, as_json=as_json, next_command=own_command(variant) if weights == SAMPLE else check)
+    if is_leader():
+        print_outcome(
+            result.outcome,
+            as_json=as_json,
+            report=str(result.artifact.folder / "report.html"),
+            next_command=result.next_command if weights != SAMPLE or not result.passed else own_command(variant),
+        )
     return exit_codes.PASS if result.passed else exit_codes.REGRESSION
 
 

@@ -24,15 +24,18 @@ WIDTH = 80
 _FLIPS_SHOWN = 5
 
 
-def print_outcome(outcome: Outcome, *, as_json: bool, next_command: Sequence[str] = ()) -> None:
-    """Print the results to standard output: one JSON object, or a table, the flips, the verdict and what is next.
+def print_outcome(
+    outcome: Outcome, *, as_json: bool, report: str | None = None, next_command: Sequence[str] = ()
+) -> None:
+    """Print the results to standard output: one JSON object, or details, a table and three lines.
 
     Args:
         outcome: what to print.
         as_json: as the object.
+        report: the page that shows the results.
         next_command: what the user may run next, word by word.
     """
-    write(json.dumps(outcome.to_json(), indent=2) + "\n" if as_json else _report(outcome, next_command))
+    write(json.dumps(outcome.to_json(), indent=2) + "\n" if as_json else _report(outcome, report, next_command))
 
 
 def write(text: str) -> None:
@@ -110,20 +113,41 @@ def _range(values: tuple[float, float]) -> str:
     return f"{values[0]:.3g}..{values[1]:.3g}"
 
 
-def _report(outcome: Outcome, next_command: Sequence[str]) -> str:
+def print_end(
+    console: Console, verdict: Text, *, folder: str, report: str | None, next_command: Sequence[str]
+) -> None:
+    """Print the three lines that every run ends with: verdict, folder, next command; paths are never broken."""
+    console.print(verdict)
+    where = f"Artifact: {folder}" + ("" if report is None else f" (open {report})")
+    console.print(where, soft_wrap=True, markup=False)
+    if next_command:
+        console.print(f"Next: {shlex.join(next_command)}", soft_wrap=True, markup=False)
+
+
+def verdict_text(*, passed: bool, reasons: Sequence[str], cautions: Sequence[str] = ()) -> Text:
+    """The verdict in its colour, and why."""
+    word, colour = ("PASS", "yellow" if cautions else "green") if passed else ("FAIL", "red")
+    careful = f"; with caution: {'; '.join(cautions)}" if cautions else ""
+    return Text.assemble((word, f"bold {colour}"), "  ", "; ".join(reasons), careful)
+
+
+def _report(outcome: Outcome, report: str | None, next_command: Sequence[str]) -> str:
     console = Console(width=min(WIDTH, Console().width), highlight=False, emoji=False)
+    verdict = outcome.verdict
     with console.capture() as captured:
         for note in outcome.notes:
             console.print(note, style="dim", markup=False)
-        console.print(_table(outcome))
         if outcome.search is not None:
             console.print(_search_table(outcome.search))
         _print_details(console, outcome)
-        word, colour = ("PASS", "green") if outcome.passed else ("FAIL", "red")
-        console.print(Text.assemble((word, f"bold {colour}"), "  ", "; ".join(outcome.verdict.reasons)))
-        console.print(f"Artifact: {outcome.artifact}", soft_wrap=True, markup=False)
-        if next_command:
-            console.print(f"Next: {shlex.join(next_command)}", soft_wrap=True, markup=False)
+        console.print(_table(outcome))
+        print_end(
+            console,
+            verdict_text(passed=outcome.passed, reasons=verdict.reasons, cautions=verdict.cautions),
+            folder=outcome.artifact,
+            report=report,
+            next_command=next_command,
+        )
     return captured.get()
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from apps.cli.render import WIDTH, count, interval, share, write
+from apps.cli.render import WIDTH, count, interval, share, verdict_text, write
 from apps.device.comparison import Comparison
 from apps.device.listing import Listed
 from apps.device.outcome import DeviceOutcome
@@ -139,5 +139,4 @@ def _print_same(console: Console, same: Sameness, reference: str, *, exact: bool
 
 
 def _print_verdict(console: Console, reasons: Sequence[str], *, passed: bool) -> None:
-    word, colour = ("PASS", "green") if passed else ("FAIL", "red")
-    console.print(Text.assemble((word, f"bold {colour}"), "  ", "; ".join(reasons)))
+    console.print(verdict_text(passed=passed, reasons=reasons))

@@ -9,32 +9,54 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from apps.cli.render import WIDTH, write
+from apps.cli.render import WIDTH, print_end, verdict_text, write
 from quant.fleet.report import MEASURED, FleetOutcome, FleetRow
 from quant.lower.table import BACKENDS
 
 
-def print_fleet(outcome: FleetOutcome, *, as_json: bool) -> None:
-    """Print the results to standard output: one JSON object, or a table and what there is to say about its rows."""
-    write(json.dumps(outcome.to_json(), indent=2) + "\n" if as_json else _report(outcome))
+def print_fleet(outcome: FleetOutcome, *, as_json: bool, report: str, data: str) -> None:
+    """Print the results to standard output: one JSON object, or what there is to say, a table and three lines.
+
+    Args:
+        outcome: what to print.
+        as_json: as the object.
+        report: the page that shows the results.
+        data: the photographs that were judged on.
+    """
+    write(json.dumps(outcome.to_json(), indent=2) + "\n" if as_json else _report(outcome, report, data))
 
 
-def _report(outcome: FleetOutcome) -> str:
+def _report(outcome: FleetOutcome, report: str, data: str) -> str:
     console = Console(width=min(WIDTH, Console().width), highlight=False, emoji=False)
     with console.capture() as captured:
         for note in outcome.notes:
             console.print(note, style="dim", markup=False)
-        console.print(_table(outcome))
         for row in outcome.rows:
             for sentence in _sentences(row):
                 console.print(f"{row.name}: {sentence}", markup=False)
-        word, colour = ("PASS", "green") if outcome.passed else ("FAIL", "red")
-        measured = sum(row.status == MEASURED for row in outcome.rows)
-        console.print(Text.assemble((word, f"bold {colour}"), f"  {measured} programs measured here"))
         stages = ", ".join(f"{name} {value:.0f}" for name, value in outcome.seconds.items() if name != "total")
         console.print(f"Seconds: {outcome.seconds['total']:.0f} ({stages})")
-        console.print(f"Artifacts: {outcome.folder}", soft_wrap=True, markup=False)
+        console.print(_table(outcome))
+        print_end(
+            console,
+            verdict_text(passed=outcome.passed, reasons=[_verdict(outcome)]),
+            folder=outcome.folder,
+            report=report,
+            next_command=_next_command(outcome, data),
+        )
     return captured.get()
+
+
+def _verdict(outcome: FleetOutcome) -> str:
+    measured = [row for row in outcome.rows if row.status == MEASURED]
+    failed = [row.name for row in measured if not row.passed]
+    return f"{len(measured)} programs measured here" + (f"; {', '.join(failed)} failed" if failed else "")
+
+
+def _next_command(outcome: FleetOutcome, data: str) -> tuple[str, ...]:
+    """Check the best program; nothing where none was measured."""
+    best = next((row.name for row in outcome.rows if row.status == MEASURED), None)
+    return () if best is None else ("edge-effnet", "check", f"{outcome.folder}/{best}", "--data", data)
 
 
 def _table(outcome: FleetOutcome) -> Table:
@@ -44,7 +66,7 @@ def _table(outcome: FleetOutcome) -> Table:
         title_justify="left",
         pad_edge=False,
         collapse_padding=True,
-        padding=(0, 1),
+        padding=(0, 1, 0, 0),
     )
     table.add_column("program", no_wrap=True)
     for column in ("MB", "parts", "left", "top-1, %", "agrees, %", "dB", "ms", "measured"):

@@ -8,36 +8,24 @@ from typing import Annotated
 import typer
 
 from apps.cli import exit_codes
+from apps.cli.help import epilog
 
-EPILOG = f"""[bold]Examples[/]
-
-edge-effnet train --variant b0 --data photos --weights imagenet.pth --fresh-head --freeze backbone --lr 0.005
-
-edge-effnet train --variant b0 --data photos --epochs 100 --batch-size 128 --out b0.safetensors
-
-edge-effnet train --variant lite0 --data sample --stages 96:20,160:4,224:1 --half
-
-edge-effnet train --variant b0 --data photos --epochs 100 --batch-size 128 --out b0.safetensors --resume
-
-torchrun --nproc-per-node 4 -m apps.cli.edge_effnet train --variant b2 --data shards --batch-size 512
-
-{exit_codes.HELP}"""
+EPILOG = epilog(
+    "edge-effnet train --variant b0 --data photos --weights w.pth --fresh-head",
+    "edge-effnet train --variant b0 --data photos --epochs 100 --out b0.safetensors",
+)
 
 
 def train_command(
     variant: Annotated[str, typer.Option(help="b0-b8, l2 or lite0-lite4.")],
-    data: Annotated[
-        str, typer.Option(help="Folder with train/ and val/ (class folders or .tar shards), or `sample`.")
-    ],
+    data: Annotated[str, typer.Option(help="Folder of train/ and val/, or `sample`.")],
     out: Annotated[Path, typer.Option(help="Weights to write.")] = Path("trained.safetensors"),
     weights: Annotated[Path | None, typer.Option(help="Start from these instead of new weights.")] = None,
-    fresh_head: Annotated[bool, typer.Option(help="Make the classifier anew.")] = False,
-    freeze: Annotated[str, typer.Option(help="backbone trains the classifier alone; or none.")] = "none",
+    fresh_head: Annotated[bool, typer.Option("--fresh-head", help="Make the classifier anew.")] = False,
+    freeze: Annotated[str, typer.Option(help="backbone, or none.")] = "none",
     epochs: Annotated[float, typer.Option(help="Passes over the training images.")] = 30,
-    image_size: Annotated[int | None, typer.Option(help="Pixels a side; the variant's own if left out.")] = None,
-    stages: Annotated[
-        str | None, typer.Option(help="SIZE:EPOCHS,...: small images first; replaces the two options above.")
-    ] = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels a side; the variant's own.")] = None,
+    stages: Annotated[str | None, typer.Option(help="SIZE:EPOCHS,... instead: small images first.")] = None,
     steps: Annotated[int | None, typer.Option(help="Stop after so many steps.")] = None,
     batch_size: Annotated[int, typer.Option(help="Images a step, over all processes.")] = 64,
     lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
@@ -45,9 +33,9 @@ def train_command(
     weight_decay: Annotated[float, typer.Option(help="Not on BatchNorm and biases.")] = 0.02,
     warmup: Annotated[float, typer.Option(help="Share of the steps.")] = 0.05,
     label_smoothing: Annotated[float, typer.Option(help="0 to below 1.")] = 0.1,
-    ema_decay: Annotated[float, typer.Option(help="Of the averaged weights; 0 switches it off.")] = 0.998,
+    ema_decay: Annotated[float, typer.Option(help="Averaged weights; 0: none.")] = 0.998,
     clip_norm: Annotated[float, typer.Option(help="Largest gradient norm.")] = 2.0,
-    dropout: Annotated[float | None, typer.Option(help="The variant's own if left out.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="The variant's own.")] = None,
     drop_connect: Annotated[float, typer.Option(help="Of the last block.")] = 0.1,
     augment: Annotated[float, typer.Option(help="Strength; 0 switches it off.")] = 1.0,
     padding: Annotated[str | None, typer.Option(help="symmetric (new weights) or same.")] = None,
@@ -58,7 +46,7 @@ def train_command(
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint beside --out.")] = False,
     checkpoint_every: Annotated[int, typer.Option(help="Steps.")] = 200,
-    sample_images: Annotated[int, typer.Option(help="Training images of the sample set.")] = 8000,
+    sample_images: Annotated[int, typer.Option(help="Of the sample set.")] = 8000,
     cache: Annotated[Path | None, typer.Option(help="Keeps the drawn sample images.")] = None,
 ) -> int:
     """Train or fine-tune float weights, ready for `quantize --weights`."""

@@ -26,6 +26,7 @@ from quant.lower.choices import Choice
 from quant.manifest import describe
 from quant.measure import Measured
 from quant.outcome import Outcome
+from quant.report.single import Sources, render_report
 from quant.runtime import HostRuntime
 from quant.summary import Evidence, summarize
 
@@ -87,6 +88,9 @@ def write_program(
             "model.bpte": bundle,
             "delegation.json": (json.dumps(made.report.to_json(), indent=1) + "\n").encode(),
         },
+        report=lambda manifest: render_report(
+            manifest, Sources(layers=(), delegation=made.report, photos=context.photos)
+        ),
     )
     return row
 

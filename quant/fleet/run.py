@@ -29,6 +29,7 @@ from quant.lower.options import BackendOptions
 from quant.lower.xnnpack import lower_xnnpack
 from quant.progress import NoProgress, Progress, Stopwatch
 from quant.recipes import DEFAULT_RECIPE
+from quant.report.comparison import opened, render_comparison
 from quant.request import Request, check_request
 from quant.runtime import HostRuntime
 from quant.tolerances import DEFAULT_CALIBRATION
@@ -101,6 +102,8 @@ def quantize_fleet(
         calibration=calibration,
         recipe=recipe,
         backend="backends",
+        backends=backends,
+        backend_options=options,
         out=out,
         max_drop=max_drop,
         min_agreement=min_agreement,
@@ -175,4 +178,5 @@ def _make(
             seconds=watch.total(),
         )
         (folder / "fleet.json").write_text(json.dumps(outcome.to_json(), indent=2) + "\n")
+        (folder / "report.html").write_bytes(render_comparison(opened([folder]), beside=folder))
     return FleetResult(folder=request.out, outcome=outcome)

@@ -34,6 +34,16 @@ class DelegationReport:
         """What delegation.json holds."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> DelegationReport:
+        """Inverse of `to_json`.
+
+        Raises:
+            KeyError, TypeError: something else.
+        """
+        lists = {key: tuple(values[key]) for key in ("islands", "facts", "advice")}
+        return cls(**values | lists | {"leftovers": tuple(Leftover(**row) for row in values["leftovers"])})
+
 
 def report_delegation(program: LoweredProgram, graph_module: fx.GraphModule) -> DelegationReport:
     """Report on a lowered program.

@@ -235,7 +235,10 @@ def test_a_program_that_sees_less_exits_1_with_a_table_and_is_kept(called, lite_
     code, out, err = lite(called, lite_weights, data, "--out", "lite", "--max-drop", "0", "--recipe", "int8-strict")
     assert (code, err) == (1, ""), out
     assert "FAIL" in out and "points lost, 0.00 allowed" in " ".join(out.split())
-    assert "Next: edge-effnet check lite --data" in out
+    last = [line.split(": ")[0].split(" ")[0] for line in out.splitlines() if line][-3:]
+    assert last[1:] == ["Artifact", "Next"] and "(open lite/report.html)" in out
+    assert out.splitlines()[-1].startswith("Next: quantize --variant lite0") and "--recipe int8 " in out + " "
+    assert (Path("lite") / "report.html").is_file()
     lines = [line for line in out.splitlines() if not line.startswith(("Artifact: ", "Next: "))]
     assert max(map(len, lines)) <= 80
     assert Path("lite", "model.pte").is_file()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from quant.class_figures import ClassFigures, ConfusionChange
 from quant.data import Photo
 from quant.evaluate import Accuracy, Fidelity
+from quant.float_cost import FloatLayer
 from quant.lower.result import Delegation
 from quant.outcome import Flip, Outcome, ProgramFigures
 from quant.regression import Verdict
@@ -14,6 +16,19 @@ from quant.regression import Verdict
 ACCURACY = Accuracy(top1=0.96, top5=1.0, top1_interval=(0.93, 0.98))
 NO_ACCURACY = Accuracy(top1=None, top5=None, top1_interval=None)
 FIDELITY = Fidelity(agreement=0.95, sqnr_db=21.25)
+
+
+def flip(**changes: Any) -> Flip:
+    """A photograph that changed class, with some fields changed."""
+    fields: dict[str, Any] = {
+        "photograph": "val/red/1.jpg",
+        "label": "red",
+        "float_class": "red",
+        "pte_class": "blue",
+        "float_probability": 0.75,
+        "pte_probability": 0.5,
+    }
+    return Flip(**{**fields, **changes})
 
 
 def photos(count: int, *, labelled: bool = True) -> list[Photo]:
@@ -43,6 +58,8 @@ def outcome(**changes: Any) -> Outcome:
         "pte": FIDELITY,
         "pte_program": program,
         "drop_interval": (-0.01, 0.02),
+        "max_drop": 1.0,
+        "min_agreement": None,
         "delegation": Delegation(partitions=1, delegated=273, left=0),
         "calibration_images": 128,
         "evaluation_images": 250,
@@ -50,7 +67,11 @@ def outcome(**changes: Any) -> Outcome:
         "ptq": None,
         "swapped": None,
         "training": None,
-        "flips": (Flip(photograph="val/red/1.jpg", label="red", float_class="red", pte_class="blue"),),
+        "diagnosis": None,
+        "float_layers": (FloatLayer(layer="stem", reason="recipe int8", added_ms=0.125),),
+        "classes": (ClassFigures(name="red", photographs=84, float_right=80, pte_right=79, kept=83),),
+        "confusion": (ConfusionChange(name="red", answer="blue", float_count=0, pte_count=1),),
+        "flips": (flip(),),
         "notes": (),
         "seconds": {"total": 61.0, "load": 2.0, "evaluate": 40.0},
     }

@@ -284,7 +284,7 @@ def test_the_documentation_describes_every_key_of_the_schema(pytestconfig):
         for key in line.split("|")[1].replace("`", "").split(", ")
     }
     assert {key.strip() for key in keys} == set(schema["properties"])
-    # A run over several backends adds the precision; a single artifact's manifest is without it.
-    assert set(schema["properties"]) - set(schema["required"]) == {"precision", "golden_photographs"}
+    # A run over several backends adds the precision; earlier versions knew no command.
+    assert set(schema["properties"]) - set(schema["required"]) == {"precision", "command", "golden_photographs"}
     for key in schema["properties"]["preprocess"]["required"]:
         assert f"`{key}`" in page

@@ -3,11 +3,10 @@ import json
 import os
 
 import pytest
-from support.outcomes import FIDELITY, NO_ACCURACY, outcome
+from support.outcomes import FIDELITY, NO_ACCURACY, flip, outcome
 
 from apps.cli.render import print_outcome
 from quant.evaluate import Accuracy, Fidelity
-from quant.outcome import Flip
 from quant.regression import Verdict
 
 
@@ -60,7 +59,7 @@ def test_the_table_and_all_but_paths_to_copy_fit_80_columns(capsys, monkeypatch,
     monkeypatch.setenv("COLUMNS", columns)
     found = outcome(
         notes=(f"Note on {LONG}",),
-        flips=tuple(Flip(photograph=LONG, label="a", float_class="b" * 60, pte_class="c" * 60) for _ in range(9)),
+        flips=tuple(flip(photograph=LONG, label="a", float_class="b" * 60, pte_class="c" * 60) for _ in range(9)),
         verdict=Verdict(passed=False, reasons=("a reason " * 30,)),
         seconds={"total": 1.0, **{f"stage{i}": 1000.0 for i in range(12)}},
     )
@@ -84,7 +83,7 @@ def test_names_are_printed_as_they_are_and_never_as_markup(capsys, name):
         variant=name,
         artifact=name,
         notes=(name,),
-        flips=(Flip(photograph=name, label=name, float_class=name, pte_class="x"),),
+        flips=(flip(photograph=name, label=name, float_class=name, pte_class="x"),),
         verdict=Verdict(passed=True, reasons=(name,)),
     )
     assert printed(capsys, found).count(name) == 6
@@ -99,13 +98,15 @@ def test_json_is_one_object_and_nothing_else(capsys):
 
 def test_json_is_ascii_whatever_the_names(capsys):
     odd = os.fsdecode(b"caf\xe9.jpg")
-    found = outcome(flips=(Flip(photograph=odd, label="猫", float_class="猫", pte_class="é"),))
+    found = outcome(flips=(flip(photograph=odd, label="猫", float_class="猫", pte_class="é"),))
     text = printed(capsys, found, as_json=True)
     assert text.isascii() and json.loads(text)["flips"][0] == {
         "photograph": odd,
         "label": "猫",
         "float": "猫",
         "pte": "é",
+        "float_probability": 0.75,
+        "pte_probability": 0.5,
     }
 
 

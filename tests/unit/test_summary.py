@@ -1,8 +1,10 @@
 import json
+import math
 from dataclasses import replace
 
 import pytest
 import torch
+from support.artifacts import LAYER
 from support.outcomes import NO_ACCURACY, outcome, photos
 from support.photos import COLOURS, draw_photo
 from support.programs import PREPROCESS
@@ -47,7 +49,16 @@ def test_figures_flips_and_verdict_come_from_the_logits():
     found = summarize(evidence(), max_drop=1.0)
     assert (found.float_accuracy.top1, found.pte_accuracy.top1) == (1.0, 0.75)
     assert found.pte.agreement == 0.75
-    assert found.flips == (Flip(photograph="2.jpg", label="red", float_class="red", pte_class="blue"),)
+    assert found.flips == (
+        Flip(
+            photograph="2.jpg",
+            label="red",
+            float_class="red",
+            pte_class="blue",
+            float_probability=pytest.approx(1 / (1 + math.exp(-8) + math.exp(-9))),
+            pte_probability=pytest.approx(1 / (1 + math.exp(-7) + math.exp(-8))),
+        ),
+    )
     assert not found.passed and "+25.00 points lost" in found.verdict.reasons[0]
     assert found.quantized is None and found.lowering is None
     assert found.evaluation_images == 4
@@ -146,3 +157,34 @@ def test_an_output_that_is_not_finite_fails_and_names_the_photograph(files, bad)
 
     with pytest.raises(InputError, match=r"the pte model's output for .*3\.jpg is not finite \(1 photographs"):
         collect_logits({"pte": broken}, files, PREPROCESS, NoProgress())
+
+
+def many(wrong):
+    """Logits of a hundred photographs, some of them put into another class by the .pte."""
+    expected = FLOAT[:3].repeat(40, 1)[:100]
+    found = expected.clone()
+    found[:wrong] = found[:wrong].roll(1, dims=1)
+    return {"float": expected, "pte": found}
+
+
+def test_a_collapsed_program_names_the_layer_and_the_remedy_whatever_was_allowed():
+    layers = [replace(LAYER, layer="stem"), replace(LAYER, layer="stages.1.0", sqnr_db=4.0)]
+    run = evidence(logits=many(30), photos=photos(100), layers=layers, recipe="int8-minmax")
+    found = summarize(run, max_drop=100.0)
+    assert not found.passed
+    assert "SQNR first falls below 10 dB at stages.1.0" in found.verdict.reasons[-1]
+    assert "--recipe int8" in found.verdict.reasons[-1]
+    assert found.to_json()["diagnosis"]["layer"] == "stages.1.0"
+
+
+def test_another_failure_has_remedies_but_no_layer_to_blame():
+    found = summarize(evidence(logits=many(2), photos=photos(100)), max_drop=1.0)
+    assert not found.passed and len(found.verdict.reasons) == 1
+    assert found.diagnosis.remedies[0].options == {"--calibration": "128"}
+
+
+def test_a_pass_has_no_diagnosis_and_says_what_to_be_careful_about():
+    found = summarize(evidence(logits=many(0), photos=photos(100), suspicions=("odd photographs",)), max_drop=1.0)
+    assert found.passed and found.diagnosis is None and "diagnosis" not in found.to_json()
+    assert found.to_json()["cautions"] == list(found.verdict.cautions)
+    assert found.verdict.cautions[-1] == "odd photographs"

@@ -1,0 +1,25 @@
+"""What `--help` shows: plain lines, so that every command fits one screen of 80 columns."""
+
+from __future__ import annotations
+
+EXIT_CODES = "Exit codes: 0 pass, 1 accuracy regression, 2 usage or input error, 3 machine error, 130 interrupted."
+
+SETTINGS = {
+    # Panels and a column for types take three lines where one says the same.
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "add_completion": True,
+}
+"""Of every `typer.Typer`."""
+
+
+def epilog(*examples: str, more: str = "") -> str:
+    """Return the end of a command's help: examples as they are typed, then the exit codes.
+
+    Args:
+        examples: command lines.
+        more: a sentence about the exit codes.
+    """
+    # \b keeps the lines of a paragraph as they are.
+    lines = "\n".join(["\b", "Examples:", *(f"  {example}" for example in examples)])
+    return f"{lines}\n\n{' '.join([EXIT_CODES, *([more] if more else [])])}"

@@ -1,0 +1,89 @@
+"""The evaluation photographs class by class: who lost, and to whom."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassFigures:
+    """The photographs of one class; without labels, those that float puts into it."""
+
+    name: str
+    photographs: int
+    float_right: int | None
+    """Photographs that float gets right; None without labels."""
+    pte_right: int | None
+    """Photographs that the .pte gets right; None without labels."""
+    kept: int
+    """Photographs that keep float's class."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Of the object that `--json` prints."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfusionChange:
+    """A cell of the confusion matrix that the .pte fills otherwise than float does."""
+
+    name: str
+    """Row: the true class; without labels, float's."""
+    answer: str
+    """Column: the class that was answered."""
+    float_count: int
+    """Photographs that float puts there."""
+    pte_count: int
+    """Photographs that the .pte puts there."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Of the object that `--json` prints."""
+        return {"class": self.name, "answer": self.answer, "float": self.float_count, "pte": self.pte_count}
+
+
+def class_figures(
+    float_logits: torch.Tensor, pte_logits: torch.Tensor, labels: torch.Tensor | None, names: Sequence[str]
+) -> tuple[ClassFigures, ...]:
+    """Count by class; classes without photographs are left out.
+
+    Args:
+        float_logits: [N, classes].
+        pte_logits: [N, classes].
+        labels: int64, [N]; None without labels.
+        names: of the classes, by index.
+    """
+    expected, found = float_logits.argmax(dim=1), pte_logits.argmax(dim=1)
+    rows = expected if labels is None else labels
+    figures = []
+    for index in rows.unique().tolist():
+        chosen = rows == index
+        figures.append(
+            ClassFigures(
+                name=names[index],
+                photographs=int(chosen.sum()),
+                float_right=None if labels is None else int((expected[chosen] == index).sum()),
+                pte_right=None if labels is None else int((found[chosen] == index).sum()),
+                kept=int((expected[chosen] == found[chosen]).sum()),
+            )
+        )
+    return tuple(figures)
+
+
+def confusion_changes(
+    float_logits: torch.Tensor, pte_logits: torch.Tensor, labels: torch.Tensor | None, names: Sequence[str]
+) -> tuple[ConfusionChange, ...]:
+    """Cells of the confusion matrix that differ between the two, row by row; arguments as `class_figures`."""
+    expected, found = (logits.argmax(dim=1).tolist() for logits in (float_logits, pte_logits))
+    rows = expected if labels is None else labels.tolist()
+    before, after = (Counter(zip(rows, answers, strict=True)) for answers in (expected, found))
+    return tuple(
+        ConfusionChange(name=names[row], answer=names[column], float_count=before[cell], pte_count=after[cell])
+        for cell in sorted(before | after)
+        for row, column in [cell]
+        if before[cell] != after[cell]
+    )

@@ -1,0 +1,187 @@
+"""Several artifacts beside each other: accuracy, latency and size, and which of them no other one beats."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from edge_effnet.errors import InputError
+from quant.artifact import Artifact, open_artifact
+from quant.report.facts import Facts, Figures
+from quant.report.page import render_page
+from quant.report.pareto import front
+from quant.report.plots.pareto import Dot, plot_pareto
+from quant.report.single import facts_of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One artifact of a comparison."""
+
+    name: str
+    """Of its folder, with its parent's where two are called the same."""
+    artifact: Artifact
+    facts: Facts
+
+    @property
+    def program(self) -> Figures:
+        """Of the .pte."""
+        return self.facts.program
+
+    @property
+    def measured(self) -> bool:
+        """Whether the program was run where it was made."""
+        return self.program.latency_ms is not None and self.program.agreement is not None
+
+    @property
+    def photographs(self) -> tuple[int | None, frozenset[str]]:
+        """What it was judged on: how many, of which."""
+        listed = self.artifact.manifest["photographs"]["evaluation"]
+        return self.facts.evaluated, frozenset(photograph["sha256"] for photograph in listed)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A line of the table: a program, or the float network that some programs were made from."""
+
+    number: int
+    """In table and plots."""
+    entry: Entry
+    is_float: bool
+    figures: Figures
+    optimal: bool
+    """Whether no other program is at least as good in everything and better in something."""
+    link: str | None
+    """To its own report."""
+
+
+def opened(folders: Sequence[Path]) -> list[Entry]:
+    """Open artifacts; a folder of a run over several backends stands for all of its artifacts.
+
+    Raises:
+        InputError: a folder that holds no artifact, or a damaged one.
+    """
+    paths = [path for folder in folders for path in _artifacts_of(folder)]
+    names = _names(paths)
+    entries = []
+    for path, name in zip(paths, names, strict=True):
+        artifact = open_artifact(path)
+        entries.append(Entry(name=name, artifact=artifact, facts=facts_of(artifact.manifest)))
+    return entries
+
+
+def compared(entries: Sequence[Entry], *, beside: Path) -> list[Row]:
+    """Number the programs and the float networks behind them, and find those that no other program beats.
+
+    Args:
+        entries: of `opened`.
+        beside: folder that the page will be in: links start there.
+    """
+    measured = [entry for entry in entries if entry.measured]
+    best = front([_merits(entry.program, accuracy_of(entries)) for entry in measured])
+    optimal = {id(measured[index]) for index in best}
+    floats = {_origin(entry): entry for entry in reversed(entries) if entry.facts.float.latency_ms is not None}
+    rows = [(entry, False) for entry in entries] + [(entry, True) for entry in reversed(floats.values())]
+    return [
+        Row(
+            number=number,
+            entry=entry,
+            is_float=is_float,
+            figures=entry.facts.float if is_float else entry.program,
+            optimal=not is_float and id(entry) in optimal,
+            link=None if is_float else _link(entry.artifact, beside),
+        )
+        for number, (entry, is_float) in enumerate(rows, start=1)
+    ]
+
+
+def accuracy_of(entries: Sequence[Entry]) -> str:
+    """Name the figure that stands for accuracy: `top1`, or `agreement` where some photographs had no labels."""
+    return "top1" if all(entry.facts.labelled for entry in entries if entry.measured) else "agreement"
+
+
+def render_comparison(entries: Sequence[Entry], *, beside: Path) -> bytes:
+    """Make the page; arguments as `compared`."""
+    key = accuracy_of(entries)
+    rows = compared(entries, beside=beside)
+    dots = [_dot(row, key) for row in rows if row.is_float or row.entry.measured]
+    name = "top-1" if key == "top1" else "agrees with float"
+    plots = {}
+    if any(row.entry.measured for row in rows):
+        plots = {
+            "latency": plot_pareto(dots, "latency_ms", x_label="latency, ms", y_label=f"{name}, %"),
+            "size": plot_pareto(dots, "size_mb", x_label="size, MB", y_label=f"{name}, %"),
+        }
+    return render_page(
+        "comparison.html.j2",
+        rows=rows,
+        labelled=key == "top1",
+        cautions=_cautions(entries),
+        plots=plots,
+        programs=len(entries),
+        unmeasured=sum(not entry.measured for entry in entries),
+    )
+
+
+def _artifacts_of(folder: Path) -> list[Path]:
+    if not (folder / "fleet.json").is_file():
+        return [folder]
+    found = sorted(path for path in folder.iterdir() if (path / "manifest.json").is_file())
+    if not found:
+        raise InputError(f"{folder}: holds no artifact any more; make it anew with `quantize --backend`.")
+    return found
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Folder names, with as many parents as tell them apart."""
+    parts = [path.resolve().parts for path in paths]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(each[-length:]) for each in parts]
+        if len(set(names)) == len(set(parts)):
+            return names
+    raise AssertionError("whole paths differ where folders do")
+
+
+def _merits(figures: Figures, key: str) -> tuple[float, ...]:
+    """What is compared, each the higher the better."""
+    accuracy = getattr(figures, key)
+    assert figures.latency_ms is not None and figures.size_bytes is not None
+    return (accuracy, -figures.latency_ms, -figures.size_bytes)
+
+
+def _origin(entry: Entry) -> tuple[str, str, int | None]:
+    """What a float network is told apart by."""
+    return entry.facts.weights["sha256"], entry.facts.variant, entry.facts.threads
+
+
+def _link(artifact: Artifact, beside: Path) -> str | None:
+    if "report.html" not in artifact.manifest["files"]:
+        return None
+    # Quoted, a folder's name can be no other scheme than a file's.
+    return quote(os.path.relpath(artifact.folder / "report.html", beside), safe="/")
+
+
+def _dot(row: Row, key: str) -> Dot:
+    figures = row.figures
+    accuracy = getattr(figures, key)
+    return Dot(
+        number=row.number,
+        is_float=row.is_float,
+        optimal=row.optimal,
+        accuracy=100.0 * (1.0 if accuracy is None else accuracy),  # float agrees with itself
+        latency_ms=figures.latency_ms or 0.0,
+        size_mb=(figures.size_bytes or 0) / 1e6,
+    )
+
+
+def _cautions(entries: Sequence[Entry]) -> list[str]:
+    measured = [entry for entry in entries if entry.measured]
+    found = []
+    if len({entry.photographs for entry in measured}) > 1:
+        found.append("Not all were judged on the same photographs: their accuracies compare roughly at best.")
+    if len({entry.facts.threads for entry in measured}) > 1:
+        found.append("Not all were timed on the same number of threads.")
+    return found

@@ -1,0 +1,278 @@
+"""What a report says about one artifact, read from its manifest: typed, and whatever is missing is None.
+
+A report is a function of what the artifact folder holds (and of the photographs, for thumbnails), so the one that
+`quantize` writes and the one that `edge-effnet report` makes anew are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quant.class_figures import ClassFigures, ConfusionChange
+from quant.float_cost import FloatLayer
+from quant.lower.result import Delegation
+from quant.outcome import Flip
+from quant.search import Point
+
+PASS = "pass"
+CAUTION = "caution"
+FAIL = "fail"
+UNMEASURED = "unmeasured"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figures:
+    """One network's figures; shares of 1, times ms, sizes bytes. None: unknown."""
+
+    name: str
+    """Of the column: `float`, `.pte`, ..."""
+    top1: float | None
+    top1_interval: tuple[float, float] | None
+    top5: float | None
+    agreement: float | None
+    sqnr_db: float | None
+    latency_ms: float | None
+    latency_p90_ms: float | None
+    load_ms: float | None
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Search:
+    """Of the search for float layers."""
+
+    photographs: int
+    points: tuple[Point, ...]
+    chosen: int
+    """Index of the point that was taken."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Training:
+    """Of a recipe that trains."""
+
+    steps: int
+    best_epoch: int
+    """0: the post-training quantized network, which no epoch beat."""
+    rows: tuple[Mapping[str, float | None], ...]
+    """The learning curve; the first row is step 0."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """Of one artifact."""
+
+    variant: str
+    activation: str
+    image_size: int
+    recipe: Mapping[str, Any]
+    """Name, settings and seed."""
+    backend: str
+    precision: str | None
+    created: str
+    level: str
+    """`PASS`, `CAUTION`, `FAIL` or `UNMEASURED`."""
+    reasons: tuple[str, ...]
+    cautions: tuple[str, ...]
+    broken_layer: str | None
+    """Module where a program that failed lost the signal."""
+    remedies: tuple[str, ...]
+    notes: tuple[str, ...]
+    """Without those that are cautions."""
+    columns: tuple[Figures, ...]
+    """float first, .pte last."""
+    lowering: Figures | None
+    """The .pte against the reference graph."""
+    simulated: Figures | None
+    """The graph that an unmeasured program was made from."""
+    drop_interval: tuple[float, float] | None
+    max_drop: float | None
+    min_agreement: float | None
+    threads: int | None
+    evaluated: int | None
+    """Photographs."""
+    calibrated: int | None
+    labelled: bool
+    """Whether the photographs' classes are known."""
+    classes: tuple[ClassFigures, ...] | None
+    """None in manifests of earlier versions."""
+    confusion: tuple[ConfusionChange, ...]
+    flips: tuple[Flip, ...]
+    float_layers: tuple[FloatLayer, ...]
+    search: Search | None
+    training: Training | None
+    delegation: Delegation
+    command: tuple[str, ...]
+    """That makes the artifact again; empty in manifests of earlier versions."""
+    versions: Mapping[str, str]
+    weights: Mapping[str, str]
+    files: Mapping[str, Mapping[str, Any]]
+    seconds: Mapping[str, float]
+
+    @property
+    def program(self) -> Figures:
+        """Of the .pte."""
+        return self.columns[-1]
+
+    @property
+    def float(self) -> Figures:
+        """Of the float network."""
+        return self.columns[0]
+
+    @property
+    def recipe_name(self) -> str:
+        """Of the recipe; the precision of a program without one."""
+        return str(self.recipe["name"])
+
+    @property
+    def searches(self) -> bool:
+        """Whether a target would have been searched for."""
+        return bool(self.recipe.get("searches")) and self.precision is None
+
+    @property
+    def summary(self) -> str:
+        """The recipe in a line; empty without one."""
+        return str(self.recipe.get("summary", ""))
+
+
+_MIDDLE = {"swapped": "float, {activation}", "ptq": "PTQ", "quantized": "quantized"}
+"""Keys of the verdict between float and .pte, and their columns."""
+
+
+def read_facts(manifest: Mapping[str, Any]) -> Facts:
+    """Read a manifest that its schema allows.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: its verdict is not one that this project writes.
+    """
+    verdict = manifest["verdict"]
+    cautions = tuple(map(str, verdict.get("cautions", ())))
+    classes = verdict.get("classes")
+    limits = verdict.get("limits", {})
+    images = verdict.get("images", {})
+    diagnosis = verdict.get("diagnosis", {})
+    return Facts(
+        variant=manifest["variant"],
+        activation=manifest["activation"],
+        image_size=manifest["image_size"],
+        recipe=manifest["recipe"],
+        backend=manifest["backend"],
+        precision=manifest.get("precision"),
+        created=manifest["created"],
+        level=_level(verdict["verdict"], cautions),
+        reasons=tuple(map(str, verdict.get("reasons", ()))),
+        cautions=cautions,
+        broken_layer=diagnosis.get("layer"),
+        remedies=tuple(map(str, diagnosis.get("remedies", ()))),
+        notes=tuple(str(note) for note in verdict.get("notes", ()) if note not in cautions),
+        columns=_columns(verdict, manifest["activation"]),
+        lowering=_optional(verdict, "lowering"),
+        simulated=_optional(verdict, "simulated"),
+        drop_interval=_pair(verdict.get("drop_interval")),
+        max_drop=_number(limits.get("max_drop")),
+        min_agreement=_number(limits.get("min_agreement")),
+        threads=verdict.get("threads"),
+        evaluated=images.get("evaluation"),
+        calibrated=images.get("calibration"),
+        labelled=verdict["float"].get("top1") is not None,
+        classes=None if classes is None else tuple(ClassFigures(**row) for row in classes),
+        confusion=tuple(_change(row) for row in verdict.get("confusion", ())),
+        flips=tuple(_flip(row) for row in verdict.get("flips", ())),
+        float_layers=tuple(FloatLayer(**row) for row in verdict.get("float_layers", ())),
+        search=_search(verdict.get("search")),
+        training=_training(verdict.get("training")),
+        delegation=Delegation(**manifest["delegation"]),
+        command=tuple(manifest.get("command", ())),
+        versions=manifest["versions"],
+        weights=manifest["weights"],
+        files=manifest["files"],
+        seconds={name: float(value) for name, value in verdict.get("seconds", {}).items()},
+    )
+
+
+def _level(word: str, cautions: Sequence[str]) -> str:
+    if word == "pass":
+        return CAUTION if cautions else PASS
+    return FAIL if word == "fail" else UNMEASURED
+
+
+def _columns(verdict: Mapping[str, Any], activation: str) -> tuple[Figures, ...]:
+    middle = _MIDDLE | ({"quantized": "QAT"} if "ptq" in verdict else {})
+    return (
+        _figures("float", verdict["float"]),
+        *(
+            _figures(name.format(activation=activation), verdict[key])
+            for key, name in middle.items()
+            if key in verdict
+        ),
+        _figures(".pte", verdict["pte"]),
+    )
+
+
+def _optional(verdict: Mapping[str, Any], key: str) -> Figures | None:
+    return _figures(key, verdict[key]) if verdict.get(key) else None
+
+
+def _figures(name: str, values: Mapping[str, Any]) -> Figures:
+    size = values.get("size_bytes")
+    return Figures(
+        name=name,
+        top1_interval=_pair(values.get("top1_interval")),
+        size_bytes=None if size is None else int(size),
+        **{
+            key: _number(values.get(key))
+            for key in ("top1", "top5", "agreement", "sqnr_db", "latency_ms", "latency_p90_ms", "load_ms")
+        },
+    )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _pair(values: Any) -> tuple[float, float] | None:
+    if values is None:
+        return None
+    low, high = values
+    return float(low), float(high)
+
+
+def _change(row: Mapping[str, Any]) -> ConfusionChange:
+    return ConfusionChange(
+        name=row["class"], answer=row["answer"], float_count=int(row["float"]), pte_count=int(row["pte"])
+    )
+
+
+def _flip(row: Mapping[str, Any]) -> Flip:
+    return Flip(
+        photograph=row["photograph"],
+        label=row["label"],
+        float_class=row["float"],
+        pte_class=row["pte"],
+        float_probability=float(row["float_probability"]),
+        pte_probability=float(row["pte_probability"]),
+    )
+
+
+def _search(values: Mapping[str, Any] | None) -> Search | None:
+    if values is None:
+        return None
+    points = tuple(
+        Point(
+            float_layers=tuple(row["float_layers"]),
+            **{key: float(row[key]) for key in ("added_ms", "agreement", "drop", "sqnr_db", "chance")},
+            met=bool(row["met"]),
+        )
+        for row in values["points"]
+    )
+    chosen = [bool(row["chosen"]) for row in values["points"]].index(True)
+    return Search(photographs=int(values["photographs"]), points=points, chosen=chosen)
+
+
+def _training(values: Mapping[str, Any] | None) -> Training | None:
+    if values is None:
+        return None
+    rows = tuple({name: _number(value) for name, value in row.items()} for row in values["rows"])
+    return Training(steps=int(values["steps"]), best_epoch=int(values["best_epoch"]), rows=rows)

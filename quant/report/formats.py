@@ -1,0 +1,149 @@
+"""Figures as text, the same in every report."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import shlex
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence, Sized
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from quant.class_figures import ConfusionChange
+from quant.command import changed
+from quant.lower.result import Leftover
+from quant.metrics import wilson_interval
+
+UNKNOWN = "\N{EN DASH}"
+_MINUS = "\N{MINUS SIGN}"
+
+
+def percent(share: float | None) -> str:
+    """Share of 1 -> percent with two decimals."""
+    return UNKNOWN if share is None else f"{100 * share:.2f}"
+
+
+def interval(pair: tuple[float, float] | None) -> str:
+    """Shares of 1 -> percent with one decimal."""
+    return UNKNOWN if pair is None else f"{100 * pair[0]:.1f}{UNKNOWN}{100 * pair[1]:.1f}"
+
+
+def fixed(value: float | None, digits: int) -> str:
+    """So many decimals, with a minus sign that is as wide as a plus."""
+    return UNKNOWN if value is None else f"{value:.{digits}f}".replace("-", _MINUS)
+
+
+def signed(value: float | None, digits: int) -> str:
+    """Likewise, with its sign."""
+    if value is None:
+        return UNKNOWN
+    return fixed(0.0, digits) if round(value, digits) == 0 else f"{value:+.{digits}f}".replace("-", _MINUS)
+
+
+def short(value: float) -> str:
+    """Three significant digits."""
+    return f"{value:.3g}".replace("-", _MINUS)
+
+
+def thousands(number: int) -> str:
+    """In groups of three digits."""
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def setting(value: Any) -> str:
+    """A setting as a word."""
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+
+
+def megabytes(size: int | None) -> str:
+    """Bytes -> MB (10^6) with two decimals."""
+    return UNKNOWN if size is None else f"{size / 1e6:.2f}"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 layer`, `2 layers`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def count_of(things: Sized, noun: str) -> str:
+    """`count` of how many there are."""
+    return count(len(things), noun)
+
+
+def sentence(text: str) -> str:
+    """With a capital letter and a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", ":")) else ".")
+
+
+def prose(text: str) -> Markup:
+    """`sentence`, with the options of commands in it set as code."""
+    return Markup(
+        re.sub(r"--[a-z][a-z-]+(?: [a-z0-9][a-z0-9.-]*\d)?", r"<code>\g<0></code>", str(escape(sentence(text))))
+    )
+
+
+def breakable(text: str) -> Markup:
+    """A name that may be broken into lines where its parts end."""
+    return Markup(re.sub(r"([_/.-])(?=\w)", r"\1<wbr>", str(escape(text))))
+
+
+def range_text(pair: tuple[float, float]) -> str:
+    """Smallest and largest value."""
+    return f"{short(pair[0])} \N{HORIZONTAL ELLIPSIS} {short(pair[1])}"
+
+
+def magnitude(pair: tuple[float, float]) -> float:
+    """What a range is sorted by."""
+    return max(abs(value) for value in pair)
+
+
+def share_interval(share: float | None, photographs: int) -> tuple[float, float] | None:
+    """95 % confidence interval of a share."""
+    return None if share is None else wilson_interval(share, photographs)
+
+
+def most_changed(changes: Sequence[ConfusionChange], most: int) -> Sequence[ConfusionChange]:
+    """The cells that changed most, first."""
+    return sorted(changes, key=lambda change: -abs(change.pte_count - change.float_count))[:most]
+
+
+def grouped(leftovers: Sequence[Leftover]) -> list[tuple[str, str, int]]:
+    """Operator, reason and number of calls, the most frequent first."""
+    counts = Counter((leftover.operator, leftover.reason) for leftover in leftovers)
+    return [(operator, reason, calls) for (operator, reason), calls in counts.most_common()]
+
+
+def shell_words(command: Sequence[str]) -> list[str]:
+    """A command's words as a shell reads them."""
+    return [shlex.quote(word) for word in command]
+
+
+def with_options(command: Sequence[str], options: Mapping[str, str]) -> tuple[str, ...]:
+    """A command with some of its options given otherwise."""
+    return changed(command, options)
+
+
+def day(created: str) -> str:
+    """ISO 8601 -> day, month in words and year; another text as it is."""
+    try:
+        when = datetime.datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    return f"{when.day} {when:%B %Y}"
+
+
+def network(variant: str) -> str:
+    """`b0` -> `EfficientNet-B0`."""
+    return f"EfficientNet-{variant[:1].upper()}{variant[1:]}"
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        *(percent, interval, share_interval, fixed, signed, megabytes, count, count_of, prose, breakable, range_text),
+        *(magnitude, most_changed, grouped, with_options, shell_words, day, network, thousands, setting),
+    )
+}
+"""By the name that templates use."""

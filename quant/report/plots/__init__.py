@@ -1,0 +1,1 @@
+"""The report's plots: matplotlib figures as inline SVG in the page's own colours."""

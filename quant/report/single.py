@@ -1,0 +1,109 @@
+"""The report of one artifact."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from edge_effnet.errors import InputError
+from edge_effnet.preprocess import Preprocess
+from quant.analysis import LayerReport
+from quant.artifact import Artifact
+from quant.data import Photo
+from quant.lower.delegation import DelegationReport
+from quant.report.confusion import matrix_of
+from quant.report.facts import Facts, read_facts
+from quant.report.page import render_page
+from quant.report.plots.layers import plot_layers
+from quant.report.plots.search import plot_search
+from quant.report.plots.training import plot_training
+from quant.report.thumbnails import shown_flips, thumbnails
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sources:
+    """What a report is made of, beside the manifest."""
+
+    layers: Sequence[LayerReport]
+    """The analysis; empty for a program without one."""
+    delegation: DelegationReport | None
+    photos: Sequence[Photo]
+    """Where the evaluation photographs are; without them the report has no thumbnails."""
+
+
+def render_report(manifest: Mapping[str, Any], sources: Sources) -> bytes:
+    """Make the report of an artifact.
+
+    Args:
+        manifest: that its schema allows.
+        sources: the rest.
+
+    Raises:
+        InputError: a verdict that is not one of this project's, or a photograph that cannot be read.
+    """
+    facts = facts_of(manifest)
+    flips = shown_flips(facts.flips)
+    return render_page(
+        "single.html.j2",
+        facts=facts,
+        flips=flips,
+        thumbnails=thumbnails(flips, sources.photos, Preprocess.from_dict(dict(manifest["preprocess"]))),
+        matrix=matrix_of(facts),
+        layers=sources.layers,
+        delegation=sources.delegation,
+        plots=_plots(facts, sources.layers),
+        folder=str(manifest["verdict"].get("artifact", "FOLDER")),
+    )
+
+
+def facts_of(manifest: Mapping[str, Any]) -> Facts:
+    """`read_facts`, with one sentence for a manifest of another version or an editor's.
+
+    Raises:
+        InputError: a verdict that is not one of this project's.
+    """
+    try:
+        return read_facts(manifest)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"manifest.json of {manifest['variant']}, {manifest['backend']}: its verdict cannot be read "
+            f"({type(error).__name__}: {error}); it is of another version or was edited: make the artifact anew."
+        ) from error
+
+
+def remade_report(artifact: Artifact, photos: Sequence[Photo] = ()) -> bytes:
+    """Make the report of an artifact folder anew; byte for byte the one in it, given the same photographs.
+
+    Raises:
+        InputError: as `render_report`, or a damaged analysis.
+    """
+    files = {name: entry for name, entry in artifact.manifest["files"].items() if name != "report.html"}
+    sources = Sources(
+        layers=artifact.layers() if "layers.json" in files else (),
+        delegation=_delegation(artifact) if "delegation.json" in files else None,
+        photos=photos,
+    )
+    return render_report({**artifact.manifest, "files": files}, sources)
+
+
+def _delegation(artifact: Artifact) -> DelegationReport:
+    path = artifact.folder / "delegation.json"
+    try:
+        return DelegationReport.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise InputError(f"{path}: not a delegation report ({error}); make the artifact anew.") from error
+
+
+def _plots(facts: Facts, layers: Sequence[LayerReport]) -> dict[str, Markup]:
+    plots = {}
+    if layers:
+        plots["layers"] = plot_layers(layers, broken=facts.broken_layer)
+    if facts.search is not None:
+        plots["search"] = plot_search(facts.search, min_agreement=facts.min_agreement)
+    if facts.training is not None and len(facts.training.rows) > 1:
+        plots["training"] = plot_training(facts.training)
+    return plots
