@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from apps.device.ios_app import ios_app
 from edge_effnet.errors import InputError
 from quant.artifact import Artifact, open_artifact
 from quant.atomic import atomic_folder
@@ -46,11 +47,11 @@ APPS: dict[str, AppProject] = {
         ),
         AppProject(
             name="ios",
-            model="EdgeEffNet/Model",
-            pinned_in="EdgeEffNet.xcodeproj/project.pbxproj",
+            model=ios_app().model_folder,
+            pinned_in=f"{ios_app().project}/project.pbxproj",
             pin=re.compile(r"swiftpm-([0-9][0-9A-Za-z.]*)"),
             remedy="set the branch swiftpm-VERSION there",
-            backends=("xnnpack", "coreml", "portable"),
+            backends=ios_app().backends,
             next_step="open the project in Xcode and run it",
         ),
     )

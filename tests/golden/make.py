@@ -1,6 +1,6 @@
 """Write the vectors that Python, Kotlin and Swift share: `python tests/golden/make.py`.
 
-preprocess/   photographs, and the pixels and tensors expected of them (docs/preprocessing.md)
+preprocess/   photographs, and what each step of docs/preprocessing.md makes of them: decoded, pixels, input
 results/      results files (docs/device.md): good ones, and broken ones with the sentence that names what is wrong
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from edge_effnet.images import open_rgb
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import draw
 
@@ -63,13 +64,15 @@ def write_preprocess(folder: Path) -> None:
     for index, case in enumerate(CASES):
         files = {
             key: f"{case.name}.{suffix}"
-            for key, suffix in (("photograph", "png"), ("pixels", "u8"), ("input", "f32"))
+            for key, suffix in (("photograph", "png"), ("decoded", "rgb"), ("pixels", "u8"), ("input", "f32"))
         }
         picture(case, index).save(folder / files["photograph"], optimize=True)
+        decoded = open_rgb(folder / files["photograph"])
+        (folder / files["decoded"]).write_bytes(decoded.tobytes())
         pixels = case.preprocess.pixels(folder / files["photograph"])
         (folder / files["pixels"]).write_bytes(pixels.tobytes())
         (folder / files["input"]).write_bytes(case.preprocess.normalize(pixels).numpy().astype("<f4").tobytes())
-        entries.append({**files, "preprocess": case.preprocess.to_dict()})
+        entries.append({**files, "size": list(decoded.size), "preprocess": case.preprocess.to_dict()})
     (folder / "cases.json").write_text(json.dumps(entries, indent=1) + "\n")
 
 
