@@ -54,7 +54,7 @@ def measure_programs(
         return {}
     loaded = {name: runtime.load(path, name) for name, path in paths.items()}
     with progress.stage("Timing", len(loaded)) as advance:
-        times = runtime.time(list(loaded.values()), example, repeats)
+        times = runtime.time(list(loaded.values()), [example] * len(loaded), repeats)
         advance(len(loaded))
     return {
         name: Measured(

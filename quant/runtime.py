@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +36,16 @@ class LoadedProgram:
     """Median of three loads, file in the page cache."""
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """A program's first inference in a fresh process."""
+
+    first_ms: float
+    """Load and first inference, file in the page cache."""
+    peak_bytes: int
+    """Memory that both add to the process at most."""
 
 
 def check_threads(threads: int) -> int:
@@ -120,8 +131,10 @@ class HostRuntime:
         reply, payload = self._ask(request, array.tobytes(), what=program.name)
         return torch.from_numpy(np.frombuffer(payload, dtype="<f4").reshape(reply["shape"]).copy())
 
-    def time(self, programs: list[LoadedProgram], inputs: torch.Tensor, repeats: int) -> dict[str, list[float]]:
-        """Time programs in turns on one input [1, ...].
+    def time(
+        self, programs: Sequence[LoadedProgram], inputs: Sequence[torch.Tensor], repeats: int
+    ) -> dict[str, list[float]]:
+        """Time programs in turns, each on its own input [1, ...].
 
         Returns:
             For each program's name, `repeats` times in ms, after a warm-up.
@@ -129,12 +142,23 @@ class HostRuntime:
         Raises:
             InputError: an input that does not fit.
         """
-        array = [_rows(program, inputs) for program in programs][-1]
+        arrays = [_rows(program, x) for program, x in zip(programs, inputs, strict=True)]
         names = [p.name for p in programs]
-        request = {"request": "time", "names": names, "shape": list(array.shape), "repeats": repeats}
-        reply, _ = self._ask(request, array.tobytes(), what=", ".join(names))
+        request = {"request": "time", "names": names, "shapes": [list(a.shape) for a in arrays], "repeats": repeats}
+        reply, _ = self._ask(request, b"".join(array.tobytes() for array in arrays), what=", ".join(names))
         times: dict[str, list[float]] = reply["times_ms"]
         return times
+
+    def start(self, path: Path) -> Start:
+        """Load a .pte and run it once; a fair figure only as the first request of a fresh runtime.
+
+        Raises:
+            InputError: not a program that this runtime can load and run.
+        """
+        # The file in the page cache: the figure is the program's, not the disk's.
+        path.read_bytes()
+        reply, _ = self._ask({"request": "start", "path": str(path)}, what=str(path))
+        return Start(first_ms=reply["first_ms"], peak_bytes=reply["peak_bytes"])
 
     def verify_bundle(self, path: Path, cases: int, *, rtol: float, atol: float) -> None:
         """Run the inputs of a .bpte and compare with the outputs that it expects.

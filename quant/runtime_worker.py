@@ -1,7 +1,7 @@
 """Child process that holds the C++ runtime: `python -m quant.runtime_worker`.
 
 Protocol, both ways: a 4-byte little-endian length, that many bytes of JSON, then as many raw bytes as the JSON's
-`bytes` says. Requests: load, run, time, verify. A crash of the runtime kills this process and nothing else.
+`bytes` says. Requests: load, start, run, time, verify. A crash of the runtime kills this process and nothing else.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from quant.lower import openvino_library
+from quant.peak_memory import peak_bytes, reset_peak
 
 
 def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
@@ -75,6 +76,16 @@ class Worker:
             "output_shape": list(meta.output_tensor_meta(0).sizes()),
         }
 
+    def start(self, path: str) -> dict[str, Any]:
+        """Load a program and run it once on zeros, as the first thing that this process does."""
+        reset_peak()
+        before = peak_bytes()
+        start = time.perf_counter()
+        program = self._runtime._load_program(path)
+        method = program.load_method("forward")
+        method.call([self._torch.zeros(method.method_meta().input_tensor_meta(0).sizes())])
+        return {"first_ms": 1e3 * (time.perf_counter() - start), "peak_bytes": peak_bytes() - before}
+
     def run(self, name: str, shape: list[int], payload: bytes) -> tuple[dict[str, Any], bytes]:
         """Run a program on each row of a float32 array; returns the outputs, stacked."""
         method, _ = self._programs[name]
@@ -93,13 +104,18 @@ class Worker:
             bundle.verify_result_with_bundled_expected_output("forward", index, rtol, atol)
         return {"cases": cases}
 
-    def time(self, names: list[str], shape: list[int], repeats: int, payload: bytes) -> dict[str, Any]:
-        """Time programs on one input, turn by turn so that a drifting clock hits all alike; ms each."""
-        x = self._torch.from_numpy(np.frombuffer(payload, dtype="<f4").reshape(shape).copy())
+    def time(self, names: list[str], shapes: list[list[int]], repeats: int, payload: bytes) -> dict[str, Any]:
+        """Time programs, each on its own input, turn by turn so that a drifting clock hits all alike; ms each."""
+        values = np.frombuffer(payload, dtype="<f4")
+        ends = np.cumsum([math.prod(shape) for shape in shapes])
+        inputs = [
+            self._torch.from_numpy(part.reshape(shape).copy())
+            for part, shape in zip(np.split(values, ends[:-1]), shapes, strict=True)
+        ]
         times: dict[str, list[float]] = {name: [] for name in names}
         warm_up = max(3, math.ceil(repeats / 10))
         for turn in range(warm_up + repeats):
-            for name in names:
+            for name, x in zip(names, inputs, strict=True):
                 start = time.perf_counter()
                 self._programs[name][0].call([x])
                 if turn >= warm_up:
@@ -131,10 +147,12 @@ def _answer(worker: Worker, message: dict[str, Any], payload: bytes) -> tuple[di
             reply = worker.load(message["name"], path)
         elif message["request"] == "run":
             reply, data = worker.run(message["name"], message["shape"], payload)
+        elif message["request"] == "start":
+            reply = worker.start(str(Path(message["path"])))
         elif message["request"] == "verify":
             reply = worker.verify(message["path"], message["cases"], message["rtol"], message["atol"])
         else:
-            reply = worker.time(message["names"], message["shape"], message["repeats"], payload)
+            reply = worker.time(message["names"], message["shapes"], message["repeats"], payload)
     except Exception as error:  # whatever the runtime raises goes back as a sentence
         return {"ok": False, "error": f"{type(error).__name__}: {error}"}, b""
     return {"ok": True, **reply}, data

@@ -7,6 +7,8 @@ import typer
 from apps.cli import exit_codes
 from apps.cli.analyze import EPILOG as ANALYZE_EPILOG
 from apps.cli.analyze import analyze_command
+from apps.cli.bench import EPILOG as BENCH_EPILOG
+from apps.cli.bench import bench_command
 from apps.cli.check import EPILOG as CHECK_EPILOG
 from apps.cli.check import check_command
 from apps.cli.diff import EPILOG as DIFF_EPILOG
@@ -21,10 +23,11 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    help="Train float EfficientNets; check, analyze, inspect and compare programs.",
+    help="Train float EfficientNets; check, analyze, time, inspect and compare programs.",
 )
 app.command("check", epilog=CHECK_EPILOG, no_args_is_help=True)(check_command)
 app.command("analyze", epilog=ANALYZE_EPILOG, no_args_is_help=True)(analyze_command)
+app.command("bench", epilog=BENCH_EPILOG, no_args_is_help=True)(bench_command)
 app.command("inspect", epilog=INSPECT_EPILOG, no_args_is_help=True)(inspect_command)
 app.command("diff", epilog=DIFF_EPILOG, no_args_is_help=True)(diff_command)
 app.command("train", epilog=TRAIN_EPILOG, no_args_is_help=True)(train_command)
