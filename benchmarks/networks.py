@@ -10,7 +10,7 @@ import torch
 from peers.peer import Material
 
 from edge_effnet.model import EfficientNet
-from edge_effnet.variants import find_variant
+from edge_effnet.variants import resolve_variant
 from edge_effnet.weights.save import save_checkpoint
 
 CLASSES = 1000
@@ -56,7 +56,7 @@ def make_material(name: str, folder: Path) -> Material:
             network.variant, num_classes=CLASSES, activation=network.activation, padding="symmetric"
         ).eval()
         save_checkpoint(weights, model)
-        side = find_variant(network.variant).image_size
+        side = resolve_variant(network.variant).resolution
         noise = np.random.default_rng(0).standard_normal((PHOTOGRAPHS, 3, side, side), dtype=np.float32)
         for which in ("calibration", "validation", "judged"):
             np.save(folder / f"{which}.npy", noise if which == "calibration" else noise[:1])

@@ -102,7 +102,7 @@ def p90(times: Sequence[float]) -> float:
 
 def _programs(folders: Sequence[str | Path], *, with_float: bool) -> dict[tuple[str, str], Path]:
     """Program files by folder and name; a folder given twice is measured once."""
-    found = {}
+    found: dict[tuple[str, str], Path] = {}
     for folder in folders:
         artifact = open_artifact(Path(folder))
         files = (artifact.program, artifact.float_program) if with_float else (artifact.program,)
