@@ -82,7 +82,7 @@ def main() -> None:
                     path = Path(folder, f"{kind}-{depth}-{precision}.pte")
                     path.write_bytes(lower_xnnpack(module, shape).data)
                     loaded[kind, depth, precision] = runtime.load(path, path.stem)
-        times = runtime.time(list(loaded.values()), photos[:1], REPEATS)
+        times = runtime.time(list(loaded.values()), [photos[:1]] * len(loaded), REPEATS)
     milliseconds = {key: statistics.median(times[program.name]) for key, program in loaded.items()}
     print(f"{platform.processor() or platform.machine()}, executorch {version('executorch')}, ns a unit of work")
     for kind, work in WORK.items():

@@ -53,7 +53,7 @@ def main() -> None:
     """Measure and write the table."""
     with tempfile.TemporaryDirectory() as folder, HostRuntime(threads=1) as runtime:
         loaded = [runtime.load(path, name) for name, path in programs(Path(folder)).items()]
-        times = runtime.time(loaded, torch.randn(1, 3, IMAGE_SIZE, IMAGE_SIZE), REPEATS)
+        times = runtime.time(loaded, [torch.randn(1, 3, IMAGE_SIZE, IMAGE_SIZE)] * len(loaded), REPEATS)
     rows = [
         [name, f"{statistics.median(values):.2f}", f"{min(values):.2f}", f"{p90(values):.2f}"]
         for name, values in times.items()

@@ -60,7 +60,7 @@ def measure_programs(
     loaded = {name: runtime.load(path, name) for name, path in paths.items()}
     with quiet_pillow():
         example = preprocess(photograph)[None]
-    inputs = {name: _input_for(program, example, preprocess) for name, program in loaded.items()}
+    inputs = [_input_for(program, example, preprocess) for program in loaded.values()]
     with progress.stage("Timing", len(loaded)) as advance:
         times = runtime.time(list(loaded.values()), inputs, repeats)
         advance(len(loaded))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import fx
 
+from quant.channel_groups import groupable, split_channels
 from quant.equalize import equalizable, equalize
 from quant.float_layers import convolution_units, nodes_of
 from quant.memory import first_photographs, photographs_that_fit
@@ -97,7 +98,11 @@ def quantize_beside(
 def equalized_graph(
     graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor], recipe: Recipe, *, seed: int
 ) -> fx.GraphModule:
-    """Return the float graph with the recipe's equalization; arguments as `quantize_graph`."""
+    """Return the float graph with the recipe's channel groups and equalization; arguments as `quantize_graph`."""
+    if recipe.grouped:
+        names = groupable(graph_module)[: recipe.grouped]
+        photographs = first_photographs(inputs, EQUALIZATION)
+        graph_module = split_channels(graph_module, names, photographs, seed=seed, plain_share=recipe.plain_share)
     in_float = nodes_of(convolution_units(graph_module)[: recipe.float_convolutions])
     names = [name for name in equalizable(graph_module)[: recipe.equalized] if name not in in_float]
     if not names:

@@ -30,6 +30,9 @@ class Recipe:
     """Whether layers are refitted, one after the other, to their quantized inputs."""
     equalized: int = 0
     """Behind how many convolutions, of those that `quant.equalize.equalizable` names, channels are equalized."""
+    grouped: int = 0
+    """Behind how many convolutions, of those that `quant.channel_groups.groupable` names, channels are split in two
+    groups of like range."""
     float_convolutions: int = 0
     """How many convolutions, counted from the input, stay in float with their activations."""
     searches: bool = False
@@ -40,7 +43,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.ranges not in RANGE_METHODS:
             raise InputError(f"unknown ranges {self.ranges!r}; choose one of: {', '.join(RANGE_METHODS)}.")
-        for field in ("equalized", "float_convolutions"):
+        for field in ("equalized", "grouped", "float_convolutions"):
             if getattr(self, field) < 0:
                 raise InputError(f"{field} {getattr(self, field)}: need 0 or more.")
 
@@ -63,6 +66,13 @@ RECIPES: dict[str, Recipe] = {
             # Stem and first expansion: where channels' ranges differ most.
             equalized=2,
             summary="no layer in float, whatever the target: stem and first expansion equalized instead",
+        ),
+        Recipe(
+            name="int8-groups",
+            repair=True,
+            # Stem and the first expansions, where channels' ranges differ most.
+            grouped=9,
+            summary="no layer in float: channels of wide range get scales of their own instead; fewest instructions",
         ),
         Recipe(
             name="qat-int8",

@@ -1,7 +1,7 @@
 """Child process that holds the C++ runtime: `python -m quant.runtime_worker`.
 
 Protocol, both ways: a 4-byte little-endian length, that many bytes of JSON, then as many raw bytes as the JSON's
-`bytes` says. Requests: load, run, time, verify. A crash of the runtime kills this process and nothing else.
+`bytes` says. Requests: load, start, run, time, verify. A crash of the runtime kills this process and nothing else.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from quant.lower import openvino_library
+from quant.peak_memory import peak_bytes, reset_peak
 
 
 def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
@@ -79,6 +80,18 @@ class Worker:
             "input_dtype": _DTYPES.get(meta.input_tensor_meta(0).dtype(), "unknown"),
             "output_shape": list(meta.output_tensor_meta(0).sizes()),
         }
+
+    def start(self, path: str) -> dict[str, Any]:
+        """Load a program and run it once on zeros, as the first thing that this process does."""
+        reset_peak()
+        before = peak_bytes()
+        start = time.perf_counter()
+        program = self._runtime._load_program(path)
+        method = program.load_method("forward")
+        meta = method.method_meta().input_tensor_meta(0)
+        zeros = np.zeros(list(meta.sizes()), dtype=_DTYPES[meta.dtype()])
+        method.call([self._torch.from_numpy(zeros)])
+        return {"first_ms": 1e3 * (time.perf_counter() - start), "peak_bytes": peak_bytes() - before}
 
     def run(self, name: str, shape: list[int], dtype: str, payload: bytes) -> tuple[dict[str, Any], bytes]:
         """Run a program on each row of an array; returns the float32 outputs, stacked."""
@@ -141,6 +154,8 @@ def _answer(worker: Worker, message: dict[str, Any], payload: bytes) -> tuple[di
             reply = worker.load(message["name"], path)
         elif message["request"] == "run":
             reply, data = worker.run(message["name"], message["shape"], message["dtype"], payload)
+        elif message["request"] == "start":
+            reply = worker.start(str(Path(message["path"])))
         elif message["request"] == "verify":
             reply = worker.verify(message["path"], message["cases"], message["rtol"], message["atol"])
         else:

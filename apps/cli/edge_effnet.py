@@ -7,6 +7,8 @@ import typer
 from apps.cli import exit_codes
 from apps.cli.analyze import EPILOG as ANALYZE_EPILOG
 from apps.cli.analyze import analyze_command
+from apps.cli.bench import EPILOG as BENCH_EPILOG
+from apps.cli.bench import bench_command
 from apps.cli.check import EPILOG as CHECK_EPILOG
 from apps.cli.check import check_command
 from apps.cli.compare import EPILOG as COMPARE_EPILOG
@@ -30,12 +32,13 @@ from apps.cli.train import train_command
 app = typer.Typer(
     **SETTINGS,
     no_args_is_help=True,
-    help="Train float EfficientNets; check, analyze and compare programs, here and on devices.",
+    help="Train float EfficientNets; check, analyze, time and compare programs, here and on devices.",
     epilog=epilog("edge-effnet check b0-int8-xnnpack --data photos", "edge-effnet COMMAND --help"),
 )
 app.command("check", epilog=CHECK_EPILOG, no_args_is_help=True)(check_command)
 app.command("analyze", epilog=ANALYZE_EPILOG, no_args_is_help=True)(analyze_command)
 app.command("report", epilog=REPORT_EPILOG, no_args_is_help=True)(report_command)
+app.command("bench", epilog=BENCH_EPILOG, no_args_is_help=True)(bench_command)
 app.command("inspect", epilog=INSPECT_EPILOG, no_args_is_help=True)(inspect_command)
 app.command("diff", epilog=DIFF_EPILOG, no_args_is_help=True)(diff_command)
 app.command("devices", epilog=DEVICES_EPILOG)(devices_command)

@@ -17,6 +17,7 @@ import torch
 from apps.device.schemas import parse_checked, read_checked
 from edge_effnet.errors import InputError
 from quant.atomic import write_atomically
+from quant.bench import p90
 
 _WHAT = "a results file of a device"
 
@@ -47,8 +48,7 @@ class Results:
     @property
     def latency_p90_ms(self) -> float:
         """90th percentile of the forwards; of a single one, that one."""
-        times = self.values["latency"]["times_ms"]
-        return statistics.quantiles(times, n=10, method="inclusive")[-1] if len(times) > 1 else float(times[0])
+        return p90(self.values["latency"]["times_ms"])
 
     @property
     def load_ms(self) -> float:

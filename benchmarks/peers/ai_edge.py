@@ -10,7 +10,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_quantizer import quantizer, recipe
 
-from peers.peer import Material, Peer, Run
+from peers.peer import Forward, Material, Peer, Run
 
 
 def quantize(material: Material, out: Path) -> None:
@@ -33,9 +33,7 @@ def _signature(path: Path) -> tuple[str, list[str]]:
 
 def load(path: Path, threads: int) -> Run:
     """Make an interpreter with its default delegate, XNNPACK."""
-    interpreter = Interpreter(model_path=str(path), num_threads=threads)
-    interpreter.allocate_tensors()
-    (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter, source, result = _interpreter(path, threads)
 
     def run(x: np.ndarray) -> np.ndarray:
         interpreter.set_tensor(source["index"], _quantized(x.transpose(0, 2, 3, 1), source))
@@ -43,6 +41,22 @@ def load(path: Path, threads: int) -> Run:
         return _dequantized(interpreter.get_tensor(result["index"]), result)
 
     return run
+
+
+def forward(path: Path, threads: int, x: np.ndarray) -> Forward:
+    """Quantize and place the input once; the forward is the interpreter's alone."""
+    interpreter, source, _ = _interpreter(path, threads)
+    interpreter.set_tensor(source["index"], _quantized(x.transpose(0, 2, 3, 1), source))
+    invoke: Forward = interpreter.invoke
+    return invoke
+
+
+def _interpreter(path: Path, threads: int) -> tuple[Interpreter, dict[str, Any], dict[str, Any]]:
+    """An interpreter, its input and its output."""
+    interpreter = Interpreter(model_path=str(path), num_threads=threads)
+    interpreter.allocate_tensors()
+    (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+    return interpreter, source, result
 
 
 def _quantized(x: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
@@ -68,4 +82,5 @@ PEER = Peer(
     file="static.tflite",
     quantize=quantize,
     load=load,
+    forward=forward,
 )

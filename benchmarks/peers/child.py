@@ -38,6 +38,7 @@ def main() -> None:
     figures = {
         "title": peer.title,
         "versions": {package: version(package) for package in peer.packages},
+        "file": peer.file,
         "seconds": seconds,
         "size_bytes": sum(part.stat().st_size for part in parts if part.exists()),
     }

@@ -16,7 +16,7 @@ from executorch.extension.pybindings import _portable_lib
 from executorch.runtime import Runtime
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-from peers.peer import Material, Peer, Run
+from peers.peer import Forward, Material, Peer, Run
 
 
 def quantize(material: Material, out: Path) -> None:
@@ -49,10 +49,20 @@ def load(path: Path, threads: int) -> Run:
     return run
 
 
+def forward(path: Path, threads: int, x: np.ndarray) -> Forward:
+    """The runtime's own binding, without the Python layer above it."""
+    _portable_lib._unsafe_reset_threadpool(threads)
+    program = _portable_lib._load_program(str(path))
+    method = program.load_method("forward")
+    inputs = [torch.from_numpy(x)]
+    return lambda _program=program: method.call(inputs)  # the method reads from its program
+
+
 PEER = Peer(
     title="ExecuTorch, XNNPACKQuantizer",
     packages=("executorch", "torchao"),
     file="stock.pte",
     quantize=quantize,
     load=load,
+    forward=forward,
 )

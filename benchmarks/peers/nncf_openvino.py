@@ -10,7 +10,7 @@ import nncf
 import numpy as np
 import openvino
 
-from peers.peer import Material, Peer, Run
+from peers.peer import Forward, Material, Peer, Run
 
 _MAX_DROP = 0.004
 """Top-1 that accuracy control may lose, of 1: what this project allows itself."""
@@ -50,12 +50,7 @@ def quantize_controlled(material: Material, out: Path) -> None:
 
 def load(path: Path, threads: int) -> Run:
     """Compile for the CPU; what stays in float is computed in fp32, not in the CPU's bfloat16."""
-    compiled = openvino.Core().compile_model(
-        path,
-        "CPU",
-        {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"},
-    )
-    request = compiled.create_infer_request()
+    request = _request(path, threads)
 
     def run(x: np.ndarray) -> np.ndarray:
         logits: np.ndarray = request.infer([x])[0].copy()
@@ -64,8 +59,25 @@ def load(path: Path, threads: int) -> Run:
     return run
 
 
+def forward(path: Path, threads: int, x: np.ndarray) -> Forward:
+    """The input is shared, not copied."""
+    request = _request(path, threads)
+    request.set_input_tensor(openvino.Tensor(x, shared_memory=True))
+    infer: Forward = request.infer
+    return infer
+
+
+def _request(path: Path, threads: int) -> Any:
+    compiled = openvino.Core().compile_model(
+        path,
+        "CPU",
+        {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"},
+    )
+    return compiled.create_infer_request()
+
+
 def _peer(title: str, file: str, method: Callable[[Material, Path], None]) -> Peer:
-    return Peer(title=title, packages=("nncf", "openvino"), file=file, quantize=method, load=load)
+    return Peer(title=title, packages=("nncf", "openvino"), file=file, quantize=method, load=load, forward=forward)
 
 
 PEER = _peer("NNCF on OpenVINO, default", "default.xml", quantize)

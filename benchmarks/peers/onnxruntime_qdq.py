@@ -10,7 +10,7 @@ import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from peers.peer import Material, Peer, Run
+from peers.peer import Forward, Material, Peer, Run
 
 
 class _Photographs(CalibrationDataReader):
@@ -50,10 +50,7 @@ def quantize(material: Material, out: Path) -> None:
 
 def load(path: Path, threads: int) -> Run:
     """Make a session on the CPU."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = _session(path, threads)
 
     def run(x: np.ndarray) -> np.ndarray:
         logits: np.ndarray = session.run(None, {"input": x})[0]
@@ -62,10 +59,24 @@ def load(path: Path, threads: int) -> Run:
     return run
 
 
+def forward(path: Path, threads: int, x: np.ndarray) -> Forward:
+    """The session alone."""
+    session, inputs = _session(path, threads), {"input": x}
+    return lambda: session.run(None, inputs)
+
+
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
 PEER = Peer(
     title="ONNX Runtime, static QDQ",
     packages=("onnxruntime", "onnx"),
     file="qdq.onnx",
     quantize=quantize,
     load=load,
+    forward=forward,
 )

@@ -16,6 +16,9 @@ from edge_effnet.weights import load_pretrained
 Run = Callable[[np.ndarray], np.ndarray]
 """Float32 [1, 3, H, W] -> float32 [1, classes]."""
 
+Forward = Callable[[], object]
+"""One inference on an input that lies ready: what a latency is measured of."""
+
 
 @dataclass(frozen=True)
 class Material:
@@ -65,3 +68,5 @@ class Peer:
     """Writes the int8 program."""
     load: Callable[[Path, int], Run]
     """Loads a program, to run with so many threads."""
+    forward: Callable[[Path, int, np.ndarray], Forward]
+    """Loads a program, to run with so many threads on one float32 [1, 3, H, W]."""

@@ -54,7 +54,7 @@ def test_a_channels_last_input_is_read_rightly(runtime, program_file, inputs):
 
 def test_programs_are_timed_in_turns(runtime, program_file, inputs):
     programs = [runtime.load(program_file, name) for name in ("a", "b")]
-    times = runtime.time(programs, inputs[:1], 5)
+    times = runtime.time(programs, [inputs[:1]] * len(programs), 5)
     assert {name: len(values) for name, values in times.items()} == {"a": 5, "b": 5}
     assert all(value > 0 for values in times.values() for value in values)
 
@@ -62,7 +62,7 @@ def test_programs_are_timed_in_turns(runtime, program_file, inputs):
 @pytest.mark.parametrize("shape", [(1, 3, SIZE, SIZE + 1), (1, 1, SIZE, SIZE), (1, SIZE, SIZE, 3), (3, SIZE, SIZE)])
 def test_an_input_of_another_shape_is_refused_and_the_runtime_lives_on(runtime, program_file, inputs, shape):
     program = runtime.load(program_file, "right")
-    for call in (lambda x: runtime.run(program, x), lambda x: runtime.time([program], x, 3)):
+    for call in (lambda x: runtime.run(program, x), lambda x: runtime.time([program], [x], 3)):
         with pytest.raises(InputError, match=r"takes float32 inputs of \(1, 3, 16, 16\)"):
             call(torch.zeros(shape))
     assert runtime.run(program, inputs).shape == (5, 3)

@@ -227,7 +227,7 @@ def test_recipe_names():
         find_recipe("int7")
     with pytest.raises(InputError, match="loss-aware"):
         replace(find_recipe("int8"), ranges="guess")
-    for field in ("float_convolutions", "equalized"):
+    for field in ("float_convolutions", "equalized", "grouped"):
         with pytest.raises(InputError, match=f"{field} -1: need 0 or more"):
             replace(find_recipe("int8"), **{field: -1})
 

@@ -1,0 +1,84 @@
+"""Programs of one network by every toolchain, in a folder where they are found again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from peers.peer import Material
+from peers.table import PEERS
+
+from edge_effnet.fuse import fold_for_inference
+from quant.export import export_graph
+from quant.lower.xnnpack import lower_xnnpack
+from quant.progress import NoProgress
+from quant.ptq import quantize_graph
+from quant.recipes import DEFAULT_RECIPE, RECIPES
+
+OURS, OURS_FLOAT = "ours", "ours-float"
+
+TOOLCHAINS = (OURS, OURS_FLOAT, *(name for name in PEERS if name != "nncf-accuracy-control"))
+"""Accuracy control makes a program as fast as its default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A program on disk."""
+
+    toolchain: str
+    """Of `TOOLCHAINS`."""
+    title: str
+    path: Path
+    size_bytes: int
+    versions: dict[str, str]
+
+
+def make_programs(material: Material, toolchains: Iterable[str]) -> list[Program]:
+    """Make what is not there yet."""
+    return [_ours(material, name) if name in (OURS, OURS_FLOAT) else _peer(material, name) for name in toolchains]
+
+
+def _ours(material: Material, toolchain: str) -> Program:
+    path = material.folder / f"{toolchain}.pte"
+    if not path.exists():
+        side = material.example.shape[-1]
+        graph = export_graph(fold_for_inference(material.network, side), side)  # type: ignore[arg-type]
+        if toolchain == OURS:
+            photographs = [torch.cat([torch.from_numpy(x) for x in material.batches("calibration")])]
+            graph = quantize_graph(graph, photographs, RECIPES[DEFAULT_RECIPE], seed=0, progress=NoProgress())
+        path.write_bytes(lower_xnnpack(graph, (1, 3, side, side)).data)
+    return Program(
+        toolchain=toolchain,
+        title=f"this project, {'fp32' if toolchain == OURS_FLOAT else 'int8'}",
+        path=path,
+        size_bytes=path.stat().st_size,
+        versions={"executorch": version("executorch")},
+    )
+
+
+def _peer(material: Material, name: str) -> Program:
+    figures = material.folder / name / "figures.json"
+    if not figures.exists():
+        command = [
+            sys.executable, "-m", "peers.child", name, str(material.folder), material.variant, material.weights
+        ]  # fmt: skip
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+        with (material.folder / f"{name}.log").open("w") as log:
+            done = subprocess.run(command, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False)
+        if done.returncode:
+            raise SystemExit(f"{name}: exit code {done.returncode}, see {log.name}")
+    found = json.loads(figures.read_text())
+    return Program(
+        toolchain=name,
+        title=found["title"],
+        path=material.folder / name / found["file"],
+        size_bytes=found["size_bytes"],
+        versions=found["versions"],
+    )

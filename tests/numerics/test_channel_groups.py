@@ -1,0 +1,45 @@
+"""Channel groups change nothing in float, and keep narrow channels from sharing a wide one's scale."""
+
+import pytest
+import torch
+from networks import assert_same_outputs, images, trained_looking
+
+from edge_effnet import EfficientNet
+from edge_effnet.fuse import fold_for_inference
+from quant.channel_groups import TILE, group_channels, groupable, split_channels
+from quant.export import export_graph
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+SIZE = 64
+
+
+def exported(variant, **settings):
+    model = EfficientNet.from_name(variant, num_classes=5, image_size=SIZE, **settings)
+    return export_graph(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+
+
+@pytest.mark.parametrize("padding", ["symmetric", "same"])
+def test_float_outputs_stay(padding):
+    # Double precision: a random network makes thousandths of the roundings of float32.
+    graph = exported("b0", padding=padding).double()
+    names = groupable(graph)
+    assert len(names) == 16  # stem and 15 expansions; the head's channels end in the classifier
+    x = images(4, SIZE, seed=1).double()
+    split = split_channels(graph, names, [images(4, SIZE).double()], seed=0, plain_share=1e-4)
+    with torch.no_grad():
+        assert_same_outputs(split(x), graph(x))
+    convolutions = [sum(n.target is torch.ops.aten.conv2d.default for n in g.graph.nodes) for g in (graph, split)]
+    assert convolutions[1] == convolutions[0] + 16 * 5  # expansion, depthwise, two of squeeze-excite, projection
+
+
+def test_groups_part_narrow_from_wide_channels_in_whole_tiles():
+    highs = torch.full((48,), 5.0)
+    highs[[3, 40]] = 60.0
+    narrow, wide = group_channels(highs)
+    assert (len(narrow), len(wide)) == (48 - TILE, TILE)
+    assert {3, 40} <= set(wide.tolist())
+    assert sorted([*narrow.tolist(), *wide.tolist()]) == list(range(48))
+
+
+def test_what_has_no_silu_is_left_alone():
+    assert groupable(exported("lite0")) == []
