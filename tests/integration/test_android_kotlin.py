@@ -8,14 +8,24 @@ There is no Android SDK here: `app` is compiled against declarations of what it 
 """
 
 import json
+from importlib.metadata import version
 
 import jsonschema
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from support.artifacts import make_artifact, sha256_of
 from support.kotlin import ANDROID, Kotlin, MissingError, write_android_api
+from support.photos import draw_classes
+from support.programs import PREPROCESS, RIGHT, SIZE, ColourNet
 
+from apps.device.job import Settings, write_job
+from apps.device.results import read_results
 from edge_effnet.preprocess import INTERPOLATIONS, Preprocess
+from quant.data import Photo
+from quant.golden_photographs import golden_photographs
+from quant.progress import NoProgress
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +36,8 @@ TESTS = [
     for path in sorted((CORE / "test/kotlin").rglob("*Test.kt"))
 ]
 PREPROCESS_TEST = "org.edgeeffnet.core.photo.PreprocessTest"
+ARTIFACT_TEST = "org.edgeeffnet.core.artifact.ArtifactTest"
+JOB_TEST = "org.edgeeffnet.core.job.PythonJobTest"
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +99,52 @@ def write_case(folder, index, random):
     (folder / files["pixels"]).write_bytes(expected.tobytes())
     (folder / files["input"]).write_bytes(preprocess.normalize(expected).numpy().astype("<f4").tobytes())
     return {**files, "preprocess": preprocess.to_dict()}
+
+
+INPUTS = {
+    "float32": {"shape": [1, 3, SIZE, SIZE], "dtype": "float32", "layout": "NCHW"},
+    "uint8": {"shape": [1, SIZE, SIZE, 3], "dtype": "uint8", "layout": "NHWC"},
+}
+
+
+def artifact_of(folder, dtype):
+    return make_artifact(
+        folder,
+        drawn=golden_photographs(PREPROCESS, ColourNet(RIGHT), takes_pixels=dtype == "uint8"),
+        input=INPUTS[dtype],
+        versions={"executorch": version("executorch")},
+    )
+
+
+@pytest.mark.parametrize("dtype", INPUTS)
+def test_the_core_reads_pythons_artifact_and_gives_its_golden_pixels_and_tensors(kotlin, core, tmp_path, dtype):
+    artifact = artifact_of(tmp_path / "artifact", dtype)
+    done = kotlin.junit(core, [ARTIFACT_TEST], golden=GOLDEN, artifact=artifact.folder)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("dtype", INPUTS)
+def test_the_core_does_pythons_job_and_python_reads_the_results(kotlin, core, tmp_path, dtype):
+    root = draw_classes(tmp_path / "photos", 30)
+    photos = [
+        Photo(path=path, name=str(path.relative_to(root)), label=None, sha256=sha256_of(path))
+        for path in sorted(root.rglob("*.jpg"))
+    ]
+    folder = tmp_path / "job"
+    folder.mkdir()
+    artifact = artifact_of(tmp_path / "artifact", dtype)
+    job = write_job(folder, artifact, photos, Settings(warmup=1, repeats=2), NoProgress())
+    assert len(job.values["pixels"]["files"]) == 2
+
+    done = kotlin.junit(core, [JOB_TEST], golden=GOLDEN, job=folder)
+    assert done.returncode == 0, done.stdout
+    results = read_results(folder / "results.json")
+    assert results.values["job"] == job.id
+    assert results.photographs == [(photo.name, photo.sha256) for photo in photos]
+    # Its program answers with the first value of its input, times 255 where that is float32.
+    pixels = torch.tensor(np.stack([PREPROCESS.pixels(photo.path) for photo in photos]))
+    tensors = pixels[:, 0, 0, 0].float() if dtype == "uint8" else PREPROCESS.normalize(pixels)[:, 0, 0, 0] * 255
+    assert torch.equal(results.logits, tensors[:, None].expand(-1, 3))
 
 
 def test_the_app_type_checks(kotlin, core, tmp_path):
