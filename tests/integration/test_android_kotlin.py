@@ -1,6 +1,6 @@
 """apps/android compiled by a real Kotlin compiler: `core` passes its tests on a JVM, `app` type-checks.
 
-It needs Debian's openjdk-17-jdk-headless, junit4, libhamcrest-java and libandroid-json-org-java (Android's own
+It needs Debian's openjdk-17-jre-headless, junit4, libhamcrest-java and libandroid-json-org-java (Android's own
 org.json), and PyPI's kotlin-jupyter-kernel, which carries a compiler (part of the `dev` extra). Without one of them
 it skips.
 

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 ANDROID = Path(__file__).parents[2] / "apps" / "android"
 DEBIAN_JARS = tuple(Path("/usr/share/java") / name for name in ("json-android.jar", "junit4.jar", "hamcrest.jar"))
 INSTALL = (
-    "install it with: apt-get install openjdk-17-jdk-headless junit4 libhamcrest-java libandroid-json-org-java; "
+    "install it with: apt-get install openjdk-17-jre-headless junit4 libhamcrest-java libandroid-json-org-java; "
     "pip install --no-deps kotlin-jupyter-kernel"
 )
 
