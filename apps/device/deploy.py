@@ -43,7 +43,7 @@ APPS: dict[str, AppProject] = {
             pin=re.compile(r'^executorch\s*=\s*"([^"]+)"', re.MULTILINE),
             remedy='set executorch = "VERSION" there',
             backends=("xnnpack", "portable"),
-            next_step="./gradlew installDebug",
+            next_step="gradle :app:installDebug in apps/android, or Run in Android Studio",
         ),
         AppProject(
             name="ios",

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 from PIL import Image
 
 from edge_effnet.errors import InputError
 from edge_effnet.images import open_rgb
-from edge_effnet.preprocess import INTERPOLATIONS, Preprocess
 from quant.data import list_photos
 from quant.training.sampler import epoch_order
 
@@ -106,15 +104,3 @@ def require_classes(where: Path, found: Sequence[str], expected: Sequence[str]) 
             f"{where}: not the {len(expected)} classes that are trained: it {' and '.join(parts)}; train/, "
             "val/ and the weights have to have the same classes."
         )
-
-
-def centre_pixels(image: Image.Image, preprocess: Preprocess) -> np.ndarray:
-    """Resize and cut a decoded picture as `Preprocess.pixels` does with a file: uint8 [crop, crop, 3]."""
-    shorter, longer = min(image.size), max(image.size)
-    scaled = int(preprocess.resize * longer / shorter)
-    if shorter != preprocess.resize:
-        wide = image.width > image.height
-        size = (scaled, preprocess.resize) if wide else (preprocess.resize, scaled)
-        image = image.resize(size, INTERPOLATIONS[preprocess.interpolation])
-    left, top = (round((side - preprocess.crop) / 2) for side in image.size)
-    return np.asarray(image.crop((left, top, left + preprocess.crop, top + preprocess.crop)))

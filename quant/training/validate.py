@@ -13,13 +13,13 @@ from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from quant.batches import batch_size_for
 from quant.progress import Progress
-from quant.training.datasets import Item, LabelledImages, centre_pixels
+from quant.training.datasets import Item, LabelledImages
 from quant.training.loader import iterate, to_input
 
 
 def read_plain(images: LabelledImages, preprocess: Preprocess, item: Item) -> tuple[np.ndarray, int]:
     """One picture as validation sees it, without augmentation: uint8 [crop, crop, 3], and its label."""
-    return centre_pixels(images.image(item), preprocess), item.label
+    return preprocess.centre(images.image(item)), item.label
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -42,8 +42,9 @@ CASES = (
     ),
     Case(name="alpha", size=(53, 53), mode="RGBA", preprocess=Preprocess(crop=33, resize=40)),
     Case(name="gray", size=(46, 71), mode="L", preprocess=Preprocess(crop=39, resize=46)),
+    Case(name="tall", size=(41, 103), mode="RGB", preprocess=Preprocess(crop=24, resize=28)),
 )
-"""Shrinking and growing, both kernels, odd margins (halves to even), a side that stays, alpha, gray."""
+"""Shrinking and growing, both kernels, odd margins (halves to even), a side that stays, alpha, gray, rows first."""
 
 
 def picture(case: Case, index: int) -> Image.Image:

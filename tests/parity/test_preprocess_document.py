@@ -13,7 +13,7 @@ from edge_effnet.preprocess import INTERPOLATIONS, Preprocess
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(8, 90),
-    st.integers(8, 90),
+    st.integers(8, 250),
     st.integers(1, 40),
     st.integers(0, 20),
     st.sampled_from(sorted(INTERPOLATIONS)),

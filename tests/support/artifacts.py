@@ -13,7 +13,7 @@ from support.photos import COLOURS
 from support.programs import PREPROCESS, RIGHT, SIZE, ColourNet, colour_program
 
 from quant.analysis import LayerReport
-from quant.artifact import Artifact, Golden, write_artifact
+from quant.artifact import Artifact, Golden, GoldenPhotograph, write_artifact
 
 LAYER = LayerReport(
     node="conv2d",
@@ -36,6 +36,7 @@ def make_artifact(
     classes: Sequence[str] = COLOURS,
     labelled: bool = True,
     calibrated_on: Sequence[Path] = (),
+    drawn: Sequence[GoldenPhotograph] = (),
     **manifest: Any,
 ) -> Artifact:
     """Write an artifact whose float program is right and whose model.pte reads `channels`."""
@@ -47,6 +48,7 @@ def make_artifact(
         classes=classes,
         golden=[Golden(photograph="val/red/0.jpg", input=x, output=ColourNet(channels)(x[None])[0])],
         layers=[LAYER],
+        photographs=drawn,
         manifest={
             **manifest_fields(),
             "labelled": labelled,

@@ -11,7 +11,7 @@ from PIL import Image
 from edge_effnet import Preprocess
 from edge_effnet.errors import InputError
 from quant.progress import NoProgress
-from quant.training.datasets import FolderImages, centre_pixels
+from quant.training.datasets import FolderImages
 from quant.training.distributed import Group
 from quant.training.sample_images import SampleImages
 from quant.training.sets import open_sets
@@ -36,12 +36,12 @@ def test_photographs_without_classes_are_refused(tmp_path: Path) -> None:
         FolderImages(tmp_path / "train")
 
 
-@pytest.mark.parametrize("size", [(60, 40), (40, 60), (50, 50)])
+@pytest.mark.parametrize("size", [(60, 40), (40, 60), (50, 50), (40, 130)])
 def test_a_decoded_picture_is_cut_as_its_file_is(size: tuple[int, int], tmp_path: Path) -> None:
     path = draw_photo(tmp_path / "a.jpg", size=size)
     preprocess = Preprocess(crop=28, resize=32)
     with Image.open(path) as image:
-        assert np.array_equal(centre_pixels(image.convert("RGB"), preprocess), preprocess.pixels(path))
+        assert np.array_equal(preprocess.centre(image.convert("RGB")), preprocess.pixels(path))
 
 
 def test_drawn_pictures_are_kept_and_the_same_again(tmp_path: Path) -> None:

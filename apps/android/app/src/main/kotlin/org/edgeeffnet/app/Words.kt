@@ -1,0 +1,51 @@
+package org.edgeeffnet.app
+
+import org.edgeeffnet.core.artifact.SelfTestOutcome
+import org.edgeeffnet.core.job.JobStatus
+import org.edgeeffnet.core.job.Results
+import org.edgeeffnet.core.program.Classification
+
+/** The likeliest classes, one a line, and the times. */
+fun Classification.words(): String =
+    ranking.joinToString("\n") { "%5.1f %%  %s".format(100 * it.probability, it.label) } +
+        "\n\npreprocessing %.1f ms, network %.1f ms".format(preprocessMs, forwardMs)
+
+/** The self-test's verdict, and what was found for each photograph. */
+fun List<SelfTestOutcome>.words(): String {
+    if (isEmpty()) return "Self-test: the artifact has no golden photographs."
+    val verdict =
+        if (all {
+                it.passed
+            }
+        ) {
+            "Self-test passed: this phone gives the numbers that Python gave."
+        } else {
+            "Self-test FAILED."
+        }
+    return verdict + joinToString("") { "\n\n${it.words()}" }
+}
+
+private fun SelfTestOutcome.words(): String {
+    val logits = if (logitsSqnrDb == Double.POSITIVE_INFINITY) "equal to the bit" else "%.1f dB".format(logitsSqnrDb)
+    return "$photograph\npixels ${words(pixelsEqual)}, tensor ${words(tensorEqual)}, logits $logits"
+}
+
+private fun words(equal: Boolean) = if (equal) "equal" else "DIFFERENT"
+
+fun JobStatus.words(): String =
+    when (state) {
+        JobStatus.State.RUNNING -> if (done < of) "$done of $of photographs" else "all $of photographs, taking times"
+        JobStatus.State.DONE -> "done"
+        JobStatus.State.FAILED -> error.orEmpty()
+    }
+
+/** The figures of a job that is done. */
+fun Results.words(): String {
+    val times = latency.timesMs.sorted()
+    return "${photographs.size} photographs done\n\nlatency %.2f ms (median of %d), %d pauses\nload %.1f ms".format(
+        times[times.size / 2],
+        times.size,
+        latency.pauses,
+        loadMs.sorted()[loadMs.size / 2],
+    )
+}

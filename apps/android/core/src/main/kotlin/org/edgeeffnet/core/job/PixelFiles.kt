@@ -1,0 +1,41 @@
+package org.edgeeffnet.core.job
+
+import org.edgeeffnet.core.InputException
+import org.edgeeffnet.core.files.ExpectedFile
+import org.edgeeffnet.core.json.JsonFields
+import org.edgeeffnet.core.photo.RgbImage.Companion.CHANNELS
+
+/** The files that hold the photographs' pixels, [chunk] photographs each, [side] x [side] x 3 bytes a photograph. */
+data class PixelFiles(
+    val side: Int,
+    val chunk: Int,
+    val files: List<ExpectedFile>,
+) {
+    /** Bytes of one photograph. */
+    val stride: Int = side * side * CHANNELS
+
+    /** Refuses files that do not hold exactly [photographs] photographs. */
+    fun refuseUnless(photographs: Int) {
+        val sizes = List(photographs) { stride.toLong() }.chunked(chunk) { it.sum() }
+        if (files.map { it.bytes } != sizes) {
+            throw InputException("job.json: the pixel files do not hold $photographs photographs, $chunk a file.")
+        }
+    }
+
+    companion object {
+        private val NAME = Regex("""pixels-[0-9]{4,7}\.u8""")
+
+        fun from(fields: JsonFields): PixelFiles {
+            fields.exactly("side", "chunk", "files")
+            return PixelFiles(
+                side = fields.integer("side", 1..8192),
+                chunk = fields.integer("chunk", 1..Int.MAX_VALUE),
+                files =
+                    fields.list("files").map {
+                        it.exactly("file", "sha256", "bytes")
+                        ExpectedFile.from(it, NAME)
+                    },
+            )
+        }
+    }
+}

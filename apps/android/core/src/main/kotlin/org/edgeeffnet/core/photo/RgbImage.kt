@@ -1,0 +1,59 @@
+package org.edgeeffnet.core.photo
+
+/** A decoded photograph, upright: [bytes] holds red, green and blue of each pixel, row by row. */
+class RgbImage(
+    val width: Int,
+    val height: Int,
+    val bytes: ByteArray,
+) {
+    init {
+        require(width > 0 && height > 0) { "An image needs pixels, got $width x $height." }
+        require(bytes.size == width * height * CHANNELS) {
+            "${bytes.size} bytes for $width x $height pixels, need ${width * height * CHANNELS}."
+        }
+    }
+
+    /** The [width] x [height] pixels from column [left] and row [top] on. */
+    fun crop(
+        left: Int,
+        top: Int,
+        width: Int,
+        height: Int,
+    ): RgbImage {
+        val cut = ByteArray(width * height * CHANNELS)
+        for (row in 0 until height) {
+            val start = ((top + row) * this.width + left) * CHANNELS
+            bytes.copyInto(cut, row * width * CHANNELS, start, start + width * CHANNELS)
+        }
+        return RgbImage(width, height, cut)
+    }
+
+    companion object {
+        const val CHANNELS = 3
+
+        /**
+         * Takes the colours of [rgba] (red, green, blue, alpha a pixel) and drops alpha.
+         *
+         * @param rowStride bytes from one row to the next; cameras pad their rows.
+         */
+        fun fromRgba(
+            width: Int,
+            height: Int,
+            rgba: ByteArray,
+            rowStride: Int = width * 4,
+        ): RgbImage {
+            val bytes = ByteArray(width * height * CHANNELS)
+            var to = 0
+            for (row in 0 until height) {
+                var from = row * rowStride
+                repeat(width) {
+                    bytes[to++] = rgba[from]
+                    bytes[to++] = rgba[from + 1]
+                    bytes[to++] = rgba[from + 2]
+                    from += 4
+                }
+            }
+            return RgbImage(width, height, bytes)
+        }
+    }
+}

@@ -1,0 +1,46 @@
+package org.edgeeffnet.core.program
+
+import org.edgeeffnet.core.InputException
+import org.edgeeffnet.core.json.JsonFields
+
+/** How a program wants its photographs; [dtype] and [layout] are the words of `job.json` and `manifest.json`. */
+enum class InputFormat(
+    val dtype: String,
+    val layout: String,
+) {
+    FLOAT32_NCHW("float32", "NCHW"),
+
+    /** The program normalises itself: made with `--embed-preprocess`. */
+    UINT8_NHWC("uint8", "NHWC"),
+}
+
+/** The input of a program: one photograph of [side] x [side] pixels in [format]. */
+data class InputSpec(
+    val format: InputFormat,
+    val side: Int,
+) {
+    val shape: LongArray
+        get() =
+            when (format) {
+                InputFormat.FLOAT32_NCHW -> longArrayOf(1, 3, side.toLong(), side.toLong())
+                InputFormat.UINT8_NHWC -> longArrayOf(1, side.toLong(), side.toLong(), 3)
+            }
+
+    companion object {
+        /** Reads the object `input` of `job.json` or `manifest.json`. */
+        fun from(fields: JsonFields): InputSpec {
+            fields.exactly("shape", "dtype", "layout")
+            val dtype = fields.text("dtype")
+            val layout = fields.text("layout")
+            val shape = fields.integers("shape")
+            val format =
+                InputFormat.entries.find { it.dtype == dtype && it.layout == layout }
+                    ?: throw InputException("The program's input is $dtype $layout, need float32 NCHW or uint8 NHWC.")
+            val spec = InputSpec(format, shape.getOrElse(2) { 0 })
+            if (spec.shape.toList() != shape.map(Int::toLong)) {
+                throw InputException("The program's input is $shape, need one square photograph of three channels.")
+            }
+            return spec
+        }
+    }
+}
