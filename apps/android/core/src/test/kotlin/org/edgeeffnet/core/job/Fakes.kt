@@ -27,7 +27,7 @@ class FakeRuntime(
                 val first =
                     when (input) {
                         is NetworkInput.Float32 -> input.data.get(0) * 255
-                        is NetworkInput.UInt8 -> input.data.get(0).toFloat()
+                        is NetworkInput.UInt8 -> (input.data.get(0).toInt() and 0xFF).toFloat()
                     }
                 return FloatArray(classes) { first }
             }
