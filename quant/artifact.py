@@ -29,12 +29,16 @@ from edge_effnet.preprocess import Preprocess
 from quant.analysis import LayerReport, reports_from_json, reports_json
 from quant.atomic import atomic_folder, require_writable
 from quant.data import is_line_of_text
+from quant.json_file import read_json
 from quant.lower.result import Delegation
 
 MANIFEST_SCHEMA = 1
 
 # A manifest names every photograph; a million of them stay below this.
 _MAX_MANIFEST_BYTES = 256 * 1024 * 1024
+
+# Of a few hundred activations, some hundred bytes each.
+_MAX_LAYERS_BYTES = 16 * 1024 * 1024
 
 
 _RAW = {"float32": "<f4", "uint8": "|u1"}
@@ -126,8 +130,8 @@ class Artifact:
                 f"{self.folder}: has no layers.json; it is of an earlier version: make the artifact anew."
             )
         try:
-            return reports_from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            return reports_from_json(read_json(path, limit=_MAX_LAYERS_BYTES))
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path}: not an analysis ({error}); make the artifact anew.") from error
 
     def golden(self) -> list[Golden]:
@@ -275,12 +279,8 @@ def open_artifact(folder: Path) -> Artifact:
     if not path.is_file():
         raise InputError(f"{folder}: no artifact here (no manifest.json); make one with `quantize`.")
     try:
-        if path.stat().st_size > _MAX_MANIFEST_BYTES:
-            raise InputError(f"{path}: far too large to be a manifest; make the artifact anew.")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except InputError:
-        raise
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        manifest = read_json(path, limit=_MAX_MANIFEST_BYTES)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: not readable as JSON ({error}); make the artifact anew.") from error
     if isinstance(manifest, dict) and manifest.get("schema") != MANIFEST_SCHEMA:
         raise InputError(

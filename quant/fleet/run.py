@@ -16,6 +16,7 @@ from edge_effnet.weights.checkpoint import LoadOptions
 from quant.atomic import atomic_folder
 from quant.batches import read_batches
 from quant.calibration_check import calibration_notes
+from quant.doubts.find import Reference, find_doubts
 from quant.fleet.artifacts import missing_row, share_float_program, write_program
 from quant.fleet.context import Context
 from quant.fleet.measure import all_logits, measure_made
@@ -166,8 +167,17 @@ def _make(
             measured = measure_made(context, made, runtime, Path(scratch), progress)
         with watch.measure("evaluate"):
             logits = all_logits(context, made, measured, graphs, progress)
+            doubts = find_doubts(
+                Reference(
+                    run=measured["float"].run,
+                    logits=logits["float"],
+                    photos=context.photos,
+                    class_names=network.class_names,
+                    preprocess=network.preprocess,
+                )
+            )
         with watch.measure("write"):
-            rows = [write_program(folder, context, item, measured, logits, graphs, runtime) for item in made]
+            rows = [write_program(folder, context, item, measured, logits, graphs, runtime, doubts) for item in made]
             share_float_program([folder / item.choice.name / "float.pte" for item in made])
         outcome = FleetOutcome(
             folder=str(request.out),
