@@ -1,8 +1,8 @@
 """Child process that holds the C++ runtime: `python -m quant.runtime_worker`.
 
 Protocol, both ways: a 4-byte little-endian length, that many bytes of JSON, then as many raw bytes as the JSON's
-`bytes` says. Requests: load, start, run, time, verify; `{"alive": true}` may come before an answer. A crash of the runtime
-kills this process and nothing else.
+`bytes` says. Requests: load, start, run, time, verify; `{"alive": true}` may come before an answer.
+A crash of the runtime kills this process and nothing else.
 """
 
 from __future__ import annotations
