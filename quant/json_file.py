@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
+
+import jsonschema
 
 
 def read_json(path: Path, *, limit: int) -> Any:
@@ -28,6 +31,18 @@ def read_json(path: Path, *, limit: int) -> Any:
         return json.loads(data.decode("utf-8"), parse_constant=_no_number)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+def schema_fault(value: Any, schema: str) -> str | None:
+    """Say where a value first breaks one of the schemas beside this module; None where it does not.
+
+    Args:
+        value: as JSON gives it.
+        schema: `manifest` or `layers`.
+    """
+    rules = json.loads(resources.files("quant").joinpath(f"{schema}.schema.json").read_text())
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(rules).iter_errors(value))
+    return None if error is None else f"{error.json_path}: {error.message[:200]}"
 
 
 def _no_number(name: str) -> NoReturn:

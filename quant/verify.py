@@ -14,17 +14,13 @@ from quant.artifact import Artifact, open_artifact, verify_photographs
 from quant.atomic import write_atomically
 from quant.baseline import baseline_json, make_baseline, read_baseline, require_baseline_file
 from quant.data import PhotoSplit, evaluation_photos
-from quant.doubts.find import Reference, find_doubts
-from quant.doubts.golden import golden_input_doubts
-from quant.doubts.programs import program_doubts
-from quant.doubts.recorded import Recorded
+from quant.doubts.artifact import artifact_doubts
 from quant.evaluate import collect_logits
 from quant.lower.choices import require_runs_here
 from quant.measure import Measured, measure_programs
 from quant.outcome import Outcome
 from quant.photo_folder import photo_folder
 from quant.progress import NoProgress, Progress, Stopwatch
-from quant.pte_file import read_pte
 from quant.regression import check_max_drop, check_min_agreement
 from quant.runtime import HostRuntime, check_threads
 from quant.summary import Evidence, summarize
@@ -93,7 +89,6 @@ def check(
 def _collect(artifact: Artifact, split: PhotoSplit, threads: int, progress: Progress, watch: Stopwatch) -> Evidence:
     """Time both programs, prove that they are what the manifest says, run them over the photographs."""
     paths = {"float": artifact.float_program, "pte": artifact.program}
-    dead = program_doubts({name: read_pte(path) for name, path in paths.items()})
     with HostRuntime(threads) as runtime:
         with watch.measure("time"):
             measured = measure_programs(runtime, paths, artifact.preprocess, split.evaluation[0].path, progress)
@@ -102,16 +97,9 @@ def _collect(artifact: Artifact, split: PhotoSplit, threads: int, progress: Prog
         with watch.measure("evaluate"):
             models = {name: program.run for name, program in measured.items()}
             logits = collect_logits(models, split.evaluation, artifact.preprocess, progress)
-            reference = Reference(
-                run=measured["float"].run,
-                logits=logits["float"],
-                photos=split.evaluation,
-                class_names=artifact.labels,
-                preprocess=artifact.preprocess,
-                pte_logits=logits["pte"],
-                recorded=Recorded.of(artifact.manifest),
+            doubts = artifact_doubts(
+                artifact, measured["float"].run, logits["float"], logits["pte"], split.evaluation
             )
-            doubts = (*dead, *golden_input_doubts(artifact, split.evaluation), *find_doubts(reference))
     return _evidence(artifact, split, threads, logits, measured, watch, doubts)
 
 

@@ -34,6 +34,9 @@ FAULT = 70
 INTERRUPTED = 130
 TERMINATED = 143
 
+_TORCH_HAS_NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")
+"""What torch's RuntimeError says: it has no class of its own for the CPU."""
+
 
 def run(app: typer.Typer) -> NoReturn:
     """Run a command line and exit; known errors become one sentence on standard error."""
@@ -69,7 +72,7 @@ def _explained(error: Exception) -> tuple[str, int]:
             return str(error), INPUT
         case MachineError():
             return str(error), MACHINE
-        case MemoryError():
+        case _ if _lacks_memory(error):
             return "not enough memory; close other programs, or take a smaller variant or image size.", MACHINE
         case OSError():
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -82,6 +85,12 @@ def _explained(error: Exception) -> tuple[str, int]:
         case _:
             traceback.print_exception(error)
             return "this is a fault of edge-effnet, not yours; please report it with the lines above.", FAULT
+
+
+def _lacks_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _TORCH_HAS_NO_MEMORY)
+    )
 
 
 def _print_error(sentence: str) -> None:

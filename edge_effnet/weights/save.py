@@ -17,6 +17,7 @@ from edge_effnet.errors import InputError, MachineError
 from edge_effnet.model import EfficientNet
 from edge_effnet.padding import PADDINGS
 from edge_effnet.preprocess import Preprocess
+from edge_effnet.temporary import prefix_of, sweep
 
 METADATA_KEY = "edge_effnet"
 
@@ -130,7 +131,8 @@ def save_checkpoint(path: str | Path, model: EfficientNet) -> None:
 
 def _write_atomically(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    sweep(path)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix_of(path.name), suffix=".tmp")
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:

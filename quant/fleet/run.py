@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 from edge_effnet.errors import InputError
 from edge_effnet.samples import SAMPLE
+from edge_effnet.temporary import scratch_folder
 from edge_effnet.weights.checkpoint import LoadOptions
 from quant.atomic import atomic_folder
 from quant.batches import read_batches
@@ -161,10 +161,10 @@ def _make(
     with (
         atomic_folder(request.out) as folder,
         HostRuntime(request.threads) as runtime,
-        tempfile.TemporaryDirectory(prefix="edge-effnet-") as scratch,
+        scratch_folder() as scratch,
     ):
         with watch.measure("time"):
-            measured = measure_made(context, made, runtime, Path(scratch), progress)
+            measured = measure_made(context, made, runtime, scratch, progress)
         with watch.measure("evaluate"):
             logits = all_logits(context, made, measured, graphs, progress)
             doubts = find_doubts(

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
 from edge_effnet import load_checkpoint
+from quant.baseline import baseline_json, make_baseline
 from quant.bundle import verify_bundle
+from quant.evaluate import Accuracy, Fidelity
 from quant.runtime import HostRuntime
 from tests.fuzz.mutate import damaged, damaged_json
 from tests.fuzz.scene import Scene, copy_tree, replace_file, tar_of
 from tests.support.artifacts import sign_again
+
+_GOLDEN = Path(__file__).parents[1] / "golden"
 
 Mutator = Callable[[bytes, random.Random], bytes]
 Command = Sequence[str]
@@ -34,7 +41,7 @@ class Trial:
     commands: Sequence[Command | Call]
     """Words of `edge-effnet`, or a function of the public API."""
     oracle: Callable[[], None] = lambda: None
-    """Called where a command exits with 0; raises WrongVerdictError."""
+    """Called where a `check` exits with 0; raises WrongVerdictError."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +59,9 @@ def _check(folder: Path, data: Path, *more: str) -> Command:
     return ("check", str(folder), "--data", str(data), "--json", *more)
 
 
-def _in_artifact(name: str, *, commands: Callable[[Path, Scene], Sequence[Command | Call]]) -> Format:
+def _in_artifact(
+    name: str, *, commands: Callable[[Path, Scene], Sequence[Command | Call]], mutate: Mutator = damaged
+) -> Format:
     """A file of the artifact folder, whose manifest was mended."""
 
     def place(scene: Scene, mutant: bytes, folder: Path) -> Trial:
@@ -62,7 +71,7 @@ def _in_artifact(name: str, *, commands: Callable[[Path, Scene], Sequence[Comman
         sign_again(copy)
         return Trial(commands=commands(copy, scene), oracle=lambda: _sees_rightly(copy, scene))
 
-    return Format(seed=lambda scene: (scene.artifact.folder / name).read_bytes(), mutate=damaged, place=place)
+    return Format(seed=lambda scene: (scene.artifact.folder / name).read_bytes(), mutate=mutate, place=place)
 
 
 def _sees_rightly(folder: Path, scene: Scene) -> None:
@@ -92,7 +101,6 @@ def _weights(suffix: str, content: Callable[[Scene], bytes]) -> Format:
 
 
 def _pickled(scene: Scene) -> bytes:
-    import io
 
     file = io.BytesIO()
     model = load_checkpoint(scene.files.weights, "lite0").model
@@ -107,7 +115,6 @@ def _photograph(suffix: str) -> Format:
         path = next((scene.files.data / "val" / "red").glob("*.jpg"))
         if suffix == ".jpg":
             return path.read_bytes()
-        import io
 
         file = io.BytesIO()
         Image.open(path).save(file, "PNG")
@@ -151,16 +158,9 @@ def _manifest() -> Format:
 
 def _baseline() -> Format:
     def seed(scene: Scene) -> bytes:
-        from quant.baseline import baseline_json, make_baseline
-        from quant.data import evaluation_photos
-        from quant.evaluate import Accuracy, Fidelity
-
-        photos = evaluation_photos(
-            scene.files.data, class_names=scene.artifact.labels, num_classes=3, calibrated_on=frozenset()
-        ).evaluation
         accuracy = Accuracy(top1=1.0, top5=1.0, top1_interval=None)
         program = scene.artifact.manifest["files"]["model.pte"]["sha256"]
-        text = baseline_json(make_baseline(photos, accuracy, Fidelity(agreement=1.0, sqnr_db=30.0), program))
+        text = baseline_json(make_baseline(scene.photos, accuracy, Fidelity(agreement=1.0, sqnr_db=30.0), program))
         return text.encode()
 
     def place(scene: Scene, mutant: bytes, folder: Path) -> Trial:
@@ -174,6 +174,36 @@ def _baseline() -> Format:
         return Trial(
             commands=[_check(scene.artifact.folder, scene.files.data, "--baseline", str(path))], oracle=oracle
         )
+
+    return Format(seed=seed, mutate=damaged_json, place=place)
+
+
+def _results() -> Format:
+    """What an iPhone's app exported."""
+
+    def seed(scene: Scene) -> bytes:
+        values = json.loads((_GOLDEN / "results" / "good.json").read_text())
+        values["program_sha256"] = scene.artifact.manifest["files"]["model.pte"]["sha256"]
+        values["photographs"] = [
+            {"name": photo.name, "sha256": photo.sha256, "logits": base64.b64encode(row.numpy().tobytes()).decode()}
+            for photo, row in zip(scene.photos, scene.outputs, strict=True)
+        ]
+        return json.dumps(values).encode()
+
+    def place(scene: Scene, mutant: bytes, folder: Path) -> Trial:
+        path, honest = folder / "results.json", folder / "honest.json"
+        path.write_bytes(mutant)
+        honest.write_bytes(seed(scene))
+
+        def oracle() -> None:
+            right = {photo.sha256: photo.label for photo in scene.photos}
+            for photograph in json.loads(mutant)["photographs"]:
+                found = np.frombuffer(base64.b64decode(photograph["logits"]), dtype="<f4").argmax()
+                if found != right[photograph["sha256"]]:
+                    raise WrongVerdictError(f"{photograph['name']} was taken for {scene.artifact.labels[found]}")
+
+        check = (*_check(scene.artifact.folder, scene.files.data), "--device", f"ios:{path}")
+        return Trial(commands=[check, ("compare", str(honest), str(path))], oracle=oracle)
 
     return Format(seed=seed, mutate=damaged_json, place=place)
 
@@ -196,7 +226,11 @@ FORMATS: dict[str, Format] = {
             ("inspect", str(folder / "model.bpte")),
         ),
     ),
-    "layers": _in_artifact("layers.json", commands=lambda folder, scene: (("analyze", str(folder), "--json"),)),
+    "layers": _in_artifact(
+        "layers.json",
+        mutate=damaged_json,
+        commands=lambda folder, scene: (("analyze", str(folder)), _check(folder, scene.files.data)),
+    ),
     "safetensors": _weights(".safetensors", lambda scene: scene.files.weights.read_bytes()),
     "pth": _weights(".pth", _pickled),
     "jpeg": _photograph(".jpg"),
@@ -204,5 +238,6 @@ FORMATS: dict[str, Format] = {
     "tar": _shard(),
     "manifest": _manifest(),
     "baseline": _baseline(),
+    "results": _results(),
 }
 """A row a format: what is damaged, how, and where it is put."""

@@ -30,6 +30,9 @@ from tests.fuzz.warm import WarmRuntime
 LIMIT_S = 60
 """For one command on one mutant; an honest one takes a fraction of a second."""
 
+_STARTERS = ("quant.verify", "apps.device.check", "tests.fuzz.formats")
+"""Modules that start a runtime."""
+
 _LEGAL = (PASS, REGRESSION, INPUT, MACHINE)
 
 
@@ -60,10 +63,9 @@ def fuzz(name: str, scene: Scene, *, mutants: int, seed: int = 0, keep: Path | N
         keep: where mutants that broke something are written to.
     """
     report, honest, start = Report(), FORMATS[name].seed(scene), time.monotonic()
-    with (
-        mock.patch("quant.verify.HostRuntime", WarmRuntime),
-        mock.patch("tests.fuzz.formats.HostRuntime", WarmRuntime),
-    ):
+    with contextlib.ExitStack() as stack:
+        for module in _STARTERS:
+            stack.enter_context(mock.patch(f"{module}.HostRuntime", WarmRuntime))
         for index in range(mutants):
             mutant = FORMATS[name].mutate(honest, random.Random(f"{name} {seed} {index}"))
             fault = _try(FORMATS[name], scene, mutant, report)
@@ -105,7 +107,7 @@ def _run(trial: Trial, command: object, report: Report) -> str | None:
     report.codes[code] += 1
     if code not in _LEGAL:
         return f"{command}: exit code {code}\n{said.getvalue()[-3000:]}"
-    if code == PASS:
+    if code == PASS and not callable(command) and "check" in command:
         try:
             trial.oracle()
         except (WrongVerdictError, InputError, MachineError) as error:

@@ -12,7 +12,8 @@ import torch
 
 from quant import quantize
 from quant.artifact import Artifact, open_artifact
-from quant.data import evaluation_photos
+from quant.data import Photo, evaluation_photos
+from quant.runtime import HostRuntime
 from tests.support.photos import pack_shards
 from tests.support.tiny import TinyFiles, train_tiny
 
@@ -30,7 +31,14 @@ class Scene:
     """The photographs as tar files."""
     inputs: torch.Tensor
     """Of the photographs that judge, [n, 3, H, W]."""
-    labels: torch.Tensor
+    outputs: torch.Tensor
+    """Logits of the program for them, [n, 3]."""
+    photos: tuple[Photo, ...]
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """int64 [n]."""
+        return torch.tensor([photo.label for photo in self.photos])
 
 
 def make_scene(folder: Path) -> Scene:
@@ -50,12 +58,16 @@ def make_scene(folder: Path) -> Scene:
     photos = evaluation_photos(
         data, class_names=opened.labels, num_classes=len(opened.labels), calibrated_on=frozenset()
     ).evaluation
+    inputs = torch.stack([opened.preprocess(photo.path) for photo in photos])
+    with HostRuntime() as runtime:
+        outputs = runtime.run(runtime.load(opened.program, "honest"), inputs)
     return Scene(
         files=files,
         artifact=opened,
         shards=shards,
-        inputs=torch.stack([opened.preprocess(photo.path) for photo in photos]),
-        labels=torch.tensor([photo.label for photo in photos]),
+        inputs=inputs,
+        outputs=outputs,
+        photos=photos,
     )
 
 
