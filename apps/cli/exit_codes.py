@@ -24,6 +24,7 @@ from typing import NoReturn
 import typer
 
 from apps.cli.allocator import keep_freed_memory
+from apps.cli.plain import plain
 from edge_effnet.errors import InputError, MachineError
 
 PASS = 0
@@ -94,7 +95,7 @@ def _lacks_memory(error: Exception) -> bool:
 
 
 def _print_error(sentence: str) -> None:
-    print(f"error: {sentence}", file=sys.stderr)  # noqa: T201
+    print(f"error: {plain(sentence)}", file=sys.stderr)  # noqa: T201
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -99,7 +99,7 @@ class SavedSettings:
                 preprocess=None if preprocess is None else Preprocess.from_dict(preprocess),
                 class_names=None if names is None else tuple(names),
             )
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
+        except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
             raise InputError(f"{path}: the metadata {METADATA_KEY!r} is damaged ({error}).") from error
 
 

@@ -39,6 +39,6 @@ def model_of(payload: bytes) -> bytes:
 
 
 def _whole(value: Any) -> int:
-    if not isinstance(value, int) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError(f"{value!r} is no number of bytes")
     return value
