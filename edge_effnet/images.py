@@ -14,7 +14,7 @@ from edge_effnet.errors import InputError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """What is decoded, whatever a file's name says: Pillow knows forty more, and hands some to other programs (EPS)."""
 
 # Below this a file is an icon or a damaged download; its upscaled blur would only distort the figures.
