@@ -44,7 +44,7 @@ def differences(first: Path, second: Path) -> list[str]:
 
 def compare_runs(folder: Path, recipe: str, arguments: dict[str, Any], *, steps: int) -> dict[str, list[str]]:
     """Quantize as `RUNS` says; returns what differs from the first run."""
-    qat = QatOptions(steps=steps) if RECIPES[recipe].trains else None
+    qat = QatOptions(steps=steps, batch_size=8) if RECIPES[recipe].trains else None
     for name, threads in RUNS.items():
         torch.set_num_threads(threads)
         quantize(**arguments, recipe=recipe, qat=qat, out=folder / name / "a")

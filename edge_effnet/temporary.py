@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 SCRATCH = "edge-effnet"
@@ -52,6 +52,27 @@ def scratch_folder() -> Iterator[Path]:
         _remove(path)
     with tempfile.TemporaryDirectory(prefix=f"{SCRATCH}.{_HOST}-{os.getpid()}.", dir=parent) as folder:
         yield Path(folder)
+
+
+@contextmanager
+def own_temporary_files() -> Iterator[None]:
+    """Let everything in this process and its children, libraries too, keep temporary files in one folder with a name.
+
+    A killed process cannot remove it; the next one does, since the name says that its process is gone.
+    """
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(scratch_folder())
+        except OSError:  # no place for temporary files: what needs one will say so, and --help needs none
+            yield
+            return
+        before = tempfile.tempdir, os.environ.get("TMPDIR")
+        tempfile.tempdir, os.environ["TMPDIR"] = str(folder), str(folder)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before[0]
+            os.environ.pop("TMPDIR") if before[1] is None else os.environ.update(TMPDIR=before[1])
 
 
 def _abandoned(folder: Path, start: str) -> list[Path]:

@@ -26,6 +26,7 @@ import typer
 from apps.cli.allocator import keep_freed_memory
 from apps.cli.plain import plain
 from edge_effnet.errors import InputError, MachineError
+from edge_effnet.temporary import own_temporary_files
 
 PASS = 0
 REGRESSION = 1
@@ -44,7 +45,9 @@ def run(app: typer.Typer) -> NoReturn:
     _configure_output()
     keep_freed_memory()
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(guarded(lambda: app(standalone_mode=False)))
+    with own_temporary_files():
+        code = guarded(lambda: app(standalone_mode=False))
+    sys.exit(code)
 
 
 def guarded(command: Callable[[], object]) -> int:
