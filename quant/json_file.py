@@ -38,7 +38,7 @@ def schema_fault(value: Any, schema: str) -> str | None:
 
     Args:
         value: as JSON gives it.
-        schema: `manifest` or `layers`.
+        schema: `manifest`, `layers` or `delegation`.
     """
     rules = json.loads(resources.files("quant").joinpath(f"{schema}.schema.json").read_text())
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(rules).iter_errors(value))
