@@ -14,6 +14,9 @@ from edge_effnet.errors import InputError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+"""What is decoded, whatever a file's name says: Pillow knows forty more, and hands some to other programs (EPS)."""
+
 # Below this a file is an icon or a damaged download; its upscaled blur would only distort the figures.
 MIN_SIDE = 8
 
@@ -44,7 +47,7 @@ def open_rgb(path: Path) -> Image.Image:
             (about 179 megapixels), or of floating-point pixels.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if min(image.size) < MIN_SIDE:
                 raise InputError(
                     f"{path}: {image.width}x{image.height} pixels is too small to be a photograph "

@@ -108,11 +108,7 @@ def reports_json(reports: Sequence[LayerReport]) -> list[dict[str, Any]]:
 
 
 def reports_from_json(rows: Sequence[dict[str, Any]]) -> list[LayerReport]:
-    """Read what `reports_json` gave.
-
-    Raises:
-        TypeError: something else.
-    """
+    """Read what `reports_json` gave (`layers.schema.json`)."""
     reports = []
     for row in rows:
         pairs = {name: tuple(row[name]) for name in ("seen", "grid") if row[name] is not None}

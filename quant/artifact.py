@@ -16,11 +16,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import numpy as np
 import torch
 
@@ -29,12 +27,16 @@ from edge_effnet.preprocess import Preprocess
 from quant.analysis import LayerReport, reports_from_json, reports_json
 from quant.atomic import atomic_folder, require_writable
 from quant.data import is_line_of_text
+from quant.json_file import read_json, schema_fault
 from quant.lower.result import Delegation
 
 MANIFEST_SCHEMA = 1
 
 # A manifest names every photograph; a million of them stay below this.
 _MAX_MANIFEST_BYTES = 256 * 1024 * 1024
+
+# Of a few hundred activations, some hundred bytes each.
+_MAX_LAYERS_BYTES = 16 * 1024 * 1024
 
 
 _RAW = {"float32": "<f4", "uint8": "|u1"}
@@ -126,9 +128,12 @@ class Artifact:
                 f"{self.folder}: has no layers.json; it is of an earlier version: make the artifact anew."
             )
         try:
-            return reports_from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            rows = read_json(path, limit=_MAX_LAYERS_BYTES)
+        except (OSError, ValueError) as error:
             raise InputError(f"{path}: not an analysis ({error}); make the artifact anew.") from error
+        if (fault := schema_fault(rows, "layers")) is not None:
+            raise InputError(f"{path}: not an analysis ({fault}); make the artifact anew.")
+        return reports_from_json(rows)
 
     def golden(self) -> list[Golden]:
         """Read the golden inputs and outputs.
@@ -275,12 +280,8 @@ def open_artifact(folder: Path) -> Artifact:
     if not path.is_file():
         raise InputError(f"{folder}: no artifact here (no manifest.json); make one with `quantize`.")
     try:
-        if path.stat().st_size > _MAX_MANIFEST_BYTES:
-            raise InputError(f"{path}: far too large to be a manifest; make the artifact anew.")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except InputError:
-        raise
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        manifest = read_json(path, limit=_MAX_MANIFEST_BYTES)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: not readable as JSON ({error}); make the artifact anew.") from error
     if isinstance(manifest, dict) and manifest.get("schema") != MANIFEST_SCHEMA:
         raise InputError(
@@ -339,10 +340,9 @@ def _require_consistent(artifact: Artifact) -> None:
 
 
 def _validate(manifest: Any, path: Path) -> None:
-    schema = json.loads(resources.files("quant").joinpath("manifest.schema.json").read_text())
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(manifest))
-    if error is not None:
-        raise InputError(f"{path}: not a manifest ({error.json_path}: {error.message[:200]}); make it anew.")
+    fault = schema_fault(manifest, "manifest")
+    if fault is not None:
+        raise InputError(f"{path}: not a manifest ({fault}); make it anew.")
 
 
 def _sha256(data: bytes) -> str:

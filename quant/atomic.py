@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edge_effnet.errors import MachineError
+from edge_effnet.temporary import prefix_of, sweep
+from quant.exchange import exchange
 
 _MACHINE_ERRORS = {
     errno.ENOSPC: "the disk is full; free some space",
@@ -41,13 +43,16 @@ def explained_writes(path: Path) -> Iterator[None]:
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Give a temporary folder beside `target`; on success it takes the place of `target`, else it vanishes.
 
+    What earlier processes left there when they were killed is swept first.
+
     Raises:
         MachineError: full or read-only disk, no permission.
     """
     with explained_writes(target):
         target = target.resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+        sweep(target)
+        temporary = Path(tempfile.mkdtemp(prefix=prefix_of(target.name), suffix=".tmp", dir=target.parent))
         try:
             temporary.chmod(0o777 & ~_umask())
             yield temporary
@@ -65,7 +70,8 @@ def write_atomically(target: Path, data: bytes) -> None:
     """
     with explained_writes(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+        sweep(target)
+        handle, name = tempfile.mkstemp(prefix=prefix_of(target.name), suffix=".tmp", dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -95,11 +101,12 @@ def require_writable(target: Path) -> None:
 
 
 def _replace_folder(temporary: Path, target: Path) -> None:
-    """Rename, with the old folder out of the way for an instant; put back whatever stops the second rename."""
-    if not target.exists():
-        temporary.rename(target)
+    """Exchange the two; where the system cannot, rename, with the old folder out of the way for an instant."""
+    if not target.exists() and _renamed(temporary, target):
         return
-    attic = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
+    if exchange(temporary, target):
+        return
+    attic = Path(tempfile.mkdtemp(prefix=prefix_of(target.name), suffix=".old", dir=target.parent))
     retired = attic / target.name
     try:
         target.rename(retired)
@@ -108,6 +115,17 @@ def _replace_folder(temporary: Path, target: Path) -> None:
         if not target.exists() and retired.exists():
             retired.rename(target)
         shutil.rmtree(attic, ignore_errors=True)
+
+
+def _renamed(temporary: Path, target: Path) -> bool:
+    """Rename; False where another process was faster and put its own folder there."""
+    try:
+        temporary.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
 
 
 def _sync_tree(folder: Path) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
+from edge_effnet.temporary import scratch_folder
 from quant.artifact import Golden
 from quant.atomic import explained_writes
 from quant.quiet import quiet_libraries
@@ -30,8 +29,8 @@ def bundle_program(program: bytes, golden: Sequence[Golden]) -> bytes:
         for item in golden
     ]
     suites = [MethodTestSuite(method_name="forward", test_cases=cases)]
-    with tempfile.TemporaryDirectory(prefix="edge-effnet-") as folder, quiet_libraries():
-        path = Path(folder, "model.pte")
+    with scratch_folder() as folder, quiet_libraries():
+        path = folder / "model.pte"
         with explained_writes(path):
             path.write_bytes(program)
         bundled = BundledProgram(None, suites, pte_file_path=str(path))
@@ -44,8 +43,8 @@ def verify_bundle(runtime: HostRuntime, bundle: bytes, cases: int) -> None:
     Raises:
         InputError: an output differs from the one expected, or the runtime refuses the bundle.
     """
-    with tempfile.TemporaryDirectory(prefix="edge-effnet-") as folder:
-        path = Path(folder, "model.bpte")
+    with scratch_folder() as folder:
+        path = folder / "model.bpte"
         with explained_writes(path):
             path.write_bytes(bundle)
         runtime.verify_bundle(path, cases, rtol=BUNDLE_RTOL, atol=BUNDLE_ATOL)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -14,6 +12,7 @@ from PIL import Image
 
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import draw
+from edge_effnet.temporary import scratch_folder
 from quant.artifact import GoldenPhotograph
 from quant.atomic import explained_writes
 
@@ -48,9 +47,9 @@ def golden_photographs(
         takes_pixels: whether the program's own input is the pixels.
     """
     found = []
-    with TemporaryDirectory(prefix="edge-effnet-") as folder:
+    with scratch_folder() as folder:
         for index, shape in enumerate(_SHAPES):
-            path = Path(folder, f"{shape.name}.png")
+            path = folder / f"{shape.name}.png"
             with explained_writes(path):
                 path.write_bytes(_draw(shape, index, preprocess.resize))
             pixels = preprocess.pixels(path)

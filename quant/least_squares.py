@@ -64,11 +64,19 @@ def refit_weights(weight: torch.Tensor, moments: Moments) -> tuple[torch.Tensor,
     covariance, cross = moments.centred()
     inputs = weight.shape[1]
     ridge = _RIDGE * (1.0 + 4.0 * inputs / moments.count) * covariance.diagonal().mean().clamp_min(1e-12)
-    regular = covariance + ridge * torch.eye(inputs, dtype=torch.float64)
+    regular = _positive_definite(covariance, ridge)
     if moments.count > 4 * inputs:
         residual = cross - weight @ covariance
         weight = weight + torch.linalg.solve(regular, residual.T).T
     return weight, regular
+
+
+def _positive_definite(covariance: torch.Tensor, ridge: torch.Tensor) -> torch.Tensor:
+    """Add the ridge, or what more it takes: of inputs that never change (a dead layer's) only rounding is left."""
+    identity = torch.eye(len(covariance), dtype=covariance.dtype)
+    while torch.linalg.cholesky_ex(covariance + ridge * identity).info:
+        ridge = 10 * ridge
+    return covariance + ridge * identity
 
 
 def channel_gain(y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 from edge_effnet.images import quiet_pillow
 from edge_effnet.preprocess import Preprocess
+from edge_effnet.temporary import scratch_folder
 from quant.atomic import explained_writes
 from quant.outcome import ProgramFigures
 from quant.progress import Progress
@@ -88,8 +88,8 @@ def measure_bytes(
     progress: Progress,
 ) -> dict[str, Measured]:
     """`measure_programs` for programs that are not on disk yet."""
-    with tempfile.TemporaryDirectory(prefix="edge-effnet-") as folder:
-        paths = {name: Path(folder, f"{name}.pte") for name in programs}
+    with scratch_folder() as folder:
+        paths = {name: folder / f"{name}.pte" for name in programs}
         for name, path in paths.items():
             with explained_writes(path):
                 path.write_bytes(programs[name])

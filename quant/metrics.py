@@ -83,3 +83,9 @@ def paired_drop_interval(
 def _quantile(confidence: float) -> float:
     """Half-width of a two-sided normal interval, in standard deviations."""
     return NormalDist().inv_cdf((1.0 + confidence) / 2.0)
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Chance of at least `wins` wins among `wins + losses` fair coin flips (one-sided sign test)."""
+    count = wins + losses
+    return float(sum(math.comb(count, k) for k in range(wins, count + 1)) / 2**count)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import CLASS_NAMES, SAMPLE, write_folder
+from edge_effnet.temporary import scratch_folder
 from quant.atomic import explained_writes
 from quant.progress import Progress
 from quant.shard_photos import holds_shards, unpack_shards
 from quant.tolerances import SAMPLE_EVALUATION
-
-_PREFIX = "edge-effnet-sample-"
 
 
 @contextmanager
@@ -40,10 +39,10 @@ def photo_folder(
     counts = {"val": SAMPLE_EVALUATION}
     if calibration:
         counts["calibration"] = max(calibration, len(CLASS_NAMES)) + selection
-    with explained_writes(Path(tempfile.gettempdir())):
-        temporary = tempfile.TemporaryDirectory(prefix=_PREFIX)
-    with temporary as parent:
-        folder = Path(parent, SAMPLE)
+    with ExitStack() as stack:
+        with explained_writes(Path(tempfile.gettempdir())):
+            parent = stack.enter_context(scratch_folder())
+        folder = parent / SAMPLE
         if data != SAMPLE:
             folder.mkdir()
             unpack_shards(Path(data), folder, progress)

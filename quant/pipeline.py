@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from quant.bundle import bundle_program, verify_bundle
 from quant.calibration_check import calibration_notes
 from quant.command import changed, check_command
 from quant.data import Photo, PhotoSplit
+from quant.doubts.find import Reference, find_doubts
+from quant.doubts.programs import program_doubts
 from quant.evaluate import collect_logits, labels_of
 from quant.float_cost import float_layers
 from quant.footprint import footprint, phone_warnings
@@ -34,6 +37,7 @@ from quant.measure import measure_bytes
 from quant.outcome import Outcome
 from quant.outlook import Judged
 from quant.progress import NoProgress, Progress, Stopwatch
+from quant.pte_file import parse_pte
 from quant.ptq import Quantized, quantize_beside
 from quant.qat.options import QatOptions
 from quant.qat.run import QatReport, train_quantized
@@ -211,6 +215,15 @@ def _quantize(
         shown = golden_photographs(network.preprocess, measured["pte"].run, takes_pixels=request.embed_preprocess)
         bundle = bundle_program(programs["pte"].data, golden)
         verify_bundle(runtime, bundle, len(golden))
+        doubts = find_doubts(
+            Reference(
+                run=measured["float"].run,
+                logits=logits["float"],
+                photos=split.evaluation,
+                class_names=network.class_names,
+                preprocess=network.preprocess,
+            )
+        )
     outcome = summarize(
         Evidence(
             artifact=str(request.out),
@@ -241,6 +254,8 @@ def _quantize(
             ),
             suspicions=suspicions,
             seconds=watch.total(),
+            program=hashlib.sha256(programs["pte"].data).hexdigest(),
+            doubts=(*program_doubts({k: parse_pte(p.data, k) for k, p in programs.items()}), *doubts),
         ),
         max_drop=request.max_drop,
         min_agreement=request.min_agreement,

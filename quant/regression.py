@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 from edge_effnet.errors import InputError
-from quant.data import Photo
+from quant.baseline import Baseline
 from quant.evaluate import Accuracy, Fidelity
 from quant.tolerances import COLLAPSE_AGREEMENT, COLLAPSE_PHOTOGRAPHS, COLLAPSE_SQNR_DB, SHARE_ROUNDING
-
-_BASELINE_SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +23,6 @@ class Verdict:
     """What a pass is to be taken with caution for."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Baseline:
-    """Figures of an earlier program that a new one must not fall behind."""
-
-    photographs: str
-    """Digest of the evaluation photographs' contents: figures on others do not compare."""
-    images: int
-    top1: float | None
-    agreement: float
-    sqnr_db: float
-
-
 def judge(
     float_accuracy: Accuracy,
     pte_accuracy: Accuracy,
@@ -49,10 +32,12 @@ def judge(
     photographs: int,
     min_agreement: float | None = None,
     baseline: Baseline | None = None,
+    doubts: Sequence[str] = (),
 ) -> Verdict:
     """Decide whether the .pte still sees what the float network saw.
 
-    A program that has collapsed fails whatever is allowed, see `quant.tolerances`.
+    A program that has collapsed fails whatever is allowed, see `quant.tolerances`, and so does one that nothing can
+    be said about.
 
     Args:
         float_accuracy: of the float network.
@@ -64,8 +49,9 @@ def judge(
         min_agreement: share of the photographs that have to keep their class, 0..1; None asks for none.
         baseline: earlier figures on the same photographs; top-1 (or agreement) may fall behind them by
             `max_drop` as well.
+        doubts: reasons not to believe the figures (`quant.doubts`).
     """
-    failures: list[str] = []
+    failures = list(doubts)
     passes: list[str] = []
     if has_collapsed(pte, photographs):
         failures.append(
@@ -126,69 +112,3 @@ def check_min_agreement(percent: float | None) -> float | None:
     if not (math.isfinite(percent) and 0.0 <= percent <= 100.0):
         raise InputError(f"--min-agreement {percent}: need a percentage from 0 to 100.")
     return percent / 100.0
-
-
-def digest_of(photos: Sequence[Photo]) -> str:
-    """Digest of a set of photographs: their contents and labels, whatever their names and order."""
-    rows = sorted(f"{photo.sha256} {photo.label}" for photo in photos)
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
-
-
-def make_baseline(photos: Sequence[Photo], accuracy: Accuracy, pte: Fidelity) -> Baseline:
-    """Figures of a program, as a baseline for the next."""
-    return Baseline(
-        photographs=digest_of(photos),
-        images=len(photos),
-        top1=accuracy.top1,
-        agreement=pte.agreement,
-        sqnr_db=pte.sqnr_db,
-    )
-
-
-def read_baseline(path: Path, photos: Sequence[Photo]) -> Baseline:
-    """Read a baseline that was made on the same photographs.
-
-    Raises:
-        InputError: no such file, not a baseline, or one of other photographs.
-    """
-    remedy = "write one with --update-baseline."
-    baseline = _parse_baseline(path, remedy)
-    if baseline.photographs != digest_of(photos):
-        raise InputError(
-            f"{path}: the baseline is of {baseline.images} other photographs or labels than these {len(photos)}; "
-            "check on the same ones, or " + remedy
-        )
-    if baseline.images != len(photos) or (baseline.top1 is None) != (photos[0].label is None):
-        raise InputError(f"{path}: its figures do not fit its photographs: it was edited; {remedy}")
-    return baseline
-
-
-def require_baseline_file(path: Path) -> None:
-    """Refuse to overwrite anything but a baseline.
-
-    Raises:
-        InputError: something else stands at `path`.
-    """
-    if path.exists() or path.is_symlink():
-        _parse_baseline(path, "choose another name for the baseline.")
-
-
-def _parse_baseline(path: Path, remedy: str) -> Baseline:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values.pop("schema") != _BASELINE_SCHEMA:
-            raise ValueError("unknown schema")
-        baseline = Baseline(**values)
-        for share in (baseline.agreement, *([] if baseline.top1 is None else [baseline.top1])):
-            if not 0.0 <= share <= 1.0:
-                raise ValueError(f"{share} is no share of 1")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such baseline; {remedy}") from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path}: not a baseline file ({type(error).__name__}: {error}); {remedy}") from error
-    return baseline
-
-
-def baseline_json(baseline: Baseline) -> str:
-    """Text of a baseline file."""
-    return json.dumps({"schema": _BASELINE_SCHEMA, **asdict(baseline)}, indent=2) + "\n"

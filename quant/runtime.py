@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
-import select
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +20,14 @@ import numpy as np
 import torch
 
 from edge_effnet.errors import InputError, MachineError
-from quant.runtime_worker import receive, send
+from quant.deadline import PipeClosedError, read_exactly, write_all
+from quant.runtime_worker import packed
 
-# A forward of the largest variant on one slow core stays far below; a hang does not.
-REQUEST_TIMEOUT_S = 300.0
+# A forward, or a load, of the largest variant on one slow core stays far below; a hang does not.
+SILENCE_TIMEOUT_S = 300.0
+
+# A reply holds the logits of one batch, or a sentence.
+_MAX_REPLY_BYTES = 1 << 30
 
 # More than any phone or host has cores; the runtime would try to start them all.
 MAX_THREADS = 256
@@ -77,10 +83,13 @@ class HostRuntime:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
+            bufsize=0,
             start_new_session=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)},
         )
         self._started = False
+        assert self._child.stdin is not None
+        os.set_blocking(self._child.stdin.fileno(), False)
 
     def __enter__(self) -> HostRuntime:
         return self
@@ -186,26 +195,46 @@ class HostRuntime:
         assert self._child.stdin is not None
         try:
             if not self._started:
-                self._receive(what)
+                self._receive()
                 self._started = True
-            send(self._child.stdin, request, payload)  # type: ignore[arg-type]
-            reply, data = self._receive(what)
-        except BrokenPipeError as error:
+            until = time.monotonic() + SILENCE_TIMEOUT_S
+            write_all(self._child.stdin.fileno(), packed(request, payload), until)
+            reply, data = self._receive()
+        except TimeoutError as error:
+            self._child.kill()
+            raise InputError(
+                f"{what}: no word from the runtime in {SILENCE_TIMEOUT_S:.0f} s; the program hangs."
+            ) from error
+        except PipeClosedError as error:
             raise self._crashed(what) from error
+        except (ValueError, KeyError, TypeError) as error:
+            # Its memory is no longer its own.
+            self._child.kill()
+            raise InputError(
+                f"{what}: the program makes the ExecuTorch runtime answer nonsense; do not use it."
+            ) from error
         if not reply["ok"]:
             raise InputError(f"{what}: the ExecuTorch runtime refuses this program ({reply['error']}).")
         return reply, data
 
-    def _receive(self, what: str) -> tuple[dict[str, Any], bytes]:
+    def _receive(self) -> tuple[dict[str, Any], bytes]:
+        """Read the next answer; a sign of life gives it more time.
+
+        Raises:
+            PipeClosedError: the child is gone.
+            TimeoutError: silence.
+            ValueError: what came is no message.
+        """
         assert self._child.stdout is not None
-        ready, _, _ = select.select([self._child.stdout], [], [], REQUEST_TIMEOUT_S)
-        if not ready:
-            self._child.kill()
-            raise InputError(f"{what}: no answer from the runtime in {REQUEST_TIMEOUT_S:.0f} s; the program hangs.")
-        message = receive(self._child.stdout)  # type: ignore[arg-type]
-        if message is None:
-            raise self._crashed(what)
-        return message
+        pipe = self._child.stdout.fileno()
+        while True:
+            until = time.monotonic() + SILENCE_TIMEOUT_S
+            (size,) = struct.unpack("<I", read_exactly(pipe, 4, until))
+            message = json.loads(read_exactly(pipe, _allowed(size), until))
+            payload = read_exactly(pipe, _allowed(message["bytes"]), until)
+            if "alive" not in message:
+                message["ok"] = message["ok"] is True
+                return message, payload
 
     def _crashed(self, what: str) -> Exception:
         code = self._child.wait()
@@ -219,6 +248,12 @@ class HostRuntime:
             return MachineError(f"{what}: the runtime was killed, most likely for lack of memory; free some.")
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return InputError(f"{what}: the program crashes the ExecuTorch runtime ({cause}); it is damaged or hostile.")
+
+
+def _allowed(size: int) -> int:
+    if not 0 <= size <= _MAX_REPLY_BYTES:
+        raise ValueError(f"a message of {size} bytes")
+    return size
 
 
 def _rows(program: LoadedProgram, inputs: torch.Tensor) -> np.ndarray:

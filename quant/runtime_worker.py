@@ -1,7 +1,8 @@
 """Child process that holds the C++ runtime: `python -m quant.runtime_worker`.
 
 Protocol, both ways: a 4-byte little-endian length, that many bytes of JSON, then as many raw bytes as the JSON's
-`bytes` says. Requests: load, start, run, time, verify. A crash of the runtime kills this process and nothing else.
+`bytes` says. Requests: load, start, run, time, verify; `{"alive": true}` may come before an answer.
+A crash of the runtime kills this process and nothing else.
 """
 
 from __future__ import annotations
@@ -9,18 +10,27 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import statistics
 import struct
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from quant.flat_table import FlatTable
+from quant.limits import limit_memory, no_core_dump
 from quant.lower import openvino_library
 from quant.peak_memory import peak_bytes, reset_peak
+
+_HEARTBEAT_S = 1.0
+
+# The parent gives up long before. Where it was killed, the alarm ends a program that hangs: nobody else would.
+_ORPHAN_S = 900
 
 
 def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
@@ -34,8 +44,7 @@ def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
 
 def send(stream: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> None:
     """Write one message."""
-    body = json.dumps({**message, "bytes": len(payload)}).encode()
-    stream.write(struct.pack("<I", len(body)) + body + payload)
+    stream.write(packed(message, payload))
     stream.flush()
 
 
@@ -43,10 +52,44 @@ def send(stream: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> Non
 _DTYPES = {0: "uint8", 6: "float32"}
 
 
+def packed(message: dict[str, Any], payload: bytes = b"") -> bytes:
+    """One message as the pipe carries it."""
+    body = json.dumps({**message, "bytes": len(payload)}).encode()
+    return struct.pack("<I", len(body)) + body + payload
+
+
+def program_in_bundle(data: bytes) -> bytes:
+    """Return the .pte inside a .bpte.
+
+    Raises:
+        ValueError: not a .bpte, or a broken one.
+    """
+    if data[4:8] != b"BP08":
+        raise ValueError(f"{data[4:8]!r} stands where BP08 should")
+    return FlatTable.root(data).raw(2)
+
+
+class Heartbeat:
+    """Says once in a while that a long request is being worked on: a hang is one forward that does not end."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._last = time.monotonic()
+
+    def __call__(self) -> None:
+        """Tell the parent, if the last time is long ago."""
+        signal.alarm(_ORPHAN_S)
+        now = time.monotonic()
+        if now - self._last > _HEARTBEAT_S:
+            self._last = now
+            send(self._stream, {"alive": True})
+
+
 class Worker:
     """Answers requests with the programs that it holds."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, alive: Callable[[], None]) -> None:
+        self._alive = alive
         warnings.simplefilter("ignore")
         import torch  # noqa: PLC0415  (the runtime's library needs torch's to be loaded first)
 
@@ -60,8 +103,7 @@ class Worker:
 
     def load(self, name: str, path: str) -> dict[str, Any]:
         """Load a program and its method, weights packed; the time is the median of three from a warm file cache."""
-        # Full verification once, outside the clock: a phone that trusts its own file does not repeat it.
-        self._runtime._load_program(path, program_verification=self._runtime.Verification.InternalConsistency)
+        self._verified(path)
         times = []
         for _ in range(3):
             self._programs.pop(name, None)
@@ -81,8 +123,14 @@ class Worker:
             "output_shape": list(meta.output_tensor_meta(0).sizes()),
         }
 
+    def _verified(self, path: str) -> None:
+        """Verify a program in full, outside the clock: a phone that trusts its own file does not repeat it."""
+        limit_memory(Path(path).stat().st_size)
+        self._runtime._load_program(path, program_verification=self._runtime.Verification.InternalConsistency)
+
     def start(self, path: str) -> dict[str, Any]:
         """Load a program and run it once on zeros, as the first thing that this process does."""
+        self._verified(path)
         reset_peak()
         before = peak_bytes()
         start = time.perf_counter()
@@ -99,6 +147,7 @@ class Worker:
         rows = np.frombuffer(payload, dtype=dtype).reshape(shape)
         outputs = []
         for row in rows:
+            self._alive()
             x = self._torch.from_numpy(row[None].copy())
             outputs.append(np.asarray(method.call([x])[0], dtype="<f4")[0])
         stacked = np.stack(outputs)
@@ -106,7 +155,12 @@ class Worker:
 
     def verify(self, path: str, cases: int, rtol: float, atol: float) -> dict[str, Any]:
         """Run the inputs of a .bpte and compare with the outputs that it expects."""
-        bundle = self._runtime._load_bundled_program_from_buffer(Path(path).read_bytes())
+        limit_memory(Path(path).stat().st_size)
+        data = Path(path).read_bytes()
+        self._runtime._load_program_from_buffer(
+            program_in_bundle(data), program_verification=self._runtime.Verification.InternalConsistency
+        )
+        bundle = self._runtime._load_bundled_program_from_buffer(data)
         for index in range(cases):
             bundle.verify_result_with_bundled_expected_output("forward", index, rtol, atol)
         return {"cases": cases}
@@ -123,6 +177,7 @@ class Worker:
         warm_up = max(3, math.ceil(repeats / 10))
         for turn in range(warm_up + repeats):
             for name, x in tensors.items():
+                self._alive()
                 start = time.perf_counter()
                 self._programs[name][0].call([x])
                 if turn >= warm_up:
@@ -137,11 +192,15 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
-        worker = Worker(threads=int(sys.argv[1]))
+        no_core_dump()
+        worker = Worker(int(sys.argv[1]), Heartbeat(replies))
         send(replies, {"ok": True})
         while (request := receive(requests)) is not None:
             message, payload = request
-            send(replies, *_answer(worker, message, payload))
+            signal.alarm(_ORPHAN_S)
+            reply = _answer(worker, message, payload)
+            signal.alarm(0)
+            send(replies, *reply)
     except (BrokenPipeError, KeyboardInterrupt):
         pass
 

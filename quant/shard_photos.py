@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from edge_effnet.errors import InputError
+from edge_effnet.images import FORMATS
 from quant.atomic import explained_writes
 from quant.data import is_line_of_text
 from quant.progress import Progress
@@ -51,7 +52,7 @@ def unpack_shards(data: Path, folder: Path, progress: Progress) -> None:
 
 def _format_of(data: bytes, name: str) -> str:
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             return str(image.format).lower()
     except (UnidentifiedImageError, OSError) as error:
         raise InputError(f"{name}: not a readable picture; repair or remove the sample.") from error

@@ -9,16 +9,18 @@ import torch
 
 from quant import metrics
 from quant.analysis import LayerReport
+from quant.baseline import Baseline, baseline_doubt
 from quant.caution import cautions
 from quant.class_figures import class_figures, confusion_changes
 from quant.data import Photo
 from quant.diagnosis import Circumstances, Diagnosis, diagnose
+from quant.doubts.causes import layer_causes
 from quant.evaluate import Accuracy, Fidelity, accuracy, fidelity, labels_of
 from quant.float_cost import FloatLayer
 from quant.lower.result import Delegation
 from quant.outcome import Flip, Outcome, ProgramFigures
 from quant.qat.run import QatReport
-from quant.regression import Baseline, Verdict, has_collapsed, judge
+from quant.regression import Verdict, has_collapsed, judge
 from quant.search import Found
 
 
@@ -50,6 +52,10 @@ class Evidence:
     suspicions: tuple[str, ...] = ()
     """Those of the notes that cast doubt on the verdict."""
     seconds: dict[str, float]
+    program: str
+    """SHA-256 of the .pte."""
+    doubts: tuple[str, ...]
+    """Reasons not to believe the figures (`quant.doubts`)."""
 
 
 def summarize(
@@ -61,6 +67,7 @@ def summarize(
     quantized = evidence.logits.get("quantized")
     float_accuracy, pte_accuracy = accuracy(float_logits, labels), accuracy(pte_logits, labels)
     pte = fidelity(float_logits, pte_logits)
+    edited = None if baseline is None else baseline_doubt(baseline, evidence.program, pte_accuracy, pte)
     verdict = judge(
         float_accuracy,
         pte_accuracy,
@@ -69,6 +76,7 @@ def summarize(
         photographs=len(evidence.photos),
         min_agreement=min_agreement,
         baseline=baseline,
+        doubts=(*evidence.doubts, *([] if edited is None else [edited])),
     )
     verdict = _with_search(verdict, evidence.search)
     diagnosis = None if verdict.passed else _diagnosed(evidence)
@@ -85,6 +93,8 @@ def summarize(
         verdict = replace(verdict, cautions=careful)
     elif diagnosis is not None and has_collapsed(pte, len(evidence.photos)):
         verdict = replace(verdict, reasons=(*verdict.reasons, diagnosis.sentence))
+    if not verdict.passed:
+        verdict = replace(verdict, reasons=(*verdict.reasons, *layer_causes(evidence.layers, pte.sqnr_db)))
     return Outcome(
         verdict=verdict,
         artifact=evidence.artifact,

@@ -109,3 +109,42 @@ x86); less than this is no rounding."""
 
 DEVICE_MIN_AGREEMENT = 0.98
 """Photographs whose class a device has to share with this host, where rounding may differ."""
+
+PLAUSIBLE_TOP1 = 0.9
+"""Below it float is asked whether it reads the photographs as it was trained to, in all the ways that go wrong."""
+
+PROBE_PHOTOGRAPHS = 128
+"""Photographs that another reading is tried on: B0 with exchanged channels still classes 59 of 64 rightly instead of
+61, but finds the right class less likely on 44 of them."""
+
+PROBE_CERTAINTY = 1e-4
+"""Chance (one-sided sign test) that a reading which is no better looks as good; seven are tried at most."""
+
+PERMUTED_PHOTOGRAPHS = 3
+"""Of a class, before what most of them are taken for means anything."""
+
+REPEAT_PHOTOGRAPHS = 1
+"""Photographs, or one in a hundred of them, that float may class otherwise on another processor: rounding decides
+near-ties."""
+
+REPEAT_SQNR_DB = 1.0
+"""That the SQNR of the same program on the same photographs may differ between processors: int8 arithmetic repeats
+itself to the bit, and float's own rounding is far below the noise."""
+
+ROUNDING_SQNR_DB = 60.0
+"""Above it a program differs from float by rounding alone, which is the processor's."""
+
+GOLDEN_INPUT_STEPS = 2.0
+"""Steps of 1/255 that a golden photograph's pixels may be off on average: JPEG decoders differ by less than one."""
+
+FLOAT_FALL_POINTS = 20.0
+"""Top-1 that float may lose on other photographs than `quantize` had, beyond both intervals, points: harder
+ones cost that much, more is another network, preprocessing or order of classes."""
+
+CLIPPED_SHARE = 0.05
+"""Of an activation's values beyond the int8 grid, from where a failing verdict names it: loss-aware ranges clip below
+1 % (`benchmarks/results/methods-real-b0.md`)."""
+
+ANALYSIS_FALL_DB = 10.0
+"""Of the logits' SQNR, from the analysis (16 of the photographs) to the verdict: draws of photographs differ by some
+3 dB; ten times the noise is another program."""

@@ -12,21 +12,16 @@ from edge_effnet.errors import InputError
 from quant import metrics
 from quant.artifact import Artifact, open_artifact, verify_photographs
 from quant.atomic import write_atomically
+from quant.baseline import baseline_json, make_baseline, read_baseline, require_baseline_file
 from quant.data import PhotoSplit, evaluation_photos
+from quant.doubts.artifact import artifact_doubts
 from quant.evaluate import collect_logits
 from quant.lower.choices import require_runs_here
 from quant.measure import Measured, measure_programs
 from quant.outcome import Outcome
 from quant.photo_folder import photo_folder
 from quant.progress import NoProgress, Progress, Stopwatch
-from quant.regression import (
-    baseline_json,
-    check_max_drop,
-    check_min_agreement,
-    make_baseline,
-    read_baseline,
-    require_baseline_file,
-)
+from quant.regression import check_max_drop, check_min_agreement
 from quant.runtime import HostRuntime, check_threads
 from quant.summary import Evidence, summarize
 from quant.tolerances import GOLDEN_MIN_SQNR_DB, MAX_DROP_POINTS
@@ -86,15 +81,15 @@ def check(
         evidence = _collect(artifact, split, threads, progress, watch)
     outcome = summarize(evidence, max_drop=max_drop, min_agreement=wanted, baseline=known)
     if update_baseline and baseline is not None:
-        figures = make_baseline(split.evaluation, outcome.pte_accuracy, outcome.pte)
+        figures = make_baseline(split.evaluation, outcome.pte_accuracy, outcome.pte, evidence.program)
         write_atomically(Path(baseline), baseline_json(figures).encode())
     return outcome
 
 
 def _collect(artifact: Artifact, split: PhotoSplit, threads: int, progress: Progress, watch: Stopwatch) -> Evidence:
     """Time both programs, prove that they are what the manifest says, run them over the photographs."""
+    paths = {"float": artifact.float_program, "pte": artifact.program}
     with HostRuntime(threads) as runtime:
-        paths = {"float": artifact.float_program, "pte": artifact.program}
         with watch.measure("time"):
             measured = measure_programs(runtime, paths, artifact.preprocess, split.evaluation[0].path, progress)
             verify_shapes(artifact, measured)
@@ -102,7 +97,10 @@ def _collect(artifact: Artifact, split: PhotoSplit, threads: int, progress: Prog
         with watch.measure("evaluate"):
             models = {name: program.run for name, program in measured.items()}
             logits = collect_logits(models, split.evaluation, artifact.preprocess, progress)
-    return _evidence(artifact, split, threads, logits, measured, watch)
+            doubts = artifact_doubts(
+                artifact, measured["float"].run, logits["float"], logits["pte"], split.evaluation
+            )
+    return _evidence(artifact, split, threads, logits, measured, watch, doubts)
 
 
 def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:
@@ -149,6 +147,7 @@ def _evidence(
     logits: dict[str, torch.Tensor],
     measured: dict[str, Measured],
     watch: Stopwatch,
+    doubts: tuple[str, ...],
 ) -> Evidence:
     return Evidence(
         artifact=str(artifact.folder),
@@ -169,4 +168,6 @@ def _evidence(
         layers=artifact.layers() if "layers.json" in artifact.manifest["files"] else (),
         notes=split.notes,
         seconds=watch.total(),
+        program=artifact.manifest["files"]["model.pte"]["sha256"],
+        doubts=doubts,
     )

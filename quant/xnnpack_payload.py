@@ -50,6 +50,8 @@ class PayloadLayer:
     """How many its weights have; 0 in float."""
     output_scale: tuple[float, int] | None
     """Scale and zero point of its output; None in float."""
+    dead: bool
+    """Whether its weights are all zero, where they travel in the payload."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +83,7 @@ def read_payload(data: bytes) -> Payload:
     offset, size = struct.unpack_from("<II", data, 10)
     graph = FlatTable.root(data[offset : offset + size])
     values = graph.map(2, _value)
-    sizes = graph.map(8, lambda constant: constant.number(1, "Q"))
+    constants = _Constants(data, graph)
     counted: Counter[str] = Counter()
     layers: list[PayloadLayer] = []
     for node in graph.tables(1):
@@ -89,26 +91,49 @@ def read_payload(data: bytes) -> Payload:
         counted[kind] += 1
         operator = node.table(1)
         if kind in _LAYERS and operator is not None:
-            layers.append(_layer(f"{kind} {len(layers)}", operator, _LAYERS[kind], values, sizes))
+            layers.append(_layer(f"{kind} {len(layers)}", operator, _LAYERS[kind], values, constants))
     return Payload(operators=counted, layers=tuple(layers))
 
 
+class _Constants:
+    """Where constants lie in a payload; those with a key instead of an offset lie elsewhere in the program."""
+
+    def __init__(self, data: bytes, graph: FlatTable) -> None:
+        (base,) = struct.unpack_from("<I", data, 18)
+        self._data = data
+        self._ranges = graph.map(8, lambda item: (base + item.number(0, "Q"), item.number(1, "Q")))
+        self._dead: dict[int, bool] = {}
+        if sum(size for start, size in set(self._ranges) if start < len(data)) > len(data):
+            raise BrokenTableError("its constants are larger than itself")
+
+    def size(self, index: int) -> int:
+        """Bytes; 0 for what is no constant."""
+        return int(self._ranges[index][1]) if 0 < index < len(self._ranges) else 0
+
+    def dead(self, index: int) -> bool:
+        """Whether it lies here and is all zero."""
+        if index not in self._dead:
+            start, size = self._ranges[index] if self.size(index) else (0, 0)
+            here = size > 0 and start + size <= len(self._data)
+            self._dead[index] = here and self._data.count(0, start, start + size) == size
+        return self._dead[index]
+
+
 def _layer(
-    name: str, operator: FlatTable, first: int, values: tuple[_Value, ...], sizes: tuple[int, ...]
+    name: str, operator: FlatTable, first: int, values: tuple[_Value, ...], constants: _Constants
 ) -> PayloadLayer:
     weight, bias, output = (_get(values, operator.number(first + i, "I")) for i in (1, 2, 3))
     if weight is None:
         raise BrokenTableError(f"{name} has no weights")
-    constants = {
-        index for value in (weight, bias) if value is not None for index in (value.constant, value.scale_constant)
-    }
+    own = {index for value in (weight, bias) if value is not None for index in (value.constant, value.scale_constant)}
     return PayloadLayer(
         name=name,
         weight_shape=weight.shape,
         weight_dtype=weight.dtype,
-        constant_bytes=sum(sizes[i] for i in constants if 0 < i < len(sizes)),
+        constant_bytes=sum(constants.size(i) for i in own),
         weight_scales=weight.scales,
         output_scale=None if output is None else output.scale,
+        dead=constants.dead(weight.constant),
     )
 
 

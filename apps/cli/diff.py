@@ -10,6 +10,7 @@ import typer
 
 from apps.cli import exit_codes
 from apps.cli.help import epilog
+from apps.cli.plain import plain
 
 EPILOG = epilog(
     "edge-effnet diff before/model.pte after/model.pte",
@@ -34,7 +35,7 @@ def diff_command(
     elif not found:
         write("The programs are the same, byte for byte.\n")
     else:
-        write("".join(f"{key}\n  - {_word(one)}\n  + {_word(two)}\n" for key, (one, two) in found.items()))
+        write(plain("".join(f"{key}\n  - {_word(one)}\n  + {_word(two)}\n" for key, (one, two) in found.items())))
     return exit_codes.PASS
 
 

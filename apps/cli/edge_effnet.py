@@ -26,6 +26,8 @@ from apps.cli.job import EPILOG as JOB_EPILOG
 from apps.cli.job import job_command
 from apps.cli.report import EPILOG as REPORT_EPILOG
 from apps.cli.report import report_command
+from apps.cli.sbom import EPILOG as SBOM_EPILOG
+from apps.cli.sbom import sbom_command
 from apps.cli.train import EPILOG as TRAIN_EPILOG
 from apps.cli.train import train_command
 
@@ -45,6 +47,7 @@ app.command("devices", epilog=DEVICES_EPILOG)(devices_command)
 app.command("job", epilog=JOB_EPILOG, no_args_is_help=True)(job_command)
 app.command("compare", epilog=COMPARE_EPILOG, no_args_is_help=True)(compare_command)
 app.command("deploy", epilog=DEPLOY_EPILOG, no_args_is_help=True)(deploy_command)
+app.command("sbom", epilog=SBOM_EPILOG, no_args_is_help=True)(sbom_command)
 app.command("train", epilog=TRAIN_EPILOG, no_args_is_help=True)(train_command)
 
 

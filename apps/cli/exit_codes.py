@@ -24,7 +24,9 @@ from typing import NoReturn
 import typer
 
 from apps.cli.allocator import keep_freed_memory
+from apps.cli.plain import plain
 from edge_effnet.errors import InputError, MachineError
+from edge_effnet.temporary import own_temporary_files
 
 PASS = 0
 REGRESSION = 1
@@ -34,13 +36,18 @@ FAULT = 70
 INTERRUPTED = 130
 TERMINATED = 143
 
+_TORCH_HAS_NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")
+"""What torch's RuntimeError says: it has no class of its own for the CPU."""
+
 
 def run(app: typer.Typer) -> NoReturn:
     """Run a command line and exit; known errors become one sentence on standard error."""
     _configure_output()
     keep_freed_memory()
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(guarded(lambda: app(standalone_mode=False)))
+    with own_temporary_files():
+        code = guarded(lambda: app(standalone_mode=False))
+    sys.exit(code)
 
 
 def guarded(command: Callable[[], object]) -> int:
@@ -69,7 +76,7 @@ def _explained(error: Exception) -> tuple[str, int]:
             return str(error), INPUT
         case MachineError():
             return str(error), MACHINE
-        case MemoryError():
+        case _ if _lacks_memory(error):
             return "not enough memory; close other programs, or take a smaller variant or image size.", MACHINE
         case OSError():
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -84,8 +91,14 @@ def _explained(error: Exception) -> tuple[str, int]:
             return "this is a fault of edge-effnet, not yours; please report it with the lines above.", FAULT
 
 
+def _lacks_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _TORCH_HAS_NO_MEMORY)
+    )
+
+
 def _print_error(sentence: str) -> None:
-    print(f"error: {sentence}", file=sys.stderr)  # noqa: T201
+    print(f"error: {plain(sentence)}", file=sys.stderr)  # noqa: T201
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -10,6 +10,7 @@ import typer
 
 from apps.cli import exit_codes
 from apps.cli.help import epilog
+from apps.cli.plain import plain
 
 EPILOG = epilog(
     "edge-effnet inspect b0-int8-xnnpack/model.pte",
@@ -27,7 +28,7 @@ def inspect_command(
     from quant.inspection import inspect_program  # noqa: PLC0415
 
     found = inspect_program(program)
-    write(json.dumps(found.to_json(), indent=2) + "\n" if as_json else _report(found, layers=layers))
+    write(json.dumps(found.to_json(), indent=2) + "\n" if as_json else plain(_report(found, layers=layers)))
     return exit_codes.PASS
 
 

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable, Sequence
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from apps.cli.plain import PlainConsole
 from edge_effnet.errors import InputError
 from quant.analysis import BROKEN_SQNR_DB, LayerReport, first_broken, reports_json
 from quant.evaluate import Accuracy, Fidelity
@@ -20,7 +20,6 @@ from quant.outcome import Outcome, ProgramFigures
 from quant.qat.run import QatReport
 from quant.search import Found
 
-WIDTH = 80
 _FLIPS_SHOWN = 5
 
 
@@ -71,7 +70,7 @@ def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, 
         where = None if broken is None else broken.layer
         write(json.dumps({"layers": reports_json(rows), "first_broken": where}, indent=2) + "\n")
         return
-    console = Console(width=min(WIDTH, Console().width), highlight=False, emoji=False)
+    console = PlainConsole()
     with console.capture() as captured:
         console.print(_analysis_table(rows))
         if broken is None:
@@ -114,7 +113,7 @@ def _range(values: tuple[float, float]) -> str:
 
 
 def print_end(
-    console: Console, verdict: Text, *, folder: str, report: str | None, next_command: Sequence[str]
+    console: PlainConsole, verdict: Text, *, folder: str, report: str | None, next_command: Sequence[str]
 ) -> None:
     """Print the three lines that every run ends with: verdict, folder, next command; paths are never broken."""
     console.print(verdict)
@@ -132,7 +131,7 @@ def verdict_text(*, passed: bool, reasons: Sequence[str], cautions: Sequence[str
 
 
 def _report(outcome: Outcome, report: str | None, next_command: Sequence[str]) -> str:
-    console = Console(width=min(WIDTH, Console().width), highlight=False, emoji=False)
+    console = PlainConsole()
     verdict = outcome.verdict
     with console.capture() as captured:
         for note in outcome.notes:
@@ -210,7 +209,7 @@ def _swapped(outcome: Outcome) -> str:
     return f"{said}; to train it: --recipe qat-int8 --activation {outcome.activation}"
 
 
-def _print_details(console: Console, outcome: Outcome) -> None:
+def _print_details(console: PlainConsole, outcome: Outcome) -> None:
     if outcome.training is not None:
         console.print(_training(outcome.training))
     if outcome.swapped is not None:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-from apps.cli.render import WIDTH
+from apps.cli.plain import PlainConsole
 from quant.report.comparison import Row
 from quant.report.formats import fixed, megabytes, percent
 
 
 def comparison_table(rows: Sequence[Row]) -> str:
     """Return the table; the best in accuracy, latency and size together are marked."""
-    console = Console(width=min(WIDTH, Console().width), highlight=False, emoji=False, markup=False)
+    console = PlainConsole()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("program", overflow="fold")
     for column in ("top-1, %", "agrees, %", "SQNR", "ms", "MB", "verdict", "Pareto"):

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from apps.cli.render import WIDTH, count, interval, share, verdict_text, write
+from apps.cli.plain import PlainConsole
+from apps.cli.render import count, interval, share, verdict_text, write
 from apps.device.comparison import Comparison
 from apps.device.listing import Listed
 from apps.device.outcome import DeviceOutcome
@@ -82,7 +83,7 @@ def devices_table(devices: Sequence[Listed]) -> str:
 
 
 def _console() -> Console:
-    return Console(width=min(WIDTH, Console().width), highlight=False, emoji=False)
+    return PlainConsole()
 
 
 def _table(title: str, *columns: str, justify: str = "right") -> Table:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from apps.cli.render import WIDTH, print_end, verdict_text, write
+from apps.cli.plain import PlainConsole
+from apps.cli.render import print_end, verdict_text, write
 from quant.fleet.report import MEASURED, FleetOutcome, FleetRow
 from quant.lower.table import BACKENDS
 
@@ -27,7 +27,7 @@ def print_fleet(outcome: FleetOutcome, *, as_json: bool, report: str, data: str)
 
 
 def _report(outcome: FleetOutcome, report: str, data: str) -> str:
-    console = Console(width=min(WIDTH, Console().width), highlight=False, emoji=False)
+    console = PlainConsole()
     with console.capture() as captured:
         for note in outcome.notes:
             console.print(note, style="dim", markup=False)

@@ -21,9 +21,11 @@ from apps.device.results import Results, require_same_program, write_results
 from apps.device.sameness import compare_logits, faults, is_exact
 from apps.device.table import open_device, split_device
 from edge_effnet.errors import InputError
+from edge_effnet.temporary import scratch_folder
 from quant.artifact import Artifact, open_artifact
 from quant.atomic import explained_writes
 from quant.data import Photo, PhotoSplit, evaluation_photos
+from quant.doubts.artifact import artifact_doubts
 from quant.evaluate import collect_logits
 from quant.lower.choices import runs_here
 from quant.measure import Measured, measure_programs
@@ -94,9 +96,10 @@ def check_on_device(
         if results is not None:
             write_results(Path(results), found)
         with watch.measure("host"):
-            logits, measured = _on_this_host(artifact, photos, options.threads, progress)
+            logits, measured, doubts = _on_this_host(artifact, photos, options.threads, progress)
     notes = (*split.notes, *limit_note(len(photos), len(split.evaluation)), *_emulation_note(found))
-    evidence = _evidence(artifact, photos, {**logits, "pte": found.logits}, found, measured["float"], notes, watch)
+    logits["pte"] = found.logits
+    evidence = _evidence(artifact, photos, logits, found, measured["float"], notes, watch, doubts)
     outcome = summarize(evidence, max_drop=max_drop, min_agreement=wanted)
     same = compare_logits(logits["host"], found.logits, [p.name for p in photos]) if "host" in logits else None
     exact = is_exact(artifact)
@@ -127,10 +130,10 @@ def _run(
 ) -> Results:
     """Reach the device first: photographs are decoded for one that is there."""
     remote = open_device(device, options)
-    with explained_writes(Path(tempfile.gettempdir())):
-        temporary = tempfile.TemporaryDirectory(prefix="edge-effnet-")
-    with temporary as folder:
-        job = write_job(Path(folder), artifact, photos, remote.settings, progress)
+    with ExitStack() as stack:
+        with explained_writes(Path(tempfile.gettempdir())):
+            folder = stack.enter_context(scratch_folder())
+        job = write_job(folder, artifact, photos, remote.settings, progress)
         return run_job(remote, job, progress, keep=keep)
 
 
@@ -160,8 +163,8 @@ def _require_classes(found: Results, artifact: Artifact) -> None:
 
 def _on_this_host(
     artifact: Artifact, photos: Sequence[Photo], threads: int, progress: Progress
-) -> tuple[dict[str, torch.Tensor], dict[str, Measured]]:
-    """Logits of "float", and of "host", the same program, where this host runs it."""
+) -> tuple[dict[str, torch.Tensor], dict[str, Measured], tuple[str, ...]]:
+    """Logits of "float", and of "host", the same program, where this host runs it; reasons not to believe them."""
     paths = {"float": artifact.float_program}
     if runs_here(artifact.manifest["backend"]):
         paths["pte"] = artifact.program
@@ -173,7 +176,9 @@ def _on_this_host(
         if "pte" in measured:
             verify_golden(artifact, measured["pte"])
         models = {"host" if name == "pte" else name: program.run for name, program in measured.items()}
-        return collect_logits(models, photos, artifact.preprocess, progress), measured
+        logits = collect_logits(models, photos, artifact.preprocess, progress)
+        doubts = artifact_doubts(artifact, measured["float"].run, logits["float"], logits.get("host"), photos)
+        return logits, measured, doubts
 
 
 def _evidence(
@@ -184,6 +189,7 @@ def _evidence(
     float_program: Measured,
     notes: tuple[str, ...],
     watch: Stopwatch,
+    doubts: tuple[str, ...],
 ) -> Evidence:
     return Evidence(
         artifact=str(artifact.folder),
@@ -208,6 +214,9 @@ def _evidence(
         training=None,
         notes=notes,
         seconds=watch.total(),
+        program=artifact.manifest["files"]["model.pte"]["sha256"],
+        doubts=doubts,
+        layers=artifact.layers() if "layers.json" in artifact.manifest["files"] else (),
     )
 
 

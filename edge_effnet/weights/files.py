@@ -7,6 +7,7 @@ import hashlib
 import os
 import pickle
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from edge_effnet.errors import InputError
 SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".safetensors")
 
 _HASH_BLOCK_BYTES = 1024 * 1024
+
+_MAX_EXPANSION = 4
 
 # What training scripts keep beside the weights and what cannot run anything: parsed arguments, and numpy's
 # scalars (a best accuracy, say) under the names that numpy 1 and 2 give them.
@@ -57,6 +60,7 @@ def read_file(path: Path) -> Any:
             code.
     """
     _require_weight_file(path)
+    _require_sane_archive(path)
     return _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_pickle(path)
 
 
@@ -71,6 +75,22 @@ def _require_weight_file(path: Path) -> None:
         raise InputError(f"{path}: no permission to read this file.")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty; download or copy it again.")
+
+
+def _require_sane_archive(path: Path) -> None:
+    """Refuse a zip that unpacks to far more than it is: torch stores its tensors as they are."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise _unreadable(path) from error
+    if unpacked > _MAX_EXPANSION * path.stat().st_size:
+        raise InputError(
+            f"{path}: unpacks to {unpacked} bytes from {path.stat().st_size}, which no PyTorch weight file does; "
+            "do not use it."
+        )
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

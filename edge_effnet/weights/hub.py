@@ -89,7 +89,7 @@ def fetch_from_hub(source: str, cache_dir: Path | None = None) -> HubModel:
 def _read_config(path: Path, repo: str) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{SCHEME}{repo}: its {CONFIG_FILE} is not JSON ({error}).") from error
     if isinstance(config, dict) and isinstance(config.get("architecture"), str):
         return config

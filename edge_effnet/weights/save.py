@@ -17,6 +17,7 @@ from edge_effnet.errors import InputError, MachineError
 from edge_effnet.model import EfficientNet
 from edge_effnet.padding import PADDINGS
 from edge_effnet.preprocess import Preprocess
+from edge_effnet.temporary import prefix_of, sweep
 
 METADATA_KEY = "edge_effnet"
 
@@ -98,7 +99,7 @@ class SavedSettings:
                 preprocess=None if preprocess is None else Preprocess.from_dict(preprocess),
                 class_names=None if names is None else tuple(names),
             )
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
+        except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
             raise InputError(f"{path}: the metadata {METADATA_KEY!r} is damaged ({error}).") from error
 
 
@@ -130,7 +131,8 @@ def save_checkpoint(path: str | Path, model: EfficientNet) -> None:
 
 def _write_atomically(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    sweep(path)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix_of(path.name), suffix=".tmp")
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -39,6 +39,8 @@ class Source:
         parts = urlsplit(self.url)
         if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
             raise InputError(f"{self.name}: {self.url} is not https; weights are downloaded over https only.")
+        if not re.fullmatch(r"[\w-][\w.-]*", self.file_name):
+            raise InputError(f"{self.name}: {self.url} does not end in the name of a file.")
         if not re.fullmatch(r"[0-9a-f]{8,64}", self.sha256_prefix):
             raise InputError(f"{self.name}: sha256_prefix {self.sha256_prefix!r} is not 8 to 64 hexadecimal digits.")
 

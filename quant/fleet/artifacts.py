@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,9 @@ from torch import fx
 from edge_effnet.errors import InputError
 from quant.artifact import write_artifact
 from quant.bundle import bundle_program, verify_bundle
+from quant.doubts.programs import program_doubts
 from quant.evaluate import Fidelity, fidelity
 from quant.fleet.context import Context
-from quant.fleet.measure import chosen_rows
 from quant.fleet.programs import Made
 from quant.fleet.report import MEASURED, MISSING, NOT_HERE, FleetRow
 from quant.footprint import phone_warnings
@@ -26,8 +27,10 @@ from quant.lower.choices import Choice
 from quant.manifest import describe
 from quant.measure import Measured
 from quant.outcome import Outcome
+from quant.pte_file import parse_pte
 from quant.report.single import Sources, render_report
 from quant.runtime import HostRuntime
+from quant.spread import spread
 from quant.summary import Evidence, summarize
 
 
@@ -39,6 +42,7 @@ def write_program(
     logits: Mapping[str, torch.Tensor],
     graphs: Mapping[str | None, fx.GraphModule],
     runtime: HostRuntime,
+    doubts: tuple[str, ...],
 ) -> FleetRow:
     """Judge one program and write its artifact."""
     choice = made.choice
@@ -54,7 +58,7 @@ def write_program(
     bundle = bundle_program(made.program.data, golden)
     if program is not None:
         verify_bundle(runtime, bundle, len(golden))
-    outcome = None if program is None else _judge(context, made, program, measured["float"], logits)
+    outcome = None if program is None else _judge(context, made, program, measured["float"], logits, doubts)
     simulated = fidelity(logits["float"], logits[placement]) if placement and program is None else None
     row = FleetRow(
         name=choice.name,
@@ -96,10 +100,15 @@ def write_program(
 
 
 def _judge(
-    context: Context, made: Made, program: Measured, float_program: Measured, logits: Mapping[str, torch.Tensor]
+    context: Context,
+    made: Made,
+    program: Measured,
+    float_program: Measured,
+    logits: Mapping[str, torch.Tensor],
+    doubts: tuple[str, ...],
 ) -> Outcome:
     choice, request = made.choice, context.request
-    rows = chosen_rows(len(context.photos), choice.backend.photographs)
+    rows = spread(len(context.photos), choice.backend.photographs)
     placement = choice.backend.precisions[choice.precision].placement
     seen = {name: logits[name][rows] for name in ("float", "swapped") if name in logits}
     seen["pte"] = logits[choice.name]
@@ -130,6 +139,8 @@ def _judge(
             training=None,
             notes=context.notes,
             seconds={"total": 0.0},
+            program=hashlib.sha256(made.program.data).hexdigest(),
+            doubts=(*doubts, *program_doubts({choice.name: parse_pte(made.program.data, choice.name)})),
         ),
         max_drop=request.max_drop,
         min_agreement=request.min_agreement,

@@ -18,6 +18,7 @@ from quant.measure import Measured, measure_programs
 from quant.progress import Progress
 from quant.runtime import HostRuntime
 from quant.simulate import simulation_of
+from quant.spread import spread
 
 _SLOW_REPEATS = 3
 """Forwards timed of a program that is judged on a few photographs only, because each takes seconds."""
@@ -69,7 +70,7 @@ def all_logits(
     def run_all(which: Mapping[str, Any], batch: torch.Tensor, done: int) -> None:
         with torch.no_grad():
             for name, model in which.items():
-                kept = [i - done for i in chosen_rows(len(photos), limits.get(name)) if 0 <= i - done < len(batch)]
+                kept = [i - done for i in spread(len(photos), limits.get(name)) if 0 <= i - done < len(batch)]
                 if kept:
                     rows[name].append(model(batch[kept]).to(torch.float32))
 
@@ -87,9 +88,3 @@ def all_logits(
             done += len(batch)
             advance(len(batch))
     return {name: torch.cat(parts) for name, parts in rows.items()}
-
-
-def chosen_rows(photographs: int, limit: int | None) -> list[int]:
-    """Indices of at most `limit` photographs, spread evenly."""
-    count = min(photographs, limit or photographs)
-    return [i * photographs // count for i in range(count)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +11,12 @@ import torch
 
 from edge_effnet.errors import InputError
 from edge_effnet.samples import SAMPLE
+from edge_effnet.temporary import scratch_folder
 from edge_effnet.weights.checkpoint import LoadOptions
 from quant.atomic import atomic_folder
 from quant.batches import read_batches
 from quant.calibration_check import calibration_notes
+from quant.doubts.find import Reference, find_doubts
 from quant.fleet.artifacts import missing_row, share_float_program, write_program
 from quant.fleet.context import Context
 from quant.fleet.measure import all_logits, measure_made
@@ -160,14 +161,23 @@ def _make(
     with (
         atomic_folder(request.out) as folder,
         HostRuntime(request.threads) as runtime,
-        tempfile.TemporaryDirectory(prefix="edge-effnet-") as scratch,
+        scratch_folder() as scratch,
     ):
         with watch.measure("time"):
-            measured = measure_made(context, made, runtime, Path(scratch), progress)
+            measured = measure_made(context, made, runtime, scratch, progress)
         with watch.measure("evaluate"):
             logits = all_logits(context, made, measured, graphs, progress)
+            doubts = find_doubts(
+                Reference(
+                    run=measured["float"].run,
+                    logits=logits["float"],
+                    photos=context.photos,
+                    class_names=network.class_names,
+                    preprocess=network.preprocess,
+                )
+            )
         with watch.measure("write"):
-            rows = [write_program(folder, context, item, measured, logits, graphs, runtime) for item in made]
+            rows = [write_program(folder, context, item, measured, logits, graphs, runtime, doubts) for item in made]
             share_float_program([folder / item.choice.name / "float.pte" for item in made])
         outcome = FleetOutcome(
             folder=str(request.out),

@@ -5,14 +5,13 @@ Only an Apple machine runs it; what can be known without one is what its mlprogr
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from quant.lower.backend import Source
+from quant.lower.coreml_payload import model_of
 from quant.pte_file import parse_pte
 
 BACKEND_NAME = "CoreMLBackend"
@@ -82,12 +81,9 @@ def read_back(data: bytes, source: Source) -> tuple[str, ...]:
 def read_mlprogram(payload: bytes) -> MlProgram:
     """Parse a Core ML delegate's payload: a folder with an mlpackage, flattened by executorch."""
     from coremltools.proto import MIL_pb2, Model_pb2  # noqa: PLC0415  (slow to import)
-    from executorch.backends.apple.coreml import executorchcoreml  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory(prefix="edge-effnet-") as folder:
-        executorchcoreml.unflatten_directory_contents(payload, folder)
-        model = Model_pb2.Model()
-        model.ParseFromString(next(Path(folder).rglob("*.mlmodel")).read_bytes())
+    model = Model_pb2.Model()
+    model.ParseFromString(model_of(payload))
     function = next(iter(model.mlProgram.functions.values()))
     operations = function.block_specializations[function.opset].operations
     type_of = {

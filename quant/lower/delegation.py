@@ -36,11 +36,7 @@ class DelegationReport:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> DelegationReport:
-        """Inverse of `to_json`.
-
-        Raises:
-            KeyError, TypeError: something else.
-        """
+        """Inverse of `to_json` (`delegation.schema.json`)."""
         lists = {key: tuple(values[key]) for key in ("islands", "facts", "advice")}
         return cls(**values | lists | {"leftovers": tuple(Leftover(**row) for row in values["leftovers"])})
 

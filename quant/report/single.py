@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from edge_effnet.preprocess import Preprocess
 from quant.analysis import LayerReport
 from quant.artifact import Artifact
 from quant.data import Photo
+from quant.json_file import read_json, schema_fault
 from quant.lower.delegation import DelegationReport
 from quant.report.confusion import matrix_of
 from quant.report.facts import Facts, read_facts
@@ -22,6 +22,8 @@ from quant.report.plots.layers import plot_layers
 from quant.report.plots.search import plot_search
 from quant.report.plots.training import plot_training
 from quant.report.thumbnails import shown_flips, thumbnails
+
+_MAX_DELEGATION_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,9 +95,12 @@ def remade_report(artifact: Artifact, photos: Sequence[Photo] = ()) -> bytes:
 def _delegation(artifact: Artifact) -> DelegationReport:
     path = artifact.folder / "delegation.json"
     try:
-        return DelegationReport.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        values = read_json(path, limit=_MAX_DELEGATION_BYTES)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a delegation report ({error}); make the artifact anew.") from error
+    if (fault := schema_fault(values, "delegation")) is not None:
+        raise InputError(f"{path}: not a delegation report ({fault}); make the artifact anew.")
+    return DelegationReport.from_json(values)
 
 
 def _plots(facts: Facts, layers: Sequence[LayerReport]) -> dict[str, Markup]:

@@ -58,7 +58,7 @@ def started_from(weights: Path | None) -> dict[str, Any] | None:
     beside = weights.with_suffix(".json")
     try:
         known = json.loads(beside.read_text()) if beside.is_file() else None
-    except (OSError, ValueError):  # somebody else's file of that name
+    except (OSError, ValueError, RecursionError):  # somebody else's file of that name
         known = None
     return {"file": weights.name, "sha256": sha256_of(weights), "metadata": known}
 

@@ -25,6 +25,9 @@ CLASS_LIST = "classes.txt"
 _NUMBERS_A_SHARD = 1 << 22
 _END_OF_TAR = 1024
 
+# Samples are read into memory, one after the other; the largest photographs have some 100 MB.
+_MAX_MEMBER_BYTES = 512 * 1024 * 1024
+
 
 def find_shards(folder: Path) -> list[Path]:
     """List the tar files of a folder, sorted."""
@@ -148,6 +151,14 @@ def _require_complete(shard: Path) -> None:
         raise InputError(f"{shard}: cannot be read ({error.strerror}).") from error
     if not complete:
         raise InputError(f"{shard}: not a complete tar file; copy it again.")
+    try:
+        # Plain tar only: a compressed one could be any size inside.
+        with tarfile.open(shard, "r:") as tar:
+            large = next((member for member in tar if member.size > _MAX_MEMBER_BYTES), None)
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise InputError(f"{shard}: not a complete tar file ({error}); copy it again.") from error
+    if large is not None:
+        raise InputError(f"{shard}: {large.name!r} has {large.size} bytes, which is no photograph; remove it.")
 
 
 def _samples(shard: Path, *, labels_only: bool) -> Iterator[dict[str, Any]]:

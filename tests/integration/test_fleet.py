@@ -14,13 +14,13 @@ from edge_effnet.errors import InputError
 from edge_effnet.variants import VARIANTS
 from quant.artifact import open_artifact
 from quant.export import export_graph
-from quant.fleet.measure import chosen_rows
 from quant.fleet.run import quantize_fleet
 from quant.lower.backend import Source
 from quant.lower.coreml_check import CoremlMismatchError, read_back
 from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS
 from quant.pte_file import parse_pte, read_pte
+from quant.spread import spread
 from quant.verify import check
 
 OPENVINO = importlib.util.find_spec("openvino") is not None
@@ -135,5 +135,5 @@ def test_openvino_runs_int8(made):
 
 
 def test_few_photographs_are_spread_evenly():
-    assert chosen_rows(10, 4) == [0, 2, 5, 7]
-    assert chosen_rows(3, 16) == [0, 1, 2] and chosen_rows(3, None) == [0, 1, 2]
+    assert spread(10, 4) == [0, 2, 5, 7]
+    assert spread(3, 16) == [0, 1, 2] and spread(3, None) == [0, 1, 2]

@@ -1,6 +1,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ from support.programs import RIGHT, SIZE, SWAPPED, ColourNet, colour_program
 
 from edge_effnet.errors import InputError, MachineError
 from quant import runtime as module
+from quant.artifact import Golden
+from quant.bundle import bundle_program
+from quant.pte_file import parse_pte
 from quant.runtime import MAX_THREADS, HostRuntime, check_threads
 
 
@@ -161,7 +165,7 @@ def test_a_runtime_that_hangs_is_ended(program_file, inputs, monkeypatch):
     with HostRuntime() as hung:
         program = hung.load(program_file, "right")
         os.kill(hung._child.pid, signal.SIGSTOP)
-        monkeypatch.setattr(module, "REQUEST_TIMEOUT_S", 0.1)
+        monkeypatch.setattr(module, "SILENCE_TIMEOUT_S", 0.1)
         with pytest.raises(InputError, match="the program hangs"):
             hung.run(program, inputs)
     assert hung._child.poll() is not None
@@ -207,3 +211,61 @@ def test_a_number_of_threads_that_is_none_is_refused(threads):
 def test_several_threads_give_the_same_answers(program_file, inputs):
     with HostRuntime(threads=2) as pair:
         torch.testing.assert_close(pair.run(pair.load(program_file, "right"), inputs), ColourNet(RIGHT)(inputs))
+
+
+def test_a_program_that_wants_more_memory_than_is_sensible_is_refused(tmp_path):
+    """Its plan asks for 2^40 bytes of activations; the limit turns that into an error."""
+    data = bytearray(colour_program())
+    plan = parse_pte(bytes(data)).methods[0].planned_bytes
+    at = data.find(plan.to_bytes(8, "little"))
+    data[at : at + 8] = (2**40).to_bytes(8, "little")
+    path = tmp_path / "large.pte"
+    path.write_bytes(data)
+    assert parse_pte(bytes(data)).methods[0].planned_bytes == 2**40
+    with HostRuntime() as doomed, pytest.raises(InputError) as caught:
+        doomed.load(path, "large")
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_the_limit_is_set_before_a_file_is_read(tmp_path, program_file):
+    with HostRuntime() as limited:
+        limited.load(program_file, "right")
+        text = Path(f"/proc/{limited._child.pid}/limits").read_text()
+    address_space = next(line for line in text.splitlines() if line.startswith("Max address space"))
+    cores = next(line for line in text.splitlines() if line.startswith("Max core file size"))
+    assert int(address_space.split()[3]) < 64 * 1024**3 and cores.split()[4] == "0"
+
+
+@pytest.mark.parametrize("reply", [b"\xff\xff\xff\xff", b"\x04\x00\x00\x00nope", b'\x0b\x00\x00\x00{"ok":true}'])
+def test_a_runtime_that_answers_nonsense_is_ended(program_file, monkeypatch, reply):
+    with HostRuntime() as mad:
+        program = mad.load(program_file, "right")
+        monkeypatch.setattr(module, "read_exactly", replies(reply))
+        with pytest.raises(InputError, match="answer nonsense"):
+            mad.run(program, torch.zeros(1, 3, SIZE, SIZE))
+    assert mad._child.poll() is not None
+
+
+def replies(data):
+    """Read from given bytes instead of the pipe."""
+    left = bytearray(data)
+
+    def read(_descriptor, count, _until):
+        part = bytes(left[:count])
+        del left[:count]
+        return part
+
+    return read
+
+
+def test_a_bundle_is_verified_before_it_is_read(tmp_path):
+    path = tmp_path / "b.bpte"
+    golden = [Golden(photograph="p", input=torch.zeros(3, SIZE, SIZE), output=torch.zeros(3))]
+    whole = bundle_program(colour_program(), golden)
+    with HostRuntime() as fresh:
+        path.write_bytes(whole)
+        fresh.verify_bundle(path, 1, rtol=1e-3, atol=1e-3)
+        for data in (b"", b"x" * 100, colour_program(), whole[: len(whole) // 2]):
+            path.write_bytes(data)
+            with pytest.raises(InputError, match=r"b\.bpte: "):
+                fresh.verify_bundle(path, 1, rtol=1e-3, atol=1e-3)

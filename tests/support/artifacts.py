@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from support.photos import COLOURS
-from support.programs import PREPROCESS, RIGHT, SIZE, ColourNet, colour_program
 
 from quant.analysis import LayerReport
 from quant.artifact import Artifact, Golden, GoldenPhotograph, write_artifact
+from tests.support.photos import COLOURS
+from tests.support.programs import PREPROCESS, RIGHT, SIZE, ColourNet, colour_program
 
 LAYER = LayerReport(
     node="conv2d",

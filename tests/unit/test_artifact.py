@@ -63,9 +63,6 @@ def test_the_analysis_is_read_as_it_was_written(folder):
 def test_an_analysis_that_is_none_is_explained(folder, text):
     artifact = open_artifact(folder)
     (folder / "layers.json").write_text(text)
-    if text == "{}":  # no layer is no fault
-        assert artifact.layers() == []
-        return
     with pytest.raises(InputError, match=r"layers\.json: not an analysis"):
         artifact.layers()
 
@@ -194,7 +191,7 @@ def test_a_manifest_without_one_of_its_parts_is_refused(folder, key):
         (lambda m: m["output"].update(shape=[1, 10]), "another shape than one figure a class"),
         (lambda m: m["preprocess"].update(interpolation="nearest"), "choose one of bilinear, bicubic"),
         (lambda m: m["preprocess"].update(std=[0, 1, 1]), "std above 0"),
-        (lambda m: m["preprocess"].update(mean=[float("nan")] * 3), "three finite numbers"),
+        (lambda m: m["preprocess"].update(mean=[float("nan")] * 3), "not readable as JSON (NaN"),
         (lambda m: m["preprocess"].update(bgr=True), "not a manifest"),
         (lambda m: m["golden"].clear(), "not a manifest"),
         (lambda m: m["golden"][0].update(input="golden/9.input.f32"), "not among its files"),

@@ -1,13 +1,18 @@
 import errno
 import os
 import resource
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 from support.artifacts import snapshot
 
+from edge_effnet import temporary
 from edge_effnet.errors import MachineError
+from edge_effnet.temporary import prefix_of, scratch_folder
 from quant.atomic import atomic_folder, explained_writes, require_writable, write_atomically
+from quant.exchange import exchange
 
 
 @pytest.fixture
@@ -81,9 +86,30 @@ def test_whatever_stops_the_writing_leaves_the_old_folder_and_no_litter(tmp_path
     assert snapshot(tmp_path) == before and nothing_but(tmp_path, "b0")
 
 
+@pytest.fixture
+def without_exchange(monkeypatch):
+    """A file system that cannot exchange two folders in one step."""
+    monkeypatch.setattr("quant.atomic.exchange", lambda first, second: False)
+
+
+def test_a_folder_is_replaced_where_the_system_cannot_exchange(tmp_path, without_exchange):
+    test_a_folder_replaces_the_old_one_and_nothing_of_it_stays(tmp_path)
+
+
+def test_two_folders_are_exchanged_or_left_alone(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "name").write_text(name)
+    assert exchange(tmp_path / "a", tmp_path / "b") is ((tmp_path / "a" / "name").read_text() == "b")
+    assert exchange(tmp_path / "a", tmp_path / "absent") is False
+    assert nothing_but(tmp_path, "a", "b")
+
+
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, OSError(errno.EIO, "Input/output error")])
 @pytest.mark.parametrize("broken_call", [1, 2])
-def test_a_rename_that_is_stopped_leaves_the_old_folder_and_no_litter(tmp_path, monkeypatch, broken_call, fault):
+def test_a_rename_that_is_stopped_leaves_the_old_folder_and_no_litter(
+    tmp_path, monkeypatch, without_exchange, broken_call, fault
+):
     """The first rename takes the old folder away, the second puts the new one there."""
     write_folder(tmp_path / "b0", "old")
     before, calls, rename = snapshot(tmp_path), [], Path.rename
@@ -101,7 +127,7 @@ def test_a_rename_that_is_stopped_leaves_the_old_folder_and_no_litter(tmp_path, 
     assert snapshot(tmp_path) == before and nothing_but(tmp_path, "b0")
 
 
-def test_an_interrupt_right_after_the_last_rename_keeps_the_new_folder(tmp_path, monkeypatch):
+def test_an_interrupt_right_after_the_last_rename_keeps_the_new_folder(tmp_path, monkeypatch, without_exchange):
     write_folder(tmp_path / "b0", "old")
     calls, rename = [], Path.rename
 
@@ -209,3 +235,69 @@ def test_a_mount_point_is_refused_at_once(tmp_path, monkeypatch):
 def test_other_errors_pass_unexplained(tmp_path):
     with pytest.raises(ZeroDivisionError), explained_writes(tmp_path):
         raise ZeroDivisionError
+
+
+@pytest.fixture
+def dead():
+    """The number of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def left_by(process, target, suffix):
+    """What a killed process left beside a target."""
+    name = prefix_of(target.name).replace(f"-{os.getpid()}.", f"-{process}.")
+    return target.parent / f"{name}abc{suffix}"
+
+
+@pytest.mark.parametrize("write", [write_folder, lambda target: write_atomically(target, b"new")])
+def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path, dead, write):
+    target = tmp_path / "b0"
+    left_by(dead, target, ".tmp").mkdir()
+    (left_by(dead, target, ".tmp") / "model.pte").write_bytes(b"half")
+    left_by(dead, target, "2.tmp").write_bytes(b"half")
+    left_by(dead, tmp_path / "other", ".tmp").write_bytes(b"half")
+    left_by(os.getppid(), target, ".tmp").write_bytes(b"at work")
+    (tmp_path / ".b0.notes.tmp").write_text("not ours")
+    write(target)
+    assert nothing_but(
+        tmp_path,
+        "b0",
+        ".b0.notes.tmp",
+        left_by(os.getppid(), target, ".tmp").name,
+        left_by(dead, tmp_path / "other", ".tmp").name,
+    )
+
+
+def test_an_old_folder_that_a_killed_process_had_moved_away_is_put_back(tmp_path, dead):
+    target, attic = tmp_path / "b0", left_by(dead, tmp_path / "b0", ".old")
+    attic.mkdir()
+    write_folder(attic / "b0", "old")
+
+    def stopped():
+        with atomic_folder(target):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        stopped()
+    assert snapshot(tmp_path) == {"b0/a.txt": b"old", "b0/golden/b.txt": b"old"}
+
+
+def test_links_of_strangers_are_not_followed(tmp_path, dead):
+    target, precious = tmp_path / "b0", tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis").touch()
+    left_by(dead, target, ".tmp").symlink_to(precious)
+    write_folder(target)
+    assert (precious / "thesis").exists() and left_by(dead, target, ".tmp").is_symlink()
+
+
+def test_scratch_folders_of_the_dead_are_swept(tmp_path, dead, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / f"{temporary.SCRATCH}.{temporary._HOST}-{dead}.abc"
+    left.mkdir()
+    (left / "model.pte").touch()
+    with scratch_folder() as folder:
+        assert nothing_but(tmp_path, folder.name)
+    assert nothing_but(tmp_path)

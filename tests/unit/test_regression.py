@@ -1,26 +1,14 @@
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.baselines import baseline_of
 from support.outcomes import NO_ACCURACY, photos
 
 from edge_effnet.errors import InputError
 from quant.evaluate import Accuracy, Fidelity
-from quant.regression import (
-    Baseline,
-    baseline_json,
-    check_max_drop,
-    check_min_agreement,
-    digest_of,
-    judge,
-    make_baseline,
-    read_baseline,
-    require_baseline_file,
-)
-
-PHOTOS = photos(250)
+from quant.regression import check_max_drop, check_min_agreement, judge
 
 
 def accuracy(top1):
@@ -35,12 +23,6 @@ def verdict(before, after, *, max_drop=1.0, baseline=None, agreement=1.0):
 def unlabelled(agreement, *, max_drop=1.0, baseline=None):
     fidelity = Fidelity(agreement=agreement, sqnr_db=20.0)
     return judge(NO_ACCURACY, NO_ACCURACY, fidelity, max_drop=max_drop, photographs=10, baseline=baseline)
-
-
-def baseline_of(photographs=PHOTOS, *, top1=0.95, agreement=0.97):
-    return Baseline(
-        photographs=digest_of(photographs), images=len(photographs), top1=top1, agreement=agreement, sqnr_db=20.0
-    )
 
 
 @pytest.mark.parametrize(
@@ -106,86 +88,6 @@ def test_a_max_drop_that_is_none_is_refused(value):
 @pytest.mark.parametrize("value", [0.0, 0.5, 100.0])
 def test_a_max_drop_within_the_range_is_taken(value):
     assert check_max_drop(value) == value
-
-
-def test_what_is_written_is_what_is_read(tmp_path):
-    baseline = make_baseline(PHOTOS, accuracy(0.952), Fidelity(agreement=0.936, sqnr_db=9.5))
-    assert baseline == Baseline(photographs=digest_of(PHOTOS), images=250, top1=0.952, agreement=0.936, sqnr_db=9.5)
-    (tmp_path / "b.json").write_text(baseline_json(baseline))
-    assert read_baseline(tmp_path / "b.json", PHOTOS) == baseline
-    assert json.loads(baseline_json(baseline)) == {"schema": 1, **asdict(baseline)}
-
-
-def test_order_and_names_of_photographs_do_not_matter_but_contents_and_labels_do():
-    assert digest_of(PHOTOS) == digest_of([replace(p, name="other") for p in reversed(PHOTOS)])
-    assert digest_of(PHOTOS) != digest_of(PHOTOS[1:])
-    assert digest_of(PHOTOS) != digest_of([replace(PHOTOS[0], sha256="f" * 64), *PHOTOS[1:]])
-    assert digest_of(PHOTOS) != digest_of([replace(PHOTOS[0], label=2), *PHOTOS[1:]])
-
-
-def refusal(path, photographs=PHOTOS):
-    with pytest.raises(InputError) as caught:
-        read_baseline(path, photographs)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ") and "--update-baseline" in message
-    return message
-
-
-def test_a_missing_baseline_says_how_to_make_one(tmp_path):
-    assert "no such baseline; write one with --update-baseline" in refusal(tmp_path / "absent.json")
-
-
-def test_a_baseline_of_other_photographs_is_refused(tmp_path):
-    (tmp_path / "b.json").write_text(baseline_json(baseline_of()))
-    assert "of 250 other photographs or labels than these 249" in refusal(tmp_path / "b.json", PHOTOS[1:])
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "[]",
-        "7",
-        '"x"',
-        "{}",
-        "\x00\xff",
-        "[" * 100_000,
-        '{"schema": 1}',
-        '{"schema": 2, "photographs": "", "images": 1, "top1": 1, "agreement": 1, "sqnr_db": 1}',
-        '{"schema": 1, "photographs": "", "images": 1, "top1": 1, "agreement": 1, "sqnr_db": 1, "extra": 1}',
-        '{"schema": 1, "photographs": "", "images": 1, "top1": 95, "agreement": 1, "sqnr_db": 1}',
-        '{"schema": 1, "photographs": "", "images": 1, "top1": -0.1, "agreement": 1, "sqnr_db": 1}',
-        '{"schema": 1, "photographs": "", "images": 1, "top1": NaN, "agreement": 1, "sqnr_db": 1}',
-        '{"schema": 1, "photographs": "", "images": 1, "top1": "0.9", "agreement": 1, "sqnr_db": 1}',
-        '{"schema": 1, "photographs": "", "images": 1, "top1": 0.9, "agreement": null, "sqnr_db": 1}',
-    ],
-)
-def test_a_file_that_is_no_baseline_is_refused(tmp_path, text):
-    path = tmp_path / "b.json"
-    path.write_text(text, encoding="latin-1")
-    assert "not a baseline file" in refusal(path)
-
-
-def test_a_folder_is_no_baseline(tmp_path):
-    assert "not a baseline file" in refusal(tmp_path)
-
-
-@pytest.mark.parametrize("change", [{"top1": None}, {"images": 3}])
-def test_a_baseline_edited_to_compare_nothing_is_refused(tmp_path, change):
-    (tmp_path / "b.json").write_text(baseline_json(replace(baseline_of(), **change)))
-    assert "it was edited" in refusal(tmp_path / "b.json")
-
-
-def test_only_a_baseline_or_nothing_is_overwritten(tmp_path):
-    require_baseline_file(tmp_path / "new.json")
-    (tmp_path / "b.json").write_text(baseline_json(baseline_of()))
-    require_baseline_file(tmp_path / "b.json")
-    (tmp_path / "thesis.txt").write_text("mine")
-    (tmp_path / "dangling.json").symlink_to(tmp_path / "absent")
-    for path in (tmp_path / "thesis.txt", tmp_path, tmp_path / "dangling.json"):
-        with pytest.raises(InputError, match="choose another name"):
-            require_baseline_file(path)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,8 @@ def evidence(**changes):
         "training": None,
         "notes": ("a note",),
         "seconds": {"total": 1.0},
+        "program": "ab" * 32,
+        "doubts": (),
     }
     return Evidence(**{**fields, **changes})
 

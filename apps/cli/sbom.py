@@ -1,0 +1,29 @@
+"""`edge-effnet sbom`: parse, call, print, exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from apps.cli import exit_codes
+
+EPILOG = f"""[bold]Examples[/]
+
+edge-effnet sbom b0-int8-xnnpack > b0.cdx.json
+
+{exit_codes.HELP}"""
+
+
+def sbom_command(
+    folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
+) -> int:
+    """Print what an artifact was made of: a CycloneDX bill of materials (JSON) of its files, weights and software."""
+    from apps.cli.render import write  # noqa: PLC0415
+    from quant.artifact import open_artifact  # noqa: PLC0415
+    from quant.sbom import bill_of_materials  # noqa: PLC0415
+
+    write(json.dumps(bill_of_materials(open_artifact(folder)), indent=2) + "\n")
+    return exit_codes.PASS

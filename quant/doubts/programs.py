@@ -1,0 +1,60 @@
+"""What a program's own file gives away: layers without weights, inputs in another memory order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edge_effnet.errors import InputError
+from quant.flat_table import BrokenTableError
+from quant.pte_file import PteFile
+from quant.xnnpack_payload import read_payload
+
+_SHOWN = 3
+
+
+def program_doubts(programs: Mapping[str, PteFile]) -> tuple[str, ...]:
+    """Look into programs without running them.
+
+    Args:
+        programs: by name.
+
+    Returns:
+        A sentence for each that has layers whose weights are all zero.
+
+    Raises:
+        InputError: a broken file, or an input that is not contiguous: it would be read in another order than it is
+            given in, in silence (pytorch/executorch #21837).
+    """
+    doubts = []
+    for name, program in programs.items():
+        _require_contiguous(program)
+        dead = dead_layers(program)
+        if dead:
+            shown = ", ".join(dead[:_SHOWN]) + (f" and {len(dead) - _SHOWN} more" if len(dead) > _SHOWN else "")
+            doubts.append(f"the {name} program's weights are all zero in {shown}: it computes nothing there")
+    return tuple(doubts)
+
+
+def dead_layers(program: PteFile) -> list[str]:
+    """Name XNNPACK layers with nothing but zeros for weights, in the order in which they run."""
+    found = []
+    for method in program.methods:
+        for delegate in method.delegates:
+            if delegate.backend != "XnnpackBackend":
+                continue
+            try:
+                layers = read_payload(delegate.data).layers
+            except BrokenTableError as error:
+                raise InputError(f"{program.path}: a broken XNNPACK payload ({error}); make it anew.") from error
+            found += [layer.name for layer in layers if layer.dead]
+    return found
+
+
+def _require_contiguous(program: PteFile) -> None:
+    for method in program.methods:
+        for tensor in (*method.inputs, *method.outputs):
+            if tensor.layout != "contiguous":
+                raise InputError(
+                    f"{program.path}: {method.name} takes or gives {tensor.layout} tensors; the runtime reads them "
+                    "as contiguous ones (NCHW) without a word: export it with contiguous example inputs."
+                )

@@ -1,0 +1,27 @@
+"""Baselines of programs that never were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from support.outcomes import photos
+
+from quant.baseline import Baseline, digest_of
+from quant.data import Photo
+
+PHOTOS = photos(250)
+PROGRAM = "ab" * 32
+
+
+def baseline_of(
+    photographs: Sequence[Photo] = PHOTOS, *, top1: float | None = 0.952, agreement: float = 0.972
+) -> Baseline:
+    """Figures that 250 photographs can give."""
+    return Baseline(
+        photographs=digest_of(photographs),
+        images=len(photographs),
+        top1=top1,
+        agreement=agreement,
+        sqnr_db=20.0,
+        program=PROGRAM,
+    )
