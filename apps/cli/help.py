@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 EXIT_CODES = "Exit codes: 0 pass, 1 accuracy regression, 2 usage or input error, 3 machine error, 130 interrupted."
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     # Panels and a column for types take three lines where one says the same.
     "rich_markup_mode": None,
     "pretty_exceptions_enable": False,
