@@ -80,18 +80,9 @@ def summarize(
     )
     verdict = _with_search(verdict, evidence.search)
     diagnosis = None if verdict.passed else _diagnosed(evidence)
-    if verdict.passed:
-        careful = cautions(
-            float_logits,
-            pte_logits,
-            labels,
-            max_drop=max_drop,
-            min_agreement=min_agreement,
-            calibration=evidence.calibration_images,
-            suspicions=evidence.suspicions,
-        )
-        verdict = replace(verdict, cautions=careful)
-    elif diagnosis is not None and has_collapsed(pte, len(evidence.photos)):
+    if diagnosis is None:
+        verdict = replace(verdict, cautions=_cautions(evidence, max_drop, min_agreement))
+    elif has_collapsed(pte, len(evidence.photos)):
         verdict = replace(verdict, reasons=(*verdict.reasons, diagnosis.sentence))
     if not verdict.passed:
         verdict = replace(verdict, reasons=(*verdict.reasons, *layer_causes(evidence.layers, pte.sqnr_db)))
@@ -134,6 +125,18 @@ def _figures(evidence: Evidence, name: str, labels: torch.Tensor | None) -> tupl
     """Figures of a network beside the program, against float."""
     logits = evidence.logits.get(name)
     return None if logits is None else (accuracy(logits, labels), fidelity(evidence.logits["float"], logits))
+
+
+def _cautions(evidence: Evidence, max_drop: float, min_agreement: float | None) -> tuple[str, ...]:
+    return cautions(
+        evidence.logits["float"],
+        evidence.logits["pte"],
+        labels_of(evidence.photos),
+        max_drop=max_drop,
+        min_agreement=min_agreement,
+        calibration=evidence.calibration_images,
+        suspicions=evidence.suspicions,
+    )
 
 
 def _diagnosed(evidence: Evidence) -> Diagnosis:

@@ -140,10 +140,25 @@ def network(variant: str) -> str:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    function.__name__: function
-    for function in (
-        *(percent, interval, share_interval, fixed, signed, megabytes, count, count_of, prose, breakable, range_text),
-        *(magnitude, most_changed, grouped, with_options, shell_words, day, network, thousands, setting),
-    )
+    "breakable": breakable,
+    "count": count,
+    "count_of": count_of,
+    "day": day,
+    "fixed": fixed,
+    "grouped": grouped,
+    "interval": interval,
+    "magnitude": magnitude,
+    "megabytes": megabytes,
+    "most_changed": most_changed,
+    "network": network,
+    "percent": percent,
+    "prose": prose,
+    "range_text": range_text,
+    "setting": setting,
+    "share_interval": share_interval,
+    "shell_words": shell_words,
+    "signed": signed,
+    "thousands": thousands,
+    "with_options": with_options,
 }
 """By the name that templates use."""

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
-from quant.analysis import LayerReport
+from quant.analysis import LayerReport, reports_from_json, reports_json
 from quant.artifact import Artifact
 from quant.data import Photo
 from quant.json_file import read_json, schema_fault
@@ -48,6 +48,8 @@ def render_report(manifest: Mapping[str, Any], sources: Sources) -> bytes:
         InputError: a verdict that is not one of this project's, or a photograph that cannot be read.
     """
     facts = facts_of(manifest)
+    # Rounded as layers.json keeps them, so that a report made anew of a folder is the same.
+    layers = reports_from_json(reports_json(sources.layers))
     flips = shown_flips(facts.flips)
     return render_page(
         "single.html.j2",
@@ -55,9 +57,9 @@ def render_report(manifest: Mapping[str, Any], sources: Sources) -> bytes:
         flips=flips,
         thumbnails=thumbnails(flips, sources.photos, Preprocess.from_dict(dict(manifest["preprocess"]))),
         matrix=matrix_of(facts),
-        layers=sources.layers,
+        layers=layers,
         delegation=sources.delegation,
-        plots=_plots(facts, sources.layers),
+        plots=_plots(facts, layers),
         folder=str(manifest["verdict"].get("artifact", "FOLDER")),
     )
 

@@ -24,11 +24,11 @@ def plot_search(search: Search, *, min_agreement: float | None) -> Markup:
         search: with at least one point.
         min_agreement: what was wanted, share of 1.
     """
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415  (see `drawing`)
+
     ordered = sorted(search.points, key=lambda point: len(point.float_layers))
     x = [len(point.float_layers) for point in ordered]
     place = ordered.index(search.points[search.chosen])
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415  (see `drawing`)
-
     with drawing(_WIDTH, _HEIGHT) as figure:
         above, below = figure.subplots(2, 1, sharex=True)
         agreement = [100 * point.agreement for point in ordered]
