@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from apps.cli import exit_codes
+from apps.cli.help import epilog
 
-EPILOG = f"""[bold]Examples[/]
-
-edge-effnet sbom b0-int8-xnnpack > b0.cdx.json
-
-{exit_codes.HELP}"""
+EPILOG = epilog(
+    "edge-effnet sbom b0-int8-xnnpack",
+    "edge-effnet sbom b0-int8-xnnpack > b0.cdx.json",
+)
 
 
 def sbom_command(
