@@ -71,12 +71,7 @@ def check(
         verify_photographs(artifact)
     with ExitStack() as stack:
         with watch.measure("load"):
-            split = evaluation_photos(
-                stack.enter_context(photo_folder(data, artifact.preprocess, progress)),
-                class_names=artifact.labels if artifact.labelled else None,
-                num_classes=len(artifact.labels),
-                calibrated_on=artifact.calibrated_on,
-            )
+            split = photographs_for(artifact, stack.enter_context(photo_folder(data, artifact.preprocess, progress)))
         known = None if update_baseline or baseline is None else read_baseline(Path(baseline), split.evaluation)
         evidence = _collect(artifact, split, threads, progress, watch)
     outcome = summarize(evidence, max_drop=max_drop, min_agreement=wanted, baseline=known)
@@ -84,6 +79,20 @@ def check(
         figures = make_baseline(split.evaluation, outcome.pte_accuracy, outcome.pte, evidence.program)
         write_atomically(Path(baseline), baseline_json(figures).encode())
     return outcome
+
+
+def photographs_for(artifact: Artifact, folder: Path) -> PhotoSplit:
+    """The photographs of a folder that an artifact can be judged on; see `evaluation_photos`.
+
+    Raises:
+        InputError: none, others than its classes, or ones that it was fitted on.
+    """
+    return evaluation_photos(
+        folder,
+        class_names=artifact.labels if artifact.labelled else None,
+        num_classes=len(artifact.labels),
+        calibrated_on=artifact.calibrated_on,
+    )
 
 
 def _collect(artifact: Artifact, split: PhotoSplit, threads: int, progress: Progress, watch: Stopwatch) -> Evidence:

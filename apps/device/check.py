@@ -24,7 +24,7 @@ from edge_effnet.errors import InputError
 from edge_effnet.temporary import scratch_folder
 from quant.artifact import Artifact, open_artifact
 from quant.atomic import explained_writes
-from quant.data import Photo, PhotoSplit, evaluation_photos
+from quant.data import Photo
 from quant.doubts.artifact import artifact_doubts
 from quant.evaluate import collect_logits
 from quant.lower.choices import runs_here
@@ -36,7 +36,7 @@ from quant.regression import Verdict, check_max_drop, check_min_agreement
 from quant.runtime import HostRuntime, check_threads
 from quant.summary import Evidence, summarize
 from quant.tolerances import MAX_DROP_POINTS
-from quant.verify import verify_golden, verify_shapes
+from quant.verify import photographs_for, verify_golden, verify_shapes
 
 # The device's latency is what counts; this host's float program is only timed to fill its column.
 _HOST_REPEATS = 10
@@ -82,7 +82,7 @@ def check_on_device(
         artifact = open_artifact(Path(folder))
     with ExitStack() as stack:
         with watch.measure("load"):
-            split = _photographs(artifact, stack.enter_context(photo_folder(data, artifact.preprocess, progress)))
+            split = photographs_for(artifact, stack.enter_context(photo_folder(data, artifact.preprocess, progress)))
             photos = limited(split.evaluation, limit)
         with watch.measure("device"):
             found = (
@@ -108,15 +108,6 @@ def check_on_device(
         kept = () if outcome.verdict.passed else outcome.verdict.reasons
         outcome = replace(outcome, verdict=Verdict(passed=False, reasons=(*reasons, *kept)))
     return DeviceOutcome(outcome=outcome, results=found, same=same, exact=exact)
-
-
-def _photographs(artifact: Artifact, folder: Path) -> PhotoSplit:
-    return evaluation_photos(
-        folder,
-        class_names=artifact.labels if artifact.labelled else None,
-        num_classes=len(artifact.labels),
-        calibrated_on=artifact.calibrated_on,
-    )
 
 
 def _run(

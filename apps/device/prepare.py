@@ -9,10 +9,10 @@ from apps.device.limit import limited
 from edge_effnet.errors import InputError
 from quant.artifact import open_artifact
 from quant.atomic import atomic_folder, require_writable
-from quant.data import evaluation_photos
 from quant.photo_folder import photo_folder
 from quant.progress import NoProgress, Progress
 from quant.runtime import check_threads
+from quant.verify import photographs_for
 
 
 def prepare_job(
@@ -43,12 +43,7 @@ def prepare_job(
     _require_replaceable(out)
     artifact = open_artifact(Path(folder))
     with photo_folder(data, artifact.preprocess, progress) as photographs:
-        split = evaluation_photos(
-            photographs,
-            class_names=artifact.labels if artifact.labelled else None,
-            num_classes=len(artifact.labels),
-            calibrated_on=artifact.calibrated_on,
-        )
+        split = photographs_for(artifact, photographs)
         with atomic_folder(out) as temporary:
             photos = limited(split.evaluation, limit)
             job = write_job(temporary, artifact, photos, Settings(threads=threads), progress)
