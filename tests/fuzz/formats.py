@@ -25,6 +25,8 @@ from tests.support.artifacts import sign_again
 
 _GOLDEN = Path(__file__).parents[1] / "golden"
 
+_PAGE = "page.html"
+
 Mutator = Callable[[bytes, random.Random], bytes]
 Command = Sequence[str]
 Call = Callable[[], object]
@@ -40,6 +42,8 @@ class Trial:
 
     commands: Sequence[Command | Call]
     """Words of `edge-effnet`, or a function of the public API."""
+    page: Path | None = None
+    """What a command may write."""
     oracle: Callable[[], None] = lambda: None
     """Called where a `check` exits with 0; raises WrongVerdictError."""
 
@@ -59,6 +63,10 @@ def _check(folder: Path, data: Path, *more: str) -> Command:
     return ("check", str(folder), "--data", str(data), "--json", *more)
 
 
+def _report(folder: Path) -> Command:
+    return ("report", str(folder), "--out", str(folder.parent / _PAGE))
+
+
 def _in_artifact(
     name: str, *, commands: Callable[[Path, Scene], Sequence[Command | Call]], mutate: Mutator = damaged
 ) -> Format:
@@ -69,7 +77,7 @@ def _in_artifact(
         replace_file(copy / name, mutant)
         replace_file(copy / "manifest.json", (scene.artifact.folder / "manifest.json").read_bytes())
         sign_again(copy)
-        return Trial(commands=commands(copy, scene), oracle=lambda: _sees_rightly(copy, scene))
+        return Trial(commands=commands(copy, scene), page=folder / _PAGE, oracle=lambda: _sees_rightly(copy, scene))
 
     return Format(seed=lambda scene: (scene.artifact.folder / name).read_bytes(), mutate=mutate, place=place)
 
@@ -149,7 +157,8 @@ def _manifest() -> Format:
                     raise WrongVerdictError(f"{key} was {found[key]!r}")
             _sees_rightly(copy, scene)
 
-        return Trial(commands=[_check(copy, scene.files.data), ("analyze", str(copy))], oracle=oracle)
+        commands = [_check(copy, scene.files.data), ("analyze", str(copy)), _report(copy)]
+        return Trial(commands=commands, page=folder / _PAGE, oracle=oracle)
 
     return Format(
         seed=lambda scene: (scene.artifact.folder / "manifest.json").read_bytes(), mutate=damaged_json, place=place
@@ -229,7 +238,10 @@ FORMATS: dict[str, Format] = {
     "layers": _in_artifact(
         "layers.json",
         mutate=damaged_json,
-        commands=lambda folder, scene: (("analyze", str(folder)), _check(folder, scene.files.data)),
+        commands=lambda folder, scene: (("analyze", str(folder)), _report(folder), _check(folder, scene.files.data)),
+    ),
+    "delegation": _in_artifact(
+        "delegation.json", mutate=damaged_json, commands=lambda folder, scene: (_report(folder),)
     ),
     "safetensors": _weights(".safetensors", lambda scene: scene.files.weights.read_bytes()),
     "pth": _weights(".pth", _pickled),

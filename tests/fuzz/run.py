@@ -91,6 +91,8 @@ def _try(kind: Format, scene: Scene, mutant: bytes, report: Report) -> str | Non
                     return fault
         except Exception:
             return traceback.format_exc()
+        if trial.page is not None:
+            trial.page.unlink(missing_ok=True)
         after = _listing(around)
         return None if after == before else f"files changed: {sorted(set(after.items()) ^ set(before.items()))[:4]}"
 

@@ -154,7 +154,14 @@ def test_nothing_of_a_name_moves_the_terminals_cursor(capsys, monkeypatch):
     """Colours are on: escape codes are written, and none of them is the name's."""
     from dataclasses import replace
 
-    flip = Flip(photograph=ESCAPES, label=ESCAPES, float_class=ESCAPES, pte_class=ESCAPES)
+    flip = Flip(
+        photograph=ESCAPES,
+        label=ESCAPES,
+        float_class=ESCAPES,
+        pte_class=ESCAPES,
+        float_probability=0.5,
+        pte_probability=0.5,
+    )
     hostile = outcome(flips=(flip,), notes=(ESCAPES,), verdict=Verdict(passed=False, reasons=(ESCAPES,)))
     monkeypatch.setenv("FORCE_COLOR", "1")
     print_outcome(replace(hostile, artifact=ESCAPES), as_json=False)
