@@ -42,6 +42,11 @@ class Moments:
         """Mean of the targets, [K]."""
         return self._target / self.count
 
+    @property
+    def variance(self) -> torch.Tensor:
+        """Variance of the inputs, [C]."""
+        return self._square.diagonal() / self.count - self.mean_input.square()
+
     def centred(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Covariance of the inputs, and of targets with inputs."""
         mean = self.mean_input
@@ -59,16 +64,20 @@ def refit_weights(weight: torch.Tensor, moments: Moments) -> tuple[torch.Tensor,
         moments: of inputs and targets.
 
     Returns:
-        New weights (the old ones where samples are too few), and the inputs' covariance with the ridge.
+        New weights (the old ones where samples are too few), and the upper triangular R for which R @ R.T is the
+        inputs' covariance with the ridge.
     """
     covariance, cross = moments.centred()
     inputs = weight.shape[1]
     ridge = _RIDGE * (1.0 + 4.0 * inputs / moments.count) * covariance.diagonal().mean().clamp_min(1e-12)
-    regular = covariance + ridge * torch.eye(inputs, dtype=torch.float64)
+    residual = cross - weight @ covariance
+    covariance.diagonal().add_(ridge)
+    # Cholesky's factor of the mirrored matrix, mirrored, is upper triangular.
+    factor = torch.linalg.cholesky(covariance.flip(0, 1)).flip(0, 1)
     if moments.count > 4 * inputs:
-        residual = cross - weight @ covariance
-        weight = weight + torch.linalg.solve(regular, residual.T).T
-    return weight, regular
+        half = torch.linalg.solve_triangular(factor, residual.T, upper=True)
+        weight = weight + torch.linalg.solve_triangular(factor.T, half, upper=False).T
+    return weight, factor
 
 
 def channel_gain(y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
