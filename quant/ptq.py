@@ -135,7 +135,8 @@ def quantize_with(
 ) -> Quantized:
     """Convert and repair with given specs and float nodes; other arguments as `quantize_graph`."""
     if recipe.ranges == "loss-aware":
-        converted = convert(graph_module, activation, float_nodes, inputs[:1])
+        # All scales of activations are given: one photograph runs the weights' observers.
+        converted = convert(graph_module, activation, float_nodes, first_photographs(inputs, 1))
     else:
         with progress.stage("Calibrating", sum(len(batch) for batch in inputs)) as advance:
             converted = convert(graph_module, activation, float_nodes, inputs, advance)
