@@ -120,7 +120,7 @@ def activation_specs(
     if recipe.ranges != "loss-aware":
         return _observer_spec(recipe.ranges)
     names = activations_of(graph_module, float_nodes)
-    with progress.stage("Ranges", 2 * sum(len(batch) for batch in inputs)) as advance:
+    with progress.stage("Ranges", sum(len(batch) for batch in inputs)) as advance:
         ranges = find_ranges(graph_module, names, inputs, seed=seed, plain_share=recipe.plain_share, advance=advance)
     return fixed_specs(ranges)
 
