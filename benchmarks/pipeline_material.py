@@ -36,6 +36,8 @@ class Subject:
     material: Material
     side: int
     """Of the input, pixels."""
+    calibration: tuple[Path, ...]
+    """The photographs' files."""
 
 
 def make_subject(variant: str, weights: str | None, data: str | None, calibration: int, folder: Path) -> Subject:
@@ -79,6 +81,7 @@ def make_subject(variant: str, weights: str | None, data: str | None, calibratio
         data=data,
         material=Material(folder, variant, weights),
         side=preprocess.crop,
+        calibration=tuple(photo.path for photo in split.calibration),
     )
 
 
