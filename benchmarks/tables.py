@@ -8,11 +8,33 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of a results file."""
+
+    columns: Sequence[str]
+    """The first is text, the others figures."""
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+    """Above it, where a file holds several: a sentence that says what was measured."""
+
+    def lines(self) -> list[str]:
+        """Return it as Markdown."""
+        return [
+            *([self.caption, ""] if self.caption else []),
+            f"| {' | '.join(self.columns)} |",
+            f"|---|{'---:|' * (len(self.columns) - 1)}",
+            *(f"| {' | '.join(row)} |" for row in self.rows),
+            "",
+        ]
 
 
 def write_results(
@@ -24,13 +46,19 @@ def write_results(
     *,
     data: dict[str, Any] | None = None,
 ) -> None:
+    """Write and print `results/NAME.md` with one table; other arguments as `write_tables`."""
+    write_tables(name, title, [Table(columns=columns, rows=rows)], setting, data=data)
+
+
+def write_tables(
+    name: str, title: str, tables: Sequence[Table], setting: str, *, data: dict[str, Any] | None = None
+) -> None:
     """Write and print `results/NAME.md`.
 
     Args:
         name: of the file.
         title: its heading.
-        columns: of the table; the first is text, the others figures.
-        rows: cells.
+        tables: one after the other.
         setting: what a reader has to know to repeat it, beside the command.
         data: the same for machines: `results/NAME.json`, where given.
     """
@@ -40,10 +68,7 @@ def write_results(
         "",
         f"`python {' '.join(sys.argv)}`, {datetime.date.today().isoformat()}, {versions}, {machine()}, {setting}.",
         "",
-        f"| {' | '.join(columns)} |",
-        f"|---|{'---:|' * (len(columns) - 1)}",
-        *(f"| {' | '.join(row)} |" for row in rows),
-        "",
+        *(line for table in tables for line in table.lines()),
     ]
     path = RESULTS / f"{name}.md"
     path.write_text("\n".join(lines))
@@ -52,6 +77,7 @@ def write_results(
         heading = {
             "command": sys.argv,
             "date": datetime.date.today().isoformat(),
+            "versions": versions,
             "machine": machine(),
             "setting": setting,
         }

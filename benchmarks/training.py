@@ -1,25 +1,27 @@
 """Training throughput against a plain hand-written loop, and how fast fine-tuning gets good.
 
-    python benchmarks/training.py throughput
+    python benchmarks/training.py
     python benchmarks/training.py fine-tune ../shared/realdata
 
-`throughput` runs both loops over the same network in turns, so that other work on the machine slows both; it
-writes `benchmarks/results/training.md`. `fine-tune` trains a fresh head on real photographs.
+`throughput`, the default, runs both loops over the same network in turns, so that other work on the machine slows
+both: `plain` trains on one batch in memory without augmentation; `ours` is the whole loop of `edge-effnet train`:
+reading and augmenting in a thread, clipping, averaged weights, checks. It writes `benchmarks/results/training.md` and
+`.json`. `fine-tune` trains a fresh head on real photographs and prints how good it gets how fast.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
-import platform
 import statistics
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
+from tables import write_results
 from torch import nn
 
 from edge_effnet import EfficientNet
@@ -33,8 +35,34 @@ from quant.training.network import make_network
 from quant.training.sets import open_sets
 from quant.training.task import Classification
 
-RESULTS = Path(__file__).parent / "results" / "training.md"
 CPU = torch.device("cpu")
+
+COLUMNS = ("image size", "batch", "plain, images/s", "ours, images/s", "ours takes", "spread")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throughput:
+    """Both loops at one image size."""
+
+    image_size: int
+    batch_size: int
+    plain_s: tuple[float, ...]
+    """Seconds a step, by turn."""
+    ours_s: tuple[float, ...]
+    """Seconds a step, by turn."""
+
+    def cells(self) -> list[str]:
+        """Row of the table: medians of the turns; median, smallest and largest of their ratios."""
+        rates = [self.batch_size / statistics.median(seconds) for seconds in (self.plain_s, self.ours_s)]
+        ratios = [o / p for o, p in zip(self.ours_s, self.plain_s, strict=True)]
+        more = [100 * (value - 1) for value in (statistics.median(ratios), min(ratios), max(ratios))]
+        return [
+            str(self.image_size),
+            str(self.batch_size),
+            *(f"{rate:.1f}" for rate in rates),
+            f"{more[0]:+.1f} %",
+            f"{more[1]:+.1f} to {more[2]:+.1f} %",
+        ]
 
 
 class PlainLoop:
@@ -76,8 +104,8 @@ class OurLoop:
             self.loop.position.step += 1
 
 
-def throughput(*, image_size: int, batch_size: int, rounds: int, chunk: int, threads: int) -> str:
-    """Measure both loops in turns; return a row of the table."""
+def throughput(*, image_size: int, batch_size: int, rounds: int, chunk: int, threads: int) -> Throughput:
+    """Measure both loops in turns."""
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
         count = batch_size * chunk * (rounds + 1)
@@ -101,16 +129,9 @@ def throughput(*, image_size: int, batch_size: int, rounds: int, chunk: int, thr
                 loop.steps(chunk)
                 if turn:  # the first round warms up
                     seconds[name].append((time.perf_counter() - start) / chunk)
-    rate = {name: batch_size / statistics.median(values) for name, values in seconds.items()}
-    ratio = statistics.median(o / p for o, p in zip(seconds["ours"], seconds["plain"], strict=True))
-    cells = (
-        image_size,
-        batch_size,
-        f"{rate['plain']:.1f}",
-        f"{rate['ours']:.1f}",
-        f"{100 * (ratio - 1):+.1f} %",
+    return Throughput(
+        image_size=image_size, batch_size=batch_size, plain_s=tuple(seconds["plain"]), ours_s=tuple(seconds["ours"])
     )
-    return f"| {' | '.join(map(str, cells))} |"
 
 
 def fine_tune(realdata: Path, threads: int) -> None:
@@ -140,8 +161,8 @@ def fine_tune(realdata: Path, threads: int) -> None:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("what", choices=["throughput", "fine-tune"])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=["throughput", "fine-tune"], default="throughput")
     parser.add_argument("realdata", nargs="?", type=Path, default=Path("../shared/realdata"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=9)
@@ -149,29 +170,18 @@ def main() -> None:
     if options.what == "fine-tune":
         fine_tune(options.realdata, options.threads)
         return
-    rows = [
+    found = [
         throughput(image_size=size, batch_size=32, rounds=options.rounds, chunk=2, threads=options.threads)
         for size in (96, 224)
     ]
-    lines = [
-        "# Training throughput of B0",
-        "",
-        f"{datetime.date.today()}, {platform.machine()}, {options.threads} thread(s) a step, "
-        f"torch {torch.__version__}, fp32, channels_last.",
-        "`plain` trains on one batch in memory without augmentation; `ours` is the whole loop of",
-        "`edge-effnet train`: reading and augmenting in a thread, clipping, averaged weights, checks.",
-        "Median of the turns, and the median of their ratios.",
-        "",
-        "| image size | batch | plain, images/s | ours, images/s | ours takes |",
-        "|---|---|---|---|---|",
-        *rows,
-        "",
-        "Again: `python benchmarks/training.py throughput`",
-        "",
-    ]
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text("\n".join(lines))
-    print(RESULTS.read_text())
+    write_results(
+        "training",
+        "Training throughput of B0",
+        COLUMNS,
+        [row.cells() for row in found],
+        f"{options.threads} thread(s) a step, fp32, channels_last, medians of {options.rounds} turns",
+        data={"results": [asdict(row) for row in found]},
+    )
 
 
 if __name__ == "__main__":

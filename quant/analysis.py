@@ -159,15 +159,15 @@ class _Comparison(fx.Interpreter):
         low, high = (v.item() for v in values.aminmax())
         sums.low, sums.high, sums.count = min(sums.low, low), max(sums.high, high), sums.count + values.numel()
         sums.signal += values.square().sum(dtype=torch.float64).item()
-        stream = self._stream.found.pop(n.name, None)
+        stream = self._stream.take(n.name)
         if stream is not None:
             sums.difference += (stream - values).square().sum(dtype=torch.float64).item()
         if grid is not None:
-            levels = (values / grid.scale).round() + grid.zero_point
+            levels = _levels(values, grid)
             sums.clipped += int(((levels < QMIN) | (levels > QMAX)).sum())
-            error = (levels.clamp(QMIN, QMAX) - grid.zero_point) * grid.scale - values
             if result.requires_grad:
-                result.register_hook(lambda gradient: _add_noise(sums, gradient, error))
+                # The error is computed then: kept, the errors of B7 at 600 pixels would take gigabytes.
+                result.register_hook(lambda gradient: _add_noise(sums, gradient, values, grid))
         return result
 
     def reports(self) -> list[LayerReport]:
@@ -197,20 +197,27 @@ class _Comparison(fx.Interpreter):
 
 
 class _Stream(fx.Interpreter):
-    """The simulation, keeping what each operator of the converted graph gives, in real units."""
+    """The simulation, keeping what each operator of the converted graph gives until it is taken."""
 
     def __init__(self, simulation: Simulation, ends: dict[str, str]) -> None:
         super().__init__(simulation.module)
         operators = simulation.operators | simulation.floats
         self._names = {node: ends[name] for name, node in operators.items()}
         self.compared = set(self._names.values())
-        self.found: dict[str, torch.Tensor] = {}
+        self._found: dict[str, tuple[torch.Tensor, TensorScale | None]] = {}
+
+    def take(self, name: str) -> torch.Tensor | None:
+        """Give, once, what the operator of that name gave, in real units."""
+        result, scale = self._found.pop(name, (None, None))
+        if result is None or scale is None:
+            return result
+        return (result.to(torch.float32) - scale.zero_point) * scale.scale
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
         if n in self._names:
             scale = n.meta.get("scale")
-            self.found[self._names[n]] = result if scale is None else (result - scale.zero_point) * scale.scale
+            self._found[self._names[n]] = (result if scale is None else result.to(torch.int8), scale)
         return result
 
 
@@ -225,7 +232,12 @@ def _computed_by(node: fx.Node) -> fx.Node:
     return source if isinstance(source, fx.Node) and fused_clamp(source) is node else node
 
 
-def _add_noise(sums: _Sums, gradient: torch.Tensor, error: torch.Tensor) -> None:
+def _levels(values: torch.Tensor, grid: TensorScale) -> torch.Tensor:
+    return (values / grid.scale).round_().add_(grid.zero_point)
+
+
+def _add_noise(sums: _Sums, gradient: torch.Tensor, values: torch.Tensor, grid: TensorScale) -> None:
+    error = (_levels(values, grid).clamp_(QMIN, QMAX) - grid.zero_point) * grid.scale - values
     sums.noise += (gradient * error).square().sum(dtype=torch.float64).item()
 
 

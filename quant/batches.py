@@ -11,11 +11,10 @@ import numpy as np
 import torch
 
 from edge_effnet.preprocess import Preprocess
-from quant.chunks import CHUNK
 from quant.data import Photo
 from quant.progress import Progress
 
-BATCH_SIZE_AT_224 = 32
+BATCH_SIZE_AT_224 = 16
 _WORKERS = 2
 
 
@@ -67,7 +66,7 @@ def read_batches(photos: Sequence[Photo], preprocess: Preprocess, progress: Prog
     """
     with progress.stage("Reading", len(photos)) as advance:
         batches = []
-        for batch in iterate_batches([p.path for p in photos], preprocess, batch_size=CHUNK):
+        for batch in iterate_batches([p.path for p in photos], preprocess):
             batches.append(batch)
             advance(len(batch))
     return batches

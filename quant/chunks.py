@@ -9,17 +9,14 @@ from typing import Any
 import torch
 from torch import fx
 
-# Photographs computed at a time: what is not stored compactly lives for this many only.
-CHUNK = 16
-
 _FLOAT16_MAX = 6.0e4
 
 
 class ChunkedRun(fx.Interpreter):
     """An interpreter that advances on demand, so that two graphs can walk side by side.
 
-    Results are kept as int8 where they are whole int8 numbers, else as float16: a calibration set's activations
-    then take a third of the memory, and 16 bits are far finer than the 8 under study.
+    A simulation's whole numbers are kept as int8, other results as float16: a calibration set's activations then
+    take a third of the memory, and 16 bits are far finer than the 8 under study.
     """
 
     def __init__(self, module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> None:
@@ -54,7 +51,7 @@ class ChunkedRun(fx.Interpreter):
         elif node.op == "get_attr":
             self._stored[node] = self.fetch_attr(str(node.target))
         elif node.op == "call_function":
-            self._stored[node] = [_compact(self._call(node, i)) for i in range(len(self._inputs))]
+            self._stored[node] = [_compact(node, self._call(node, i)) for i in range(len(self._inputs))]
         for source in node.all_input_nodes:
             self._readers[source] -= 1
             if self._readers[source] == 0 and source.op == "call_function":
@@ -72,8 +69,8 @@ class ChunkedRun(fx.Interpreter):
         return result
 
 
-def _compact(result: torch.Tensor) -> torch.Tensor:
-    low, high = (v.item() for v in result.aminmax())
-    if low >= -128 and high <= 127 and torch.equal(result, result.round()):
+def _compact(node: fx.Node, result: torch.Tensor) -> torch.Tensor:
+    if "scale" in node.meta:
         return result.to(torch.int8)
+    low, high = (v.item() for v in result.aminmax())
     return result.to(torch.float16) if max(-low, high) < _FLOAT16_MAX else result

@@ -52,16 +52,25 @@ def split_silu(graph_module: fx.GraphModule) -> None:
     graph_module.recompile()
 
 
+def silus_of(graph: fx.Graph) -> dict[fx.Node, tuple[fx.Node, fx.Node]]:
+    """Find each `mul(x, sigmoid(x))`: the product, with x and the gate."""
+    found = {}
+    for node in graph.nodes:
+        if node.target is not aten.mul.Tensor or len(node.args) != 2:
+            continue
+        x, gate = node.args
+        if not (isinstance(x, fx.Node) and isinstance(gate, fx.Node)):
+            continue
+        if gate.target is aten.sigmoid.default and gate.args[0] is x:
+            found[node] = (x, gate)
+    return found
+
+
 def join_silu(graph_module: fx.GraphModule) -> fx.GraphModule:
     """Return a copy with each `mul(x, sigmoid(x))` as one `silu(x)`, for backends that have it."""
     joined = copy.deepcopy(graph_module)
     graph = joined.graph
-    for node in list(graph.nodes):
-        if node.target is not aten.mul.Tensor or len(node.args) != 2:
-            continue
-        x, gate = node.args
-        if not isinstance(gate, fx.Node) or gate.target is not aten.sigmoid.default or gate.args[0] is not x:
-            continue
+    for node, (x, gate) in silus_of(graph).items():
         with graph.inserting_before(node):
             silu = graph.call_function(aten.silu.default, (x,))
         silu.meta = dict(node.meta)

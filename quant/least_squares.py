@@ -42,6 +42,11 @@ class Moments:
         """Mean of the targets, [K]."""
         return self._target / self.count
 
+    @property
+    def variance(self) -> torch.Tensor:
+        """Variance of the inputs, [C]."""
+        return self._square.diagonal() / self.count - self.mean_input.square()
+
     def centred(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Covariance of the inputs, and of targets with inputs."""
         mean = self.mean_input
@@ -59,24 +64,36 @@ def refit_weights(weight: torch.Tensor, moments: Moments) -> tuple[torch.Tensor,
         moments: of inputs and targets.
 
     Returns:
-        New weights (the old ones where samples are too few), and the inputs' covariance with the ridge.
+        New weights (the old ones where samples are too few), and the upper triangular R for which R @ R.T is the
+        inputs' covariance with the ridge.
     """
     covariance, cross = moments.centred()
     inputs = weight.shape[1]
     ridge = _RIDGE * (1.0 + 4.0 * inputs / moments.count) * covariance.diagonal().mean().clamp_min(1e-12)
-    regular = _positive_definite(covariance, ridge)
+    residual = cross - weight @ covariance
+    # Cholesky's factor of the mirrored matrix, mirrored, is upper triangular.
+    factor = _factor(covariance.flip(0, 1), ridge).flip(0, 1)
     if moments.count > 4 * inputs:
-        residual = cross - weight @ covariance
-        weight = weight + torch.linalg.solve(regular, residual.T).T
-    return weight, regular
+        half = torch.linalg.solve_triangular(factor, residual.T, upper=True)
+        weight = weight + torch.linalg.solve_triangular(factor.T, half, upper=False).T
+    return weight, factor
 
 
-def _positive_definite(covariance: torch.Tensor, ridge: torch.Tensor) -> torch.Tensor:
-    """Add the ridge, or what more it takes: of inputs that never change (a dead layer's) only rounding is left."""
-    identity = torch.eye(len(covariance), dtype=covariance.dtype)
-    while torch.linalg.cholesky_ex(covariance + ridge * identity).info:
+def _factor(covariance: torch.Tensor, ridge: torch.Tensor) -> torch.Tensor:
+    """Cholesky's lower factor, in place of the covariance with a ridge added.
+
+    Inputs that never change (a dead layer's) leave nothing but rounding: they take a larger ridge.
+    """
+    diagonal = covariance.diagonal()
+    plain = diagonal.clone()
+    while True:
+        assert ridge.isfinite(), "inputs that are not finite are refused before"
+        diagonal.copy_(plain + ridge)
+        found = torch.linalg.cholesky_ex(covariance)
+        if not found.info:
+            factor: torch.Tensor = found.L
+            return factor
         ridge = 10 * ridge
-    return covariance + ridge * identity
 
 
 def channel_gain(y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ from quant.atomic import explained_writes
 from quant.outcome import ProgramFigures
 from quant.progress import Progress
 from quant.runtime import HostRuntime, LoadedProgram
-from quant.tolerances import LATENCY_REPEATS
+from quant.tolerances import LATENCY_BUDGET_S, LATENCY_LEAST_REPEATS, LATENCY_REPEATS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +50,7 @@ def measure_programs(
         preprocess: of the network.
         photograph: the one that forwards are timed on.
         progress: told of the programs timed.
-        repeats: forwards timed of each.
+        repeats: forwards timed of each; fewer where they would take longer than `LATENCY_BUDGET_S`.
 
     Raises:
         InputError: a file that the runtime refuses or that crashes it.
@@ -62,7 +62,10 @@ def measure_programs(
         example = preprocess(photograph)[None]
     inputs = [_input_for(program, example, preprocess) for program in loaded.values()]
     with progress.stage("Timing", len(loaded)) as advance:
-        times = runtime.time(list(loaded.values()), inputs, repeats)
+        first = runtime.time(list(loaded.values()), inputs, 1)
+        turn_ms = sum(times[0] for times in first.values())
+        affordable = max(LATENCY_LEAST_REPEATS, int(1e3 * LATENCY_BUDGET_S / turn_ms))
+        times = runtime.time(list(loaded.values()), inputs, min(repeats, affordable))
         advance(len(loaded))
     return {
         name: Measured(

@@ -34,6 +34,16 @@ def first_photographs(inputs: Sequence[torch.Tensor], count: int) -> list[torch.
     return kept
 
 
+def later_photographs(inputs: Sequence[torch.Tensor], count: int) -> list[torch.Tensor]:
+    """All but the leading `count` photographs, in the batches that they come in."""
+    kept, left_out = [], count
+    for batch in inputs:
+        if left_out < len(batch):
+            kept.append(batch[left_out:])
+        left_out = max(0, left_out - len(batch))
+    return kept
+
+
 def backward_batch(graph_module: fx.GraphModule) -> int:
     """Photographs of one backward pass; one at least."""
     return max(1, int(_BACKWARD_BYTES / (4 * sum(_elements(graph_module)))))

@@ -125,7 +125,7 @@ def activation_specs(
     if recipe.ranges != "loss-aware":
         return _observer_spec(recipe.ranges)
     names = activations_of(graph_module, float_nodes)
-    with progress.stage("Ranges", 2 * sum(len(batch) for batch in inputs)) as advance:
+    with progress.stage("Ranges", sum(len(batch) for batch in inputs)) as advance:
         ranges = find_ranges(graph_module, names, inputs, seed=seed, plain_share=recipe.plain_share, advance=advance)
     return fixed_specs(ranges)
 
@@ -140,7 +140,8 @@ def quantize_with(
 ) -> Quantized:
     """Convert and repair with given specs and float nodes; other arguments as `quantize_graph`."""
     if recipe.ranges == "loss-aware":
-        converted = convert(graph_module, activation, float_nodes, inputs[:1])
+        # All scales of activations are given: one photograph runs the weights' observers.
+        converted = convert(graph_module, activation, float_nodes, first_photographs(inputs, 1))
     else:
         with progress.stage("Calibrating", sum(len(batch) for batch in inputs)) as advance:
             converted = convert(graph_module, activation, float_nodes, inputs, advance)

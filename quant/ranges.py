@@ -1,10 +1,12 @@
 """Loss-aware activation ranges: clip where the logits do not care, resolve where they do.
 
-One forward and backward pass of random projections of the logits gives, for every element of every activation,
-how much the logits move with it. A range is then chosen to minimise the squared quantization error weighted by
-that sensitivity, instead of the plain one: with per-tensor scales the plain one serves channels that the next
-layer hardly reads. (The diagonal of the Gauss-Newton matrix as weights: as in "Data-free quantization through
-weight equalization and bias correction"'s successors and HAWQ; here with the logits themselves as the loss.)
+All photographs are run forward, which finds the smallest and largest value of each activation; some of them backward
+too, from random projections of the logits, which says for every element of every activation how much the logits move
+with it. Positions of large activations are thinned evenly there. A range is then chosen to minimise the squared
+quantization error weighted by that sensitivity, instead of the plain one: with per-tensor scales the plain one serves
+channels that the next layer hardly reads. (The diagonal of the Gauss-Newton matrix as
+weights: as in "Data-free quantization through weight equalization and bias correction"'s successors and HAWQ; here
+with the logits themselves as the loss.)
 """
 
 from __future__ import annotations
@@ -16,11 +18,16 @@ from typing import Any
 import torch
 from torch import fx
 
+from quant.memory import first_photographs, later_photographs
 from quant.qdq import QMAX, QMIN, TensorScale
 from quant.sensitivity import run_both_ways
-from quant.tolerances import ACTIVATION_SCALE_FLOOR
+from quant.silu_at_once import SiluAtOnce
+from quant.tolerances import ACTIVATION_SCALE_FLOOR, SENSITIVITY
 
 _BINS = 2048
+
+# Positions of an activation that are looked at on the way back, of one photograph; more change nothing.
+_POSITIONS = 1024
 
 PLAIN_SHARE = 1e-4
 """Share of the plain squared error in the weights: keeps a range sane where the sampled gradients are zero."""
@@ -64,18 +71,16 @@ def find_ranges(
     Args:
         graph_module: from `export_graph`.
         names: nodes whose outputs are to be quantized.
-        inputs: calibration photographs in batches, each [n, C, H, W] float32; they are read twice.
+        inputs: calibration photographs in batches, each [n, C, H, W] float32; the first `SENSITIVITY` run backward.
         seed: of the random projections.
         plain_share: part of the plain squared error in the weighted one, 0..1.
         advance: told of the photographs read.
     """
-    extremes = _Extremes(graph_module, frozenset(names))
-    _run(extremes, inputs, advance)
-    histograms = _WeightedHistograms(graph_module, extremes.found, plain_share)
-    run_both_ways(histograms, inputs, seed=seed, advance=advance)
-    return {
-        name: _best_range(histograms.centres(name), histograms.weights[name], extremes.found[name]) for name in names
-    }
+    histograms = _WeightedHistograms(graph_module, names, plain_share)
+    # Forward first: the bins then seldom have to grow.
+    _run(histograms, later_photographs(inputs, SENSITIVITY), advance)
+    run_both_ways(histograms, first_photographs(inputs, SENSITIVITY), seed=seed, advance=advance)
+    return {name: _best_range(*histograms.histogram(name), histograms.seen[name]) for name in names}
 
 
 def channel_highs(
@@ -116,23 +121,6 @@ def _run(
         advance(len(batch))
 
 
-class _Extremes(fx.Interpreter):
-    """Smallest and largest value of each named node's output."""
-
-    def __init__(self, module: fx.GraphModule, names: frozenset[str]) -> None:
-        super().__init__(module)
-        self._names = names
-        self.found: dict[str, tuple[float, float]] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        result = super().run_node(n)
-        if n.name in self._names:
-            low, high = (v.item() for v in result.aminmax())
-            before = self.found.get(n.name, (low, high))
-            self.found[n.name] = (min(low, before[0]), max(high, before[1]))
-        return result
-
-
 class _ChannelExtremes(fx.Interpreter):
     """Largest magnitude of each channel of each named node's output."""
 
@@ -149,18 +137,18 @@ class _ChannelExtremes(fx.Interpreter):
         return result
 
 
-class _Sensitivities(fx.Interpreter):
+class _Sensitivities(SiluAtOnce):
     """Shows each named node's output together with how much the logits move with every element of it."""
 
     def __init__(self, module: fx.GraphModule, names: Collection[str], plain_share: float) -> None:
         super().__init__(module)
-        self._names, self._plain_share = names, plain_share
+        self._names, self._plain_share = frozenset(names), plain_share
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
         if n.name in self._names and result.requires_grad:
-            values = result.detach()
-            result.register_hook(lambda gradient, name=n.name: self._weigh(name, values, gradient))
+            values = _thinned(result.detach())
+            result.register_hook(lambda gradient, name=n.name: self._weigh(name, values, _thinned(gradient)))
         return result
 
     def _weigh(self, name: str, values: torch.Tensor, gradient: torch.Tensor) -> None:
@@ -169,29 +157,68 @@ class _Sensitivities(fx.Interpreter):
         self.add(name, values, weights)
 
     def add(self, name: str, values: torch.Tensor, weights: torch.Tensor) -> None:
-        """Take an activation's values and their weights, of mean 1, both in its shape."""
+        """Take an activation's values and their weights, of mean 1, both [n, C, positions]."""
         raise NotImplementedError
 
 
 class _WeightedHistograms(_Sensitivities):
     """Histograms of each named node's output, every element weighted by the logits' sensitivity to it."""
 
-    def __init__(self, module: fx.GraphModule, extremes: dict[str, tuple[float, float]], plain_share: float) -> None:
-        super().__init__(module, extremes, plain_share)
-        self._extremes = extremes
-        self.weights = {name: torch.zeros(_BINS, dtype=torch.float64) for name in extremes}
+    def __init__(self, module: fx.GraphModule, names: Collection[str], plain_share: float) -> None:
+        super().__init__(module, names, plain_share)
+        self.seen: dict[str, tuple[float, float]] = {}
+        """Smallest and largest value so far."""
+        self._covered: dict[str, tuple[float, float]] = {}
+        """What the bins span."""
+        self._weights: dict[str, torch.Tensor] = {}
 
-    def centres(self, name: str) -> torch.Tensor:
-        """Centres of the bins, float64 [bins]."""
-        low, high = self._extremes[name]
-        step = max(high - low, 1e-12) / _BINS
-        return low + step * (torch.arange(_BINS, dtype=torch.float64) + 0.5)
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if n.name in self._names:
+            low, high = (v.item() for v in result.detach().aminmax())
+            before = self.seen.get(n.name, (low, high))
+            self.seen[n.name] = (min(low, before[0]), max(high, before[1]))
+        return result
+
+    def histogram(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Centres of the bins and their weights, float64 [bins]."""
+        self._cover(name)
+        return _centres(self._covered[name]), self._weights[name]
 
     def add(self, name: str, values: torch.Tensor, weights: torch.Tensor) -> None:
-        low, high = self._extremes[name]
-        bins = ((values - low) * (_BINS / max(high - low, 1e-12))).long().clamp_(0, _BINS - 1)
+        self._cover(name)
         # float64: single bins of large tensors collect millions of small weights.
-        self.weights[name] += torch.bincount(bins.flatten(), weights=weights.flatten().double(), minlength=_BINS)
+        self._weights[name] += _bincount(values, weights.double(), self._covered[name])
+
+    def _cover(self, name: str) -> None:
+        """Let the bins span all that was seen; where they have to grow, what they hold goes to the nearest ones."""
+        seen, covered = self.seen[name], self._covered.get(name)
+        if seen == covered:
+            return
+        self._covered[name] = seen
+        if covered is None:
+            self._weights[name] = torch.zeros(_BINS, dtype=torch.float64)
+        else:
+            self._weights[name] = _bincount(_centres(covered), self._weights[name], seen)
+
+
+def _thinned(x: torch.Tensor) -> torch.Tensor:
+    """[N, C, ...] -> [N, C, positions], at most about `_POSITIONS` of them, evenly spread."""
+    flat = x.flatten(2) if x.dim() > 2 else x[:, :, None]
+    step = max(1, flat.shape[2] // _POSITIONS)
+    return flat if step == 1 else flat[:, :, ::step].contiguous()
+
+
+def _centres(span: tuple[float, float]) -> torch.Tensor:
+    low, high = span
+    return low + max(high - low, 1e-12) / _BINS * (torch.arange(_BINS, dtype=torch.float64) + 0.5)
+
+
+def _bincount(values: torch.Tensor, weights: torch.Tensor, span: tuple[float, float]) -> torch.Tensor:
+    """Sum weights by bin, float64 [bins]."""
+    low, high = span
+    bins = (values - low).mul_(_BINS / max(high - low, 1e-12)).clamp_(0, _BINS - 1).long()
+    return torch.bincount(bins.flatten(), weights=weights.flatten(), minlength=_BINS)
 
 
 class _ChannelHistograms(_Sensitivities):
@@ -199,15 +226,15 @@ class _ChannelHistograms(_Sensitivities):
 
     def __init__(self, module: fx.GraphModule, peaks: dict[str, torch.Tensor], plain_share: float) -> None:
         super().__init__(module, peaks, plain_share)
-        self._peaks = {name: peak.clamp_min(1e-6) for name, peak in peaks.items()}
+        self._peaks = {name: peak.clamp_min(1e-6)[None, :, None] for name, peak in peaks.items()}
         self._weights = {name: torch.zeros(len(peak) * _BINS, dtype=torch.float64) for name, peak in peaks.items()}
 
     def add(self, name: str, values: torch.Tensor, weights: torch.Tensor) -> None:
         peaks = self._peaks[name]
-        bins = (values.abs() * (_BINS / peaks.view(-1, 1, 1))).long().clamp_(max=_BINS - 1)
-        bins += _BINS * torch.arange(len(peaks)).view(-1, 1, 1)
+        bins = (values.abs() * (_BINS / peaks)).long().clamp_(max=_BINS - 1)
+        bins += _BINS * torch.arange(peaks.numel())[:, None]
         self._weights[name] += torch.bincount(
-            bins.flatten(), weights=weights.flatten().double(), minlength=len(peaks) * _BINS
+            bins.flatten(), weights=weights.flatten().double(), minlength=peaks.numel() * _BINS
         )
 
     def highs(self, name: str) -> torch.Tensor:
@@ -216,7 +243,7 @@ class _ChannelHistograms(_Sensitivities):
         rows = self._weights[name].view(-1, _BINS)
         found = [
             _best_range(peak * centres, row, (0.0, peak)).high
-            for peak, row in zip(self._peaks[name].tolist(), rows, strict=True)
+            for peak, row in zip(self._peaks[name].flatten().tolist(), rows, strict=True)
         ]
         return torch.tensor(found, dtype=torch.float32).clamp_min(1e-6)
 
@@ -250,5 +277,5 @@ def _errors(values: torch.Tensor, weights: torch.Tensor, lows: torch.Tensor, hig
     """Weighted squared error of each range's grid, [ranges]."""
     scales = ((highs - lows) / (QMAX - QMIN)).clamp_min(ACTIVATION_SCALE_FLOOR)[:, None]
     zeros = (QMIN - lows[:, None] / scales).round()
-    levels = (values / scales + zeros).round().clamp(QMIN, QMAX)
-    return (((levels - zeros) * scales - values).square() * weights).sum(dim=1)
+    levels = (values / scales).add_(zeros).round_().clamp_(QMIN, QMAX)
+    return levels.sub_(zeros).mul_(scales).sub_(values).square_().mul_(weights).sum(dim=1)

@@ -38,8 +38,8 @@ class Simulation:
     and float layers' rounding), and several times faster than PT2E's q/dq operators."""
     operators: dict[str, fx.Node]
     """Name of an int8 operator in the converted graph -> node of `module` that gives its int8 output. A layer's
-    constants are buffers of `module`: `<name>_weight`, `<name>_bias`, `<name>_scale`; the node's `meta["scale"]`
-    is its output's `TensorScale`."""
+    constants are buffers of `module`: `<name>_weight`, `<name>_bias`, `<name>_scale`; whole
+    numbers have a `meta["scale"]`, their `TensorScale`."""
     floats: dict[str, fx.Node]
     """Name of a float operator in the converted graph -> its copy in `module`."""
 
@@ -77,9 +77,9 @@ class _Builder:
                 self._absorb(node, rule)
             elif node.target is QUANTIZE:
                 scale = tensor_scale(node)
-                self.values[node] = self.call(
-                    arithmetic.quantize, self.values[node.args[0]], scale.scale, scale.zero_point
-                )
+                result = self.call(arithmetic.quantize, self.values[node.args[0]], scale.scale, scale.zero_point)
+                result.meta["scale"] = scale
+                self.values[node] = result
             elif node.target is DEQUANTIZE:
                 scale = tensor_scale(node)
                 self.values[node] = self.call(

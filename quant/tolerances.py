@@ -53,6 +53,10 @@ OUTLOOK_PHOTOGRAPHS = 1024
 MIN_SELECTION = 32
 """Fewer cannot tell 99 % from 96 %; the evaluation photographs then have to serve, and a note says so."""
 
+SENSITIVITY = 24
+"""Calibration photographs that are run backward too, for the loss-aware ranges: all 128 of the default took four
+times as long and gave B0 the same accuracy within the spread of the draws (docs/accuracy.md)."""
+
 EQUALIZATION = 32
 """Photographs that show the channels' ranges for equalization: it is exact whatever it is given."""
 
@@ -65,6 +69,12 @@ differs between processors (80 dB and more)."""
 
 LATENCY_REPEATS = 40
 """Forward passes timed for each program; the median of 40 settles within 2 % on an idle core."""
+
+LATENCY_BUDGET_S = 20.0
+"""Time for these passes: B7 at 600 pixels would take minutes, and its median settles sooner."""
+
+LATENCY_LEAST_REPEATS = 5
+"""Forward passes timed at least: a median of fewer follows every hiccup."""
 
 GOLDEN_COUNT = 3
 """Golden inputs kept in an artifact: enough to catch a swapped channel or label order, small enough to ship."""

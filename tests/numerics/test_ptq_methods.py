@@ -12,6 +12,7 @@ import torch
 from networks import images, trained_looking
 from torch import nn
 
+import quant.ranges
 from edge_effnet import EfficientNet
 from edge_effnet.errors import InputError
 from edge_effnet.fuse import fold_for_inference
@@ -19,6 +20,7 @@ from quant.export import export_graph
 from quant.float_layers import nodes_of, units
 from quant.lower.xnnpack import lower_xnnpack
 from quant.lower.xnnpack_emit import UnsupportedOperatorError
+from quant.memory import first_photographs, later_photographs
 from quant.metrics import sqnr_db
 from quant.progress import NoProgress
 from quant.ptq import activation_specs, convert, quantize_beside, quantize_graph
@@ -29,6 +31,7 @@ from quant.recipes import RECIPES, find_recipe
 from quant.refit import refit
 from quant.repair import _forward, _Layer, _refit, _round_to_nearest, _round_with_feedback
 from quant.runtime import HostRuntime
+from quant.silu_at_once import SiluAtOnce
 from quant.simulate import simulation_of
 
 SIZE = 64
@@ -57,6 +60,59 @@ def test_loss_aware_range_clips_what_the_logits_ignore():
     assert (ranges.seen_low, ranges.seen_high) == (values.min().item(), values.max().item())
     assert ranges.low > 0.7 * ranges.seen_low
     assert ranges.high > 0.9 * ranges.seen_high
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_ranges_cover_photographs_that_are_only_run_forward(monkeypatch):
+    monkeypatch.setattr(quant.ranges, "SENSITIVITY", 2)
+    module = torch.fx.symbolic_trace(_Swish())
+    values = torch.randn(6, 2, 16, 16, generator=torch.Generator().manual_seed(0))
+    values[0] *= 3  # grows the bins while they fill
+    values[5, 0, 0, 0] = 40.0
+    ranges = find_ranges(module, ["add"], [values[:4], values[4:]], seed=0)["add"]
+    assert (ranges.seen_low, ranges.seen_high) == (values.min().item(), 40.0)
+    assert 0.8 * values[:2].max() < ranges.high < 40.0
+
+
+def test_bins_that_grow_keep_what_they_hold():
+    module = torch.fx.symbolic_trace(_Swish())
+    histograms = quant.ranges._WeightedHistograms(module, ["add"], 0.0)
+    values = torch.randn(4, 2, 500, generator=torch.Generator().manual_seed(0))
+    for part in (values[0], 2 * values[1], 2 * values[2], 2 * values[3]):
+        seen = histograms.seen.get("add", (0.0, 0.0))
+        histograms.seen["add"] = (min(seen[0], part.min().item()), max(seen[1], part.max().item()))
+        histograms.add("add", part[None], torch.ones_like(part[None]))
+    centres, weights = histograms.histogram("add")
+    everything = torch.cat([values[0], 2 * values[1:].flatten(0, 1)])
+    assert weights.sum() == everything.numel()
+    assert (centres * weights).sum() / weights.sum() == pytest.approx(everything.mean().item(), abs=0.01)
+    assert (centres.square() * weights).sum() / weights.sum() == pytest.approx(
+        everything.square().mean().item(), rel=0.01
+    )
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_silu_at_once_gives_what_its_two_operators_give(graph):
+    photographs = images(2, SIZE)
+    with torch.no_grad():
+        assert sqnr_db(graph(photographs), SiluAtOnce(graph).run(photographs)) > 60
+
+
+def test_silu_at_once_computes_a_gate_that_others_read():
+    def shared(x: torch.Tensor) -> torch.Tensor:
+        gate = torch.ops.aten.sigmoid.default(x)
+        return torch.ops.aten.mul.Tensor(x, gate) + gate
+
+    module, x = torch.fx.symbolic_trace(shared), torch.linspace(-3, 3, 7)
+    torch.testing.assert_close(SiluAtOnce(module).run(x), shared(x))
+
+
+def test_leading_and_later_photographs_are_all_of_them():
+    batches = list(torch.arange(10).split(4))
+    for count in (0, 1, 4, 6, 10, 99):
+        parts = [*first_photographs(batches, count), *later_photographs(batches, count)]
+        assert torch.cat(parts).tolist() == list(range(10))
+        assert sum(map(len, first_photographs(batches, count))) == min(count, 10)
 
 
 def test_scale_holds_zero_exactly():
@@ -168,8 +224,36 @@ def test_rounding_with_feedback_beats_nearest_on_correlated_inputs():
         return torch.einsum("oi,ij,oj->", difference, covariance, difference).item()
 
     nearest = error(lambda layer: None)
-    feedback = error(lambda layer: _round_with_feedback(layer, weight, covariance))
+    factor = torch.linalg.cholesky(covariance.flip(0, 1)).flip(0, 1)
+    feedback = error(lambda layer: _round_with_feedback(layer, weight, factor))
     assert feedback < 0.8 * nearest
+
+
+def test_rounding_in_blocks_is_gptq():
+    """Frantar et al. 2022, algorithm 1, one column at a time; 150 columns are three blocks."""
+    generator = torch.Generator().manual_seed(0)
+    samples = torch.randn(400, 150, generator=generator, dtype=torch.float64)
+    samples += 0.5 * samples.roll(1, dims=1)  # inputs that say something about each other
+    covariance = samples.T @ samples / 400
+    weight = torch.randn(8, 150, generator=generator, dtype=torch.float64)
+    layer = _Layer(
+        node=None,
+        weight=torch.zeros(8, 150, dtype=torch.int8),
+        latent=torch.zeros(8, 150),
+        scales=(weight.abs().amax(dim=1) / 100).float(),
+        bias=torch.zeros(8),
+        input_scale=1.0,
+        input_zero_point=0,
+    )
+    _round_with_feedback(layer, weight, torch.linalg.cholesky(covariance.flip(0, 1)).flip(0, 1))
+
+    inverse = torch.linalg.cholesky(torch.linalg.inv(covariance), upper=True)
+    remaining, scales = weight.clone(), layer.scales.double()
+    for column in range(150):
+        expected = (remaining[:, column] / scales).round().clamp(-127, 127)
+        assert torch.equal(layer.weight[:, column].double(), expected)
+        error = (remaining[:, column] - expected * scales) / inverse[column, column]
+        remaining[:, column:] -= torch.outer(error, inverse[column, column:])
 
 
 def test_leading_layers_are_whole_layers(graph):

@@ -23,7 +23,7 @@ def test_batches_hold_every_photograph_in_order(photos, size):
 
 
 def test_batches_shrink_as_pixels_grow():
-    assert [batch_size_for(size) for size in (112, 224, 448, 800, 8192)] == [128, 32, 8, 2, 1]
+    assert [batch_size_for(size) for size in (112, 224, 448, 800, 8192)] == [64, 16, 4, 1, 1]
 
 
 def test_no_photographs_are_no_batches():

@@ -1,0 +1,68 @@
+"""How fast calibration reads photographs, against plain eager inference of the same batches.
+
+Calibration is what collects statistics from photographs: the passes that choose the loss-aware ranges, forward over
+all of them, forward and backward over some (`quant/ranges.py`). Plain is the folded float network, called in eager
+mode without gradients. Both read the same decoded batches, in turns.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from edge_effnet.fuse import fold_for_inference
+from edge_effnet.model import EfficientNet
+from quant.export import export_graph
+from quant.quantizer import activations_of
+from quant.ranges import find_ranges
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """Photographs a second, by turn."""
+
+    plain: tuple[float, ...]
+    calibration: tuple[float, ...]
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """Calibration's rate as a share of plain inference's, by turn."""
+        return tuple(c / p for c, p in zip(self.calibration, self.plain, strict=True))
+
+    def cells(self) -> list[str]:
+        """Rates and their ratio, each a median, and the ratio's smallest and largest turn."""
+        medians = [statistics.median(values) for values in (self.plain, self.calibration)]
+        return [
+            *(f"{value:.1f}" for value in medians),
+            f"{statistics.median(self.ratios):.2f}",
+            f"{min(self.ratios):.2f}-{max(self.ratios):.2f}",
+        ]
+
+
+def measure_speed(model: EfficientNet, batches: Sequence[torch.Tensor], turns: int) -> Speed:
+    """Time both in turns, after one turn to warm up."""
+    folded = fold_for_inference(model.eval(), batches[0].shape[-1])
+    graph = export_graph(folded, batches[0].shape[-1])
+    names = activations_of(graph, frozenset())
+
+    def plain() -> None:
+        with torch.no_grad():
+            for batch in batches:
+                folded(batch)
+
+    def calibration() -> None:
+        find_ranges(graph, names, batches, seed=0)
+
+    count = sum(len(batch) for batch in batches)
+    times = [(_seconds(plain), _seconds(calibration)) for _ in range(1 + turns)][1:]
+    return Speed(plain=tuple(count / p for p, _ in times), calibration=tuple(count / c for _, c in times))
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

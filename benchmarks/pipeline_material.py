@@ -1,0 +1,101 @@
+"""Weights and photographs of one variant, for `quantize` and for the peers alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from peers.peer import Material
+from torch import nn
+
+from edge_effnet.model import EfficientNet
+from edge_effnet.preprocess import Preprocess
+from edge_effnet.samples import CLASS_NAMES, write_folder
+from edge_effnet.weights import load_pretrained
+from edge_effnet.weights.save import save_checkpoint
+from quant.batches import iterate_batches
+from quant.data import split_photos
+
+EVALUATED = 32
+"""Drawn pictures that judge."""
+
+_SETTLING = 8
+"""Pictures that the statistics of a random network are measured on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What one row group of the tables is about."""
+
+    variant: str
+    weights: str
+    data: str
+    material: Material
+    side: int
+    """Of the input, pixels."""
+    calibration: tuple[Path, ...]
+    """The photographs' files."""
+
+
+def make_subject(variant: str, weights: str | None, data: str | None, calibration: int, folder: Path) -> Subject:
+    """Lay out one variant's network and photographs.
+
+    Args:
+        variant: its short name.
+        weights: a file; None: random weights with statistics measured on the pictures.
+        data: a folder of photographs; None: pictures drawn by code.
+        calibration: photographs to calibrate on; the peers get exactly those that `quantize` draws.
+        folder: for everything made here.
+    """
+    folder.mkdir()
+    model = EfficientNet.from_name(variant, num_classes=len(CLASS_NAMES)) if weights is None else None
+    preprocess = (
+        load_pretrained(weights, variant=variant).preprocess
+        if weights is not None
+        else Preprocess(crop=model.image_size, resize=model.image_size)  # type: ignore[union-attr]
+    )
+    if data is None:
+        counts = {"calibration": max(calibration, len(CLASS_NAMES)), "val": EVALUATED}
+        data = str(folder / "photographs")
+        write_folder(Path(data), split_counts=counts, size=preprocess.resize, workers=2)
+    if model is not None:
+        weights = _save_settled(model, preprocess, Path(data), folder / "weights.safetensors")
+    assert weights is not None
+    checkpoint = load_pretrained(weights, variant=variant)
+    split = split_photos(
+        Path(data),
+        calibration=calibration,
+        seed=0,
+        class_names=checkpoint.class_names,
+        num_classes=checkpoint.num_classes,
+    )
+    for name, photos in (("calibration", split.calibration), ("judged", split.evaluation[:1])):
+        images = iterate_batches([photo.path for photo in photos], preprocess)
+        np.save(folder / f"{name}.npy", torch.cat(list(images)).numpy())
+    return Subject(
+        variant=variant,
+        weights=weights,
+        data=data,
+        material=Material(folder, variant, weights),
+        side=preprocess.crop,
+        calibration=tuple(photo.path for photo in split.calibration),
+    )
+
+
+def _save_settled(model: EfficientNet, preprocess: Preprocess, photographs: Path, path: Path) -> str:
+    """Give a random network the BatchNorm statistics of its own activations: signals neither die nor explode."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the plain average over the batches
+    torch.manual_seed(0)
+    paths = list(islice(sorted(photographs.rglob("*.jpg")), _SETTLING))
+    with torch.no_grad():
+        for batch in iterate_batches(paths, preprocess, batch_size=2):
+            model.train()(batch)
+    model.class_names, model.preprocess = CLASS_NAMES, preprocess
+    save_checkpoint(path, model.eval())
+    return str(path)
