@@ -35,7 +35,7 @@ def bench_command(
 
     bars = Bars()
     with bars.waiting("Loading PyTorch and ExecuTorch"):
-        from apps.cli.render import write  # noqa: PLC0415
+        from apps.cli.plain import write  # noqa: PLC0415
         from quant.bench import bench  # noqa: PLC0415
 
     costs = bench(folders, threads=threads, repeats=repeats, with_float=with_float, progress=bars)

@@ -24,7 +24,7 @@ def deploy_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """Put an artifact into an app's project."""
-    from apps.cli.render import write  # noqa: PLC0415
+    from apps.cli.plain import write  # noqa: PLC0415
     from apps.device.deploy import deploy  # noqa: PLC0415
 
     done = deploy(folder, app=app, project=project)

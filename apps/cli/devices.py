@@ -23,7 +23,7 @@ def devices_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """List the devices that `check --device` reaches from here."""
-    from apps.cli.render import write  # noqa: PLC0415
+    from apps.cli.plain import write  # noqa: PLC0415
     from apps.cli.render_device import devices_table  # noqa: PLC0415
     from apps.device.listing import list_devices  # noqa: PLC0415
     from apps.device.options import DeviceOptions  # noqa: PLC0415

@@ -25,7 +25,7 @@ def diff_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """Say what differs between two programs."""
-    from apps.cli.render import write  # noqa: PLC0415
+    from apps.cli.plain import write  # noqa: PLC0415
     from quant.inspection import compare_programs  # noqa: PLC0415
 
     found = compare_programs(first, second)

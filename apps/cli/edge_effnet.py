@@ -19,6 +19,8 @@ from apps.cli.devices import EPILOG as DEVICES_EPILOG
 from apps.cli.devices import devices_command
 from apps.cli.diff import EPILOG as DIFF_EPILOG
 from apps.cli.diff import diff_command
+from apps.cli.doctor import EPILOG as DOCTOR_EPILOG
+from apps.cli.doctor import doctor_command
 from apps.cli.help import SETTINGS, epilog
 from apps.cli.inspect import EPILOG as INSPECT_EPILOG
 from apps.cli.inspect import inspect_command
@@ -48,6 +50,7 @@ app.command("job", epilog=JOB_EPILOG, no_args_is_help=True)(job_command)
 app.command("compare", epilog=COMPARE_EPILOG, no_args_is_help=True)(compare_command)
 app.command("deploy", epilog=DEPLOY_EPILOG, no_args_is_help=True)(deploy_command)
 app.command("sbom", epilog=SBOM_EPILOG, no_args_is_help=True)(sbom_command)
+app.command("doctor", epilog=DOCTOR_EPILOG)(doctor_command)
 app.command("train", epilog=TRAIN_EPILOG, no_args_is_help=True)(train_command)
 
 

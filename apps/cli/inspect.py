@@ -24,7 +24,7 @@ def inspect_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """Say what is in a .pte, where it runs, what linking it takes."""
-    from apps.cli.render import write  # noqa: PLC0415
+    from apps.cli.plain import write  # noqa: PLC0415
     from quant.inspection import inspect_program  # noqa: PLC0415
 
     found = inspect_program(program)

@@ -29,7 +29,7 @@ def job_command(
 
     bars = Bars()
     with bars.waiting("Loading PyTorch"):
-        from apps.cli.render import write  # noqa: PLC0415
+        from apps.cli.plain import write  # noqa: PLC0415
         from apps.device.prepare import prepare_job  # noqa: PLC0415
 
     job = prepare_job(folder, data=data, out=out, limit=limit, threads=threads, progress=bars)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -29,3 +31,16 @@ class PlainConsole(Console):
         """Render, with the text made plain; styles become escape codes only behind this."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=plain(segment.text))
+
+
+def write(text: str) -> None:
+    """Write to standard output; a reader that has seen enough is no error."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left in the buffer goes nowhere, or the interpreter would fail over it on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # A reader that has seen enough (head, less) is no error: the exit code still tells the verdict.
+        if not isinstance(error, BrokenPipeError):
+            raise

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import sys
 from collections.abc import Callable, Sequence
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from apps.cli.plain import PlainConsole
+from apps.cli.plain import PlainConsole, write
 from edge_effnet.errors import InputError
 from quant.analysis import BROKEN_SQNR_DB, LayerReport, first_broken, reports_json
 from quant.evaluate import Accuracy, Fidelity
@@ -35,19 +33,6 @@ def print_outcome(
         next_command: what the user may run next, word by word.
     """
     write(json.dumps(outcome.to_json(), indent=2) + "\n" if as_json else _report(outcome, report, next_command))
-
-
-def write(text: str) -> None:
-    """Write to standard output; a reader that has seen enough is no error."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        # What is left in the buffer goes nowhere, or the interpreter would fail over it on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        # A reader that has seen enough (head, less) is no error: the exit code still tells the verdict.
-        if not isinstance(error, BrokenPipeError):
-            raise
 
 
 def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, as_json: bool) -> None:

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from apps.cli.plain import PlainConsole
-from apps.cli.render import count, interval, share, verdict_text, write
+from apps.cli.plain import PlainConsole, write
+from apps.cli.render import count, interval, share, verdict_text
 from apps.device.comparison import Comparison
 from apps.device.listing import Listed
 from apps.device.outcome import DeviceOutcome

@@ -8,8 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from apps.cli.plain import PlainConsole
-from apps.cli.render import print_end, verdict_text, write
+from apps.cli.plain import PlainConsole, write
+from apps.cli.render import print_end, verdict_text
 from quant.fleet.report import MEASURED, FleetOutcome, FleetRow
 from quant.lower.table import BACKENDS
 

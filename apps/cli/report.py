@@ -32,7 +32,7 @@ def report_command(
 
     bars = Bars()
     with bars.waiting("Loading PyTorch and ExecuTorch"):
-        from apps.cli.render import write  # noqa: PLC0415
+        from apps.cli.plain import write  # noqa: PLC0415
         from quant.report.make import make_report  # noqa: PLC0415
 
     made = make_report(folders, data=data, out=out, progress=bars)

@@ -21,7 +21,7 @@ def sbom_command(
     folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
 ) -> int:
     """Print what an artifact was made of: a CycloneDX bill of materials (JSON) of its files, weights and software."""
-    from apps.cli.render import write  # noqa: PLC0415
+    from apps.cli.plain import write  # noqa: PLC0415
     from quant.artifact import open_artifact  # noqa: PLC0415
     from quant.sbom import bill_of_materials  # noqa: PLC0415
 

@@ -1,0 +1,34 @@
+"""`edge-effnet doctor`: parse, call, print, exit code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from apps.cli import exit_codes
+from apps.cli.help import epilog
+
+EPILOG = epilog(
+    "edge-effnet doctor",
+    "edge-effnet doctor --json",
+)
+
+
+def doctor_command(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> int:
+    """Show what is installed, what is missing, and the command to get it."""
+    from apps.cli.plain import write  # noqa: PLC0415
+    from apps.cli.render_doctor import doctor_table  # noqa: PLC0415
+    from apps.doctor import examine, is_sound  # noqa: PLC0415
+
+    findings = examine()
+    sound = is_sound(findings)
+    if as_json:
+        write(json.dumps({"sound": sound, "findings": [asdict(one) for one in findings]}, indent=2) + "\n")
+    else:
+        write(doctor_table(findings))
+    return exit_codes.PASS if sound else exit_codes.MACHINE

@@ -1,0 +1,220 @@
+"""`edge-effnet doctor`: what is installed, whether it belongs together, what is missing and how to get it.
+
+Looks only: nothing is installed, started on a device or downloaded, and nothing that is missing is an error of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from quant.lower.table import BACKENDS
+
+PACKAGE = "edge-effnet"
+
+PINNED = ("torch", "torchao", "executorch")
+"""Built and tested together: a mix of others breaks export or lowering."""
+
+_EXTRAS = ("openvino", "training", "docs", "peers", "benchmarks", "dev")
+
+_REQUIREMENT = re.compile(r"^([\w.-]+)[^;]*?(?:==([\w.]+))?\s*(?:;\s*extra\s*==\s*['\"]([\w-]+)['\"])?$")
+
+_BACKENDS_OF_RUNTIME = (
+    "from executorch.extension.pybindings.portable_lib import _get_registered_backend_names as names;"
+    "print('backends:', *names())"
+)
+_RUNTIME_TIMEOUT_S = 120
+
+_LOW_DISK_GB = 2.0
+"""Below it a run over several backends may not fit."""
+_LOW_MEMORY_GB = 2.0
+"""Below it B0 still fits, larger variants may not."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    group: str
+    """Of the table: installation, runtime, backends, devices, extras, machine."""
+    name: str
+    found: str
+    """What is there; "missing" where nothing is."""
+    ready: bool
+    required: bool = False
+    """Whether nothing works without it."""
+    advice: str = ""
+    """What to do where it is not ready."""
+
+
+def examine() -> list[Finding]:
+    """Look at everything; the order is that of the table."""
+    return [*_installation(), _runtime(), *_backends(), *_devices(), *_extras(), *_machine()]
+
+
+def is_sound(findings: list[Finding]) -> bool:
+    """Whether everything that is required is ready."""
+    return all(finding.ready for finding in findings if finding.required)
+
+
+def _installation() -> Iterator[Finding]:
+    pins = {name: pin for name, pin, extra in _requirements() if name in PINNED and extra is None}
+    yield Finding(group="installation", name="python", found=platform.python_version(), ready=True)
+    yield _installed(PACKAGE, required=False)
+    for name in PINNED:
+        yield _pinned(name, pins.get(name))
+    yield _installed("pillow", required=True)
+
+
+def _installed(name: str, *, required: bool) -> Finding:
+    found = _version(name)
+    advice = "" if found else f"pip install {name if name != PACKAGE else '.'}"
+    return Finding(
+        group="installation",
+        name=name,
+        found=found or "missing",
+        ready=found is not None,
+        required=required,
+        advice=advice,
+    )
+
+
+def _pinned(name: str, pin: str | None) -> Finding:
+    found = _version(name)
+    # A build for one kind of machine, 2.13.0+cpu, is the release 2.13.0.
+    ready = found is not None and pin in (None, found.split("+")[0])
+    return Finding(
+        group="installation",
+        name=name,
+        found=found or "missing",
+        ready=ready,
+        required=True,
+        advice="" if ready else f"pip install {name}=={pin}" if pin else f"pip install {name}",
+    )
+
+
+def _runtime() -> Finding:
+    """Ask the runtime in a process of its own: a broken one takes its process with it."""
+    try:
+        answer = _ask_runtime()
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return _no_runtime(type(error).__name__)
+    names = re.search(r"^backends: (.*)$", answer.stdout, re.MULTILINE)
+    if answer.returncode != 0 or names is None:
+        last = answer.stderr.strip().splitlines()[-1:] or [f"exit code {answer.returncode}"]
+        return _no_runtime(last[0])
+    return Finding(group="runtime", name="executorch", found=names[1], ready=True, required=True)
+
+
+def _ask_runtime() -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", _BACKENDS_OF_RUNTIME],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_RUNTIME_TIMEOUT_S,
+        check=False,
+    )
+
+
+def _no_runtime(why: str) -> Finding:
+    return Finding(
+        group="runtime",
+        name="executorch",
+        found=f"does not start: {why}",
+        ready=False,
+        required=True,
+        advice="reinstall: pip install --force-reinstall .",
+    )
+
+
+def _backends() -> Iterator[Finding]:
+    for backend in BACKENDS.values():
+        missing = backend.missing()
+        yield Finding(
+            group="backends",
+            name=backend.name,
+            found="missing" if missing else ", ".join(backend.choices()),
+            ready=missing is None,
+            advice=missing or "",
+        )
+
+
+def _devices() -> Iterator[Finding]:
+    try:
+        # What a broken installation lacks must not hide the rest.
+        from apps.device.listing import list_devices  # noqa: PLC0415
+        from apps.device.options import DeviceOptions  # noqa: PLC0415
+    except (ImportError, OSError) as error:
+        advice = "mend the installation first"
+        yield Finding(group="devices", name="any", found=f"not looked for ({error})", ready=False, advice=advice)
+        return
+    for device in list_devices(DeviceOptions()):
+        yield Finding(group="devices", name=device.device, found=device.what, ready=device.ready, advice=device.note)
+
+
+def _extras() -> Iterator[Finding]:
+    for extra in _EXTRAS:
+        names = [name for name, _, of in _requirements() if of == extra and name != PACKAGE]
+        absent = [name for name in names if _version(name) is None]
+        yield Finding(
+            group="extras",
+            name=extra,
+            found=f"missing: {', '.join(absent)}" if absent else "installed",
+            ready=not absent,
+            advice=f"pip install '{PACKAGE}[{extra}]'" if absent else "",
+        )
+
+
+def _machine() -> Iterator[Finding]:
+    yield Finding(group="machine", name="processor", found=f"{platform.machine()}, {_cores()} cores", ready=True)
+    memory = _memory_gb()
+    if memory is not None:
+        low = memory < _LOW_MEMORY_GB
+        advice = "take small variants (b0, lite0)" if low else ""
+        yield Finding(group="machine", name="memory", found=f"{memory:.1f} GB", ready=not low, advice=advice)
+    try:
+        disk = shutil.disk_usage(Path.cwd()).free / 1e9
+    except OSError as error:
+        yield Finding(group="machine", name="free disk", found=f"unknown: {error.strerror}", ready=False)
+        return
+    low = disk < _LOW_DISK_GB
+    advice = "free some space, or work elsewhere" if low else ""
+    yield Finding(group="machine", name="free disk", found=f"{disk:.1f} GB here", ready=not low, advice=advice)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory_gb() -> float | None:
+    """Physical memory, 10^9 bytes; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    except (ValueError, OSError):
+        return None
+
+
+def _requirements() -> list[tuple[str, str | None, str | None]]:
+    """Of this package: (name, exact version or None, extra or None)."""
+    try:
+        lines = requires(PACKAGE) or []
+    except PackageNotFoundError:
+        return []
+    found = (_REQUIREMENT.match(line) for line in lines)
+    return [(match[1], match[2], match[3]) for match in found if match]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
