@@ -11,6 +11,7 @@ from quant.diagnosis import Diagnosis
 from quant.evaluate import Accuracy, Fidelity
 from quant.float_cost import FloatLayer
 from quant.lower.result import Delegation
+from quant.notebook import outcome_html
 from quant.qat.run import QatReport
 from quant.regression import Verdict
 from quant.search import Found
@@ -111,6 +112,10 @@ class Outcome:
     def passed(self) -> bool:
         """Whether the verdict is a pass."""
         return self.verdict.passed
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return outcome_html(self)
 
     def to_json(self) -> dict[str, Any]:
         """The object that `--json` prints and the manifest keeps."""

@@ -34,6 +34,7 @@ from quant.lower.table import find_backend
 from quant.lower.xnnpack import lower_xnnpack
 from quant.manifest import describe
 from quant.measure import measure_bytes
+from quant.notebook import outcome_html
 from quant.outcome import Outcome
 from quant.outlook import Judged
 from quant.progress import NoProgress, Progress, Stopwatch
@@ -76,6 +77,10 @@ class QuantizeResult:
             return check_command(command, folder=self.outcome.artifact)
         options = next((remedy.options for remedy in diagnosis.remedies if remedy.options), None)
         return () if options is None else changed(command, options)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return outcome_html(self.outcome, self.next_command)
 
 
 def quantize(
