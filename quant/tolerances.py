@@ -158,3 +158,7 @@ CLIPPED_SHARE = 0.05
 ANALYSIS_FALL_DB = 10.0
 """Of the logits' SQNR, from the analysis (16 of the photographs) to the verdict: draws of photographs differ by some
 3 dB; ten times the noise is another program."""
+
+PHONE_MIN_BATTERY_PERCENT = 20
+"""Percent; a phone with less is measured with a note: its low-battery warning and power saving, which lowers clocks,
+begin between 15 and 20."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from apps.device.adb_checks import SCRATCH, require_abi, require_room
-from apps.device.adb_client import AdbClient, choose_phone
+from apps.device.adb_checks import SCRATCH, require_abi, require_apk, require_room, require_runner
+from apps.device.adb_client import AdbClient
+from apps.device.adb_phones import choose_phone
 from apps.device.adb_runner import AdbRunnerRemote
+from apps.device.adb_state import read_state
 from apps.device.android import android_app
 from apps.device.job import Job, Settings
 from apps.device.local import parse_status
@@ -21,20 +23,24 @@ class AdbAppRemote:
     def __init__(self, client: AdbClient, options: DeviceOptions) -> None:
         self.name = f"adb:{client.phone.serial}"
         self.settings = Settings(threads=options.threads)
+        self.notes: list[str] = []
         self._client = client
         self._apk = options.apk
         self._app = android_app()
-        self._installed_here = False
+        self._installed = self._installed_here = False
+        self._started = False
         self._folder = self._scratch = ""
 
     def open(self, job: Job) -> None:
-        """Check the processor, install or find the app, make the folders."""
+        """Note battery and heat, install or find the app, make the folders, check the room."""
         self._folder, self._scratch = f"{self._app.jobs_folder}/{job.id}", f"{SCRATCH}/edge-effnet-{job.id}"
-        require_abi(self._client)
+        # What the run itself does to the phone after a lost connection is no news.
+        if not self._started:
+            self.notes = read_state(self._client).notes()
         self._require_app()
-        require_room(self._client, job)
         self._client.shell(f"mkdir -p {self._scratch}")
         self._inside(f"mkdir -p {self._folder}")
+        require_room(self._client, [(job.folder / name).stat().st_size for name in self.missing(job)])
 
     def missing(self, job: Job) -> list[str]:
         """Compare SHA-256 of what is there."""
@@ -60,24 +66,28 @@ class AdbAppRemote:
         )
         if "Error" in said:
             raise MachineError(f"{self.name}: the app does not start ({said.strip().splitlines()[-1]}).")
+        self._started = True
 
     def status(self) -> Status:
         """As the app says, unless it is gone."""
         status = parse_status(self.fetch("status.json"))
-        if status.state == "running" and not self._client.shell(f"pidof {self._app.package}", check=False).strip():
-            return Status(state="died", done=status.done)
-        return status
+        begun = ("running", "absent") if self._started else ("running",)
+        if status.state not in begun or self._runs():
+            return status
+        # It may have written its last word between the two looks.
+        status = parse_status(self.fetch("status.json"))
+        return Status(state="died", done=status.done) if status.state in begun else status
 
     def fetch(self, name: str) -> bytes | None:
         """Read a file."""
-        return self._client.read(f"run-as {self._app.package} cat {self._folder}/{name} 2>/dev/null") or None
+        return self._client.read(f"run-as {self._app.package} cat {self._folder}/{name} 2>/dev/null")
 
     def remove(self) -> None:
         """Stop the app, remove the folders, and the app too where it was put there for this run."""
         if not self._folder:
             return
         self._client.shell(f"am force-stop {self._app.package}", check=False)
-        self._inside(f"rm -rf {self._folder}", check=False)
+        self._inside(f"rm -rf {self._folder}; rmdir {self._app.jobs_folder} 2>/dev/null", check=False)
         self._client.shell(f"rm -rf {self._scratch}", check=False)
         if self._installed_here:
             self._client.shell(f"pm uninstall {self._app.package}", check=False)
@@ -86,15 +96,22 @@ class AdbAppRemote:
         """Nothing is held open: each command is a connection of its own."""
 
     def _require_app(self) -> None:
+        if self._installed:
+            return
         there = bool(self._client.shell(f"pm path {self._app.package}", check=False).strip())
-        if self._apk is not None and not self._installed_here:
+        if self._apk is not None:
+            # Before it is installed: an installation that is lost on its way may have come to its end there.
+            self._installed_here = self._installed_here or not there
             self._client.install(self._apk)
-            self._installed_here = not there
         elif not there:
             raise MachineError(
                 f"{self.name}: the app {self._app.package} is not installed there; build it (apps/android/README.md) "
                 "and pass it once: --apk FILE; or pass an executor_runner: --executor-runner FILE."
             )
+        self._installed = True
+
+    def _runs(self) -> bool:
+        return bool(self._client.shell(f"pidof {self._app.package}", check=False).strip())
 
     def _as_app(self, command: str) -> str:
         return f"run-as {self._app.package} sh -c '{command}'"
@@ -107,11 +124,15 @@ def open_adb(detail: str, options: DeviceOptions) -> Remote:
     """Return an Android phone as a device: with the app, or with the user's own executor_runner.
 
     Raises:
-        InputError: several phones and none named, or a serial that is none.
+        InputError: several phones and none named, a serial that is none, or a file to install that is none.
         MachineError: no adb, no phone, or one that cannot be used.
     """
-    client = AdbClient(choose_phone(detail))
+    if options.apk is not None:
+        require_apk(options.apk)
     if options.executor_runner is not None:
-        require_abi(client)
+        require_runner(options.executor_runner)
+    client = AdbClient(choose_phone(detail))
+    require_abi(client)
+    if options.executor_runner is not None:
         return AdbRunnerRemote(client, options.executor_runner, Settings(threads=options.threads))
     return AdbAppRemote(client, options)

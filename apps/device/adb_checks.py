@@ -1,18 +1,43 @@
-"""Can this phone run the job at all: its processor and its room."""
+"""What is looked at before a phone is given work: the files for it, its processor, its room."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 from apps.device.adb_client import AdbClient
-from apps.device.job import Job
-from edge_effnet.errors import MachineError
+from edge_effnet.errors import InputError, MachineError
 
 ABIS = ("arm64-v8a", "x86_64")
 """Processors that ExecuTorch's library for Android has code for."""
 
 SCRATCH = "/data/local/tmp"
 """Where adb may write; the app may not."""
+
+
+def require_apk(path: Path) -> None:
+    """Refuse what adb would not install.
+
+    Raises:
+        InputError: no such file, or another ending.
+    """
+    if not path.is_file():
+        raise InputError(f"--apk {path}: no such file; build it: see apps/android/README.md.")
+    if path.suffix != ".apk":
+        raise InputError(f"--apk {path}: not an Android app; need a file that ends in .apk.")
+
+
+def require_runner(path: Path) -> None:
+    """Refuse an executor_runner that is no file.
+
+    Raises:
+        InputError: it is not there.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"--executor-runner {path}: no such file; build ExecuTorch's executor_runner as docs/device.md says."
+        )
 
 
 def require_abi(client: AdbClient) -> None:
@@ -29,15 +54,20 @@ def require_abi(client: AdbClient) -> None:
         )
 
 
-def require_room(client: AdbClient, job: Job) -> None:
-    """Refuse a phone without room for the job, twice: passed on and taken over.
+def require_room(client: AdbClient, sizes: Sequence[int]) -> None:
+    """Refuse a phone without room for files that are yet to be sent, the largest twice: each is passed on.
+
+    Args:
+        client: the phone.
+        sizes: bytes of each file.
 
     Raises:
         MachineError: it has less.
     """
+    needed = sum(sizes) + max(sizes, default=0)
     match = re.search(r"^\S+\s+\d+\s+\d+\s+(\d+)\s", client.shell(f"df -k {SCRATCH}", check=False), re.MULTILINE)
-    if match is not None and 1024 * int(match[1]) < 2 * job.bytes:
+    if match is not None and 1024 * int(match[1]) < needed:
         raise MachineError(
-            f"adb:{client.phone.serial}: {int(match[1]) / 1e3:.0f} MB free there, {2 * job.bytes / 1e6:.0f} MB "
+            f"adb:{client.phone.serial}: {1024 * int(match[1]) / 1e6:.1f} MB free there, {needed / 1e6:.1f} MB "
             "needed; free some, or take fewer photographs (--limit)."
         )

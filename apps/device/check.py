@@ -85,8 +85,8 @@ def check_on_device(
             split = photographs_for(artifact, stack.enter_context(photo_folder(data, artifact.preprocess, progress)))
             photos = limited(split.evaluation, limit)
         with watch.measure("device"):
-            found = (
-                read_exported(detail)
+            found, said = (
+                (read_exported(detail), [])
                 if transport == IOS
                 else _run(artifact, photos, device, options, progress, keep=keep)
             )
@@ -97,7 +97,7 @@ def check_on_device(
             write_results(Path(results), found)
         with watch.measure("host"):
             logits, measured, doubts = _on_this_host(artifact, photos, options.threads, progress)
-    notes = (*split.notes, *limit_note(len(photos), len(split.evaluation)), *_emulation_note(found))
+    notes = (*split.notes, *limit_note(len(photos), len(split.evaluation)), *_emulation_note(found), *said)
     logits["pte"] = found.logits
     evidence = _evidence(artifact, photos, logits, found, measured["float"], notes, watch, doubts)
     outcome = summarize(evidence, max_drop=max_drop, min_agreement=wanted)
@@ -118,14 +118,14 @@ def _run(
     progress: Progress,
     *,
     keep: bool,
-) -> Results:
-    """Reach the device first: photographs are decoded for one that is there."""
+) -> tuple[Results, list[str]]:
+    """Reach the device first: photographs are decoded for one that is there. Its results, and its notes."""
     remote = open_device(device, options)
     with ExitStack() as stack:
         with explained_writes(Path(tempfile.gettempdir())):
             folder = stack.enter_context(scratch_folder())
         job = write_job(folder, artifact, photos, remote.settings, progress)
-        return run_job(remote, job, progress, keep=keep)
+        return run_job(remote, job, progress, keep=keep), remote.notes
 
 
 def _those_of(found: Results, photos: Sequence[Photo], everything: Sequence[Photo]) -> list[Photo]:

@@ -24,6 +24,9 @@ FIRST_WAIT_S = 1.0
 
 POLL_S = 0.5
 
+SAVE_S = 30.0
+"""How often finished photographs are brought here: a device that never comes back keeps no more than this."""
+
 SILENCE_S = 900.0
 """A runner that finishes no photograph in this time hangs: B7 takes about a minute on an emulated core."""
 
@@ -108,6 +111,7 @@ def _wait(remote: Remote, begun: _Begun, advance: Advance) -> None:
             advance(status.done - shown)
             shown, since = status.done, time.monotonic()
             begun.done = max(begun.done, shown)
+            begun.save_now_and_then()
         if status.state == "done":
             return
         _refuse(remote, status)
@@ -132,15 +136,30 @@ class _Begun:
     def __init__(self, remote: Remote, job: Job) -> None:
         self._remote = remote
         self.done = 0
+        self._saved = time.monotonic()
         device = hashlib.sha256(remote.name.encode()).hexdigest()[:16]
         self.partial = cache_folder() / f"{job.id}-{device}.jsonl"
 
     def save(self) -> None:
         """Bring the finished photographs here, if the device can still be reached."""
         with suppress(MachineError):
-            text = self._remote.fetch("partial.jsonl")
-            if text:
-                write_atomically(self.partial, text)
+            self._fetch()
+
+    def save_now_and_then(self) -> None:
+        """Bring them here where that was not done for `SAVE_S`.
+
+        Raises:
+            ConnectionLostError: the device went away.
+            MachineError: this machine's disk refuses.
+        """
+        if time.monotonic() - self._saved >= SAVE_S:
+            self._fetch()
+            self._saved = time.monotonic()
+
+    def _fetch(self) -> None:
+        text = self._remote.fetch("partial.jsonl")
+        if text:
+            write_atomically(self.partial, text)
 
     def forget(self) -> None:
         """Nothing is left to go on with."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 
-from apps.device.adb_client import list_phones
+from apps.device.adb_client import AdbClient
+from apps.device.adb_phones import Phone, list_phones
+from apps.device.adb_state import PhoneState, read_state
 from apps.device.arm64 import DEFAULT_CPU, find_emulator
 from apps.device.options import DeviceOptions
 from edge_effnet.errors import InputError, MachineError
@@ -21,7 +23,9 @@ class Listed:
     ready: bool
     """Whether `check` would find it now."""
     note: str = ""
-    """What to do where it is not ready."""
+    """What to do where it is not ready, or where its times would not be right."""
+    state: PhoneState | None = None
+    """Battery and heat of an Android phone that is ready."""
 
 
 def list_devices(options: DeviceOptions) -> list[Listed]:
@@ -57,10 +61,18 @@ def _phones() -> list[Listed]:
     if not phones:
         note = "connect one by USB with USB debugging switched on"
         return [Listed(device="adb", what="an Android phone", ready=False, note=note)]
-    return [
-        Listed(device=f"adb:{phone.serial}", what=phone.model, ready=phone.usable, note=phone.advice)
-        for phone in phones
-    ]
+    return [_phone(phone) for phone in phones]
+
+
+def _phone(phone: Phone) -> Listed:
+    device = f"adb:{phone.serial}"
+    if not phone.usable:
+        return Listed(device=device, what=phone.model, ready=False, note=phone.advice)
+    try:
+        state = read_state(AdbClient(phone))
+    except MachineError as error:
+        return Listed(device=device, what=phone.model, ready=False, note=_advice(error))
+    return Listed(device=device, what=phone.model, ready=True, note=" ".join(state.notes()), state=state)
 
 
 def _boards() -> Listed:

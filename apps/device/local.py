@@ -49,6 +49,7 @@ class LocalRemote:
     ) -> None:
         self.name = name
         self.settings = settings
+        self.notes: list[str] = []
         self._interpreter = list(interpreter)
         self._environment = {**os.environ, **(environment or {})}
         self._words = list(words)

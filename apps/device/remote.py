@@ -41,6 +41,9 @@ class Remote(Protocol):
     settings: Settings
     """How programs are run and timed there."""
 
+    notes: list[str]
+    """Sentences on what it said of itself before the run: a low battery, heat. Complete when `open` returned."""
+
     def open(self, job: Job) -> None:
         """Reach the device, refuse one that cannot run the job, and make the job's folder there."""
         ...

@@ -56,6 +56,7 @@ class SshRemote:
     def __init__(self, name: str, target: str, port: str | None, options: DeviceOptions) -> None:
         self.name = name
         self.settings = Settings(threads=options.threads)
+        self.notes: list[str] = []
         self._python = options.remote_python
         self._target = target
         self._options = [

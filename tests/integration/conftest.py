@@ -12,6 +12,7 @@ import torch
 from support.checkpoints import colour_checkpoint
 from support.cli import run_cli
 from support.photos import draw_halves
+from support.zygote import zygote
 
 SETTINGS = ("--variant", "b0", "--calibration", "16", "--max-drop", "40", "--seed", "3")
 
@@ -69,3 +70,10 @@ def one_torch_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def android_zygote() -> Iterator[Path]:
+    """Starts programs behind `support.phone_double`."""
+    with zygote() as socket:
+        yield socket

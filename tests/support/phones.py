@@ -1,0 +1,85 @@
+"""What the tests of the Android transport share: an artifact, photographs, a phone double behind the real adb."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.adb_double import AdbDouble
+from support.artifacts import make_artifact
+from support.phone_double import PhoneDouble
+
+from apps.cli.edge_effnet import app
+from apps.cli.exit_codes import guarded
+from apps.device import drive
+from apps.device.check import check_on_device
+from apps.device.options import DeviceOptions
+from apps.device.outcome import DeviceOutcome
+
+needs_adb = pytest.mark.skipif(shutil.which("adb") is None, reason="no adb here (Debian: apt-get install adb)")
+
+VERSIONS = {"torch": "2.13.0", "executorch": "1.4.1"}
+
+
+def phone_artifact(folder: Path, **manifest: Any) -> Path:
+    """An artifact whose program phones of this ExecuTorch run; the same bits are wanted of them."""
+    return make_artifact(folder, **{"versions": VERSIONS, **manifest}).folder
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the driver look more often and wait less than for real phones."""
+    monkeypatch.setattr(drive, "POLL_S", 0.02)
+    monkeypatch.setattr(drive, "FIRST_WAIT_S", 0.01)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """One phone, and what is run on it."""
+
+    phone: PhoneDouble
+    double: AdbDouble
+    artifact: Path
+    data: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        """How the real adb client finds the double."""
+        home = str(self.phone.root)
+        return {"ADB_SERVER_SOCKET": self.double.address, "HOME": home, "XDG_CACHE_HOME": f"{home}/cache"}
+
+    @property
+    def kept(self) -> list[Path]:
+        """Unfinished work that waits on this machine."""
+        return sorted(self.phone.root.glob("cache/edge-effnet/device/*"))
+
+    def check(self, *, device: str = "adb", apk: Path | None = None, **settings: Any) -> DeviceOutcome:
+        """`check --device`, in this process."""
+        options = DeviceOptions(apk=apk, executor_runner=settings.pop("executor_runner", None))
+        folder, data = settings.pop("artifact", self.artifact), settings.pop("data", self.data)
+        return check_on_device(folder, device=device, data=data, options=options, **settings)
+
+    def refusal(
+        self,
+        capsys: pytest.CaptureFixture[str],
+        *arguments: object,
+        device: str = "adb",
+        artifact: Path | None = None,
+    ) -> tuple[int, str]:
+        """Exit code and the one sentence on standard error of a `check --device` that fails."""
+        words = ["check", artifact or self.artifact, "--data", self.data, "--device", device, *arguments]
+        code = guarded(lambda: app([str(word) for word in words], standalone_mode=False))
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("error: "), err
+        assert err.count("\n") == 1, err
+        return code, err.removeprefix("error: ").strip()
+
+
+def assert_same_bits(found: DeviceOutcome, photographs: int = 6) -> None:
+    """The device's logits are the host's, to the bit."""
+    assert found.passed, found.outcome.verdict.reasons
+    assert found.same is not None
+    assert (found.same.identical, found.same.photographs) == (photographs, photographs)
