@@ -67,20 +67,21 @@ def run_job(remote: Remote, job: Job, progress: Progress, *, keep: bool = False)
 
 
 def _through_losses(remote: Remote, job: Job, progress: Progress, begun: _Begun) -> Results:
-    wait = FIRST_WAIT_S
-    for left in range(RETRIES, -1, -1):
+    wait, left = FIRST_WAIT_S, RETRIES
+    while True:
         before = begun.done
         try:
             return _attempt(remote, job, progress, begun)
         except ConnectionLostError as error:
+            # A long run may lose its device often, as long as it gets on.
             if begun.done > before:
-                wait = FIRST_WAIT_S
+                wait, left = FIRST_WAIT_S, RETRIES
             if not left:
                 raise MachineError(f"{error} Given up after {RETRIES + 1} attempts; run again to go on.") from error
             _LOG.warning("%s Trying again in %.0f s.", error, wait)
             time.sleep(wait)
             wait *= 2
-    raise AssertionError
+            left -= 1
 
 
 def _attempt(remote: Remote, job: Job, progress: Progress, begun: _Begun) -> Results:

@@ -2,8 +2,11 @@
 
 import json
 import logging
+import os
 import re
 import shutil
+import socket
+import subprocess
 
 import pytest
 import torch
@@ -259,7 +262,7 @@ def test_results_that_are_not_this_jobs(bench, change, words):
 
 def test_connections_that_break_half_way_cost_nothing_but_time(bench, caplog):
     """Where adb itself ends with 0: a listing, a file that is read, a program that is looked for; and a push."""
-    bench.phone.cut = ["df -k", "sha256sum", "job.json", "cat > ", "am start", "pidof", "results.json"]
+    bench.phone.cut = ["df -k", "sha256sum", "/job.json", "am start", "results.json"]
     with caplog.at_level(logging.WARNING):
         assert_same_bits(bench.check())
     assert bench.phone.cut == []
@@ -269,7 +272,7 @@ def test_connections_that_break_half_way_cost_nothing_but_time(bench, caplog):
 
 
 def test_a_phone_that_comes_back_goes_on_where_it_was(bench, caplog):
-    bench.phone.at(4, "unplug", away=5)
+    bench.phone.at(4, "unplug", away=3)
     with caplog.at_level(logging.WARNING):
         assert_same_bits(bench.check())
     assert "the phone went away (error: device '3A190DLJH000XK' not found). Trying again" in caplog.text
@@ -320,6 +323,21 @@ def test_without_adb(bench, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("ADB", str(tmp_path / "absent"))
     code, said = bench.refusal(capsys)
     assert code == 3 and "absent: does not start (No such file or directory)" in said
+
+
+def test_the_real_server_without_a_phone(tmp_path, artifact, data):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {"ADB_SERVER_SOCKET": f"tcp:{port}", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    try:
+        if json.loads(run_cli("edge-effnet", "devices", "--json", env=env).stdout)["devices"][2]["device"] != "adb":
+            pytest.skip("a phone is connected")
+        done = run_cli("edge-effnet", "check", artifact, "--data", data, "--device", "adb", env=env)
+    finally:
+        subprocess.run(["adb", "kill-server"], env={**os.environ, **env}, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("error: --device adb: no phone; connect one by USB")
 
 
 def test_a_server_that_cannot_be_reached(bench, capsys, monkeypatch):
