@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 import typer
-from support.artifacts import make_artifact
 from support.code_blocks import blocks, command_lines
 from support.photos import draw_halves
+from support.reports import measured_artifact
 
 from apps.cli import edge_effnet, quantize
 from apps.cli.exit_codes import guarded
@@ -18,8 +18,8 @@ COMMANDS = [(str(block), words) for block in blocks("sh") for words in command_l
 QUICK = ("analyze", "check", "diff", "doctor", "inspect", "job", "report", "sbom")
 """Commands that take seconds on the small artifact; the others train, quantize or reach for a device."""
 
-SUBSTITUTIONS = {"100": "6", "b0-int8-backends": "b0-int8-xnnpack"}
-"""Words of a command by what stands for them here: fewer photographs, and a folder of the same kind."""
+SUBSTITUTIONS = {"100": "6"}
+"""Words of a command by what stands for them here: fewer photographs."""
 
 CHANGED_TEXT = {"1600": "16", "496": "16", '"val", 0, 224': '"val", 0, 64', "size=224": "size=64", "128": "16"}
 """Parts of a Python block by what stands for them here: fewer and smaller pictures."""
@@ -42,8 +42,8 @@ def ids(commands):
 def workplace(tmp_path, monkeypatch):
     """A folder in which the names of the docs mean something."""
     draw_halves(tmp_path / "photos")
-    for name in ("b0-int8-xnnpack", "lite0-int8-xnnpack"):
-        make_artifact(tmp_path / name)
+    for name in ("b0-int8-xnnpack", "lite0-int8-xnnpack", "b0-int8-backends"):
+        measured_artifact(tmp_path / name)
     for name in ("model.pte", "before.pte", "after.pte"):
         shutil.copy(tmp_path / "b0-int8-xnnpack" / "model.pte", tmp_path / name)
     monkeypatch.chdir(tmp_path)
