@@ -176,17 +176,29 @@ def test_a_sabotaged_artifact_is_found_out(made, checked, tmp_path, sabotage, co
 
 
 @pytest.mark.parametrize(
-    ("name", "reading", "words"),
+    ("name", "reading", "expected", "words"),
     [
-        ("pixels", lambda pixels: np.ascontiguousarray(pixels[..., ::-1]), "BGR instead of RGB"),
-        ("normalize", lambda x: x.movedim(-3, -1).reshape(x.shape).contiguous(), "NCHW instead of NHWC"),
+        (
+            "pixels",
+            lambda pixels: np.ascontiguousarray(pixels[..., ::-1]),
+            INPUT,
+            ("pixel values come out otherwise here",),
+        ),
+        (
+            "normalize",
+            lambda x: x.movedim(-3, -1).reshape(x.shape).contiguous(),
+            REGRESSION,
+            ("does not become the golden input", "NCHW instead of NHWC"),
+        ),
     ],
 )
-def test_a_bug_between_file_and_tensor_is_found_out(made, checked, monkeypatch, name, reading, words):
+def test_a_bug_between_file_and_tensor_is_found_out(made, checked, monkeypatch, name, reading, expected, words):
     right = getattr(Preprocess, name)
     monkeypatch.setattr(Preprocess, name, lambda self, given: reading(right(self, given)))
     code, said = checked(made.folder, made.files.data)
-    assert code == REGRESSION and "does not become the golden input" in said and words in said
+    assert code == expected, said
+    for word in words:
+        assert word in said
 
 
 def edited_weights(made: Made, path: Path, change: Callable[[torch.nn.Module], None], **settings) -> Path:
