@@ -100,7 +100,9 @@ def equalized_graph(
 ) -> fx.GraphModule:
     """Return the float graph with the recipe's channel groups and equalization; arguments as `quantize_graph`."""
     if recipe.grouped:
-        names = groupable(graph_module)[: recipe.grouped]
+        # What stays in float needs no scales of its own.
+        in_float = nodes_of(convolution_units(graph_module)[: recipe.float_convolutions])
+        names = [name for name in groupable(graph_module) if name not in in_float][: recipe.grouped]
         photographs = first_photographs(inputs, EQUALIZATION)
         graph_module = split_channels(graph_module, names, photographs, seed=seed, plain_share=recipe.plain_share)
     in_float = nodes_of(convolution_units(graph_module)[: recipe.float_convolutions])

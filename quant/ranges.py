@@ -27,7 +27,7 @@ from quant.tolerances import ACTIVATION_SCALE_FLOOR, SENSITIVITY
 _BINS = 2048
 
 # Positions of an activation that are looked at on the way back, of one photograph; more change nothing.
-_POSITIONS = 1024
+_POSITIONS = 4096
 
 PLAIN_SHARE = 1e-4
 """Share of the plain squared error in the weights: keeps a range sane where the sampled gradients are zero."""

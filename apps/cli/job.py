@@ -13,7 +13,7 @@ from apps.cli.help import epilog
 
 EPILOG = epilog(
     "edge-effnet job b0-int8-xnnpack --data photos --out job",
-    "edge-effnet job b0-int8-xnnpack --data photos --limit 100 --threads 2 --out job",
+    "edge-effnet job b0-int8-xnnpack --data photos --limit 100 --out job",
 )
 
 

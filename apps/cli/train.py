@@ -12,7 +12,7 @@ from apps.cli.help import epilog
 
 EPILOG = epilog(
     "edge-effnet train --variant b0 --data photos --weights w.pth --fresh-head",
-    "edge-effnet train --variant b0 --data photos --epochs 100 --out b0.safetensors",
+    "edge-effnet train --variant b0 --data photos --out b0.safetensors",
 )
 
 
