@@ -30,8 +30,14 @@ _COMPLAINTS = {
 """What Android and adb say, and what that means."""
 
 # adb ends with 0 when the phone goes away in the middle of a command: only this line says that it came to its end.
-_END = "edge-effnet-exit:"
+_SAY_END = "echo edge-effnet-exit:$?"
 _ENDED = re.compile(rb"edge-effnet-exit:(\d{1,3})\n\Z")
+
+
+def output_of(said: bytes) -> tuple[bytes, int] | None:
+    """Output and exit code of a command that came to its end; None where the phone went away before."""
+    end = _ENDED.search(said)
+    return None if end is None else (said[: end.start()], int(end[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +106,9 @@ class AdbClient:
             raise self._failed("install", refusal) if refusal else self._lost(answer)
 
     def start_shell(self, command: str) -> subprocess.Popen[bytes]:
-        """A command line of ours whose standard input and output stay open."""
+        """A command line of ours whose standard input and output stay open; see `output_of`."""
         return subprocess.Popen(
-            [*self._words, "shell", "-T", command],
+            [*self._words, "shell", "-T", f"{command}; {_SAY_END}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -111,12 +117,13 @@ class AdbClient:
 
     def _run(self, command: str) -> _Answer:
         # -T: no terminal, which would change bytes on their way.
-        done = call_adb([*self._words, "shell", "-T", f"{command}; echo {_END}$?"])
-        ended = _ENDED.search(done.stdout)
-        if ended is None:
+        done = call_adb([*self._words, "shell", "-T", f"{command}; {_SAY_END}"])
+        whole = output_of(done.stdout)
+        if whole is None:
             raise self._lost(done)
+        output, code = whole
         lines = done.stderr.decode(errors="replace").strip().splitlines()
-        return _Answer(int(ended[1]), done.stdout[: ended.start()], lines[-1].strip() if lines else "")
+        return _Answer(code, output, lines[-1].strip() if lines else "")
 
     def _lost(self, answer: subprocess.CompletedProcess[bytes]) -> MachineError:
         said = complaint(answer) if answer.returncode else "in the middle of a command"

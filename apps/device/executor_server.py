@@ -6,7 +6,7 @@ import os
 import select
 import time
 
-from apps.device.adb_client import AdbClient
+from apps.device.adb_client import AdbClient, output_of
 from apps.device.remote import ConnectionLostError
 from edge_effnet.errors import MachineError
 
@@ -28,7 +28,6 @@ class ExecutorServer:
     """The running server; `input.bin` in its folder is read anew for each forward, `output-0.bin` overwritten."""
 
     def __init__(self, client: AdbClient, folder: str, threads: int) -> None:
-        self._client = client
         self._name = f"adb:{client.phone.serial}"
         self._said = b""
         self._process = client.start_shell(
@@ -81,19 +80,18 @@ class ExecutorServer:
 
     def _silent(self, timeout_s: float) -> MachineError:
         if self._said.strip():
-            return MachineError(
-                f"{self._name}: {PROGRAM} does not answer in {timeout_s:.0f} s ({self._last_words()})."
-            )
+            said = _last_words(self._said)
+            return MachineError(f"{self._name}: {PROGRAM} does not answer in {timeout_s:.0f} s ({said}).")
         return MachineError(f"{self._name}: {PROGRAM} prints nothing, so nobody knows how far it is; {_BUILD}.")
 
     def _ended(self) -> MachineError:
-        said = self._last_words()
-        try:
-            self._client.shell("true")
-        except ConnectionLostError as error:
-            return error
-        return MachineError(f"{self._name}: {PROGRAM} ended ({said}); {_BUILD}.")
+        assert self._process.stdout is not None
+        whole = output_of(self._said + self._process.stdout.read())
+        if whole is None:
+            return ConnectionLostError(f"{self._name}: the phone went away.")
+        return MachineError(f"{self._name}: {PROGRAM} ended ({_last_words(whole[0])}); {_BUILD}.")
 
-    def _last_words(self) -> str:
-        lines = self._said.decode(errors="replace").strip().splitlines()
-        return lines[-1].strip()[-300:] if lines else "no word of it"
+
+def _last_words(said: bytes) -> str:
+    lines = said.decode(errors="replace").strip().splitlines()
+    return lines[-1].strip()[-300:] if lines else "no word of it"

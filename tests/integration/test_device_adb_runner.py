@@ -50,7 +50,7 @@ def test_the_whole_way_without_the_app(bench, tmp_path):
 
 def test_a_phone_that_comes_back_goes_on_where_it_was(bench, tmp_path, caplog):
     """The server dies with its connection; photographs that are done are not run again."""
-    bench.phone.cut = ["output-0.bin", "input.bin"]
+    bench.phone.cut = ["output-0.bin", "/input.bin"]
     with caplog.at_level(logging.WARNING):
         assert_same_bits(bench.check(executor_runner=bench.phone.executor_runner(tmp_path)), photographs=3)
     assert "the phone went away (in the middle of a command). Trying again" in caplog.text

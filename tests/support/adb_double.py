@@ -17,10 +17,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from support.phone_double import PhoneDouble
+from tests.support.phone_double import PhoneDouble
 
 FEATURES = "shell_v2,cmd,stat_v2,ls_v2,fixed_push_mkdir"
 
@@ -54,6 +55,7 @@ class AdbDouble:
 def adb_double(*phones: PhoneDouble) -> Iterator[AdbDouble]:
     """Run a server for these phones."""
     double = AdbDouble(list(phones))
+    client_version()
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -76,6 +78,7 @@ def adb_double(*phones: PhoneDouble) -> Iterator[AdbDouble]:
                 phone.close()
 
 
+@cache
 def client_version() -> int:
     """The protocol's version that the installed client wants: 41 of `version 1.0.41`."""
     said = subprocess.run(["adb", "version"], capture_output=True, text=True, check=True).stdout

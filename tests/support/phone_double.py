@@ -13,11 +13,10 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support import executor_runner_double, phone_app
-from support import zygote as zygote_module
-
 from apps.device.android import android_app
 from apps.device.local import runner_source
+from tests.support import executor_runner_double, phone_app
+from tests.support import zygote as zygote_module
 
 TMP = "/data/local/tmp"
 APP = android_app()

@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.adb_double import AdbDouble
-from support.artifacts import make_artifact
-from support.phone_double import PhoneDouble
 
 from apps.cli.edge_effnet import app
 from apps.cli.exit_codes import guarded
@@ -18,6 +15,9 @@ from apps.device import drive
 from apps.device.check import check_on_device
 from apps.device.options import DeviceOptions
 from apps.device.outcome import DeviceOutcome
+from tests.support.adb_double import AdbDouble
+from tests.support.artifacts import make_artifact
+from tests.support.phone_double import PhoneDouble
 
 needs_adb = pytest.mark.skipif(shutil.which("adb") is None, reason="no adb here (Debian: apt-get install adb)")
 
