@@ -36,12 +36,16 @@ struct BenchmarkScreen: View {
             }
             .navigationTitle("Benchmark")
             .toolbar { Button("Import", systemImage: "square.and.arrow.down") { isImporting = true } }
-            .refreshable { attempt {} }
+            .refreshable { await reload() }
             .onAppear { attempt {} }
         }
         .fileImporter(isPresented: $isImporting, allowedContentTypes: [.folder]) { picked in
             attempt { _ = try JobStore.add(picked.get()) }
         }
+    }
+
+    private func reload() async {
+        attempt {}
     }
 
     /// Does something to the jobs, shows them as they are then, or what went wrong.
