@@ -15,12 +15,14 @@ from quant.atomic import write_atomically
 from quant.baseline import baseline_json, make_baseline, read_baseline, require_baseline_file
 from quant.data import PhotoSplit, evaluation_photos
 from quant.doubts.artifact import artifact_doubts
+from quant.doubts.programs import require_contiguous
 from quant.evaluate import collect_logits
 from quant.lower.choices import require_runs_here
 from quant.measure import Measured, measure_programs
 from quant.outcome import Outcome
 from quant.photo_folder import photo_folder
 from quant.progress import NoProgress, Progress, Stopwatch
+from quant.pte_file import read_pte
 from quant.regression import check_max_drop, check_min_agreement
 from quant.runtime import HostRuntime, check_threads
 from quant.summary import Evidence, summarize
@@ -102,6 +104,8 @@ def _collect(artifact: Artifact, split: PhotoSplit, threads: int, progress: Prog
         with watch.measure("time"):
             measured = measure_programs(runtime, paths, artifact.preprocess, split.evaluation[0].path, progress)
             verify_shapes(artifact, measured)
+            # Before the outputs: it is the cause, they are what it shows.
+            require_contiguous(read_pte(artifact.program))
             verify_golden(artifact, measured["pte"])
         with watch.measure("evaluate"):
             models = {name: program.run for name, program in measured.items()}

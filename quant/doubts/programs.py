@@ -27,7 +27,7 @@ def program_doubts(programs: Mapping[str, PteFile]) -> tuple[str, ...]:
     """
     doubts = []
     for name, program in programs.items():
-        _require_contiguous(program)
+        require_contiguous(program)
         dead = dead_layers(program)
         if dead:
             shown = ", ".join(dead[:_SHOWN]) + (f" and {len(dead) - _SHOWN} more" if len(dead) > _SHOWN else "")
@@ -50,7 +50,12 @@ def dead_layers(program: PteFile) -> list[str]:
     return found
 
 
-def _require_contiguous(program: PteFile) -> None:
+def require_contiguous(program: PteFile) -> None:
+    """Refuse a program whose inputs or outputs lie in another order than row by row.
+
+    Raises:
+        InputError: one does.
+    """
     for method in program.methods:
         for tensor in (*method.inputs, *method.outputs):
             if tensor.layout != "contiguous":

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.artifacts import make_artifact
+from support.artifacts import edit_manifest, make_artifact
 from support.cli import only_json, run_cli
 from support.reports import measured_artifact
 
@@ -59,13 +59,14 @@ def test_one_artifact_says_which_pictures_are_missing(called, tmp_path):
         (["a", "--out", "a/report.html"], "lies in an artifact"),
         (["a", "--data", "absent"], "absent: no such folder"),
         (["a", "a", "--data", "."], "leave it out to compare"),
-        (["broken"], "make the artifact anew"),
+        (["broken"], "$.verdict.float: [] is not of type 'object'); make it anew"),
         (["a", "--bogus"], "No such option"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(called, tmp_path, arguments, words):
     measured_artifact(tmp_path / "a")
-    make_artifact(tmp_path / "broken", verdict={"verdict": "pass", "float": [], "pte": {}})
+    make_artifact(tmp_path / "broken")
+    edit_manifest(tmp_path / "broken", lambda manifest: manifest["verdict"].update(float=[]))
     code, out, err = called(*arguments)
     assert (code, out) == (2, "") and words in " ".join(err.split())
     assert err.startswith("error: ") and "Traceback" not in err
@@ -78,7 +79,8 @@ def test_quantize_writes_the_page_that_report_makes_anew(quantized, tmp_path):
     artifact = open_artifact(quantized.folder)
     assert artifact.manifest["command"][:3] == ["quantize", "--variant", "b0"]
     assert all(layer.estimated_ms is not None for layer in artifact.layers())
-    assert {row["layer"] for row in quantized.values["float_layers"]} == {"stem", "stages.0.0.depthwise"}
+    (chosen,) = [point for point in quantized.values["search"]["points"] if point["chosen"]]
+    assert len(quantized.values["float_layers"]) == len(chosen["float_layers"])
     assert sum(row["photographs"] for row in quantized.values["classes"]) == 18
     page = tmp_path / "again.html"
     done = run_cli("edge-effnet", "report", quantized.folder, "--data", quantized.data, "--out", page, "--json")
