@@ -11,6 +11,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from edge_effnet.errors import InputError
 from quant.class_figures import ConfusionChange
 from quant.command import changed
 from quant.lower.result import Leftover
@@ -100,8 +101,19 @@ def magnitude(pair: tuple[float, float]) -> float:
 
 
 def share_interval(share: float | None, photographs: int) -> tuple[float, float] | None:
-    """95 % confidence interval of a share."""
-    return None if share is None else wilson_interval(share, photographs)
+    """95 % confidence interval of a share.
+
+    Raises:
+        InputError: no share of 1, or of fewer than no photographs: the manifest was edited.
+    """
+    if share is None:
+        return None
+    if not (0.0 <= share <= 1.0 and photographs >= 0):
+        raise InputError(
+            f"manifest.json gives {share} as a share of {photographs} photographs; it was edited: make the artifact "
+            "anew."
+        )
+    return wilson_interval(share, photographs)
 
 
 def most_changed(changes: Sequence[ConfusionChange], most: int) -> Sequence[ConfusionChange]:
