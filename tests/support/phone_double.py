@@ -53,8 +53,8 @@ COMMANDS = {
         case "$*" in
             "force-stop $PACKAGE") kill -9 $(cat "$STATE/pid") 2>/dev/null; rm -f "$STATE/pid" ;;
             "start -W $INTENT $job")
-                $ZYGOTE spawn "$ZYGOTE_SOCKET" "$STATE/pid" "$APP" "$RUNNER" \
-                    "$HOME/data/data/$PACKAGE/$JOBS/$job" "$STATE" < /dev/null > "$STATE/log" 2>&1
+                kill -0 "$(cat "$STATE/pid" 2>/dev/null)" 2>/dev/null || $ZYGOTE spawn "$ZYGOTE_SOCKET" "$STATE/pid" \
+                    "$APP" "$RUNNER" "$HOME/data/data/$PACKAGE/$JOBS/$job" "$STATE" < /dev/null > "$STATE/log" 2>&1
                 echo "Status: ok" ;;
             *) echo "Error: Activity class does not exist." ;;
         esac
