@@ -1,8 +1,6 @@
 """`check --device adb`: the real adb client, and behind it a double of its server and of a phone."""
 
-import json
 import logging
-import os
 import re
 import shutil
 import socket
@@ -17,6 +15,9 @@ from support.phones import Bench, assert_same_bits, hurry, needs_adb, phone_arti
 from support.photos import COLOURS, draw_halves, draw_photo
 
 from apps.device import drive
+from apps.device.adb_phones import list_phones
+from apps.device.listing import list_devices
+from apps.device.options import DeviceOptions
 from apps.device.results import read_results
 from edge_effnet.errors import InputError
 
@@ -324,19 +325,20 @@ def test_without_adb(bench, capsys, monkeypatch, tmp_path):
     assert code == 3 and "absent: does not start (No such file or directory)" in said
 
 
-def test_the_real_server_without_a_phone(tmp_path, artifact, data):
+def test_the_real_server_without_a_phone(bench, capsys, monkeypatch, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = {"ADB_SERVER_SOCKET": f"tcp:{port}", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+        monkeypatch.setenv("ADB_SERVER_SOCKET", f"tcp:{free.getsockname()[1]}")
+    # Its log.
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     try:
-        if json.loads(run_cli("edge-effnet", "devices", "--json", env=env).stdout)["devices"][2]["device"] != "adb":
+        if list_phones():
             pytest.skip("a phone is connected")
-        done = run_cli("edge-effnet", "check", artifact, "--data", data, "--device", "adb", env=env)
+        code, said = bench.refusal(capsys)
     finally:
-        subprocess.run(["adb", "kill-server"], env={**os.environ, **env}, capture_output=True, check=False)
-    assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr.startswith("error: --device adb: no phone; connect one by USB")
+        subprocess.run(["adb", "kill-server"], capture_output=True, check=True)
+    assert code == 3 and said.startswith("--device adb: no phone; connect one by USB")
+    assert bench.double.requests == []
 
 
 def test_a_server_that_cannot_be_reached(bench, capsys, monkeypatch):
@@ -344,7 +346,5 @@ def test_a_server_that_cannot_be_reached(bench, capsys, monkeypatch):
     monkeypatch.setenv("ADB_SERVER_SOCKET", "tcp:127.0.0.1:1")
     code, said = bench.refusal(capsys)
     assert code == 3 and said.startswith("adb devices fails (") and said.endswith("try `adb kill-server` and repeat.")
-    devices = json.loads(
-        run_cli("edge-effnet", "devices", "--json", env={"ADB_SERVER_SOCKET": "tcp:127.0.0.1:1"}).stdout
-    )
-    assert [d["ready"] for d in devices["devices"] if d["device"] == "adb"] == [False]
+    listed = [device for device in list_devices(DeviceOptions()) if device.device == "adb"]
+    assert [(device.ready, device.note) for device in listed] == [(False, said.rstrip("."))]
