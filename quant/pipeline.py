@@ -15,7 +15,7 @@ from edge_effnet.samples import SAMPLE
 from edge_effnet.weights.checkpoint import LoadOptions
 from quant.analysis import LayerReport, analyze
 from quant.artifact import Artifact, write_artifact
-from quant.batches import read_batches
+from quant.batches import batch_size_for, read_batches
 from quant.bundle import bundle_program, verify_bundle
 from quant.calibration_check import calibration_notes
 from quant.command import changed, check_command
@@ -34,6 +34,7 @@ from quant.lower.table import find_backend
 from quant.lower.xnnpack import lower_xnnpack
 from quant.manifest import describe
 from quant.measure import measure_bytes
+from quant.memory import give_back_freed_memory
 from quant.notebook import outcome_html
 from quant.outcome import Outcome
 from quant.outlook import Judged
@@ -51,7 +52,7 @@ from quant.settle import settle_roundings
 from quant.simulate import simulation_of
 from quant.summary import Evidence, summarize
 from quant.target import Target
-from quant.tolerances import ANALYSIS, DEFAULT_CALIBRATION, MIN_SELECTION, OUTLOOK_PHOTOGRAPHS
+from quant.tolerances import ANALYSIS, ANALYSIS_LEAST, DEFAULT_CALIBRATION, MIN_SELECTION, OUTLOOK_PHOTOGRAPHS
 from quant.training.distributed import Group, from_leader, joined_group
 from quant.training.rank import is_alone
 
@@ -183,8 +184,10 @@ def _quantize(
     if not group.leads:
         return None
     settle_roundings(quantized.converted)
+    give_back_freed_memory()
     with watch.measure("analyze"):
         layers = _analyzed(request, network, quantized, progress)
+    give_back_freed_memory()
     with watch.measure("lower"), progress.stage("Lowering", 2) as advance:
         programs = {
             "pte": lower_xnnpack(
@@ -341,7 +344,8 @@ def _trained(
 
 def _analyzed(request: Request, network: Loaded, quantized: Quantized, progress: Progress) -> list[LayerReport]:
     """Compare the network layer by layer on evaluation photographs."""
-    inputs = read_batches(thinned(network.split.evaluation, ANALYSIS), network.preprocess, progress)
+    count = min(ANALYSIS, max(ANALYSIS_LEAST, batch_size_for(network.preprocess.crop)))
+    inputs = read_batches(thinned(network.split.evaluation, count), network.preprocess, progress)
     with progress.stage("Analyzing", sum(len(batch) for batch in inputs)) as advance:
         return analyze(quantized.reference, quantized.converted, inputs, seed=request.seed, advance=advance)
 

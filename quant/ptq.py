@@ -13,7 +13,7 @@ from torch import fx
 from quant.channel_groups import groupable, split_channels
 from quant.equalize import equalizable, equalize
 from quant.float_layers import convolution_units, nodes_of
-from quant.memory import first_photographs, photographs_that_fit
+from quant.memory import first_photographs, give_back_freed_memory, photographs_that_fit
 from quant.progress import Progress
 from quant.qdq import QMAX, QMIN, WEIGHTED, TensorScale
 from quant.quantizer import ActivationSpec, EfficientNetQuantizer, activations_of
@@ -147,6 +147,7 @@ def quantize_with(
     else:
         with progress.stage("Calibrating", sum(len(batch) for batch in inputs)) as advance:
             converted = convert(graph_module, activation, float_nodes, inputs, advance)
+    give_back_freed_memory()
     latent: dict[str, torch.Tensor] = {}
     if recipe.repair:
         layers = sum(node.target in WEIGHTED for node in graph_module.graph.nodes)

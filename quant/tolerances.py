@@ -63,6 +63,9 @@ EQUALIZATION = 32
 ANALYSIS = 16
 """Photographs of the layer-by-layer analysis: its figures are sums over millions of values."""
 
+ANALYSIS_LEAST = 4
+"""Photographs of that analysis where they are large: at 600 pixels each has seven times the values of one at 224."""
+
 GOLDEN_MIN_SQNR_DB = 60.0
 """A program that is itself must reproduce its golden outputs: int8 bit for bit, float32 up to rounding that
 differs between processors (80 dB and more)."""
