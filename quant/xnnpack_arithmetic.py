@@ -109,11 +109,14 @@ def add_parameters(a: TensorScale, b: TensorScale, out: TensorScale) -> tuple[tu
 
 
 def pool(q: torch.Tensor, scale: float, zero_point: int, out_scale: float, out_zero: int) -> torch.Tensor:
-    """Mean over height and width in int8: the plain sum, scaled and shifted in float32."""
+    """Mean over height and width in int8: the plain sum, scaled and shifted in float32.
+
+    The shift is rounded as the kernel rounds it: the zero points' sum is a whole number before it is scaled.
+    """
     elements = q.shape[2] * q.shape[3]
     ratio = _float32(_float32(scale) / _float32(out_scale))
     mean_scale = _float32(ratio * _float32(1.0 / elements))
-    offset = _float32(out_zero - zero_point * _float32(mean_scale * elements))
+    offset = _float32(out_zero - _float32(_float32(zero_point * elements) * mean_scale))
     return (q.sum(dim=(2, 3), keepdim=True) * mean_scale + offset).round_().clamp_(QMIN, QMAX)
 
 
