@@ -22,7 +22,7 @@ from torch import fx
 from quant.equalize import equalizable, silu_product
 from quant.qdq import constant_of, is_depthwise
 from quant.quiet import quiet_libraries
-from quant.ranges import channel_highs
+from quant.ranges import ChannelRanges, channel_ranges
 
 aten = torch.ops.aten
 
@@ -73,31 +73,33 @@ def split_channels(
         result = copy.deepcopy(graph_module)
     nodes = {node.name: node for node in result.graph.nodes}
     products = {name: silu_product(nodes[name]) for name in names}
-    highs = channel_highs(result, [p.name for p in products.values()], inputs, seed=seed, plain_share=plain_share)
+    ranges = channel_ranges(result, [p.name for p in products.values()], inputs, seed=seed, plain_share=plain_share)
     for name in names:
-        _split(result, nodes[name], group_channels(highs[products[name].name]))
+        _split(result, nodes[name], group_channels(ranges[products[name].name]))
     result.graph.eliminate_dead_code()
     result.graph.lint()
     result.recompile()
     return result
 
 
-def group_channels(highs: torch.Tensor) -> list[torch.Tensor]:
-    """Part channels into narrow and wide ones, where the squared steps of both grids sum up to least.
+def group_channels(ranges: ChannelRanges) -> list[torch.Tensor]:
+    """Part channels into narrow and wide ones, where the logits suffer least from the steps of both grids.
 
-    Args:
-        highs: how far each channel reaches, [channels].
+    The error of a grid grows with its step squared, and counts with the weight of the channels on it. A wide channel
+    that little depends on then takes no narrow one's resolution, however few or many there are of each.
 
     Returns:
         Indices of each group, rising.
     """
-    reach = highs.clamp_min(_TAIL)
+    reach = ranges.high.clamp_min(_TAIL).double()
     order = reach.argsort()
-    ordered, channels = reach[order], len(reach)
+    ordered, weight, channels = reach[order], ranges.weight[order].cumsum(0), len(reach)
     tile = _WIDE_TILE if channels > 5 * _WIDE_TILE else TILE
     narrow = min(
         range(tile, channels, tile),
-        key=lambda count: float(count * ordered[count - 1] ** 2 + (channels - count) * ordered[-1] ** 2),
+        key=lambda count: float(
+            weight[count - 1] * ordered[count - 1] ** 2 + (weight[-1] - weight[count - 1]) * ordered[-1] ** 2
+        ),
     )
     return [order[:narrow].sort().values, order[narrow:].sort().values]
 

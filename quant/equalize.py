@@ -26,7 +26,7 @@ from torch import fx
 
 from quant.qdq import constant_of, is_depthwise
 from quant.quiet import quiet_libraries
-from quant.ranges import channel_highs
+from quant.ranges import channel_ranges
 
 aten = torch.ops.aten
 
@@ -81,10 +81,11 @@ def equalize(
         result = copy.deepcopy(graph_module)
     sites = {site.convolution.name: site for site in _sites(result)}
     chosen = [sites[name] for name in names]
-    highs = channel_highs(result, [site.product.name for site in chosen], inputs, seed=seed, plain_share=plain_share)
+    ranges = channel_ranges(
+        result, [site.product.name for site in chosen], inputs, seed=seed, plain_share=plain_share
+    )
     for site in chosen:
-        high = highs[site.product.name]
-        reach = high.clamp_min(_TAIL)
+        reach = ranges[site.product.name].high.clamp_min(_TAIL)
         _rewrite(result, site, reach / reach.max())
     result.graph.lint()
     result.recompile()

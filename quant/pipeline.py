@@ -351,8 +351,9 @@ def _analyzed(request: Request, network: Loaded, quantized: Quantized, progress:
 
 
 def thinned(photos: Sequence[Photo], most: int) -> Sequence[Photo]:
-    """At most so many photographs, spread evenly."""
-    return photos[:: max(1, len(photos) // most)][:most]
+    """At most so many photographs, spread evenly: they lie class by class."""
+    count = min(most, len(photos))
+    return [photos[i * len(photos) // count] for i in range(count)]
 
 
 def _selection_notes(request: Request, split: PhotoSplit) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ def equalized_graph(
     graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor], recipe: Recipe, *, seed: int
 ) -> fx.GraphModule:
     """Return the float graph with the recipe's channel groups and equalization; arguments as `quantize_graph`."""
-    if recipe.grouped:
+    if recipe.grouped != 0:
         # What stays in float needs no scales of its own.
         in_float = nodes_of(convolution_units(graph_module)[: recipe.float_convolutions])
         names = [name for name in groupable(graph_module) if name not in in_float][: recipe.grouped]

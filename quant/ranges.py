@@ -32,6 +32,10 @@ _POSITIONS = 4096
 PLAIN_SHARE = 1e-4
 """Share of the plain squared error in the weights: keeps a range sane where the sampled gradients are zero."""
 
+_OUTPUT_MARGIN = 1.25
+"""How much further than seen the network's own output may reach: photographs that it never met make it surer, and a
+logit that is clipped is an answer changed, while its rounding is the least of all errors."""
+
 _GRID = 24
 _REFINEMENTS = 3
 
@@ -57,6 +61,16 @@ def scale_of(low: float, high: float) -> TensorScale:
     return TensorScale(scale=scale, zero_point=max(QMIN, min(QMAX, round(QMIN - low / scale))))
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelRanges:
+    """What each channel of an activation would choose for itself, and how much depends on it."""
+
+    high: torch.Tensor
+    """Upper end of its own loss-aware range, float32 [C], above zero."""
+    weight: torch.Tensor
+    """How much the logits move with its values, of all channels' together, float64 [C]; the sum is 1."""
+
+
 def find_ranges(
     graph_module: fx.GraphModule,
     names: Sequence[str],
@@ -80,18 +94,33 @@ def find_ranges(
     # Forward first: the bins then seldom have to grow.
     _run(histograms, later_photographs(inputs, SENSITIVITY), advance)
     run_both_ways(histograms, first_photographs(inputs, SENSITIVITY), seed=seed, advance=advance)
-    return {name: _best_range(*histograms.histogram(name), histograms.seen[name]) for name in names}
+    outputs = _outputs(graph_module)
+    return {
+        name: _whole_range(histograms.seen[name])
+        if name in outputs
+        else _best_range(*histograms.histogram(name), histograms.seen[name])
+        for name in names
+    }
 
 
-def channel_highs(
+def _outputs(graph_module: fx.GraphModule) -> set[str]:
+    (output,) = (node for node in graph_module.graph.nodes if node.op == "output")
+    return {node.name for node in output.all_input_nodes}
+
+
+def _whole_range(seen: tuple[float, float]) -> ActivationRange:
+    return ActivationRange(*seen, *(_OUTPUT_MARGIN * end for end in seen))
+
+
+def channel_ranges(
     graph_module: fx.GraphModule,
     names: Sequence[str],
     inputs: Sequence[torch.Tensor],
     *,
     seed: int,
     plain_share: float = PLAIN_SHARE,
-) -> dict[str, torch.Tensor]:
-    """Upper end of the loss-aware range that each channel of some activations would choose for itself.
+) -> dict[str, ChannelRanges]:
+    """Look at each channel of some activations as if it had a scale of its own.
 
     Args:
         graph_module: from `export_graph`.
@@ -99,15 +128,12 @@ def channel_highs(
         inputs: calibration photographs in batches, each [n, C, H, W] float32; they are read twice.
         seed: of the random projections.
         plain_share: as for `find_ranges`.
-
-    Returns:
-        For each name float32 [C], above zero.
     """
     extremes = _ChannelExtremes(graph_module, frozenset(names))
     _run(extremes, inputs)
     histograms = _ChannelHistograms(graph_module, extremes.found, plain_share)
     run_both_ways(histograms, inputs, seed=seed)
-    return {name: histograms.highs(name) for name in names}
+    return {name: histograms.ranges(name) for name in names}
 
 
 @torch.no_grad()
@@ -237,15 +263,16 @@ class _ChannelHistograms(_Sensitivities):
             bins.flatten(), weights=weights.flatten().double(), minlength=peaks.numel() * _BINS
         )
 
-    def highs(self, name: str) -> torch.Tensor:
-        """Best upper end of each channel, float32 [C]."""
+    def ranges(self, name: str) -> ChannelRanges:
+        """Best upper end and weight of each channel."""
         centres = (torch.arange(_BINS, dtype=torch.float64) + 0.5) / _BINS
         rows = self._weights[name].view(-1, _BINS)
         found = [
             _best_range(peak * centres, row, (0.0, peak)).high
             for peak, row in zip(self._peaks[name].flatten().tolist(), rows, strict=True)
         ]
-        return torch.tensor(found, dtype=torch.float32).clamp_min(1e-6)
+        high, weight = torch.tensor(found, dtype=torch.float32).clamp_min(1e-6), rows.sum(dim=1)
+        return ChannelRanges(high, weight / weight.sum().clamp_min(1e-300))
 
 
 def _best_range(values: torch.Tensor, weights: torch.Tensor, seen: tuple[float, float]) -> ActivationRange:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,21 +56,40 @@ def save_state(path: Path, state: TrainState) -> None:
     write_atomically(path, file.getvalue())
 
 
-def load_state(path: Path, identity: dict[str, Any]) -> TrainState:
-    """Read a checkpoint and make sure that it is of this run.
+_TYPES: dict[str, type] = {
+    "identity": dict,
+    "step": int,
+    "model": dict,
+    "average": dict,
+    "optimizer": dict,
+    "scaler": dict,
+    "loss_sum": float,
+    "rows": list,
+    "best": dict,
+    "best_row": int,
+}
+
+
+def _checked(state: TrainState) -> TrainState:
+    for name, expected in _TYPES.items():
+        found = type(getattr(state, name))
+        if found is not expected:
+            raise TypeError(f"{name} is a {found.__name__}, not a {expected.__name__}")
+    return state
+
+
+@contextmanager
+def whole_checkpoint(path: Path) -> Iterator[None]:
+    """Say in one sentence that a checkpoint is damaged, whichever reader of its parts meets it first.
 
     Raises:
-        InputError: none there, damaged, or of a run with other settings (named).
+        InputError: in place of what the reader raised.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no checkpoint to resume from; leave out --resume to start anew.")
     try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
-        found = values.pop("format")
-        state = TrainState(**values) if found == _FORMAT else None
-    # A damaged file fails in whichever reader meets it first.
+        yield
     except (
         pickle.UnpicklingError,
+        AttributeError,
         RuntimeError,
         EOFError,
         KeyError,
@@ -79,6 +100,20 @@ def load_state(path: Path, identity: dict[str, Any]) -> TrainState:
         raise InputError(
             f"{path}: not a complete checkpoint of a training run; start anew without --resume."
         ) from error
+
+
+def load_state(path: Path, identity: dict[str, Any]) -> TrainState:
+    """Read a checkpoint and make sure that it is of this run.
+
+    Raises:
+        InputError: none there, damaged, or of a run with other settings (named).
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no checkpoint to resume from; leave out --resume to start anew.")
+    with whole_checkpoint(path):
+        values = torch.load(path, map_location="cpu", weights_only=True)
+        found = values.pop("format")
+        state = _checked(TrainState(**values)) if found == _FORMAT else None
     if state is None:
         raise InputError(f"{path}: a checkpoint of format {found}, this version reads {_FORMAT}; start anew.")
     different = [name for name in identity if state.identity.get(name) != identity[name]]

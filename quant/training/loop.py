@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from edge_effnet.errors import InputError
 from quant.progress import Progress
 from quant.training.augment import augmented, sample_rng
-from quant.training.checkpoint import TrainState, load_state, save_state
+from quant.training.checkpoint import TrainState, load_state, save_state, whole_checkpoint
 from quant.training.config import TrainConfig
 from quant.training.curves import write_csv
 from quant.training.datasets import Item, LabelledImages
@@ -264,9 +264,10 @@ class Loop:
             InputError: none there, damaged, or of another run.
         """
         state = load_state(self.config.checkpoint_path, self.identity())
-        self.model.load_state_dict(state.model)
-        self.average.model.load_state_dict(state.average)
-        self.optimizer.load_state_dict(state.optimizer)
-        self.scaler.load_state_dict(state.scaler)
+        with whole_checkpoint(self.config.checkpoint_path):
+            self.model.load_state_dict(state.model)
+            self.average.model.load_state_dict(state.average)
+            self.optimizer.load_state_dict(state.optimizer)
+            self.scaler.load_state_dict(state.scaler)
         self.position = Position(state.step, state.loss_sum, state.rows)
         self.best = Best(row=state.best_row, state=state.best) if state.best else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import subprocess
@@ -26,6 +27,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     use_tiny(monkeypatch)
+
+
+def _saved(value: object) -> bytes:
+    file = io.BytesIO()
+    torch.save(value, file)
+    return file.getvalue()
 
 
 class _Killed(BaseException):
@@ -124,11 +131,34 @@ def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path: Path) -> None
         train(tiny_config(tmp_path, resume=True), NoProgress())
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04 half a zip"])
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04 half a zip", _saved([1]), _saved(torch.zeros(1))])
 def test_a_damaged_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
     config = tiny_config(tmp_path, resume=True)
     config.checkpoint_path.parent.mkdir(parents=True)
     config.checkpoint_path.write_bytes(content)
+    with pytest.raises(InputError, match="not a complete checkpoint"):
+        train(config, NoProgress())
+
+
+TAMPERED: list[tuple[str, object]] = [
+    ("model", []),
+    ("model", {}),
+    ("average", {"x": 1}),
+    ("optimizer", {}),
+    ("optimizer", {"state": 1}),
+    ("rows", None),
+    ("step", "3"),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), TAMPERED)
+def test_a_checkpoint_that_was_tampered_with_is_refused(
+    field: str, value: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _killed_after(1, monkeypatch, tiny_config(tmp_path, checkpoint_every=1))
+    config = tiny_config(tmp_path, resume=True)
+    state = torch.load(config.checkpoint_path, weights_only=True)
+    torch.save(state | {field: value}, config.checkpoint_path)
     with pytest.raises(InputError, match="not a complete checkpoint"):
         train(config, NoProgress())
 

@@ -8,6 +8,7 @@ from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
 from quant.channel_groups import TILE, group_channels, groupable, split_channels
 from quant.export import export_graph
+from quant.ranges import ChannelRanges
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 64
@@ -35,10 +36,20 @@ def test_float_outputs_stay(padding):
 def test_groups_part_narrow_from_wide_channels_in_whole_tiles():
     highs = torch.full((48,), 5.0)
     highs[[3, 40]] = 60.0
-    narrow, wide = group_channels(highs)
+    narrow, wide = group_channels(ChannelRanges(highs, torch.full((48,), 1 / 48)))
     assert (len(narrow), len(wide)) == (48 - TILE, TILE)
     assert {3, 40} <= set(wide.tolist())
     assert sorted([*narrow.tolist(), *wide.tolist()]) == list(range(48))
+
+
+def test_groups_are_parted_where_the_logits_look():
+    # Most of the weight lies on the narrowest third: the middle ones go with the wide ones, although they are many.
+    highs = torch.tensor([5.0] * TILE + [30.0] * 4 * TILE + [60.0] * TILE)
+    weight = torch.tensor([0.95 / TILE] * TILE + [0.05 / (5 * TILE)] * 5 * TILE, dtype=torch.float64)
+    narrow, wide = group_channels(ChannelRanges(highs, weight))
+    assert (len(narrow), len(wide)) == (TILE, 5 * TILE)
+    narrow, wide = group_channels(ChannelRanges(highs, torch.full((6 * TILE,), 1 / (6 * TILE))))
+    assert (len(narrow), len(wide)) == (5 * TILE, TILE)
 
 
 def test_what_has_no_silu_is_left_alone():

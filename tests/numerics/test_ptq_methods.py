@@ -74,6 +74,15 @@ def test_ranges_cover_photographs_that_are_only_run_forward(monkeypatch):
     assert 0.8 * values[:2].max() < ranges.high < 40.0
 
 
+@pytest.mark.usefixtures("one_thread")
+def test_logits_may_reach_further_than_those_seen(graph):
+    """The top logit of a photograph that calibration never met decides its class."""
+    photos = [images(2, SIZE)]
+    found = find_ranges(graph, activations_of(graph, frozenset()), photos, seed=0)
+    (logits,) = (found[name] for name in found if name.startswith("linear"))
+    assert logits.low <= min(1.25 * logits.seen_low, 0.0) and logits.high >= max(1.25 * logits.seen_high, 0.0)
+
+
 def test_bins_that_grow_keep_what_they_hold():
     module = torch.fx.symbolic_trace(_Swish())
     histograms = quant.ranges._WeightedHistograms(module, ["add"], 0.0)
