@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from PIL import Image
 from support.browser import CHROMIUM, DRIVER, browser, console, requests, show
+from support.code_blocks import ROOT
 from support.outcomes import flip, outcome
 from support.photos import draw_photo
 from support.reports import IMAGE, SCRIPT, hostile, layers, many_classes, measured_artifact, page
 
+from benchmarks.report_picture import SCALE, WIDTH, take
 from quant.data import Photo
 from quant.diagnosis import Circumstances, diagnose
 from quant.regression import Verdict
@@ -121,6 +124,15 @@ def test_the_verdict_is_seen_without_scrolling(driver, opened_page, name, word, 
         "return [e.querySelector('h2').innerText, e.getBoundingClientRect().bottom]"
     )
     assert heading.endswith(word) and bottom <= size[1]
+
+
+def test_the_picture_of_the_readme_shows_the_verdict_and_the_table(pages, tmp_path):
+    assert take(pages["pass"], tmp_path / "report.png") == (tmp_path / "report.png").stat().st_size
+    for path in (tmp_path / "report.png", ROOT / "docs" / "images" / "report.png"):
+        with Image.open(path) as image:
+            width, height = image.size
+        assert width == SCALE * WIDTH and width < height < 3 * width
+        assert path.stat().st_size < 300_000
 
 
 def column(driver, index, table="#layer-table"):
