@@ -37,6 +37,6 @@ def _cells(row: Row) -> list[str]:
         percent(figures.agreement),
         fixed(figures.sqnr_db, 1),
         *costs,
-        facts.level,
+        row.entry.level,
         "optimal" if row.optimal else "",
     ]

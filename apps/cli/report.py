@@ -44,7 +44,7 @@ def _json(made: MadeReport) -> dict[str, Any]:
     programs = [
         {
             "name": row.entry.name,
-            "verdict": row.entry.facts.level,
+            "verdict": row.entry.level,
             "top1": row.figures.top1,
             "agreement": row.figures.agreement,
             "latency_ms": row.figures.latency_ms,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +11,16 @@ from urllib.parse import quote
 
 from edge_effnet.errors import InputError
 from quant.artifact import Artifact, open_artifact
-from quant.report.facts import Facts, Figures
+from quant.evaluate import Fidelity
+from quant.regression import has_collapsed
+from quant.report.facts import FAIL, Facts, Figures
 from quant.report.page import render_page
 from quant.report.pareto import front
 from quant.report.plots.pareto import Dot, plot_pareto
 from quant.report.single import facts_of
+
+COLLAPSED = "collapsed"
+"""A level of `Entry`, beside those of `quant.report.facts`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +43,20 @@ class Entry:
         return self.program.latency_ms is not None and self.program.agreement is not None
 
     @property
+    def level(self) -> str:
+        """Of its verdict; `COLLAPSED` where that let pass, as one of an earlier version may, what sees no more."""
+        agreement, sqnr_db = self.program.agreement, self.program.sqnr_db
+        if self.facts.level == FAIL or agreement is None:
+            return self.facts.level
+        fidelity = Fidelity(agreement=agreement, sqnr_db=math.inf if sqnr_db is None else sqnr_db)
+        return COLLAPSED if has_collapsed(fidelity, self.facts.evaluated or 0) else self.facts.level
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is too bad to be used."""
+        return self.level in (FAIL, COLLAPSED)
+
+    @property
     def photographs(self) -> tuple[int | None, frozenset[str]]:
         """What it was judged on: how many, of which."""
         listed = self.artifact.manifest["photographs"]["evaluation"]
@@ -53,7 +73,7 @@ class Row:
     is_float: bool
     figures: Figures
     optimal: bool
-    """Whether no other program is at least as good in everything and better in something."""
+    """Whether it did not fail, and no other that did not is as good in everything and better in something."""
     link: str | None
     """To its own report."""
 
@@ -76,11 +96,13 @@ def opened(folders: Sequence[Path]) -> list[Entry]:
 def compared(entries: Sequence[Entry], *, beside: Path) -> list[Row]:
     """Number the programs and the float networks behind them, and find those that no other program beats.
 
+    A program that failed takes no part: fast and small is nothing where the classes are wrong.
+
     Args:
         entries: of `opened`.
         beside: folder that the page will be in: links start there.
     """
-    measured = [entry for entry in entries if entry.measured]
+    measured = [entry for entry in entries if entry.measured and not entry.failed]
     best = front([_merits(entry.program, accuracy_of(entries)) for entry in measured])
     optimal = {id(measured[index]) for index in best}
     floats = {_origin(entry): entry for entry in reversed(entries) if entry.facts.float.latency_ms is not None}
@@ -123,6 +145,7 @@ def render_comparison(entries: Sequence[Entry], *, beside: Path) -> bytes:
         plots=plots,
         programs=len(entries),
         unmeasured=sum(not entry.measured for entry in entries),
+        failed=sum(entry.failed for entry in entries),
     )
 
 
@@ -171,6 +194,7 @@ def _dot(row: Row, key: str) -> Dot:
         number=row.number,
         is_float=row.is_float,
         optimal=row.optimal,
+        failed=not row.is_float and row.entry.failed,
         accuracy=100.0 * (1.0 if accuracy is None else accuracy),  # float agrees with itself
         latency_ms=figures.latency_ms or 0.0,
         size_mb=(figures.size_bytes or 0) / 1e6,

@@ -1,41 +1,27 @@
-"""Every command and every piece of Python in README and docs: understood by the real command line, and run."""
+"""Every command and every piece of Python in README and docs: understood by the real command line, and run.
 
+Those that train or quantize are in `test_docs_long_commands.py`; those that cannot run here are in the table
+`ELSEWHERE`, with the reason.
+"""
+
+import shlex
 import shutil
 
 import pytest
 import typer
-from support.code_blocks import blocks, command_lines
+from support.code_blocks import ROOT, blocks
+from support.doc_commands import APPS, COMMANDS, ELSEWHERE, ids, is_quick, run, runnable
 from support.photos import draw_halves
 from support.reports import measured_artifact
-
-from apps.cli import edge_effnet, quantize
-from apps.cli.exit_codes import guarded
-
-APPS = {"quantize": quantize.app, "edge-effnet": edge_effnet.app}
-
-COMMANDS = [(str(block), words) for block in blocks("sh") for words in command_lines(block)]
-
-QUICK = ("analyze", "check", "diff", "doctor", "inspect", "job", "report", "sbom")
-"""Commands that take seconds on the small artifact; the others train, quantize or reach for a device."""
 
 SUBSTITUTIONS = {"100": "6"}
 """Words of a command by what stands for them here: fewer photographs."""
 
+ADDED = {"deploy": ["--project", "android"]}
+"""Words behind a command: apps are put into a copy of the project."""
+
 CHANGED_TEXT = {"1600": "16", "496": "16", '"val", 0, 224': '"val", 0, 64', "size=224": "size=64", "128": "16"}
 """Parts of a Python block by what stands for them here: fewer and smaller pictures."""
-
-
-def is_quick(words: list[str]) -> bool:
-    return words[0] == "edge-effnet" and words[1] in QUICK and "--device" not in words
-
-
-def once(commands):
-    """Commands without repetitions: (where first, words)."""
-    return list({tuple(words): (where, words) for where, words in reversed(commands)}.values())[::-1]
-
-
-def ids(commands):
-    return [f"{where} {' '.join(words[:2])}" for where, words in commands]
 
 
 @pytest.fixture
@@ -46,12 +32,30 @@ def workplace(tmp_path, monkeypatch):
         measured_artifact(tmp_path / name)
     for name in ("model.pte", "before.pte", "after.pte"):
         shutil.copy(tmp_path / "b0-int8-xnnpack" / "model.pte", tmp_path / name)
+    shutil.copytree(ROOT / "apps" / "android", tmp_path / "android")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def device_results(tmp_path_factory):
+    """What a device found out about the small artifact: this host is one too."""
+    folder = tmp_path_factory.mktemp("device")
+    measured_artifact(folder / "artifact")
+    draw_halves(folder / "photos")
+    places = ["--data", str(folder / "photos"), "--results", str(folder / "results.json")]
+    assert run(["edge-effnet", "check", str(folder / "artifact"), "--device", "host", *places]) == 0
+    return folder / "results.json"
+
+
 def test_blocks_were_found():
     assert len(COMMANDS) > 25
+
+
+def test_what_is_not_run_here_is_in_the_docs():
+    lines = [shlex.join(words) for _, words in COMMANDS]
+    stale = [key for key in ELSEWHERE if not any(line == key or (key[0] == "-" and key in line) for line in lines)]
+    assert stale == []
 
 
 @pytest.mark.parametrize(("where", "words"), COMMANDS, ids=ids(COMMANDS))
@@ -66,17 +70,18 @@ def test_command_line_understands(where, words):
     command.make_context(words[0], list(arguments))
 
 
-RUN = once([(where, words) for where, words in COMMANDS if is_quick(words)])
+QUICK_COMMANDS = runnable(is_quick, SUBSTITUTIONS)
 
 
-@pytest.mark.parametrize(("where", "words"), RUN, ids=ids(RUN))
-def test_quick_command_runs(where, words, workplace, capsys):
+@pytest.mark.parametrize(("where", "words"), QUICK_COMMANDS, ids=ids(QUICK_COMMANDS))
+def test_quick_command_runs(where, words, workplace, request, capsys):
     if "--baseline" in words and "--update-baseline" not in words:
         first = ["check", "b0-int8-xnnpack", "--data", "photos", "--baseline", "b0.json", "--update-baseline"]
-        assert guarded(lambda: edge_effnet.app(first, standalone_mode=False)) == 0
-    arguments = [SUBSTITUTIONS.get(word, word) for word in words[1:]]
-    code = guarded(lambda: edge_effnet.app(arguments, standalone_mode=False))
-    assert code == 0, f"{where}: {capsys.readouterr().err}"
+        assert run(["edge-effnet", *first]) == 0
+    if "--device" in words or words[1] == "compare":
+        for name in ("results.json", "host.json", "pi.json"):
+            shutil.copy(request.getfixturevalue("device_results"), workplace / name)
+    assert run([*words, *ADDED.get(words[1], ())]) == 0, f"{where}: {capsys.readouterr().err}"
 
 
 PYTHON = blocks("python")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from PIL import Image
 from support.browser import CHROMIUM, DRIVER, browser, console, requests, show
+from support.code_blocks import ROOT
 from support.outcomes import flip, outcome
 from support.photos import draw_photo
 from support.reports import IMAGE, SCRIPT, hostile, layers, many_classes, measured_artifact, page
 
+from benchmarks.report_picture import SCALE, WIDTH, take
 from quant.data import Photo
 from quant.diagnosis import Circumstances, diagnose
 from quant.regression import Verdict
@@ -123,6 +126,15 @@ def test_the_verdict_is_seen_without_scrolling(driver, opened_page, name, word, 
     assert heading.endswith(word) and bottom <= size[1]
 
 
+def test_the_picture_of_the_readme_shows_the_verdict_and_the_table(pages, tmp_path):
+    assert take(pages["pass"], tmp_path / "report.png") == (tmp_path / "report.png").stat().st_size
+    for path in (tmp_path / "report.png", ROOT / "docs" / "images" / "report.png"):
+        with Image.open(path) as image:
+            width, height = image.size
+        assert width == SCALE * WIDTH and width < height < 3 * width
+        assert path.stat().st_size < 300_000
+
+
 def column(driver, index, table="#layer-table"):
     return driver.execute_script(
         "return [...document.querySelectorAll(arguments[0] + ' tbody tr')].map(r => r.cells[arguments[1]].innerText)",
@@ -182,7 +194,7 @@ def test_the_table_of_layers_sorts_by_keyboard(driver, opened_page):
 def test_a_comparison_sorts_too(driver, opened_page):
     opened_page("comparison")
     button(driver, "ms", table="main").click()
-    assert column(driver, 5, table="main")[0] == "70.00"
+    assert column(driver, 6, table="main")[0] == "70.00"
 
 
 @pytest.mark.parametrize("name", ["pass", "comparison"])

@@ -36,6 +36,15 @@ def test_artifacts_are_compared_in_a_table_and_on_a_page(called, tmp_path):
     assert (tmp_path / "both.html").is_file()
 
 
+def test_a_program_that_failed_is_marked_so_and_not_as_optimal(called, tmp_path):
+    measured_artifact(tmp_path / "good")
+    measured_artifact(tmp_path / "bad", ms=1.0, failed=True)
+    measured_artifact(tmp_path / "blind", ms=1.0, agreement=0.4)
+    _, out, _ = called("good", "bad", "blind")
+    ends = [line.split()[-2:] for line in out.splitlines() if line.startswith((" good", " bad", " blind"))]
+    assert ends == [["pass", "optimal"], ["4.00", "fail"], ["4.00", "collapsed"]]
+
+
 def test_json_is_one_object(called, tmp_path):
     measured_artifact(tmp_path / "a")
     measured_artifact(tmp_path / "b", ms=9.0)

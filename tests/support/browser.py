@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from collections.abc import Iterator
@@ -67,20 +68,15 @@ def _url(params: dict[str, Any]) -> str:
     return str(params["request"]["url"])
 
 
-def picture(driver: Chrome, path: Path, *, whole: bool = True) -> None:
-    """Write a screenshot of the whole page, or of the viewport."""
-    import base64
+def picture(driver: Chrome, *, height: int | None = None, scale: float = 1.0) -> bytes:
+    """Take a PNG of the page from its top.
 
-    shot = driver.execute_cdp_cmd(
-        "Page.captureScreenshot",
-        {"captureBeyondViewport": whole, "format": "png"}
-        | ({"clip": {"x": 0, "y": 0, "scale": 1, **_size(driver)}} if whole else {}),
-    )
-    path.write_bytes(base64.b64decode(shot["data"]))
-
-
-def _size(driver: Chrome) -> dict[str, int]:
-    width, height = driver.execute_script(
-        "const e = document.documentElement; return [e.clientWidth, e.scrollHeight]"
-    )
-    return {"width": width, "height": height}
+    Args:
+        driver: showing it.
+        height: CSS pixels; the whole page.
+        scale: pixels of the picture for a CSS pixel.
+    """
+    width, whole = driver.execute_script("const e = document.documentElement; return [e.clientWidth, e.scrollHeight]")
+    clip = {"x": 0, "y": 0, "width": width, "height": height or whole, "scale": scale}
+    shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+    return base64.b64decode(shot["data"])

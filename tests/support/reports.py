@@ -19,6 +19,7 @@ from quant.data import Photo
 from quant.evaluate import Accuracy, Fidelity
 from quant.lower.delegation import DelegationReport
 from quant.outcome import Outcome
+from quant.regression import Verdict
 from quant.report.single import Sources, render_report
 
 SCRIPT = "<script>alert(1)</script>"
@@ -118,11 +119,13 @@ def measured_artifact(
     ms: float = 6.5,
     size: int = 4_000_000,
     unlabelled: bool = False,
+    failed: bool = False,
     **changes: Any,
 ) -> Artifact:
     """Write an artifact whose program was measured so."""
     accuracy = NO_ACCURACY if unlabelled else Accuracy(top1=top1, top5=1.0, top1_interval=(0.9, 0.99))
     found = outcome(
+        verdict=Verdict(passed=False, reasons=("too bad",)) if failed else outcome().verdict,
         pte_accuracy=accuracy,
         float_accuracy=accuracy,
         pte=Fidelity(agreement=agreement, sqnr_db=20.0),

@@ -9,6 +9,7 @@ from edge_effnet.errors import InputError
 from quant.report.comparison import compared, opened, render_comparison
 from quant.report.make import make_report
 from quant.report.pareto import front
+from quant.report.plots.pareto import Dot, accuracy_frame, plot_pareto
 
 
 def test_the_front_is_what_nothing_else_dominates():
@@ -28,6 +29,51 @@ def test_programs_that_another_one_beats_are_not_optimal(tmp_path):
     ]
     # One float network behind them all, and it takes no part.
     assert [row.number for row in rows if row.is_float] == [4]
+
+
+def test_a_program_that_failed_is_not_optimal_and_beats_nothing(tmp_path):
+    measured_artifact(tmp_path / "good", top1=0.96)
+    measured_artifact(tmp_path / "fast", top1=0.97, ms=3.0, size=1_000_000, failed=True)
+    # Passed by a limit of its own, or of an earlier version: what it sees is not what float sees.
+    measured_artifact(tmp_path / "blind", agreement=0.5, ms=2.0, size=1_000_000)
+    entries = opened([tmp_path / name for name in ("good", "fast", "blind")])
+    rows = compared(entries, beside=tmp_path)
+    assert [(row.entry.failed, row.optimal) for row in rows if not row.is_float] == [
+        (False, True),
+        (True, False),
+        (True, False),
+    ]
+    elements = Elements(render_comparison(entries, beside=tmp_path).decode())
+    labels = [plot["aria-label"] for plot in elements.all("svg")]
+    assert len(labels) == 2 and all("Failed: 2, 3." in label for label in labels)
+    assert labels[0].endswith("Pareto-optimal in the two: 6.50: 96.00.")
+    assert "2 failed" in elements.text and "collapsed" in elements.text
+
+
+def test_programs_that_all_failed_are_drawn_and_none_is_optimal(tmp_path):
+    for name in ("a", "b"):
+        measured_artifact(tmp_path / name, failed=True)
+    entries = opened([tmp_path / "a", tmp_path / "b"])
+    assert not any(row.optimal for row in compared(entries, beside=tmp_path))
+    page = render_comparison(entries, beside=tmp_path).decode()
+    assert page.count("Pareto-optimal in the two: none.") == 2
+
+
+def test_a_collapsed_program_does_not_flatten_the_others(tmp_path):
+    dots = [
+        Dot(
+            number=i,
+            is_float=False,
+            optimal=False,
+            failed=accuracy < 50,
+            accuracy=accuracy,
+            latency_ms=i,
+            size_mb=4.0,
+        )
+        for i, accuracy in enumerate((95.0, 94.0, 3.0), start=1)
+    ]
+    assert accuracy_frame(dots)[0] > 90
+    assert "Off the scale: 3 at 3.00." in plot_pareto(dots, "latency_ms", x_label="ms", y_label="top-1, %")
 
 
 def test_a_folder_of_several_backends_stands_for_its_artifacts(tmp_path):
