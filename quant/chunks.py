@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import fx
 
 _FLOAT16_MAX = 6.0e4
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """An activation of a whole calibration set: float32 chunk by chunk, as often as it is looked at.
+
+    One chunk at a time is widened: all of them would take as much memory again as both graphs' streams.
+    """
+
+    parts: Sequence[torch.Tensor]
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        return (part.to(torch.float32) for part in self.parts)
 
 
 class ChunkedRun(fx.Interpreter):
@@ -40,10 +54,9 @@ class ChunkedRun(fx.Interpreter):
         for source in target.all_input_nodes:
             self.advance_to(source)
 
-    def chunks(self, node: fx.Node) -> Iterator[torch.Tensor]:
-        """Results of a computed node, float32, chunk by chunk."""
-        for part in self._stored[node]:
-            yield part.to(torch.float32)
+    def chunks(self, node: fx.Node) -> Chunks:
+        """Results of a computed node."""
+        return Chunks(self._stored[node])
 
     def _compute(self, node: fx.Node) -> None:
         if node.op == "placeholder":

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge_effnet.errors import InputError
 from edge_effnet.images import IMAGE_SUFFIXES
-from quant.tolerances import MIN_CALIBRATION, MIN_SELECTION
+from quant.tolerances import DEFAULT_CALIBRATION, MIN_CALIBRATION, MIN_SELECTION
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,7 +114,8 @@ def split_photos(
         raise InputError(
             f"{data}: only {len(chosen)} photographs to calibrate on; ranges need at least {MIN_CALIBRATION}."
         )
-    if len(chosen) < calibration:
+    if len(chosen) < calibration and (calibration != DEFAULT_CALIBRATION or len(chosen) < DEFAULT_CALIBRATION // 2):
+        # The default is a wish, of which half does nearly as well; what was asked for is a promise.
         notes.append(f"Calibrating on {len(chosen)} photographs; {calibration} were asked for.")
     return PhotoSplit(
         class_names=names,

@@ -10,7 +10,7 @@ bias for each channel; the classifier a bias only, since there are far fewer pho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -89,7 +89,7 @@ def repair(
                 layer = _layer(converted, layers[node.name])
                 source = counterpart.args[0]
                 assert isinstance(source, fx.Node)
-                _refit(layer, list(integers.chunks(source)), list(floats.chunks(node)))
+                _refit(layer, integers.chunks(source), floats.chunks(node))
                 _store(simulation, layer)
                 latent[node.name] = layer.latent
             advance(1)
@@ -111,15 +111,18 @@ def _layer(converted: fx.GraphModule, node: fx.Node) -> _Layer:
     )
 
 
-def _refit(layer: _Layer, sources: list[torch.Tensor], targets: list[torch.Tensor]) -> None:
-    """Change the layer's tensors in place; `sources` are int8 values, `targets` float outputs, chunk by chunk."""
+def _refit(layer: _Layer, sources: Iterable[torch.Tensor], targets: Iterable[torch.Tensor]) -> None:
+    """Change the layer's tensors in place; `sources` are int8 values, `targets` float outputs, chunk by chunk.
+
+    Sources are read more than once.
+    """
     if layer.is_pointwise():
         _refit_pointwise(layer, sources, targets)
     else:
         _refit_channels(layer, sources, targets)
 
 
-def _refit_pointwise(layer: _Layer, sources: list[torch.Tensor], targets: list[torch.Tensor]) -> None:
+def _refit_pointwise(layer: _Layer, sources: Iterable[torch.Tensor], targets: Iterable[torch.Tensor]) -> None:
     weight = layer.real_weight().flatten(1).double()
     moments = Moments(weight.shape[1], weight.shape[0])
     for source, target in zip(sources, targets, strict=True):
@@ -132,18 +135,20 @@ def _refit_pointwise(layer: _Layer, sources: list[torch.Tensor], targets: list[t
     layer.bias.copy_(moments.mean_target - rounded @ moments.mean_input)
 
 
-def _refit_channels(layer: _Layer, sources: list[torch.Tensor], targets: list[torch.Tensor]) -> None:
+def _refit_channels(layer: _Layer, sources: Iterable[torch.Tensor], targets: Iterable[torch.Tensor]) -> None:
     """Gain (spatial layers) and bias for each output channel."""
     weight = layer.real_weight()
-    is_conv = layer.node.target is aten.conv2d.default
-    outputs = [_forward(layer, weight, source) for source in sources]
-    y, t = (torch.cat([sampled(part) for part in parts], dim=1).double() for parts in (outputs, targets))
-    if is_conv:
+    t = torch.cat([sampled(target) for target in targets], dim=1).double()
+    y = _sampled_outputs(layer, weight, sources)
+    if layer.node.target is aten.conv2d.default:
         gain = channel_gain(y, t)
         _round_to_nearest(layer, weight * gain.float().view(-1, 1, 1, 1))
-        outputs = [_forward(layer, layer.real_weight(), source) for source in sources]
-        y = torch.cat([sampled(part) for part in outputs], dim=1).double()
+        y = _sampled_outputs(layer, layer.real_weight(), sources)
     layer.bias.copy_((t - y).mean(dim=1))
+
+
+def _sampled_outputs(layer: _Layer, weight: torch.Tensor, sources: Iterable[torch.Tensor]) -> torch.Tensor:
+    return torch.cat([sampled(_forward(layer, weight, source)) for source in sources], dim=1).double()
 
 
 def _forward(layer: _Layer, weight: torch.Tensor, source: torch.Tensor) -> torch.Tensor:

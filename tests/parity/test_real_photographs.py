@@ -8,6 +8,7 @@ from support.cli import only_json, run_cli
 
 from quant import check
 from quant.artifact import open_artifact
+from quant.tolerances import DEFAULT_CALIBRATION
 
 pytestmark = [pytest.mark.realdata, pytest.mark.slow]
 
@@ -61,7 +62,7 @@ def right_in_torchvision(weights, photographs):
 
 def test_float_top1_is_torchvisions_within_one_photograph(quantized, right_in_torchvision):
     _, values = quantized
-    assert values["images"] == {"calibration": 128, "evaluation": EVALUATION}
+    assert values["images"] == {"calibration": DEFAULT_CALIBRATION, "evaluation": EVALUATION}
     assert right_in_torchvision > 0.9 * EVALUATION
     assert abs(round(values["float"]["top1"] * EVALUATION) - right_in_torchvision) <= 1
 
@@ -84,4 +85,4 @@ def test_a_check_of_the_artifact_gives_the_same_verdict(quantized, photographs):
     outcome = check(folder, data=photographs)
     assert outcome.passed == (values["verdict"] == "pass")
     assert outcome.pte_accuracy.top1 == values["pte"]["top1"]
-    assert len(open_artifact(folder).calibrated_on) == 128
+    assert len(open_artifact(folder).calibrated_on) == DEFAULT_CALIBRATION

@@ -42,7 +42,7 @@ def test_without_an_analysis_there_is_a_remedy_all_the_same(reports):
         ({"recipe": "int8", "targeted": True}, [{"--recipe": "qat-int8"}, {}]),
         (
             {"recipe": "int8", "targeted": True, "calibration": 16},
-            [{"--calibration": "128"}, {"--recipe": "qat-int8"}, {}],
+            [{"--calibration": "256"}, {"--recipe": "qat-int8"}, {}],
         ),
         ({"recipe": "qat-int8"}, [{}]),
         ({"recipe": "fp16", "calibration": 0}, [{}, {}]),

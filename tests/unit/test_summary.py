@@ -182,7 +182,7 @@ def test_a_collapsed_program_names_the_layer_and_the_remedy_whatever_was_allowed
 def test_another_failure_has_remedies_but_no_layer_to_blame():
     found = summarize(evidence(logits=many(2), photos=photos(100)), max_drop=1.0)
     assert not found.passed and len(found.verdict.reasons) == 1
-    assert found.diagnosis.remedies[0].options == {"--calibration": "128"}
+    assert found.diagnosis.remedies[0].options == {"--calibration": "256"}
 
 
 def test_a_pass_has_no_diagnosis_and_says_what_to_be_careful_about():
