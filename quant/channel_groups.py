@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -53,6 +54,7 @@ def split_channels(
     *,
     seed: int,
     plain_share: float,
+    most: int | None = None,
 ) -> fx.GraphModule:
     """Split the channels behind some convolutions of a float graph in two.
 
@@ -62,6 +64,7 @@ def split_channels(
         inputs: photographs that show the channels' ranges, in batches, each [n, C, H, W] float32.
         seed: of the random projections of the logits that weigh the ranges.
         plain_share: as for `find_ranges`.
+        most: how many of them, those where the logits gain most; None: all.
 
     Returns:
         A float graph that computes the same.
@@ -74,34 +77,42 @@ def split_channels(
     nodes = {node.name: node for node in result.graph.nodes}
     products = {name: silu_product(nodes[name]) for name in names}
     ranges = channel_ranges(result, [p.name for p in products.values()], inputs, seed=seed, plain_share=plain_share)
-    for name in names:
-        _split(result, nodes[name], group_channels(ranges[products[name].name]))
+    splits = {name: group_channels(ranges[products[name].name]) for name in names}
+    for name in sorted(names, key=lambda name: splits[name].gain, reverse=True)[:most]:
+        _split(result, nodes[name], splits[name].groups)
     result.graph.eliminate_dead_code()
     result.graph.lint()
     result.recompile()
     return result
 
 
-def group_channels(ranges: ChannelRanges) -> list[torch.Tensor]:
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Channels in two groups."""
+
+    groups: tuple[torch.Tensor, torch.Tensor]
+    """Indices of the narrow and of the wide ones, rising."""
+    gain: float
+    """What the logits' squared error loses by it, but for a factor that all layers share."""
+
+
+def group_channels(ranges: ChannelRanges) -> Split:
     """Part channels into narrow and wide ones, where the logits suffer least from the steps of both grids.
 
     The error of a grid grows with its step squared, and counts with the weight of the channels on it. A wide channel
     that little depends on then takes no narrow one's resolution, however few or many there are of each.
-
-    Returns:
-        Indices of each group, rising.
     """
     reach = ranges.high.clamp_min(_TAIL).double()
     order = reach.argsort()
     ordered, weight, channels = reach[order], ranges.weight[order].cumsum(0), len(reach)
     tile = _WIDE_TILE if channels > 5 * _WIDE_TILE else TILE
-    narrow = min(
-        range(tile, channels, tile),
-        key=lambda count: float(
-            weight[count - 1] * ordered[count - 1] ** 2 + (weight[-1] - weight[count - 1]) * ordered[-1] ** 2
-        ),
-    )
-    return [order[:narrow].sort().values, order[narrow:].sort().values]
+
+    def error(narrow: int) -> float:
+        wide = weight[-1] - weight[narrow - 1]
+        return float(weight[narrow - 1] * ordered[narrow - 1] ** 2 + wide * ordered[-1] ** 2)
+
+    narrow = min(range(tile, channels, tile), key=error)
+    return Split((order[:narrow].sort().values, order[narrow:].sort().values), error(channels) - error(narrow))
 
 
 def _ends_in_convolutions(convolution: fx.Node) -> bool:

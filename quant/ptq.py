@@ -99,12 +99,17 @@ def equalized_graph(
     graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor], recipe: Recipe, *, seed: int
 ) -> fx.GraphModule:
     """Return the float graph with the recipe's channel groups and equalization; arguments as `quantize_graph`."""
-    if recipe.grouped != 0:
+    if recipe.grouped:
         # What stays in float needs no scales of its own.
         in_float = nodes_of(convolution_units(graph_module)[: recipe.float_convolutions])
-        names = [name for name in groupable(graph_module) if name not in in_float][: recipe.grouped]
-        photographs = first_photographs(inputs, EQUALIZATION)
-        graph_module = split_channels(graph_module, names, photographs, seed=seed, plain_share=recipe.plain_share)
+        graph_module = split_channels(
+            graph_module,
+            [name for name in groupable(graph_module) if name not in in_float],
+            first_photographs(inputs, EQUALIZATION),
+            seed=seed,
+            plain_share=recipe.plain_share,
+            most=recipe.grouped,
+        )
     in_float = nodes_of(convolution_units(graph_module)[: recipe.float_convolutions])
     names = [name for name in equalizable(graph_module)[: recipe.equalized] if name not in in_float]
     if not names:

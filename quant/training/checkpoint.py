@@ -72,9 +72,9 @@ _TYPES: dict[str, type] = {
 
 def _checked(state: TrainState) -> TrainState:
     for name, expected in _TYPES.items():
-        found = type(getattr(state, name))
-        if found is not expected:
-            raise TypeError(f"{name} is a {found.__name__}, not a {expected.__name__}")
+        value = getattr(state, name)
+        if not isinstance(value, expected):
+            raise TypeError(f"{name} is a {type(value).__name__}, not a {expected.__name__}")
     return state
 
 

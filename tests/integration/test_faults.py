@@ -83,7 +83,9 @@ def words_of(tiny: TinyFiles, out: Path) -> tuple[str, ...]:
 
 
 def test_a_full_disk_is_told_and_the_old_artifact_stays(tiny, artifact, tmp_path):
-    with mounted(tmp_path / "disk", "700k") as disk:
+    # Room for the artifact that is there, pages and folders included, and for a fifth of another.
+    kilobytes = sum(-(-path.stat().st_size // 4096) * 4 + 4 for path in artifact.rglob("*")) * 6 // 5
+    with mounted(tmp_path / "disk", f"{kilobytes}k") as disk:
         shutil.copytree(artifact, disk / "artifact")
         before = snapshot(disk)
         done = run(*words_of(tiny, disk))

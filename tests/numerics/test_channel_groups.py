@@ -36,7 +36,7 @@ def test_float_outputs_stay(padding):
 def test_groups_part_narrow_from_wide_channels_in_whole_tiles():
     highs = torch.full((48,), 5.0)
     highs[[3, 40]] = 60.0
-    narrow, wide = group_channels(ChannelRanges(highs, torch.full((48,), 1 / 48)))
+    narrow, wide = group_channels(ChannelRanges(highs, torch.full((48,), 1 / 48))).groups
     assert (len(narrow), len(wide)) == (48 - TILE, TILE)
     assert {3, 40} <= set(wide.tolist())
     assert sorted([*narrow.tolist(), *wide.tolist()]) == list(range(48))
@@ -46,10 +46,19 @@ def test_groups_are_parted_where_the_logits_look():
     # Most of the weight lies on the narrowest third: the middle ones go with the wide ones, although they are many.
     highs = torch.tensor([5.0] * TILE + [30.0] * 4 * TILE + [60.0] * TILE)
     weight = torch.tensor([0.95 / TILE] * TILE + [0.05 / (5 * TILE)] * 5 * TILE, dtype=torch.float64)
-    narrow, wide = group_channels(ChannelRanges(highs, weight))
+    narrow, wide = group_channels(ChannelRanges(highs, weight)).groups
     assert (len(narrow), len(wide)) == (TILE, 5 * TILE)
-    narrow, wide = group_channels(ChannelRanges(highs, torch.full((6 * TILE,), 1 / (6 * TILE))))
+    narrow, wide = group_channels(ChannelRanges(highs, torch.full((6 * TILE,), 1 / (6 * TILE)))).groups
     assert (len(narrow), len(wide)) == (5 * TILE, TILE)
+
+
+def test_layers_are_split_where_it_gains_most():
+    graph = exported("b0")
+    names = groupable(graph)
+    seen = [images(4, SIZE)]
+    one, two = (split_channels(graph, names, seen, seed=0, plain_share=1e-4, most=most) for most in (1, 2))
+    first, both = ({n.name for n in g.graph.nodes} - {n.name for n in graph.graph.nodes} for g in (one, two))
+    assert first and first < both
 
 
 def test_what_has_no_silu_is_left_alone():

@@ -8,6 +8,7 @@ from quant.command import changed, check_command, quantize_command
 from quant.lower.options import BackendOptions
 from quant.qat.options import QatOptions
 from quant.request import check_request
+from quant.tolerances import DEFAULT_CALIBRATION
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +22,7 @@ def command(**changes):
         "data": "my photos",
         "options": LoadOptions(origin=None, image_size=None),
         "activation": None,
-        "calibration": 128,
+        "calibration": DEFAULT_CALIBRATION,
         "recipe": "int8",
         "backend": "xnnpack",
         "out": None,
