@@ -68,7 +68,7 @@ class ChannelRanges:
     high: torch.Tensor
     """Upper end of its own loss-aware range, float32 [C], above zero."""
     weight: torch.Tensor
-    """How much the logits move with its values: squared gradients, summed over a photograph's positions, float64 [C]."""
+    """How much the logits move with it: squared gradients, summed over a photograph's positions, float64 [C]."""
 
 
 def find_ranges(
