@@ -36,7 +36,7 @@ def _report(outcome: FleetOutcome, report: str, data: str) -> str:
                 console.print(f"{row.name}: {sentence}", markup=False)
         stages = ", ".join(f"{name} {value:.0f}" for name, value in outcome.seconds.items() if name != "total")
         console.print(f"Seconds: {outcome.seconds['total']:.0f} ({stages})")
-        console.print(_table(outcome))
+        console.print(fleet_table(outcome))
         print_end(
             console,
             verdict_text(passed=outcome.passed, reasons=[_verdict(outcome)]),
@@ -59,17 +59,18 @@ def _next_command(outcome: FleetOutcome, data: str) -> tuple[str, ...]:
     return () if best is None else ("edge-effnet", "check", f"{outcome.folder}/{best}", "--data", data)
 
 
-def _table(outcome: FleetOutcome) -> Table:
+def fleet_table(outcome: FleetOutcome) -> Table:
+    """The programs in their rank, a row each; 80 columns hold the widest."""
     table = Table(
         title=Text(f"{outcome.variant}, {outcome.recipe}"),
         box=box.SIMPLE_HEAD,
         title_justify="left",
         pad_edge=False,
         collapse_padding=True,
-        padding=(0, 1, 0, 0),
+        padding=0,
     )
     table.add_column("program", no_wrap=True)
-    for column in ("MB", "parts", "left", "top-1, %", "agrees, %", "dB", "ms", "measured"):
+    for column in ("MB", "parts", "left", "top-1 %", "agree %", "dB", "ms", "judged"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in outcome.rows:
         table.add_row(row.name, *_cells(row))
