@@ -113,6 +113,8 @@ def run_peer(name: str, material: Material, expected: torch.Tensor) -> Result:
     if done.returncode:
         raise SystemExit(f"{name}: exit code {done.returncode}\n{log.read_text()[-2000:]}")
     figures = json.loads((material.folder / name / "figures.json").read_text())
+    # What `latency.py` loads; a row has no use for it.
+    del figures["file"]
     logits = torch.from_numpy(np.load(material.folder / name / "logits.npy"))
     labels = torch.from_numpy(material.labels("judged"))
     return Result(
