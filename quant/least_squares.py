@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 
 # Ridge, as a share of the mean variance of a layer's inputs; grows where positions are few.
@@ -113,3 +115,8 @@ def sampled(x: torch.Tensor) -> torch.Tensor:
     flat = x.flatten(2) if x.dim() > 2 else x[:, :, None]
     step = max(1, flat.shape[2] // _POSITIONS)
     return flat[:, :, ::step].transpose(0, 1).flatten(1)
+
+
+def gathered(parts: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Samples of an activation that comes chunk by chunk, float64 [C, samples]."""
+    return torch.cat([sampled(part) for part in parts], dim=1).double()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from quant.batches import batch_size_for, read_batches
 from quant.bundle import bundle_program, verify_bundle
 from quant.calibration_check import calibration_notes
 from quant.command import changed, check_command
-from quant.data import Photo, PhotoSplit
+from quant.data import PhotoSplit
 from quant.doubts.find import Reference, find_doubts
 from quant.doubts.programs import program_doubts
 from quant.evaluate import collect_logits, labels_of
@@ -50,6 +49,7 @@ from quant.runtime import HostRuntime
 from quant.search import Found, search_float_layers
 from quant.settle import settle_roundings
 from quant.simulate import simulation_of
+from quant.spread import spread
 from quant.summary import Evidence, summarize
 from quant.target import Target
 from quant.tolerances import ANALYSIS, ANALYSIS_LEAST, DEFAULT_CALIBRATION, MIN_SELECTION, OUTLOOK_PHOTOGRAPHS
@@ -314,7 +314,7 @@ def _quantized(
 def _judged(network: Loaded, graphs: Graphs, progress: Progress) -> Judged:
     """Float's view of the evaluation photographs, thinned where there are very many."""
     photos = network.split.evaluation
-    seen = thinned(photos, OUTLOOK_PHOTOGRAPHS)
+    seen = [photos[i] for i in spread(len(photos), OUTLOOK_PHOTOGRAPHS)]
     logits = collect_logits({"float": graphs.original}, seen, network.preprocess, progress)["float"]
     return Judged(logits=logits, labels=labels_of(seen), photographs=len(photos))
 
@@ -345,15 +345,11 @@ def _trained(
 def _analyzed(request: Request, network: Loaded, quantized: Quantized, progress: Progress) -> list[LayerReport]:
     """Compare the network layer by layer on evaluation photographs."""
     count = min(ANALYSIS, max(ANALYSIS_LEAST, batch_size_for(network.preprocess.crop)))
-    inputs = read_batches(thinned(network.split.evaluation, count), network.preprocess, progress)
+    photos = network.split.evaluation
+    seen = [photos[i] for i in spread(len(photos), count)]
+    inputs = read_batches(seen, network.preprocess, progress)
     with progress.stage("Analyzing", sum(len(batch) for batch in inputs)) as advance:
         return analyze(quantized.reference, quantized.converted, inputs, seed=request.seed, advance=advance)
-
-
-def thinned(photos: Sequence[Photo], most: int) -> Sequence[Photo]:
-    """At most so many photographs, spread evenly: they lie class by class."""
-    count = min(most, len(photos))
-    return [photos[i * len(photos) // count] for i in range(count)]
 
 
 def _selection_notes(request: Request, split: PhotoSplit) -> tuple[str, ...]:

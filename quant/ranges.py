@@ -11,6 +11,7 @@ with the logits themselves as the loss.)
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,7 @@ class ChannelRanges:
     high: torch.Tensor
     """Upper end of its own loss-aware range, float32 [C], above zero."""
     weight: torch.Tensor
-    """How much the logits move with it: squared gradients, summed over a photograph's positions, float64 [C]."""
+    """How much the logits move with it: squared gradients, summed over positions and photographs, float64 [C]."""
 
 
 def find_ranges(
@@ -169,30 +170,23 @@ class _Sensitivities(SiluAtOnce):
     def __init__(self, module: fx.GraphModule, names: Collection[str], plain_share: float) -> None:
         super().__init__(module)
         self._names, self._plain_share = frozenset(names), plain_share
-        self._energy: dict[str, list[float]] = {}
-        """Squared gradients of each batch's photographs, summed over all elements of one."""
+        self.energy: defaultdict[str, float] = defaultdict(float)
+        """How much the logits move with each activation: squared gradients, summed over elements and photographs."""
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
         if n.name in self._names and result.requires_grad:
-            values, elements = _thinned(result.detach()), result[0].numel()
-
-            def weigh(gradient: torch.Tensor, name: str = n.name) -> None:
-                thinned = _thinned(gradient)
-                self._energy.setdefault(name, []).append(elements * thinned.square().mean().item())
-                self._weigh(name, values, thinned)
-
-            result.register_hook(weigh)
+            values, elements = _thinned(result.detach()), result.numel()
+            result.register_hook(
+                lambda gradient, name=n.name: self._weigh(name, values, _thinned(gradient), elements)
+            )
         return result
 
-    def energy(self, name: str) -> float:
-        """How much the logits move with an activation: squared gradients, summed over its elements."""
-        found = self._energy[name]
-        return sum(found) / len(found)
-
-    def _weigh(self, name: str, values: torch.Tensor, gradient: torch.Tensor) -> None:
+    def _weigh(self, name: str, values: torch.Tensor, gradient: torch.Tensor, elements: int) -> None:
         squares, plain = gradient.square(), self._plain_share
-        weights = squares.mul_((1.0 - plain) / squares.mean().clamp_min(1e-30)).add_(plain)
+        mean = squares.mean()
+        self.energy[name] += elements * mean.item()
+        weights = squares.mul_((1.0 - plain) / mean.clamp_min(1e-30)).add_(plain)
         self.add(name, values, weights)
 
     def add(self, name: str, values: torch.Tensor, weights: torch.Tensor) -> None:
@@ -285,7 +279,7 @@ class _ChannelHistograms(_Sensitivities):
             for peak, row in zip(self._peaks[name].flatten().tolist(), rows, strict=True)
         ]
         high, weight = torch.tensor(found, dtype=torch.float32).clamp_min(1e-6), rows.sum(dim=1)
-        return ChannelRanges(high, weight * (self.energy(name) / weight.sum().clamp_min(1e-300)))
+        return ChannelRanges(high, weight * (self.energy[name] / weight.sum().clamp_min(1e-300)))
 
 
 def _best_range(values: torch.Tensor, weights: torch.Tensor, seen: tuple[float, float]) -> ActivationRange:

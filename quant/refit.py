@@ -9,14 +9,14 @@ photographs kept their class before and 98.4 % after.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import fx
 from torch.nn import functional as F
 
 from quant.chunks import ChunkedRun
-from quant.least_squares import Moments, channel_gain, refit_weights, sampled
+from quant.least_squares import Moments, channel_gain, gathered, refit_weights, sampled
 from quant.qdq import WEIGHTED, argument, constant_of, pair
 from quant.quiet import quiet_libraries
 
@@ -50,13 +50,13 @@ def refit(
             sources.advance_before(layer)
             source = layer.args[0]
             assert isinstance(source, fx.Node)
-            _refit_layer(fitted, layer, list(sources.chunks(source)), list(targets.chunks(node)))
+            _refit_layer(fitted, layer, sources.chunks(source), targets.chunks(node))
             advance(1)
     return fitted
 
 
 def _refit_layer(
-    module: fx.GraphModule, node: fx.Node, sources: list[torch.Tensor], targets: list[torch.Tensor]
+    module: fx.GraphModule, node: fx.Node, sources: Iterable[torch.Tensor], targets: Iterable[torch.Tensor]
 ) -> None:
     """A 1x1 convolution gets new weights, another one a gain a channel, and all of them a bias."""
     weight, bias = (constant_of(module, node.args[i]).detach() for i in (1, 2))
@@ -68,8 +68,7 @@ def _refit_layer(
         weight.copy_(fitted.view_as(weight))
         bias.copy_(moments.mean_target - fitted @ moments.mean_input)
         return
-    outputs = [_forward(node, weight, source) for source in sources]
-    y, t = (torch.cat([sampled(part) for part in parts], dim=1).double() for parts in (outputs, targets))
+    y, t = gathered(_forward(node, weight, source) for source in sources), gathered(targets)
     if node.target is aten.conv2d.default:
         gain = channel_gain(y, t)
         weight.mul_(gain.to(weight.dtype).view(-1, 1, 1, 1))

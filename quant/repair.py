@@ -18,7 +18,7 @@ from torch import fx
 from torch.nn import functional as F
 
 from quant.chunks import ChunkedRun
-from quant.least_squares import Moments, channel_gain, refit_weights, sampled
+from quant.least_squares import Moments, channel_gain, gathered, refit_weights, sampled
 from quant.qdq import DEQUANTIZE, QMAX, WEIGHTED, argument, constant_of, pair, quantize_bias, tensor_scale
 from quant.simulate import Simulation, simulation_of
 from quant.tolerances import WEIGHT_SCALE_FLOOR
@@ -138,17 +138,13 @@ def _refit_pointwise(layer: _Layer, sources: Iterable[torch.Tensor], targets: It
 def _refit_channels(layer: _Layer, sources: Iterable[torch.Tensor], targets: Iterable[torch.Tensor]) -> None:
     """Gain (spatial layers) and bias for each output channel."""
     weight = layer.real_weight()
-    t = torch.cat([sampled(target) for target in targets], dim=1).double()
-    y = _sampled_outputs(layer, weight, sources)
+    t, y = gathered(targets), gathered(_forward(layer, weight, source) for source in sources)
     if layer.node.target is aten.conv2d.default:
         gain = channel_gain(y, t)
         _round_to_nearest(layer, weight * gain.float().view(-1, 1, 1, 1))
-        y = _sampled_outputs(layer, layer.real_weight(), sources)
+        rounded = layer.real_weight()
+        y = gathered(_forward(layer, rounded, source) for source in sources)
     layer.bias.copy_((t - y).mean(dim=1))
-
-
-def _sampled_outputs(layer: _Layer, weight: torch.Tensor, sources: Iterable[torch.Tensor]) -> torch.Tensor:
-    return torch.cat([sampled(_forward(layer, weight, source)) for source in sources], dim=1).double()
 
 
 def _forward(layer: _Layer, weight: torch.Tensor, source: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 import torch
 
@@ -56,23 +56,9 @@ def save_state(path: Path, state: TrainState) -> None:
     write_atomically(path, file.getvalue())
 
 
-_TYPES: dict[str, type] = {
-    "identity": dict,
-    "step": int,
-    "model": dict,
-    "average": dict,
-    "optimizer": dict,
-    "scaler": dict,
-    "loss_sum": float,
-    "rows": list,
-    "best": dict,
-    "best_row": int,
-}
-
-
 def _checked(state: TrainState) -> TrainState:
-    for name, expected in _TYPES.items():
-        value = getattr(state, name)
+    for name, hint in get_type_hints(TrainState).items():
+        value, expected = getattr(state, name), get_origin(hint) or hint
         if not isinstance(value, expected):
             raise TypeError(f"{name} is a {type(value).__name__}, not a {expected.__name__}")
     return state

@@ -65,6 +65,13 @@ def test_at_most_half_of_each_class_calibrates_and_it_is_said(tmp_path):
     assert found.notes == ("Calibrating on 8 photographs; 100 were asked for.",)
 
 
+def test_half_of_the_default_is_enough_and_less_is_said(tmp_path, monkeypatch):
+    draw_classes(tmp_path, 8)
+    for default, notes in ((12, 0), (24, 0), (26, 1)):
+        monkeypatch.setattr("quant.data.DEFAULT_CALIBRATION", default)
+        assert len(split(tmp_path, calibration=default).notes) == notes
+
+
 def test_photographs_alone_have_no_labels(tmp_path):
     for index in range(20):
         draw_photo(tmp_path / f"{index:02}.jpg", seed=index)

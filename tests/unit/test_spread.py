@@ -1,14 +1,11 @@
-from types import SimpleNamespace
-
 import pytest
 
-from quant.pipeline import thinned
+from quant.spread import spread
 
 
 @pytest.mark.parametrize(("count", "most"), [(10, 16), (16, 16), (20, 16), (31, 16), (250, 16), (3, 16)])
 def test_photographs_are_thinned_over_all_classes(count, most):
-    photos = [SimpleNamespace(number=i) for i in range(count)]
-    numbers = [photo.number for photo in thinned(photos, most)]
+    numbers = spread(count, most)
     assert len(numbers) == min(count, most) and numbers == sorted(set(numbers))
     # Of those that lie class by class, the last class is seen as well as the first.
     assert numbers[0] == 0 and numbers[-1] >= count - 1 - count // most
