@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from edge_effnet.model import EfficientNet
 from quant.memory import first_photographs
+from quant.thread_invariance import thread_invariant
 
 _THUMBNAIL = 8
 
@@ -61,6 +62,7 @@ def twins_among(inputs: Sequence[torch.Tensor]) -> int:
     return int((distances.min(dim=1).values < _ALIKE).sum())
 
 
+@thread_invariant()
 def stem_shift(model: EfficientNet, inputs: Sequence[torch.Tensor]) -> tuple[float, float] | None:
     """Compare the stem's statistics with those that its BatchNorm learned.
 

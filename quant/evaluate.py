@@ -14,6 +14,7 @@ from quant import metrics
 from quant.batches import iterate_batches
 from quant.data import Photo
 from quant.progress import Progress
+from quant.thread_invariance import thread_invariant
 
 Model = Callable[[torch.Tensor], torch.Tensor]
 
@@ -39,6 +40,7 @@ class Fidelity:
     """Of the logits, dB."""
 
 
+@thread_invariant()
 def collect_logits(
     models: Mapping[str, Model],
     photos: Sequence[Photo],

@@ -21,6 +21,7 @@ from quant.quiet import quiet_libraries
 from quant.ranges import ActivationRange, find_ranges
 from quant.recipes import Recipe
 from quant.repair import repair
+from quant.thread_invariance import thread_invariant
 from quant.tolerances import ACTIVATION_SCALE_FLOOR, EQUALIZATION, WEIGHT_SCALE_FLOOR
 
 with quiet_libraries():
@@ -183,7 +184,8 @@ def convert(
     with quiet_libraries(), torch.no_grad():
         prepared = prepare_pt2e(copy.deepcopy(graph_module), quantizer)
         for batch in inputs:
-            prepared(batch)
+            with thread_invariant():
+                prepared(batch)
             advance(len(batch))
         converted = convert_pt2e(prepared)
     assert isinstance(converted, fx.GraphModule)

@@ -23,6 +23,7 @@ from quant.memory import first_photographs, later_photographs
 from quant.qdq import QMAX, QMIN, TensorScale
 from quant.sensitivity import run_both_ways
 from quant.silu_at_once import SiluAtOnce
+from quant.thread_invariance import thread_invariant
 from quant.tolerances import ACTIVATION_SCALE_FLOOR, SENSITIVITY
 
 _BINS = 2048
@@ -138,6 +139,7 @@ def channel_ranges(
 
 
 @torch.no_grad()
+@thread_invariant()
 def _run(
     interpreter: fx.Interpreter,
     inputs: Sequence[torch.Tensor],

@@ -19,6 +19,7 @@ from quant.chunks import ChunkedRun
 from quant.least_squares import Moments, channel_gain, gathered, refit_weights, sampled
 from quant.qdq import WEIGHTED, argument, constant_of, pair
 from quant.quiet import quiet_libraries
+from quant.thread_invariance import thread_invariant
 
 aten = torch.ops.aten
 
@@ -55,6 +56,7 @@ def refit(
     return fitted
 
 
+@thread_invariant()
 def _refit_layer(
     module: fx.GraphModule, node: fx.Node, sources: Iterable[torch.Tensor], targets: Iterable[torch.Tensor]
 ) -> None:

@@ -21,6 +21,7 @@ from quant.chunks import ChunkedRun
 from quant.least_squares import Moments, channel_gain, gathered, refit_weights, sampled
 from quant.qdq import DEQUANTIZE, QMAX, WEIGHTED, argument, constant_of, pair, quantize_bias, tensor_scale
 from quant.simulate import Simulation, simulation_of
+from quant.thread_invariance import thread_invariant
 from quant.tolerances import WEIGHT_SCALE_FLOOR
 from quant.xnnpack_arithmetic import requantization_scale
 
@@ -135,6 +136,7 @@ def _refit_pointwise(layer: _Layer, sources: Iterable[torch.Tensor], targets: It
     layer.bias.copy_(moments.mean_target - rounded @ moments.mean_input)
 
 
+@thread_invariant()
 def _refit_channels(layer: _Layer, sources: Iterable[torch.Tensor], targets: Iterable[torch.Tensor]) -> None:
     """Gain (spatial layers) and bias for each output channel."""
     weight = layer.real_weight()
@@ -204,7 +206,8 @@ def _round_with_feedback(layer: _Layer, weight: torch.Tensor, factor: torch.Tens
     errors, latent = torch.zeros_like(weight), torch.empty_like(weight)
     for start in range(0, weight.shape[1], _BLOCK):
         block = slice(start, start + _BLOCK)
-        wanted = weight[:, block] + errors[:, :start] @ reach[:start, block]
+        with thread_invariant():
+            wanted = weight[:, block] + errors[:, :start] @ reach[:start, block]
         for column in range(wanted.shape[1]):
             index = start + column
             current = wanted[:, column] + errors[:, start:index] @ reach[start:index, index]

@@ -31,6 +31,7 @@ from quant.ptq import Quantized, activation_specs, convert, equalized_graph, qua
 from quant.recipes import Recipe
 from quant.simulate import simulation_of
 from quant.target import Target
+from quant.thread_invariance import thread_invariant
 from quant.tolerances import ANALYSIS, TARGET_CHANCE
 
 # Steps of estimated SQNR between the sets of the curve that may be tried: finer ones the photographs cannot tell.
@@ -114,7 +115,7 @@ def search_float_layers(
         return quantize_with(reference, activation, floats, inputs, recipe, progress).converted
 
     def logits(network: fx.GraphModule) -> torch.Tensor:
-        with torch.no_grad():
+        with torch.no_grad(), thread_invariant():
             return torch.cat([network(batch) for batch in selection])
 
     # Ranges decide what a layer's quantization does, repair hardly: the cheap network orders the layers.

@@ -12,8 +12,10 @@ import torch
 from torch import fx
 
 from quant.memory import backward_batch
+from quant.thread_invariance import thread_invariant
 
 
+@thread_invariant()
 def run_both_ways(
     interpreter: fx.Interpreter,
     inputs: Sequence[torch.Tensor],

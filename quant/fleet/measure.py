@@ -19,6 +19,7 @@ from quant.progress import Progress
 from quant.runtime import HostRuntime
 from quant.simulate import simulation_of
 from quant.spread import spread
+from quant.thread_invariance import thread_invariant
 
 _SLOW_REPEATS = 3
 """Forwards timed of a program that is judged on a few photographs only, because each takes seconds."""
@@ -68,7 +69,7 @@ def all_logits(
     rows: dict[str, list[torch.Tensor]] = {name: [] for name in (*models, *programs)}
 
     def run_all(which: Mapping[str, Any], batch: torch.Tensor, done: int) -> None:
-        with torch.no_grad():
+        with torch.no_grad(), thread_invariant():
             for name, model in which.items():
                 kept = [i - done for i in spread(len(photos), limits.get(name)) if 0 <= i - done < len(batch)]
                 if kept:
