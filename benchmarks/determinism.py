@@ -26,6 +26,9 @@ _TIMES = frozenset(
 )
 """Keys of the manifest that time and place decide."""
 
+_DRAWN = frozenset({"manifest.json", "report.html"})
+"""Compared by what is in it, and drawn from what is compared, times included."""
+
 
 def without_times(value: Any) -> Any:
     """Return JSON without what has to differ; the manifest's hashes of files stay."""
@@ -36,7 +39,7 @@ def without_times(value: Any) -> Any:
 
 def differences(first: Path, second: Path) -> list[str]:
     """Name the files of two artifacts that differ, and the parts of their manifests."""
-    names = {str(path.relative_to(first)) for path in first.rglob("*") if path.is_file()} - {"manifest.json"}
+    names = {str(path.relative_to(first)) for path in first.rglob("*") if path.is_file()} - _DRAWN
     found = [name for name in sorted(names) if (first / name).read_bytes() != (second / name).read_bytes()]
     one, two = (without_times(json.loads((folder / "manifest.json").read_text())) for folder in (first, second))
     return found + [f"manifest.json: {key}" for key in one if key != "files" and one[key] != two.get(key)]
@@ -47,8 +50,9 @@ def compare_runs(folder: Path, recipe: str, arguments: dict[str, Any], *, steps:
     qat = QatOptions(steps=steps, batch_size=8) if RECIPES[recipe].trains else None
     for name, threads in RUNS.items():
         torch.set_num_threads(threads)
-        quantize(**arguments, recipe=recipe, qat=qat, out=folder / name / "a")
-    return {name: differences(folder / "first" / "a", folder / name / "a") for name in list(RUNS)[1:]}
+        # The same folder each time: its name is in the manifest.
+        quantize(**arguments, recipe=recipe, qat=qat, out=folder / "a").artifact.folder.rename(folder / name)
+    return {name: differences(folder / "first", folder / name) for name in list(RUNS)[1:]}
 
 
 def main() -> int:

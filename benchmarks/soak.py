@@ -2,7 +2,7 @@
 
     python benchmarks/soak.py --photographs 10000 > benchmarks/results/soak.json
 
-Lite0 at the smallest side, new weights, coloured noise: what could leak is the same for every network.
+Lite0 at 64 pixels, new weights, coloured noise: what could leak is the same for every network.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from edge_effnet import EfficientNet, Preprocess, save_checkpoint
 from quant import check, quantize
 from quant.progress import Advance
 
-_SIDE = 32
+_SIDE = 64
 _COLOURS = {"blue": (60, 60, 200), "green": (60, 200, 60), "red": (200, 60, 60)}
 _STEADY = 0.05
 """Throughput of the second half against the first, at most."""

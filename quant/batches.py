@@ -15,12 +15,13 @@ from quant.data import Photo
 from quant.progress import Progress
 
 BATCH_SIZE_AT_224 = 16
+_LARGEST_BATCH = 64
 _WORKERS = 2
 
 
 def batch_size_for(image_size: int) -> int:
-    """Photographs a batch that keep memory about constant over resolutions."""
-    return max(1, int(BATCH_SIZE_AT_224 * (224 / image_size) ** 2))
+    """Photographs a batch that keep memory about constant over resolutions; few enough to see progress."""
+    return max(1, min(_LARGEST_BATCH, int(BATCH_SIZE_AT_224 * (224 / image_size) ** 2)))
 
 
 def iterate_batches(

@@ -35,7 +35,7 @@ def read_exactly(descriptor: int, count: int, until: float) -> bytes:
     return b"".join(parts)
 
 
-def write_all(descriptor: int, data: bytes, until: float) -> None:
+def write_all(descriptor: int, data: bytes | memoryview, until: float) -> None:
     """Write `data` to a pipe that does not block; other arguments and errors as `read_exactly`."""
     view = memoryview(data)
     while view:

@@ -55,13 +55,18 @@ def collect_logits(
     Raises:
         InputError: a photograph that cannot be read, or an output that is not finite.
     """
-    rows: dict[str, list[torch.Tensor]] = {name: [] for name in models}
+    logits: dict[str, torch.Tensor] = {}
+    done = 0
     with progress.stage("Evaluating", len(photos)) as advance, torch.no_grad(), quiet_pillow():
         for batch in iterate_batches([p.path for p in photos], preprocess):
             for name, model in models.items():
-                rows[name].append(model(batch).to(torch.float32))
+                found = model(batch)
+                # One block for all: small ones between the batches' would keep their memory from being used again.
+                if name not in logits:
+                    logits[name] = torch.empty(len(photos), *found.shape[1:])
+                logits[name][done : done + len(batch)] = found
+            done += len(batch)
             advance(len(batch))
-    logits = {name: torch.cat(parts) for name, parts in rows.items()}
     for name, values in logits.items():
         bad = (~values.isfinite().all(dim=1)).nonzero().flatten().tolist()
         if bad:

@@ -21,7 +21,7 @@ import torch
 
 from edge_effnet.errors import InputError, MachineError
 from quant.deadline import PipeClosedError, read_exactly, write_all
-from quant.runtime_worker import packed
+from quant.runtime_worker import header
 
 # A forward, or a load, of the largest variant on one slow core stays far below; a hang does not.
 SILENCE_TIMEOUT_S = 300.0
@@ -143,7 +143,7 @@ class HostRuntime:
         """
         array = _rows(program, inputs)
         request = {"request": "run", "name": program.name, "shape": list(array.shape), "dtype": array.dtype.str}
-        reply, payload = self._ask(request, array.tobytes(), what=program.name)
+        reply, payload = self._ask(request, _bytes(array), what=program.name)
         return torch.from_numpy(np.frombuffer(payload, dtype="<f4").reshape(reply["shape"]).copy())
 
     def time(
@@ -167,7 +167,7 @@ class HostRuntime:
             ],
             "repeats": repeats,
         }
-        reply, _ = self._ask(request, b"".join(array.tobytes() for array in arrays), what=", ".join(names))
+        reply, _ = self._ask(request, b"".join(map(_bytes, arrays)), what=", ".join(names))
         times: dict[str, list[float]] = reply["times_ms"]
         return times
 
@@ -191,14 +191,17 @@ class HostRuntime:
         request = {"request": "verify", "path": str(path), "cases": cases, "rtol": rtol, "atol": atol}
         self._ask(request, what=str(path))
 
-    def _ask(self, request: dict[str, Any], payload: bytes = b"", *, what: str) -> tuple[dict[str, Any], bytes]:
+    def _ask(
+        self, request: dict[str, Any], payload: bytes | memoryview = b"", *, what: str
+    ) -> tuple[dict[str, Any], bytes]:
         assert self._child.stdin is not None
         try:
             if not self._started:
                 self._receive()
                 self._started = True
             until = time.monotonic() + SILENCE_TIMEOUT_S
-            write_all(self._child.stdin.fileno(), packed(request, payload), until)
+            write_all(self._child.stdin.fileno(), header(request, payload), until)
+            write_all(self._child.stdin.fileno(), payload, until)
             reply, data = self._receive()
         except TimeoutError as error:
             self._child.kill()
@@ -257,13 +260,18 @@ def _allowed(size: int) -> int:
 
 
 def _rows(program: LoadedProgram, inputs: torch.Tensor) -> np.ndarray:
-    """Inputs as little-endian numbers; `tobytes` then writes them row by row, whatever their memory order."""
+    """Inputs as little-endian numbers, contiguous row by row, whatever their memory order was."""
     if (1, *inputs.shape[1:]) != program.input_shape or inputs.dtype != program.input_dtype:
         raise InputError(
             f"the {program.name} program takes {str(program.input_dtype).removeprefix('torch.')} inputs of "
             f"{program.input_shape}, one a call; got {inputs.dtype} {tuple(inputs.shape)}."
         )
-    return inputs.detach().numpy().astype(_INPUT_DTYPES[program.input_dtype], copy=False)
+    return np.ascontiguousarray(inputs.detach().numpy(), dtype=_INPUT_DTYPES[program.input_dtype])
+
+
+def _bytes(array: np.ndarray) -> memoryview:
+    """A contiguous array's memory, not copied."""
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _dtype_of(name: str, what: str) -> torch.dtype:

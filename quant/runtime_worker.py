@@ -44,7 +44,7 @@ def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
 
 def send(stream: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> None:
     """Write one message."""
-    stream.write(packed(message, payload))
+    stream.write(header(message, payload) + payload)
     stream.flush()
 
 
@@ -52,10 +52,10 @@ def send(stream: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> Non
 _DTYPES = {0: "uint8", 6: "float32"}
 
 
-def packed(message: dict[str, Any], payload: bytes = b"") -> bytes:
-    """One message as the pipe carries it."""
+def header(message: dict[str, Any], payload: bytes | memoryview) -> bytes:
+    """What the pipe carries of a message before its payload."""
     body = json.dumps({**message, "bytes": len(payload)}).encode()
-    return struct.pack("<I", len(body)) + body + payload
+    return struct.pack("<I", len(body)) + body
 
 
 def program_in_bundle(data: bytes) -> bytes:
