@@ -41,11 +41,12 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--recipe", default="int8")
     parser.add_argument("--name", default="b0")
+    parser.add_argument("--photographs", type=int, action="append", choices=list(DRAWS), help="all, if left out")
     arguments = parser.parse_args()
     rows = []
-    for photographs, draws in DRAWS.items():
+    for photographs in arguments.photographs or DRAWS:
         outcomes = []
-        for seed in range(draws):
+        for seed in range(DRAWS[photographs]):
             with tempfile.TemporaryDirectory() as folder:
                 result = quantize(
                     arguments.variant,

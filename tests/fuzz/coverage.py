@@ -12,7 +12,7 @@ from pathlib import Path
 
 import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
-with atheris.instrument_imports():
+with atheris.instrument_imports(include=["edge_effnet", "quant"]):
     from edge_effnet.errors import InputError
     from edge_effnet.weights.save import METADATA_KEY, SavedSettings
     from quant.flat_table import BrokenTableError

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,6 +33,7 @@ from quant.recipes import RECIPES, find_recipe
 from quant.refit import refit
 from quant.repair import _forward, _Layer, _refit, _round_to_nearest, _round_with_feedback
 from quant.runtime import HostRuntime
+from quant.sensitivity import run_both_ways
 from quant.silu_at_once import SiluAtOnce
 from quant.simulate import simulation_of
 
@@ -50,6 +53,22 @@ class _Swish(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         shifted = x + 0.0
         return nn.functional.silu(shifted).mean((2, 3))
+
+
+def test_backward_passes_leave_no_activation_behind():
+    shown = []
+
+    class Hooked(SiluAtOnce):
+        def run_node(self, n):
+            result = super().run_node(n)
+            if result.requires_grad:
+                shown.append(weakref.ref(result))
+                result.register_hook(lambda gradient: self and None)
+            return result
+
+    run_both_ways(Hooked(torch.fx.symbolic_trace(_Swish())), [torch.randn(4, 2, 8, 8)], seed=0)
+    gc.collect()
+    assert len(shown) > 2 and not any(tensor() is not None for tensor in shown)
 
 
 @pytest.mark.usefixtures("one_thread")
