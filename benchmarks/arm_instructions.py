@@ -21,11 +21,11 @@ from typing import Any
 
 from networks import NETWORKS, make_material
 from tables import write_results
-from toolchains import OURS, OURS_FLOAT, Program, make_programs
+from toolchains import OURS_FLOAT, RECIPES_OF_OURS, Program, make_programs
 
 REFERENCE = "ai-edge-quantizer"
 
-TOOLCHAINS = (OURS, OURS_FLOAT, REFERENCE, "executorch", "onnxruntime")
+TOOLCHAINS = (*RECIPES_OF_OURS, REFERENCE, "executorch", "onnxruntime")
 
 CPUS = ("cortex-a76", "cortex-a53")
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from networks import NETWORKS, make_material
 from tables import write_results
-from toolchains import OURS, OURS_FLOAT, TOOLCHAINS, Program, make_programs
+from toolchains import OURS_FLOAT, TOOLCHAINS, Program, make_programs
 from turns import Timing, time_in_turns
 
 REFERENCE = "ai-edge-quantizer"
@@ -113,7 +113,7 @@ def main() -> None:
         COLUMNS,
         [cells(row) for row in rows],
         f"{', '.join(f'{package} {number}' for package, number in versions.items())}, {arguments.repeats} forwards "
-        f"each in turns, batch 1, recipe of `{OURS}` the default one",
+        "each in turns, batch 1",
         data={"rows": rows},
     )
 

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -126,10 +127,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         draw(root / "data" / "train", 16)
-        draw(root / "data" / "val", -(-options.photographs // len(_COLOURS)))
+        draw(root / "data" / "val", 8)
         out = root / "a"
         weights = write_weights(root / "w.safetensors")
         quantize("lite0", weights=weights, data=root / "data", calibration=24, out=out, max_drop=100)
+        shutil.rmtree(root / "data" / "val")
+        draw(root / "data" / "val", -(-options.photographs // len(_COLOURS)))
         watch = Watch()
         outcome = check(out, data=root / "data", progress=watch, max_drop=100)
     found = summary(watch.rows)

@@ -22,9 +22,12 @@ from quant.progress import NoProgress
 from quant.ptq import quantize_graph
 from quant.recipes import DEFAULT_RECIPE, RECIPES
 
-OURS, OURS_FLOAT = "ours", "ours-float"
+OURS, OURS_GROUPS, OURS_FLOAT = "ours", "ours-groups", "ours-float"
 
-TOOLCHAINS = (OURS, OURS_FLOAT, *(name for name in PEERS if name != "nncf-accuracy-control"))
+RECIPES_OF_OURS: dict[str, str | None] = {OURS: DEFAULT_RECIPE, OURS_GROUPS: "int8-groups", OURS_FLOAT: None}
+"""Our programs -> recipe; None is the float network's."""
+
+TOOLCHAINS = (*RECIPES_OF_OURS, *(name for name in PEERS if name != "nncf-accuracy-control"))
 """Accuracy control makes a program as fast as its default."""
 
 
@@ -42,21 +45,21 @@ class Program:
 
 def make_programs(material: Material, toolchains: Iterable[str]) -> list[Program]:
     """Make what is not there yet."""
-    return [_ours(material, name) if name in (OURS, OURS_FLOAT) else _peer(material, name) for name in toolchains]
+    return [_ours(material, name) if name in RECIPES_OF_OURS else _peer(material, name) for name in toolchains]
 
 
 def _ours(material: Material, toolchain: str) -> Program:
-    path = material.folder / f"{toolchain}.pte"
+    path, recipe = material.folder / f"{toolchain}.pte", RECIPES_OF_OURS[toolchain]
     if not path.exists():
         side = material.example.shape[-1]
         graph = export_graph(fold_for_inference(material.network, side), side)  # type: ignore[arg-type]
-        if toolchain == OURS:
+        if recipe is not None:
             photographs = [torch.cat([torch.from_numpy(x) for x in material.batches("calibration")])]
-            graph = quantize_graph(graph, photographs, RECIPES[DEFAULT_RECIPE], seed=0, progress=NoProgress())
+            graph = quantize_graph(graph, photographs, RECIPES[recipe], seed=0, progress=NoProgress())
         path.write_bytes(lower_xnnpack(graph, (1, 3, side, side)).data)
     return Program(
         toolchain=toolchain,
-        title=f"this project, {'fp32' if toolchain == OURS_FLOAT else 'int8'}",
+        title=f"this project, {recipe or 'fp32'}",
         path=path,
         size_bytes=path.stat().st_size,
         versions={"executorch": version("executorch")},
