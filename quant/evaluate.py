@@ -13,6 +13,7 @@ from edge_effnet.preprocess import Preprocess
 from quant import metrics
 from quant.batches import iterate_batches
 from quant.data import Photo
+from quant.logit_rows import LogitRows
 from quant.progress import Progress
 from quant.thread_invariance import thread_invariant
 
@@ -55,18 +56,13 @@ def collect_logits(
     Raises:
         InputError: a photograph that cannot be read, or an output that is not finite.
     """
-    logits: dict[str, torch.Tensor] = {}
-    done = 0
+    rows = {name: LogitRows(len(photos)) for name in models}
     with progress.stage("Evaluating", len(photos)) as advance, torch.no_grad(), quiet_pillow():
         for batch in iterate_batches([p.path for p in photos], preprocess):
             for name, model in models.items():
-                found = model(batch)
-                # One block for all: small ones between the batches' would keep their memory from being used again.
-                if name not in logits:
-                    logits[name] = torch.empty(len(photos), *found.shape[1:])
-                logits[name][done : done + len(batch)] = found
-            done += len(batch)
+                rows[name].add(model(batch))
             advance(len(batch))
+    logits = {name: found.whole() for name, found in rows.items()}
     for name, values in logits.items():
         bad = (~values.isfinite().all(dim=1)).nonzero().flatten().tolist()
         if bad:

@@ -14,6 +14,7 @@ from edge_effnet.images import quiet_pillow
 from quant.batches import iterate_batches
 from quant.fleet.context import Context
 from quant.fleet.programs import Made
+from quant.logit_rows import LogitRows
 from quant.measure import Measured, measure_programs
 from quant.progress import Progress
 from quant.runtime import HostRuntime
@@ -66,14 +67,15 @@ def all_logits(
         if placement is not None:
             models[placement] = simulation_of(graph).module if placement == "xnnpack" else graph
     programs = {name: program.run for name, program in measured.items() if name != "float"}
-    rows: dict[str, list[torch.Tensor]] = {name: [] for name in (*models, *programs)}
+    seen = {name: spread(len(photos), limits.get(name)) for name in (*models, *programs)}
+    rows = {name: LogitRows(len(indices)) for name, indices in seen.items()}
 
     def run_all(which: Mapping[str, Any], batch: torch.Tensor, done: int) -> None:
         with torch.no_grad(), thread_invariant():
             for name, model in which.items():
-                kept = [i - done for i in spread(len(photos), limits.get(name)) if 0 <= i - done < len(batch)]
+                kept = [i - done for i in seen[name] if 0 <= i - done < len(batch)]
                 if kept:
-                    rows[name].append(model(batch[kept]).to(torch.float32))
+                    rows[name].add(model(batch[kept]))
 
     done = 0
     with (
@@ -88,4 +90,4 @@ def all_logits(
             other.result()
             done += len(batch)
             advance(len(batch))
-    return {name: torch.cat(parts) for name, parts in rows.items()}
+    return {name: found.whole() for name, found in rows.items()}

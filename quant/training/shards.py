@@ -177,6 +177,10 @@ def _samples(shard: Path, *, labels_only: bool) -> Iterator[dict[str, Any]]:
             yield from webdataset.tariterators.group_by_keys(files)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise InputError(f"{shard}: not a complete tar file ({error}); copy it again.") from error
+    except ValueError as error:
+        # What webdataset raises of a sample that has two entries of one kind: "NAME: duplicate file name in ...".
+        name = str(error.args[0]).split(": duplicate", maxsplit=1)[0]
+        raise InputError(f"{shard}: {name!r} is in it twice; write the shard anew, each name once.") from error
 
 
 def _class_of(sample: dict[str, Any], shard: Path) -> str:

@@ -132,6 +132,13 @@ def test_a_truncated_shard_is_named(tmp_path: Path) -> None:
         ShardImages([shard], class_names=None, progress=NoProgress())
 
 
+def test_a_name_that_is_in_a_shard_twice_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("webdataset")
+    shard = _shard(tmp_path / "a.tar", [("x1", "red", "red"), ("x1", "red", "blue")])
+    with pytest.raises(InputError, match=r"a\.tar: 'x1\.cls' is in it twice"):
+        ShardImages([shard], class_names=None, progress=NoProgress())
+
+
 def test_an_unreadable_sample_is_named(tmp_path: Path) -> None:
     pytest.importorskip("webdataset")
     shard = _shard(tmp_path / "a.tar", [("x1", "red", "red")])
