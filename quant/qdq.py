@@ -20,6 +20,8 @@ DEQUANTIZE_CHANNELS = decomposed.dequantize_per_channel.default
 
 QMIN, QMAX = -128, 127
 
+_MOST_BIAS_STEPS = 2**30
+
 WEIGHTED = (aten.conv2d.default, aten.linear.default)
 
 # What XNNPACK runs a clamp inside of, if the clamp is the only reader.
@@ -107,7 +109,11 @@ def constant_of(module: fx.GraphModule, node: Any) -> torch.Tensor:
 
 
 def quantize_bias(bias: torch.Tensor, input_scale: float, weight_scales: torch.Tensor) -> torch.Tensor:
-    """A bias in the units of its layer's accumulator: int32, steps of input scale x weight scale."""
+    """A bias in the units of its layer's accumulator: int32, steps of input scale x weight scale.
+
+    A channel whose weights are next to nothing has tiny steps, and a bias of many. Beyond 2**24 it is a whole number
+    that float32 has, so that the simulation adds what the program adds; and the sum with the products stays in int32.
+    """
     step = weight_scales.to(torch.float64) * input_scale
-    limits = torch.iinfo(torch.int32)
-    return (bias.to(torch.float64) / step).round().clamp(limits.min, limits.max).to(torch.int32)
+    steps = (bias.to(torch.float64) / step).round().clamp(-_MOST_BIAS_STEPS, _MOST_BIAS_STEPS)
+    return steps.to(torch.float32).to(torch.int32)

@@ -3,7 +3,8 @@
 A fake-quantized float graph is not that: it rounds no bias, multiplies where the kernels shift, and one
 rounding that falls the other way grows tenfold a block. These functions follow the kernels, so that a
 simulation says what the .pte will say. Sums below 2**24 are exact in float32; int8 products over the fan-in of
-an EfficientNet stay there.
+an EfficientNet stay there. Biases need not, so they are added last: one rounding, as where the kernel makes a float
+of its int32.
 
 Source: XNNPACK `src/microparams-init.c` and the scalar reference kernels (qs8-*, fp32 requantization).
 """
@@ -17,6 +18,9 @@ import torch
 from torch.nn import functional as F
 
 from quant.qdq import QMAX, QMIN, Range, TensorScale
+
+_EXACT_BIAS = 2.0**22
+"""Largest bias, in steps, that leaves three quarters of float32's whole numbers to the products."""
 
 
 def quantize(x: torch.Tensor, scale: float, zero_point: int) -> torch.Tensor:
@@ -58,7 +62,10 @@ def convolve(
         limits: smallest and largest result.
         geometry: stride, padding, dilation, groups.
     """
-    accumulator = F.conv2d(q - input_zero_point, weight, bias, *geometry)
+    within, beside = _by_size(bias)
+    accumulator = F.conv2d(q - input_zero_point, weight, within, *geometry)
+    if beside is not None:
+        accumulator.add_(beside.view(-1, 1, 1))
     return requantize(accumulator, scale, output_zero_point, limits)
 
 
@@ -72,7 +79,17 @@ def multiply_matrix(
     limits: tuple[int, int],
 ) -> torch.Tensor:
     """A fully connected layer in int8; arguments as `convolve`, `q` [N, in], `weight` [out, in], `scale` [out]."""
-    return requantize(F.linear(q - input_zero_point, weight, bias), scale, output_zero_point, limits)
+    within, beside = _by_size(bias)
+    accumulator = F.linear(q - input_zero_point, weight, within)
+    if beside is not None:
+        accumulator.add_(beside)
+    return requantize(accumulator, scale, output_zero_point, limits)
+
+
+def _by_size(bias: torch.Tensor | None) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """A bias that partial sums can start from exactly, or one to be added to the whole sum."""
+    small = bias is None or bool(bias.abs().max() <= _EXACT_BIAS)
+    return (bias, None) if small else (None, bias)
 
 
 def multiply(

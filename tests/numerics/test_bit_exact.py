@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from networks import images, trained_looking
+from torch.nn import functional as F
 
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
@@ -15,6 +16,7 @@ from quant.metrics import sqnr_db
 from quant.progress import NoProgress
 from quant.ptq import quantize_graph
 from quant.qat.kernels import gate_corrections, gate_steps
+from quant.qdq import quantize_bias
 from quant.recipes import RECIPES
 from quant.runtime import HostRuntime
 from quant.simulate import simulation_of
@@ -103,3 +105,25 @@ def test_sigmoids_table_is_the_runtimes_where_float32_rounds_the_other_way():
     v = torch.arange(-128.0, 128.0) - zero_point
     step = torch.tensor(scale)
     assert torch.equal(gate_steps(v, step, gate_corrections(step)), found + 128)
+
+
+@pytest.mark.parametrize("groups", [1, 8])
+def test_channels_of_tiny_weights_and_large_biases_are_exact(groups):
+    """Found on the real B0 with ranges by min and max: biases of 2**25 steps, of which float32 kept 24 bits."""
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randint(0, 7, (2, 8, 9, 9), generator=generator).float()
+    weight = torch.randint(-3, 4, (8, 8 // groups, 3, 3), generator=generator).float()
+    bias = quantize_bias(torch.full((8,), 0.9), 0.02, torch.full((8,), 1e-6)).float()
+    assert bias.min() > 2**25 and bias.max() == bias.min()
+    geometry = ((1, 1), (1, 1), (1, 1), groups)
+    scale, zero = torch.ones(8, 1, 1), -int(bias[0])
+    found = arithmetic.convolve(q, weight, bias, scale, 3, zero, (-128, 127), geometry)
+    sums = F.conv2d((q - 3).double(), weight.double(), bias.double(), *geometry)
+    assert torch.equal(found, arithmetic.requantize(sums.float(), scale, zero, (-128, 127)))
+    assert len(found.unique()) > 10
+
+
+def test_biases_are_whole_numbers_that_float32_has_and_leave_room_for_the_products():
+    bias = quantize_bias(torch.tensor([0.9, -0.9, 1e6]), 0.02, torch.full((3,), 1e-6))
+    assert torch.equal(bias.float().double(), bias.double())
+    assert bias.dtype == torch.int32 and bias.max() == 2**30
