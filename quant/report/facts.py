@@ -141,6 +141,10 @@ _MIDDLE = {"swapped": "float, {activation}", "ptq": "PTQ", "quantized": "quantiz
 """Keys of the verdict between float and .pte, and their columns."""
 
 
+_OF_PROGRAMS = ("latency_ms", "size_bytes")
+"""Figures of every program that ran."""
+
+
 def read_facts(manifest: Mapping[str, Any]) -> Facts:
     """Read a manifest that its schema allows.
 
@@ -152,8 +156,8 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
     classes = verdict.get("classes")
     limits = verdict.get("limits", {})
     images = verdict.get("images", {})
-    diagnosis = verdict.get("diagnosis", {})
-    return Facts(
+    diagnosis = verdict.get("diagnosis") or {}
+    facts = Facts(
         variant=manifest["variant"],
         activation=manifest["activation"],
         image_size=manifest["image_size"],
@@ -190,6 +194,27 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
         files=manifest["files"],
         seconds={name: float(value) for name, value in verdict.get("seconds", {}).items()},
     )
+    _require_consistent(facts)
+    return facts
+
+
+def _require_consistent(facts: Facts) -> None:
+    """What a schema cannot say: which figures come together.
+
+    Raises:
+        ValueError: a figure that belongs to the others is missing, or is beyond them.
+    """
+    if facts.level != UNMEASURED:
+        figures = [facts.program.agreement, facts.program.sqnr_db]
+        figures += [getattr(network, key) for network in (facts.program, facts.float) for key in _OF_PROGRAMS]
+        if 0 < sum(figure is None for figure in figures) < len(figures):
+            raise ValueError(f"some figures of the programs are missing: {figures}")
+        if facts.labelled != (facts.program.top1 is not None):
+            raise ValueError("top-1 of one network alone")
+    for row in facts.classes or ():
+        counts = [row.kept, *((row.float_right, row.pte_right) if facts.labelled else ())]
+        if any(count is None or count > row.photographs for count in counts):
+            raise ValueError(f"class {row.name!r} of {row.photographs} photographs: {counts}")
 
 
 def _level(word: str, cautions: Sequence[str]) -> str:

@@ -30,6 +30,9 @@ from tests.fuzz.warm import WarmRuntime
 LIMIT_S = 60
 """For one command on one mutant; an honest one takes a fraction of a second."""
 
+_SILENCE_S = 15
+"""Within it, after which a runtime that hangs is ended; users' computers get 300 s for one forward of L2."""
+
 _STARTERS = ("quant.verify", "apps.device.check", "tests.fuzz.formats")
 """Modules that start a runtime."""
 
@@ -66,6 +69,7 @@ def fuzz(name: str, scene: Scene, *, mutants: int, seed: int = 0, keep: Path | N
     with contextlib.ExitStack() as stack:
         for module in _STARTERS:
             stack.enter_context(mock.patch(f"{module}.HostRuntime", WarmRuntime))
+        stack.enter_context(mock.patch("quant.runtime.SILENCE_TIMEOUT_S", _SILENCE_S))
         for index in range(mutants):
             mutant = FORMATS[name].mutate(honest, random.Random(f"{name} {seed} {index}"))
             fault = _try(FORMATS[name], scene, mutant, report)

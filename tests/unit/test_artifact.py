@@ -179,6 +179,10 @@ def test_a_manifest_without_one_of_its_parts_is_refused(folder, key):
     assert "not a manifest" in refusal(folder) and key in refusal(folder)
 
 
+_CLASS = {"name": "red", "photographs": 1, "float_right": 1, "pte_right": 1, "kept": 1}
+_FLOAT_LAYER = {"layer": "stem", "reason": "recipe int8", "added_ms": 0.1}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -205,6 +209,11 @@ def test_a_manifest_without_one_of_its_parts_is_refused(folder, key):
         (lambda m: m.update(extra=1), "not a manifest"),
         (lambda m: m["delegation"].update(left=-1), "not a manifest"),
         (lambda m: m["photographs"]["calibration"].append({"name": "x", "sha256": "y"}), "not a manifest"),
+        # The fuzz of manifests found these: the report took them for numbers and names.
+        (lambda m: m["verdict"].update(classes=[_CLASS | {"kept": [[]]}]), "not a manifest"),
+        (lambda m: m["verdict"].update(classes=[_CLASS | {"name": {}}]), "not a manifest"),
+        (lambda m: m["verdict"].update(float_layers=[_FLOAT_LAYER | {"added_ms": "a"}]), "not a manifest"),
+        (lambda m: m["verdict"].update(drop_interval=[None, 0]), "not a manifest"),
     ],
 )
 def test_an_edited_manifest_is_refused(folder, change, message):

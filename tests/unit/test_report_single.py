@@ -260,6 +260,10 @@ def test_a_program_that_was_not_run_says_so():
         {"search": {"photographs": 1, "points": []}},
         {"drop_interval": [1]},
         {"diagnosis": "none"},
+        {"float": {**outcome().to_json()["float"], "top1": None}},
+        {"float": {**outcome().to_json()["float"], "latency_ms": None}},
+        {"classes": [{"name": "a", "photographs": 1, "float_right": None, "pte_right": 1, "kept": 1}]},
+        {"classes": [{"name": "a", "photographs": 1, "float_right": 1, "pte_right": 2, "kept": 1}]},
     ],
 )
 def test_a_verdict_that_is_none_of_ours_is_refused_in_a_sentence(change):
