@@ -141,9 +141,10 @@ def main() -> None:
                 Path(temporary, variant),
             )
             measure(subject, peers, findings)
-    write_tables(
-        options.name, "What quantizing takes", findings.tables(), findings.versions(), data=findings.to_json()
-    )
+        # After each: the larger networks take long, and what was measured before them is worth keeping.
+        write_tables(
+            options.name, "What quantizing takes", findings.tables(), findings.versions(), data=findings.to_json()
+        )
 
 
 if __name__ == "__main__":
