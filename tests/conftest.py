@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,12 @@ import torch
 # The same examples in every run, and no deadline: a busy machine is no bug.
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Two processes of two threads each take longer on two cores than of one; commands that tests start inherit it.
+    torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
