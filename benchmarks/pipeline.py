@@ -2,6 +2,7 @@
 
     pip install -e ".[benchmarks]"      (in an environment of its own)
     python benchmarks/pipeline.py --weights B0.pth --data DIR [--variant b0 ...] [--calibration b7=16] [--peer ...]
+        [--turns 1] [--add]
 
 Five tables: seconds and memory of each toolchain; seconds of each stage of `quantize`; graph rewriting by number of
 layers; photographs a second in calibration as a share of plain eager inference; decoding beside the network. Weights
@@ -28,11 +29,12 @@ from peers.table import PEERS
 from pipeline_material import Subject, make_subject
 from pipeline_tables import Findings, Run
 from process_tree import run_watched
-from tables import write_tables
+from tables import RESULTS, write_tables
 
 from apps.cli.allocator import keep_freed_memory
 from edge_effnet.weights import load_pretrained
 from quant.batches import batch_size_for
+from quant.memory import give_back_freed_memory
 from quant.tolerances import DEFAULT_CALIBRATION
 
 VARIANTS = ("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7")
@@ -44,7 +46,7 @@ TO_PROGRAM = ("export", "quantize", "lower")
 """Stages of `quantize` that peers do too: from the float network to the program's file."""
 
 TURNS = 3
-"""Of whatever is measured in this process."""
+"""Of whatever is measured in this process, unless told otherwise: one of B7 takes minutes."""
 
 
 def run_ours(subject: Subject) -> Run:
@@ -98,7 +100,7 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
 
 
-def measure(subject: Subject, peers: list[str], findings: Findings) -> None:
+def measure(subject: Subject, peers: list[str], turns: int, findings: Findings) -> None:
     """Measure all of one network but its graph work."""
     for name in (None, *peers):
         findings.runs.append(run_ours(subject) if name is None else run_peer(name, subject))
@@ -106,9 +108,9 @@ def measure(subject: Subject, peers: list[str], findings: Findings) -> None:
     checkpoint = load_pretrained(subject.weights, variant=subject.variant)
     photographs = torch.from_numpy(subject.material.photographs("calibration").copy())
     batches = photographs.split(batch_size_for(subject.side))
-    findings.speeds[subject.variant] = measure_speed(checkpoint.model, batches, TURNS)
+    findings.speeds[subject.variant] = measure_speed(checkpoint.model, batches, turns)
     findings.decodings[subject.variant] = measure_decoding(
-        checkpoint.model, subject.calibration, checkpoint.preprocess, TURNS
+        checkpoint.model, subject.calibration, checkpoint.preprocess, turns
     )
 
 
@@ -122,15 +124,22 @@ def main() -> None:
     parser.add_argument(
         "--peer", action="append", choices=(*PEERS, "none"), help=f"{', '.join(DEFAULT_PEERS)} by default"
     )
+    parser.add_argument("--turns", type=int, default=TURNS, help=f"{TURNS} by default")
     parser.add_argument("--name", default="pipeline", help="of the results' files")
+    parser.add_argument("--add", action="store_true", help="to the other networks of the results that are there")
     options = parser.parse_args()
     keep_freed_memory()
     peers = [name for name in options.peer or DEFAULT_PEERS if name != "none"]
     counts = {name: int(count) for name, count in (pair.split("=") for pair in options.calibration)}
+    variants = options.variant or VARIANTS
     findings = Findings()
-    for variant in options.variant or VARIANTS:
-        findings.graph_work[variant] = [measure_graph_work(variant) for _ in range(TURNS)]
-    for variant in options.variant or VARIANTS:
+    if options.add:
+        findings = Findings.from_json(json.loads((RESULTS / f"{options.name}.json").read_text())).without(variants)
+    for variant in variants:
+        findings.graph_work[variant] = [measure_graph_work(variant) for _ in range(options.turns)]
+    for variant in variants:
+        # Toolchains need it: of B7 they take more than a small network's tables leave.
+        give_back_freed_memory()
         own = variant == "b0"
         with tempfile.TemporaryDirectory() as temporary:
             subject = make_subject(
@@ -140,7 +149,7 @@ def main() -> None:
                 counts.get(variant, DEFAULT_CALIBRATION),
                 Path(temporary, variant),
             )
-            measure(subject, peers, findings)
+            measure(subject, peers, options.turns, findings)
         # After each: the larger networks take long, and what was measured before them is worth keeping.
         write_tables(
             options.name, "What quantizing takes", findings.tables(), findings.versions(), data=findings.to_json()

@@ -49,14 +49,48 @@ class Findings:
     speeds: dict[str, Speed] = field(default_factory=dict)
     decodings: dict[str, Decoding] = field(default_factory=dict)
 
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Findings:
+        """Read what `to_json` gave; ratios are computed anew."""
+        return cls(
+            runs=[Run(**run) for run in values["runs"]],
+            graph_work={
+                variant: [GraphWork(**work) for work in runs] for variant, runs in values["graph_work"].items()
+            },
+            speeds={
+                variant: Speed(plain=tuple(found["plain"]), calibration=tuple(found["calibration"]))
+                for variant, found in values["calibration"].items()
+            },
+            decodings={
+                variant: Decoding(**{key: value for key, value in found.items() if key != "hidden"})
+                for variant, found in values["decoding"].items()
+            },
+        )
+
+    def without(self, variants: Sequence[str]) -> Findings:
+        """Leave out networks that are to be measured anew."""
+        return Findings(
+            runs=[run for run in self.runs if run.variant not in variants],
+            **{
+                name: {variant: found for variant, found in getattr(self, name).items() if variant not in variants}
+                for name in ("graph_work", "speeds", "decodings")
+            },
+        )
+
     def tables(self) -> list[Table]:
-        """Return all of it as tables."""
+        """Return all of it as tables, small networks first."""
+        runs = sorted(self.runs, key=lambda run: run.variant)
         return [
-            _toolchains(self.runs),
-            _stages(self.runs),
-            _graph_work(self.graph_work),
-            _speeds(self.speeds),
-            _decodings(self.decodings),
+            _toolchains(runs),
+            _stages(runs),
+            *(
+                table(dict(sorted(found.items())))
+                for table, found in (
+                    (_graph_work, self.graph_work),
+                    (_speeds, self.speeds),
+                    (_decodings, self.decodings),
+                )
+            ),
         ]
 
     def versions(self) -> str:
