@@ -10,16 +10,18 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
 
 from edge_effnet.errors import InputError, MachineError
+from edge_effnet.interrupts import interrupts_held
 from quant.deadline import PipeClosedError, read_exactly, write_all
 from quant.runtime_worker import header
 
@@ -76,17 +78,20 @@ class HostRuntime:
     def __init__(self, threads: int = 1) -> None:
         self.threads = check_threads(threads)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
-        # A session of its own: Ctrl-C in the terminal reaches us, and we end the child.
-        self._child = subprocess.Popen(
-            # -P: a torch.py or json.py in the user's current folder is none of the worker's modules.
-            [sys.executable, "-P", "-m", "quant.runtime_worker", str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            bufsize=0,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)},
-        )
+        with interrupts_held():
+            # A session of its own: Ctrl-C in the terminal reaches us, and we end the child.
+            self._child = subprocess.Popen(
+                # -P: a torch.py or json.py in the user's current folder is none of the worker's modules.
+                [sys.executable, "-P", "-m", "quant.runtime_worker", str(threads)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                bufsize=0,
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)},
+            )
+            # Whoever is interrupted before `with` has us has us ended when this object, or the process, goes.
+            self._end = weakref.finalize(self, _end, self._child, self._log)
         self._started = False
         assert self._child.stdin is not None
         os.set_blocking(self._child.stdin.fileno(), False)
@@ -101,16 +106,7 @@ class HostRuntime:
 
     def close(self) -> None:
         """End the child process."""
-        for stream in (self._child.stdin, self._child.stdout):
-            if stream is not None:
-                try:
-                    stream.close()
-                except OSError:
-                    continue
-        if self._child.poll() is None:
-            self._child.kill()
-        self._child.wait()
-        self._log.close()
+        self._end()
 
     def load(self, path: Path, name: str) -> LoadedProgram:
         """Load a .pte under a name of the caller's.
@@ -251,6 +247,19 @@ class HostRuntime:
             return MachineError(f"{what}: the runtime was killed, most likely for lack of memory; free some.")
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return InputError(f"{what}: the program crashes the ExecuTorch runtime ({cause}); it is damaged or hostile.")
+
+
+def _end(child: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    for stream in (child.stdin, child.stdout):
+        if stream is not None:
+            try:
+                stream.close()
+            except OSError:
+                continue
+    if child.poll() is None:
+        child.kill()
+    child.wait()
+    log.close()
 
 
 def _allowed(size: int) -> int:

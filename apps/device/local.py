@@ -16,6 +16,7 @@ from pathlib import Path
 from apps.device.job import Job, Settings
 from apps.device.remote import Status
 from edge_effnet.errors import MachineError
+from edge_effnet.interrupts import interrupts_held
 from quant.atomic import explained_writes
 
 RUNNER = "runner.py"
@@ -86,15 +87,16 @@ class LocalRemote:
         shutil.copyfile(runner_source(), runner)
         with (self._folder / "log").open("wb") as log:
             try:
-                # A session of its own: Ctrl-C reaches us, and we end the child.
-                self._child = subprocess.Popen(
-                    [*self._interpreter, str(runner), str(self._folder), *self._words],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env=self._environment,
-                    start_new_session=True,
-                )
+                with interrupts_held():
+                    # A session of its own: Ctrl-C reaches us, and we end the child.
+                    self._child = subprocess.Popen(
+                        [*self._interpreter, str(runner), str(self._folder), *self._words],
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                        env=self._environment,
+                        start_new_session=True,
+                    )
             except OSError as error:
                 program = self._interpreter[0]
                 raise MachineError(f"{self.name}: {program} does not start ({error.strerror}).") from error

@@ -18,6 +18,7 @@ from apps.device.local import RUNNER, parse_status, runner_source
 from apps.device.options import DeviceOptions
 from apps.device.remote import ConnectionLostError, Remote, Status, unlike
 from edge_effnet.errors import InputError, MachineError
+from edge_effnet.interrupts import interrupts_held
 
 # What OpenSSH's own parser takes for a user, a host name and an address; nothing that could be an option.
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -190,13 +191,14 @@ class SshRemote:
         socket.unlink(missing_ok=True)
         words = ["ssh", *self._options, "-M", "-N", "-S", str(socket), "--", self._target]
         try:
-            self._master = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
+            with interrupts_held():
+                self._master = subprocess.Popen(
+                    words,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
+                )
         except FileNotFoundError as error:
             raise MachineError("ssh is not installed here; install the OpenSSH client.") from error
         deadline = time.monotonic() + 2 * CONNECT_TIMEOUT_S

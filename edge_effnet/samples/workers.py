@@ -16,6 +16,7 @@ from pathlib import Path
 
 import edge_effnet
 from edge_effnet.errors import MachineError
+from edge_effnet.interrupts import interrupts_held
 
 # An empty package with the right path stands in for `edge_effnet`, whose own __init__ imports torch.
 _BOOT = """
@@ -50,11 +51,9 @@ def run_workers(shares: list[dict[str, object]]) -> Iterator[int]:
             for share in shares:
                 job = json.dumps({**package, "arguments": share})
                 command = [sys.executable, "-c", _BOOT, job]
-                workers.append(
-                    subprocess.Popen(
-                        command, stdin=subprocess.DEVNULL, stdout=writer, stderr=complaints, env=environment
-                    )
-                )
+                settings = {"stdin": subprocess.DEVNULL, "stdout": writer, "stderr": complaints, "env": environment}
+                with interrupts_held():
+                    workers.append(subprocess.Popen(command, **settings))
         except BaseException:
             _stop(workers)
             raise

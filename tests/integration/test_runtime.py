@@ -1,5 +1,6 @@
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -87,6 +88,23 @@ def no_programs():
     yield "zeros", bytes(len(whole))
     for share in (0.1, 0.5, 0.9):
         yield f"cut at {share:.0%}", whole[: int(len(whole) * share)]
+
+
+def test_a_runtime_that_is_interrupted_while_it_starts_is_ended(monkeypatch):
+    started = []
+
+    class Interrupted(subprocess.Popen):
+        def _execute_child(self, *args, **kwargs):
+            super()._execute_child(*args, **kwargs)
+            started.append(self)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(module.subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt) as told, HostRuntime():
+        pass
+    del told
+    (child,) = started
+    assert child.returncode == -signal.SIGKILL
 
 
 class Sturdy:
