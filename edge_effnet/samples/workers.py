@@ -51,9 +51,12 @@ def run_workers(shares: list[dict[str, object]]) -> Iterator[int]:
             for share in shares:
                 job = json.dumps({**package, "arguments": share})
                 command = [sys.executable, "-c", _BOOT, job]
-                settings = {"stdin": subprocess.DEVNULL, "stdout": writer, "stderr": complaints, "env": environment}
                 with interrupts_held():
-                    workers.append(subprocess.Popen(command, **settings))
+                    workers.append(
+                        subprocess.Popen(
+                            command, stdin=subprocess.DEVNULL, stdout=writer, stderr=complaints, env=environment
+                        )
+                    )
         except BaseException:
             _stop(workers)
             raise
