@@ -17,11 +17,15 @@ import torch
 from torch import fx
 
 from quant.silu_at_once import SiluAtOnce
+from quant.thread_invariance import unwatched
 
 BINS = 2048
 
 _ELEMENTS = 4096
 """Of one photograph of one activation; 16 times as many gave no better ranges (`docs/pipeline.md`)."""
+
+_FEW = 4
+"""Values whose mean weight is trusted. Wider means blur the tails, where weights change fast: 64 cost B0 0.7 dB."""
 
 _CHANNEL_POSITIONS = 4096
 """The same where each channel has a histogram of its own."""
@@ -46,46 +50,57 @@ class _Sensitivities(SiluAtOnce):
         """Run one node (fx's protocol)."""
         result = super().run_node(n)
         if n.name in self._names:
-            self.look(n.name, result)
-            if result.requires_grad:
-                turn, elements = self._turn, result.numel()
-                values = self._sample(result.detach(), turn)
+            turn = self._turn
+            with unwatched():
+                output = result.detach()
+                bins = self.bins_of(n.name, output, self._sample(output, turn))
+            if not result.requires_grad:
+                self.count(n.name, bins)
+            else:
                 result.register_hook(
-                    lambda gradient, name=n.name: self._weigh(name, values, self._sample(gradient, turn), elements)
+                    lambda gradient, name=n.name: self._weigh(
+                        name, bins, self._sample(gradient, turn), gradient.numel()
+                    )
                 )
         return result
 
-    def look(self, name: str, output: torch.Tensor) -> None:
-        """See a named node's whole output, before its gradient."""
-
-    def positions(self, channels: int) -> int:
-        """How many positions of an activation of so many channels to look at."""
+    def bins_of(self, name: str, output: torch.Tensor, sample: np.ndarray) -> np.ndarray:
+        """Look at a named node's output, and at its sample, [n, positions, C]; return the bin of each of these."""
         raise NotImplementedError
 
-    def add(self, name: str, values: np.ndarray, weights: np.ndarray) -> None:
-        """Take a sample of an activation and its weights, of mean 1, both [n, C, positions]."""
+    def count(self, name: str, bins: np.ndarray) -> None:
+        """Take what lies in these bins, of photographs that are only run forward."""
+
+    def positions(self, channels: int) -> int:
+        """How many positions of an activation of so many channels make a sample."""
+        raise NotImplementedError
+
+    def add(self, name: str, bins: np.ndarray, weights: np.ndarray) -> None:
+        """Take the weights, float64 of mean 1, of what lies in these bins."""
         raise NotImplementedError
 
     def _sample(self, x: torch.Tensor, turn: int) -> np.ndarray:
-        """[N, C, ...] -> [N, C, positions], other ones each turn."""
-        flat = x.flatten(2) if x.dim() > 2 else x[:, :, None]
-        step = max(1, flat.shape[2] // self.positions(flat.shape[1]))
+        """[N, C, ...] -> [N, positions, C], other ones each turn: channels last, as they lie in memory."""
+        n, channels = x.shape[:2]
+        flat = x.numpy().reshape(n, channels, -1)
+        count = flat.shape[2]
+        step = max(1, count // self.positions(channels))
         # A step that shares a factor with the width would see the same few columns in every row.
         while math.gcd(step, x.shape[-1]) > 1:
             step += 1
-        return np.ascontiguousarray(flat[:, :, turn % min(step, flat.shape[2]) :: step].numpy())
+        return np.ascontiguousarray(flat[:, :, turn % min(step, count) :: step].transpose(0, 2, 1))
 
-    def _weigh(self, name: str, values: np.ndarray, gradient: np.ndarray, elements: int) -> None:
-        squares = np.square(gradient)
-        mean = float(squares.mean(dtype=np.float64))
+    def _weigh(self, name: str, bins: np.ndarray, gradient: np.ndarray, elements: int) -> None:
+        squares = np.square(gradient, dtype=np.float64).ravel()
+        mean = float(squares.mean())
         self.energy[name] += elements * mean
         squares *= (1.0 - self._plain_share) / max(mean, 1e-30)
         squares += self._plain_share
-        self.add(name, values, squares)
+        self.add(name, bins, squares)
 
 
 class WeightedHistograms(_Sensitivities):
-    """One histogram of each named node's output."""
+    """One histogram of each named node's output: what all photographs hold, with the weights that some give it."""
 
     def __init__(self, module: fx.GraphModule, names: Collection[str], plain_share: float) -> None:
         super().__init__(module, names, plain_share)
@@ -93,27 +108,37 @@ class WeightedHistograms(_Sensitivities):
         """Smallest and largest value so far."""
         self._covered: dict[str, tuple[float, float]] = {}
         """What the bins span."""
-        self._weights: dict[str, np.ndarray] = {}
-
-    def look(self, name: str, output: torch.Tensor) -> None:
-        """Let the range seen grow to this output's."""
-        low, high = _extremes(output.detach())
-        before = self.seen.get(name, (low, high))
-        self.seen[name] = (min(low, before[0]), max(high, before[1]))
+        self._rows: dict[str, np.ndarray] = {}
+        """By bin: values without a weight, values with one, and the sum of these weights."""
 
     def histogram(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Centres of the bins and their weights, float64 [bins]."""
         self._cover(name)
-        return torch.from_numpy(_centres(self._covered[name])), torch.from_numpy(self._weights[name])
+        counted, weighed, weights = self._rows[name]
+        histogram = (counted + weighed) * _means_nearby(weights, weighed)
+        return torch.from_numpy(_centres(self._covered[name])), torch.from_numpy(histogram)
+
+    def bins_of(self, name: str, output: torch.Tensor, sample: np.ndarray) -> np.ndarray:
+        """Let the range seen grow to this output's."""
+        low, high = _extremes(output)
+        before = self.seen.get(name, (low, high))
+        self.seen[name] = (min(low, before[0]), max(high, before[1]))
+        self._cover(name)
+        return _bins(sample, self._covered[name])
 
     def positions(self, channels: int) -> int:
         """As many as make up the sample."""
         return max(1, _ELEMENTS // channels)
 
-    def add(self, name: str, values: np.ndarray, weights: np.ndarray) -> None:
-        """Count values by their weights."""
-        self._cover(name)
-        self._weights[name] += _bincount(values, weights, self._covered[name])
+    def add(self, name: str, bins: np.ndarray, weights: np.ndarray) -> None:
+        """Count them, and sum their weights."""
+        _, weighed, sums = self._rows[name]
+        weighed += np.bincount(bins, minlength=BINS)
+        sums += np.bincount(bins, weights, BINS)
+
+    def count(self, name: str, bins: np.ndarray) -> None:
+        """Count them."""
+        self._rows[name][0] += np.bincount(bins, minlength=BINS)
 
     def _cover(self, name: str) -> None:
         """Let the bins span all that was seen; where they have to grow, what they hold goes to the nearest ones."""
@@ -122,9 +147,10 @@ class WeightedHistograms(_Sensitivities):
             return
         self._covered[name] = seen
         if covered is None:
-            self._weights[name] = np.zeros(BINS)
+            self._rows[name] = np.zeros((3, BINS))
         else:
-            self._weights[name] = _bincount(_centres(covered), self._weights[name], seen)
+            bins = _bins(_centres(covered), seen)
+            self._rows[name] = np.stack([np.bincount(bins, row, BINS) for row in self._rows[name]])
 
 
 class ChannelHistograms(_Sensitivities):
@@ -141,16 +167,20 @@ class ChannelHistograms(_Sensitivities):
         centres = self.peaks[name].double()[:, None] * torch.from_numpy(_centres((0.0, 1.0)))
         return centres, torch.from_numpy(self._weights[name]).view(-1, BINS)
 
+    def bins_of(self, name: str, output: torch.Tensor, sample: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        """A channel's bins lie behind those of the channels before it."""
+        peaks = self.peaks[name].numpy()
+        bins: np.ndarray = np.minimum((np.abs(sample) * (BINS / peaks)).astype(np.intp), BINS - 1)
+        bins += BINS * np.arange(len(peaks))
+        return bins.ravel()
+
     def positions(self, channels: int) -> int:  # noqa: ARG002  (each channel needs its own)
         """The same for all."""
         return _CHANNEL_POSITIONS
 
-    def add(self, name: str, values: np.ndarray, weights: np.ndarray) -> None:
-        """Count magnitudes by their weights."""
-        peaks = self.peaks[name].numpy()[:, None]
-        bins = np.minimum((np.abs(values) * (BINS / peaks)).astype(np.intp), BINS - 1)
-        bins += BINS * np.arange(len(peaks))[:, None]
-        self._weights[name] += np.bincount(bins.ravel(), weights.ravel(), len(peaks) * BINS)
+    def add(self, name: str, bins: np.ndarray, weights: np.ndarray) -> None:
+        """Sum them."""
+        self._weights[name] += np.bincount(bins, weights, len(self._weights[name]))
 
 
 class ChannelExtremes(fx.Interpreter):
@@ -181,10 +211,24 @@ def _centres(span: tuple[float, float]) -> np.ndarray:
     return low + max(high - low, 1e-12) / BINS * (np.arange(BINS) + 0.5)
 
 
-def _bincount(values: np.ndarray, weights: np.ndarray, span: tuple[float, float]) -> np.ndarray:
-    """Sum weights by bin, float64 [bins]: single bins collect millions of small weights."""
+def _bins(values: np.ndarray, span: tuple[float, float]) -> np.ndarray:
+    """Bin of each value, flat; the largest one, and what rounding puts past it, belong to the last."""
     low, high = span
-    bins = ((values - low) * (BINS / max(high - low, 1e-12))).astype(np.intp)
-    # The largest value, and what rounding puts past it, belong to the last bin.
-    np.minimum(bins, BINS - 1, out=bins)
-    return np.bincount(bins.ravel(), weights.ravel(), BINS)
+    steps = (values - low).ravel()
+    steps *= BINS / max(high - low, 1e-12)
+    return np.minimum(steps, BINS - 1, out=steps).astype(np.intp)
+
+
+def _means_nearby(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Mean of each bin; of one that holds fewer than `_FEW` values, with so many bins around it as hold that many."""
+    summed, counted = (np.concatenate([[0.0], row.cumsum()]) for row in (sums, counts))
+    bins, radius = np.arange(BINS), np.zeros(BINS, dtype=np.intp)
+    few = min(_FEW, counted[-1])
+    while True:
+        low, high = np.maximum(bins - radius, 0), np.minimum(bins + radius + 1, BINS)
+        lacking = counted[high] - counted[low] < few
+        if not lacking.any():
+            break
+        radius[lacking] = 2 * radius[lacking] + 1
+    means: np.ndarray = (summed[high] - summed[low]) / np.maximum(counted[high] - counted[low], 1.0)
+    return means

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from networks import images, trained_looking
@@ -37,7 +36,6 @@ from quant.runtime import HostRuntime
 from quant.sensitivity import run_both_ways
 from quant.silu_at_once import SiluAtOnce
 from quant.simulate import simulation_of
-from quant.weighted_histograms import WeightedHistograms
 
 SIZE = 64
 aten = torch.ops.aten
@@ -102,23 +100,6 @@ def test_logits_may_reach_further_than_those_seen(graph):
     found = find_ranges(graph, activations_of(graph, frozenset()), photos, seed=0)
     (logits,) = (found[name] for name in found if name.startswith("linear"))
     assert logits.low <= min(1.25 * logits.seen_low, 0.0) and logits.high >= max(1.25 * logits.seen_high, 0.0)
-
-
-def test_bins_that_grow_keep_what_they_hold():
-    module = torch.fx.symbolic_trace(_Swish())
-    histograms = WeightedHistograms(module, ["add"], 0.0)
-    values = torch.randn(4, 2, 500, generator=torch.Generator().manual_seed(0))
-    for part in (values[0], 2 * values[1], 2 * values[2], 2 * values[3]):
-        seen = histograms.seen.get("add", (0.0, 0.0))
-        histograms.seen["add"] = (min(seen[0], part.min().item()), max(seen[1], part.max().item()))
-        histograms.add("add", part[None].numpy(), np.ones_like(part[None].numpy()))
-    centres, weights = histograms.histogram("add")
-    everything = torch.cat([values[0], 2 * values[1:].flatten(0, 1)])
-    assert weights.sum() == everything.numel()
-    assert (centres * weights).sum() / weights.sum() == pytest.approx(everything.mean().item(), abs=0.01)
-    assert (centres.square() * weights).sum() / weights.sum() == pytest.approx(
-        everything.square().mean().item(), rel=0.01
-    )
 
 
 @pytest.mark.usefixtures("one_thread")
