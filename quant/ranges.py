@@ -30,7 +30,7 @@ _OUTPUT_MARGIN = 1.25
 """How much further than seen the network's own output may reach: photographs that it never met make it surer, and a
 logit that is clipped is an answer changed, while its rounding is the least of all errors."""
 
-_GRID = 24
+_GRID = 16
 _REFINEMENTS = 3
 
 

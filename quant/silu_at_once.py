@@ -15,12 +15,13 @@ class SiluAtOnce(fx.Interpreter):
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
-        self._sources = {product: x for product, (x, _) in silus_of(module.graph).items()}
+        self.sources = {product: x for product, (x, _) in silus_of(module.graph).items()}
+        """The node of each SiLU's output -> that of its input."""
         self._skipped = {gate for _, gate in silus_of(module.graph).values() if len(gate.users) == 1}
 
     def run_node(self, n: fx.Node) -> Any:
         """Run one node (fx's protocol)."""
         if n in self._skipped:
             return None
-        source = self._sources.get(n)
+        source = self.sources.get(n)
         return super().run_node(n) if source is None else F.silu(self.env[source])

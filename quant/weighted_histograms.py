@@ -27,6 +27,10 @@ _ELEMENTS = 4096
 _FEW = 4
 """Values whose mean weight is trusted. Wider means blur the tails, where weights change fast: 64 cost B0 0.7 dB."""
 
+_SILU_ARGMIN, _SILU_MIN = -1.2784645, -0.27846454
+_FAR = 700.0
+"""Beyond it exp overflows, and SiLU is 0."""
+
 _CHANNEL_POSITIONS = 4096
 """The same where each channel has a histogram of its own."""
 
@@ -75,8 +79,12 @@ class _Sensitivities(SiluAtOnce):
         """How many positions of an activation of so many channels make a sample."""
         raise NotImplementedError
 
-    def add(self, name: str, bins: np.ndarray, weights: np.ndarray) -> None:
-        """Take the weights, float64 of mean 1, of what lies in these bins."""
+    def size_of(self, name: str) -> int:  # noqa: ARG002
+        """How many bins a node has."""
+        return BINS
+
+    def add(self, name: str, counts: np.ndarray, weights: np.ndarray) -> None:
+        """Take by bin how many values lie in it, and the sum of their weights, which are 1 in the mean."""
         raise NotImplementedError
 
     def _sample(self, x: torch.Tensor, turn: int) -> np.ndarray:
@@ -91,12 +99,12 @@ class _Sensitivities(SiluAtOnce):
         return np.ascontiguousarray(flat[:, :, turn % min(step, count) :: step].transpose(0, 2, 1))
 
     def _weigh(self, name: str, bins: np.ndarray, gradient: np.ndarray, elements: int) -> None:
-        squares = np.square(gradient, dtype=np.float64).ravel()
-        mean = float(squares.mean())
+        size = self.size_of(name)
+        counts = np.bincount(bins, minlength=size)
+        squares = np.bincount(bins, np.square(gradient).ravel(), size)
+        mean = float(squares.sum()) / bins.size
         self.energy[name] += elements * mean
-        squares *= (1.0 - self._plain_share) / max(mean, 1e-30)
-        squares += self._plain_share
-        self.add(name, bins, squares)
+        self.add(name, counts, squares * ((1.0 - self._plain_share) / max(mean, 1e-30)) + self._plain_share * counts)
 
 
 class WeightedHistograms(_Sensitivities):
@@ -106,6 +114,11 @@ class WeightedHistograms(_Sensitivities):
         super().__init__(module, names, plain_share)
         self.seen: dict[str, tuple[float, float]] = {}
         """Smallest and largest value so far."""
+        self._latest: dict[str, tuple[float, float]] = {}
+        """The same of the batch that runs."""
+        self._silu_inputs = {
+            product.name: x.name for product, x in self.sources.items() if {product.name, x.name} <= self._names
+        }
         self._covered: dict[str, tuple[float, float]] = {}
         """What the bins span."""
         self._rows: dict[str, np.ndarray] = {}
@@ -120,7 +133,9 @@ class WeightedHistograms(_Sensitivities):
 
     def bins_of(self, name: str, output: torch.Tensor, sample: np.ndarray) -> np.ndarray:
         """Let the range seen grow to this output's."""
-        low, high = _extremes(output)
+        source = self._silu_inputs.get(name)
+        low, high = _extremes(output) if source is None else _silu_extremes(*self._latest[source])
+        self._latest[name] = low, high
         before = self.seen.get(name, (low, high))
         self.seen[name] = (min(low, before[0]), max(high, before[1]))
         self._cover(name)
@@ -130,11 +145,9 @@ class WeightedHistograms(_Sensitivities):
         """As many as make up the sample."""
         return max(1, _ELEMENTS // channels)
 
-    def add(self, name: str, bins: np.ndarray, weights: np.ndarray) -> None:
+    def add(self, name: str, counts: np.ndarray, weights: np.ndarray) -> None:
         """Count them, and sum their weights."""
-        _, weighed, sums = self._rows[name]
-        weighed += np.bincount(bins, minlength=BINS)
-        sums += np.bincount(bins, weights, BINS)
+        self._rows[name][1:] += counts, weights
 
     def count(self, name: str, bins: np.ndarray) -> None:
         """Count them."""
@@ -178,9 +191,13 @@ class ChannelHistograms(_Sensitivities):
         """The same for all."""
         return _CHANNEL_POSITIONS
 
-    def add(self, name: str, bins: np.ndarray, weights: np.ndarray) -> None:
-        """Sum them."""
-        self._weights[name] += np.bincount(bins, weights, len(self._weights[name]))
+    def size_of(self, name: str) -> int:
+        """All channels' bins together."""
+        return len(self._weights[name])
+
+    def add(self, name: str, counts: np.ndarray, weights: np.ndarray) -> None:  # noqa: ARG002
+        """Sum the weights."""
+        self._weights[name] += weights
 
 
 class ChannelExtremes(fx.Interpreter):
@@ -204,6 +221,12 @@ def _extremes(x: torch.Tensor) -> tuple[float, float]:
     """Smallest and largest value; torch copies what does not lie in the order of its dimensions."""
     low, high = torch.aminmax(x.permute(0, 2, 3, 1) if x.dim() == 4 and not x.is_contiguous() else x)
     return low.item(), high.item()
+
+
+def _silu_extremes(low: float, high: float) -> tuple[float, float]:
+    """Smallest and largest value of SiLU over [low, high]: it falls to its minimum and rises from there."""
+    ends = [x / (1.0 + math.exp(-x)) if x > -_FAR else 0.0 for x in (low, high)]
+    return _SILU_MIN if low < _SILU_ARGMIN < high else min(ends), max(ends)
 
 
 def _centres(span: tuple[float, float]) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from quant.sensitivity import run_both_ways, run_forward
-from quant.weighted_histograms import BINS, ChannelHistograms, WeightedHistograms, _means_nearby
+from quant.weighted_histograms import BINS, ChannelHistograms, WeightedHistograms, _means_nearby, _silu_extremes
 
 
 class _Cubed(nn.Module):
@@ -56,7 +56,8 @@ def test_bins_that_grow_keep_what_they_hold(histograms):
     for part in parts:
         output = torch.from_numpy(part)[None]
         bins = histograms.bins_of("mul", output, output.numpy())
-        histograms.add("mul", bins, np.ones(bins.size))
+        counts = np.bincount(bins, minlength=BINS)
+        histograms.add("mul", counts, counts)
     centres, weights = histograms.histogram("mul")
     everything = np.stack(parts)
     assert weights.sum() == everything.size
@@ -96,9 +97,16 @@ def test_each_channel_has_bins_of_its_own():
     peaks = torch.tensor([1.0, 10.0])
     histograms = ChannelHistograms(torch.fx.symbolic_trace(_Cubed()), {"mul": peaks}, 0.0)
     sample = np.array([[[0.5, -10.0], [-0.25, 5.0]]])
-    histograms.add("mul", histograms.bins_of("mul", torch.empty(0), sample), np.array([1.0, 2.0, 3.0, 4.0]))
+    bins = histograms.bins_of("mul", torch.empty(0), sample)
+    histograms.add("mul", np.bincount(bins), np.bincount(bins, [1.0, 2.0, 3.0, 4.0], histograms.size_of("mul")))
     centres, weights = histograms.histograms("mul")
     for channel, expected in enumerate(([(0.25, 3.0), (0.5, 1.0)], [(5.0, 4.0), (10.0, 2.0)])):
         held = weights[channel].nonzero().flatten()
         assert weights[channel, held].tolist() == [weight for _, weight in expected]
         assert centres[channel, held].tolist() == pytest.approx([value for value, _ in expected], rel=2e-3)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-5.0, 3.0), (-1.0, 2.0), (-6.0, -2.0), (0.5, 4.0), (-2000.0, -1.5)])
+def test_silu_reaches_as_far_as_its_input_says(low, high):
+    values = nn.functional.silu(torch.linspace(low, high, 100001, dtype=torch.float64))
+    assert _silu_extremes(low, high) == pytest.approx((values.min().item(), values.max().item()), abs=1e-6)
