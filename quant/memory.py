@@ -18,7 +18,7 @@ _STREAM_BYTES = 1.6e9
 _BYTES_PER_ELEMENT = 9
 
 # For one backward pass, which keeps about as many floats as there are activations, and their gradients.
-_BACKWARD_BYTES = 1.0e9
+_BACKWARD_BYTES = 1.4e9
 
 
 def give_back_freed_memory() -> None:
