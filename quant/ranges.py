@@ -131,9 +131,10 @@ def channel_ranges(
 
 
 def _ranges_of_channels(histograms: ChannelHistograms, name: str) -> ChannelRanges:
-    rows = zip(*histograms.histograms(name), histograms.peaks[name].tolist(), strict=True)
-    found = [_best_range(values, weights, (0.0, peak)).high for values, weights, peak in rows]
-    weight = histograms.histograms(name)[1].sum(dim=1)
+    centres, weights = histograms.histograms(name)
+    rows = zip(centres, weights, histograms.peaks[name].tolist(), strict=True)
+    found = [_best_range(values, row, (0.0, peak)).high for values, row, peak in rows]
+    weight = weights.sum(dim=1)
     high = torch.tensor(found, dtype=torch.float32).clamp_min(1e-6)
     return ChannelRanges(high, weight * (histograms.energy[name] / weight.sum().clamp_min(1e-300)))
 

@@ -90,7 +90,7 @@ class HostRuntime:
                 start_new_session=True,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)},
             )
-            # Whoever is interrupted before `with` has us has us ended when this object, or the process, goes.
+            # An interrupt that comes before `with` does: the child ends with this object, or with the process.
             self._end = weakref.finalize(self, _end, self._child, self._log)
         self._started = False
         assert self._child.stdin is not None
