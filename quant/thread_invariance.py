@@ -1,24 +1,29 @@
-"""The same bits on any number of threads: operators whose order of summing depends on it are called another way.
+"""The same bits on any number of threads: operators that depend on it are called another way.
 
-Found by running every operator of a whole quantization on 1, 2, 3, 4 and 8 threads (torch 2.13, CPU):
+Found by running every operator of whole quantizations on 1, 2, 3 and 8 threads, and by grids of shapes (torch 2.13,
+CPU):
 
 - 1x1 convolutions: below batch 16, ATen takes oneDNN for them on several threads and a product of matrices of its own
   on one (`ConvParams::use_mkldnn`), and the two sum in other orders. oneDNN sums an output within one thread.
-- sums and means of a whole tensor, factorizations, very small products: cut into as many parts as there are threads.
+- products of matrices: MKL sums a block of the result by its size, and cuts the result by threads.
+- sums and means of a whole tensor, batch statistics, factorizations: cut into as many parts as there are threads.
+- SiLU and sigmoid: where a thread's share is no whole number of vectors, its last values come from another `exp`.
+- gradients of filters: `quant.qat.filter_gradients`.
 
-Everything else gives the same bits already, but for gradients of weights, which are left as they are: oneDNN sums
-them in as many parts as threads, so training repeats on the same number of threads only.
+Everything else gives the same bits already.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from quant.one_thread_each import on_one_thread, one_thread_each
 
 aten = torch.ops.aten
 
@@ -28,8 +33,17 @@ _DILATION = [2, 2]
 # Elements of a single picture up to which ATen never takes oneDNN.
 _SMALL_INPUT = 20480
 
-# Multiplications up to which MKL splits a product along its sum; larger ones it splits by rows and columns.
+# Multiplications below which a product is not worth parting.
 _SMALL_PRODUCT = 1 << 18
+
+# Rows or columns of a part of a product.
+_PRODUCT_PART = 64
+
+# Values up to which an elementwise operator is never parted (`at::internal::GRAIN_SIZE`).
+_SMALL_TENSOR = 1 << 15
+
+# Values of a part of an elementwise operator: a whole number of the vectors of any processor.
+_TENSOR_PART = 1 << 18
 
 
 @contextmanager
@@ -40,12 +54,6 @@ def thread_invariant() -> Iterator[None]:
     """
     with _ThreadInvariance():
         yield
-
-
-def unwatched() -> AbstractContextManager[None]:
-    """Within it, `thread_invariant` does nothing: for operators that need it not, where its microseconds count."""
-    context: AbstractContextManager[None] = torch._C._DisableTorchDispatch()
-    return context
 
 
 class _ThreadInvariance(TorchDispatchMode):
@@ -60,17 +68,60 @@ def _as_it_is(operator: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def _alone(operator: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call on one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with on_one_thread():
         return operator(*args, **kwargs)
-    finally:
-        torch.set_num_threads(threads)
 
 
-def _product(operator: Callable[..., Any], a: torch.Tensor, b: torch.Tensor) -> Any:
-    return (_alone if a.numel() * b.shape[1] <= _SMALL_PRODUCT else _as_it_is)(operator, a, b)
+def _mm(operator: Callable[..., Any], a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return _product(a, b, lambda rows, columns, out: torch.mm(a[rows], b[:, columns], out=out))
+
+
+def _addmm(
+    operator: Callable[..., Any], bias: torch.Tensor, a: torch.Tensor, b: torch.Tensor, **factors: Any
+) -> torch.Tensor:
+    bias = bias.expand(len(a), b.shape[1])
+    return _product(
+        a, b, lambda rows, columns, out: torch.addmm(bias[rows, columns], a[rows], b[:, columns], out=out, **factors)
+    )
+
+
+def _product(
+    a: torch.Tensor, b: torch.Tensor, multiply: Callable[[slice, slice, torch.Tensor], object]
+) -> torch.Tensor:
+    """Cut the longer side of a product into parts; `multiply` takes rows, columns, and where to write."""
+    whole, out = slice(None), a.new_empty(len(a), b.shape[1])
+    longer = max(out.shape)
+    size = longer if a.numel() * b.shape[1] <= _SMALL_PRODUCT else _PRODUCT_PART
+    parts = [slice(first, first + size) for first in range(0, longer, size)]
+    if len(a) == longer:
+        one_thread_each(lambda part: multiply(part, whole, out[part]), parts)
+    else:
+        one_thread_each(lambda part: multiply(whole, part, out[:, part]), parts)
+    return out
+
+
+def _elementwise(
+    operator: Callable[..., Any], *args: torch.Tensor, write: Callable[..., Any], in_place: bool = False
+) -> Any:
+    """Call an operator of tensors of one shape in parts of whole vectors; `write` is the one that is told where to."""
+    x = args[0]
+    if x.numel() <= _SMALL_TENSOR:
+        return operator(*args)
+    if not all(_dense(arg) and arg.stride() == x.stride() for arg in args):
+        return _alone(operator, *args)
+    out = x if in_place else torch.empty_like(x)
+    *flat, flat_out = (tensor.as_strided((x.numel(),), (1,)) for tensor in (*args, out))
+    parts = [slice(first, first + _TENSOR_PART) for first in range(0, x.numel(), _TENSOR_PART)]
+    one_thread_each(lambda part: write(*(tensor[part] for tensor in flat), out=flat_out[part]), parts)
+    return out
+
+
+def _silu_backward(gradient: torch.Tensor, x: torch.Tensor, *, out: torch.Tensor) -> None:
+    aten.silu_backward.grad_input(gradient, x, grad_input=out)
+
+
+def _dense(x: torch.Tensor) -> bool:
+    return x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
 
 
 def _convolution(operator: Callable[..., Any], *args: Any, source: int) -> Any:
@@ -84,9 +135,24 @@ def _convolution(operator: Callable[..., Any], *args: Any, source: int) -> Any:
 _WAYS: dict[Any, Callable[..., Any]] = {
     aten.convolution.default: partial(_convolution, source=0),
     aten.convolution_backward.default: partial(_convolution, source=1),
-    aten.mm.default: _product,
-    aten.mean.default: _alone,
-    aten.sum.default: _alone,
-    aten.linalg_cholesky_ex.default: _alone,
-    aten.linalg_solve_triangular.default: _alone,
+    aten.mm.default: _mm,
+    aten.addmm.default: _addmm,
+    aten.silu.default: partial(_elementwise, write=aten.silu.out),
+    aten.silu_.default: partial(_elementwise, write=aten.silu.out, in_place=True),
+    aten.sigmoid.default: partial(_elementwise, write=aten.sigmoid.out),
+    aten.sigmoid_.default: partial(_elementwise, write=aten.sigmoid.out, in_place=True),
+    aten.silu_backward.default: partial(_elementwise, write=_silu_backward),
+    **dict.fromkeys(
+        (
+            aten.dot.default,
+            aten.mean.default,
+            aten.sum.default,
+            aten.native_batch_norm.default,
+            aten.native_batch_norm_backward.default,
+            aten.linalg_cholesky_ex.default,
+            aten.linalg_solve_triangular.default,
+        ),
+        _alone,
+    ),
 }
+"""Operator -> what is called for it, with the operator itself first."""

@@ -17,7 +17,7 @@ import torch
 from torch import fx
 
 from quant.silu_at_once import SiluAtOnce
-from quant.thread_invariance import unwatched
+from quant.one_thread_each import unwatched
 
 BINS = 2048
 

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from quant.qat.rows import like, long_rows, parts, repeated
+from quant.qat.filter_gradients import Geometry, filter_gradients
+from quant.qat.rows import like, long_rows, over_parts, over_pictures, repeated, summed
 from quant.qdq import QMAX, QMIN
 from quant.xnnpack_arithmetic import logistic
 
@@ -41,9 +42,12 @@ class Requantize(torch.autograd.Function):
         scaled = rows if consumed else torch.empty_like(rows)
         steps = torch.empty_like(rows)
         factor = repeated(ratio, rows)
-        for part in parts(rows):
+
+        def scale(part: slice) -> None:
             torch.mul(rows[part], factor, out=scaled[part])
             torch.round(scaled[part], out=steps[part]).clamp_(low, high)
+
+        over_parts(rows, scale)
         ctx.save_for_backward(ratio)
         # Neither input nor output, though it may lie in an input's memory: autograd need not watch it.
         ctx.scaled = scaled.detach()
@@ -55,13 +59,16 @@ class Requantize(torch.autograd.Function):
         (ratio,), scaled = ctx.saved_tensors, ctx.scaled
         rows = long_rows(gradient)
         factor = repeated(ratio, rows)
-        on_scaled, on_zero = torch.zeros_like(factor), rows.new_zeros(())
-        for part in parts(rows):
+
+        def walk_back(part: slice) -> tuple[torch.Tensor, torch.Tensor]:
             inside = inside_limits(rows[part], scaled[part], ctx.limits)
             # Saturated at -128 or 127, a tensor moves against its zero point; elsewhere the zero point cancels.
-            on_zero += inside.sum() - rows[part].sum()
-            on_scaled += _dot(inside, scaled[part]) if factor.dim() == 0 else (inside * scaled[part]).sum(0)
+            on_zero = inside.sum() - rows[part].sum()
+            on_scaled = _dot(inside, scaled[part]) if factor.dim() == 0 else (inside * scaled[part]).sum(0)
             torch.mul(inside, factor, out=scaled[part])
+            return on_scaled, on_zero
+
+        on_scaled, on_zero = map(summed, zip(*over_parts(rows, walk_back), strict=True))
         # scaled / ratio is the accumulator, which then need not be kept.
         on_ratio = on_scaled.view(-1, *ratio.shape).sum(0) / ratio
         return like(scaled, gradient), on_ratio, on_zero, None, None, None
@@ -82,9 +89,12 @@ class SiLU(torch.autograd.Function):
     ) -> torch.Tensor:
         rows = long_rows(v)
         steps = torch.empty_like(rows)
-        ctx.corrections = gate_corrections(scale)
-        for part in parts(rows):
-            _silu_scaled(rows[part], scale, out_scale, ctx.corrections, out=steps[part]).round_().clamp_(low, high)
+        corrections = ctx.corrections = gate_corrections(scale)
+
+        def apply(part: slice) -> None:
+            _silu_scaled(rows[part], scale, out_scale, corrections, out=steps[part]).round_().clamp_(low, high)
+
+        over_parts(rows, apply)
         ctx.save_for_backward(v, scale, out_scale)
         ctx.limits = (low - 0.5, high + 0.5)
         return like(steps, v)
@@ -93,18 +103,20 @@ class SiLU(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         v, scale, out_scale = ctx.saved_tensors
         rows, steps = long_rows(gradient), long_rows(v)
-        scratch = torch.empty_like(rows[next(iter(parts(rows)))])
-        on_scale, on_out, on_zero = (rows.new_zeros(()) for _ in range(3))
         factor = scale / out_scale
-        for part in parts(rows):
+
+        def walk_back(part: slice) -> tuple[torch.Tensor, ...]:
             # Computed again rather than kept: it is a third of the memory, and in the cache.
-            scaled = _silu_scaled(steps[part], scale, out_scale, ctx.corrections, out=scratch[: len(rows[part])])
+            scaled = _silu_scaled(steps[part], scale, out_scale, ctx.corrections)
             inside = inside_limits(rows[part], scaled, ctx.limits)
-            on_zero += inside.sum() - rows[part].sum()
-            on_out -= _dot(inside, scaled)
-            on_real = aten.silu_backward(inside, steps[part] * scale)
-            on_scale += _dot(on_real, steps[part])
+            on_zero = inside.sum() - rows[part].sum()
+            on_out = -_dot(inside, scaled)
+            on_real = aten.silu_backward(inside, torch.mul(steps[part], scale, out=scaled))
+            on_scale = _dot(on_real, steps[part])
             torch.mul(on_real, factor, out=rows[part])
+            return on_scale, on_out, on_zero
+
+        on_scale, on_out, on_zero = map(summed, zip(*over_parts(rows, walk_back), strict=True))
         return like(rows, gradient), on_scale / out_scale, on_out / out_scale, on_zero, None, None
 
 
@@ -162,7 +174,7 @@ class Convolution(torch.autograd.Function):
         ctx: Any,
         v: torch.Tensor,
         weight: torch.Tensor,
-        geometry: tuple[Any, ...],
+        geometry: Geometry,
         precision: torch.dtype,
     ) -> torch.Tensor:
         ctx.save_for_backward(v, weight)
@@ -193,16 +205,19 @@ class QuantizedConvolution(torch.autograd.Function):
         zero: torch.Tensor,  # noqa: ARG004  (its gradient is what it is given for)
         low: int,
         high: int,
-        geometry: tuple[Any, ...],
+        geometry: Geometry,
         precision: torch.dtype,
     ) -> torch.Tensor:
         accumulator = F.conv2d(v, weight, bias, *geometry)
         scaled = long_rows(accumulator)
         steps = torch.empty_like(scaled)
         factor = repeated(ratio, scaled)
-        for part in parts(scaled):
+
+        def scale(part: slice) -> None:
             scaled[part].mul_(factor)
             torch.round(scaled[part], out=steps[part]).clamp_(low, high)
+
+        over_parts(scaled, scale)
         ctx.save_for_backward(v, weight, bias, ratio)
         ctx.scaled = scaled.detach()
         ctx.limits = (low - 0.5, high + 0.5)
@@ -213,17 +228,17 @@ class QuantizedConvolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         v, weight, bias, ratio = ctx.saved_tensors
         rows, inside = long_rows(gradient), ctx.scaled
-        per_column, on_zero = rows.new_zeros(rows.shape[1]), rows.new_zeros(())
-        for part in parts(rows):
+
+        def walk_back(part: slice) -> tuple[torch.Tensor, torch.Tensor]:
             aten.hardtanh_backward.grad_input(rows[part], inside[part], *ctx.limits, grad_input=inside[part])
-            per_column += inside[part].sum(0)
-            on_zero -= rows[part].sum()
+            return inside[part].sum(0), -rows[part].sum()
+
+        per_column, on_zero = map(summed, zip(*over_parts(rows, walk_back), strict=True))
         on_shift = per_column.view(-1, len(ratio)).sum(0)
         shape = (-1, 1, 1, 1)
         on_v, on_filters = _convolution_gradients(
             like(inside, gradient), v, weight * ratio.view(shape), ctx.geometry, ctx.precision
         )
-        assert on_filters is not None
         on_ratio = (weight * on_filters).sum((1, 2, 3)) + bias * on_shift
         on_weight = on_filters * ratio.view(shape)
         return on_v, on_weight, on_shift * ratio, on_ratio, on_zero + on_shift.sum(), None, None, None, None
@@ -244,10 +259,13 @@ class Gate(torch.autograd.Function):
     ) -> torch.Tensor:
         pixels, gates = _pixels(v), gate.flatten(1)
         scaled, steps = torch.empty_like(pixels), torch.empty_like(pixels)
-        for row in range(len(pixels)):
+
+        def scale(row: int) -> None:
             # The product first, as the kernel has it: whole numbers, exact.
             torch.mul(pixels[row], gates[row], out=scaled[row]).mul_(ratio)
             torch.round(scaled[row], out=steps[row]).clamp_(low, high)
+
+        over_pictures(pixels, scale)
         ctx.save_for_backward(v, gate, ratio)
         ctx.scaled = scaled.detach()
         ctx.limits = (low - 0.5, high + 0.5)
@@ -258,27 +276,32 @@ class Gate(torch.autograd.Function):
         v, gate, ratio = ctx.saved_tensors
         pixels, rows, gates = _pixels(v), _pixels(gradient), gate.flatten(1)
         on_v, on_gate = ctx.scaled, torch.empty_like(gates)
-        on_zero, factors = rows.new_zeros(()), gates * ratio
-        for row in range(len(rows)):
+        factors = gates * ratio
+
+        def walk_back(row: int) -> torch.Tensor:
             inside = inside_limits(rows[row], on_v[row], ctx.limits)
-            on_zero += inside.sum() - rows[row].sum()
+            on_zero = inside.sum() - rows[row].sum()
             torch.mul(inside, factors[row], out=on_v[row])
             on_gate[row] = inside.mul_(pixels[row]).sum(0)
+            return on_zero
+
+        on_zero = summed(over_pictures(rows, walk_back))
         on_ratio = (on_gate * gates).sum()
         return _image(on_v, v), (on_gate * ratio).view_as(gate), on_ratio, on_zero, None, None
 
 
 def _convolution_gradients(
-    gradient: torch.Tensor, v: torch.Tensor, weight: torch.Tensor, geometry: tuple[Any, ...], precision: torch.dtype
-) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    gradient: torch.Tensor, v: torch.Tensor, weight: torch.Tensor, geometry: Geometry, precision: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Gradients on a convolution's input and filters."""
     stride, padding, dilation, groups = geometry
     # Depthwise kernels are bound by memory, and slower with a conversion around them.
     chosen = precision if groups == 1 else gradient.dtype
-    on_v, on_weight, _ = aten.convolution_backward(
-        *(x.to(chosen) for x in (gradient, v, weight)),
-        None, stride, padding, dilation, False, [0, 0], groups, [True, True, False],
-    )  # fmt: skip
+    operands = tuple(x.to(chosen) for x in (gradient, v, weight))
+    on_v, _, _ = aten.convolution_backward(
+        *operands, None, stride, padding, dilation, False, [0, 0], groups, [True, False, False]
+    )
+    on_weight = filter_gradients(*operands, geometry)
     return on_v.to(gradient.dtype), on_weight.to(gradient.dtype)
 
 
@@ -320,7 +343,12 @@ def gate_corrections(scale: torch.Tensor) -> Corrections:
 
 
 def _silu_scaled(
-    v: torch.Tensor, scale: torch.Tensor, out_scale: torch.Tensor, corrections: Corrections, *, out: torch.Tensor
+    v: torch.Tensor,
+    scale: torch.Tensor,
+    out_scale: torch.Tensor,
+    corrections: Corrections,
+    *,
+    out: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The product before rounding, in steps of the output."""
     return gate_steps(v, scale, corrections, out=out).mul_(v).mul_(scale * (1.0 / SIGMOID_STEPS) / out_scale)

@@ -105,7 +105,7 @@ def convolve(
     scale: torch.Tensor,
     zero: torch.Tensor,
     limits: Range,
-    geometry: tuple[Any, ...],
+    geometry: Geometry,
     precision: torch.dtype,
     statistics: ChannelStatistics | None,
 ) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from quant.qat.network import trainable, write_back
 from quant.qat.options import QatOptions
 from quant.qat.photos import SplitPhotos
 from quant.qat.task import Distillation
+from quant.thread_invariance import thread_invariant
 from quant.training.config import Stage, TrainConfig
 from quant.training.curves import write_csv, write_png
 from quant.training.distributed import Group, check_batch
@@ -95,21 +97,23 @@ def train_quantized(
         batch_statistics=options.batchnorm == "batch",
     )
     network.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task = Distillation(
-        network,
-        teacher,
-        preprocess,
-        options,
-        selection=selection_inputs,
-        labels=labels_of(selection),
-        device=group.device,
-    )
-    loop = Loop(config, task, SplitPhotos(training, class_names), group)
-    if options.resume:
-        loop.restore()
-    else:
-        loop.record_start(progress)
-    loop.run(progress)
+    # On a GPU its own kernels decide, and the detours would cost time.
+    with thread_invariant() if group.device.type == "cpu" else nullcontext():
+        task = Distillation(
+            network,
+            teacher,
+            preprocess,
+            options,
+            selection=selection_inputs,
+            labels=labels_of(selection),
+            device=group.device,
+        )
+        loop = Loop(config, task, SplitPhotos(training, class_names), group)
+        if options.resume:
+            loop.restore()
+        else:
+            loop.record_start(progress)
+        loop.run(progress)
     model = loop.finished_model()
     write_back(network, model.cpu(), quantized.converted)
     if group.leads:
