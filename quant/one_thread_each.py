@@ -64,8 +64,8 @@ def unwatched() -> AbstractContextManager[None]:
 
 
 @lru_cache(maxsize=1)
-def _workers(process: int, threads: int) -> ThreadPoolExecutor:  # noqa: ARG001  (a forked process has no threads)
-    """Threads that compute on one thread each; idle ones cost nothing."""
+def _workers(process: int, threads: int) -> ThreadPoolExecutor:
+    """Threads that compute on one thread each; idle ones cost nothing, and a forked process has none."""
     all_here = threading.Barrier(threads + 1)
 
     def begin() -> None:

@@ -103,7 +103,7 @@ def _product(
 def _elementwise(
     operator: Callable[..., Any], *args: torch.Tensor, write: Callable[..., Any], in_place: bool = False
 ) -> Any:
-    """Call an operator of tensors of one shape in parts of whole vectors; `write` is the one that is told where to."""
+    """Call an operator of tensors of one shape in parts of whole vectors, by its form that is told where to write."""
     x = args[0]
     if x.numel() <= _SMALL_TENSOR:
         return operator(*args)

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import fx
 
-from quant.silu_at_once import SiluAtOnce
 from quant.one_thread_each import unwatched
+from quant.silu_at_once import SiluAtOnce
 
 BINS = 2048
 

@@ -297,11 +297,11 @@ def _convolution_gradients(
     stride, padding, dilation, groups = geometry
     # Depthwise kernels are bound by memory, and slower with a conversion around them.
     chosen = precision if groups == 1 else gradient.dtype
-    operands = tuple(x.to(chosen) for x in (gradient, v, weight))
+    given, v, weight = (x.to(chosen) for x in (gradient, v, weight))
     on_v, _, _ = aten.convolution_backward(
-        *operands, None, stride, padding, dilation, False, [0, 0], groups, [True, False, False]
+        given, v, weight, None, stride, padding, dilation, False, [0, 0], groups, [True, False, False]
     )
-    on_weight = filter_gradients(*operands, geometry)
+    on_weight = filter_gradients(given, v, weight, geometry)
     return on_v.to(gradient.dtype), on_weight.to(gradient.dtype)
 
 

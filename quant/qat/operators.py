@@ -10,11 +10,12 @@ Sources: Esser et al., "Learned Step Size Quantization" (2020), eq. 3; Bhalgat e
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
+from quant.qat.filter_gradients import Geometry
 from quant.qat.kernels import (
     SIGMOID_STEPS,
     Convolution,
