@@ -116,7 +116,8 @@ def _runtime() -> Finding:
 
 def _ask_runtime() -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", _BACKENDS_OF_RUNTIME],
+        # -P: an executorch.py in the user's current folder is none of the runtime's modules.
+        [sys.executable, "-P", "-c", _BACKENDS_OF_RUNTIME],
         capture_output=True,
         text=True,
         errors="replace",

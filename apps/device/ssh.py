@@ -145,7 +145,8 @@ class SshRemote:
     def _require_executorch(self, job: Job) -> None:
         wanted = job.values["program"]["executorch"]
         question = "import importlib.metadata as m; print(m.version('executorch'))"
-        answer = self._run(f"{shlex.quote(self._python)} -c {shlex.quote(question)}")
+        # Elsewhere than in the home folder, whose modules `-c` would take for Python's own (-P takes Python 3.11).
+        answer = self._run(f"cd / && {shlex.quote(self._python)} -c {shlex.quote(question)}")
         if answer.code:
             raise MachineError(
                 f"{self.name}: no ExecuTorch for {self._python} there; install it on the board (pip install "

@@ -50,7 +50,8 @@ def run_workers(shares: list[dict[str, object]]) -> Iterator[int]:
         try:
             for share in shares:
                 job = json.dumps({**package, "arguments": share})
-                command = [sys.executable, "-c", _BOOT, job]
+                # -P: a json.py in the user's current folder is none of the worker's modules.
+                command = [sys.executable, "-P", "-c", _BOOT, job]
                 with interrupts_held():
                     workers.append(
                         subprocess.Popen(

@@ -12,6 +12,8 @@ from apps.cli.exit_codes import guarded
 
 REQUIRED = {"torch", "torchao", "executorch", "pillow"}
 
+ASK_RUNTIME = doctor._ask_runtime
+
 
 def run(*arguments):
     return guarded(lambda: edge_effnet.app(["doctor", *arguments], standalone_mode=False))
@@ -97,3 +99,10 @@ def test_a_package_that_was_never_installed_is_no_crash(monkeypatch):
     monkeypatch.setattr(doctor, "requires", absent)
     monkeypatch.setattr(doctor, "version", absent)
     assert run() == 3
+
+
+def test_a_module_in_the_current_folder_is_not_run(tmp_path, monkeypatch):
+    (tmp_path / "executorch.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    assert "backends: " in ASK_RUNTIME().stdout
+    assert not (tmp_path / "ran").exists()

@@ -41,6 +41,13 @@ def test_a_dead_worker_is_reported_and_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_module_in_the_current_folder_is_not_run(tmp_path, monkeypatch):
+    (tmp_path / "json.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    write_folder(tmp_path / "set", split_counts={"val": 16}, size=48, workers=2)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_workers_and_processes_change_nothing(tmp_path):
     write_folder(tmp_path / "one", split_counts={"val": 40}, size=48, seed=3)
     write_folder(tmp_path / "two", split_counts={"val": 40}, size=48, seed=3, workers=3)
