@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from quant.command import quantize_command
+from quant.data import Photo
 from quant.loading import Loaded
 from quant.lower.result import LoweredProgram
 from quant.request import Request
+from quant.thumbnails import Calibrated
 
 _TENSOR = {"dtype": "float32", "layout": "NCHW"}
 _PIXELS = {"dtype": "uint8", "layout": "NHWC"}
 
 
-def describe(request: Request, network: Loaded, program: LoweredProgram, verdict: dict[str, Any]) -> dict[str, Any]:
+def describe(
+    request: Request, network: Loaded, program: LoweredProgram, verdict: dict[str, Any], calibrated: Calibrated
+) -> dict[str, Any]:
     """Say what a program was made from, how, and what was found out about it."""
     checkpoint, split = network.checkpoint, network.split
     return {
@@ -40,13 +44,17 @@ def describe(request: Request, network: Loaded, program: LoweredProgram, verdict
         },
         "weights": {"name": Path(request.weights).name, "origin": checkpoint.origin, "sha256": checkpoint.sha256},
         "photographs": {
-            key: [{"name": p.name, "sha256": p.sha256} for p in photos]
-            for key, photos in (
-                ("calibration", split.calibration),
-                ("evaluation", split.evaluation),
-                *([("training", split.training)] if split.training else []),
-            )
+            "calibration": [
+                {**_named(photo), "thumbnail": digits}
+                for photo, digits in zip(split.calibration, calibrated.to_hex(), strict=True)
+            ],
+            "evaluation": [_named(photo) for photo in split.evaluation],
+            **({"training": [_named(photo) for photo in split.training]} if split.training else {}),
         },
         "command": list(quantize_command(request)),
         "verdict": verdict,
     }
+
+
+def _named(photo: Photo) -> dict[str, str]:
+    return {"name": photo.name, "sha256": photo.sha256}

@@ -19,7 +19,7 @@ from quant.bundle import bundle_program, verify_bundle
 from quant.calibration_check import calibration_notes
 from quant.command import changed, check_command
 from quant.data import PhotoSplit
-from quant.doubts.find import Reference, find_doubts
+from quant.doubts.find import Reference, copy_notes, find_doubts
 from quant.doubts.programs import program_doubts
 from quant.evaluate import collect_logits, labels_of
 from quant.float_cost import float_layers
@@ -52,6 +52,7 @@ from quant.simulate import simulation_of
 from quant.spread import spread
 from quant.summary import Evidence, summarize
 from quant.target import Target
+from quant.thumbnails import Calibrated, thumbnail_maker
 from quant.tolerances import ANALYSIS, ANALYSIS_LEAST, DEFAULT_CALIBRATION, MIN_SELECTION, OUTLOOK_PHOTOGRAPHS
 from quant.training.distributed import Group, from_leader, joined_group
 from quant.training.rank import is_alone
@@ -171,6 +172,7 @@ def _quantize(
     split = network.split
     with watch.measure("load"):
         inputs = read_batches(split.calibration, network.preprocess, progress)
+        calibrated = Calibrated.on(split.calibration, inputs, network.preprocess)
     with watch.measure("export"):
         graphs = export_graphs(network, inputs, progress)
     with watch.measure("quantize"):
@@ -211,8 +213,12 @@ def _quantize(
             split.evaluation[0].path,
             progress,
         )
+        make_thumbnails = thumbnail_maker(network.preprocess)
         logits = collect_logits(
-            {**models, "pte": measured["pte"].run}, split.evaluation, network.preprocess, progress
+            {**models, "pte": measured["pte"].run, "thumbnails": make_thumbnails},
+            split.evaluation,
+            network.preprocess,
+            progress,
         )
         golden = golden_pairs(
             split.evaluation,
@@ -223,15 +229,16 @@ def _quantize(
         shown = golden_photographs(network.preprocess, measured["pte"].run, takes_pixels=request.embed_preprocess)
         bundle = bundle_program(programs["pte"].data, golden)
         verify_bundle(runtime, bundle, len(golden))
-        doubts = find_doubts(
-            Reference(
-                run=measured["float"].run,
-                logits=logits["float"],
-                photos=split.evaluation,
-                class_names=network.class_names,
-                preprocess=network.preprocess,
-            )
+        reference = Reference(
+            run=measured["float"].run,
+            logits=logits["float"],
+            photos=split.evaluation,
+            class_names=network.class_names,
+            preprocess=network.preprocess,
+            thumbnails=logits.pop("thumbnails"),
+            calibrated=calibrated,
         )
+        doubts = find_doubts(reference)
     outcome = summarize(
         Evidence(
             artifact=str(request.out),
@@ -258,6 +265,7 @@ def _quantize(
             notes=(
                 *network.notes,
                 *suspicions,
+                *copy_notes(reference),
                 *phone_warnings(footprint(graphs.float), len(programs["pte"].data)),
             ),
             suspicions=suspicions,
@@ -277,7 +285,7 @@ def _quantize(
         golden=golden,
         photographs=shown,
         layers=layers,
-        manifest=describe(request, network, programs["pte"], outcome.to_json()),
+        manifest=describe(request, network, programs["pte"], outcome.to_json(), calibrated),
         extra={
             "model.bpte": bundle,
             "delegation.json": (json.dumps(delegation.to_json(), indent=1) + "\n").encode(),

@@ -31,6 +31,10 @@ the draw begins to matter (`benchmarks/results/calibration-real-b0.md`)."""
 MIN_CALIBRATION = 8
 """Fewer photographs leave the ranges to chance."""
 
+COPIES_SHARE = 0.01
+"""Share of the evaluation photographs that may look like calibration photographs: a burst or two over both halves of
+a large set is common and moves no figure; more flatter the verdict."""
+
 DEFAULT_CALIBRATION = 256
 """Twice 128 gave B0 0.6 dB more on both of two draws, for 15 seconds; fewer make the outcome swing with the draw."""
 

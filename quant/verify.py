@@ -14,9 +14,9 @@ from quant.artifact import Artifact, open_artifact, verify_photographs
 from quant.atomic import write_atomically
 from quant.baseline import baseline_json, make_baseline, read_baseline, require_baseline_file
 from quant.data import PhotoSplit, evaluation_photos
-from quant.doubts.artifact import artifact_doubts
+from quant.doubts.artifact import Findings, artifact_doubts
 from quant.doubts.programs import require_contiguous
-from quant.evaluate import collect_logits
+from quant.evaluate import Model, collect_logits
 from quant.lower.choices import require_runs_here
 from quant.measure import Measured, measure_programs
 from quant.outcome import Outcome
@@ -26,6 +26,7 @@ from quant.pte_file import read_pte
 from quant.regression import check_max_drop, check_min_agreement
 from quant.runtime import HostRuntime, check_threads
 from quant.summary import Evidence, summarize
+from quant.thumbnails import thumbnail_maker
 from quant.tolerances import GOLDEN_MIN_SQNR_DB, MAX_DROP_POINTS
 
 
@@ -108,12 +109,14 @@ def _collect(artifact: Artifact, split: PhotoSplit, threads: int, progress: Prog
             require_contiguous(read_pte(artifact.program))
             verify_golden(artifact, measured["pte"])
         with watch.measure("evaluate"):
-            models = {name: program.run for name, program in measured.items()}
+            models: dict[str, Model] = {name: program.run for name, program in measured.items()}
+            models["thumbnails"] = thumbnail_maker(artifact.preprocess)
             logits = collect_logits(models, split.evaluation, artifact.preprocess, progress)
-            doubts = artifact_doubts(
-                artifact, measured["float"].run, logits["float"], logits["pte"], split.evaluation
+            thumbnails = logits.pop("thumbnails")
+            findings = artifact_doubts(
+                artifact, measured["float"].run, logits["float"], logits["pte"], thumbnails, split.evaluation
             )
-    return _evidence(artifact, split, threads, logits, measured, watch, doubts)
+    return _evidence(artifact, split, threads, logits, measured, watch, findings)
 
 
 def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:
@@ -160,7 +163,7 @@ def _evidence(
     logits: dict[str, torch.Tensor],
     measured: dict[str, Measured],
     watch: Stopwatch,
-    doubts: tuple[str, ...],
+    findings: Findings,
 ) -> Evidence:
     return Evidence(
         artifact=str(artifact.folder),
@@ -179,8 +182,8 @@ def _evidence(
         search=None,
         training=None,
         layers=artifact.layers() if "layers.json" in artifact.manifest["files"] else (),
-        notes=split.notes,
+        notes=(*split.notes, *findings.notes),
         seconds=watch.total(),
         program=artifact.manifest["files"]["model.pte"]["sha256"],
-        doubts=doubts,
+        doubts=findings.doubts,
     )

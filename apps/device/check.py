@@ -25,8 +25,8 @@ from edge_effnet.temporary import scratch_folder
 from quant.artifact import Artifact, open_artifact
 from quant.atomic import explained_writes
 from quant.data import Photo
-from quant.doubts.artifact import artifact_doubts
-from quant.evaluate import collect_logits
+from quant.doubts.artifact import Findings, artifact_doubts
+from quant.evaluate import Model, collect_logits
 from quant.lower.choices import runs_here
 from quant.measure import Measured, measure_programs
 from quant.outcome import ProgramFigures
@@ -35,6 +35,7 @@ from quant.progress import NoProgress, Progress, Stopwatch
 from quant.regression import Verdict, check_max_drop, check_min_agreement
 from quant.runtime import HostRuntime, check_threads
 from quant.summary import Evidence, summarize
+from quant.thumbnails import thumbnail_maker
 from quant.tolerances import MAX_DROP_POINTS
 from quant.verify import photographs_for, verify_golden, verify_shapes
 
@@ -96,10 +97,11 @@ def check_on_device(
         if results is not None:
             write_results(Path(results), found)
         with watch.measure("host"):
-            logits, measured, doubts = _on_this_host(artifact, photos, options.threads, progress)
-    notes = (*split.notes, *limit_note(len(photos), len(split.evaluation)), *_emulation_note(found), *said)
+            logits, measured, findings = _on_this_host(artifact, photos, options.threads, progress)
+    limits = limit_note(len(photos), len(split.evaluation))
+    notes = (*split.notes, *limits, *findings.notes, *_emulation_note(found), *said)
     logits["pte"] = found.logits
-    evidence = _evidence(artifact, photos, logits, found, measured["float"], notes, watch, doubts)
+    evidence = _evidence(artifact, photos, logits, found, measured["float"], notes, watch, findings.doubts)
     outcome = summarize(evidence, max_drop=max_drop, min_agreement=wanted)
     same = compare_logits(logits["host"], found.logits, [p.name for p in photos]) if "host" in logits else None
     exact = is_exact(artifact)
@@ -154,7 +156,7 @@ def _require_classes(found: Results, artifact: Artifact) -> None:
 
 def _on_this_host(
     artifact: Artifact, photos: Sequence[Photo], threads: int, progress: Progress
-) -> tuple[dict[str, torch.Tensor], dict[str, Measured], tuple[str, ...]]:
+) -> tuple[dict[str, torch.Tensor], dict[str, Measured], Findings]:
     """Logits of "float", and of "host", the same program, where this host runs it; reasons not to believe them."""
     paths = {"float": artifact.float_program}
     if runs_here(artifact.manifest["backend"]):
@@ -166,10 +168,16 @@ def _on_this_host(
         verify_shapes(artifact, measured)
         if "pte" in measured:
             verify_golden(artifact, measured["pte"])
-        models = {"host" if name == "pte" else name: program.run for name, program in measured.items()}
+        models: dict[str, Model] = {
+            "host" if name == "pte" else name: program.run for name, program in measured.items()
+        }
+        models["thumbnails"] = thumbnail_maker(artifact.preprocess)
         logits = collect_logits(models, photos, artifact.preprocess, progress)
-        doubts = artifact_doubts(artifact, measured["float"].run, logits["float"], logits.get("host"), photos)
-        return logits, measured, doubts
+        thumbnails = logits.pop("thumbnails")
+        findings = artifact_doubts(
+            artifact, measured["float"].run, logits["float"], logits.get("host"), thumbnails, photos
+        )
+        return logits, measured, findings
 
 
 def _evidence(

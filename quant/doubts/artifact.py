@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
 from quant.artifact import Artifact
 from quant.data import Photo
-from quant.doubts.find import Reference, find_doubts
+from quant.doubts.find import Reference, copy_notes, find_doubts
 from quant.doubts.golden import golden_input_doubts
 from quant.doubts.programs import program_doubts
 from quant.doubts.recorded import Recorded
 from quant.evaluate import Model
 from quant.pte_file import read_pte
+from quant.thumbnails import Calibrated
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Findings:
+    """What speaks against a verdict."""
+
+    doubts: tuple[str, ...]
+    """A sentence for each reason not to believe it."""
+    notes: tuple[str, ...]
+    """What is worth a mention."""
 
 
 def artifact_doubts(
@@ -21,16 +33,18 @@ def artifact_doubts(
     run_float: Model,
     float_logits: torch.Tensor,
     pte_logits: torch.Tensor | None,
+    thumbnails: torch.Tensor,
     photos: Sequence[Photo],
-) -> tuple[str, ...]:
-    """Return a sentence for each reason not to believe a verdict on an artifact.
+) -> Findings:
+    """Look for reasons not to believe a verdict on an artifact.
 
     Args:
         artifact: opened.
         run_float: its float program.
         float_logits: of it, [photographs, classes].
         pte_logits: of its program on this host; None where this host does not run it.
-        photos: that both are of.
+        thumbnails: of the photographs, [photographs, 64].
+        photos: that all of these are of.
 
     Raises:
         InputError: a broken program, one that reads its input in another order, or an unreadable photograph.
@@ -44,9 +58,14 @@ def artifact_doubts(
         preprocess=artifact.preprocess,
         pte_logits=pte_logits,
         recorded=Recorded.of(artifact.manifest),
+        thumbnails=thumbnails,
+        calibrated=Calibrated.of(artifact.manifest),
     )
-    return (
-        *program_doubts({name: read_pte(path) for name, path in programs.items()}),
-        *golden_input_doubts(artifact, photos),
-        *find_doubts(reference),
+    return Findings(
+        doubts=(
+            *program_doubts({name: read_pte(path) for name, path in programs.items()}),
+            *golden_input_doubts(artifact, photos),
+            *find_doubts(reference),
+        ),
+        notes=copy_notes(reference),
     )

@@ -10,10 +10,12 @@ import torch
 from edge_effnet.preprocess import Preprocess
 from quant import metrics
 from quant.data import Photo
+from quant.doubts.copies import Copies, find_copies
 from quant.doubts.inputs import ALWAYS, READINGS, Probe, better_reading
 from quant.doubts.labels import permuted_classes, permuted_sentence
 from quant.doubts.recorded import Recorded, other_float, other_program
 from quant.evaluate import Model, fidelity, labels_of
+from quant.thumbnails import Calibrated
 from quant.tolerances import PLAUSIBLE_TOP1
 
 
@@ -32,11 +34,22 @@ class Reference:
     """Of the program that is judged; None where this is `quantize`."""
     recorded: Recorded | None = None
     """What `quantize` found of the two; None where this is `quantize`."""
+    thumbnails: torch.Tensor | None = None
+    """Of the photographs, [photographs, 64]."""
+    calibrated: Calibrated | None = None
+    """The photographs that the program was fitted on; None where an earlier version made it."""
 
     @property
     def labels(self) -> torch.Tensor | None:
         """Int64 [photographs]."""
         return labels_of(self.photos)
+
+    @property
+    def copies(self) -> Copies | None:
+        """Photographs that the program was fitted on, saved anew."""
+        if self.thumbnails is None or self.calibrated is None:
+            return None
+        return find_copies(self.photos, self.thumbnails, self.calibrated)
 
     @property
     def top1(self) -> float | None:
@@ -54,6 +67,12 @@ def find_doubts(reference: Reference) -> tuple[str, ...]:
     return tuple(sentence for sentence in found if sentence is not None)
 
 
+def copy_notes(reference: Reference) -> tuple[str, ...]:
+    """Mention copies of calibration photographs that are too few to doubt the verdict."""
+    copies = reference.copies
+    return (copies.sentence,) if copies is not None and not copies.flatters else ()
+
+
 def _one_class(reference: Reference) -> str | None:
     classes = reference.logits.argmax(dim=1).unique().tolist()
     if len(classes) > 1:
@@ -63,6 +82,11 @@ def _one_class(reference: Reference) -> str | None:
         f"{reference.class_names[classes[0]]!r}; agreement and top-1 mean nothing there: evaluate on photographs of "
         "several classes"
     )
+
+
+def _copied(reference: Reference) -> str | None:
+    copies = reference.copies
+    return copies.sentence if copies is not None and copies.flatters else None
 
 
 def _permuted(reference: Reference) -> str | None:
@@ -92,4 +116,11 @@ def _misread(reference: Reference) -> str | None:
     return better_reading(reference.run, probe, READINGS if suspicious else ALWAYS)
 
 
-_DOUBTS: tuple[Callable[[Reference], str | None], ...] = (_one_class, _permuted, _misread, _recorded, _other_program)
+_DOUBTS: tuple[Callable[[Reference], str | None], ...] = (
+    _one_class,
+    _copied,
+    _permuted,
+    _misread,
+    _recorded,
+    _other_program,
+)

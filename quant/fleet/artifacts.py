@@ -167,7 +167,7 @@ def _manifest(context: Context, made: Made, row: FleetRow, simulated: Fidelity |
             if simulated is None
             else {"agreement": simulated.agreement, "sqnr_db": simulated.sqnr_db},
         }
-    complete = describe(context.request, context.network, made.program, verdict)
+    complete = describe(context.request, context.network, made.program, verdict, context.calibrated)
     complete |= {"backend": choice.backend.name, "precision": choice.precision}
     if choice.backend.precisions[choice.precision].placement is None:
         complete["recipe"] = {"name": choice.precision, "seed": context.request.seed}

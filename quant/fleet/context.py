@@ -12,6 +12,7 @@ from quant.footprint import Footprint
 from quant.loading import Loaded
 from quant.lower.result import LoweredProgram
 from quant.request import Request
+from quant.thumbnails import Calibrated
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +26,8 @@ class Context:
     float_program: LoweredProgram
     """Its own."""
     footprint: Footprint
+    calibrated: Calibrated
+    """The photographs that ranges were fitted on, as they look."""
     notes: tuple[str, ...]
 
     @property

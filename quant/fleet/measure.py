@@ -21,6 +21,7 @@ from quant.runtime import HostRuntime
 from quant.simulate import simulation_of
 from quant.spread import spread
 from quant.thread_invariance import thread_invariant
+from quant.thumbnails import thumbnail_maker
 
 _SLOW_REPEATS = 3
 """Forwards timed of a program that is judged on a few photographs only, because each takes seconds."""
@@ -56,7 +57,7 @@ def all_logits(
 
     Returns:
         For "float", "swapped" (where the activation was), each placement and each measured program: float32
-        [photographs, classes].
+        [photographs, classes]. For "thumbnails" [photographs, 64].
     """
     photos = context.photos
     limits = {m.choice.name: m.choice.backend.photographs or len(photos) for m in made}
@@ -66,6 +67,7 @@ def all_logits(
     for placement, graph in graphs.items():
         if placement is not None:
             models[placement] = simulation_of(graph).module if placement == "xnnpack" else graph
+    models["thumbnails"] = thumbnail_maker(context.network.preprocess)
     programs = {name: program.run for name, program in measured.items() if name != "float"}
     seen = {name: spread(len(photos), limits.get(name)) for name in (*models, *programs)}
     rows = {name: LogitRows(len(indices)) for name, indices in seen.items()}

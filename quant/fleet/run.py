@@ -16,7 +16,7 @@ from edge_effnet.weights.checkpoint import LoadOptions
 from quant.atomic import atomic_folder
 from quant.batches import read_batches
 from quant.calibration_check import calibration_notes
-from quant.doubts.find import Reference, find_doubts
+from quant.doubts.find import Reference, copy_notes, find_doubts
 from quant.fleet.artifacts import missing_row, share_float_program, write_program
 from quant.fleet.context import Context
 from quant.fleet.measure import all_logits, measure_made
@@ -33,6 +33,7 @@ from quant.recipes import DEFAULT_RECIPE
 from quant.report.comparison import opened, render_comparison
 from quant.request import Request, check_request
 from quant.runtime import HostRuntime
+from quant.thumbnails import Calibrated
 from quant.tolerances import DEFAULT_CALIBRATION
 
 
@@ -156,6 +157,7 @@ def _make(
         original=exported.original,
         float_program=float_program,
         footprint=footprint(graph),
+        calibrated=Calibrated.on(network.split.calibration, inputs, network.preprocess),
         notes=(*network.notes, *suspicions),
     )
     with (
@@ -167,15 +169,16 @@ def _make(
             measured = measure_made(context, made, runtime, scratch, progress)
         with watch.measure("evaluate"):
             logits = all_logits(context, made, measured, graphs, progress)
-            doubts = find_doubts(
-                Reference(
-                    run=measured["float"].run,
-                    logits=logits["float"],
-                    photos=context.photos,
-                    class_names=network.class_names,
-                    preprocess=network.preprocess,
-                )
+            reference = Reference(
+                run=measured["float"].run,
+                logits=logits["float"],
+                photos=context.photos,
+                class_names=network.class_names,
+                preprocess=network.preprocess,
+                thumbnails=logits.pop("thumbnails"),
+                calibrated=context.calibrated,
             )
+            doubts = find_doubts(reference)
         with watch.measure("write"):
             rows = [write_program(folder, context, item, measured, logits, graphs, runtime, doubts) for item in made]
             share_float_program([folder / item.choice.name / "float.pte" for item in made])
@@ -184,7 +187,7 @@ def _make(
             variant=request.spec.name,
             recipe=request.recipe.name,
             rows=ranked([*rows, *(missing_row(choice) for choice in choices if choice.missing is not None)]),
-            notes=context.notes,
+            notes=(*context.notes, *copy_notes(reference)),
             seconds=watch.total(),
         )
         (folder / "fleet.json").write_text(json.dumps(outcome.to_json(), indent=2) + "\n")

@@ -311,6 +311,34 @@ def test_calibration_photographs_among_the_evaluation_are_refused(made, checked,
     assert code == INPUT and "was calibrated on this photograph" in said
 
 
+SAVED_ANEW = {
+    "JPEG": lambda image: (image, ".jpg", {"quality": 80}),
+    "PNG": lambda image: (image, ".png", {}),
+    "scaled": lambda image: (image.resize((image.width * 3, image.height * 3)), ".jpg", {"quality": 90}),
+}
+
+
+@pytest.mark.parametrize("how", SAVED_ANEW)
+def test_calibration_photographs_saved_anew_are_found_out(made, checked, tmp_path, how):
+    data = shutil.copytree(made.files.data, tmp_path / "data")
+    fitted = [photo["name"] for photo in open_artifact(made.folder).manifest["photographs"]["calibration"]][:3]
+    for name in fitted:
+        image, suffix, options = SAVED_ANEW[how](Image.open(data / name))
+        image.save((data / "val" / name.split("/")[1] / Path(name).stem).with_suffix(f".new{suffix}"), **options)
+    code, said = checked(made.folder, data)
+    assert code == REGRESSION and "3 of the 63 photographs that judge look like ones" in said
+    assert "saved anew" in said and any(name in said for name in fitted)
+
+
+def test_quantize_finds_them_out_too(made, tmp_path):
+    data = shutil.copytree(made.files.data, tmp_path / "data")
+    for path in sorted((data / "train" / "red").iterdir()):
+        Image.open(path).save(data / "val" / "red" / f"new-{path.stem}.png")
+    result = run_quantize(made.files.weights, data, tmp_path / "out")
+    assert not result.passed
+    assert any("look like ones that the program was calibrated on" in doubt for doubt in result.outcome.doubts)
+
+
 @pytest.mark.parametrize("folders", [True, False])
 def test_photographs_of_one_class_are_no_evaluation(made, checked, tmp_path, folders):
     for index in range(30):
