@@ -77,7 +77,8 @@ def compare(reference: str | Path, other: str | Path, *, artifact: str | Path | 
             _require_evaluated(results, made.manifest["photographs"]["calibration"], made.folder)
         exact = is_exact(made)
     require_same_program(second, first.values["program_sha256"], Path(reference))
-    shared = [key for key in (p[1] for p in first.photographs) if key in {p[1] for p in second.photographs}]
+    there = {sha256 for _, sha256 in second.photographs}
+    shared = [sha256 for _, sha256 in first.photographs if sha256 in there]
     if not shared:
         raise InputError(f"{second.where}: none of its photographs are in {first.where}; run both on the same ones.")
     before, after = _rows(first, shared), _rows(second, shared)

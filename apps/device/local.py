@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -18,6 +17,7 @@ from apps.device.remote import Status
 from edge_effnet.errors import MachineError
 from edge_effnet.interrupts import interrupts_held
 from quant.atomic import explained_writes
+from quant.json_file import parse_json
 
 RUNNER = "runner.py"
 
@@ -30,9 +30,9 @@ def runner_source() -> Path:
 def parse_status(text: bytes | None) -> Status:
     """Content of status.json; what is not readable counts as absent."""
     try:
-        value = json.loads(text or b"")
+        value = parse_json(text or b"")
         return Status(state=str(value["state"]), done=int(value["done"]), error=value.get("error"))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return Status(state="absent")
 
 

@@ -16,7 +16,7 @@ import torch
 
 from apps.device.schemas import parse_checked, read_checked
 from edge_effnet.errors import InputError
-from quant.atomic import write_atomically
+from quant.atomic import require_writable, write_atomically
 from quant.bench import p90
 
 _WHAT = "a results file of a device"
@@ -77,7 +77,22 @@ def write_results(path: Path, results: Results) -> None:
     Raises:
         MachineError: the disk refuses.
     """
-    write_atomically(path, (json.dumps(results.values, indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomically(path, (json.dumps(results.values, indent=1) + "\n").encode())
+
+
+def require_results_file(path: Path) -> None:
+    """Refuse to overwrite anything but a results file, and places that cannot be written.
+
+    Raises:
+        InputError: something else stands at `path`.
+        MachineError: no permission to write there, or a name that is too long.
+    """
+    require_writable(path)
+    if path.exists() or path.is_symlink():
+        try:
+            read_checked(path, schema="results", what=_WHAT)
+        except InputError as error:
+            raise InputError(f"--results {path}: is something other than {_WHAT}; choose another name.") from error
 
 
 def require_same_program(results: Results, sha256: str, artifact: Path) -> None:

@@ -88,7 +88,7 @@ def run(folder: Path, transport: str, emulated: str) -> None:
         "peak_memory_bytes": None if emulated else peak_memory(),
         "thermal": None if before is None else {"before_c": before, "after_c": hottest_zone(), "status": None},
     }
-    write_whole(folder / "results.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    write_whole(folder / "results.json", json.dumps(results, indent=1) + "\n")
     report(folder, state="done", done=total, total=total)
 
 

@@ -52,6 +52,14 @@ def test_the_host_agrees_with_itself(found):
     assert len(values["load_ms"]) == 3 and len(values["latency"]["times_ms"]) == Settings().repeats
 
 
+def test_photographs_whose_names_are_no_text_run_too(artifact, tmp_path):
+    folder = draw_halves(tmp_path / "data", train=1, val=1) / "val" / "red"
+    os.rename(folder / "0.jpg", os.fsencode(folder) + b"/\xff\n[red].jpg")
+    outcome = check_on_device(artifact, device="host", data=tmp_path / "data", results=tmp_path / "r.json")
+    assert outcome.passed
+    assert any(name.endswith("\udcff\n[red].jpg") for name, _ in read_results(tmp_path / "r.json").photographs)
+
+
 def test_a_program_that_is_wrong_fails_on_a_device_as_it_does_here(data, tmp_path):
     swapped = make_artifact(tmp_path / "a", channels=SWAPPED).folder
     process = run_cli("edge-effnet", "check", swapped, "--data", data, "--device", "host", "--json")
