@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from edge_effnet.brief import brief
 from edge_effnet.errors import InputError
 from edge_effnet.images import open_rgb
 
@@ -27,6 +27,14 @@ INCEPTION_STD = (0.5, 0.5, 0.5)
 
 # A strip of 1 x 5000 pixels would become 256 x 1,280,000: no photograph needs this.
 _MAX_RESIZED_PIXELS = 64 * 1024 * 1024
+
+MAX_CROP = 2048
+"""Side of the largest network input, pixels: the largest variant sees 800, and B0 at 2048 already takes gigabytes."""
+_MAX_RESIZE = 8192
+
+# Scales of pixels from 0..1, 0..255 and the like are well within; beyond, normalised pixels overflow.
+_MAX_MEAN = 1e3
+_MIN_STD, _MAX_STD = 1e-6, 1e3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,17 +58,21 @@ class Preprocess:
     """Divides each channel after the mean is subtracted."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.crop <= self.resize <= 8192:
+        whole = type(self.crop) is int and type(self.resize) is int
+        if not whole or not 1 <= self.crop <= self.resize <= _MAX_RESIZE or self.crop > MAX_CROP:
             raise InputError(
-                f"preprocessing crop {self.crop} and resize {self.resize}: need 1 <= crop <= resize <= 8192."
+                f"preprocessing crop {brief(self.crop)} and resize {brief(self.resize)}: need whole numbers with "
+                f"1 <= crop <= resize <= {_MAX_RESIZE} and crop <= {MAX_CROP}."
             )
-        if self.interpolation not in INTERPOLATIONS:
+        if not isinstance(self.interpolation, str) or self.interpolation not in INTERPOLATIONS:
             raise InputError(
-                f"unknown interpolation {self.interpolation!r}; choose one of {', '.join(INTERPOLATIONS)}."
+                f"unknown interpolation {brief(repr(self.interpolation))}; choose one of {', '.join(INTERPOLATIONS)}."
             )
-        finite = all(math.isfinite(value) for value in (*self.mean, *self.std))
-        if len(self.mean) != 3 or len(self.std) != 3 or not finite or not all(s > 0 for s in self.std):
-            raise InputError(f"mean {self.mean} and std {self.std}: need three finite numbers each, std above 0.")
+        if not _three_within(self.mean, -_MAX_MEAN, _MAX_MEAN) or not _three_within(self.std, _MIN_STD, _MAX_STD):
+            raise InputError(
+                f"mean {brief(self.mean)} and std {brief(self.std)}: need three finite numbers each, mean within "
+                f"{_MAX_MEAN:g} of 0, std above 0, from {_MIN_STD:g} to {_MAX_STD:g}."
+            )
 
     def pixels(self, path: Path) -> np.ndarray:
         """Read a photograph and return its resized, cropped pixels.
@@ -71,20 +83,27 @@ class Preprocess:
         Raises:
             InputError: the file is no readable photograph (see `open_rgb`) or extremely elongated.
         """
-        image = open_rgb(path)
-        shorter, longer = min(image.size), max(image.size)
-        if self.resize * int(self.resize * longer / shorter) > _MAX_RESIZED_PIXELS:
-            raise InputError(
-                f"{path}: {image.width}x{image.height} pixels is too elongated to be a photograph; remove it."
-            )
-        return self.centre(image)
+        return self.centre(open_rgb(path), str(path))
 
-    def centre(self, image: Image.Image) -> np.ndarray:
-        """Resize a decoded RGB photograph and cut its centre: uint8 [crop, crop, 3]."""
+    def centre(self, image: Image.Image, name: str) -> np.ndarray:
+        """Resize a decoded RGB photograph and cut its centre.
+
+        Args:
+            image: the photograph.
+            name: for messages.
+
+        Returns:
+            uint8, [crop, crop, 3], RGB.
+
+        Raises:
+            InputError: extremely elongated.
+        """
         width, height = image.size
         shorter, longer = min(width, height), max(width, height)
+        scaled = int(self.resize * longer / shorter)
+        if self.resize * scaled > _MAX_RESIZED_PIXELS:
+            raise InputError(f"{name}: {width}x{height} pixels is too elongated to be a photograph; remove it.")
         if shorter != self.resize:
-            scaled = int(self.resize * longer / shorter)
             columns, rows = (self.resize, scaled) if width <= height else (scaled, self.resize)
             # One direction a call: given both, Pillow 13 begins with the columns of a tall photograph and 12 with the
             # rows, and the 8 bits in between make that other pixels.
@@ -123,9 +142,15 @@ class Preprocess:
         """
         known = {f.name for f in fields(cls)}
         if set(values) != known:
-            raise InputError(f"preprocessing has the keys {sorted(values)}; need exactly {sorted(known)}.")
+            raise InputError(f"preprocessing has the keys {brief(list(values))}; need exactly {sorted(known)}.")
         arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        try:
-            return cls(**arguments)
-        except TypeError as error:
-            raise InputError(f"preprocessing {dict(values)}: a value of the wrong kind ({error}).") from error
+        return cls(**arguments)
+
+
+def _three_within(values: object, low: float, high: float) -> bool:
+    """Whether these are three numbers from `low` to `high`; NaN is in no range, and a bool is no number."""
+    return (
+        isinstance(values, tuple)
+        and len(values) == 3
+        and all(type(value) in (int, float) and low <= value <= high for value in values)
+    )

@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from edge_effnet.class_names import is_line_of_text
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
 from quant.analysis import LayerReport, reports_from_json, reports_json
 from quant.atomic import atomic_folder, require_writable
-from quant.data import is_line_of_text
 from quant.json_file import read_json, schema_fault
 from quant.lower.result import Delegation
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_effnet.class_names import is_line_of_text
 from edge_effnet.errors import InputError
 from edge_effnet.images import IMAGE_SUFFIXES
 from quant.tolerances import DEFAULT_CALIBRATION, MIN_CALIBRATION, MIN_SELECTION
@@ -186,11 +187,6 @@ def list_photos(root: Path, data: Path) -> list[_Listed]:
     if not listed:
         raise InputError(f"{root}: no photographs ({_suffixes()}) here or in class folders.")
     return listed
-
-
-def is_line_of_text(name: str) -> bool:
-    """Whether a class name can be a line of `labels.txt`: no line break, nothing outside Unicode's characters."""
-    return "\n" not in name and name == name.encode(errors="replace").decode()
 
 
 def sha256_of_photo(path: Path) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from edge_effnet.class_names import is_line_of_text
 from edge_effnet.errors import InputError
 from edge_effnet.images import FORMATS
 from quant.atomic import explained_writes
-from quant.data import is_line_of_text
 from quant.progress import Progress
 from quant.training.shards import CLASS_LIST, ShardImages, find_shards, listed_classes
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from edge_effnet.brief import brief
 from edge_effnet.errors import InputError
 from edge_effnet.model import EfficientNet, initialize
 from edge_effnet.variants import VariantSpec
@@ -17,6 +18,13 @@ from edge_effnet.weights.layouts import Layout
 from edge_effnet.weights.origins import Origin
 from edge_effnet.weights.save import SavedSettings
 from edge_effnet.weights.strict import match_tensors
+
+# An end's module, its weight's dimensions, the one that a file decides, and the most that it may be: ImageNet-21k has
+# 21,843 classes, and multispectral pictures some hundred channels.
+_ENDS = (
+    ("stem.conv", ("outputs", "channels", "height", "width"), 1, 1000),
+    ("classifier", ("classes", "features"), 0, 100_000),
+)
 
 _SWISHES = frozenset({"swish", "swish-memory-efficient"})
 _SAMES = frozenset({"same", "same-static"})
@@ -72,26 +80,46 @@ def build_network(
     Raises:
         InputError: tensors that are missing, unexpected, misshapen or not finite; an option out of range.
     """
-    classifier = tensors.get(f"{trained.layout.ends['classifier']}.weight")
-    stem = tensors[f"{trained.layout.ends['stem.conv']}.weight"]
+    title = f"{path}: not a complete {trained.spec.name} in the layout of {trained.layout.name}"
+    in_channels, num_classes = _sizes_of_ends(tensors, trained.layout, title)
     with torch.device("meta"):  # initial weights would only be thrown away
         model = EfficientNet(
             trained.spec,
-            num_classes=1000 if classifier is None else classifier.shape[0],
-            in_channels=stem.shape[1],
+            num_classes=1000 if num_classes is None else num_classes,
+            in_channels=in_channels,
             image_size=image_size,
             dropout_rate=options.dropout_rate,
             drop_connect_rate=options.drop_connect_rate,
             activation=options.activation or trained.activation,
             padding=options.padding or trained.padding,
             bn_eps=trained.bn_eps,
-            include_top=classifier is not None,
+            include_top=num_classes is not None,
         )
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    title = f"{path}: not a complete {trained.spec.name} in the layout of {trained.layout.name}"
     ours = match_tensors(tensors, shapes, trained.layout.theirs(trained.spec, shapes), title=title)
     model.load_state_dict(ours, strict=True, assign=True)
     return model.eval()
+
+
+def _sizes_of_ends(tensors: Mapping[str, torch.Tensor], layout: Layout, title: str) -> tuple[int, int | None]:
+    """Channels that the first convolution takes, and classes of the classifier; None without one.
+
+    Raises:
+        InputError: shapes that no convolution or classifier has.
+    """
+    sizes: list[int | None] = []
+    for end, kind, axis, most in _ENDS:
+        name = f"{layout.ends[end]}.weight"
+        shape = list(tensors[name].shape) if name in tensors else None
+        if shape is not None and (len(shape) != len(kind) or not 1 <= shape[axis] <= most):
+            raise InputError(
+                f"{title}: {name} has the shape {brief(shape)}; need [{', '.join(kind)}] with at most {most} "
+                f"{kind[axis]}."
+            )
+        sizes.append(None if shape is None else shape[axis])
+    channels, classes = sizes
+    assert channels is not None  # a layout is told by its stem
+    return channels, classes
 
 
 def adapt(model: EfficientNet, trained: Trained, options: LoadOptions, *, path: Path) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 
 import torch
 
+from edge_effnet.brief import brief
 from edge_effnet.errors import InputError
+from edge_effnet.weights.plain import plain_tensors
 
 # Preferred first: an exponential moving average generalises better than the last step's weights.
 EMA_KEYS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
@@ -47,13 +50,13 @@ def open_container(loaded: Any, path: Path) -> Contents:
     """Find the state dict in what `read_file` returned.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or one of tensors that are not plain.
     """
     notes: list[str] = []
     outer = loaded if isinstance(loaded, Mapping) else {}
     tensors = _find_tensors(loaded, path, notes)
     return Contents(
-        tensors=_strip_prefixes(tensors),
+        tensors=plain_tensors(_strip_prefixes(tensors), path),
         class_names=_class_names(outer, notes),
         arch=next((outer[key] for key in ARCH_KEYS if isinstance(outer.get(key), str)), None),
         metadata={key: value for key, value in outer.items() if not isinstance(value, torch.Tensor)},
@@ -79,7 +82,7 @@ def _find_tensors(loaded: Any, path: Path, notes: list[str], depth: int = 0) -> 
         if isinstance(key, str) and isinstance(value, torch.Tensor) and key not in _COUNTERS
     }
     if not tensors:
-        keys = ", ".join(repr(key) for key in list(loaded)[:8]) or "none"
+        keys = ", ".join(brief(repr(key)) for key in list(loaded)[:8]) or "none"
         raise InputError(f"{path}: no weights inside (keys: {keys}); save a state dict, or one under 'state_dict'.")
     return tensors
 
@@ -95,7 +98,7 @@ def _strip_prefixes(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
 def _class_names(outer: Mapping[str, Any], notes: list[str]) -> tuple[str, ...] | None:
     for key in CLASS_NAME_KEYS:
         value = outer.get(key)
-        if not value:
+        if value is None or (isinstance(value, str | list | tuple | Mapping) and not value):
             continue
         names = _ordered_names(_parsed(value))
         if names is not None:
@@ -123,8 +126,8 @@ def _ordered_names(value: Any) -> tuple[str, ...] | None:
         by_name = all(isinstance(index, int) for index in value.values())
         pairs = [(index, name) for name, index in value.items()] if by_name else list(value.items())
         try:
-            by_index = {int(index): name for index, name in pairs}
-        except (TypeError, ValueError):
+            by_index = {_index(key): name for key, name in pairs}
+        except (TypeError, ValueError, RuntimeError):
             return None
         if sorted(by_index) != list(range(len(value))):
             return None
@@ -132,3 +135,8 @@ def _ordered_names(value: Any) -> tuple[str, ...] | None:
     if not isinstance(value, list | tuple):
         return None
     return tuple(value) if all(isinstance(name, str) for name in value) else None
+
+
+def _index(key: Any) -> int:
+    """Read a class index, which JSON can hold as a string only."""
+    return int(key) if isinstance(key, str) else operator.index(key)

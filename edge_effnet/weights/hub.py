@@ -25,7 +25,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from edge_effnet.brief import brief
 from edge_effnet.errors import InputError, MachineError
+from edge_effnet.foreign import foreign
 from edge_effnet.preprocess import IMAGENET_MEAN, IMAGENET_STD, INTERPOLATIONS, Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.origins import by_crop_fraction
@@ -37,6 +39,9 @@ WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 """Preferred first."""
 
 _SERVER_ERROR = 500
+
+_MAX_CONFIG_BYTES = 4 * 1024 * 1024
+"""Names of 21,843 classes, with a description of each, are 2 MB."""
 
 _ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 
@@ -74,12 +79,18 @@ def fetch_from_hub(source: str, cache_dir: Path | None = None) -> HubModel:
     repo, revision = match["repo"], match["revision"]
     config = _read_config(_fetch(repo, CONFIG_FILE, revision, cache_dir), repo)
     architecture, pretrained = config["architecture"], config.get("pretrained_cfg") or {}
+    if not isinstance(pretrained, Mapping):
+        raise InputError(
+            f"{SCHEME}{repo}: its pretrained_cfg is no mapping; take another revision of the repository."
+        )
     tag = pretrained.get("tag") or ""
     preprocess, notes = _preprocess(pretrained, repo)
     return HubModel(
         weights=_fetch_weights(repo, revision, cache_dir),
         spec=_variant(architecture, repo),
-        architecture=f"{architecture}.{tag}" if tag and "." not in architecture else architecture,
+        architecture=f"{architecture}.{tag}"
+        if isinstance(tag, str) and tag and "." not in architecture
+        else architecture,
         preprocess=preprocess,
         class_names=_label_names(config),
         notes=notes,
@@ -87,15 +98,19 @@ def fetch_from_hub(source: str, cache_dir: Path | None = None) -> HubModel:
 
 
 def _read_config(path: Path, repo: str) -> dict[str, Any]:
+    if path.stat().st_size > _MAX_CONFIG_BYTES:
+        raise InputError(
+            f"{SCHEME}{repo}: its {CONFIG_FILE} has more than {_MAX_CONFIG_BYTES} bytes, as none of timm's."
+        )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{SCHEME}{repo}: its {CONFIG_FILE} is not JSON ({error}).") from error
+        raise InputError(f"{SCHEME}{repo}: its {CONFIG_FILE} is not JSON ({brief(error)}).") from error
     if isinstance(config, dict) and isinstance(config.get("architecture"), str):
         return config
     hint = ""
     if isinstance(config, dict) and "model_type" in config:
-        hint = f" It is made for transformers (model_type {config['model_type']!r}); take timm's instead."
+        hint = f" It is made for transformers (model_type {brief(repr(config['model_type']))}); take timm's instead."
     raise InputError(f"{SCHEME}{repo}: its {CONFIG_FILE} names no timm architecture.{hint}")
 
 
@@ -112,25 +127,26 @@ def _preprocess(pretrained: Mapping[str, Any], repo: str) -> tuple[Preprocess | 
         return None, ()
     notes = []
     interpolation = pretrained.get("interpolation", "bicubic")
-    if interpolation not in INTERPOLATIONS:
-        notes.append(f"The config asks for {interpolation!r} interpolation; bicubic is used.")
+    if not isinstance(interpolation, str) or interpolation not in INTERPOLATIONS:
+        notes.append(f"The config asks for {brief(repr(interpolation))} interpolation; bicubic is used.")
         interpolation = "bicubic"
     if pretrained.get("crop_mode", "center") != "center":
         notes.append(
-            f"The config asks for crop mode {pretrained['crop_mode']!r}; the centre is cropped, which can "
+            f"The config asks for crop mode {brief(repr(pretrained['crop_mode']))}; the centre is cropped, which can "
             "cost a little accuracy on photographs that are not square."
         )
-    try:
-        geometry = by_crop_fraction(
-            int(pretrained["input_size"][-1]), float(pretrained.get("crop_pct", 0.875)), interpolation
-        )
-        return replace(
-            geometry,
-            mean=tuple(pretrained.get("mean", IMAGENET_MEAN)),
-            std=tuple(pretrained.get("std", IMAGENET_STD)),
-        ), tuple(notes)
-    except (InputError, TypeError, ValueError, LookupError, ZeroDivisionError) as error:
-        raise InputError(f"{SCHEME}{repo}: its pretrained_cfg cannot be used ({error}).") from error
+    with foreign(f"{SCHEME}{repo}: its pretrained_cfg cannot be used; take another revision of the repository."):
+        try:
+            geometry = by_crop_fraction(
+                int(pretrained["input_size"][-1]), float(pretrained.get("crop_pct", 0.875)), interpolation
+            )
+            return replace(
+                geometry,
+                mean=tuple(pretrained.get("mean", IMAGENET_MEAN)),
+                std=tuple(pretrained.get("std", IMAGENET_STD)),
+            ), tuple(notes)
+        except InputError as error:
+            raise InputError(f"{SCHEME}{repo}: its pretrained_cfg cannot be used ({error}).") from error
 
 
 def _label_names(config: Mapping[str, Any]) -> tuple[str, ...] | None:

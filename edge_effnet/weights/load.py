@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge_effnet.brief import brief
+from edge_effnet.class_names import require_class_names
 from edge_effnet.errors import InputError
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
@@ -88,7 +90,8 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     notes = [*contents.notes, *(note for note in guesses if note is not None)]
     notes += adapt(model, trained, options, path=path)
     names = contents.class_names or (saved.class_names if saved else None) or options.class_names
-    model.class_names = _fitting_names(names, file_classes, model, notes)
+    fitting = _fitting_names(names, file_classes, model, notes)
+    model.class_names = None if fitting is None else require_class_names(fitting, path)
     model.preprocess = preprocess
     return Checkpoint(
         model=model,
@@ -108,7 +111,7 @@ def _layout_of(contents: Contents, path: Path) -> Layout:
         keys = list(contents.tensors)
         raise InputError(
             f"{path}: no EfficientNet in a layout known here ({', '.join(LAYOUTS)}); its {len(keys)} "
-            f"tensors begin with {', '.join(keys[:4])}."
+            f"tensors begin with {', '.join(map(brief, keys[:4]))}."
         )
     return layout
 

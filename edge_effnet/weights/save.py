@@ -13,13 +13,17 @@ from typing import Any
 from safetensors.torch import save
 
 from edge_effnet.activations import ACTIVATIONS
+from edge_effnet.brief import brief
+from edge_effnet.class_names import require_class_names
 from edge_effnet.errors import InputError, MachineError
 from edge_effnet.model import EfficientNet
 from edge_effnet.padding import PADDINGS
-from edge_effnet.preprocess import Preprocess
+from edge_effnet.preprocess import MAX_CROP, Preprocess
 from edge_effnet.temporary import prefix_of, sweep
 
 METADATA_KEY = "edge_effnet"
+
+_MAX_EPS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,16 +46,21 @@ class SavedSettings:
     """In order of the class index."""
 
     def __post_init__(self) -> None:
-        if self.padding not in PADDINGS or self.activation not in ACTIVATIONS:
-            raise InputError(f"padding {self.padding!r} or activation {self.activation!r} is unknown")
-        if not (isinstance(self.bn_eps, float) and self.bn_eps > 0):
-            raise InputError(f"bn_eps {self.bn_eps!r} is no number above 0")
-        if not (isinstance(self.image_size, int) and self.image_size >= 1):
-            raise InputError(f"image_size {self.image_size!r} is no number of pixels")
+        for name, value, known in (("padding", self.padding, PADDINGS), ("activation", self.activation, ACTIVATIONS)):
+            if not isinstance(value, str) or value not in known:
+                raise InputError(f"{name} {brief(repr(value))} is unknown")
+        if not isinstance(self.variant, str):
+            raise InputError(f"variant {brief(repr(self.variant))} is no name")
+        if not (isinstance(self.bn_eps, float) and 0 < self.bn_eps <= _MAX_EPS):
+            raise InputError(f"bn_eps {brief(repr(self.bn_eps))} is no number above 0, at most {_MAX_EPS:g}")
+        if not (type(self.image_size) is int and 1 <= self.image_size <= MAX_CROP):
+            raise InputError(f"image_size {brief(repr(self.image_size))} is no number of pixels from 1 to {MAX_CROP}")
         if self.preprocess is not None and self.preprocess.crop != self.image_size:
             raise InputError(
                 f"the preprocessing crops {self.preprocess.crop} pixels for a network of {self.image_size}"
             )
+        if self.class_names is not None:
+            require_class_names(self.class_names, "class_names")
 
     @classmethod
     def of(cls, model: EfficientNet) -> SavedSettings:
@@ -94,13 +103,15 @@ class SavedSettings:
         try:
             values = json.loads(text)
             preprocess, names = values.pop("preprocess"), values.pop("class_names")
+            if not (names is None or isinstance(names, list)):
+                raise TypeError(f"class_names is a {type(names).__name__}")
             return cls(
                 **values,
                 preprocess=None if preprocess is None else Preprocess.from_dict(preprocess),
                 class_names=None if names is None else tuple(names),
             )
         except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
-            raise InputError(f"{path}: the metadata {METADATA_KEY!r} is damaged ({error}).") from error
+            raise InputError(f"{path}: the metadata {METADATA_KEY!r} is damaged ({brief(error)}).") from error
 
 
 def save_checkpoint(path: str | Path, model: EfficientNet) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import torch
 
+from edge_effnet.brief import brief
 from edge_effnet.errors import InputError
 
 _SHOWN = 5
@@ -22,7 +23,7 @@ def match_tensors(
     """Rename a file's tensors to ours, in float32.
 
     Args:
-        tensors: the file's, by its names.
+        tensors: the file's, by its names; `plain_tensors`.
         shapes: what the network needs, by our names.
         names: our name -> the file's name.
         title: how messages begin: the file and what it should have been.
@@ -37,7 +38,7 @@ def match_tensors(
     missing = [theirs for ours, theirs in names.items() if theirs not in tensors and not ours.endswith(_COUNTER)]
     unexpected = sorted(set(tensors) - set(names.values()))
     misshapen = [
-        f"{theirs} {list(tensors[theirs].shape)} instead of {list(shapes[ours])}"
+        f"{theirs} {brief(list(tensors[theirs].shape))} instead of {list(shapes[ours])}"
         for ours, theirs in names.items()
         if theirs in tensors and tensors[theirs].shape != shapes[ours]
     ]
@@ -53,14 +54,13 @@ def match_tensors(
 
 def _as_parameter(tensors: Mapping[str, torch.Tensor], ours: str, theirs: str, title: str) -> torch.Tensor:
     if ours.endswith(_COUNTER):
-        return tensors.get(theirs, torch.tensor(0)).detach().to(torch.int64, copy=True)
+        return tensors.get(theirs, torch.tensor(0)).to(torch.int64, copy=True)
     tensor = tensors[theirs]
-    if not tensor.is_floating_point() or tensor.layout != torch.strided:
+    if not tensor.is_floating_point():
         raise InputError(
-            f"{title}: {theirs} is {tensor.layout} of {tensor.dtype}; dense float weights are needed, not "
-            "quantized or sparse ones."
+            f"{title}: {theirs} is {tensor.layout} of {tensor.dtype}; float weights are needed, not quantized ones."
         )
-    tensor = tensor.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+    tensor = tensor.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
     if not bool(torch.isfinite(tensor).all()):
         count = int((~torch.isfinite(tensor)).sum())
         raise InputError(f"{title}: {theirs} has {count} NaN or infinite values of {tensor.numel()}.")
@@ -72,4 +72,4 @@ def _as_parameter(tensors: Mapping[str, torch.Tensor], ours: str, theirs: str, t
 def _shortened(items: Iterable[str]) -> str:
     listed = list(items)
     rest = len(listed) - _SHOWN
-    return ", ".join(listed[:_SHOWN]) + (f", and {rest} more" if rest > 0 else "")
+    return ", ".join(map(brief, listed[:_SHOWN])) + (f", and {rest} more" if rest > 0 else "")

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from PIL import Image
 
+from edge_effnet.class_names import require_class_names
 from edge_effnet.errors import InputError
 from edge_effnet.images import open_rgb
 from quant.data import list_photos
@@ -58,12 +59,14 @@ class FolderImages:
         """List them; the sorted folder names are the classes, and must be `class_names` where given.
 
         Raises:
-            InputError: no photographs, no class folders, an empty class, or other classes than expected.
+            InputError: no photographs, no class folders, an empty class, a class whose name is no line of text, or other
+                classes than expected.
         """
         photos = list_photos(root, root.parent)
         names = tuple(sorted({p.class_name for p in photos if p.class_name is not None}))
         if not names:
             raise InputError(f"{root}: photographs without class folders; make one for each class.")
+        require_class_names(names, root)
         if class_names is not None:
             require_classes(root, names, class_names)
         self.class_names = tuple(class_names or names)

@@ -55,6 +55,7 @@ def test_a_strip_that_would_fill_the_memory_is_refused(tmp_path):
         ({"crop": 0}, "1 <= crop <= resize"),
         ({"crop": 257}, "1 <= crop <= resize"),
         ({"resize": 10_000}, "<= 8192"),
+        ({"crop": 2049, "resize": 2049}, "crop <= 2048"),
         ({"interpolation": "nearest"}, "choose one of bilinear, bicubic"),
         ({"std": (1.0, 0.0, 1.0)}, "std above 0"),
         ({"std": (1.0, 1.0)}, "three finite numbers"),
@@ -91,9 +92,15 @@ def test_the_manifests_form_gives_the_same_settings_back(crop, border, interpola
     [
         ({"crop": None}, "need exactly"),
         ({"bgr": True}, "need exactly"),
-        ({"crop": "224"}, "a value of the wrong kind"),
-        ({"mean": 0.5}, "a value of the wrong kind"),
-        ({"std": ["a", "b", "c"]}, "a value of the wrong kind"),
+        ({"crop": "224"}, "need whole numbers"),
+        ({"crop": 224.0}, "need whole numbers"),
+        ({"resize": True}, "need whole numbers"),
+        ({"mean": 0.5}, "three finite numbers"),
+        ({"mean": [True, False, True]}, "three finite numbers"),
+        ({"mean": [10**400, 0, 0]}, "three finite numbers"),
+        ({"std": [1e-300, 1, 1]}, "from 1e-06 to 1000"),
+        ({"std": ["a", "b", "c"]}, "three finite numbers"),
+        ({"interpolation": ["bicubic"]}, "choose one of bilinear, bicubic"),
     ],
 )
 def test_a_form_with_other_keys_or_kinds_is_refused(change, message):

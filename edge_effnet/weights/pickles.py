@@ -1,0 +1,98 @@
+"""Unpickling with torch, without running code and without more memory than the file has bytes."""
+
+from __future__ import annotations
+
+import argparse
+import mmap
+import pickle
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edge_effnet.brief import brief
+from edge_effnet.errors import InputError
+from edge_effnet.foreign import foreign
+from edge_effnet.weights.archive import ZIP_SIGNATURE, pickles_of, require_plain_archive
+
+_NUMBERS = ("f4", "f8", "i8")
+
+
+def _number_dtype(name: object, *_flags: object) -> np.dtype[Any]:
+    """Stands for `numpy.dtype`, which would make room for a scalar of any size."""
+    if name not in _NUMBERS:
+        raise pickle.UnpicklingError(f"numpy type {name!r}")
+    return np.dtype(name)
+
+
+# What training scripts keep beside the weights and what cannot run anything: parsed arguments, and numpy's
+# scalars (a best accuracy, say) under the names that numpy 1 and 2 give them.
+_NUMPY_SCALAR = np.float64(0).__reduce__()[0]
+_SAFE_CLASSES: list[Any] = [
+    argparse.Namespace,
+    (_number_dtype, "numpy.dtype"),
+    np.dtypes.Float32DType,
+    np.dtypes.Float64DType,
+    np.dtypes.Int64DType,
+    (_NUMPY_SCALAR, "numpy._core.multiarray.scalar"),
+    (_NUMPY_SCALAR, "numpy.core.multiarray.scalar"),
+]
+
+_REFUSED_NAME = re.compile(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL|Unsupported class) ([\w.]+)")
+
+# torch takes these for harmless, and a few bytes make them fill any memory; no weights need them.
+_FILLS_MEMORY = ("bytearray", "_rebuild_device_tensor_from_cpu_tensor", "_rebuild_device_tensor_from_numpy")
+
+
+def read_pickle(path: Path, *, damaged: str) -> Any:
+    """Read what `torch.save` wrote, in its present or its older format; tensors of the present one are mapped.
+
+    Args:
+        path: the file.
+        damaged: the sentence for a file that is not one, or not complete.
+
+    Raises:
+        InputError: damaged, a pickle that wants to run code, or one that unpacks to more than it is.
+    """
+    with foreign(damaged), torch.serialization.safe_globals(_SAFE_CLASSES):
+        try:
+            zipped = _is_zip(path)
+            if zipped:
+                require_plain_archive(path)
+            _require_frugal(path, zipped=zipped)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        except pickle.UnpicklingError as error:
+            refused = _REFUSED_NAME.search(str(error))
+            if refused is None:
+                raise
+            raise InputError(
+                f"{path}: refused, because unpickling it would run {brief(refused[1])}, which can be any code; save "
+                "plain weights instead: torch.save(model.state_dict(), PATH)."
+            ) from error
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(ZIP_SIGNATURE)) == ZIP_SIGNATURE
+
+
+def _require_frugal(path: Path, *, zipped: bool) -> None:
+    """Refuse what takes memory by number instead of by content."""
+    if zipped:
+        found = _fills_memory(pickles_of(path))
+    else:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            found = _fills_memory([data])
+    if found is not None:
+        raise InputError(
+            f"{path}: refused, because unpickling it would run {found}, which can fill the memory; save plain "
+            "weights instead: torch.save(model.state_dict(), PATH)."
+        )
+
+
+def _fills_memory(pickles: Iterable[bytes | mmap.mmap]) -> str | None:
+    # In a pickle a function's name stands on a line of its own.
+    return next((name for data in pickles for name in _FILLS_MEMORY if data.find(f"\n{name}\n".encode()) >= 0), None)
