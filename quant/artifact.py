@@ -22,18 +22,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from edge_effnet.class_names import is_line_of_text
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
 from quant.analysis import LayerReport, reports_from_json, reports_json
-from quant.atomic import atomic_folder, require_writable
+from quant.artifact_folders import MAX_MANIFEST_BYTES, require_replaceable
+from quant.atomic import atomic_folder
+from quant.data import is_line_of_text
 from quant.json_file import read_json, schema_fault
 from quant.lower.result import Delegation
 
 MANIFEST_SCHEMA = 1
-
-# A manifest names every photograph; a million of them stay below this.
-_MAX_MANIFEST_BYTES = 256 * 1024 * 1024
 
 # Of a few hundred activations, some hundred bytes each.
 _MAX_LAYERS_BYTES = 16 * 1024 * 1024
@@ -197,7 +195,7 @@ def write_artifact(
         report: makes report.html of the manifest, which lists every file but that one.
 
     Raises:
-        InputError: something else stands at `folder`, or a class name is not one line of text.
+        InputError: something else stands at `folder` or in it, or a class name is not one line of text.
         MachineError: full or read-only disk, no permission.
     """
     require_replaceable(folder)
@@ -252,24 +250,6 @@ def _add_photographs(files: dict[str, bytes], photographs: Sequence[GoldenPhotog
     return entries
 
 
-def require_replaceable(folder: Path) -> None:
-    """Refuse to replace anything but an artifact, and places that cannot be written.
-
-    Raises:
-        InputError: a file, or a folder with other content, stands at `folder`, or it is the current folder.
-        MachineError: no permission to write there.
-    """
-    if folder.resolve() == Path.cwd():
-        raise InputError(f"{folder}: is the current folder, which cannot be replaced; choose another --out.")
-    require_writable(folder)
-    if folder.is_dir() and not folder.is_symlink():
-        ours = any((folder / name).is_file() for name in ("manifest.json", "fleet.json"))
-        if any(folder.iterdir()) and not ours:
-            raise InputError(f"{folder}: holds something other than an artifact; choose another --out.")
-    elif folder.exists() or folder.is_symlink():
-        raise InputError(f"{folder}: is not a folder; choose another --out.")
-
-
 def open_artifact(folder: Path) -> Artifact:
     """Read an artifact and verify every file against its manifest.
 
@@ -280,7 +260,7 @@ def open_artifact(folder: Path) -> Artifact:
     if not path.is_file():
         raise InputError(f"{folder}: no artifact here (no manifest.json); make one with `quantize`.")
     try:
-        manifest = read_json(path, limit=_MAX_MANIFEST_BYTES)
+        manifest = read_json(path, limit=MAX_MANIFEST_BYTES)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not readable as JSON ({error}); make the artifact anew.") from error
     if isinstance(manifest, dict) and manifest.get("schema") != MANIFEST_SCHEMA:

@@ -22,6 +22,7 @@ _MACHINE_ERRORS = {
     errno.EPERM: "no permission to write; choose another folder",
     errno.EFBIG: "the file would grow beyond this system's limit; choose another disk",
     errno.EIO: "the disk fails; choose another",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
 
 
@@ -85,19 +86,23 @@ def write_atomically(target: Path, data: bytes) -> None:
 
 
 def require_writable(target: Path) -> None:
-    """Refuse a place where `atomic_folder` would fail after all the work.
+    """Refuse a place where `atomic_folder` or `write_atomically` would fail after all the work.
+
+    Only an attempt tells: a temporary folder is made, where the one of the real writing would be, and removed.
 
     Raises:
-        MachineError: no permission to write beside `target`, or a file where its parent folder should be.
+        MachineError: no permission to write beside `target`, a file where its parent folder should be, or a name that
+            is too long.
     """
-    parent = next(folder for folder in target.resolve().parents if folder.exists())
     with explained_writes(target):
+        place = target.parent.resolve() / target.name
+        parent = next((folder for folder in place.parents if folder.exists()), place)
         if not parent.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, f"{parent} is a file")
-        if not os.access(parent, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, "")
         if os.path.ismount(target):
             raise OSError(errno.EBUSY, "it is a mount point, which cannot be replaced")
+        sweep(parent / place.name)
+        Path(tempfile.mkdtemp(prefix=prefix_of(place.name), suffix=".tmp", dir=parent)).rmdir()
 
 
 def _replace_folder(temporary: Path, target: Path) -> None:

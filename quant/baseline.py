@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_effnet.errors import InputError
+from quant.atomic import require_writable
 from quant.data import Photo
 from quant.evaluate import Accuracy, Fidelity
 from quant.json_file import read_json
@@ -71,11 +72,13 @@ def read_baseline(path: Path, photos: Sequence[Photo]) -> Baseline:
 
 
 def require_baseline_file(path: Path) -> None:
-    """Refuse to overwrite anything but a baseline.
+    """Refuse to overwrite anything but a baseline, and places that cannot be written.
 
     Raises:
         InputError: something else stands at `path`.
+        MachineError: no permission to write there, or a name that is too long.
     """
+    require_writable(path)
     if path.exists() or path.is_symlink():
         _parse_baseline(path, "choose another name for the baseline.")
 

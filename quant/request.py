@@ -11,12 +11,13 @@ from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import SAMPLE, sample_weights
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.checkpoint import LoadOptions
-from quant.artifact import require_replaceable
+from quant.artifact_folders import require_replaceable
 from quant.lower.normalization import Normalization
 from quant.lower.options import BackendOptions
 from quant.qat.options import QatOptions
 from quant.recipes import RECIPES, Recipe, find_recipe
 from quant.regression import check_max_drop, check_min_agreement
+from quant.replaceable import require_apart, require_no_photograph
 from quant.tolerances import MAX_DROP_POINTS, SELECTION
 
 
@@ -122,7 +123,8 @@ def check_request(
         embed_preprocess: see there.
 
     Raises:
-        InputError: an unknown name, a number out of range, or a folder in the way that is no artifact.
+        InputError: an unknown name, a number out of range, a folder in the way that is no artifact, that weights or
+            photographs lie in, or that lies among these.
     """
     spec = resolve_variant(variant)
     if weights == SAMPLE:
@@ -155,5 +157,7 @@ def check_request(
         qat=qat or QatOptions(),
         embed_preprocess=embed_preprocess,
     )
+    require_apart(request.out, {"--weights": weights, "--data": data})
     require_replaceable(request.out)
+    require_no_photograph(request.out, data)
     return request

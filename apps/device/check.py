@@ -17,7 +17,7 @@ from apps.device.job import write_job
 from apps.device.limit import limit_note, limited
 from apps.device.options import DeviceOptions
 from apps.device.outcome import DeviceOutcome
-from apps.device.results import Results, require_same_program, write_results
+from apps.device.results import Results, require_results_file, require_same_program, write_results
 from apps.device.sameness import compare_logits, faults, is_exact
 from apps.device.table import open_device, split_device
 from edge_effnet.errors import InputError
@@ -66,7 +66,7 @@ def check_on_device(
         max_drop: top-1 that may be lost against float, points.
         min_agreement: photographs that have to keep float's class, percent.
         limit: take fewer photographs, evenly of each class.
-        results: write the device's results file there too.
+        results: write the device's results file there too; an older one there is replaced.
         keep: leave what was copied on the device.
         progress: told of every stage.
 
@@ -79,6 +79,8 @@ def check_on_device(
     wanted = check_min_agreement(min_agreement)
     check_threads(options.threads)
     transport, detail = split_device(device)
+    if results is not None:
+        require_results_file(Path(results))
     with watch.measure("load"):
         artifact = open_artifact(Path(folder))
     with ExitStack() as stack:

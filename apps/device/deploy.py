@@ -11,7 +11,9 @@ from pathlib import Path
 from apps.device.ios_app import ios_app
 from edge_effnet.errors import InputError
 from quant.artifact import Artifact, open_artifact
+from quant.artifact_folders import ARTIFACT
 from quant.atomic import atomic_folder
+from quant.replaceable import require_replaceable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,8 +79,8 @@ def deploy(folder: str | Path, *, app: str, project: str | Path | None = None) -
         project: the app's project; `apps/<app>` of this repository by default.
 
     Raises:
-        InputError: a damaged artifact, an unknown app, no project there, a backend that the app does not link, or an
-            app pinned to another ExecuTorch than the artifact's.
+        InputError: a damaged artifact, an unknown app, no project there, a backend that the app does not link, an app
+            pinned to another ExecuTorch than the artifact's, or files of others where its model belongs.
         MachineError: the disk refuses.
     """
     target = find_app(app)
@@ -88,6 +90,7 @@ def deploy(folder: str | Path, *, app: str, project: str | Path | None = None) -
     _require_pin(artifact, target, root)
     files = ("model.pte", "labels.txt", *_golden(artifact))
     place = root / target.model
+    require_replaceable(place, (ARTIFACT,), option="--project")
     with atomic_folder(place) as temporary:
         for name in (*files, "manifest.json"):
             (temporary / name).parent.mkdir(exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,19 @@ from quant.artifact import Artifact
 from quant.atomic import explained_writes
 from quant.batches import iterate_pixels
 from quant.data import Photo
+from quant.json_file import read_json
 from quant.progress import Progress
+from quant.replaceable import Kind
 
 JOB_SCHEMA = 1
 
 CHUNK = 64
 """Photographs a file: some 10 MB at 224 pixels, what a dropped connection costs at most."""
+
+# It names every photograph; a million of them stay below this.
+_MAX_JOB_BYTES = 256 * 1024 * 1024
+
+_FILE = re.compile(r"model\.pte|pixels-\d+\.u8")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,3 +142,24 @@ def _write_pixels(
             entries.append({"file": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)})
             advance(len(pixels))
     return entries
+
+
+def _job_files(folder: Path) -> set[str]:
+    """Files that a job lists, of whichever version.
+
+    Raises:
+        OSError: unreadable.
+        ValueError: not a job.
+    """
+    values = read_json(folder / "job.json", limit=_MAX_JOB_BYTES)
+    try:
+        files = [values["program"]["file"], *(entry["file"] for entry in values["pixels"]["files"])]
+        ours = type(values["schema"]) is int and all(_FILE.fullmatch(name) for name in files)
+    except (KeyError, TypeError) as error:
+        raise ValueError("job.json: lists no files of a job") from error
+    if not ours:
+        raise ValueError("job.json: lists files that no job has")
+    return set(files)
+
+
+JOB = Kind(name="a job", index="job.json", files=_job_files)

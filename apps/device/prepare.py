@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from apps.device.job import Job, Settings, write_job
+from apps.device.job import JOB, Job, Settings, write_job
 from apps.device.limit import limited
-from edge_effnet.errors import InputError
 from quant.artifact import open_artifact
-from quant.atomic import atomic_folder, require_writable
+from quant.atomic import atomic_folder
 from quant.photo_folder import photo_folder
 from quant.progress import NoProgress, Progress
+from quant.replaceable import require_no_photograph, require_replaceable
 from quant.runtime import check_threads
 from quant.verify import photographs_for
 
@@ -35,23 +35,20 @@ def prepare_job(
         progress: told of the photographs decoded.
 
     Raises:
-        InputError: something given cannot be used, or something else stands at `out`.
+        InputError: something given cannot be used, something else stands at `out` or in it, or it lies among the
+            photographs.
         MachineError: the disk refuses.
     """
     progress, out = progress or NoProgress(), Path(out)
     check_threads(threads)
-    _require_replaceable(out)
+    require_replaceable(out, (JOB,))
+    require_no_photograph(out, data)
     artifact = open_artifact(Path(folder))
     with photo_folder(data, artifact.preprocess, progress) as photographs:
         split = photographs_for(artifact, photographs)
         with atomic_folder(out) as temporary:
             photos = limited(split.evaluation, limit)
             job = write_job(temporary, artifact, photos, Settings(threads=threads), progress)
+            # Minutes have passed.
+            require_replaceable(out, (JOB,))
     return Job(folder=out, values=job.values)
-
-
-def _require_replaceable(out: Path) -> None:
-    require_writable(out)
-    ours = (out / "job.json").is_file()
-    if (out.exists() or out.is_symlink()) and not ours and not (out.is_dir() and not any(out.iterdir())):
-        raise InputError(f"{out}: holds something other than a job; choose another --out.")

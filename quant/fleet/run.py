@@ -13,6 +13,7 @@ from edge_effnet.errors import InputError
 from edge_effnet.samples import SAMPLE
 from edge_effnet.temporary import scratch_folder
 from edge_effnet.weights.checkpoint import LoadOptions
+from quant.artifact_folders import require_replaceable
 from quant.atomic import atomic_folder
 from quant.batches import read_batches
 from quant.calibration_check import calibration_notes
@@ -192,4 +193,6 @@ def _make(
         )
         (folder / "fleet.json").write_text(json.dumps(outcome.to_json(), indent=2) + "\n")
         (folder / "report.html").write_bytes(render_comparison(opened([folder]), beside=folder))
+        # Minutes have passed.
+        require_replaceable(request.out)
     return FleetResult(folder=request.out, outcome=outcome)

@@ -102,13 +102,13 @@ def _lies_in(folder: Path, path: Path) -> bool:
 
 def _require_free(page: Path) -> None:
     """Refuse a page that would damage an artifact or replace something else than a report."""
+    require_writable(page)
     if any((page.resolve().parent / name).is_file() for name in ("manifest.json", "fleet.json")):
         raise InputError(f"{page}: lies in an artifact, whose files are signed; choose another --out.")
     if page.is_dir():
         raise InputError(f"{page}: is a folder; --out names a file, such as {DEFAULT_OUT}.")
     if page.exists() and not _is_report(page):
         raise InputError(f"{page}: is something other than a report; choose another --out.")
-    require_writable(page)
 
 
 def _is_report(page: Path) -> bool:

@@ -162,7 +162,8 @@ def test_a_file_that_grows_beyond_a_limit_leaves_the_old_folder_and_no_litter(tm
         (errno.EROFS, "the disk is read-only; choose another folder"),
         (errno.EACCES, "no permission to write; choose another folder"),
         (errno.EIO, "the disk fails; choose another"),
-        (errno.ENAMETOOLONG, "File name too long; choose another folder"),
+        (errno.ENAMETOOLONG, "the name is too long; choose a shorter one"),
+        (errno.EMLINK, "Too many links; choose another folder"),
     ],
 )
 def test_refusals_of_the_system_are_explained(tmp_path, monkeypatch, code, sentence):
@@ -219,9 +220,33 @@ def test_a_place_below_a_file_is_refused_at_once_and_at_last(tmp_path):
 @pytest.mark.parametrize("depth", ["b0", "new/folders/b0"])
 def test_a_place_without_permission_is_refused_at_once(tmp_path, monkeypatch, depth):
     # Root may write everywhere, and tests may run as root.
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    def refused(**settings):
+        assert settings["dir"] == tmp_path
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refused)
     with pytest.raises(MachineError, match="no permission to write; choose another folder"):
         require_writable(tmp_path / depth)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder that not even root may write into")
+def test_a_place_that_lets_nobody_write_is_refused_at_once():
+    with pytest.raises(MachineError, match="cannot be written"):
+        require_writable(Path("/proc/nowhere/b0"))
+
+
+@pytest.mark.parametrize("name", ["x" * 230, "x" * 300, "new/" + "x" * 240, "x" * 300 + "/b0"])
+def test_a_name_that_is_too_long_for_the_temporary_one_is_refused_at_once(tmp_path, name):
+    with pytest.raises(MachineError, match="the name is too long"):
+        require_writable(tmp_path / name)
+    assert nothing_but(tmp_path)
+
+
+def test_looking_whether_a_place_can_be_written_leaves_nothing(tmp_path, dead):
+    left_by(dead, tmp_path / "b0", ".tmp").mkdir()
+    require_writable(tmp_path / "b0")
+    require_writable(tmp_path / "new" / "b0")
+    assert nothing_but(tmp_path)
 
 
 def test_a_mount_point_is_refused_at_once(tmp_path, monkeypatch):
