@@ -41,7 +41,7 @@ from quant.progress import NoProgress, Progress, Stopwatch
 from quant.pte_file import parse_pte
 from quant.ptq import Quantized, quantize_beside
 from quant.qat.options import QatOptions
-from quant.qat.run import QatReport, train_quantized
+from quant.qat.run import QatReport, require_place, train_quantized
 from quant.recipes import DEFAULT_RECIPE
 from quant.report.single import Sources, render_report
 from quant.request import Request, check_request
@@ -154,6 +154,8 @@ def quantize(
         raise InputError(f"quantize makes one xnnpack artifact; for {backend} call quantize_fleet(backends=...).")
     if not (request.recipe.trains or is_alone()):
         raise InputError(f"--recipe {recipe} trains nothing that processes could share: start it without torchrun.")
+    if request.recipe.trains:
+        require_place(request.out, request.qat)
     watch = Stopwatch()
     with joined_group() as group:
         shown = progress if progress is not None and group.leads else NoProgress()

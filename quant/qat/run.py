@@ -24,6 +24,7 @@ from quant.thread_invariance import thread_invariant
 from quant.training.config import Stage, TrainConfig
 from quant.training.curves import write_csv, write_png
 from quant.training.distributed import Group, check_batch
+from quant.training.earlier import BESIDE, require_earlier_outputs
 from quant.training.loop import Loop
 
 
@@ -129,14 +130,28 @@ def train_quantized(
     )
 
 
+def require_place(out: Path, options: QatOptions) -> None:
+    """Refuse an artifact folder beside which checkpoint and curve cannot be written, or are somebody's.
+
+    Raises:
+        InputError: something that no earlier run wrote stands there.
+        MachineError: no permission to write there, or a name that is too long.
+    """
+    require_earlier_outputs(_base(out), BESIDE, resume=options.resume)
+
+
+def _base(out: Path) -> Path:
+    """What the files of the training are named after: beside the folder, which is replaced as a whole at the end."""
+    return out.with_name(f"{out.name}.qat.safetensors")
+
+
 def _config(
     options: QatOptions, preprocess: Preprocess, *, variant: str, recipe: str, out: Path, seed: int
 ) -> TrainConfig:
     return TrainConfig(
         variant=variant,
         data=recipe,
-        # Beside the folder, not in it: it is replaced as a whole at the end.
-        out=out.with_name(f"{out.name}.qat.safetensors"),
+        out=_base(out),
         stages=(Stage(image_size=preprocess.crop, epochs=options.epochs),),
         steps=options.steps,
         batch_size=options.batch_size,

@@ -12,10 +12,12 @@ import torch
 from edge_effnet.model import EfficientNet
 from quant.batches import batch_size_for
 from quant.progress import NoProgress, Progress
+from quant.replaceable import require_no_photograph
 from quant.training.batchnorm import recompute_statistics
 from quant.training.config import TrainConfig, TrainResult
 from quant.training.curves import write_csv, write_png
 from quant.training.distributed import check_batch, joined_group, wait_for_leader
+from quant.training.earlier import OUTPUTS, require_earlier_outputs
 from quant.training.loader import iterate, to_input
 from quant.training.loop import Loop
 from quant.training.network import make_network, preprocess_at
@@ -31,9 +33,12 @@ def train(config: TrainConfig, progress: Progress) -> TrainResult:
     Under torchrun every process calls this with the same configuration; the first one writes.
 
     Raises:
-        InputError: unusable data, weights or checkpoint; training that diverges.
+        InputError: unusable data, weights or checkpoint; somebody's files where the run would write; training that
+            diverges.
         MachineError: the disk is full or not writable.
     """
+    require_earlier_outputs(config.out, OUTPUTS, resume=config.resume)
+    require_no_photograph(config.out, config.data)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     with joined_group() as group:
