@@ -6,11 +6,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from edge_effnet.errors import InputError
+from edge_effnet.given_file import open_given
+from edge_effnet.pixel_budget import PixelBudget
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
@@ -20,7 +23,15 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 # Below this a file is an icon or a damaged download; its upscaled blur would only distort the figures.
 MIN_SIDE = 8
 
+MAX_FILE_BYTES = 1 << 30
+"""The largest photographs that are decoded have half of it, uncompressed."""
+
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
+
+_STRIP_PIXELS = 1 << 20
+
+# Pillow keeps four bytes a pixel, twice while it converts: 256 megapixels are some 2 GB.
+_budget = PixelBudget(total=256 * 1024 * 1024, free=32 * 1024 * 1024)
 
 
 @contextmanager
@@ -36,43 +47,83 @@ def quiet_pillow() -> Iterator[None]:
 
 
 def open_rgb(path: Path) -> Image.Image:
+    """Decode one photograph as upright 8-bit RGB; see `decode_rgb`.
+
+    Raises:
+        InputError: as `decode_rgb`; no regular file, or one of more than `MAX_FILE_BYTES`.
+    """
+    with open_given(path, limit=MAX_FILE_BYTES) as file:
+        return decode_rgb(file, str(path))
+
+
+def decode_rgb(file: BinaryIO, name: str) -> Image.Image:
     """Decode one photograph as upright 8-bit RGB.
 
     Grayscale, palette and CMYK are converted. Of 16 bits the upper 8 count, as libpng and Pillow do it for colours
     (grays Pillow alone would clip to white). Alpha is dropped as torchvision's loader drops it. The EXIF orientation
     is applied: phones store photographs lying on their side. Of an animation the first frame counts.
 
+    Args:
+        file: the encoded photograph.
+        name: for messages.
+
     Raises:
         InputError: not an image, truncated, smaller than `MIN_SIDE`, beyond Pillow's decompression-bomb limit
             (about 179 megapixels), or of floating-point pixels.
     """
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            if min(image.size) < MIN_SIDE:
-                raise InputError(
-                    f"{path}: {image.width}x{image.height} pixels is too small to be a photograph "
-                    f"(at least {MIN_SIDE} a side); remove it."
-                )
-            if image.mode == "F":
-                raise InputError(f"{path}: floating-point pixels have no known white; save it with 8 or 16 bits.")
+    with _explained(name), Image.open(file, formats=FORMATS) as image:
+        if min(image.size) < MIN_SIDE:
+            raise InputError(
+                f"{name}: {image.width}x{image.height} pixels is too small to be a photograph "
+                f"(at least {MIN_SIDE} a side); remove it."
+            )
+        if image.mode == "F":
+            raise InputError(f"{name}: floating-point pixels have no known white; save it with 8 or 16 bits.")
+        with _budget.hold(image.width * image.height):
             image.load()
-            return _as_rgb(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)
+            return _as_rgb(image)
+
+
+def image_format(file: BinaryIO, name: str) -> str:
+    """Return which of `FORMATS` a file holds, in lower case, by its first bytes.
+
+    Raises:
+        InputError: none of them, or too damaged to tell.
+    """
+    with _explained(name), Image.open(file, formats=FORMATS) as image:
+        return str(image.format).lower()
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into one sentence."""
+    try:
+        yield
     except (InputError, MemoryError, Warning):
         raise
     except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: more pixels than a photograph has ({error}); scale it down.") from error
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file.") from error
+        raise InputError(f"{name}: more pixels than a photograph has ({error}); scale it down.") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"{path}: not an image, whatever its name says; replace or remove it.") from error
+        raise InputError(f"{name}: not an image, whatever its name says; replace or remove it.") from error
     except Exception as error:  # a broken file fails in whichever decoder meets it, with whatever that raises
-        raise InputError(f"{path}: not a readable image ({error}); replace or remove it.") from error
+        raise InputError(f"{name}: not a readable image ({error}); replace or remove it.") from error
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode in _SIXTEEN_BIT_MODES:
-        values = np.asarray(image).astype(np.int64)
-        return Image.fromarray((values.clip(0, 65535) // 256).astype(np.uint8)).convert("RGB")
+        return _upper_bits(image)
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # straight to RGB, Pillow warns about the palette's transparency
     return image.convert("RGB")
+
+
+def _upper_bits(image: Image.Image) -> Image.Image:
+    """Grays of 16 bits as RGB of their upper 8, by strips: NumPy's copies of the whole would be larger than it."""
+    rgb = Image.new("RGB", image.size)
+    rows = max(1, _STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        values = np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))
+        upper = (values.clip(0, 65535) // 256).astype(np.uint8)
+        rgb.paste(Image.fromarray(upper).convert("RGB"), (0, top))
+    return rgb

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-import stat
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from pathlib import Path
 
 from edge_effnet.class_names import is_line_of_text
 from edge_effnet.errors import InputError
-from edge_effnet.images import IMAGE_SUFFIXES
+from edge_effnet.given_file import open_given
+from edge_effnet.images import IMAGE_SUFFIXES, MAX_FILE_BYTES
 from quant.tolerances import DEFAULT_CALIBRATION, MIN_CALIBRATION, MIN_SELECTION
 
 
@@ -193,29 +193,18 @@ def sha256_of_photo(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal.
 
     Raises:
-        InputError: unreadable, or no regular file.
+        InputError: unreadable, no regular file, or one of more than `MAX_FILE_BYTES`.
     """
-    _size_of(path)
-    try:
-        with path.open("rb") as file:
+    with open_given(path, limit=MAX_FILE_BYTES) as file:
+        try:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise _unreadable(path, error) from error
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}); replace or remove it.") from error
 
 
 def _size_of(path: Path) -> int:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if not stat.S_ISREG(status.st_mode):
-        # Reading a pipe or a device would wait for ever.
-        raise InputError(f"{path}: not a regular file; replace or remove it.")
-    return status.st_size
-
-
-def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path}: cannot be read ({error.strerror}); replace or remove it.")
+    with open_given(path, limit=MAX_FILE_BYTES) as file:
+        return os.fstat(file.fileno()).st_size
 
 
 def _require_folder(data: Path) -> None:

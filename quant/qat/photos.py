@@ -28,8 +28,8 @@ class SplitPhotos:
     def items(self, *, seed: int | None = None, epoch: int = 0) -> Iterator[Item]:
         """Every photograph once."""
         for number in ordered(len(self), seed=seed, epoch=epoch):
-            label = self._photos[number].label
-            yield Item(number, UNLABELLED if label is None else label)
+            photo = self._photos[number]
+            yield Item(number, UNLABELLED if photo.label is None else photo.label, name=str(photo.path))
 
     def image(self, item: Item) -> Image.Image:
         """Decode one photograph."""

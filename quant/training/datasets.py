@@ -27,7 +27,7 @@ class Item:
     data: bytes = b""
     """The encoded picture, where it came with a stream."""
     name: str = ""
-    """For messages, likewise."""
+    """Of its file or sample, for messages."""
 
 
 class LabelledImages(Protocol):
@@ -81,7 +81,7 @@ class FolderImages:
     def items(self, *, seed: int | None = None, epoch: int = 0) -> Iterator[Item]:
         """Every photograph once."""
         for number in ordered(len(self), seed=seed, epoch=epoch):
-            yield Item(number, self._labels[number])
+            yield Item(number, self._labels[number], name=str(self._paths[number]))
 
     def image(self, item: Item) -> Image.Image:
         """Decode one photograph."""

@@ -19,7 +19,7 @@ from quant.training.loader import iterate, to_input
 
 def read_plain(images: LabelledImages, preprocess: Preprocess, item: Item) -> tuple[np.ndarray, int]:
     """One picture as validation sees it, without augmentation: uint8 [crop, crop, 3], and its label."""
-    return preprocess.centre(images.image(item)), item.label
+    return preprocess.centre(images.image(item), item.name), item.label
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

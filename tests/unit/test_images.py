@@ -183,9 +183,9 @@ def test_an_empty_file_is_refused(tmp_path):
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    assert "no such file" in refusal(tmp_path / "absent.jpg")
+    assert "cannot be read (No such file" in refusal(tmp_path / "absent.jpg")
     (tmp_path / "folder.jpg").mkdir()
-    assert "not a readable image" in refusal(tmp_path / "folder.jpg")
+    assert "not a regular file" in refusal(tmp_path / "folder.jpg")
 
 
 def test_floating_point_pixels_are_refused(tmp_path):
