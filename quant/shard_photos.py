@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import io
+from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
-from edge_effnet.class_names import is_line_of_text
+from edge_effnet.brief import brief
 from edge_effnet.errors import InputError
-from edge_effnet.images import FORMATS
+from edge_effnet.images import image_format
 from quant.atomic import explained_writes
 from quant.progress import Progress
 from quant.training.shards import CLASS_LIST, ShardImages, find_shards, listed_classes
 
 _HALVES = ("train", "val")
+
+_LONGEST_NAME = 255
+"""Bytes of a file's name, on every usual file system."""
 
 
 def holds_shards(data: Path) -> bool:
@@ -38,21 +39,21 @@ def unpack_shards(data: Path, folder: Path, progress: Progress) -> None:
     for half in _HALVES:
         images = ShardImages(find_shards(data / half), class_names=names, progress=progress)
         names = images.class_names
-        for name in names:
-            if not is_line_of_text(name) or "/" in name or name in (".", ".."):
-                raise InputError(f"{data / half}: class name {name!r} cannot be the name of a folder; rename it.")
+        _require_folder_names(images, data / CLASS_LIST)
         (folder / CLASS_LIST).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
         with progress.stage(f"Unpacking {half}", len(images)) as advance, explained_writes(folder):
             for item in images.items():
                 place = folder / half / names[item.label]
                 place.mkdir(parents=True, exist_ok=True)
-                (place / f"{item.number:09d}.{_format_of(item.data, item.name)}").write_bytes(item.data)
+                (place / f"{item.number:09d}.{image_format(BytesIO(item.data), item.name)}").write_bytes(item.data)
                 advance(1)
 
 
-def _format_of(data: bytes, name: str) -> str:
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            return str(image.format).lower()
-    except (UnidentifiedImageError, OSError) as error:
-        raise InputError(f"{name}: not a readable picture; repair or remove the sample.") from error
+def _require_folder_names(images: ShardImages, listed: Path) -> None:
+    """Refuse class names that no folder can have, or that would be passed by as hidden."""
+    for name in images.class_names:
+        if "/" in name or name.startswith(".") or len(name.encode()) > _LONGEST_NAME:
+            raise InputError(
+                f"{images.first_members.get(name, listed)}: class name {brief(repr(name))} cannot be the name of a "
+                f"folder (no '/', no '.' first, at most {_LONGEST_NAME} bytes); rename it."
+            )
