@@ -11,6 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+# Of a tensor; XNNPACK allows 6, ExecuTorch's kernels 16.
+_MAX_RANK = 16
+
 
 class BrokenTableError(ValueError):
     """Bytes that are no flatbuffer."""
@@ -18,7 +21,7 @@ class BrokenTableError(ValueError):
 
 @dataclass(slots=True)
 class Budget:
-    """Elements that may still be read: tables that point at each other without end use it up."""
+    """Elements that may still be read: tables that point at each other, or many at the same one, use it up."""
 
     left: int = 2_000_000
 
@@ -37,14 +40,15 @@ class Budget:
 class FlatTable:
     """A table at `position`; fields by their number in the schema (a union takes two: its tag, then its table)."""
 
-    data: bytes
+    data: memoryview
     position: int
     budget: Budget
 
     @staticmethod
-    def root(data: bytes) -> FlatTable:
-        """The table that the file's first four bytes point at."""
-        return FlatTable(data, int(_unpack("<I", data, 0)), Budget())
+    def root(data: bytes | memoryview, budget: Budget | None = None) -> FlatTable:
+        """The table that the file's first four bytes point at; `budget` is shared with what was read before."""
+        view = memoryview(data)
+        return FlatTable(view, int(_unpack("<I", view, 0)), budget or Budget())
 
     def number(self, field: int, code: str, default: int = 0) -> int:
         """A scalar; `code` as in `struct`."""
@@ -66,11 +70,24 @@ class FlatTable:
         return self.raw(field).decode("utf-8", errors="replace")
 
     def raw(self, field: int) -> bytes:
-        """A vector of bytes or a string."""
+        """A short vector of bytes or a string."""
+        view = self.view(field)
+        self.budget.spend(len(view))
+        return bytes(view)
+
+    def view(self, field: int) -> memoryview:
+        """A vector of bytes that may be most of the file: many tables can point at the same one, so it is no copy."""
         start, count = self._vector(field)
         if start + count > len(self.data):
             raise BrokenTableError(f"a vector ends at {start + count}, the file at {len(self.data)}")
         return self.data[start : start + count]
+
+    def shape(self, field: int, code: str) -> tuple[int, ...]:
+        """A vector with the sides of a tensor."""
+        _, rank = self._vector(field)
+        if rank > _MAX_RANK:
+            raise BrokenTableError(f"a tensor of {rank} dimensions")
+        return self.numbers(field, code)
 
     def numbers(self, field: int, code: str) -> tuple[int, ...]:
         """A vector of scalars."""
@@ -109,7 +126,7 @@ class FlatTable:
         return self.position + offset if offset else None
 
 
-def _unpack(code: str, data: bytes, where: int) -> Any:
+def _unpack(code: str, data: memoryview, where: int) -> Any:
     if where < 0 or where + struct.calcsize(code) > len(data):
         raise BrokenTableError(f"an offset of {where} in a file of {len(data)} bytes")
     return struct.unpack_from(code, data, where)[0]

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quant.flat_table import BrokenTableError
-from quant.pte_file import PteDelegate, PteFile, PteTensor, read_pte
+from quant.flat_table import BrokenTableError, Budget
+from quant.pte_file import PteDelegate, PteFile, PteMethod, PteTensor, read_pte
 from quant.xnnpack_payload import read_payload
 
 RELEASE = "1.4.1"
@@ -16,6 +16,9 @@ RELEASE = "1.4.1"
 
 _ANDROID = "org.pytorch:executorch-android"
 _SPM = f"pytorch/executorch, branch swiftpm-{RELEASE}"
+
+# Of a Core ML payload, read for an element of the budget: 2 GiB use it up.
+_COREML_BYTES = 1024
 
 _LOAD_ALL = (
     "iOS: backends and kernels register themselves from static initializers: link them with -force_load (or "
@@ -117,14 +120,14 @@ def inspect_program(path: Path) -> Inspection:
     Raises:
         InputError: not there, not a .pte, or a broken one.
     """
-    program = read_pte(path)
+    program, budget = read_pte(path), Budget()
     backends = list(dict.fromkeys(d.backend for m in program.methods for d in m.delegates))
     return Inspection(
         path=program.path,
         size_bytes=program.size_bytes,
         sha256=program.sha256,
         schema=f"{program.magic}, version {program.version}",
-        methods=tuple(_method(program, i) for i in range(len(program.methods))),
+        methods=tuple(_method(method, budget) for method in program.methods),
         named_data=dict(program.named_data),
         runs_with=_runs_with(program, backends),
         linking=_linking(backends),
@@ -165,13 +168,12 @@ def _facts(inspection: Inspection) -> dict[str, Any]:
     return facts
 
 
-def _method(program: PteFile, index: int) -> MethodView:
-    method = program.methods[index]
+def _method(method: PteMethod, budget: Budget) -> MethodView:
     return MethodView(
         name=method.name,
         inputs=tuple(_tensor(t) for t in method.inputs),
         outputs=tuple(_tensor(t) for t in method.outputs),
-        delegates=tuple(_delegate(d) for d in method.delegates),
+        delegates=tuple(_delegate(d, budget) for d in method.delegates),
         operators=dict(method.operators),
         constants=tuple(
             Layer(name=f"constant {i}", dtype=t.dtype, shape=t.shape, bytes=t.constant_bytes, quantization="")
@@ -181,14 +183,14 @@ def _method(program: PteFile, index: int) -> MethodView:
     )
 
 
-def _delegate(delegate: PteDelegate) -> DelegateView:
+def _delegate(delegate: PteDelegate, budget: Budget) -> DelegateView:
     settings = {key: _setting(value) for key, value in delegate.specs.items()}
     operators: dict[str, int] = {}
     layers: tuple[Layer, ...] = ()
     note = ""
     if delegate.backend == "XnnpackBackend":
         try:
-            payload = read_payload(delegate.data)
+            payload = read_payload(delegate.data, budget)
         except (BrokenTableError, ValueError) as error:
             note = f"its payload is not readable ({error})"
         else:
@@ -206,7 +208,7 @@ def _delegate(delegate: PteDelegate) -> DelegateView:
     else:
         note = "the inside of its payload is not read"
     if delegate.backend == "CoreMLBackend":
-        operators, note = _coreml_operators(delegate.data)
+        operators, note = _coreml_operators(delegate.data, budget)
     return DelegateView(
         backend=delegate.backend,
         bytes=len(delegate.data),
@@ -217,14 +219,15 @@ def _delegate(delegate: PteDelegate) -> DelegateView:
     )
 
 
-def _coreml_operators(payload: bytes) -> tuple[dict[str, int], str]:
+def _coreml_operators(payload: memoryview, budget: Budget) -> tuple[dict[str, int], str]:
     """Operators of an mlprogram, or why they are not known."""
     try:
+        budget.spend(len(payload) // _COREML_BYTES)
         from quant.lower.coreml import quiet_converter  # noqa: PLC0415  (slow to import, not installed everywhere)
         from quant.lower.coreml_check import read_mlprogram  # noqa: PLC0415
 
         with quiet_converter():
-            return dict(read_mlprogram(payload).operators), ""
+            return dict(read_mlprogram(bytes(payload)).operators), ""
     except Exception as error:  # whatever a broken package makes protobuf and the file system raise
         return {}, f"its mlprogram is not readable ({type(error).__name__})"
 

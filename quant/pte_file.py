@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import mmap
+import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +17,19 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_effnet.errors import InputError
+from edge_effnet.regular_file import open_regular
 from quant.flat_table import BrokenTableError, FlatTable
 
 Item = TypeVar("Item")
 
-_MAX_BYTES = 4 * 1024**3
+# Of L2 in float32, the largest that we make, 1.9 GB; a phone loads less.
+_MAX_BYTES = 2 * 1024**3
 
 # Union tags: KernelTypes.Tensor, InstructionArguments.KernelCall and .DelegateCall, DataLocation.SEGMENT.
 _TENSOR, _KERNEL_CALL, _DELEGATE_CALL, _SEGMENT = 5, 1, 2, 1
+
+# TensorDataLocation.EXTERNAL: in a file of its own.
+_EXTERNAL = 1
 
 # Of schema/scalar_type.fbs: name and bytes an element.
 _SCALARS = {
@@ -65,8 +72,8 @@ class PteDelegate:
     """One delegate of a method."""
 
     backend: str
-    data: bytes
-    """What the backend reads."""
+    data: memoryview
+    """What the backend reads; several delegates may share it."""
     specs: dict[str, bytes]
 
 
@@ -112,14 +119,20 @@ def read_pte(path: Path) -> PteFile:
         InputError: not there, not a .pte, or a broken one; the message says what is wrong.
     """
     try:
-        if not path.is_file():
-            raise InputError(f"{path}: no such file.")
-        if path.stat().st_size > _MAX_BYTES:
-            raise InputError(f"{path}: {path.stat().st_size} bytes are more than a .pte for a phone has.")
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > _MAX_BYTES:
+                raise InputError(f"{path}: {size} bytes are more than a .pte for a phone has (at most {_MAX_BYTES}).")
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            # Mapped, not read: most of it are weights, which nobody looks at.
+            data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file.") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    return parse_pte(data, str(path))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; name a .pte file.") from error
+    return _parsed(memoryview(data), str(path), digest)
 
 
 def parse_pte(data: bytes, name: str = "the program") -> PteFile:
@@ -128,12 +141,17 @@ def parse_pte(data: bytes, name: str = "the program") -> PteFile:
     Raises:
         InputError: not a .pte, or a broken one.
     """
-    if data[4:8] == b"BP08":
+    return _parsed(memoryview(data), name, hashlib.sha256(data).hexdigest())
+
+
+def _parsed(data: memoryview, name: str, digest: str) -> PteFile:
+    magic = bytes(data[4:8])
+    if magic == b"BP08":
         raise InputError(f"{name}: a bundled program (.bpte); inspect the .pte beside it.")
-    if len(data) < 8 or data[4:6] != b"ET":
-        raise InputError(f"{name}: not an ExecuTorch program: {data[4:8]!r} stands where ET12 should.")
+    if not magic.startswith(b"ET"):
+        raise InputError(f"{name}: not an ExecuTorch program: {magic!r} stands where ET12 should.")
     try:
-        return _Reader(data, name).read()
+        return _Reader(data, name, digest).read()
     except (BrokenTableError, struct.error) as error:
         raise InputError(
             f"{name}: a broken ExecuTorch program ({error}); it was cut or overwritten: make or copy it again."
@@ -141,8 +159,8 @@ def parse_pte(data: bytes, name: str = "the program") -> PteFile:
 
 
 class _Reader:
-    def __init__(self, data: bytes, name: str) -> None:
-        self.data, self.name = data, name
+    def __init__(self, data: memoryview, name: str, digest: str) -> None:
+        self.data, self.name, self.digest = data, name, digest
         self._base = 0
         self._segments: tuple[tuple[int, int], ...] = ()
         self._inline: list[FlatTable] = []
@@ -168,9 +186,9 @@ class _Reader:
         return PteFile(
             path=self.name,
             size_bytes=len(self.data),
-            sha256=hashlib.sha256(self.data).hexdigest(),
+            sha256=self.digest,
             version=program.number(0, "I"),
-            magic=self.data[4:8].decode("ascii", errors="replace"),
+            magic=bytes(self.data[4:8]).decode("ascii", errors="replace"),
             methods=methods,
             segments=tuple(size for _, size in self._segments),
             named_data=program.map(7, lambda item: (item.text(0), self._segment(item.number(1, "I"))[1])),
@@ -199,27 +217,27 @@ class _Reader:
         )
 
     def _tensor(self, tensor: FlatTable) -> PteTensor:
-        shape = tensor.numbers(2, "i")
+        shape = tensor.shape(2, "i")
         if any(side < 0 for side in shape):
             raise BrokenTableError(f"a tensor of shape {shape}")
         number = tensor.number(0, "b")
         dtype, size = _SCALARS.get(number, (f"scalar type {number}", 1))
-        constant = tensor.number(5, "I") > 0 and tensor.table(6) is None
-        return PteTensor(
-            dtype=dtype,
-            shape=shape,
-            dim_order=tuple(tensor.raw(3)),
-            constant_bytes=math.prod(shape) * size if constant else 0,
-        )
+        extra = tensor.table(9)
+        here = extra is None or extra.number(2, "b") != _EXTERNAL
+        constant = here and tensor.number(5, "I") > 0 and tensor.table(6) is None
+        constant_bytes = math.prod(shape) * size if constant else 0
+        if constant_bytes > len(self.data):
+            raise BrokenTableError(f"a constant of {constant_bytes} bytes in a file of {len(self.data)}")
+        return PteTensor(dtype=dtype, shape=shape, dim_order=tensor.shape(3, "B"), constant_bytes=constant_bytes)
 
     def _delegate(self, delegate: FlatTable) -> PteDelegate:
         where = delegate.table(1)
-        data = b""
+        data = memoryview(b"")
         if where is not None and where.number(0, "b") == _SEGMENT:
             offset, size = self._segment(where.number(1, "I"))
             data = self.data[self._base + offset : self._base + offset + size]
         elif where is not None:
-            data = _item(self._inline, where.number(1, "I")).raw(0)
+            data = _item(self._inline, where.number(1, "I")).view(0)
         return PteDelegate(
             backend=delegate.text(0),
             data=data,

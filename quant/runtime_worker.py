@@ -66,7 +66,7 @@ def program_in_bundle(data: bytes) -> bytes:
     """
     if data[4:8] != b"BP08":
         raise ValueError(f"{data[4:8]!r} stands where BP08 should")
-    return FlatTable.root(data).raw(2)
+    return bytes(FlatTable.root(data).view(2))
 
 
 class Heartbeat:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from quant.flat_table import BrokenTableError, FlatTable
+from quant.flat_table import BrokenTableError, Budget, FlatTable
 
 _DATATYPES = (
     *("invalid", "float32", "float16", "qint8", "quint8", "qint32", "qcint8", "qcint32", "qcint4", "qdint8"),
@@ -30,6 +30,9 @@ _OPERATORS = (
 
 # Operator -> first of its four fields input, filter, bias, output.
 _LAYERS = {"convolution": 15, "depthwise convolution": 15, "transposed convolution": 15, "fully connected": 0}
+
+# Bytes that are looked through at once, and what they cost of the budget: 2 GiB use it up.
+_CHUNK, _CHUNK_COST = 64 * 1024, 64
 
 _NO_VALUE = 2**32 - 1
 _QUANTIZED_VALUE = 2
@@ -72,18 +75,23 @@ class _Value:
     scale: tuple[float, int] | None
 
 
-def read_payload(data: bytes) -> Payload:
+def read_payload(data: bytes | memoryview, budget: Budget | None = None) -> Payload:
     """Parse a payload.
+
+    Args:
+        data: the payload.
+        budget: for all payloads of a program, which may be thousands of times the same one.
 
     Raises:
         BrokenTableError: not one, or a broken one.
     """
-    if data[4:8] != b"XH00" or len(data) < 30:
-        raise BrokenTableError(f"{data[4:8]!r} stands where XH00 should")
-    offset, size = struct.unpack_from("<II", data, 10)
-    graph = FlatTable.root(data[offset : offset + size])
+    view = memoryview(data)
+    if view[4:8] != b"XH00" or len(view) < 30:
+        raise BrokenTableError(f"{bytes(view[4:8])!r} stands where XH00 should")
+    offset, size = struct.unpack_from("<II", view, 10)
+    graph = FlatTable.root(view[offset : offset + size], budget)
     values = graph.map(2, _value)
-    constants = _Constants(data, graph)
+    constants = _Constants(view, graph)
     counted: Counter[str] = Counter()
     layers: list[PayloadLayer] = []
     for node in graph.tables(1):
@@ -98,9 +106,9 @@ def read_payload(data: bytes) -> Payload:
 class _Constants:
     """Where constants lie in a payload; those with a key instead of an offset lie elsewhere in the program."""
 
-    def __init__(self, data: bytes, graph: FlatTable) -> None:
+    def __init__(self, data: memoryview, graph: FlatTable) -> None:
         (base,) = struct.unpack_from("<I", data, 18)
-        self._data = data
+        self._data, self._budget = data, graph.budget
         self._ranges = graph.map(8, lambda item: (base + item.number(0, "Q"), item.number(1, "Q")))
         self._dead: dict[int, bool] = {}
         if sum(size for start, size in set(self._ranges) if start < len(data)) > len(data):
@@ -115,8 +123,17 @@ class _Constants:
         if index not in self._dead:
             start, size = self._ranges[index] if self.size(index) else (0, 0)
             here = size > 0 and start + size <= len(self._data)
-            self._dead[index] = here and self._data.count(0, start, start + size) == size
+            self._dead[index] = here and self._all_zero(self._data[start : start + size])
         return self._dead[index]
+
+    def _all_zero(self, data: memoryview) -> bool:
+        """Stops where it is not: weights that live cost one chunk."""
+        for start in range(0, len(data), _CHUNK):
+            chunk = bytes(data[start : start + _CHUNK])
+            self._budget.spend(_CHUNK_COST)
+            if chunk.count(0) < len(chunk):
+                return False
+        return True
 
 
 def _layer(
@@ -152,7 +169,7 @@ def _value(table: FlatTable) -> _Value:
     if kind == _PER_TENSOR and params is not None:
         scale = (params.real(0), params.number(1, "i"))
     return _Value(
-        _name(_DATATYPES, tensor.number(0, "h")), tensor.numbers(2, "I"), tensor.number(3, "I"), scales,
+        _name(_DATATYPES, tensor.number(0, "h")), tensor.shape(2, "I"), tensor.number(3, "I"), scales,
         scale_constant, scale,
     )  # fmt: skip
 

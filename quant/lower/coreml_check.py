@@ -51,7 +51,7 @@ def read_back(data: bytes, source: Source) -> tuple[str, ...]:
     delegates = [d for method in parse_pte(data).methods for d in method.delegates if d.backend == BACKEND_NAME]
     if len(delegates) != 1:
         raise CoremlMismatchError(f"{len(delegates)} Core ML delegates in the program; one was to hold all of it.")
-    program = read_mlprogram(delegates[0].data)
+    program = read_mlprogram(bytes(delegates[0].data))
     ((output, _),) = program.outputs.values() if len(program.outputs) == 1 else [("no single", ())]
     layers = sum(program.computed_in.values())
     wanted = "FLOAT32" if source.precision == "fp32" else "FLOAT16"
