@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,16 +24,21 @@ from typing import Any
 import numpy as np
 import torch
 
+from edge_effnet.class_names import is_line_of_text
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
+from edge_effnet.regular_file import open_regular
 from quant.analysis import LayerReport, reports_from_json, reports_json
 from quant.artifact_folders import MAX_MANIFEST_BYTES, require_replaceable
 from quant.atomic import atomic_folder
-from quant.data import is_line_of_text
 from quant.json_file import read_json, schema_fault
 from quant.lower.result import Delegation
+from quant.manifest_seal import SEAL, seal_of
 
 MANIFEST_SCHEMA = 1
+
+# Of all files: the largest network, L2 in float32 beside its int8 program, has 3 GB.
+_MAX_BYTES = 8 * 1024**3
 
 # Of a few hundred activations, some hundred bytes each.
 _MAX_LAYERS_BYTES = 16 * 1024 * 1024
@@ -39,6 +46,7 @@ _MAX_LAYERS_BYTES = 16 * 1024 * 1024
 
 _RAW = {"float32": "<f4", "uint8": "|u1"}
 _SUFFIXES = {torch.float32: "f32", torch.uint8: "u8"}
+_GOLDEN_FILES = ("input", "output", "float_output")
 _INPUT_SHAPES: dict[str, Callable[[int], list[int]]] = {
     "NCHW": lambda side: [1, 3, side, side],
     "NHWC": lambda side: [1, side, side, 3],
@@ -54,6 +62,8 @@ class Golden:
     """float32, or uint8 for a program that takes pixels; without the batch dimension."""
     output: torch.Tensor
     """float32, without the batch dimension."""
+    float_output: torch.Tensor
+    """What the float network's program gave, likewise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +97,11 @@ class Artifact:
     def float_program(self) -> Path:
         """The float network's program."""
         return self.folder / "float.pte"
+
+    @property
+    def programs(self) -> dict[str, Path]:
+        """Both, by name."""
+        return {"float": self.float_program, "pte": self.program}
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -140,12 +155,31 @@ class Artifact:
             InputError: a file's size does not fit the program's shapes.
         """
         tensors = {key: self.manifest[key] for key in ("input", "output")}
+        tensors["float_output"] = tensors["output"]
         return [
             Golden(
                 photograph=entry["photograph"],
                 **{key: _read_raw(self.folder / entry[key], tensor) for key, tensor in tensors.items()},
             )
             for entry in self.manifest["golden"]
+        ]
+
+    def golden_photographs(self) -> list[GoldenPhotograph]:
+        """Read the photographs that apps are tested with, and what is expected of them.
+
+        Raises:
+            InputError: a file's size does not fit the program's shapes.
+        """
+        side = self.preprocess.crop
+        tensors = {key: self.manifest[key] for key in ("input", "output")}
+        tensors["pixels"] = {"dtype": "uint8", "shape": [1, side, side, 3]}
+        return [
+            GoldenPhotograph(
+                name=Path(entry["photograph"]).name,
+                png=(self.folder / entry["photograph"]).read_bytes(),
+                **{key: _read_raw(self.folder / entry[key], tensor) for key, tensor in tensors.items()},
+            )
+            for entry in self.manifest.get("golden_photographs", ())
         ]
 
 
@@ -212,7 +246,8 @@ def write_artifact(
     entries = []
     for index, item in enumerate(golden):
         entry = {"photograph": item.photograph}
-        for key, tensor in (("input", item.input), ("output", item.output)):
+        tensors = {"input": item.input, "output": item.output, "float_output": item.float_output}
+        for key, tensor in tensors.items():
             entry[key] = f"golden/{index}.{key}.{_SUFFIXES[tensor.dtype]}"
             files[entry[key]] = raw_bytes(tensor)
         entries.append(entry)
@@ -227,6 +262,7 @@ def write_artifact(
     if report is not None:
         files["report.html"] = page = report(complete)
         complete["files"]["report.html"] = {"sha256": _sha256(page), "bytes": len(page)}
+    complete[SEAL] = seal_of(complete)
     _validate(complete, folder / "manifest.json")
     with atomic_folder(folder) as temporary:
         (temporary / "golden").mkdir()
@@ -265,10 +301,13 @@ def open_artifact(folder: Path) -> Artifact:
         raise InputError(f"{path}: not readable as JSON ({error}); make the artifact anew.") from error
     if isinstance(manifest, dict) and manifest.get("schema") != MANIFEST_SCHEMA:
         raise InputError(
-            f"{path}: manifest schema {manifest.get('schema')!r}; this version reads {MANIFEST_SCHEMA}; "
+            f"{path}: manifest schema {reprlib.repr(manifest.get('schema'))}; this version reads {MANIFEST_SCHEMA}; "
             "make the artifact anew."
         )
     _validate(manifest, path)
+    total = sum(entry["bytes"] for entry in manifest["files"].values())
+    if total > _MAX_BYTES:
+        raise InputError(f"{path}: its files have {total} bytes, more than any network has; make the artifact anew.")
     for name, entry in manifest["files"].items():
         _verify(folder, name, entry)
     artifact = Artifact(folder=folder, manifest=manifest)
@@ -282,14 +321,18 @@ def _verify(folder: Path, name: str, entry: dict[str, Any]) -> None:
     if links or not path.is_file():
         raise InputError(f"{path}: no file of this folder, though the manifest lists it; make the artifact anew.")
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            # A file that is mostly a hole may have any size: only one of the right size is read.
+            digest = hashlib.file_digest(file, "sha256").hexdigest() if size == entry["bytes"] else ""
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    if digest != entry["sha256"] or path.stat().st_size != entry["bytes"]:
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; make the artifact anew.") from error
+    if digest != entry["sha256"]:
         raise InputError(
-            f"{path}: {path.stat().st_size} bytes of SHA-256 {digest[:12]}... are not the manifest's "
-            f"{entry['bytes']} of {entry['sha256'][:12]}...: the file or the manifest was changed after `quantize` "
+            f"{path}: {size} bytes{f' of SHA-256 {digest[:12]}...' if digest else ''} are not the manifest's "
+            f"{entry['bytes']} of SHA-256 {entry['sha256'][:12]}...: the file or the manifest was changed after `quantize` "
             "wrote them; make the artifact anew."
         )
 
@@ -302,10 +345,13 @@ def _require_consistent(artifact: Artifact) -> None:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     labels = "".join(f"{name}\n" for name in artifact.labels).encode(errors="surrogatepass")
-    listed = {entry[key] for entry in manifest["golden"] for key in ("input", "output")}
+    listed = {entry[key] for entry in manifest["golden"] for key in _GOLDEN_FILES}
     listed |= {name for entry in manifest.get("golden_photographs", ()) for name in entry.values()}
+    listed_labels = manifest["files"]["labels.txt"]
     contradictions = {
-        "labels.txt does not hold its classes": labels != (artifact.folder / "labels.txt").read_bytes(),
+        "labels.txt does not hold its classes": (
+            (listed_labels["bytes"], listed_labels["sha256"]) != (len(labels), _sha256(labels))
+        ),
         "preprocess, input and image_size differ in size": (
             manifest["image_size"] != crop or manifest["input"]["shape"] != _INPUT_SHAPES[layout](crop)
         ),

@@ -22,6 +22,7 @@ def golden_pairs(
     photos: Sequence[Photo],
     preprocess: Preprocess,
     outputs: Callable[[torch.Tensor, list[int]], torch.Tensor],
+    float_outputs: Callable[[torch.Tensor], torch.Tensor],
     *,
     takes_pixels: bool = False,
 ) -> list[Golden]:
@@ -31,11 +32,12 @@ def golden_pairs(
         photos: the evaluation photographs.
         preprocess: to inputs.
         outputs: gives the outputs of inputs [n, 3, H, W] that are the photographs of given indices.
+        float_outputs: likewise, of the float network's program.
         takes_pixels: whether the program's own input is the pixels.
     """
     rows = golden_rows(len(photos))
     with quiet_pillow():
         inputs = torch.stack([preprocess(photos[i].path) for i in rows])
-    found = outputs(inputs, rows)
     own = preprocess.to_pixels(inputs) if takes_pixels else inputs
-    return [Golden(photograph=photos[i].name, input=x, output=y) for i, x, y in zip(rows, own, found, strict=True)]
+    found = zip(rows, own, outputs(inputs, rows), float_outputs(inputs), strict=True)
+    return [Golden(photograph=photos[i].name, input=x, output=y, float_output=z) for i, x, y, z in found]

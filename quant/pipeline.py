@@ -226,6 +226,7 @@ def _quantize(
             split.evaluation,
             network.preprocess,
             lambda x, rows: measured["pte"].run(x),
+            measured["float"].run,
             takes_pixels=request.embed_preprocess,
         )
         shown = golden_photographs(network.preprocess, measured["pte"].run, takes_pixels=request.embed_preprocess)

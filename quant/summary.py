@@ -68,6 +68,7 @@ def summarize(
     float_accuracy, pte_accuracy = accuracy(float_logits, labels), accuracy(pte_logits, labels)
     pte = fidelity(float_logits, pte_logits)
     edited = None if baseline is None else baseline_doubt(baseline, evidence.program, pte_accuracy, pte)
+    doubts = (*evidence.doubts, *([] if edited is None else [edited]))
     verdict = judge(
         float_accuracy,
         pte_accuracy,
@@ -76,7 +77,7 @@ def summarize(
         photographs=len(evidence.photos),
         min_agreement=min_agreement,
         baseline=baseline,
-        doubts=(*evidence.doubts, *([] if edited is None else [edited])),
+        doubts=doubts,
     )
     verdict = _with_search(verdict, evidence.search)
     diagnosis = None if verdict.passed else _diagnosed(evidence)
@@ -84,7 +85,7 @@ def summarize(
         verdict = replace(verdict, cautions=_cautions(evidence, max_drop, min_agreement))
     elif has_collapsed(pte, len(evidence.photos)):
         verdict = replace(verdict, reasons=(*verdict.reasons, diagnosis.sentence))
-    if not verdict.passed:
+    if _lost_something(verdict, doubts):
         verdict = replace(verdict, reasons=(*verdict.reasons, *layer_causes(evidence.layers, pte.sqnr_db)))
     return Outcome(
         verdict=verdict,
@@ -147,6 +148,11 @@ def _diagnosed(evidence: Evidence) -> Diagnosis:
         suspicions=evidence.suspicions,
     )
     return diagnose(evidence.layers, circumstances)
+
+
+def _lost_something(verdict: Verdict, doubts: Sequence[str]) -> bool:
+    """Whether a verdict fails for the program's sake, rather than for what was found of its inputs alone."""
+    return not verdict.passed and bool(set(verdict.reasons) - set(doubts))
 
 
 def _with_search(verdict: Verdict, found: Found | None) -> Verdict:

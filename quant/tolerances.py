@@ -158,8 +158,12 @@ FLOAT_FALL_POINTS = 20.0
 ones cost that much, more is another network, preprocessing or order of classes."""
 
 CLIPPED_SHARE = 0.05
-"""Of an activation's values beyond the int8 grid, from where a failing verdict names it: loss-aware ranges clip below
-1 % (`benchmarks/results/methods-real-b0.md`)."""
+"""Of an activation's values beyond the int8 grid, from where a failing verdict may name it; loss-aware ranges clip up
+to 9 % where SiLU makes zero of it."""
+
+CLIPPED_NOISE_SHARE = 0.15
+"""Of the noise in the logits that such an activation has to make, to be called a cause: none of a good B0's makes
+more than 0.09."""
 
 ANALYSIS_FALL_DB = 10.0
 """Of the logits' SQNR, from the analysis (16 of the photographs) to the verdict: draws of photographs differ by some

@@ -15,14 +15,13 @@ from quant.atomic import write_atomically
 from quant.baseline import baseline_json, make_baseline, read_baseline, require_baseline_file
 from quant.data import PhotoSplit, evaluation_photos
 from quant.doubts.artifact import Findings, artifact_doubts
-from quant.doubts.programs import require_contiguous
+from quant.doubts.files import FileDoubts, file_doubts
 from quant.evaluate import Model, collect_logits
 from quant.lower.choices import require_runs_here
 from quant.measure import Measured, measure_programs
 from quant.outcome import Outcome
 from quant.photo_folder import photo_folder
 from quant.progress import NoProgress, Progress, Stopwatch
-from quant.pte_file import read_pte
 from quant.regression import check_max_drop, check_min_agreement
 from quant.runtime import HostRuntime, check_threads
 from quant.summary import Evidence, summarize
@@ -100,21 +99,23 @@ def photographs_for(artifact: Artifact, folder: Path) -> PhotoSplit:
 
 def _collect(artifact: Artifact, split: PhotoSplit, threads: int, progress: Progress, watch: Stopwatch) -> Evidence:
     """Time both programs, prove that they are what the manifest says, run them over the photographs."""
-    paths = {"float": artifact.float_program, "pte": artifact.program}
+    with watch.measure("load"):
+        # Before anything runs: it is the cause, outputs are what it shows.
+        files = file_doubts(artifact)
     with HostRuntime(threads) as runtime:
         with watch.measure("time"):
-            measured = measure_programs(runtime, paths, artifact.preprocess, split.evaluation[0].path, progress)
+            measured = measure_programs(
+                runtime, artifact.programs, artifact.preprocess, split.evaluation[0].path, progress
+            )
             verify_shapes(artifact, measured)
-            # Before the outputs: it is the cause, they are what it shows.
-            require_contiguous(read_pte(artifact.program))
-            verify_golden(artifact, measured["pte"])
+            verify_golden(artifact, measured, files)
         with watch.measure("evaluate"):
             models: dict[str, Model] = {name: program.run for name, program in measured.items()}
             models["thumbnails"] = thumbnail_maker(artifact.preprocess)
             logits = collect_logits(models, split.evaluation, artifact.preprocess, progress)
             thumbnails = logits.pop("thumbnails")
             findings = artifact_doubts(
-                artifact, measured["float"].run, logits["float"], logits["pte"], thumbnails, split.evaluation
+                artifact, files, measured["float"].run, logits["float"], logits["pte"], thumbnails, split.evaluation
             )
     return _evidence(artifact, split, threads, logits, measured, watch, findings)
 
@@ -139,21 +140,40 @@ def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:
                 )
 
 
-def verify_golden(artifact: Artifact, program: Measured) -> None:
-    """Compare the program's outputs for the golden inputs with those written beside them.
+def verify_golden(artifact: Artifact, programs: Mapping[str, Measured], files: FileDoubts) -> None:
+    """Compare programs' outputs for the golden inputs with those written beside them.
+
+    Args:
+        artifact: that they are of.
+        programs: "pte" and "float", or one of them.
+        files: what its files give away, which may be why.
 
     Raises:
         InputError: they differ by more than rounding.
     """
-    for golden in artifact.golden():
-        found = program.runtime.run(program.program, golden.input[None])[0]
-        sqnr = metrics.sqnr_db(golden.output, found)
-        if not sqnr >= GOLDEN_MIN_SQNR_DB:
-            raise InputError(
-                f"{artifact.program}: its output for the golden input {golden.photograph} is not the one that "
-                f"`quantize` wrote ({sqnr:.1f} dB, at least {GOLDEN_MIN_SQNR_DB:.0f} wanted); the runtime here "
-                "computes something else, or the golden files were changed."
-            )
+    pairs, drawn = artifact.golden(), artifact.golden_photographs()
+    expected = {
+        "pte": [(item.photograph, item.input, item.output) for item in pairs]
+        + [(item.name, item.input, item.output) for item in drawn],
+        "float": [(item.photograph, item.input, item.float_output) for item in pairs],
+    }
+    for name, program in programs.items():
+        path = {"pte": artifact.program, "float": artifact.float_program}[name]
+        for photograph, given, wanted in expected[name]:
+            x = artifact.preprocess.normalize(given.numpy()) if _needs_normalizing(program, given) else given
+            sqnr = metrics.sqnr_db(wanted, program.runtime.run(program.program, x[None])[0])
+            if not sqnr >= GOLDEN_MIN_SQNR_DB:
+                raise InputError(
+                    f"{path}: its output for the golden input {photograph} is not the one that `quantize` wrote "
+                    f"({sqnr:.1f} dB, at least {GOLDEN_MIN_SQNR_DB:.0f} wanted); it is another program, the runtime "
+                    "here computes something else, or the golden files or mean and std were changed."
+                    + "".join(f" {sentence}." for sentence in files.sentences)
+                )
+
+
+def _needs_normalizing(program: Measured, given: torch.Tensor) -> bool:
+    """Whether golden pixels are not what a program takes: the float program beside one that takes pixels."""
+    return given.dtype == torch.uint8 and program.program.input_dtype != torch.uint8
 
 
 def _evidence(
@@ -181,7 +201,7 @@ def _evidence(
         calibration_images=len(artifact.calibrated_on),
         search=None,
         training=None,
-        layers=artifact.layers() if "layers.json" in artifact.manifest["files"] else (),
+        layers=artifact.layers() if findings.analyzed and "layers.json" in artifact.manifest["files"] else (),
         notes=(*split.notes, *findings.notes),
         seconds=watch.total(),
         program=artifact.manifest["files"]["model.pte"]["sha256"],

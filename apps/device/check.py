@@ -26,6 +26,7 @@ from quant.artifact import Artifact, open_artifact
 from quant.atomic import explained_writes
 from quant.data import Photo
 from quant.doubts.artifact import Findings, artifact_doubts
+from quant.doubts.files import file_doubts
 from quant.evaluate import Model, collect_logits
 from quant.lower.choices import runs_here
 from quant.measure import Measured, measure_programs
@@ -163,13 +164,13 @@ def _on_this_host(
     paths = {"float": artifact.float_program}
     if runs_here(artifact.manifest["backend"]):
         paths["pte"] = artifact.program
+    files = file_doubts(artifact)
     with HostRuntime(threads) as runtime:
         measured = measure_programs(
             runtime, paths, artifact.preprocess, photos[0].path, progress, repeats=_HOST_REPEATS
         )
         verify_shapes(artifact, measured)
-        if "pte" in measured:
-            verify_golden(artifact, measured["pte"])
+        verify_golden(artifact, measured, files)
         models: dict[str, Model] = {
             "host" if name == "pte" else name: program.run for name, program in measured.items()
         }
@@ -177,7 +178,7 @@ def _on_this_host(
         logits = collect_logits(models, photos, artifact.preprocess, progress)
         thumbnails = logits.pop("thumbnails")
         findings = artifact_doubts(
-            artifact, measured["float"].run, logits["float"], logits.get("host"), thumbnails, photos
+            artifact, files, measured["float"].run, logits["float"], logits.get("host"), thumbnails, photos
         )
         return logits, measured, findings
 

@@ -9,12 +9,11 @@ import torch
 
 from quant.artifact import Artifact
 from quant.data import Photo
+from quant.doubts.files import FileDoubts
 from quant.doubts.find import Reference, copy_notes, find_doubts
 from quant.doubts.golden import golden_input_doubts
-from quant.doubts.programs import program_doubts
 from quant.doubts.recorded import Recorded
 from quant.evaluate import Model
-from quant.pte_file import read_pte
 from quant.thumbnails import Calibrated
 
 
@@ -26,10 +25,13 @@ class Findings:
     """A sentence for each reason not to believe it."""
     notes: tuple[str, ...]
     """What is worth a mention."""
+    analyzed: bool
+    """Whether layers.json, where there is one, is of the program."""
 
 
 def artifact_doubts(
     artifact: Artifact,
+    files: FileDoubts,
     run_float: Model,
     float_logits: torch.Tensor,
     pte_logits: torch.Tensor | None,
@@ -40,6 +42,7 @@ def artifact_doubts(
 
     Args:
         artifact: opened.
+        files: what its own files give away.
         run_float: its float program.
         float_logits: of it, [photographs, classes].
         pte_logits: of its program on this host; None where this host does not run it.
@@ -47,9 +50,8 @@ def artifact_doubts(
         photos: that all of these are of.
 
     Raises:
-        InputError: a broken program, one that reads its input in another order, or an unreadable photograph.
+        InputError: an unreadable photograph.
     """
-    programs = {"float": artifact.float_program, "pte": artifact.program}
     reference = Reference(
         run=run_float,
         logits=float_logits,
@@ -62,10 +64,7 @@ def artifact_doubts(
         calibrated=Calibrated.of(artifact.manifest),
     )
     return Findings(
-        doubts=(
-            *program_doubts({name: read_pte(path) for name, path in programs.items()}),
-            *golden_input_doubts(artifact, photos),
-            *find_doubts(reference),
-        ),
+        doubts=(*files.sentences, *golden_input_doubts(artifact, photos), *find_doubts(reference)),
         notes=copy_notes(reference),
+        analyzed=files.analyzed,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quant.analysis import LayerReport
-from quant.tolerances import ANALYSIS_FALL_DB, CLIPPED_SHARE
+from quant.tolerances import ANALYSIS_FALL_DB, CLIPPED_NOISE_SHARE, CLIPPED_SHARE
 
 
 def layer_causes(reports: Sequence[LayerReport], sqnr_db: float) -> tuple[str, ...]:
@@ -16,11 +16,11 @@ def layer_causes(reports: Sequence[LayerReport], sqnr_db: float) -> tuple[str, .
         sqnr_db: of the program's logits, now.
     """
     causes = []
-    clipped = max(reports, key=lambda report: report.clipped or 0.0, default=None)
-    if clipped is not None and (clipped.clipped or 0.0) > CLIPPED_SHARE:
+    clipped = max(filter(_saturated, reports), key=lambda report: report.noise_share, default=None)
+    if clipped is not None:
         causes.append(
             f"saturated: {clipped.layer} ({clipped.operator}) has {100 * (clipped.clipped or 0.0):.1f} % of its "
-            "values beyond its int8 grid"
+            f"values beyond its int8 grid, and makes {100 * clipped.noise_share:.0f} % of the noise in the logits"
         )
     if reports and sqnr_db < reports[-1].sqnr_db - ANALYSIS_FALL_DB:
         causes.append(
@@ -28,3 +28,11 @@ def layer_causes(reports: Sequence[LayerReport], sqnr_db: float) -> tuple[str, .
             f"written, and have {sqnr_db:.1f} dB now"
         )
     return tuple(causes)
+
+
+def _saturated(report: LayerReport) -> bool:
+    """Whether clipping does harm: what SiLU makes zero may be clipped, and a sigmoid's grid ends at 255/256."""
+    if report.grid is None or (report.clipped or 0.0) <= CLIPPED_SHARE or report.noise_share < CLIPPED_NOISE_SHARE:
+        return False
+    (low, high), (least, most) = report.grid, report.seen
+    return max(low - least, most - high) > 1.01 * (high - low) / 255

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edge_effnet.errors import InputError
-from quant.flat_table import BrokenTableError
+from quant.flat_table import BrokenTableError, Budget
 from quant.pte_file import PteFile
-from quant.xnnpack_payload import read_payload
+from quant.xnnpack_payload import PayloadLayer, read_payload
 
 _SHOWN = 3
 
@@ -37,16 +37,25 @@ def program_doubts(programs: Mapping[str, PteFile]) -> tuple[str, ...]:
 
 def dead_layers(program: PteFile) -> list[str]:
     """Name XNNPACK layers with nothing but zeros for weights, in the order in which they run."""
-    found = []
+    return [layer.name for layer in xnnpack_layers(program) if layer.dead]
+
+
+def xnnpack_layers(program: PteFile) -> list[PayloadLayer]:
+    """Layers of all XNNPACK delegates, in the order in which they run.
+
+    Raises:
+        InputError: a broken payload.
+    """
+    found: list[PayloadLayer] = []
+    budget = Budget()
     for method in program.methods:
         for delegate in method.delegates:
             if delegate.backend != "XnnpackBackend":
                 continue
             try:
-                layers = read_payload(delegate.data).layers
+                found += read_payload(delegate.data, budget).layers
             except BrokenTableError as error:
                 raise InputError(f"{program.path}: a broken XNNPACK payload ({error}); make it anew.") from error
-            found += [layer.name for layer in layers if layer.dead]
     return found
 
 

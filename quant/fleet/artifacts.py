@@ -54,6 +54,7 @@ def write_program(
         context.network.preprocess,
         # Of a program that does not run here: what the graph gives that it was made from.
         lambda x, rows: expected[rows] if program is None else program.run(x),
+        measured["float"].run,
     )
     bundle = bundle_program(made.program.data, golden)
     if program is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from quant import quantize, ranges
 from quant.artifact import open_artifact
 from quant.pte_file import read_pte
 from quant.runtime import HostRuntime
+from quant.xnnpack_payload import read_payload
 from tests.support.artifacts import edit_manifest, make_artifact, sign_again
 from tests.support.photos import draw_halves, draw_photo
 from tests.support.programs import SIZE, ColourNet, colour_program
@@ -76,13 +78,16 @@ def checked(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]
 
 
 def write_golden(folder: Path) -> None:
-    """Make the golden outputs those of the program that is there now."""
+    """Make the golden outputs those of the programs that are there now."""
     artifact = open_artifact(folder)
     with HostRuntime() as runtime:
-        program = runtime.load(artifact.program, "pte")
-        for entry, golden in zip(artifact.manifest["golden"], artifact.golden(), strict=True):
-            output = runtime.run(program, golden.input[None])[0]
-            (folder / entry["output"]).write_bytes(output.numpy().astype("<f4").tobytes())
+        for name, key in (("pte", "output"), ("float", "float_output")):
+            program = runtime.load(artifact.programs[name], name)
+            for entry in (*artifact.manifest["golden"], *artifact.manifest["golden_photographs"]):
+                if key in entry:
+                    x = np.fromfile(folder / entry["input"], dtype="<f4").reshape(1, 3, SIDE, SIDE)
+                    output = runtime.run(program, torch.from_numpy(x))[0]
+                    (folder / entry[key]).write_bytes(output.numpy().astype("<f4").tobytes())
     sign_again(folder)
 
 
@@ -103,6 +108,35 @@ def exchange_program_and_golden(made: Made, folder: Path) -> None:
 def exchange_float_program(made: Made, folder: Path) -> None:
     shutil.copy(made.other / "float.pte", folder / "float.pte")
     sign_again(folder)
+
+
+def exchange_float_program_and_golden(made: Made, folder: Path) -> None:
+    exchange_float_program(made, folder)
+    write_golden(folder)
+
+
+def exchange_bundle(made: Made, folder: Path) -> None:
+    shutil.copy(made.other / "model.bpte", folder / "model.bpte")
+    sign_again(folder)
+
+
+def edited_range(_made: Made, folder: Path) -> None:
+    """Make one activation's range a fiftieth in the .pte, and mend everything that vouches for it."""
+    path = folder / "model.pte"
+    (delegate,) = read_pte(path).methods[0].delegates
+    scale = read_payload(delegate.data).layers[-2].output_scale[0]
+    data, (before, after) = path.read_bytes(), (struct.pack("<f", value) for value in (scale, scale / 50))
+    path.write_bytes(data.replace(before, after))
+    sign_again(folder)
+    write_golden(folder)
+
+
+def empty_calibration(_made: Made, folder: Path) -> None:
+    edit_manifest(folder, lambda m: m["photographs"].update(calibration=[]))
+
+
+def empty_golden_photographs(_made: Made, folder: Path) -> None:
+    edit_manifest(folder, lambda m: m.update(golden_photographs=[]))
 
 
 def swap_labels(_made: Made, folder: Path) -> None:
@@ -149,12 +183,21 @@ def largest_constant(path: Path) -> bytes:
 SABOTAGES: tuple[tuple[Callable[[Made, Path], None], int, tuple[str, ...]], ...] = (
     (exchange_program, INPUT, ("model.pte", "SHA-256")),
     (exchange_program_and_sign, INPUT, ("golden input", "not the one that `quantize` wrote")),
-    (exchange_program_and_golden, REGRESSION, ("another program: its logits have",)),
-    (exchange_float_program, REGRESSION, ("another program: its logits have",)),
+    (exchange_program_and_golden, REGRESSION, ("another program: its logits have", "other ranges than layers.json")),
+    (exchange_float_program, INPUT, ("float.pte", "golden input", "it is another program")),
+    (exchange_float_program_and_golden, REGRESSION, ("another program: its logits have",)),
+    (exchange_bundle, REGRESSION, ("model.bpte does not hold model.pte",)),
+    (edited_range, REGRESSION, ("1 of the", "other ranges than layers.json gives")),
+    (empty_calibration, REGRESSION, ("manifest.json: its seal does not fit",)),
+    (empty_golden_photographs, REGRESSION, ("manifest.json: its seal does not fit",)),
     (swap_labels, INPUT, ("labels.txt", "SHA-256")),
     (swap_labels_and_sign, REGRESSION, ("labels: 'red' is taken for 'green'", "'green' is taken for 'blue'")),
     (wrong_mean, REGRESSION, ("does not become the golden input", "the mean and std of ImageNet")),
-    (slightly_wrong_mean, REGRESSION, ("does not become the golden input",)),
+    (
+        slightly_wrong_mean,
+        REGRESSION,
+        ("does not become the golden input", "with the mean and std that manifest.json"),
+    ),
     (zeroed_in_the_file, REGRESSION, ("the pte program's weights are all zero in convolution",)),
 )
 """What is done to an honest artifact, the exit code, and what has to be said."""
@@ -311,6 +354,22 @@ def test_calibration_photographs_among_the_evaluation_are_refused(made, checked,
     assert code == INPUT and "was calibrated on this photograph" in said
 
 
+def test_a_wrong_mean_is_found_out_on_other_photographs_too(made, checked, tmp_path):
+    folder = shutil.copytree(made.folder, tmp_path / "a")
+    slightly_wrong_mean(made, folder)
+    sign_again(folder)
+    code, said = checked(folder, draw_halves(tmp_path / "data", train=1, val=10))
+    assert code == REGRESSION and "was not made with the mean and std that manifest.json gives" in said
+
+
+@pytest.mark.parametrize("sabotage", [exchange_program_and_golden, edited_range, exchange_bundle])
+def test_another_program_is_found_out_on_other_photographs_too(made, checked, tmp_path, sabotage):
+    folder = shutil.copytree(made.folder, tmp_path / "a")
+    sabotage(made, folder)
+    code, said = checked(folder, draw_halves(tmp_path / "data", train=1, val=10))
+    assert code == REGRESSION and "another program: " in said
+
+
 SAVED_ANEW = {
     "JPEG": lambda image: (image, ".jpg", {"quality": 80}),
     "PNG": lambda image: (image, ".png", {}),
@@ -336,7 +395,9 @@ def test_quantize_finds_them_out_too(made, tmp_path):
         Image.open(path).save(data / "val" / "red" / f"new-{path.stem}.png")
     result = run_quantize(made.files.weights, data, tmp_path / "out")
     assert not result.passed
-    assert any("look like ones that the program was calibrated on" in doubt for doubt in result.outcome.doubts)
+    assert any(
+        "look like ones that the program was calibrated on" in doubt for doubt in result.outcome.verdict.reasons
+    )
 
 
 @pytest.mark.parametrize("folders", [True, False])

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 
 from quant.analysis import LayerReport
 from quant.artifact import Artifact, Golden, GoldenPhotograph, write_artifact
+from quant.manifest_seal import SEAL, seal_of
 from tests.support.photos import COLOURS
 from tests.support.programs import PREPROCESS, RIGHT, SIZE, ColourNet, colour_program
 
@@ -40,13 +41,21 @@ def make_artifact(
     **manifest: Any,
 ) -> Artifact:
     """Write an artifact whose float program is right and whose model.pte reads `channels`."""
-    x = torch.linspace(-2, 2, 3 * SIZE * SIZE).reshape(3, SIZE, SIZE)
+    pixels = np.linspace(0, 255, 3 * SIZE * SIZE).astype(np.uint8).reshape(SIZE, SIZE, 3)
+    x = PREPROCESS.normalize(pixels)
     return write_artifact(
         folder,
         model=colour_program(channels),
         float_model=colour_program(RIGHT),
         classes=classes,
-        golden=[Golden(photograph="val/red/0.jpg", input=x, output=ColourNet(channels)(x[None])[0])],
+        golden=[
+            Golden(
+                photograph="val/red/0.jpg",
+                input=x,
+                output=ColourNet(channels)(x[None])[0],
+                float_output=ColourNet(RIGHT)(x[None])[0],
+            )
+        ],
         layers=[LAYER],
         photographs=drawn,
         manifest={
@@ -90,16 +99,14 @@ def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> N
 
 
 def sign_again(folder: Path) -> None:
-    """Make the manifest's sizes and hashes those of the files as they are now."""
-    edit_manifest(
-        folder,
-        lambda manifest: manifest["files"].update(
-            {
-                name: {"sha256": sha256_of(folder / name), "bytes": (folder / name).stat().st_size}
-                for name in manifest["files"]
-            }
-        ),
-    )
+    """Make the manifest's sizes, hashes and seal those of the files as they are now."""
+
+    def sign(manifest: dict[str, Any]) -> None:
+        for name, entry in manifest["files"].items():
+            entry.update({"sha256": sha256_of(folder / name), "bytes": (folder / name).stat().st_size})
+        manifest[SEAL] = seal_of(manifest)
+
+    edit_manifest(folder, sign)
 
 
 def sha256_of(path: Path) -> str:
