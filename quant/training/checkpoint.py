@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import io
-import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
 import torch
 
+from edge_effnet.brief import brief
 from edge_effnet.errors import InputError
+from edge_effnet.foreign import foreign
+from edge_effnet.weights.pickles import read_pickle
 from quant.atomic import write_atomically
+from quant.training.curves import COLUMNS
 
 _FORMAT = 2
+
+# Whatever a curve counts or measures is far below, or NaN; beyond, drawing it fails.
+_LARGEST = 1e15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,33 +66,43 @@ def save_state(path: Path, state: TrainState) -> None:
 def _checked(state: TrainState) -> TrainState:
     for name, hint in get_type_hints(TrainState).items():
         value, expected = getattr(state, name), get_origin(hint) or hint
-        if not isinstance(value, expected):
+        if not isinstance(value, expected) or isinstance(value, bool):
             raise TypeError(f"{name} is a {type(value).__name__}, not a {expected.__name__}")
+    if state.step < 0 or not math.isfinite(state.loss_sum):
+        raise ValueError(f"step {state.step}, loss {state.loss_sum}")
+    if state.best and not 0 <= state.best_row < len(state.rows):
+        raise ValueError(f"row {state.best_row} of {len(state.rows)}")
+    for tensors in (state.model, state.average, state.best):
+        if not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
+            raise TypeError("weights that are no tensors")
     return state
 
 
-@contextmanager
-def whole_checkpoint(path: Path) -> Iterator[None]:
-    """Say in one sentence that a checkpoint is damaged, whichever reader of its parts meets it first.
+def check_rows(rows: Sequence[dict[str, float]], figures: Sequence[str]) -> None:
+    """Make sure that a learning curve is one: the run goes on writing and drawing it.
+
+    Args:
+        rows: of a checkpoint.
+        figures: of the validation, which follow the columns that every curve has.
 
     Raises:
-        InputError: in place of what the reader raised.
+        ValueError: other columns, or something other than a number.
     """
-    try:
-        yield
-    except (
-        pickle.UnpicklingError,
-        AttributeError,
-        RuntimeError,
-        EOFError,
-        KeyError,
-        ValueError,
-        TypeError,
-        OSError,
-    ) as error:
-        raise InputError(
-            f"{path}: not a complete checkpoint of a training run; start anew without --resume."
-        ) from error
+    columns = {*COLUMNS, *figures}
+    for row in rows:
+        if not isinstance(row, dict) or set(row) != columns:
+            raise ValueError(f"a row without the columns {columns}")
+        if not all(type(value) in (int, float) and not abs(value) > _LARGEST for value in row.values()):
+            raise ValueError(f"row {row!r}")
+
+
+def whole_checkpoint(path: Path) -> AbstractContextManager[None]:
+    """Say in one sentence that a checkpoint is damaged, whichever reader of its parts meets it first."""
+    return foreign(_damaged(path))
+
+
+def _damaged(path: Path) -> str:
+    return f"{path}: not a complete checkpoint of a training run; start anew without --resume."
 
 
 def load_state(path: Path, identity: dict[str, Any]) -> TrainState:
@@ -97,16 +114,16 @@ def load_state(path: Path, identity: dict[str, Any]) -> TrainState:
     if not path.is_file():
         raise InputError(f"{path}: no checkpoint to resume from; leave out --resume to start anew.")
     with whole_checkpoint(path):
-        values = torch.load(path, map_location="cpu", weights_only=True)
+        values = read_pickle(path, damaged=_damaged(path))
         found = values.pop("format")
         state = _checked(TrainState(**values)) if found == _FORMAT else None
+        different = [] if state is None else [n for n in identity if state.identity.get(n) != identity[n]]
     if state is None:
-        raise InputError(f"{path}: a checkpoint of format {found}, this version reads {_FORMAT}; start anew.")
-    different = [name for name in identity if state.identity.get(name) != identity[name]]
+        raise InputError(f"{path}: a checkpoint of format {brief(found)}, this version reads {_FORMAT}; start anew.")
     if different:
         name = different[0]
         raise InputError(
-            f"{path}: a checkpoint of another run: its {name} is {state.identity.get(name)!r}, now it is "
+            f"{path}: a checkpoint of another run: its {name} is {brief(repr(state.identity.get(name)))}, now it is "
             f"{identity[name]!r}; resume with the same settings, or start anew without --resume."
         )
     return state

@@ -17,14 +17,14 @@ from torch.nn.parallel import DistributedDataParallel
 from edge_effnet.errors import InputError
 from quant.progress import Progress
 from quant.training.augment import augmented, sample_rng
-from quant.training.checkpoint import TrainState, load_state, save_state, whole_checkpoint
+from quant.training.checkpoint import TrainState, check_rows, load_state, save_state, whole_checkpoint
 from quant.training.config import TrainConfig
 from quant.training.curves import write_csv
 from quant.training.datasets import Item, LabelledImages
 from quant.training.distributed import Group, agreed, share_statistics
 from quant.training.ema import WeightAverage
 from quant.training.loader import Batch, iterate, to_input
-from quant.training.optimizer import make_optimizer, set_learning_rate
+from quant.training.optimizer import make_optimizer, restore_optimizer, set_learning_rate
 from quant.training.precision import choose_precision
 from quant.training.sampler import local_batches
 from quant.training.schedule import Epoch, learning_rate, plan_epochs, progress_at
@@ -263,11 +263,19 @@ class Loop:
         Raises:
             InputError: none there, damaged, or of another run.
         """
-        state = load_state(self.config.checkpoint_path, self.identity())
-        with whole_checkpoint(self.config.checkpoint_path):
+        path = self.config.checkpoint_path
+        state = load_state(path, self.identity())
+        with whole_checkpoint(path):
+            if state.step > self.total_steps:
+                raise ValueError(f"step {state.step} of {self.total_steps}")
+            check_rows(state.rows, self.task.figures)
             self.model.load_state_dict(state.model)
+            if state.best:
+                self.average.model.load_state_dict(state.best)
             self.average.model.load_state_dict(state.average)
-            self.optimizer.load_state_dict(state.optimizer)
+            restore_optimizer(self.optimizer, state.optimizer)
             self.scaler.load_state_dict(state.scaler)
+            # Copies: the checkpoint's tensors are its file, mapped.
+            best = {name: tensor.clone() for name, tensor in state.best.items()}
         self.position = Position(state.step, state.loss_sum, state.rows)
-        self.best = Best(row=state.best_row, state=state.best) if state.best else None
+        self.best = Best(row=state.best_row, state=best) if best else None

@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -131,7 +133,13 @@ def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path: Path) -> None
         train(tiny_config(tmp_path, resume=True), NoProgress())
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04 half a zip", _saved([1]), _saved(torch.zeros(1))])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"nonsense", b"PK\x03\x04 half a zip", _saved([1]), _saved(torch.zeros(1))),
+        *(b"\x80\x02.", b"\x80\x02J\x01", _saved({}) + b"x"),
+    ],
+)
 def test_a_damaged_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
     config = tiny_config(tmp_path, resume=True)
     config.checkpoint_path.parent.mkdir(parents=True)
@@ -140,25 +148,60 @@ def test_a_damaged_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None
         train(config, NoProgress())
 
 
-TAMPERED: list[tuple[str, object]] = [
-    ("model", []),
-    ("model", {}),
-    ("average", {"x": 1}),
-    ("optimizer", {}),
-    ("optimizer", {"state": 1}),
-    ("rows", None),
-    ("step", "3"),
+ROW = {"step": 3, "epoch": 1, "image_size": 32, "learning_rate": 0.1, "train_loss": 1.0, "val_top1": 0.5}
+
+TAMPERED: list[tuple[str, Callable[[Any], object]]] = [
+    ("model", lambda old: []),
+    ("model", lambda old: {}),
+    ("model", lambda old: {name: tensor.to("meta") for name, tensor in old.items()}),
+    ("average", lambda old: {"x": 1}),
+    ("optimizer", lambda old: {}),
+    ("optimizer", lambda old: {"state": 1}),
+    (
+        "optimizer",
+        lambda old: {**old, "state": {k: {**v, "exp_avg": torch.zeros(1)} for k, v in old["state"].items()}},
+    ),
+    ("optimizer", lambda old: {**old, "state": {k: {"step": v["step"]} for k, v in old["state"].items()}}),
+    ("optimizer", lambda old: {**old, "state": {**old["state"], 10**6: {}}}),
+    ("optimizer", lambda old: {**old, "param_groups": [{**group, "betas": "ab"} for group in old["param_groups"]]}),
+    ("rows", lambda old: None),
+    ("rows", lambda old: [1]),
+    ("rows", lambda old: [{"a": "b"}]),
+    ("rows", lambda old: [{**ROW, "val_top1": "x"}]),
+    ("rows", lambda old: [{**ROW, "val_top1": True}]),
+    ("rows", lambda old: [{**ROW, "step": 10**400}]),
+    ("rows", lambda old: [ROW, {**ROW, "more": 1}]),
+    ("step", lambda old: "3"),
+    ("step", lambda old: True),
+    ("step", lambda old: -5),
+    ("step", lambda old: 10**30),
+    ("step", lambda old: 7),
+    ("loss_sum", lambda old: float("nan")),
+    ("best", lambda old: {"a": torch.zeros(1)}),
+    ("identity", lambda old: {**old, "variant": torch.zeros(3)}),
+    ("format", lambda old: torch.zeros(3)),
 ]
 
 
-@pytest.mark.parametrize(("field", "value"), TAMPERED)
+@pytest.mark.parametrize(("field", "change"), TAMPERED)
 def test_a_checkpoint_that_was_tampered_with_is_refused(
-    field: str, value: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    field: str, change: Callable[[Any], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _killed_after(1, monkeypatch, tiny_config(tmp_path, checkpoint_every=1))
     config = tiny_config(tmp_path, resume=True)
     state = torch.load(config.checkpoint_path, weights_only=True)
-    torch.save(state | {field: value}, config.checkpoint_path)
+    torch.save(state | {field: change(state[field])}, config.checkpoint_path)
+    with pytest.raises(InputError, match=r"not a complete checkpoint|a checkpoint of another run") as caught:
+        train(config, NoProgress())
+    assert "\n" not in str(caught.value)
+    assert not config.out.exists()
+
+
+def test_a_best_network_has_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _killed_after(1, monkeypatch, tiny_config(tmp_path, checkpoint_every=1))
+    config = tiny_config(tmp_path, resume=True)
+    state = torch.load(config.checkpoint_path, weights_only=True)
+    torch.save(state | {"best": state["average"], "best_row": 99}, config.checkpoint_path)
     with pytest.raises(InputError, match="not a complete checkpoint"):
         train(config, NoProgress())
 
