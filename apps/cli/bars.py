@@ -8,15 +8,13 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from quant.training.rank import is_leader
-
 
 class Bars:
     """Draws a bar with the time left for each stage; silent where standard error is no terminal."""
 
-    def __init__(self) -> None:
-        # Of several processes under torchrun, one speaks.
-        self._console = Console(stderr=True, quiet=not is_leader())
+    def __init__(self, *, quiet: bool = False) -> None:
+        """Draw nothing and say nothing where `quiet`: of several processes that train together, one speaks."""
+        self._console = Console(stderr=True, quiet=quiet)
 
     def say(self, sentence: str) -> None:
         """Print one sentence."""

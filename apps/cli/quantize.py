@@ -77,7 +77,7 @@ def quantize_command(
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.bars import Bars  # noqa: PLC0415
 
-    bars = Bars()
+    bars = Bars(quiet=not is_leader())
     if weights == SAMPLE:
         bars.say(f"No --weights: the sample {variant} and drawn pictures, for a first look.")
     with bars.waiting("Loading PyTorch and ExecuTorch"):

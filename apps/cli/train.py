@@ -90,7 +90,7 @@ def train_command(
             sample_images=sample_images,
             cache=cache,
         ),
-        Bars(),
+        Bars(quiet=not is_leader()),
     )
     if not is_leader():
         return exit_codes.PASS

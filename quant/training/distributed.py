@@ -12,8 +12,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from edge_effnet.errors import InputError
-from quant.training.rank import is_alone
+from edge_effnet.brief import brief
+from edge_effnet.errors import InputError, MachineError
+from quant.training.rank import environment_number, is_alone, require_torchrun
 
 ValueT = TypeVar("ValueT")
 
@@ -34,16 +35,30 @@ class Group:
 
 @contextmanager
 def joined_group() -> Iterator[Group]:
-    """Join the processes that torchrun started: nccl with a GPU each, gloo on CPUs; alone without it."""
+    """Join the processes that torchrun started: nccl with a GPU each, gloo on CPUs; alone without it.
+
+    Raises:
+        InputError: an environment that torchrun did not make.
+        MachineError: the processes do not find each other.
+    """
     alone = is_alone()
+    if not alone:
+        require_torchrun()
     cuda = torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+    local_rank = environment_number("LOCAL_RANK", default=0, least=0)
+    device = torch.device("cuda", local_rank) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
     if alone:
         yield Group(rank=0, world=1, device=device)
         return
-    dist.init_process_group("nccl" if cuda else "gloo")
+    try:
+        dist.init_process_group("nccl" if cuda else "gloo")
+    except (RuntimeError, ValueError, OSError) as error:  # a bad port, no such host, nobody there
+        raise MachineError(
+            f"the processes of this run do not find each other at MASTER_ADDR {os.environ['MASTER_ADDR']}, "
+            f"MASTER_PORT {os.environ['MASTER_PORT']} ({brief(error)}); start them with torchrun."
+        ) from error
     try:
         yield Group(rank=dist.get_rank(), world=dist.get_world_size(), device=device)
     finally:
