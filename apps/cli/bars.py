@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from apps.cli.plain import PlainConsole
 
 
 class Bars:
@@ -14,11 +15,11 @@ class Bars:
 
     def __init__(self, *, quiet: bool = False) -> None:
         """Draw nothing and say nothing where `quiet`: of several processes that train together, one speaks."""
-        self._console = Console(stderr=True, quiet=quiet)
+        self._console = PlainConsole(stderr=True, quiet=quiet)
 
     def say(self, sentence: str) -> None:
         """Print one sentence."""
-        self._console.print(sentence, markup=False, highlight=False)
+        self._console.print(sentence)
 
     @contextmanager
     def waiting(self, title: str) -> Iterator[None]:

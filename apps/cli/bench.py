@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,12 +34,15 @@ def bench_command(
 
     bars = Bars()
     with bars.waiting("Loading PyTorch and ExecuTorch"):
-        from apps.cli.plain import write  # noqa: PLC0415
+        from apps.cli.plain import write, write_json  # noqa: PLC0415
         from quant.bench import bench  # noqa: PLC0415
 
     costs = bench(folders, threads=threads, repeats=repeats, with_float=with_float, progress=bars)
     report = {"threads": threads, "repeats": repeats, "programs": [cost.to_json() for cost in costs]}
-    write(json.dumps(report, indent=2) + "\n" if as_json else _table(costs, threads))
+    if as_json:
+        write_json(report)
+    else:
+        write(_table(costs, threads))
     return exit_codes.PASS
 
 

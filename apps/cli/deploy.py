@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -24,13 +23,13 @@ def deploy_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """Put an artifact into an app's project."""
-    from apps.cli.plain import write  # noqa: PLC0415
+    from apps.cli.plain import write, write_json  # noqa: PLC0415
     from apps.device.deploy import deploy  # noqa: PLC0415
 
     done = deploy(folder, app=app, project=project)
     if as_json:
         values = {"app": done.app.name, "folder": str(done.folder), "files": list(done.files), "bytes": done.bytes}
-        write(json.dumps(values, indent=2) + "\n")
+        write_json(values)
     else:
         write(f"{len(done.files)} files, {done.bytes / 1e6:.1f} MB: {done.folder}\nNext: {done.app.next_step}\n")
     return exit_codes.PASS

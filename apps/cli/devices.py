@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
@@ -23,14 +22,14 @@ def devices_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """List the devices that `check --device` reaches from here."""
-    from apps.cli.plain import write  # noqa: PLC0415
+    from apps.cli.plain import write, write_json  # noqa: PLC0415
     from apps.cli.render_device import devices_table  # noqa: PLC0415
     from apps.device.listing import list_devices  # noqa: PLC0415
     from apps.device.options import DeviceOptions  # noqa: PLC0415
 
     found = list_devices(DeviceOptions(emulator=emulator))
     if as_json:
-        write(json.dumps({"devices": [asdict(device) for device in found]}, indent=2) + "\n")
+        write_json({"devices": [asdict(device) for device in found]})
     else:
         write(devices_table(found))
     return exit_codes.PASS

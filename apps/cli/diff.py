@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 
 from apps.cli import exit_codes
 from apps.cli.help import epilog
-from apps.cli.plain import plain
+from apps.cli.plain import one_line, write, write_json
 
 EPILOG = epilog(
     "edge-effnet diff before/model.pte after/model.pte",
@@ -25,17 +24,17 @@ def diff_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """Say what differs between two programs."""
-    from apps.cli.plain import write  # noqa: PLC0415
     from quant.inspection import compare_programs  # noqa: PLC0415
 
     found = compare_programs(first, second)
     if as_json:
         values = {key: {"first": one, "second": two} for key, (one, two) in found.items()}
-        write(json.dumps({"same": not found, "differences": values}, indent=2) + "\n")
+        write_json({"same": not found, "differences": values})
     elif not found:
         write("The programs are the same, byte for byte.\n")
     else:
-        write(plain("".join(f"{key}\n  - {_word(one)}\n  + {_word(two)}\n" for key, (one, two) in found.items())))
+        facts = ((key, f"  - {_word(one)}", f"  + {_word(two)}") for key, (one, two) in found.items())
+        write("".join(f"{one_line(line)}\n" for fact in facts for line in fact))
     return exit_codes.PASS
 
 

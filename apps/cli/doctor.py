@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
@@ -21,14 +20,14 @@ def doctor_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """Show what is installed, what is missing, and the command to get it."""
-    from apps.cli.plain import write  # noqa: PLC0415
+    from apps.cli.plain import write, write_json  # noqa: PLC0415
     from apps.cli.render_doctor import doctor_table  # noqa: PLC0415
     from apps.doctor import examine, is_sound  # noqa: PLC0415
 
     findings = examine()
     sound = is_sound(findings)
     if as_json:
-        write(json.dumps({"sound": sound, "findings": [asdict(one) for one in findings]}, indent=2) + "\n")
+        write_json({"sound": sound, "findings": [asdict(one) for one in findings]})
     else:
         write(doctor_table(findings))
     return exit_codes.PASS if sound else exit_codes.MACHINE

@@ -24,7 +24,7 @@ from typing import NoReturn
 import typer
 
 from apps.cli.allocator import keep_freed_memory
-from apps.cli.plain import plain
+from apps.cli.plain import PlainFormatter, plain, sentence
 from edge_effnet.errors import InputError, MachineError
 from edge_effnet.temporary import own_temporary_files
 
@@ -59,9 +59,9 @@ def guarded(command: Callable[[], object]) -> int:
     except typer.Exit as stop:
         code = stop.exit_code
     except Exception as error:
-        sentence, code = _explained(error)
-        if sentence:
-            _print_error(sentence)
+        said, code = _explained(error)
+        if said:
+            _print_error(said)
         return code
     # Typer turns Ctrl-C into this code before it reaches us.
     if code == INTERRUPTED:
@@ -73,21 +73,21 @@ def _explained(error: Exception) -> tuple[str, int]:
     """One sentence for an error, and its exit code."""
     match error:
         case InputError():
-            return str(error), INPUT
+            return sentence(str(error)), INPUT
         case MachineError():
-            return str(error), MACHINE
+            return sentence(str(error)), MACHINE
         case _ if _lacks_memory(error):
             return "not enough memory; close other programs, or take a smaller variant or image size.", MACHINE
         case OSError():
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             advice = "free some space" if full else "check the path and its permissions"
-            return f"{error.filename or 'a file'}: {error.strerror or error}; {advice}.", MACHINE
+            return sentence(f"{error.filename or 'a file'}: {error.strerror or error}; {advice}."), MACHINE
         case typer.TyperException():  # usage: an unknown option, a bad number
             message = error.format_message()
             # Without a message the help was printed already.
             return f"{message.rstrip('.')}; see --help." if message else "", INPUT
         case _:
-            traceback.print_exception(error)
+            print(plain("".join(traceback.format_exception(error))), end="", file=sys.stderr)  # noqa: T201
             return "this is a fault of edge-effnet, not yours; please report it with the lines above.", FAULT
 
 
@@ -97,8 +97,9 @@ def _lacks_memory(error: Exception) -> bool:
     )
 
 
-def _print_error(sentence: str) -> None:
-    print(f"error: {plain(sentence)}", file=sys.stderr)  # noqa: T201
+def _print_error(said: str) -> None:
+    # The help that a usage error may be has lines of its own.
+    print(f"error: {plain(said)}", file=sys.stderr)  # noqa: T201
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -108,7 +109,9 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
 
 def _configure_output() -> None:
     """Our own warnings to standard error, the stack's chatter nowhere; file names in any encoding."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     for name in (None, "torch", "torchao", "executorch"):  # None: the root, which some of the stack logs to
         logging.getLogger(name).setLevel(logging.ERROR)
     for name in ("edge_effnet", "quant", "apps"):

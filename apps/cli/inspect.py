@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 
 from apps.cli import exit_codes
 from apps.cli.help import epilog
-from apps.cli.plain import plain
+from apps.cli.plain import one_line, write, write_json
 
 EPILOG = epilog(
     "edge-effnet inspect b0-int8-xnnpack/model.pte",
@@ -24,11 +23,13 @@ def inspect_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """Say what is in a .pte, where it runs, what linking it takes."""
-    from apps.cli.plain import write  # noqa: PLC0415
     from quant.inspection import inspect_program  # noqa: PLC0415
 
     found = inspect_program(program)
-    write(json.dumps(found.to_json(), indent=2) + "\n" if as_json else plain(_report(found, layers=layers)))
+    if as_json:
+        write_json(found.to_json())
+    else:
+        write(_report(found, layers=layers))
     return exit_codes.PASS
 
 
@@ -56,7 +57,7 @@ def _report(found: Any, *, layers: bool) -> str:
         lines.append(f"named data: {len(found.named_data)} constants, {size:.2f} MB")
     lines += [f"runs with {sentence}" for sentence in found.runs_with]
     lines += list(found.linking)
-    return "\n".join(lines) + "\n"
+    return "".join(f"{one_line(line)}\n" for line in lines)
 
 
 def _counts(operators: dict[str, int]) -> list[str]:

@@ -1,19 +1,30 @@
-"""Text of others on a terminal: names may hold what moves the cursor, hides lines or renames the window."""
+"""Text of others on a terminal: names may hold what moves the cursor, hides or adds lines, renames the window."""
 
 from __future__ import annotations
 
+import json
+import logging
+import math
 import os
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 WIDTH = 80
 
+# On fewer columns tables have none left for their figures; what says so (COLUMNS=0 of a script) has no such terminal.
+_NARROWEST = 40
+
+_LONGEST_SENTENCE = 2000
+
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
-# What reorders a line so that it reads otherwise than it is.
-_CONTROLS |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+# What reorders a line so that it reads otherwise than it is, or ends it.
+_CONTROLS |= {code: f"\\u{code:04x}" for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A))}
+_BREAKS = {ord("\n"): "\\n"}
 
 
 def plain(text: str) -> str:
@@ -21,14 +32,48 @@ def plain(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
-class PlainConsole(Console):
-    """A console of at most `WIDTH` columns that takes text as text: no markup, emoji or control characters."""
+def one_line(text: str) -> str:
+    """`plain`, with line breaks replaced too: a name must not add a line that reads like one of ours."""
+    return plain(text).translate(_BREAKS)
 
-    def __init__(self) -> None:
-        super().__init__(width=min(WIDTH, Console().width), highlight=False, emoji=False, markup=False)
+
+def sentence(text: str) -> str:
+    """`one_line`, with the middle left out of what no person reads: its end says what to do."""
+    line = one_line(text)
+    half = _LONGEST_SENTENCE // 2
+    return line if len(line) <= _LONGEST_SENTENCE else f"{line[:half]} [...] {line[-half:]}"
+
+
+class PlainFormatter(logging.Formatter):
+    """A warning as one sentence."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format, with the text made plain."""
+        return sentence(super().format(record))
+
+
+class PlainConsole(Console):
+    """A console of at most `WIDTH` columns that takes text as text: no markup, emoji, breaks or control codes."""
+
+    def __init__(self, *, stderr: bool = False, quiet: bool = False) -> None:
+        columns = Console(stderr=stderr).width
+        super().__init__(
+            stderr=stderr,
+            quiet=quiet,
+            width=min(WIDTH, columns) if columns >= _NARROWEST else WIDTH,
+            highlight=False,
+            emoji=False,
+            markup=False,
+        )
+
+    def render_str(self, text: str, **settings: Any) -> Text:
+        """Make text of a string: all of ours are of one line each."""
+        return super().render_str(one_line(text), **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render, with the text made plain; styles become escape codes only behind this."""
+        if isinstance(renderable, Text) and "\n" in renderable.plain:
+            renderable = Text(_BREAKS[ord("\n")]).join(renderable.split("\n", allow_blank=True))
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=plain(segment.text))
 
@@ -44,3 +89,16 @@ def write(text: str) -> None:
         # A reader that has seen enough (head, less) is no error: the exit code still tells the verdict.
         if not isinstance(error, BrokenPipeError):
             raise
+
+
+def write_json(values: Any) -> None:
+    """Write one JSON object to standard output; NaN and infinity, which JSON has not, become null."""
+    write(json.dumps(_of_json(values), indent=2, allow_nan=False) + "\n")
+
+
+def _of_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _of_json(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_of_json(child) for child in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

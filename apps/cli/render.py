@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Sequence
 
@@ -10,7 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from apps.cli.plain import PlainConsole, write
+from apps.cli.plain import PlainConsole, write, write_json
 from edge_effnet.errors import InputError
 from quant.analysis import BROKEN_SQNR_DB, LayerReport, first_broken, reports_json
 from quant.evaluate import Accuracy, Fidelity
@@ -32,7 +31,10 @@ def print_outcome(
         report: the page that shows the results.
         next_command: what the user may run next, word by word.
     """
-    write(json.dumps(outcome.to_json(), indent=2) + "\n" if as_json else _report(outcome, report, next_command))
+    if as_json:
+        write_json(outcome.to_json())
+    else:
+        write(_report(outcome, report, next_command))
 
 
 def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, as_json: bool) -> None:
@@ -53,7 +55,7 @@ def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, 
     rows = sorted(reports, key=_ORDERS[by])[:top]
     if as_json:
         where = None if broken is None else broken.layer
-        write(json.dumps({"layers": reports_json(rows), "first_broken": where}, indent=2) + "\n")
+        write_json({"layers": reports_json(rows), "first_broken": where})
         return
     console = PlainConsole()
     with console.capture() as captured:

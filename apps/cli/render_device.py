@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from apps.cli.plain import PlainConsole, write
+from apps.cli.plain import PlainConsole, write, write_json
 from apps.cli.render import count, interval, share, verdict_text
 from apps.device.comparison import Comparison
 from apps.device.listing import Listed
@@ -25,7 +24,7 @@ _FLIPS_SHOWN = 5
 def print_device_outcome(found: DeviceOutcome, *, as_json: bool) -> None:
     """Print the verdict on a device: one JSON object, or a table, what differs from this host, and the verdict."""
     if as_json:
-        write(json.dumps(found.to_json(), indent=2) + "\n")
+        write_json(found.to_json())
         return
     outcome, device = found.outcome, found.results.values["device"]
     console = _console()
@@ -51,7 +50,7 @@ def print_device_outcome(found: DeviceOutcome, *, as_json: bool) -> None:
 def print_comparison(found: Comparison, *, as_json: bool) -> None:
     """Print two devices side by side: one JSON object, or a table and the verdict."""
     if as_json:
-        write(json.dumps(found.to_json(), indent=2) + "\n")
+        write_json(found.to_json())
         return
     console = _console()
     sides = (found.reference, found.other)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from apps.cli.plain import PlainConsole, write
+from apps.cli.plain import PlainConsole, write, write_json
 from apps.cli.render import print_end, verdict_text
 from quant.fleet.report import MEASURED, FleetOutcome, FleetRow
 from quant.lower.table import BACKENDS
@@ -23,7 +21,10 @@ def print_fleet(outcome: FleetOutcome, *, as_json: bool, report: str, data: str)
         report: the page that shows the results.
         data: the photographs that were judged on.
     """
-    write(json.dumps(outcome.to_json(), indent=2) + "\n" if as_json else _report(outcome, report, data))
+    if as_json:
+        write_json(outcome.to_json())
+    else:
+        write(_report(outcome, report, data))
 
 
 def _report(outcome: FleetOutcome, report: str, data: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,11 +31,14 @@ def report_command(
 
     bars = Bars()
     with bars.waiting("Loading PyTorch and ExecuTorch"):
-        from apps.cli.plain import write  # noqa: PLC0415
+        from apps.cli.plain import write, write_json  # noqa: PLC0415
         from quant.report.make import make_report  # noqa: PLC0415
 
     made = make_report(folders, data=data, out=out, progress=bars)
-    write(json.dumps(_json(made), indent=2) + "\n" if as_json else _text(made))
+    if as_json:
+        write_json(_json(made))
+    else:
+        write(_text(made))
     return exit_codes.PASS
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -21,9 +20,9 @@ def sbom_command(
     folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
 ) -> int:
     """Print what an artifact was made of: a CycloneDX bill of materials (JSON) of its files, weights and software."""
-    from apps.cli.plain import write  # noqa: PLC0415
+    from apps.cli.plain import write_json  # noqa: PLC0415
     from quant.artifact import open_artifact  # noqa: PLC0415
     from quant.sbom import bill_of_materials  # noqa: PLC0415
 
-    write(json.dumps(bill_of_materials(open_artifact(folder)), indent=2) + "\n")
+    write_json(bill_of_materials(open_artifact(folder)))
     return exit_codes.PASS
