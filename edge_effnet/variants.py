@@ -11,6 +11,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 
+from edge_effnet.brief import brief
 from edge_effnet.errors import InputError
 
 
@@ -179,7 +180,7 @@ def resolve_variant(name: str) -> VariantSpec:
     spec = VARIANTS.get(match["variant"]) if match else None
     if spec is None:
         raise InputError(
-            f"unknown variant {name!r}; choose one of {', '.join(VARIANTS)} "
+            f"unknown variant {brief(repr(name))}; choose one of {', '.join(VARIANTS)} "
             "(efficientnet-b0, efficientnet_b0 and tf_efficientnet_b0 all mean b0)."
         )
     return spec

@@ -12,6 +12,7 @@ from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import sample_metadata, sample_weights
 from edge_effnet.weights import Checkpoint, load_pretrained
+from quant.channels import require_rgb
 from quant.data import PhotoSplit, split_photos
 from quant.photo_folder import photo_folder
 from quant.progress import Progress, Stopwatch
@@ -56,10 +57,12 @@ def load_checkpoint(request: Request) -> Checkpoint:
     """Read the float weights.
 
     Raises:
-        InputError: unusable weights.
+        InputError: unusable weights, or a network of something other than photographs.
     """
     source = sample_weights(request.spec.name) if request.sample else request.weights
-    return load_pretrained(source, variant=request.spec.name, options=request.options)
+    checkpoint = load_pretrained(source, variant=request.spec.name, options=request.options)
+    require_rgb(checkpoint.model, source)
+    return checkpoint
 
 
 @contextmanager

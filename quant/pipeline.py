@@ -22,6 +22,7 @@ from quant.data import PhotoSplit
 from quant.doubts.find import Reference, copy_notes, find_doubts
 from quant.doubts.programs import program_doubts
 from quant.evaluate import collect_logits, labels_of
+from quant.finite import require_finite
 from quant.float_cost import float_layers
 from quant.footprint import footprint, phone_warnings
 from quant.golden import golden_pairs
@@ -174,6 +175,7 @@ def _quantize(
     split = network.split
     with watch.measure("load"):
         inputs = read_batches(split.calibration, network.preprocess, progress)
+        require_finite(network.checkpoint.model, inputs, request.weights)
         calibrated = Calibrated.on(split.calibration, inputs, network.preprocess)
     with watch.measure("export"):
         graphs = export_graphs(network, inputs, progress)

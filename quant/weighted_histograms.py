@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import fx
 
+from quant.finite import require_usable
 from quant.one_thread_each import unwatched
 from quant.silu_at_once import SiluAtOnce
 
@@ -135,6 +136,7 @@ class WeightedHistograms(_Sensitivities):
         """Let the range seen grow to this output's."""
         source = self._silu_inputs.get(name)
         low, high = _extremes(output) if source is None else _silu_extremes(*self._latest[source])
+        require_usable(name, low, high)
         self._latest[name] = low, high
         before = self.seen.get(name, (low, high))
         self.seen[name] = (min(low, before[0]), max(high, before[1]))
@@ -213,6 +215,7 @@ class ChannelExtremes(fx.Interpreter):
         result = super().run_node(n)
         if n.name in self._names:
             peak = result.abs().amax(dim=(0, 2, 3))
+            require_usable(n.name, -peak.max().item(), peak.max().item())
             self.found[n.name] = torch.maximum(peak, self.found.get(n.name, peak))
         return result
 

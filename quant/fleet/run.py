@@ -18,6 +18,7 @@ from quant.atomic import atomic_folder
 from quant.batches import read_batches
 from quant.calibration_check import calibration_notes
 from quant.doubts.find import Reference, copy_notes, find_doubts
+from quant.finite import require_finite
 from quant.fleet.artifacts import missing_row, share_float_program, write_program
 from quant.fleet.context import Context
 from quant.fleet.measure import all_logits, measure_made
@@ -141,6 +142,7 @@ def _make(
     """Everything after loading."""
     with watch.measure("load"):
         inputs = read_batches(network.split.calibration, network.preprocess, progress)
+        require_finite(network.checkpoint.model, inputs, request.weights)
     with watch.measure("export"):
         exported = export_graphs(network, inputs, progress)
         graph = exported.float

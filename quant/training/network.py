@@ -14,6 +14,7 @@ from edge_effnet.samples import SAMPLE
 from edge_effnet.variants import resolve_variant
 from edge_effnet.weights.load import load_checkpoint
 from edge_effnet.weights.origins import rescaled
+from quant.channels import require_rgb
 from quant.training.config import TrainConfig
 from quant.training.datasets import require_classes
 
@@ -23,7 +24,7 @@ def make_network(config: TrainConfig, class_names: tuple[str, ...]) -> Efficient
 
     Raises:
         InputError: weights of another variant, or whose classes are others than the data's (without
-            `fresh_head`).
+            `fresh_head`), or a network of something other than photographs.
     """
     torch.manual_seed(config.seed)
     if config.weights is None:
@@ -71,6 +72,7 @@ def _loaded(config: TrainConfig, weights: Path, class_names: tuple[str, ...]) ->
         ).model
 
     model = load(None)
+    require_rgb(model, weights)
     fits = model.num_classes == len(class_names)
     if fits and not config.fresh_head:
         if model.class_names is not None:

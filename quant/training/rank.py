@@ -58,7 +58,7 @@ def environment_number(name: str, *, default: int, least: int) -> int:
     text = os.environ.get(name, str(default))
     if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS and int(text) >= least):
         raise InputError(
-            f"the environment variable {name} is {brief(repr(text))}, not a whole number of at least {least}: torchrun sets it; "
-            "unset it to run in one process."
+            f"the environment variable {name} is {brief(repr(text))}, not a whole number of at least {least}; "
+            "torchrun sets it: unset it to run in one process."
         )
     return int(text)

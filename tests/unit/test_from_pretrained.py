@@ -378,11 +378,36 @@ def test_a_repository_without_a_config(hub: Loopback) -> None:
             b'{"architecture": "efficientnet_b0", "pretrained_cfg": {"input_size": [3, 9], "crop_pct": 0}}',
             "pretrained_cfg cannot be used",
         ),
+        (b'{"architecture": "efficientnet_b0", "pretrained_cfg": [1]}', "pretrained_cfg is no mapping"),
+        (b'{"architecture": "efficientnet_b0", "pretrained_cfg": "x"}', "pretrained_cfg is no mapping"),
+        *(
+            (
+                b'{"architecture": "efficientnet_b0", "pretrained_cfg": {"input_size": [3, 9, 9], %s}}'
+                % entry.encode(),
+                "pretrained_cfg cannot be used",
+            )
+            for entry in (
+                '"input_size": [3, 1e999, 1e999]',
+                '"input_size": 9',
+                '"crop_pct": 1e-320',
+                '"crop_pct": [1]',
+                f'"mean": [1{"0" * 400}, 0, 0]',
+                '"mean": "abc"',
+                '"std": 5',
+            )
+        ),
+        (b'{"architecture": "' + b"x" * 10_000_000 + b'"}', "has more than"),
+        (b'{"architecture": "' + b"x" * 1_000_000 + b'"}', "unknown variant 'xxx"),
+        (
+            b'{"architecture": "efficientnet_b0", "label_names": ["a\\rb", "b", "c", "d", "e"]}',
+            "not one line of text",
+        ),
     ],
 )
 def test_configs_that_do_not_fit(hub: Loopback, config: bytes, message: str) -> None:
     hub.files[f"{REPO}/config.json"] = config
-    assert message in hub_error(HUB_ID, InputError)
+    said = hub_error(HUB_ID, InputError)
+    assert message in said and len(said) < 1000
 
 
 def test_what_the_config_asks_for_and_we_lack_is_said(hub: Loopback) -> None:
@@ -392,6 +417,14 @@ def test_what_the_config_asks_for_and_we_lack_is_said(hub: Loopback) -> None:
     assert len(notes) == 2
     assert "'lanczos'" in notes[0]
     assert "'squash'" in notes[1]
+
+
+@pytest.mark.parametrize("odd", [{"interpolation": ["bilinear"]}, {"tag": 5}, {"tag": ["x"]}])
+def test_odd_entries_of_a_config_are_passed_over(hub: Loopback, odd: dict[str, object]) -> None:
+    pretrained = CONFIG["pretrained_cfg"] | odd
+    hub.files[f"{REPO}/config.json"] = json.dumps(CONFIG | {"pretrained_cfg": pretrained}).encode()
+    expected = "bicubic" if "interpolation" in odd else "bilinear"
+    assert load_pretrained(HUB_ID).preprocess.interpolation == expected
 
 
 def test_a_config_without_preprocessing_takes_the_origins(hub: Loopback) -> None:
