@@ -332,8 +332,8 @@ def _verify(folder: Path, name: str, entry: dict[str, Any]) -> None:
     if digest != entry["sha256"]:
         raise InputError(
             f"{path}: {size} bytes{f' of SHA-256 {digest[:12]}...' if digest else ''} are not the manifest's "
-            f"{entry['bytes']} of SHA-256 {entry['sha256'][:12]}...: the file or the manifest was changed after `quantize` "
-            "wrote them; make the artifact anew."
+            f"{entry['bytes']} of SHA-256 {entry['sha256'][:12]}...: the file or the manifest was changed after "
+            "`quantize` wrote them; make the artifact anew."
         )
 
 

@@ -14,11 +14,12 @@ from quant.atomic import require_writable
 from quant.data import Photo
 from quant.evaluate import Accuracy, Fidelity
 from quant.json_file import read_json
-from quant.tolerances import REPEAT_PHOTOGRAPHS, SHARE_ROUNDING
+from quant.tolerances import REPEAT_PHOTOGRAPHS, REPEAT_SQNR_DB, ROUNDING_SQNR_DB, SHARE_ROUNDING
 
 _SCHEMA = 2
 _MAX_BYTES = 64 * 1024
 _MAX_IMAGES = 10**9
+_MAX_SQNR_DB = 200.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +105,12 @@ def baseline_doubt(baseline: Baseline, program: str, accuracy: Accuracy, pte: Fi
                 f"baseline: it gives {figure} {100 * then:.2f} % for this very program on these photographs, it is "
                 f"{100 * now:.2f} %: the file was edited, write it anew with --update-baseline"
             )
+    then, now = (min(figure, ROUNDING_SQNR_DB) for figure in (baseline.sqnr_db, pte.sqnr_db))
+    if abs(then - now) > REPEAT_SQNR_DB:
+        return (
+            f"baseline: it gives {then:.1f} dB for this very program on these photographs, it has {now:.1f} dB: the "
+            "file was edited, write it anew with --update-baseline"
+        )
     return None
 
 
@@ -132,6 +139,8 @@ def _checked(baseline: Baseline) -> Baseline:
     """Refuse figures that no run gives: shares are whole photographs."""
     if not (isinstance(baseline.images, int) and 1 <= baseline.images <= _MAX_IMAGES):
         raise ValueError(f"{baseline.images!r} photographs")
+    if type(baseline.sqnr_db) not in (int, float) or not abs(baseline.sqnr_db) <= _MAX_SQNR_DB:
+        raise ValueError(f"an SQNR of {baseline.sqnr_db!r} dB")
     for share in (baseline.agreement, *([] if baseline.top1 is None else [baseline.top1])):
         photographs = share * baseline.images
         if not 0.0 <= share <= 1.0 or abs(photographs - round(photographs)) > SHARE_ROUNDING * baseline.images:

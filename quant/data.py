@@ -94,7 +94,7 @@ def split_photos(
         if not (train.is_dir() and val.is_dir()):
             missing = "val" if train.is_dir() else "train"
             raise InputError(f"{data}: has no {missing}/ beside its other half; add it, or pass class folders alone.")
-        pool, judged = list_photos(train, data), list_photos(val, data)
+        pool, judged = list_photos(train, data), _without_copies(list_photos(val, data), notes)
         names = _match_classes(val, judged, class_names, num_classes)
         if names is not None and any(p.class_name is not None for p in pool):
             _match_classes(train, pool, names, num_classes)
@@ -147,9 +147,7 @@ def evaluation_photos(
     root = data / "val" if _is_split(data, class_names) else data
     if not root.is_dir():
         raise InputError(f"{data}: has train/ but no val/; add it, or pass the folder to evaluate on.")
-    listed = list_photos(root, data)
-    if root is data:
-        listed = _without_copies(listed, notes)
+    listed = _without_copies(list_photos(root, data), notes)
     names = _match_classes(root, listed, class_names, num_classes)
     photos = _labelled(listed, names)
     fitted = [p for p in photos if p.sha256 in calibrated_on]

@@ -19,7 +19,7 @@ from quant.bundle import bundle_program, verify_bundle
 from quant.calibration_check import calibration_notes
 from quant.command import changed, check_command
 from quant.data import PhotoSplit
-from quant.doubts.find import Reference, copy_notes, find_doubts
+from quant.doubts.find import Reference, find_doubts, reservations
 from quant.doubts.programs import program_doubts
 from quant.evaluate import collect_logits, labels_of
 from quant.finite import require_finite
@@ -270,10 +270,11 @@ def _quantize(
             notes=(
                 *network.notes,
                 *suspicions,
-                *copy_notes(reference),
+                *reservations(reference),
                 *phone_warnings(footprint(graphs.float), len(programs["pte"].data)),
             ),
             suspicions=suspicions,
+            reservations=reservations(reference),
             seconds=watch.total(),
             program=hashlib.sha256(programs["pte"].data).hexdigest(),
             doubts=(*program_doubts({k: parse_pte(p.data, k) for k, p in programs.items()}), *doubts),

@@ -51,6 +51,8 @@ class Evidence:
     notes: tuple[str, ...]
     suspicions: tuple[str, ...] = ()
     """Those of the notes that cast doubt on the verdict."""
+    reservations: tuple[str, ...] = ()
+    """What else a pass is to be taken with caution for."""
     seconds: dict[str, float]
     program: str
     """SHA-256 of the .pte."""
@@ -136,7 +138,7 @@ def _cautions(evidence: Evidence, max_drop: float, min_agreement: float | None) 
         max_drop=max_drop,
         min_agreement=min_agreement,
         calibration=evidence.calibration_images,
-        suspicions=evidence.suspicions,
+        suspicions=(*evidence.suspicions, *evidence.reservations),
     )
 
 

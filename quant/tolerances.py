@@ -31,6 +31,9 @@ the draw begins to matter (`benchmarks/results/calibration-real-b0.md`)."""
 MIN_CALIBRATION = 8
 """Fewer photographs leave the ranges to chance."""
 
+NEARLY_ONE_CLASS = 0.75
+"""Share of the photographs that float takes for one class, from where a pass is given with caution."""
+
 COPIES_SHARE = 0.01
 """Share of the evaluation photographs that may look like calibration photographs: a burst or two over both halves of
 a large set is common and moves no figure; more flatter the verdict."""
@@ -135,6 +138,14 @@ PROBE_PHOTOGRAPHS = 128
 
 PROBE_CERTAINTY = 1e-4
 """Chance (one-sided sign test) that a reading which is no better looks as good; seven are tried at most."""
+
+PROBE_RANK_CERTAINTY = 1e-3
+"""The same of the signed-rank test, which weighs by how much likelier: B0 gives photographs in BGR away with ten of
+each class. A network that does not care about the reading would be doubted once in a thousand checks; one that does
+is as far from it on the other side."""
+
+PROBE_RIGHT = 1 / 3
+"""Share of the photographs that another reading has to class rightly: a little better than nothing is no reading."""
 
 PERMUTED_PHOTOGRAPHS = 3
 """Of a class, before what most of them are taken for means anything."""

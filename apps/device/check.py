@@ -102,9 +102,9 @@ def check_on_device(
         with watch.measure("host"):
             logits, measured, findings = _on_this_host(artifact, photos, options.threads, progress)
     limits = limit_note(len(photos), len(split.evaluation))
-    notes = (*split.notes, *limits, *findings.notes, *_emulation_note(found), *said)
+    notes = (*split.notes, *limits, *findings.reservations, *_emulation_note(found), *said)
     logits["pte"] = found.logits
-    evidence = _evidence(artifact, photos, logits, found, measured["float"], notes, watch, findings.doubts)
+    evidence = _evidence(artifact, photos, logits, found, measured["float"], notes, watch, findings)
     outcome = summarize(evidence, max_drop=max_drop, min_agreement=wanted)
     same = compare_logits(logits["host"], found.logits, [p.name for p in photos]) if "host" in logits else None
     exact = is_exact(artifact)
@@ -191,7 +191,7 @@ def _evidence(
     float_program: Measured,
     notes: tuple[str, ...],
     watch: Stopwatch,
-    doubts: tuple[str, ...],
+    findings: Findings,
 ) -> Evidence:
     return Evidence(
         artifact=str(artifact.folder),
@@ -217,7 +217,8 @@ def _evidence(
         notes=notes,
         seconds=watch.total(),
         program=artifact.manifest["files"]["model.pte"]["sha256"],
-        doubts=doubts,
+        reservations=findings.reservations,
+        doubts=findings.doubts,
         layers=artifact.layers() if "layers.json" in artifact.manifest["files"] else (),
     )
 

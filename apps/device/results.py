@@ -118,7 +118,7 @@ def _complete(results: Results) -> Results:
             f"{results.where}: the output for {name} is not finite ({len(broken)} photographs in all); the program "
             "or the device's runtime is broken."
         )
-    if len(set(results.photographs)) < len(results.photographs):
+    if len({sha256 for _, sha256 in results.photographs}) < len(results.photographs):
         raise InputError(f"{results.where}: names a photograph twice; make it anew.")
     return results
 

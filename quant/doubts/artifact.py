@@ -10,7 +10,7 @@ import torch
 from quant.artifact import Artifact
 from quant.data import Photo
 from quant.doubts.files import FileDoubts
-from quant.doubts.find import Reference, copy_notes, find_doubts
+from quant.doubts.find import Reference, find_doubts, reservations
 from quant.doubts.golden import golden_input_doubts
 from quant.doubts.recorded import Recorded
 from quant.evaluate import Model
@@ -23,8 +23,8 @@ class Findings:
 
     doubts: tuple[str, ...]
     """A sentence for each reason not to believe it."""
-    notes: tuple[str, ...]
-    """What is worth a mention."""
+    reservations: tuple[str, ...]
+    """Sentences for what a pass is to be taken with caution for."""
     analyzed: bool
     """Whether layers.json, where there is one, is of the program."""
 
@@ -65,6 +65,6 @@ def artifact_doubts(
     )
     return Findings(
         doubts=(*files.sentences, *golden_input_doubts(artifact, photos), *find_doubts(reference)),
-        notes=copy_notes(reference),
+        reservations=reservations(reference),
         analyzed=files.analyzed,
     )

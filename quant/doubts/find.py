@@ -16,7 +16,7 @@ from quant.doubts.labels import permuted_classes, permuted_sentence
 from quant.doubts.recorded import Recorded, other_float, other_program
 from quant.evaluate import Model, fidelity, labels_of
 from quant.thumbnails import Calibrated
-from quant.tolerances import PLAUSIBLE_TOP1
+from quant.tolerances import NEARLY_ONE_CLASS, PLAUSIBLE_TOP1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,10 +67,20 @@ def find_doubts(reference: Reference) -> tuple[str, ...]:
     return tuple(sentence for sentence in found if sentence is not None)
 
 
-def copy_notes(reference: Reference) -> tuple[str, ...]:
-    """Mention copies of calibration photographs that are too few to doubt the verdict."""
-    copies = reference.copies
-    return (copies.sentence,) if copies is not None and not copies.flatters else ()
+def reservations(reference: Reference) -> tuple[str, ...]:
+    """Return a sentence for each thing that a pass is to be taken with caution for."""
+    copies, found = reference.copies, []
+    if copies is not None and not copies.flatters:
+        found.append(copies.sentence)
+    answers = reference.logits.argmax(dim=1)
+    usual = int(answers.mode().values)
+    share = int((answers == usual).sum()) / len(answers)
+    if NEARLY_ONE_CLASS <= share < 1:
+        found.append(
+            f"nearly one class: float takes {100 * share:.0f} % of the {len(answers)} photographs for "
+            f"{reference.class_names[usual]!r}; the others say little about the rest"
+        )
+    return tuple(found)
 
 
 def _one_class(reference: Reference) -> str | None:
@@ -109,7 +119,7 @@ def _other_program(reference: Reference) -> str | None:
 
 def _misread(reference: Reference) -> str | None:
     labels, top1 = reference.labels, reference.top1
-    if labels is None or top1 is None:
+    if labels is None or top1 is None or _one_class(reference) is not None:
         return None
     probe = Probe(photos=reference.photos, labels=labels, logits=reference.logits, preprocess=reference.preprocess)
     suspicious = top1 < PLAUSIBLE_TOP1 or _recorded(reference) is not None

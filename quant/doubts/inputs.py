@@ -14,7 +14,10 @@ from quant.batches import iterate_batches
 from quant.data import Photo
 from quant.evaluate import Model
 from quant.spread import spread
-from quant.tolerances import PROBE_CERTAINTY, PROBE_PHOTOGRAPHS
+from quant.tolerances import PROBE_CERTAINTY, PROBE_PHOTOGRAPHS, PROBE_RANK_CERTAINTY, PROBE_RIGHT
+
+# Log-likelihoods of one reading written down in two ways differ by this much.
+_ROUNDING = 1e-4
 
 Reading = Callable[[torch.Tensor, Preprocess], torch.Tensor]
 """(inputs [n, 3, H, W] as preprocessed, how) -> inputs as they would be under the hypothesis."""
@@ -86,7 +89,8 @@ def better_reading(run: Model, probe: Probe, readings: Collection[str]) -> str |
             for name, parts in outputs.items():
                 parts.append(run(READINGS[name](x, probe.preprocess).contiguous()))
     better = {name: _Comparison.of(now, torch.cat(parts), labels) for name, parts in outputs.items()}
-    convincing = {name: found for name, found in better.items() if found.convincing}
+    enough = PROBE_RIGHT * len(rows)
+    convincing = {name: found for name, found in better.items() if found.convincing and found.right >= enough}
     if not convincing:
         return None
     name, best = max(convincing.items(), key=lambda item: (item[1].right, item[1].likelier))
@@ -109,23 +113,28 @@ class _Comparison:
     lost: int
     right: int
     """Photographs that it classes rightly."""
+    rank_chance: float
+    """That it looks as good by chance, by how much likelier it makes their labels."""
 
     @classmethod
     def of(cls, now: torch.Tensor, other: torch.Tensor, labels: torch.Tensor) -> _Comparison:
         right, still = other.argmax(dim=1) == labels, now.argmax(dim=1) == labels
         gain = _likelihood(other, labels) - _likelihood(now, labels)
+        gain[gain.abs() < _ROUNDING] = 0.0
         return cls(
             likelier=int((gain > 0).sum()),
             less=int((gain < 0).sum()),
             won=int((right & ~still).sum()),
             lost=int((still & ~right).sum()),
             right=int(right.sum()),
+            rank_chance=metrics.signed_rank_test(gain),
         )
 
     @property
     def convincing(self) -> bool:
         by_chance = min(metrics.sign_test(self.likelier, self.less), metrics.sign_test(self.won, self.lost))
-        return by_chance <= PROBE_CERTAINTY and self.won >= self.lost
+        beyond_chance = by_chance <= PROBE_CERTAINTY or self.rank_chance <= PROBE_RANK_CERTAINTY
+        return beyond_chance and self.won >= self.lost
 
 
 def _likelihood(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from quant.artifact_folders import require_replaceable
 from quant.atomic import atomic_folder
 from quant.batches import read_batches
 from quant.calibration_check import calibration_notes
-from quant.doubts.find import Reference, copy_notes, find_doubts
+from quant.doubts.find import Reference, find_doubts, reservations
 from quant.finite import require_finite
 from quant.fleet.artifacts import missing_row, share_float_program, write_program
 from quant.fleet.context import Context
@@ -190,7 +190,7 @@ def _make(
             variant=request.spec.name,
             recipe=request.recipe.name,
             rows=ranked([*rows, *(missing_row(choice) for choice in choices if choice.missing is not None)]),
-            notes=(*context.notes, *copy_notes(reference)),
+            notes=(*context.notes, *reservations(reference)),
             seconds=watch.total(),
         )
         (folder / "fleet.json").write_text(json.dumps(outcome.to_json(), indent=2) + "\n")

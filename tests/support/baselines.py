@@ -14,7 +14,11 @@ PROGRAM = "ab" * 32
 
 
 def baseline_of(
-    photographs: Sequence[Photo] = PHOTOS, *, top1: float | None = 0.952, agreement: float = 0.972
+    photographs: Sequence[Photo] = PHOTOS,
+    *,
+    top1: float | None = 0.952,
+    agreement: float = 0.972,
+    sqnr_db: float = 20.0,
 ) -> Baseline:
     """Figures that 250 photographs can give."""
     return Baseline(
@@ -22,6 +26,6 @@ def baseline_of(
         images=len(photographs),
         top1=top1,
         agreement=agreement,
-        sqnr_db=20.0,
+        sqnr_db=sqnr_db,
         program=PROGRAM,
     )

@@ -118,6 +118,10 @@ def test_a_figure_edited_by_hand_breaks_the_seal(tmp_path, digits):
         {"images": 1e308},
         {"images": 10**400},
         {"images": "250"},
+        {"sqnr_db": "x"},
+        {"sqnr_db": None},
+        {"sqnr_db": True},
+        {"sqnr_db": 1e9},
     ],
 )
 def test_sealed_figures_that_no_run_gives_are_refused(tmp_path, change):
@@ -143,3 +147,12 @@ def test_a_baseline_of_this_very_program_has_to_be_right(top1, agreement, progra
     assert found is None if edited is None else f"it gives {edited} for this very program" in found
     if edited is None and program != PROGRAM:
         assert baseline_doubt(baseline_of(top1=top1, agreement=agreement), PROGRAM, now, FIDELITY) is not None
+
+
+@pytest.mark.parametrize(
+    ("sqnr_db", "program", "edited"),
+    [(20.9, PROGRAM, False), (5.0, PROGRAM, True), (60.0, PROGRAM, True), (5.0, "cd" * 32, False)],
+)
+def test_a_baseline_of_this_very_program_has_its_sqnr(sqnr_db, program, edited):
+    found = baseline_doubt(baseline_of(sqnr_db=sqnr_db), program, accuracy(0.952), FIDELITY)
+    assert (found is not None and f"it gives {sqnr_db:.1f} dB for this very program" in found) == edited

@@ -90,3 +90,16 @@ def test_paired_drop_interval_turns_its_sign_with_the_direction_and_never_leaves
     low, high = metrics.paired_drop_interval(*paired(5, 2, 40))
     assert metrics.paired_drop_interval(*paired(2, 5, 40)) == pytest.approx((-high, -low))
     assert metrics.paired_drop_interval(*paired(1, 0, 1))[1] == 1.0
+
+
+@pytest.mark.parametrize("count", [1, 5, 12, 50, 51, 128])
+def test_signed_rank_test_is_scipys(count):
+    stats = pytest.importorskip("scipy.stats")
+    gains = torch.randn(count, generator=torch.Generator().manual_seed(count)) + 0.3
+    expected = stats.wilcoxon(gains.numpy(), alternative="greater", method="exact" if count <= 50 else "asymptotic")
+    assert metrics.signed_rank_test(gains) == pytest.approx(float(expected.pvalue), rel=0.02)
+
+
+def test_signed_rank_test_knows_nothing_without_gains():
+    assert metrics.signed_rank_test(torch.zeros(20)) == 1.0
+    assert metrics.signed_rank_test(torch.tensor([1.0] * 3 + [0.0] * 9)) == 1 / 8

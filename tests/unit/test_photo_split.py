@@ -151,6 +151,17 @@ def test_a_link_to_the_same_file_is_refused_across_halves(tmp_path):
     assert "same photograph" in refusal(lambda: split(tmp_path))
 
 
+def test_copies_within_val_judge_once(tmp_path):
+    draw_halves(tmp_path, train=4, val=4)
+    for index in range(5):
+        shutil.copy(tmp_path / "val" / "red" / "0.jpg", tmp_path / "val" / "red" / f"copy{index}.jpg")
+    settings = {"class_names": COLOURS, "num_classes": 3}
+    found = split_photos(tmp_path, calibration=8, seed=0, **settings)
+    again = evaluation_photos(tmp_path, calibrated_on=frozenset(), **settings)
+    for split in (found, again):
+        assert len(split.evaluation) == 12 and "Left out 5 copies of other photographs." in split.notes
+
+
 def test_copies_within_class_folders_are_left_out_and_counted(tmp_path):
     draw_classes(tmp_path, 8)
     shutil.copy(tmp_path / "red" / "0.jpg", tmp_path / "red" / "copy.jpg")
