@@ -119,7 +119,7 @@ def _other_program(reference: Reference) -> str | None:
 
 def _misread(reference: Reference) -> str | None:
     labels, top1 = reference.labels, reference.top1
-    if labels is None or top1 is None or _one_class(reference) is not None:
+    if labels is None or top1 is None or len(labels.unique()) == 1:
         return None
     probe = Probe(photos=reference.photos, labels=labels, logits=reference.logits, preprocess=reference.preprocess)
     suspicious = top1 < PLAUSIBLE_TOP1 or _recorded(reference) is not None
