@@ -166,7 +166,7 @@ class _Reader:
         self._inline: list[FlatTable] = []
 
     def read(self) -> PteFile:
-        if self.data[8:12] == b"eh00":
+        if bytes(self.data[8:12]) == b"eh00":
             size, self._base = struct.unpack_from("<QQ", self.data, 16)
             if max(size, self._base) > len(self.data):
                 raise BrokenTableError(

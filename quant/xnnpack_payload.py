@@ -86,7 +86,7 @@ def read_payload(data: bytes | memoryview, budget: Budget | None = None) -> Payl
         BrokenTableError: not one, or a broken one.
     """
     view = memoryview(data)
-    if view[4:8] != b"XH00" or len(view) < 30:
+    if bytes(view[4:8]) != b"XH00" or len(view) < 30:
         raise BrokenTableError(f"{bytes(view[4:8])!r} stands where XH00 should")
     offset, size = struct.unpack_from("<II", view, 10)
     graph = FlatTable.root(view[offset : offset + size], budget)

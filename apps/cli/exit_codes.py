@@ -24,8 +24,9 @@ from typing import NoReturn
 import typer
 
 from apps.cli.allocator import keep_freed_memory
-from apps.cli.plain import PlainFormatter, plain, sentence
+from apps.cli.plain import PlainFormatter, sentence
 from edge_effnet.errors import InputError, MachineError
+from edge_effnet.plain_text import plain
 from edge_effnet.temporary import own_temporary_files
 
 PASS = 0

@@ -14,6 +14,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
+from edge_effnet.plain_text import plain
+
 WIDTH = 80
 
 # On fewer columns tables have none left for their figures; what says so (COLUMNS=0 of a script) has no such terminal.
@@ -21,15 +23,7 @@ _NARROWEST = 40
 
 _LONGEST_SENTENCE = 2000
 
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
-# What reorders a line so that it reads otherwise than it is, or ends it.
-_CONTROLS |= {code: f"\\u{code:04x}" for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A))}
 _BREAKS = {ord("\n"): "\\n"}
-
-
-def plain(text: str) -> str:
-    """Replace control characters but line breaks and tabs by their codes."""
-    return text.translate(_CONTROLS)
 
 
 def one_line(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from edge_effnet.plain_text import plain
 from quant.report import formats
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ def _hash_of(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
+def _shown(value: Any) -> Any:
+    """What a page shows of a value: of text no control characters, nor those that let it read backwards."""
+    return plain(value) if isinstance(value, str) else value
+
+
 @cache
 def _asset(name: str) -> str:
     return resources.files("quant.report").joinpath("templates", name).read_text(encoding="utf-8")
@@ -75,6 +81,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("quant.report", "templates"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -10,7 +10,7 @@ from support.browser import CHROMIUM, DRIVER, browser, console, requests, show
 from support.code_blocks import ROOT
 from support.outcomes import flip, outcome
 from support.photos import draw_photo
-from support.reports import IMAGE, SCRIPT, hostile, layers, many_classes, measured_artifact, page
+from support.reports import IMAGE, ODD, SCRIPT, SHOWN, hostile, layers, many_classes, measured_artifact, page
 
 from benchmarks.report_picture import SCALE, WIDTH, take
 from quant.data import Photo
@@ -76,6 +76,8 @@ def comparison(tmp_path_factory):
     measured_artifact(folder / "small", top1=0.90, ms=3.0, size=1_000_000)
     measured_artifact(folder / SCRIPT.replace("/", "_"), top1=0.96)
     measured_artifact(folder / ("long-" * 40), top1=0.95, ms=70.0)
+    for name in ODD:
+        measured_artifact(folder / name.replace("/", "_"), top1=0.94, ms=60.0)
     path = folder / "comparison.html"
     path.write_bytes(render_comparison(opened([p for p in sorted(folder.iterdir()) if p.is_dir()]), beside=folder))
     return path
@@ -221,10 +223,24 @@ def test_dark_and_light_are_both_drawn_in_the_pages_own_colours(driver, opened_p
 def test_hostile_names_are_shown_and_do_nothing(driver, opened_page):
     opened_page("hostile")
     assert driver.execute_script("return document.scripts.length") == 1
-    assert driver.execute_script("return document.querySelectorAll('[onerror]').length") == 0
+    handlers = (
+        "return [...document.querySelectorAll('*')].flatMap(e => e.getAttributeNames()).filter(n => /^on/.test(n))"
+    )
+    assert driver.execute_script(handlers) == []
+    assert driver.execute_script("return [...document.links].filter(a => !a.hash).map(a => a.href)") == []
     # An alert would be open now, and every command would fail with it.
     text = driver.execute_script("return document.querySelector('main').textContent")
     assert SCRIPT in text and IMAGE in text and "$x^2$" in text
+    assert [name for name in SHOWN if name not in text] == []
+
+
+def test_a_hostile_folder_in_a_comparison_is_shown_and_does_nothing(driver, opened_page):
+    opened_page("comparison")
+    assert driver.execute_script("return document.scripts.length") == 1
+    schemes = driver.execute_script("return [...new Set([...document.links].map(a => a.protocol))]")
+    assert set(schemes) <= {"file:"}
+    text = driver.execute_script("return document.querySelector('main').textContent")
+    assert [name for name in SHOWN if name.replace("/", "_") not in text] == []
 
 
 def test_the_policy_stops_what_would_be_put_into_the_page(driver, opened_page):

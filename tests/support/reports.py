@@ -27,6 +27,25 @@ SCRIPT = "<script>alert(1)</script>"
 IMAGE = '"><img src=x onerror=alert(1)>.jpg'
 """A hostile file name."""
 
+ODD = (
+    *("</script><script>alert(1)</script>", '" onmouseover="alert(1)" x="', "' onfocus='alert(1)' autofocus='"),
+    *("{{7*7}}", "{% raw %}", "{{ facts.command }}", "%s%n{0}", "${7*7}", "javascript:alert(1)", "&lt;b&gt;"),
+    *(
+        "a\u202egpj.exe",
+        "a\u2066b",
+        "\x1b]0;owned\x07",
+        "a\nPASS",
+        "--><!--",
+        "]]>",
+        "a b\tc",
+        "\ufeff=cmd|'/c calc'!A1",
+    ),
+)
+"""More of them, for any name."""
+
+SHOWN = tuple(name.translate({0x202E: "\\u202e", 0x2066: "\\u2066", 0x1B: "\\x1b", 0x07: "\\x07"}) for name in ODD)
+"""What a page shows of them."""
+
 DELEGATION = DelegationReport(
     partitions=1, delegated=3, leftovers=(), islands=("conv2d",), facts=("a fact",), advice=("advice",)
 )
@@ -99,13 +118,19 @@ def hostile(folder: Path) -> tuple[Outcome, list[Photo]]:
     """An outcome full of markup, and its photograph."""
     picture = draw_photo(folder / "drawn.jpg", size=(200, 160))
     found = outcome(
-        classes=(ClassFigures(name=SCRIPT, photographs=1, float_right=1, pte_right=0, kept=0),),
+        classes=tuple(
+            ClassFigures(name=name, photographs=1, float_right=1, pte_right=0, kept=0) for name in (SCRIPT, *ODD)
+        ),
         confusion=(
             ConfusionChange(name=SCRIPT, answer=SCRIPT, float_count=1, pte_count=0),
             ConfusionChange(name=SCRIPT, answer="$x^2$", float_count=0, pte_count=1),
         ),
-        flips=(flip(photograph=IMAGE, label=SCRIPT, float_class=SCRIPT, pte_class="$x^2$"),),
-        notes=(f"Note on {IMAGE}",),
+        flips=(
+            flip(photograph=IMAGE, label=SCRIPT, float_class=SCRIPT, pte_class="$x^2$"),
+            *(flip(photograph=name, label=name, float_class=name, pte_class=name) for name in ODD),
+        ),
+        notes=(f"Note on {IMAGE}", *ODD),
+        verdict=Verdict(passed=True, reasons=ODD, cautions=ODD),
         artifact=IMAGE,
     )
     return found, [Photo(path=picture, name=IMAGE, label=0, sha256="0" * 64)]

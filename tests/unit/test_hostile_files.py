@@ -14,10 +14,10 @@ from support.outcomes import outcome
 from support.photos import COLOURS, draw_halves, draw_photo, pack_shards
 
 from apps.cli.exit_codes import guarded
-from apps.cli.plain import plain
 from apps.cli.render import print_analysis, print_outcome
 from edge_effnet import InputError, load_checkpoint
 from edge_effnet.images import open_rgb
+from edge_effnet.plain_text import plain
 from edge_effnet.weights.sources import Source
 from quant.artifact import open_artifact
 from quant.json_file import read_json

@@ -7,7 +7,7 @@ import pytest
 from support.artifacts import LAYER, make_artifact, manifest_fields
 from support.outcomes import FIDELITY, NO_ACCURACY, flip, outcome
 from support.photos import draw_photo
-from support.reports import IMAGE, SCRIPT, Elements, hostile, layers, many_classes, page
+from support.reports import IMAGE, SCRIPT, SHOWN, Elements, hostile, layers, many_classes, page
 
 from edge_effnet.errors import InputError
 from quant.artifact import open_artifact, write_artifact
@@ -190,6 +190,10 @@ def test_what_users_wrote_is_text_and_never_markup(tmp_path):
     assert not [name for _, attributes in elements.found for name in attributes if name.startswith("on")]
     assert [image["src"][:22] for image in elements.all("img")] == ["data:image/jpeg;base64"]
     assert SCRIPT in elements.text and IMAGE in elements.text and "$x^2$" in elements.text
+    assert not [name for name in SHOWN if " ".join(name.split()) not in elements.text]
+    assert not set(text) & {chr(code) for code in (*range(9), *range(0x0B, 0x20), *range(0x202A, 0x202F))}
+    assert all(link["href"][:1] == "#" or link["href"] == "data:," for link in elements.all("link"))
+    assert all(link["href"].startswith("#") for link in elements.all("a"))
 
 
 def test_names_that_are_no_text_make_a_page_all_the_same():
