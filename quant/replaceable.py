@@ -121,7 +121,7 @@ def _fault(folder: Path, kinds: Sequence[Kind]) -> str | None:
             return f"holds something other than {name};" if any(folder.iterdir()) else None
         stranger = _stranger(folder, kind.files(folder) | {kind.index})
     except (OSError, ValueError) as error:
-        return f"holds something other than {name}, or a damaged one ({error}); remove it by hand, or"
+        return f"holds something other than {name}, or a damaged one to remove by hand ({error});"
     return None if stranger is None else f"holds {stranger}, which is no part of {name}; move it elsewhere, or"
 
 
