@@ -111,7 +111,8 @@ class SavedSettings:
                 class_names=None if names is None else tuple(names),
             )
         except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
-            raise InputError(f"{path}: the metadata {METADATA_KEY!r} is damaged ({brief(error)}).") from error
+            reason = str(error).rstrip(".") if isinstance(error, InputError) else brief(error)
+            raise InputError(f"{path}: the metadata {METADATA_KEY!r} is damaged ({reason}).") from error
 
 
 def save_checkpoint(path: str | Path, model: EfficientNet) -> None:
