@@ -35,9 +35,13 @@ def direct() -> dict[str, str]:
     return {normal(match[1]): match[2] for match in found if match is not None and match[1] != "edge-effnet"}
 
 
-def test_everything_asked_for_is_locked_with_hashes_but_torch():
+def test_everything_asked_for_is_locked_with_hashes():
     assert set(direct()) - {"torch"} <= set(locked())
     assert "torch" not in locked()
+    for name in ("torch.lock", "torch-cpu.lock"):
+        lines = [line for line in (ROOT / ".ci" / name).read_text().splitlines() if not line.startswith("#")]
+        assert lines[0] == f"torch{direct()['torch']} \\"
+        assert lines[1:] and all(re.fullmatch(r" {4}--hash=sha256:[0-9a-f]{64}( \\)?", line) for line in lines[1:])
     packages = re.split(r"^(?=[\w.-]+==)", LOCK, flags=re.M)[1:]
     assert packages and all("--hash=sha256:" in package for package in packages)
 
