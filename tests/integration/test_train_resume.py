@@ -155,6 +155,7 @@ TAMPERED: list[tuple[str, Callable[[Any], object]]] = [
     ("model", lambda old: {}),
     ("model", lambda old: {name: tensor.to("meta") for name, tensor in old.items()}),
     ("average", lambda old: {"x": 1}),
+    ("average", lambda old: {name: tensor * float("nan") for name, tensor in old.items()}),
     ("optimizer", lambda old: {}),
     ("optimizer", lambda old: {"state": 1}),
     (
