@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_effnet.errors import InputError
-from edge_effnet.regular_file import open_regular
+from edge_effnet.given_file import open_given
 from quant.flat_table import BrokenTableError, FlatTable
 
 Item = TypeVar("Item")
@@ -118,20 +118,14 @@ def read_pte(path: Path) -> PteFile:
     Raises:
         InputError: not there, not a .pte, or a broken one; the message says what is wrong.
     """
-    try:
-        with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > _MAX_BYTES:
-                raise InputError(f"{path}: {size} bytes are more than a .pte for a phone has (at most {_MAX_BYTES}).")
+    with open_given(path, limit=_MAX_BYTES) as file:
+        try:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = os.fstat(file.fileno()).st_size
             # Mapped, not read: most of it are weights, which nobody looks at.
             data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file.") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise InputError(f"{path}: {error}; name a .pte file.") from error
+        except (OSError, ValueError) as error:  # a ValueError where it shrank meanwhile
+            raise InputError(f"{path}: cannot be read ({error}); make or copy it again.") from error
     return _parsed(memoryview(data), str(path), digest)
 
 
