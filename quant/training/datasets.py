@@ -59,8 +59,8 @@ class FolderImages:
         """List them; the sorted folder names are the classes, and must be `class_names` where given.
 
         Raises:
-            InputError: no photographs, no class folders, an empty class, a class whose name is no line of text, or other
-                classes than expected.
+            InputError: no photographs, no class folders, an empty class, a class whose name is no line of text, or
+                other classes than expected.
         """
         photos = list_photos(root, root.parent)
         names = tuple(sorted({p.class_name for p in photos if p.class_name is not None}))
