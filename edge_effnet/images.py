@@ -30,7 +30,7 @@ _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
 
 _STRIP_PIXELS = 1 << 20
 
-# Pillow keeps four bytes a pixel, twice while it converts: 256 megapixels are some 2 GB.
+# Pillow keeps four bytes a pixel, twice while it converts (of WebP four times): 256 megapixels are some 2 GB.
 _budget = PixelBudget(total=256 * 1024 * 1024, free=32 * 1024 * 1024)
 
 
