@@ -13,6 +13,7 @@ _NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x800000
 _VALUES: tuple[Any, ...] = (
     *(None, True, -1, 0, 1e308, 10**30, 0.5, "", "x", "../../../tmp/escaped", "/etc/passwd", "a" * 5000),
     *("\u0000", "\ud800", "<script>alert(1)</script>", "%s%n{0}", "$(touch escaped)", [], {}, [[]], {"a": {}}),
+    *(32.0, 10**400, float("nan"), float("inf"), "x\nPASS", "\u202e", [[[[[[[[]]]]]]]]),
 )
 """What stands in JSON where something else should."""
 

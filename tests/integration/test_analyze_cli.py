@@ -27,7 +27,7 @@ def test_the_table_fits_80_columns_and_names_what_broke(called, folder):
     code, out, err = called(folder)
     assert (code, err) == (0, "")
     assert max(map(len, out.splitlines())) <= 80
-    for cell in ("stem", "convolution", "-81.5..85.2", "-12..18", "0.10", "24.5", "12.5"):
+    for cell in ("stem", "product", "-81.5..85.2", "-12..18", "0.10", "24.5", "12.5"):
         assert cell in out
     assert out.rstrip().endswith("No layer below 10 dB.")
 

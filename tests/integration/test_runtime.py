@@ -278,7 +278,9 @@ def replies(data):
 
 def test_a_bundle_is_verified_before_it_is_read(tmp_path):
     path = tmp_path / "b.bpte"
-    golden = [Golden(photograph="p", input=torch.zeros(3, SIZE, SIZE), output=torch.zeros(3))]
+    golden = [
+        Golden(photograph="p", input=torch.zeros(3, SIZE, SIZE), output=torch.zeros(3), float_output=torch.zeros(3))
+    ]
     whole = bundle_program(colour_program(), golden)
     with HostRuntime() as fresh:
         path.write_bytes(whole)

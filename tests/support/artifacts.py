@@ -19,7 +19,7 @@ from tests.support.programs import PREPROCESS, RIGHT, SIZE, ColourNet, colour_pr
 LAYER = LayerReport(
     node="conv2d",
     layer="stem",
-    operator="convolution",
+    operator="product",
     precision="int8",
     seen=(-81.5, 85.25),
     grid=(-12.0, 18.0),

@@ -14,6 +14,7 @@ from quant.artifact_folders import require_replaceable
 
 FILES = [
     "float.pte",
+    "golden/0.float_output.f32",
     "golden/0.input.f32",
     "golden/0.output.f32",
     "labels.txt",
@@ -53,7 +54,9 @@ def test_what_is_written_is_what_is_read(tmp_path):
     (golden,) = read.golden()
     assert golden.photograph == "val/red/0.jpg"
     assert golden.input.shape == (3, SIZE, SIZE) and golden.output.shape == (3,)
-    assert torch.equal(golden.input, torch.linspace(-2, 2, 3 * SIZE * SIZE).reshape(3, SIZE, SIZE))
+    assert torch.equal(golden.output, golden.float_output)
+    levels = (golden.input * torch.tensor(PREPROCESS.std).view(3, 1, 1)) + torch.tensor(PREPROCESS.mean).view(3, 1, 1)
+    assert torch.allclose(levels * 255, (levels * 255).round(), atol=1e-3)
 
 
 def test_the_analysis_is_read_as_it_was_written(folder):
@@ -77,13 +80,21 @@ def test_golden_files_are_little_endian_float32_and_contiguous(tmp_path):
         model=b"m",
         float_model=b"f",
         classes=COLOURS,
-        golden=[Golden(photograph="p.jpg", input=values, output=torch.tensor([1.0, -2.5, 0.0]))],
+        golden=[
+            Golden(
+                photograph="p.jpg",
+                input=values,
+                output=torch.tensor([1.0, -2.5, 0.0]),
+                float_output=torch.tensor([1.0, -2.0, 0.0]),
+            )
+        ],
         layers=[],
         manifest={**manifest_fields(), "labelled": True, "photographs": {"calibration": [], "evaluation": []}},
     )
     assert (folder / "golden" / "0.output.f32").read_bytes() == bytes.fromhex("0000803f000020c000000000")
     (golden,) = open_artifact(folder).golden()
     assert torch.equal(golden.input, values)
+    assert golden.float_output.tolist() == [1.0, -2.0, 0.0]
 
 
 @pytest.mark.parametrize(
