@@ -16,8 +16,12 @@ from edge_effnet.model import EfficientNet
 from edge_effnet.weights.files import sha256_of
 from edge_effnet.weights.save import save_checkpoint
 from quant.atomic import write_atomically
+from quant.json_file import read_json
 
 _PROGRAMS = {"edge_effnet.py": "edge-effnet"}
+
+# Of one run some kilobytes, and it holds those of the runs before.
+_MAX_METADATA_BYTES = 1024 * 1024
 
 
 def rounded_to_half(model: EfficientNet) -> EfficientNet:
@@ -57,8 +61,8 @@ def started_from(weights: Path | None) -> dict[str, Any] | None:
         return None
     beside = weights.with_suffix(".json")
     try:
-        known = json.loads(beside.read_text()) if beside.is_file() else None
-    except (OSError, ValueError, RecursionError):  # somebody else's file of that name
+        known = read_json(beside, limit=_MAX_METADATA_BYTES)
+    except (OSError, ValueError):  # none, or somebody else's file of that name
         known = None
     return {"file": weights.name, "sha256": sha256_of(weights), "metadata": known}
 

@@ -54,7 +54,7 @@ def test_the_host_agrees_with_itself(found):
 
 def test_photographs_whose_names_are_no_text_run_too(artifact, tmp_path):
     folder = draw_halves(tmp_path / "data", train=1, val=1) / "val" / "red"
-    os.rename(folder / "0.jpg", os.fsencode(folder) + b"/\xff\n[red].jpg")
+    (folder / "0.jpg").rename(folder / os.fsdecode(b"\xff\n[red].jpg"))
     outcome = check_on_device(artifact, device="host", data=tmp_path / "data", results=tmp_path / "r.json")
     assert outcome.passed
     assert any(name.endswith("\udcff\n[red].jpg") for name, _ in read_results(tmp_path / "r.json").photographs)

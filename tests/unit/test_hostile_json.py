@@ -17,6 +17,7 @@ from edge_effnet import InputError
 from quant.artifact import open_artifact
 from quant.json_file import parse_json, read_json
 from quant.report.make import make_report
+from quant.training.output import started_from
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
@@ -182,3 +183,12 @@ def test_an_artifact_of_holes_is_refused_before_it_is_read(tmp_path, monkeypatch
     with pytest.raises(InputError, match=words):
         open_artifact(folder)
     assert not any(name.endswith("labels.txt") for name in read)
+
+
+@pytest.mark.parametrize("text", ["[" * 900 + "]" * 900, "NaN", "[1e999]", '"' + "x" * 2_000_000 + '"', None])
+def test_what_lies_beside_weights_and_is_no_metadata_is_left_alone(tmp_path, text):
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(b"x")
+    beside = tmp_path / "w.json"
+    os.mkfifo(beside) if text is None else beside.write_text(text)
+    assert started_from(weights)["metadata"] is None
