@@ -23,6 +23,7 @@ from tables import write_results
 from torch import nn
 
 from apps.cli.allocator import keep_freed_memory
+from apps.cli.waiting import wait_asleep
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
 from quant.export import export_graph
@@ -32,6 +33,7 @@ from quant.qat.network import trainable
 from quant.qat.options import QatOptions
 from quant.quiet import quiet_libraries
 from quant.recipes import RECIPES
+from quant.thread_invariance import thread_invariant
 
 STEPS, WARMUP = 6, 2
 
@@ -55,7 +57,8 @@ def _int8(variant: str, images: torch.Tensor, *, taught: bool) -> Callable[[], t
         with torch.no_grad():
             return teacher(x) if taught else torch.zeros(len(x), 10)
 
-    return _step(student, images, wanted)
+    # As it trains: the same bits on any number of threads.
+    return thread_invariant()(_step(student, images, wanted))
 
 
 def _stock(variant: str, images: torch.Tensor) -> Callable[[], torch.Tensor]:
@@ -129,6 +132,7 @@ def main() -> None:
     if options.child:
         print(json.dumps(measure(options.child, options.variant, options.batch, options.size)))
         return
+    wait_asleep()  # for the children: before torch, as the commands do
     found: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
     for _ in range(options.rounds):
         for kind in KINDS:

@@ -16,6 +16,12 @@ from typing import TypeVar
 
 import torch
 
+# Values that a share of an elementwise operator has at least (`at::internal::GRAIN_SIZE`).
+_GRAIN = 1 << 15
+
+VECTOR = 32
+"""Values of one turn of torch's loops on any processor: two vectors of AVX-512."""
+
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
@@ -55,6 +61,15 @@ def on_one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def whole_vectors(values: int) -> bool:
+    """Whether torch cuts an elementwise operator on so many values into shares of whole vectors.
+
+    Where it does not, a share's last values come from another `exp` than the vectors', and another bit here and there.
+    """
+    threads = min(torch.get_num_threads(), -(-values // _GRAIN))
+    return threads <= 1 or -(-values // threads) % VECTOR == 0
 
 
 def unwatched() -> AbstractContextManager[None]:

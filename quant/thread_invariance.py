@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from quant.one_thread_each import on_one_thread, one_thread_each
+from quant.one_thread_each import VECTOR, on_one_thread, one_thread_each, whole_vectors
 
 aten = torch.ops.aten
 
@@ -38,12 +38,6 @@ _SMALL_PRODUCT = 1 << 18
 
 # Rows or columns of a part of a product.
 _PRODUCT_PART = 64
-
-# Values up to which an elementwise operator is never parted (`at::internal::GRAIN_SIZE`).
-_SMALL_TENSOR = 1 << 15
-
-# Values of a part of an elementwise operator: a whole number of the vectors of any processor.
-_TENSOR_PART = 1 << 18
 
 
 @contextmanager
@@ -103,16 +97,19 @@ def _product(
 def _elementwise(
     operator: Callable[..., Any], *args: torch.Tensor, write: Callable[..., Any], in_place: bool = False
 ) -> Any:
-    """Call an operator of tensors of one shape in parts of whole vectors, by its form that is told where to write."""
+    """Call an operator of tensors of one shape on whole vectors and on the rest; `write` is told where to."""
     x = args[0]
-    if x.numel() <= _SMALL_TENSOR:
+    threads, values = torch.get_num_threads(), x.numel()
+    dense = all(_dense(arg) and arg.stride() == x.stride() for arg in args)
+    if dense and whole_vectors(values):
         return operator(*args)
-    if not all(_dense(arg) and arg.stride() == x.stride() for arg in args):
+    most = values - values % (VECTOR * threads)
+    if not dense or not whole_vectors(most):
         return _alone(operator, *args)
     out = x if in_place else torch.empty_like(x)
-    *flat, flat_out = (tensor.as_strided((x.numel(),), (1,)) for tensor in (*args, out))
-    parts = [slice(first, first + _TENSOR_PART) for first in range(0, x.numel(), _TENSOR_PART)]
-    one_thread_each(lambda part: write(*(tensor[part] for tensor in flat), out=flat_out[part]), parts)
+    *flat, flat_out = (tensor.as_strided((values,), (1,)) for tensor in (*args, out))
+    for part in (slice(most), slice(most, values)):
+        write(*(tensor[part] for tensor in flat), out=flat_out[part])
     return out
 
 
