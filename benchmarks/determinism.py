@@ -22,9 +22,9 @@ RUNS = {"first": 1, "again": 1, "two threads": 2}
 """Threads of each run; the first is what the others are compared with."""
 
 _TIMES = frozenset(
-    {"created", "seconds", "latency_ms", "latency_p90_ms", "load_ms", "added_ms", "artifact", "threads"}
+    {"created", "seconds", "latency_ms", "latency_p90_ms", "load_ms", "added_ms", "artifact", "threads", "seal"}
 )
-"""Keys of the manifest that time and place decide."""
+"""Keys of the manifest that time and place decide, or that follow from them."""
 
 _DRAWN = frozenset({"manifest.json", "report.html"})
 """Compared by what is in it, and drawn from what is compared, times included."""

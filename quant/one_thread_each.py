@@ -66,7 +66,7 @@ def on_one_thread() -> Iterator[None]:
 def whole_vectors(values: int) -> bool:
     """Whether torch cuts an elementwise operator on so many values into shares of whole vectors.
 
-    Where it does not, a share's last values come from another `exp` than the vectors', and another bit here and there.
+    Where it does not, a share's last values come from another `exp` than the vectors', another bit here and there.
     """
     threads = min(torch.get_num_threads(), -(-values // _GRAIN))
     return threads <= 1 or -(-values // threads) % VECTOR == 0

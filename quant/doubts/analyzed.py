@@ -8,50 +8,56 @@ from quant.analysis import LayerReport
 from quant.doubts.programs import xnnpack_layers
 from quant.pte_file import PteFile
 from quant.qdq import QMAX, QMIN, Range
+from quant.xnnpack_payload import PayloadLayer
 
-_WEIGHTED = frozenset({"convolution", "linear"})
+# A clamp that runs inside a layer stands for it.
+_WEIGHTED = frozenset({"convolution", "linear", "relu", "relu6", "hardtanh", "clamp"})
 
 # layers.json has five decimals, the program float32.
 _ABSOLUTE, _RELATIVE = 2e-5, 1e-5
 
 
 def other_ranges(program: PteFile, reports: Sequence[LayerReport]) -> str | None:
-    """Compare the output ranges of a program's int8 layers with those of its analysis, in their order.
+    """Look for the output ranges of a program's int8 layers among those of its analysis.
 
     Args:
         program: for XNNPACK.
         reports: of `layers.json`; empty without an analysis.
 
     Returns:
-        A sentence that names the first layer that differs; None where all agree.
+        A sentence that names the first layer whose range is none of them; None where all are.
 
     Raises:
         InputError: a broken payload.
     """
-    if not reports:
-        return None
-    scales = [layer.output_scale for layer in xnnpack_layers(program) if layer.output_scale is not None]
-    analyzed = [report for report in reports if report.operator in _WEIGHTED and report.grid is not None]
-    if len(scales) != len(analyzed):
-        return (
-            f"another program: model.pte has {len(scales)} layers in int8, layers.json analyses {len(analyzed)}: one "
-            "of the two was exchanged"
-        )
-    found = [((QMIN - zero) * scale, (QMAX - zero) * scale) for scale, zero in scales]
+    analyzed = [report for report in reports if report.grid is not None]
+    layers = [layer for layer in xnnpack_layers(program) if layer.output_scale is not None]
+    weighted = [report for report in analyzed if report.operator in _WEIGHTED]
+    if weighted and not layers:
+        return "another program: model.pte has no layer in int8, layers.json has some: one of the two was exchanged"
+    # Where each layer has its row, rows give the names.
+    names = [report.layer for report in weighted]
+    names = names if len(names) == len(layers) else [layer.name for layer in layers]
+    grids = [_grid(layer) for layer in layers]
+    known = [report.grid for report in analyzed]
     differing = [
-        (report, grid)
-        for report, grid in zip(analyzed, found, strict=True)
-        if report.grid is not None and not _same(report.grid, grid)
+        (name, grid)
+        for name, grid in zip(names, grids, strict=True)
+        if not any(other is not None and _same(other, grid) for other in known)
     ]
     if not differing:
         return None
-    (first, (low, high)), wanted = differing[0], differing[0][0].grid
-    assert wanted is not None
+    name, (low, high) = differing[0]
     return (
-        f"another program: {len(differing)} of the {len(found)} int8 layers of model.pte have other ranges than "
-        f"layers.json gives (first: {first.layer}, {low:.4g} to {high:.4g} instead of {wanted[0]:.4g} to "
-        f"{wanted[1]:.4g}): model.pte was exchanged or changed"
+        f"another program: {len(differing)} of the {len(layers)} int8 layers of model.pte have other ranges than "
+        f"layers.json gives (first: {name}, {low:.4g} to {high:.4g}): model.pte was exchanged or changed"
     )
+
+
+def _grid(layer: PayloadLayer) -> Range:
+    assert layer.output_scale is not None
+    scale, zero = layer.output_scale
+    return (QMIN - zero) * scale, (QMAX - zero) * scale
 
 
 def _same(one: Range, other: Range) -> bool:

@@ -18,6 +18,7 @@ from edge_effnet import load_checkpoint
 from quant.baseline import baseline_json, make_baseline
 from quant.bundle import verify_bundle
 from quant.evaluate import Accuracy, Fidelity
+from quant.manifest_seal import SEAL, seal_of
 from quant.runtime import HostRuntime
 from tests.fuzz.mutate import damaged, damaged_json
 from tests.fuzz.scene import Scene, copy_tree, replace_file, tar_of
@@ -148,7 +149,7 @@ def _shard() -> Format:
 def _manifest() -> Format:
     def place(scene: Scene, mutant: bytes, folder: Path) -> Trial:
         copy = copy_tree(scene.artifact.folder, folder / "artifact")
-        replace_file(copy / "manifest.json", mutant)
+        replace_file(copy / "manifest.json", _sealed(mutant))
 
         def oracle() -> None:
             found, honest = json.loads(mutant), scene.artifact.manifest
@@ -165,11 +166,21 @@ def _manifest() -> Format:
     )
 
 
+def _sealed(mutant: bytes) -> bytes:
+    """Mend the seal, so that what lies behind it is tried too; what is no manifest stays as it is."""
+    try:
+        manifest = json.loads(mutant)
+        return json.dumps(manifest | {SEAL: seal_of(manifest)}).encode()
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return mutant
+
+
 def _baseline() -> Format:
     def seed(scene: Scene) -> bytes:
         accuracy = Accuracy(top1=1.0, top5=1.0, top1_interval=None)
         program = scene.artifact.manifest["files"]["model.pte"]["sha256"]
-        text = baseline_json(make_baseline(scene.photos, accuracy, Fidelity(agreement=1.0, sqnr_db=30.0), program))
+        fidelity = Fidelity(agreement=1.0, sqnr_db=scene.artifact.manifest["verdict"]["pte"]["sqnr_db"])
+        text = baseline_json(make_baseline(scene.photos, accuracy, fidelity, program))
         return text.encode()
 
     def place(scene: Scene, mutant: bytes, folder: Path) -> Trial:

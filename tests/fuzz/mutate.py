@@ -107,7 +107,7 @@ def _change(holder: Any, key: Any, rng: random.Random) -> None:
         del holder[key]
     elif kind == 1 and isinstance(holder, dict):
         holder[str(rng.choice(_VALUES))] = holder[key]
-    elif kind == 2 and isinstance(holder[key], int | float) and not isinstance(holder[key], bool):
+    elif kind == 2 and type(holder[key]) in (int, float) and abs(holder[key]) < 1e300:
         holder[key] = holder[key] * rng.choice((-1, 2, 0.5, 1e6)) + rng.choice((0, 1, -1))
     elif kind == 3 and isinstance(holder[key], list):
         holder[key] = holder[key] * rng.randint(2, 5)

@@ -126,7 +126,7 @@ def test_photographs_that_vanish_are_an_input_error(tmp_path):
     folder = make_artifact(tmp_path / "a").folder
     from edge_effnet.errors import InputError
 
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="No such file"):
         check(folder, data=data, progress=Vanishing(data, "Evaluating"))
 
 
