@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from typing import TypeVar
 
@@ -70,6 +70,11 @@ def whole_vectors(values: int) -> bool:
     """
     threads = min(torch.get_num_threads(), -(-values // _GRAIN))
     return threads <= 1 or -(-values // threads) % VECTOR == 0
+
+
+def in_whole_vectors(values: int) -> AbstractContextManager[None]:
+    """Within it an elementwise operator on so many values gives the same bits on any number of threads."""
+    return nullcontext() if whole_vectors(values) else on_one_thread()
 
 
 def unwatched() -> AbstractContextManager[None]:

@@ -23,7 +23,8 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from quant.one_thread_each import VECTOR, on_one_thread, one_thread_each, whole_vectors
+from quant.one_thread_each import VECTOR, on_one_thread, whole_vectors
+from quant.parted_product import parted_product
 
 aten = torch.ops.aten
 
@@ -32,12 +33,6 @@ _DILATION = [2, 2]
 
 # Elements of a single picture up to which ATen never takes oneDNN.
 _SMALL_INPUT = 20480
-
-# Multiplications below which a product is not worth parting.
-_SMALL_PRODUCT = 1 << 18
-
-# Rows or columns of a part of a product.
-_PRODUCT_PART = 64
 
 
 @contextmanager
@@ -67,31 +62,16 @@ def _alone(operator: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def _mm(operator: Callable[..., Any], a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    return _product(a, b, lambda rows, columns, out: torch.mm(a[rows], b[:, columns], out=out))
+    return parted_product(a, b)
 
 
 def _addmm(
     operator: Callable[..., Any], bias: torch.Tensor, a: torch.Tensor, b: torch.Tensor, **factors: Any
 ) -> torch.Tensor:
     bias = bias.expand(len(a), b.shape[1])
-    return _product(
+    return parted_product(
         a, b, lambda rows, columns, out: torch.addmm(bias[rows, columns], a[rows], b[:, columns], out=out, **factors)
     )
-
-
-def _product(
-    a: torch.Tensor, b: torch.Tensor, multiply: Callable[[slice, slice, torch.Tensor], object]
-) -> torch.Tensor:
-    """Cut the longer side of a product into parts; `multiply` takes rows, columns, and where to write."""
-    whole, out = slice(None), a.new_empty(len(a), b.shape[1])
-    longer = max(out.shape)
-    size = longer if a.numel() * b.shape[1] <= _SMALL_PRODUCT else _PRODUCT_PART
-    parts = [slice(first, first + size) for first in range(0, longer, size)]
-    if len(a) == longer:
-        one_thread_each(lambda part: multiply(part, whole, out[part]), parts)
-    else:
-        one_thread_each(lambda part: multiply(whole, part, out[:, part]), parts)
-    return out
 
 
 def _elementwise(

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 
 from quant.one_thread_each import one_thread_each
+from quant.parted_product import parted_product
 
 aten = torch.ops.aten
 
@@ -19,10 +20,7 @@ _PART = 8
 """Photographs of a part: fewer cost a tenth more, with more a batch of 32 leaves threads idle."""
 
 _FEW_PIXELS = 14 * 14
-"""Up to which a 1x1 convolution's gradient is faster as one product, cut by its filters."""
-
-_FILTERS = 128
-"""Filters, or channels of each, of a part."""
+"""Up to which a 1x1 convolution's gradient is faster as one product."""
 
 Geometry = tuple[Sequence[int], Sequence[int], Sequence[int], int]
 """Stride, padding, dilation, groups."""
@@ -53,25 +51,13 @@ def filter_gradients(
 ) -> torch.Tensor:
     """Those of the filters alone; as `convolution_gradients`."""
     if _is_product(weight, geometry) and gradient.shape[2] * gradient.shape[3] <= _FEW_PIXELS:
-        return _product(gradient, v).view(weight.shape)
+        of_filters, of_pixels = (x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]) for x in (gradient, v))
+        return parted_product(of_filters.T, of_pixels).view(weight.shape)
     parts = [slice(first, first + _PART) for first in range(0, len(gradient), _PART)]
     summed, *others = one_thread_each(lambda part: _of_part(gradient[part], v[part], weight, geometry), parts)
     for other in others:
         summed.add_(other)
     return summed
-
-
-def _product(gradient: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """Of a 1x1 convolution, cut by its filters or their channels: its parts are whole sums."""
-    a, b = (x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]) for x in (gradient, v))
-    out = a.new_empty(a.shape[1], b.shape[1])
-    if a.shape[1] >= b.shape[1]:
-        parts = [slice(first, first + _FILTERS) for first in range(0, a.shape[1], _FILTERS)]
-        one_thread_each(lambda part: torch.mm(a[:, part].T, b, out=out[part]), parts)
-    else:
-        parts = [slice(first, first + _FILTERS) for first in range(0, b.shape[1], _FILTERS)]
-        one_thread_each(lambda part: torch.mm(a.T, b[:, part], out=out[:, part]), parts)
-    return out
 
 
 def _of_part(gradient: torch.Tensor, v: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> torch.Tensor:

@@ -9,13 +9,12 @@ Tensors hold whole numbers in float32. Where a gradient is the gradient of a rou
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch.nn import functional as F
 
-from quant.one_thread_each import on_one_thread, unwatched, whole_vectors
+from quant.one_thread_each import in_whole_vectors, unwatched
 from quant.qat.filter_gradients import Geometry, convolution_gradients
 from quant.qat.rows import like, long_rows, parts, repeated, total
 from quant.qdq import QMAX, QMIN
@@ -348,12 +347,12 @@ def inside_limits(gradient: torch.Tensor, scaled: torch.Tensor, limits: tuple[fl
 
 
 def _sigmoid_(x: torch.Tensor) -> torch.Tensor:
-    with nullcontext() if whole_vectors(x.numel()) else on_one_thread():
+    with in_whole_vectors(x.numel()):
         return x.sigmoid_()
 
 
 def _silu_gradient(gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    with nullcontext() if whole_vectors(x.numel()) else on_one_thread():
+    with in_whole_vectors(x.numel()):
         found: torch.Tensor = aten.silu_backward(gradient, x)
         return found
 
