@@ -7,13 +7,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from edge_effnet.model import EfficientNet
 from quant.memory import first_photographs
 from quant.thread_invariance import thread_invariant
-
-_THUMBNAIL = 8
+from quant.thumbnails import fields
 
 # Mean difference of two photographs' thumbnails, in units of the network's input (about a standard deviation of a
 # colour is 1): bursts and copies in another size are below, two photographs of one thing well above.
@@ -56,7 +54,7 @@ def calibration_notes(model: EfficientNet, inputs: Sequence[torch.Tensor]) -> tu
 
 def twins_among(inputs: Sequence[torch.Tensor]) -> int:
     """Count the photographs that look like another of them."""
-    thumbnails = torch.cat([F.adaptive_avg_pool2d(batch, _THUMBNAIL).flatten(1) for batch in inputs])
+    thumbnails = torch.cat([fields(batch).flatten(1) for batch in inputs])
     distances = torch.cdist(thumbnails, thumbnails, p=1) / thumbnails.shape[1]
     distances.fill_diagonal_(math.inf)
     return int((distances.min(dim=1).values < _ALIKE).sum())

@@ -243,7 +243,7 @@ def _quantize(
             thumbnails=logits.pop("thumbnails"),
             calibrated=calibrated,
         )
-        doubts = find_doubts(reference)
+        doubts, cautious = find_doubts(reference), reservations(reference)
     outcome = summarize(
         Evidence(
             artifact=str(request.out),
@@ -270,11 +270,11 @@ def _quantize(
             notes=(
                 *network.notes,
                 *suspicions,
-                *reservations(reference),
+                *cautious,
                 *phone_warnings(footprint(graphs.float), len(programs["pte"].data)),
             ),
             suspicions=suspicions,
-            reservations=reservations(reference),
+            reservations=cautious,
             seconds=watch.total(),
             program=hashlib.sha256(programs["pte"].data).hexdigest(),
             doubts=(*program_doubts({k: parse_pte(p.data, k) for k, p in programs.items()}), *doubts),

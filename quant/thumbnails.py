@@ -1,8 +1,8 @@
 """What photographs look like in 64 bytes: the same photograph is found again after it was saved anew.
 
-A hash of the file changes with every byte. The 8 x 8 mean brightness of what the network sees stays within a level of
-255 when a JPEG is compressed again, scaled or converted; two photographs of one thing are eight and more apart
-(real photographs: docs/security.md).
+A hash of the file changes with every byte. The 8 x 8 mean brightness of what the network sees stays within a level or
+so of 255 when a JPEG is compressed again, scaled or converted; the two likest of 850 photographs are four apart
+(`benchmarks/thumbnails.py`, docs/security.md).
 """
 
 from __future__ import annotations
@@ -36,10 +36,13 @@ def thumbnail_maker(preprocess: Preprocess) -> Model:
     return partial(_thumbnails, std=torch.tensor(preprocess.std), mean=torch.tensor(preprocess.mean))
 
 
+def fields(inputs: torch.Tensor) -> torch.Tensor:
+    """Means of 8 x 8 fields of network inputs, [n, C, H, W] -> [n, C, 64]; they overlap where sides do not divide."""
+    return F.adaptive_avg_pool2d(inputs, _SIDE).flatten(2)
+
+
 def _thumbnails(inputs: torch.Tensor, *, std: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-    # Not evenly divisible sides: areas overlap, the same way each time.
-    small = F.adaptive_avg_pool2d(inputs, _SIDE).flatten(2)
-    levels = (small * std.view(3, 1) + mean.view(3, 1)).mean(dim=1) * 255
+    levels = (fields(inputs) * std.view(3, 1) + mean.view(3, 1)).mean(dim=1) * 255
     return levels.round_().clamp_(0, 255)
 
 

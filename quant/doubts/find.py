@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -19,7 +20,7 @@ from quant.thumbnails import Calibrated
 from quant.tolerances import NEARLY_ONE_CLASS, PLAUSIBLE_TOP1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Reference:
     """The float network over the photographs that judge."""
 
@@ -44,7 +45,7 @@ class Reference:
         """Int64 [photographs]."""
         return labels_of(self.photos)
 
-    @property
+    @cached_property
     def copies(self) -> Copies | None:
         """Photographs that the program was fitted on, saved anew."""
         if self.thumbnails is None or self.calibrated is None:
