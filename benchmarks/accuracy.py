@@ -28,10 +28,10 @@ from peers.table import PEERS
 from tables import write_results
 
 from edge_effnet.weights import load_pretrained
-from quant import metrics
-from quant.batches import iterate_batches
-from quant.data import Photo, PhotoSplit, split_photos
-from quant.tolerances import DEFAULT_CALIBRATION
+from quant.data.batches import iterate_batches
+from quant.data.split import Photo, PhotoSplit, split_photos
+from quant.metrics import metrics
+from quant.thresholds import DEFAULT_CALIBRATION
 
 COLUMNS = ("", "agreement, %", "SQNR, dB", "top-1, %", "MB", "seconds")
 

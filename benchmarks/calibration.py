@@ -16,7 +16,7 @@ from statistics import mean
 from tables import write_results
 
 from quant import quantize
-from quant.outcome import Outcome
+from quant.verdict.outcome import Outcome
 
 DRAWS: dict[int, int] = {8: 3, 32: 3, 64: 10, 128: 3, 256: 3, 512: 1}
 """How many draws of how many photographs."""

@@ -1,8 +1,8 @@
 """How fast calibration reads photographs, against plain eager inference of the same batches.
 
 Calibration is what collects statistics from photographs: the passes that choose the loss-aware ranges, forward over
-all of them, forward and backward over some (`quant/ranges.py`). Plain is the folded float network, called in eager
-mode without gradients. Both read the same decoded batches, in turns.
+all of them, forward and backward over some (`quant/ptq/ranges.py`). Plain is the folded float network, called in
+eager mode without gradients. Both read the same decoded batches, in turns.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import torch
 
 from edge_effnet.fuse import fold_for_inference
 from edge_effnet.model import EfficientNet
-from quant.export import export_graph
-from quant.quantizer import activations_of
-from quant.ranges import find_ranges
+from quant.graph.export import export_graph
+from quant.ptq.quantizers import activations_of
+from quant.ptq.ranges import find_ranges
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import torch
 from edge_effnet.fuse import fold_for_inference
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
-from quant.batches import iterate_batches
+from quant.data.batches import iterate_batches
 
 
 @dataclass(frozen=True, kw_only=True)

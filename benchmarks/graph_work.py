@@ -11,12 +11,12 @@ import torch
 
 from edge_effnet.fuse import fold_for_inference
 from edge_effnet.model import EfficientNet
-from quant.export import export_graph
-from quant.lower.xnnpack import lower_xnnpack
-from quant.ptq import convert, fixed_specs
-from quant.qdq import WEIGHTED
-from quant.quantizer import activations_of
-from quant.ranges import ActivationRange
+from quant.graph.export import export_graph
+from quant.graph.qdq import WEIGHTED
+from quant.lower.xnnpack.lower import lower_xnnpack
+from quant.ptq.quantizers import activations_of
+from quant.ptq.ranges import ActivationRange
+from quant.ptq.steps import convert, fixed_specs
 
 SIDE = 32
 """Of the input, pixels: the network itself then takes next to no time."""

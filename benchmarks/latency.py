@@ -17,10 +17,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from networks import NETWORKS, make_material
 from tables import write_results
 from toolchains import OURS_FLOAT, TOOLCHAINS, Program, make_programs
 from turns import Timing, time_in_turns
+
+from tests.support.networks import NETWORKS, make_material
 
 REFERENCE = "ai-edge-quantizer"
 """The peer that ratios are against, beside the own fp32 program."""

@@ -15,8 +15,8 @@ from pathlib import Path
 from tables import write_results
 
 from quant import quantize
-from quant.outcome import Outcome
 from quant.recipes import RECIPES, Recipe
+from quant.verdict.outcome import Outcome
 
 INT8, STRICT, FAST = (RECIPES[name] for name in ("int8", "int8-strict", "int8-fast"))
 REPAIRED = replace(INT8, float_convolutions=0, grouped=0)

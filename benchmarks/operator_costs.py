@@ -1,4 +1,4 @@
-"""What operators cost on this host in int8 and in float: the table of `quant/cost.py`.
+"""What operators cost on this host in int8 and in float: the table of `quant/graph/latency_model.py`.
 
     python benchmarks/operator_costs.py
 
@@ -19,13 +19,13 @@ from pathlib import Path
 import torch
 from torch import fx, nn
 
-from quant.export import export_graph
-from quant.float_layers import nodes_of, units
-from quant.lower.xnnpack import lower_xnnpack
-from quant.progress import NoProgress
-from quant.ptq import activation_specs, quantize_with
+from quant.common.progress import NoProgress
+from quant.graph.export import export_graph
+from quant.graph.fallback_units import nodes_of, units
+from quant.lower.xnnpack.lower import lower_xnnpack
+from quant.program.host import HostRuntime
+from quant.ptq.steps import activation_specs, quantize_with
 from quant.recipes import RECIPES
-from quant.runtime import HostRuntime
 
 REPEATS = 100
 DEPTHS = (2, 10)

@@ -31,11 +31,11 @@ from pipeline_tables import Findings, Run
 from process_tree import run_watched
 from tables import RESULTS, write_tables
 
-from apps.cli.allocator import keep_freed_memory
+from apps.cli.process import keep_freed_memory
 from edge_effnet.weights import load_pretrained
-from quant.batches import batch_size_for
-from quant.memory import give_back_freed_memory
-from quant.tolerances import DEFAULT_CALIBRATION
+from quant.data.batches import batch_size_for
+from quant.graph.memory import give_back_freed_memory
+from quant.thresholds import DEFAULT_CALIBRATION
 
 VARIANTS = ("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7")
 
@@ -53,8 +53,9 @@ def run_ours(subject: Subject) -> Run:
     """Time one `quantize` as users run it."""
     folder, photographs = subject.material.folder, len(subject.calibration)
     command = [
-        sys.executable, "-m", "apps.cli.quantize", "--variant", subject.variant, "--weights", subject.weights,
-        "--data", subject.data, "--calibration", str(photographs), "--out", str(folder / "ours"), "--json",
+        sys.executable, "-m", "apps.cli.commands.quantize", "--variant", subject.variant,
+        "--weights", subject.weights, "--data", subject.data, "--calibration", str(photographs),
+        "--out", str(folder / "ours"), "--json",
     ]  # fmt: skip
     log = folder / "ours.log"
     done = run_watched(command, _environment(), log)

@@ -16,8 +16,8 @@ from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import CLASS_NAMES, write_folder
 from edge_effnet.weights import load_pretrained
 from edge_effnet.weights.save import save_checkpoint
-from quant.batches import iterate_batches
-from quant.data import split_photos
+from quant.data.batches import iterate_batches
+from quant.data.split import split_photos
 
 EVALUATED = 32
 """Drawn pictures that judge."""

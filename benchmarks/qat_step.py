@@ -22,18 +22,17 @@ import torch
 from tables import write_results
 from torch import nn
 
-from apps.cli.allocator import keep_freed_memory
-from apps.cli.waiting import wait_asleep
+from apps.cli.process import keep_freed_memory, wait_asleep
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
-from quant.export import export_graph
-from quant.progress import NoProgress
-from quant.ptq import quantize_beside
+from quant.common.progress import NoProgress
+from quant.common.quiet import quiet_libraries
+from quant.common.thread_invariance import thread_invariant
+from quant.graph.export import export_graph
+from quant.ptq.steps import quantize_beside
 from quant.qat.network import trainable
 from quant.qat.options import QatOptions
-from quant.quiet import quiet_libraries
 from quant.recipes import RECIPES
-from quant.thread_invariance import thread_invariant
 
 STEPS, WARMUP = 6, 2
 

@@ -17,12 +17,12 @@ from tables import write_results
 
 from edge_effnet import EfficientNet, fold_for_inference
 from edge_effnet.fuse import SAME_PADDING_FOLDS
-from quant.export import export_graph
-from quant.lower.xnnpack import lower_xnnpack
-from quant.progress import NoProgress
-from quant.ptq import quantize_graph
+from quant.common.progress import NoProgress
+from quant.graph.export import export_graph
+from quant.lower.xnnpack.lower import lower_xnnpack
+from quant.program.host import HostRuntime
+from quant.ptq.steps import quantize_graph
 from quant.recipes import RECIPES
-from quant.runtime import HostRuntime
 
 IMAGE_SIZE = 224
 REPEATS = 60

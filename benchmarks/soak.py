@@ -27,7 +27,7 @@ from PIL import Image
 
 from edge_effnet import EfficientNet, Preprocess, save_checkpoint
 from quant import check, quantize
-from quant.progress import Advance
+from quant.common.progress import Advance
 
 _SIDE = 64
 _COLOURS = {"blue": (60, 60, 200), "green": (60, 200, 60), "red": (200, 60, 60)}

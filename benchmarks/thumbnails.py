@@ -18,7 +18,7 @@ from PIL import Image
 
 from edge_effnet.images import IMAGE_SUFFIXES
 from edge_effnet.preprocess import Preprocess
-from quant.thumbnails import thumbnail_maker
+from quant.data.perceptual_hash import thumbnail_maker
 
 SAVED: dict[str, tuple[str, dict[str, Any], float]] = {
     "JPEG, quality 95": ("JPEG", {"quality": 95}, 1.0),

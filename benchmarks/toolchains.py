@@ -16,10 +16,10 @@ from peers.peer import Material
 from peers.table import PEERS
 
 from edge_effnet.fuse import fold_for_inference
-from quant.export import export_graph
-from quant.lower.xnnpack import lower_xnnpack
-from quant.progress import NoProgress
-from quant.ptq import quantize_graph
+from quant.common.progress import NoProgress
+from quant.graph.export import export_graph
+from quant.lower.xnnpack.lower import lower_xnnpack
+from quant.ptq.steps import quantize_graph
 from quant.recipes import DEFAULT_RECIPE, RECIPES
 
 OURS, OURS_GROUPS, OURS_FLOAT = "ours", "ours-groups", "ours-float"

@@ -26,13 +26,13 @@ from torch import nn
 
 from edge_effnet import EfficientNet
 from edge_effnet.samples import SAMPLE
-from quant.progress import NoProgress
+from quant.common.progress import NoProgress
+from quant.data.readers.labelled import LabelledImages
 from quant.training import Stage, TrainConfig, train
-from quant.training.datasets import LabelledImages
 from quant.training.distributed import Group
+from quant.training.input.sets import open_sets
 from quant.training.loop import Loop
 from quant.training.network import make_network
-from quant.training.sets import open_sets
 from quant.training.task import Classification
 
 CPU = torch.device("cpu")

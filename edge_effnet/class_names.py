@@ -5,8 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-from edge_effnet.brief import brief
 from edge_effnet.errors import InputError
+from edge_effnet.io.text import brief
 
 # Control characters, surrogates, and Unicode's own ends of line and paragraph: readers that split at one of them
 # would give every later class another's name.

@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from edge_effnet.blocks import ConvBNAct
 from edge_effnet.errors import InputError
-from edge_effnet.layers import ConvBNAct
 from edge_effnet.model import EfficientNet
 from edge_effnet.padding import same_padding as same_padding_of
 from edge_effnet.weights.origins import rescaled

@@ -1,7 +1,8 @@
-"""Reading photographs that people really have: any mode, any orientation; broken ones are named."""
+"""Threads that decode large photographs take turns, so that two of 179 megapixels are not in memory at once."""
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,23 +13,60 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from edge_effnet.errors import InputError
-from edge_effnet.given_file import open_given
-from edge_effnet.pixel_budget import PixelBudget
+from edge_effnet.io.files import open_given
+
+
+class PixelBudget:
+    """Pixels that all threads of a process together may hold."""
+
+    def __init__(self, *, total: int, free: int) -> None:
+        """Start with none held.
+
+        Args:
+            total: pixels at once; a photograph of more is let in alone.
+            free: pixels up to which a photograph does not count: usual ones never wait, on however many threads.
+        """
+        self._total, self._free = total, free
+        self._changed = threading.Condition()
+        self._held = 0
+
+    @contextmanager
+    def hold(self, pixels: int) -> Iterator[None]:
+        """Hold a photograph's pixels inside the block; wait before it while others hold too many."""
+        if pixels <= self._free:
+            yield
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: self._held == 0 or self._held + pixels <= self._total)
+            self._held += pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= pixels
+                self._changed.notify_all()
+
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """What is decoded, whatever a file's name says: Pillow knows forty more, and hands some to other programs (EPS)."""
 
+
 # Below this a file is an icon or a damaged download; its upscaled blur would only distort the figures.
 MIN_SIDE = 8
+
 
 MAX_FILE_BYTES = 1 << 30
 """The largest photographs that are decoded have half of it, uncompressed."""
 
+
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
 
+
 _STRIP_PIXELS = 1 << 20
+
 
 # Pillow keeps four bytes a pixel, twice while it converts (of WebP four times): 256 megapixels are some 2 GB.
 _budget = PixelBudget(total=256 * 1024 * 1024, free=32 * 1024 * 1024)

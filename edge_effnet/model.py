@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from edge_effnet.activations import activation_name
+from edge_effnet.blocks import ConvBNAct, LayerSettings, MBConv
 from edge_effnet.errors import InputError
-from edge_effnet.layers import ConvBNAct, LayerSettings, MBConv
 from edge_effnet.padding import check_padding, output_image_size
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from edge_effnet.brief import brief
 from edge_effnet.errors import InputError
 from edge_effnet.images import open_rgb
+from edge_effnet.io.text import brief
 
 INTERPOLATIONS = {
     "bilinear": Image.Resampling.BILINEAR,

@@ -11,8 +11,8 @@ import math
 import re
 from dataclasses import dataclass, replace
 
-from edge_effnet.brief import brief
 from edge_effnet.errors import InputError
+from edge_effnet.io.text import brief
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

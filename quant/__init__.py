@@ -6,20 +6,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quant.pipeline import quantize
-    from quant.verify import check
+    from quant.pipeline.check import check
+    from quant.pipeline.quantize import quantize
 
 __all__ = ["check", "quantize"]
 
 
-_HOMES = {"check": "quant.verify", "quantize": "quant.pipeline"}
+_HOMES = {"check": "quant.pipeline.check", "quantize": "quant.pipeline.quantize"}
 
 
 def __getattr__(name: str) -> Any:
     """Import the stack (seconds) only when it is used, so that `--help` and light imports stay instant."""
     if name not in _HOMES:
         raise AttributeError(f"module 'quant' has no attribute {name!r}")
-    from quant.quiet import quiet_libraries  # noqa: PLC0415  (so that `import quant` alone stays light)
+    from quant.common.quiet import quiet_libraries  # noqa: PLC0415  (so that `import quant` alone stays light)
 
     # The stack warns while it is imported, and a user's tests may take warnings for errors.
     with quiet_libraries():

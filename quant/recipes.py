@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_effnet.errors import InputError
-from quant.ranges import PLAIN_SHARE
+from quant.thresholds import PLAIN_SHARE
 
 RANGE_METHODS = ("loss-aware", "histogram", "minmax")
 
@@ -29,10 +29,10 @@ class Recipe:
     repair: bool = False
     """Whether layers are refitted, one after the other, to their quantized inputs."""
     equalized: int = 0
-    """Behind how many convolutions, of those that `quant.equalize.equalizable` names, channels are equalized."""
+    """Behind how many convolutions, of those that `quant.ptq.equalize.equalizable` names, channels are equalized."""
     grouped: int = 0
-    """Behind how many convolutions, of those that `quant.channel_groups.groupable` names, channels are split in two
-    groups of like range: those where the logits gain most."""
+    """Behind how many convolutions, of those that `quant.ptq.channel_groups.groupable` names, channels are split in
+    two groups of like range: those where the logits gain most."""
     float_convolutions: int = 0
     """How many convolutions, counted from the input, stay in float with their activations."""
     searches: bool = False

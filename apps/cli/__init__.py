@@ -1,5 +1,5 @@
 """The commands: parse, call, print, exit code."""
 
-from apps.cli.waiting import wait_asleep
+from apps.cli.process import wait_asleep
 
 wait_asleep()

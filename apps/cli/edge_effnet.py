@@ -5,33 +5,33 @@ from __future__ import annotations
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.analyze import EPILOG as ANALYZE_EPILOG
-from apps.cli.analyze import analyze_command
-from apps.cli.bench import EPILOG as BENCH_EPILOG
-from apps.cli.bench import bench_command
-from apps.cli.check import EPILOG as CHECK_EPILOG
-from apps.cli.check import check_command
-from apps.cli.compare import EPILOG as COMPARE_EPILOG
-from apps.cli.compare import compare_command
-from apps.cli.deploy import EPILOG as DEPLOY_EPILOG
-from apps.cli.deploy import deploy_command
-from apps.cli.devices import EPILOG as DEVICES_EPILOG
-from apps.cli.devices import devices_command
-from apps.cli.diff import EPILOG as DIFF_EPILOG
-from apps.cli.diff import diff_command
-from apps.cli.doctor import EPILOG as DOCTOR_EPILOG
-from apps.cli.doctor import doctor_command
+from apps.cli.commands.analyze import EPILOG as ANALYZE_EPILOG
+from apps.cli.commands.analyze import analyze_command
+from apps.cli.commands.bench import EPILOG as BENCH_EPILOG
+from apps.cli.commands.bench import bench_command
+from apps.cli.commands.check import EPILOG as CHECK_EPILOG
+from apps.cli.commands.check import check_command
+from apps.cli.commands.compare import EPILOG as COMPARE_EPILOG
+from apps.cli.commands.compare import compare_command
+from apps.cli.commands.deploy import EPILOG as DEPLOY_EPILOG
+from apps.cli.commands.deploy import deploy_command
+from apps.cli.commands.devices import EPILOG as DEVICES_EPILOG
+from apps.cli.commands.devices import devices_command
+from apps.cli.commands.diff import EPILOG as DIFF_EPILOG
+from apps.cli.commands.diff import diff_command
+from apps.cli.commands.doctor import EPILOG as DOCTOR_EPILOG
+from apps.cli.commands.doctor import doctor_command
+from apps.cli.commands.inspect import EPILOG as INSPECT_EPILOG
+from apps.cli.commands.inspect import inspect_command
+from apps.cli.commands.job import EPILOG as JOB_EPILOG
+from apps.cli.commands.job import job_command
+from apps.cli.commands.report import EPILOG as REPORT_EPILOG
+from apps.cli.commands.report import report_command
+from apps.cli.commands.sbom import EPILOG as SBOM_EPILOG
+from apps.cli.commands.sbom import sbom_command
+from apps.cli.commands.train import EPILOG as TRAIN_EPILOG
+from apps.cli.commands.train import train_command
 from apps.cli.help import SETTINGS, epilog
-from apps.cli.inspect import EPILOG as INSPECT_EPILOG
-from apps.cli.inspect import inspect_command
-from apps.cli.job import EPILOG as JOB_EPILOG
-from apps.cli.job import job_command
-from apps.cli.report import EPILOG as REPORT_EPILOG
-from apps.cli.report import report_command
-from apps.cli.sbom import EPILOG as SBOM_EPILOG
-from apps.cli.sbom import sbom_command
-from apps.cli.train import EPILOG as TRAIN_EPILOG
-from apps.cli.train import train_command
 
 app = typer.Typer(
     **SETTINGS,

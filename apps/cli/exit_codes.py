@@ -23,11 +23,11 @@ from typing import NoReturn
 
 import typer
 
-from apps.cli.allocator import keep_freed_memory
-from apps.cli.plain import PlainFormatter, sentence
+from apps.cli.process import keep_freed_memory
+from apps.cli.render.plain import PlainFormatter, sentence
 from edge_effnet.errors import InputError, MachineError
-from edge_effnet.plain_text import plain
-from edge_effnet.temporary import own_temporary_files
+from edge_effnet.io.temporary import own_temporary_files
+from edge_effnet.io.text import plain
 
 PASS = 0
 REGRESSION = 1

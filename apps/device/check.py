@@ -10,35 +10,34 @@ from pathlib import Path
 
 import torch
 
-from apps.device.drive import run_job
 from apps.device.ios import NAME as IOS
 from apps.device.ios import read_exported
-from apps.device.job import write_job
-from apps.device.limit import limit_note, limited
+from apps.device.job.drive import run_job
+from apps.device.job.folder import write_job
+from apps.device.job.limit import limit_note, limited
+from apps.device.job.results import Results, require_results_file, require_same_program, write_results
 from apps.device.options import DeviceOptions
 from apps.device.outcome import DeviceOutcome
-from apps.device.results import Results, require_results_file, require_same_program, write_results
 from apps.device.sameness import compare_logits, faults, is_exact
 from apps.device.table import open_device, split_device
 from edge_effnet.errors import InputError
-from edge_effnet.temporary import scratch_folder
-from quant.artifact import Artifact, open_artifact
-from quant.atomic import explained_writes
-from quant.data import Photo
-from quant.doubts.artifact import Findings, artifact_doubts
-from quant.doubts.files import file_doubts
-from quant.evaluate import Model, collect_logits
+from edge_effnet.io.temporary import scratch_folder
+from quant.artifact.model import Artifact, open_artifact
+from quant.checks.artifact import Findings, artifact_doubts, file_doubts
+from quant.common.atomic_io import explained_writes
+from quant.common.progress import NoProgress, Progress, Stopwatch
+from quant.data.batches import Model
+from quant.data.perceptual_hash import thumbnail_maker
+from quant.data.source import photo_folder
+from quant.data.split import Photo
 from quant.lower.choices import runs_here
-from quant.measure import Measured, measure_programs
-from quant.outcome import ProgramFigures
-from quant.photo_folder import photo_folder
-from quant.progress import NoProgress, Progress, Stopwatch
-from quant.regression import Verdict, check_max_drop, check_min_agreement
-from quant.runtime import HostRuntime, check_threads
-from quant.summary import Evidence, summarize
-from quant.thumbnails import thumbnail_maker
-from quant.tolerances import MAX_DROP_POINTS
-from quant.verify import photographs_for, verify_golden, verify_shapes
+from quant.metrics.evaluate import collect_logits
+from quant.pipeline.check import photographs_for, verify_golden, verify_shapes
+from quant.program.host import HostRuntime, check_threads
+from quant.program.timing import Measured, ProgramFigures, measure_programs
+from quant.thresholds import MAX_DROP_POINTS
+from quant.verdict.assemble import Evidence, summarize
+from quant.verdict.verdict import Verdict, check_max_drop, check_min_agreement
 
 # The device's latency is what counts; this host's float program is only timed to fill its column.
 _HOST_REPEATS = 10
@@ -62,7 +61,7 @@ def check_on_device(
     Args:
         folder: the artifact.
         device: as `apps.device.table.FORMS` lists.
-        data: photographs, as for `quant.verify.check`.
+        data: photographs, as for `quant.pipeline.check.check`.
         options: of single transports.
         max_drop: top-1 that may be lost against float, points.
         min_agreement: photographs that have to keep float's class, percent.

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from apps.device.results import Results, read_results, require_same_program
+from apps.device.job.results import Results, read_results, require_same_program
 from apps.device.sameness import Sameness, compare_logits, faults, is_exact
 from edge_effnet.errors import InputError
-from quant.artifact import open_artifact
+from quant.artifact.model import open_artifact
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.device.ios_app import ios_app
+from apps.device.ios import ios_app
 from edge_effnet.errors import InputError
-from quant.artifact import Artifact, open_artifact
-from quant.artifact_folders import ARTIFACT
-from quant.atomic import atomic_folder
-from quant.replaceable import require_replaceable
+from quant.artifact.model import Artifact, open_artifact
+from quant.artifact.recognise import ARTIFACT
+from quant.common.atomic_io import atomic_folder
+from quant.common.overwrite import require_replaceable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

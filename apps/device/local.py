@@ -1,4 +1,4 @@
-"""A runner in a process of its own on this machine: for `host`, and under an emulator for `arm64`."""
+"""`host` and `arm64:CPU`: a runner in a process of its own on this machine, native or under qemu-user."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-from apps.device.job import Job, Settings
-from apps.device.remote import Status
-from edge_effnet.errors import MachineError
-from edge_effnet.interrupts import interrupts_held
-from quant.atomic import explained_writes
-from quant.json_file import parse_json
+from apps.device.job.folder import EMULATED, Job, Settings
+from apps.device.options import EMULATOR_VARIABLE, DeviceOptions
+from apps.device.remote import Remote, Status
+from edge_effnet.errors import InputError, MachineError
+from edge_effnet.io.interrupts import interrupts_held
+from quant.common.atomic_io import explained_writes
+from quant.common.json_io import parse_json
 
 RUNNER = "runner.py"
 
 
 def runner_source() -> Path:
     """The self-contained runner that comes with this package."""
-    return Path(str(resources.files("apps.device").joinpath(RUNNER)))
+    return Path(str(resources.files("apps.device.job").joinpath(RUNNER)))
 
 
 def parse_status(text: bytes | None) -> Status:
@@ -139,3 +142,71 @@ class LocalRemote:
     def _last_words(self) -> str:
         lines = (self.fetch("log") or b"")[-2000:].decode(errors="replace").strip().splitlines()
         return lines[-1].strip() if lines else f"exit code {self._child.returncode if self._child else '?'}"
+
+
+def open_host(detail: str, options: DeviceOptions) -> Remote:
+    """Return this machine as a device.
+
+    Raises:
+        InputError: anything behind the name.
+    """
+    if detail:
+        raise InputError(f"--device host:{detail}: this machine has no other name; write --device host.")
+    # -P: a torch.py in the job's folder is none of the runner's modules.
+    return LocalRemote("host", [sys.executable, "-P"], settings=Settings(threads=options.threads), words=["host"])
+
+
+CPUS = ("cortex-a53", "cortex-a55", "cortex-a72", "cortex-a76", "cortex-a710", "neoverse-n1")
+"""qemu's models of what phones and boards have. Its `max` has SME kernels that none of them has."""
+
+
+DEFAULT_CPU = "cortex-a76"
+
+
+_NAMES = ("armpy",)
+"""What an emulator is called inside a folder that is given instead of it."""
+
+
+def open_arm64(detail: str, options: DeviceOptions) -> Remote:
+    """Return an emulated ARM processor.
+
+    The emulator is a program that runs aarch64 Python: `CPU=cortex-a76 EMULATOR script.py ...`.
+
+    Args:
+        detail: the processor; empty for `DEFAULT_CPU`.
+        options: where the emulator is.
+
+    Raises:
+        InputError: an unknown processor, or no emulator named.
+        MachineError: no emulator there.
+    """
+    cpu = detail or DEFAULT_CPU
+    if cpu not in CPUS:
+        raise InputError(f"--device arm64:{cpu}: unknown processor; choose one of {', '.join(CPUS)}.")
+    emulator = find_emulator(options)
+    return LocalRemote(
+        f"arm64:{cpu}",
+        [str(emulator)],
+        settings=replace(EMULATED, threads=options.threads),
+        environment={"CPU": cpu},
+        words=["arm64", cpu],
+    )
+
+
+def find_emulator(options: DeviceOptions) -> Path:
+    """Return the emulator's program.
+
+    Raises:
+        InputError: none was named.
+        MachineError: it is not there or cannot be executed.
+    """
+    given = options.emulator_path()
+    if given is None:
+        raise InputError(
+            f"--device arm64: name the emulator with --emulator PATH or in {EMULATOR_VARIABLE}: a program that runs "
+            "aarch64 Python with ExecuTorch; docs/device.md says how to make one."
+        )
+    path = next((given / name for name in _NAMES if (given / name).is_file()), given)
+    if not path.is_file() or not os.access(path, os.X_OK):
+        raise MachineError(f"{given}: no program to start there; --emulator takes the one that runs aarch64 Python.")
+    return path.resolve()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from apps.device.results import Results
+from apps.device.job.results import Results
 from apps.device.sameness import Sameness
-from quant.outcome import Outcome
+from quant.verdict.outcome import Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

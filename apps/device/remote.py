@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from apps.device.job import Job, Settings
+from apps.device.job.folder import Job, Settings
 from edge_effnet.errors import MachineError
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from quant.artifact import Artifact
-from quant.evaluate import fidelity
-from quant.tolerances import DEVICE_MIN_AGREEMENT, DEVICE_MIN_SQNR_DB, SHARE_ROUNDING
+from quant.artifact.model import Artifact
+from quant.metrics.evaluate import fidelity
+from quant.thresholds import DEVICE_MIN_AGREEMENT, DEVICE_MIN_SQNR_DB, SHARE_ROUNDING
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

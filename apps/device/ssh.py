@@ -13,12 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.device.job import Job, Settings
+from apps.device.job.folder import Job, Settings
 from apps.device.local import RUNNER, parse_status, runner_source
 from apps.device.options import DeviceOptions
 from apps.device.remote import ConnectionLostError, Remote, Status, unlike
 from edge_effnet.errors import InputError, MachineError
-from edge_effnet.interrupts import interrupts_held
+from edge_effnet.io.interrupts import interrupts_held
 
 # What OpenSSH's own parser takes for a user, a host name and an address; nothing that could be an option.
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"

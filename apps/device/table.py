@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from apps.device.adb import open_adb
-from apps.device.arm64 import open_arm64
-from apps.device.host import open_host
+from apps.device.adb.app import open_adb
+from apps.device.local import open_arm64, open_host
 from apps.device.options import DeviceOptions
 from apps.device.remote import Remote
 from apps.device.ssh import open_ssh

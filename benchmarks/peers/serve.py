@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from peers.table import find_peer
-from quant.peak_memory import peak_bytes, reset_peak
+from quant.program.process_limits import peak_bytes, reset_peak
 
 
 def main() -> None:

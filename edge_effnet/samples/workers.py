@@ -16,7 +16,7 @@ from pathlib import Path
 
 import edge_effnet
 from edge_effnet.errors import MachineError
-from edge_effnet.interrupts import interrupts_held
+from edge_effnet.io.interrupts import interrupts_held
 
 # An empty package with the right path stands in for `edge_effnet`, whose own __init__ imports torch.
 _BOOT = """

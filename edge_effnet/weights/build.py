@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from edge_effnet.brief import brief
 from edge_effnet.errors import InputError
+from edge_effnet.io.text import brief
 from edge_effnet.model import EfficientNet, initialize
 from edge_effnet.variants import VariantSpec
 from edge_effnet.weights.checkpoint import LoadOptions

@@ -9,9 +9,9 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from edge_effnet.brief import brief
 from edge_effnet.errors import InputError
-from edge_effnet.foreign import foreign
+from edge_effnet.io.files import foreign
+from edge_effnet.io.text import brief
 from edge_effnet.weights.pickles import read_pickle
 
 SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".safetensors")

@@ -25,9 +25,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from edge_effnet.brief import brief
 from edge_effnet.errors import InputError, MachineError
-from edge_effnet.foreign import foreign
+from edge_effnet.io.files import foreign
+from edge_effnet.io.text import brief
 from edge_effnet.preprocess import IMAGENET_MEAN, IMAGENET_STD, INTERPOLATIONS, Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.origins import by_crop_fraction

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_effnet.brief import brief
 from edge_effnet.class_names import require_class_names
 from edge_effnet.errors import InputError
+from edge_effnet.io.text import brief
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from edge_effnet.brief import brief
 from edge_effnet.errors import InputError
-from edge_effnet.foreign import foreign
+from edge_effnet.io.files import foreign
+from edge_effnet.io.text import brief
 from edge_effnet.weights.archive import ZIP_SIGNATURE, pickles_of, require_plain_archive
 
 _NUMBERS = ("f4", "f8", "i8")

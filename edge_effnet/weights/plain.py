@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from edge_effnet.brief import brief
 from edge_effnet.errors import InputError
+from edge_effnet.io.text import brief
 
 _KINDS = (torch.Tensor, torch.nn.Parameter)
 

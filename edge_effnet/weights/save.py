@@ -13,13 +13,13 @@ from typing import Any
 from safetensors.torch import save
 
 from edge_effnet.activations import ACTIVATIONS
-from edge_effnet.brief import brief
 from edge_effnet.class_names import require_class_names
 from edge_effnet.errors import InputError, MachineError
+from edge_effnet.io.temporary import prefix_of, sweep
+from edge_effnet.io.text import brief
 from edge_effnet.model import EfficientNet
 from edge_effnet.padding import PADDINGS
 from edge_effnet.preprocess import MAX_CROP, Preprocess
-from edge_effnet.temporary import prefix_of, sweep
 
 METADATA_KEY = "edge_effnet"
 

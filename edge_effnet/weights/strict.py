@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import torch
 
-from edge_effnet.brief import brief
 from edge_effnet.errors import InputError
+from edge_effnet.io.text import brief
 
 _SHOWN = 5
 _COUNTER = "num_batches_tracked"

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from torch import fx
 
-from quant.export import join_silu
+from quant.graph.export import join_silu
 from quant.lower.backend import Source
 from quant.lower.coreml_check import read_back
 from quant.lower.partitioned import lower_partitioned
 from quant.lower.result import LoweredProgram
-from quant.quiet import quiet_libraries
+from quant.program.coreml_payload import quiet_converter
 
 # Weights go to int8 after conversion, one scale an output channel.
 _WEIGHTS_ONLY = {"mode": "linear_symmetric", "dtype": "int8", "granularity": "per_channel"}
@@ -33,23 +29,6 @@ def lower(source: Source) -> LoweredProgram:
         joined = replace(source, graph=join_silu(source.graph))
         program = lower_partitioned(joined, [_partitioner(source)], _reason)
         return replace(program, facts=read_back(program.data, source))
-
-
-@contextlib.contextmanager
-def quiet_converter() -> Iterator[None]:
-    """Silence coremltools: log lines about Apple libraries that Linux lacks, and progress bars on standard error."""
-    logger = logging.getLogger("coremltools")
-    level = logger.level
-    disabled = logging.root.manager.disable
-    with quiet_libraries(), contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        # Its modules set levels of their own while they are imported.
-        logging.disable(logging.ERROR)
-        logger.setLevel(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
-            logging.disable(disabled)
 
 
 def _partitioner(source: Source) -> Any:

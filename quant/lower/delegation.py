@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import fx
 
+from quant.graph.qdq import DEQUANTIZE, QUANTIZE, WEIGHTED, is_weight
 from quant.lower.result import Leftover, LoweredProgram
-from quant.qdq import DEQUANTIZE, QUANTIZE, WEIGHTED, is_weight
 
 aten = torch.ops.aten
 

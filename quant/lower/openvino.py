@@ -7,11 +7,11 @@ import copy
 import torch
 from torch import fx
 
+from quant.common.quiet import quiet_libraries
+from quant.graph.qdq import DEQUANTIZE_CHANNELS, constant_of, decomposed
 from quant.lower.backend import Source
 from quant.lower.program import wrap_delegate
 from quant.lower.result import Delegation, LoweredProgram
-from quant.qdq import DEQUANTIZE_CHANNELS, constant_of, decomposed
-from quant.quiet import quiet_libraries
 
 BACKEND_NAME = "OpenvinoBackend"
 

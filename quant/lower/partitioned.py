@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import fx
 
+from quant.common.quiet import quiet_libraries
 from quant.lower.backend import Source
 from quant.lower.result import Delegation, Leftover, LoweredProgram
-from quant.quiet import quiet_libraries
 
 with quiet_libraries():
     from executorch.exir import to_edge_transform_and_lower

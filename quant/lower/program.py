@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from quant.quiet import quiet_libraries
+from quant.common.quiet import quiet_libraries
 
 with quiet_libraries():
     from executorch.exir import EdgeCompileConfig, to_edge

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from edge_effnet.errors import InputError
-from quant.lower import openvino_library, vendor_sdk
+from quant.lower import vendor_sdk
 from quant.lower.backend import Backend, Precision
+from quant.program import openvino_library
 
 _FP32 = Precision(summary="fp32 weights and activations")
 _FP16 = Precision(summary="fp16 weights and activations")
@@ -24,7 +25,7 @@ BACKENDS: dict[str, Backend] = {
                 ),
             },
             default="int8",
-            module="quant.lower.xnnpack",
+            module="quant.lower.xnnpack.lower",
             runs_here=True,
         ),
         Backend(

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from torch import fx
 
+from quant.common.quiet import quiet_libraries
 from quant.lower.backend import Source
 from quant.lower.partitioned import lower_partitioned
 from quant.lower.result import LoweredProgram
-from quant.pte_file import parse_pte
-from quant.quiet import quiet_libraries
+from quant.program.reader import parse_pte
 
 BACKEND_NAME = "VulkanBackend"
 

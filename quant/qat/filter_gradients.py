@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import torch
 
-from quant.one_thread_each import one_thread_each
-from quant.parted_product import parted_product
+from quant.common.one_thread_each import one_thread_each
+from quant.common.parted_product import parted_product
 
 aten = torch.ops.aten
 

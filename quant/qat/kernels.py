@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from quant.one_thread_each import in_whole_vectors, unwatched
+from quant.common.one_thread_each import in_whole_vectors, unwatched
+from quant.graph.qdq import QMAX, QMIN
+from quant.lower.xnnpack.arithmetic import logistic
 from quant.qat.filter_gradients import Geometry, convolution_gradients
 from quant.qat.rows import like, long_rows, parts, repeated, total
-from quant.qdq import QMAX, QMIN
-from quant.xnnpack_arithmetic import logistic
 
 aten = torch.ops.aten
 

@@ -10,9 +10,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from quant.qat import operators
-from quant.qat.statistics import ChannelStatistics
-from quant.qdq import (
+from quant.graph.qdq import (
     CLAMP_RANGES,
     DEQUANTIZE,
     QMAX,
@@ -28,7 +26,9 @@ from quant.qdq import (
     pair,
     tensor_scale,
 )
-from quant.quantizer import SAME_VALUES
+from quant.ptq.quantizers import SAME_VALUES
+from quant.qat import operators
+from quant.qat.statistics import ChannelStatistics
 
 aten = torch.ops.aten
 

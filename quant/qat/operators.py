@@ -1,4 +1,4 @@
-"""XNNPACK's int8 operators with gradients: forward to the bit what `quant.xnnpack_arithmetic` computes.
+"""XNNPACK's int8 operators with gradients: forward to the bit what `quant.lower.xnnpack.arithmetic` computes.
 
 A quantized tensor is carried as `v = q - zero_point`: whole numbers in float32, `real = scale * v`. Scales and zero
 points are tensors of their own that enter where the kernels use them, so that the chain rule through rounding
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
+from quant.graph.qdq import QMAX, QMIN, Range
 from quant.qat.filter_gradients import Geometry
 from quant.qat.kernels import (
     SIGMOID_STEPS,
@@ -29,7 +30,6 @@ from quant.qat.kernels import (
     gate_corrections,
     gate_steps,
 )
-from quant.qdq import QMAX, QMIN, Range
 
 if TYPE_CHECKING:
     from quant.qat.statistics import ChannelStatistics

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from quant.one_thread_each import on_one_thread
+from quant.common.one_thread_each import on_one_thread
 
 _CACHED = 2**18
 """Numbers of a piece."""

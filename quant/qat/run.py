@@ -12,19 +12,19 @@ from torch import nn
 
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
-from quant.data import Photo
-from quant.evaluate import labels_of
-from quant.progress import Progress
-from quant.ptq import Quantized
+from quant.common.progress import Progress
+from quant.common.thread_invariance import thread_invariant
+from quant.data.split import Photo
+from quant.metrics.evaluate import labels_of
+from quant.ptq.steps import Quantized
+from quant.qat.images import SplitPhotos
 from quant.qat.network import trainable, write_back
 from quant.qat.options import QatOptions
-from quant.qat.photos import SplitPhotos
 from quant.qat.task import Distillation
-from quant.thread_invariance import thread_invariant
 from quant.training.config import Stage, TrainConfig
 from quant.training.curves import write_csv, write_png
 from quant.training.distributed import Group, check_batch
-from quant.training.earlier import BESIDE, require_earlier_outputs
+from quant.training.existing_outputs import BESIDE, require_earlier_outputs
 from quant.training.loop import Loop
 
 

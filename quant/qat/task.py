@@ -10,9 +10,9 @@ from torch import nn
 
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.weights.origins import rescaled
-from quant import metrics
-from quant.evaluate import fidelity
-from quant.progress import Progress
+from quant.common.progress import Progress
+from quant.metrics import metrics
+from quant.metrics.evaluate import fidelity
 from quant.qat.network import Trainable
 from quant.qat.options import QatOptions
 

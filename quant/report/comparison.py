@@ -10,14 +10,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from edge_effnet.errors import InputError
-from quant.artifact import Artifact, open_artifact
-from quant.evaluate import Fidelity
-from quant.regression import has_collapsed
+from quant.artifact.model import Artifact, open_artifact
+from quant.metrics.evaluate import Fidelity
 from quant.report.facts import FAIL, Facts, Figures
 from quant.report.page import render_page
 from quant.report.pareto import front
 from quant.report.plots.pareto import Dot, plot_pareto
 from quant.report.single import facts_of
+from quant.verdict.verdict import has_collapsed
 
 COLLAPSED = "collapsed"
 """A level of `Entry`, beside those of `quant.report.facts`."""

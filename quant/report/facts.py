@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quant.class_figures import ClassFigures, ConfusionChange
-from quant.float_cost import FloatLayer
+from quant.analysis.fallback_cost import FloatLayer
+from quant.analysis.mixed_precision import Point
 from quant.lower.result import Delegation
-from quant.outcome import Flip
-from quant.search import Point
+from quant.metrics.per_class import ClassFigures, ConfusionChange
+from quant.verdict.outcome import Flip
 
 PASS = "pass"
 CAUTION = "caution"

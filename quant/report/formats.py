@@ -12,10 +12,10 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from edge_effnet.errors import InputError
-from quant.class_figures import ConfusionChange
-from quant.command import changed
+from quant.artifact.recognise import changed
 from quant.lower.result import Leftover
-from quant.metrics import wilson_interval
+from quant.metrics.metrics import wilson_interval
+from quant.metrics.per_class import ConfusionChange
 
 UNKNOWN = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from edge_effnet.errors import InputError
 from edge_effnet.samples import SAMPLE
-from quant.artifact import Artifact, open_artifact
-from quant.atomic import require_writable, write_atomically
-from quant.data import Photo, sha256_of_photo
-from quant.photo_folder import photo_folder
-from quant.progress import NoProgress, Progress
+from quant.artifact.model import Artifact, open_artifact
+from quant.common.atomic_io import require_writable, write_atomically
+from quant.common.progress import NoProgress, Progress
+from quant.data.source import photo_folder
+from quant.data.split import Photo, sha256_of_photo
 from quant.report.comparison import Row, compared, opened, render_comparison
 from quant.report.page import GENERATOR
 from quant.report.single import facts_of, remade_report

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from edge_effnet.plain_text import plain
+from edge_effnet.io.text import plain
 from quant.report import formats
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from markupsafe import Markup
 
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
-from quant.analysis import LayerReport, reports_from_json, reports_json
-from quant.artifact import Artifact
-from quant.data import Photo
-from quant.json_file import read_json, schema_fault
+from quant.analysis.layers import LayerReport, reports_from_json, reports_json
+from quant.artifact.model import Artifact
+from quant.common.json_io import read_json, schema_fault
+from quant.data.split import Photo
 from quant.lower.delegation import DelegationReport
 from quant.report.confusion import matrix_of
 from quant.report.facts import Facts, read_facts
@@ -100,7 +100,7 @@ def _delegation(artifact: Artifact) -> DelegationReport:
         values = read_json(path, limit=_MAX_DELEGATION_BYTES)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a delegation report ({error}); make the artifact anew.") from error
-    if (fault := schema_fault(values, "delegation")) is not None:
+    if (fault := schema_fault(values, "delegation", package="quant.artifact")) is not None:
         raise InputError(f"{path}: not a delegation report ({fault}); make the artifact anew.")
     return DelegationReport.from_json(values)
 

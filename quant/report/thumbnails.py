@@ -11,9 +11,9 @@ from PIL import Image
 
 from edge_effnet.images import quiet_pillow
 from edge_effnet.preprocess import Preprocess
-from quant.data import Photo
-from quant.outcome import Flip
-from quant.tolerances import REPORT_FLIPS, REPORT_THUMBNAIL_BYTES, REPORT_THUMBNAIL_SIDE
+from quant.data.split import Photo
+from quant.thresholds import REPORT_FLIPS, REPORT_THUMBNAIL_BYTES, REPORT_THUMBNAIL_SIDE
+from quant.verdict.outcome import Flip
 
 _JPEG_QUALITY = 72
 

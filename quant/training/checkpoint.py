@@ -12,11 +12,11 @@ from typing import Any, get_origin, get_type_hints
 
 import torch
 
-from edge_effnet.brief import brief
 from edge_effnet.errors import InputError
-from edge_effnet.foreign import foreign
+from edge_effnet.io.files import foreign
+from edge_effnet.io.text import brief
 from edge_effnet.weights.pickles import read_pickle
-from quant.atomic import write_atomically
+from quant.common.atomic_io import write_atomically
 from quant.training.curves import COLUMNS
 
 _FORMAT = 2

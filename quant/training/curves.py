@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from quant.atomic import write_atomically
+from quant.common.atomic_io import write_atomically
 
 COLUMNS = ("step", "epoch", "image_size", "learning_rate", "train_loss")
 """Before those of the validation."""

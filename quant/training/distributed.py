@@ -12,8 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from edge_effnet.brief import brief
 from edge_effnet.errors import InputError, MachineError
+from edge_effnet.io.text import brief
 from quant.training.rank import environment_number, is_alone, require_torchrun
 
 ValueT = TypeVar("ValueT")

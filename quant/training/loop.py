@@ -15,19 +15,19 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from edge_effnet.errors import InputError
-from quant.progress import Progress
-from quant.training.augment import augmented, sample_rng
+from quant.common.progress import Progress
+from quant.data.readers.labelled import Item, LabelledImages
 from quant.training.checkpoint import TrainState, check_rows, load_state, save_state, whole_checkpoint
 from quant.training.config import TrainConfig
 from quant.training.curves import write_csv
-from quant.training.datasets import Item, LabelledImages
 from quant.training.distributed import Group, agreed, share_statistics
-from quant.training.ema import WeightAverage
-from quant.training.loader import Batch, iterate, to_input
-from quant.training.optimizer import make_optimizer, restore_optimizer, set_learning_rate
-from quant.training.precision import choose_precision
-from quant.training.sampler import local_batches
-from quant.training.schedule import Epoch, learning_rate, plan_epochs, progress_at
+from quant.training.input.augment import augmented, sample_rng
+from quant.training.input.loader import Batch, iterate, to_input
+from quant.training.input.sampler import local_batches
+from quant.training.optim.ema import WeightAverage
+from quant.training.optim.optimizer import make_optimizer, restore_optimizer, set_learning_rate
+from quant.training.optim.precision import choose_precision
+from quant.training.optim.schedule import Epoch, learning_rate, plan_epochs, progress_at
 from quant.training.task import Task
 from quant.training.validate import read_plain
 

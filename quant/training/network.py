@@ -7,16 +7,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from edge_effnet.layers import MBConv
+from edge_effnet.blocks import MBConv
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import SAMPLE
 from edge_effnet.variants import resolve_variant
 from edge_effnet.weights.load import load_checkpoint
 from edge_effnet.weights.origins import rescaled
-from quant.channels import require_rgb
+from quant.data.calibration_check import require_rgb
+from quant.data.readers.labelled import require_classes
 from quant.training.config import TrainConfig
-from quant.training.datasets import require_classes
 
 
 def make_network(config: TrainConfig, class_names: tuple[str, ...]) -> EfficientNet:

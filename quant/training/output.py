@@ -15,8 +15,8 @@ from edge_effnet.errors import InputError
 from edge_effnet.model import EfficientNet
 from edge_effnet.weights.files import sha256_of
 from edge_effnet.weights.save import save_checkpoint
-from quant.atomic import write_atomically
-from quant.json_file import read_json
+from quant.common.atomic_io import write_atomically
+from quant.common.json_io import read_json
 
 _PROGRAMS = {"edge_effnet.py": "edge-effnet"}
 

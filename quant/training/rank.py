@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from edge_effnet.brief import brief
 from edge_effnet.errors import InputError
+from edge_effnet.io.text import brief
 
 _TOGETHER = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What processes need to find each other."""

@@ -10,19 +10,19 @@ from typing import Any
 import torch
 
 from edge_effnet.model import EfficientNet
-from quant.batches import batch_size_for
-from quant.progress import NoProgress, Progress
-from quant.replaceable import require_no_photograph
-from quant.training.batchnorm import recompute_statistics
+from quant.common.overwrite import require_no_photograph
+from quant.common.progress import NoProgress, Progress
+from quant.data.batches import batch_size_for
 from quant.training.config import TrainConfig, TrainResult
 from quant.training.curves import write_csv, write_png
 from quant.training.distributed import check_batch, joined_group, wait_for_leader
-from quant.training.earlier import OUTPUTS, require_earlier_outputs
-from quant.training.loader import iterate, to_input
+from quant.training.existing_outputs import OUTPUTS, require_earlier_outputs
+from quant.training.input.loader import iterate, to_input
+from quant.training.input.sets import open_sets
 from quant.training.loop import Loop
 from quant.training.network import make_network, preprocess_at
+from quant.training.optim.batchnorm import recompute_statistics
 from quant.training.output import command_line, rounded_to_half, started_from, write_weights
-from quant.training.sets import open_sets
 from quant.training.task import Classification
 from quant.training.validate import batched, read_plain
 

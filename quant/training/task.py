@@ -10,11 +10,11 @@ from torch import nn
 
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
-from quant.progress import Progress
+from quant.common.progress import Progress
+from quant.data.readers.labelled import LabelledImages
 from quant.training.config import TrainConfig
-from quant.training.datasets import LabelledImages
 from quant.training.network import preprocess_at, set_training_mode
-from quant.training.optimizer import parameter_groups
+from quant.training.optim.optimizer import parameter_groups
 from quant.training.validate import top1
 
 

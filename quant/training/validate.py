@@ -11,10 +11,10 @@ import torch
 
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
-from quant.batches import batch_size_for
-from quant.progress import Progress
-from quant.training.datasets import Item, LabelledImages
-from quant.training.loader import iterate, to_input
+from quant.common.progress import Progress
+from quant.data.batches import batch_size_for
+from quant.data.readers.labelled import Item, LabelledImages
+from quant.training.input.loader import iterate, to_input
 
 
 def read_plain(images: LabelledImages, preprocess: Preprocess, item: Item) -> tuple[np.ndarray, int]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from networks import images, trained_looking
 
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
-from quant.analysis import analyze, first_broken, reports_from_json, reports_json
-from quant.export import export_graph
-from quant.float_layers import nodes_of, units
-from quant.ptq import convert, fixed_specs
-from quant.quantizer import activations_of
-from quant.ranges import ActivationRange, find_ranges
+from quant.analysis.layers import analyze, first_broken, reports_from_json, reports_json
+from quant.graph.export import export_graph
+from quant.graph.fallback_units import nodes_of, units
+from quant.ptq.quantizers import activations_of
+from quant.ptq.ranges import ActivationRange, find_ranges
+from quant.ptq.steps import convert, fixed_specs
+from tests.support.networks import images, trained_looking
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 64

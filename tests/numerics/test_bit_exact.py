@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import pytest
 import torch
-from networks import images, trained_looking
 from torch.nn import functional as F
 
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
-from quant import xnnpack_arithmetic as arithmetic
-from quant.export import export_graph
-from quant.lower.xnnpack import lower_xnnpack
-from quant.metrics import sqnr_db
-from quant.progress import NoProgress
-from quant.ptq import quantize_graph
+from quant.common.progress import NoProgress
+from quant.graph.export import export_graph
+from quant.graph.qdq import quantize_bias
+from quant.lower.xnnpack import arithmetic
+from quant.lower.xnnpack.lower import lower_xnnpack
+from quant.lower.xnnpack.simulator import simulation_of
+from quant.metrics.metrics import sqnr_db
+from quant.program.host import HostRuntime
+from quant.ptq.steps import quantize_graph
 from quant.qat.kernels import gate_corrections, gate_steps
-from quant.qdq import quantize_bias
 from quant.recipes import RECIPES
-from quant.runtime import HostRuntime
-from quant.simulate import simulation_of
+from tests.support.networks import images, trained_looking
 
 SIZE = 64
 

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from networks import assert_same_outputs, images, trained_looking
 
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
-from quant.channel_groups import TILE, group_channels, groupable, split_channels
-from quant.export import export_graph
-from quant.ranges import ChannelRanges
+from quant.graph.export import export_graph
+from quant.ptq.channel_groups import TILE, group_channels, groupable, split_channels
+from quant.ptq.ranges import ChannelRanges
+from tests.support.networks import assert_same_outputs, images, trained_looking
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 64

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
-from networks import assert_same_outputs, images, trained_looking
 from torch import nn
 
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
-from quant.equalize import GATE_SUFFIX, equalizable, equalize
-from quant.export import export_graph
-from quant.float_layers import units
-from quant.metrics import sqnr_db
-from quant.progress import NoProgress
-from quant.ptq import activation_specs, convert
+from quant.common.progress import NoProgress
+from quant.graph.export import export_graph
+from quant.graph.fallback_units import units
+from quant.lower.xnnpack.simulator import simulation_of
+from quant.metrics.metrics import sqnr_db
+from quant.ptq.equalize import GATE_SUFFIX, equalizable, equalize
+from quant.ptq.steps import activation_specs, convert
 from quant.recipes import RECIPES
-from quant.simulate import simulation_of
+from tests.support.networks import assert_same_outputs, images, trained_looking
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 64

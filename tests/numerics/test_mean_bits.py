@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import fx
 
-from quant import xnnpack_arithmetic as arithmetic
-from quant.lower.xnnpack import lower_xnnpack
-from quant.qdq import DEQUANTIZE, QMAX, QMIN, QUANTIZE, TensorScale
-from quant.runtime import HostRuntime
+from quant.graph.qdq import DEQUANTIZE, QMAX, QMIN, QUANTIZE, TensorScale
+from quant.lower.xnnpack import arithmetic
+from quant.lower.xnnpack.lower import lower_xnnpack
+from quant.program.host import HostRuntime
 
 aten = torch.ops.aten
 

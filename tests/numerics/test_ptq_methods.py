@@ -11,31 +11,31 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from networks import images, trained_looking
 from torch import nn
 
-import quant.ranges
+import quant.ptq.ranges
 from edge_effnet import EfficientNet
 from edge_effnet.errors import InputError
 from edge_effnet.fuse import fold_for_inference
-from quant.export import export_graph
-from quant.float_layers import nodes_of, units
-from quant.lower.xnnpack import lower_xnnpack
-from quant.lower.xnnpack_emit import UnsupportedOperatorError
-from quant.memory import first_photographs, later_photographs
-from quant.metrics import sqnr_db
-from quant.progress import NoProgress
-from quant.ptq import activation_specs, convert, quantize_beside, quantize_graph
-from quant.qdq import DEQUANTIZE, QUANTIZE, constant_of
-from quant.quantizer import activations_of
-from quant.ranges import find_ranges, scale_of
+from quant.common.progress import NoProgress
+from quant.data.batches import first_photographs, later_photographs
+from quant.graph.export import export_graph
+from quant.graph.fallback_units import nodes_of, units
+from quant.graph.gradients import run_both_ways
+from quant.graph.qdq import DEQUANTIZE, QUANTIZE, constant_of
+from quant.graph.silu import SiluAtOnce
+from quant.lower.xnnpack.emit import UnsupportedOperatorError
+from quant.lower.xnnpack.lower import lower_xnnpack
+from quant.lower.xnnpack.simulator import simulation_of
+from quant.metrics.metrics import sqnr_db
+from quant.program.host import HostRuntime
+from quant.ptq.activation_swap import refit
+from quant.ptq.quantizers import activations_of
+from quant.ptq.ranges import find_ranges, scale_of
+from quant.ptq.reconstruct import _forward, _Layer, _refit, _round_to_nearest, _round_with_feedback
+from quant.ptq.steps import activation_specs, convert, quantize_beside, quantize_graph
 from quant.recipes import RECIPES, find_recipe
-from quant.refit import refit
-from quant.repair import _forward, _Layer, _refit, _round_to_nearest, _round_with_feedback
-from quant.runtime import HostRuntime
-from quant.sensitivity import run_both_ways
-from quant.silu_at_once import SiluAtOnce
-from quant.simulate import simulation_of
+from tests.support.networks import images, trained_looking
 
 SIZE = 64
 aten = torch.ops.aten
@@ -83,7 +83,7 @@ def test_loss_aware_range_clips_what_the_logits_ignore():
 
 @pytest.mark.usefixtures("one_thread")
 def test_ranges_cover_photographs_that_are_only_run_forward(monkeypatch):
-    monkeypatch.setattr(quant.ranges, "SENSITIVITY", 2)
+    monkeypatch.setattr(quant.ptq.ranges, "SENSITIVITY", 2)
     module = torch.fx.symbolic_trace(_Swish())
     values = torch.randn(6, 2, 16, 16, generator=torch.Generator().manual_seed(0))
     values[0] *= 3  # grows the bins while they fill

@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import pytest
 import torch
-from networks import images, trained_looking
 
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
-from quant.export import export_graph
-from quant.lower.xnnpack import lower_xnnpack
-from quant.progress import NoProgress
-from quant.ptq import quantize_graph
+from quant.common.progress import NoProgress
+from quant.graph.export import export_graph
+from quant.lower.xnnpack.lower import lower_xnnpack
+from quant.program.host import HostRuntime
+from quant.ptq.steps import quantize_graph
 from quant.qat import operators
 from quant.qat.network import trainable, write_back
 from quant.recipes import RECIPES
-from quant.runtime import HostRuntime
+from tests.support.networks import images, trained_looking
 
 SIZE = 64
 

@@ -6,17 +6,16 @@ from itertools import pairwise
 
 import pytest
 import torch
-from networks import images, trained_looking
 
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
-from quant.cost import added_milliseconds
-from quant.equalize import equalizable, equalize
-from quant.export import export_graph
-from quant.float_layers import convolution_units, nodes_of, units
-from quant.outlook import Judged, chance
-from quant.search import fallback_curve, remaining_noise, search
-from quant.target import Target
+from quant.analysis.mixed_precision import fallback_curve, remaining_noise, search
+from quant.analysis.transfer import Judged, Target, chance
+from quant.graph.export import export_graph
+from quant.graph.fallback_units import convolution_units, nodes_of, units
+from quant.graph.latency_model import added_milliseconds
+from quant.ptq.equalize import equalizable, equalize
+from tests.support.networks import images, trained_looking
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 64

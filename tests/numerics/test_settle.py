@@ -1,20 +1,20 @@
-"""Scales on which x86 and ARM round alike (quant/settle.py)."""
+"""Scales on which x86 and ARM round alike (quant/lower/xnnpack/portable_scales.py)."""
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import images, trained_looking
 
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
-from quant import settle
-from quant.export import export_graph
-from quant.progress import NoProgress
-from quant.ptq import quantize_graph
-from quant.qdq import QUANTIZE, TensorScale, is_int8, tensor_scale
+from quant.common.progress import NoProgress
+from quant.graph.export import export_graph
+from quant.graph.qdq import QUANTIZE, TensorScale, is_int8, tensor_scale
+from quant.lower.xnnpack import portable_scales as settle
+from quant.ptq.steps import quantize_graph
 from quant.recipes import RECIPES
+from tests.support.networks import images, trained_looking
 
 aten = torch.ops.aten
 

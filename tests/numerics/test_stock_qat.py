@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import pytest
 import torch
-from networks import images, trained_looking
 from torch import nn
 
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
-from quant.export import export_graph
-from quant.metrics import sqnr_db
-from quant.progress import NoProgress
-from quant.ptq import quantize_beside
+from quant.common.progress import NoProgress
+from quant.common.quiet import quiet_libraries
+from quant.graph.export import export_graph
+from quant.lower.xnnpack.simulator import simulation_of
+from quant.metrics.metrics import sqnr_db
+from quant.ptq.steps import quantize_beside
 from quant.qat.network import trainable
-from quant.quiet import quiet_libraries
 from quant.recipes import RECIPES
-from quant.simulate import simulation_of
+from tests.support.networks import images, trained_looking
 
 _EPS = 1e-3
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from quant.common.thread_invariance import thread_invariant
 from quant.qat.filter_gradients import filter_gradients
-from quant.thread_invariance import thread_invariant
 
 aten = torch.ops.aten
 

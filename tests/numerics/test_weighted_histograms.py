@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from quant.sensitivity import run_both_ways, run_forward
-from quant.weighted_histograms import BINS, ChannelHistograms, WeightedHistograms, _means_nearby, _silu_extremes
+from quant.graph.gradients import run_both_ways, run_forward
+from quant.ptq.histograms import BINS, ChannelHistograms, WeightedHistograms, _means_nearby, _silu_extremes
 
 
 class _Cubed(nn.Module):

@@ -2,16 +2,16 @@
 
 import pytest
 import torch
-from networks import images, trained_looking
 
 from edge_effnet import EfficientNet
 from edge_effnet.activations import swap_activation
 from edge_effnet.fuse import fold_for_inference
-from quant import metrics
-from quant.export import export_graph
-from quant.lower.xnnpack import lower_xnnpack
-from quant.pte_file import parse_pte
-from quant.runtime import HostRuntime
+from quant.graph.export import export_graph
+from quant.lower.xnnpack.lower import lower_xnnpack
+from quant.metrics import metrics
+from quant.program.host import HostRuntime
+from quant.program.reader import parse_pte
+from tests.support.networks import images, trained_looking
 
 SIZE = 64
 

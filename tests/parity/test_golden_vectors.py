@@ -1,11 +1,10 @@
 """The committed vectors are those that `python tests/golden/make.py` writes: no merge left some behind."""
 
 import runpy
-from pathlib import Path
 
 import pytest
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+from tests.support.paths import GOLDEN
 
 
 @pytest.mark.parametrize("part", ["preprocess", "results"])

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import peers
 import pytest
 import torch
-from networks import assert_same_outputs, images, trained_looking
 from torch import nn
 
 from edge_effnet import load_checkpoint
+from tests.support import peers
+from tests.support.networks import assert_same_outputs, images, trained_looking
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

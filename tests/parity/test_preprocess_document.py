@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from support.resampling import resized_crop
 
 from edge_effnet.preprocess import INTERPOLATIONS, Preprocess
+from tests.support.resampling import resized_crop
 
 
 @settings(max_examples=60, deadline=None)

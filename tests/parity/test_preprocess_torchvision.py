@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from peers import torchvision
 from PIL import Image
 
 from edge_effnet.preprocess import INTERPOLATIONS, Preprocess
+from tests.support.peers import torchvision
 
 SIZES = [(37, 53), (53, 37), (40, 40), (32, 41), (200, 33), (33, 8), (15, 9)]
 

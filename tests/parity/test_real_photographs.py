@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from peers import torchvision
 from PIL import Image
-from support.cli import only_json, run_cli
 
 from quant import check
-from quant.artifact import open_artifact
-from quant.tolerances import DEFAULT_CALIBRATION
+from quant.artifact.model import open_artifact
+from quant.thresholds import DEFAULT_CALIBRATION
+from tests.support.cli import only_json, run_cli
+from tests.support.peers import torchvision
 
 pytestmark = [pytest.mark.realdata, pytest.mark.slow]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import peers
 import pytest
 import torch
 from torch import nn
@@ -14,6 +13,7 @@ from edge_effnet import VARIANTS, EfficientNet, Preprocess
 from edge_effnet.weights.layouts import LAYOUTS
 from edge_effnet.weights.origins import ORIGINS
 from edge_effnet.weights.sources import HUB_SOURCES, SOURCES
+from tests.support import peers
 
 B0_TO_B7 = [f"b{i}" for i in range(8)]
 LITE = [f"lite{i}" for i in range(5)]

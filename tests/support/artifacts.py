@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from quant.analysis import LayerReport
-from quant.artifact import Artifact, Golden, GoldenPhotograph, write_artifact
-from quant.manifest_seal import SEAL, seal_of
+from quant.analysis.layers import LayerReport
+from quant.artifact.model import Artifact, Golden, GoldenPhotograph, write_artifact
+from quant.artifact.recognise import SEAL, seal_of
 from tests.support.photos import COLOURS
 from tests.support.programs import PREPROCESS, RIGHT, SIZE, ColourNet, colour_program
 

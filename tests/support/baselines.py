@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from support.outcomes import photos
-
-from quant.baseline import Baseline, digest_of
-from quant.data import Photo
+from quant.data.split import Photo
+from quant.verdict.baseline import Baseline, digest_of
+from tests.support.outcomes import photos
 
 PHOTOS = photos(250)
 PROGRAM = "ab" * 32

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from networks import trained_looking
-from support.photos import COLOURS, draw_photo
 
 from edge_effnet import EfficientNet, Preprocess, save_checkpoint
+from tests.support.networks import trained_looking
+from tests.support.photos import COLOURS, draw_photo
 
 _PER_CLASS = 32
 

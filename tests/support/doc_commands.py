@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from apps.cli import edge_effnet, quantize
+from apps.cli import edge_effnet
+from apps.cli.commands import quantize
 from apps.cli.exit_codes import guarded
 from tests.support.code_blocks import blocks, command_lines
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from quant.class_figures import ClassFigures, ConfusionChange
-from quant.data import Photo
-from quant.evaluate import Accuracy, Fidelity
-from quant.float_cost import FloatLayer
+from quant.analysis.fallback_cost import FloatLayer
+from quant.data.split import Photo
 from quant.lower.result import Delegation
-from quant.outcome import Flip, Outcome, ProgramFigures
-from quant.regression import Verdict
+from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.metrics.per_class import ClassFigures, ConfusionChange
+from quant.program.timing import ProgramFigures
+from quant.verdict.outcome import Flip, Outcome
+from quant.verdict.verdict import Verdict
 
 ACCURACY = Accuracy(top1=0.96, top5=1.0, top1_interval=(0.93, 0.98))
 NO_ACCURACY = Accuracy(top1=None, top5=None, top1_interval=None)

@@ -1,4 +1,4 @@
-"""Plays the app of apps/android on the phone double: apps/device/runner.py, and what a test wants to happen.
+"""Plays the app of apps/android on the phone double: apps/device/job/runner.py, and what a test wants to happen.
 
     phone_app.py RUNNER JOB_FOLDER STATE_FOLDER
 

@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from apps.device.android import android_app
+from apps.device.adb.contract import android_app
 from apps.device.local import runner_source
 from tests.support import executor_runner_double, phone_app
 from tests.support import zygote as zygote_module

@@ -11,8 +11,8 @@ import pytest
 
 from apps.cli.edge_effnet import app
 from apps.cli.exit_codes import guarded
-from apps.device import drive
 from apps.device.check import check_on_device
+from apps.device.job import drive
 from apps.device.options import DeviceOptions
 from apps.device.outcome import DeviceOutcome
 from tests.support.adb_double import AdbDouble

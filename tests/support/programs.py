@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from edge_effnet.preprocess import Preprocess
-from quant.quiet import quiet_libraries
+from quant.common.quiet import quiet_libraries
 
 with quiet_libraries():
     from executorch.exir import to_edge

@@ -8,19 +8,18 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from support.artifacts import LAYER, make_artifact, manifest_fields
-from support.outcomes import NO_ACCURACY, flip, outcome
-from support.photos import draw_photo
-
-from quant.analysis import LayerReport
-from quant.artifact import Artifact
-from quant.class_figures import ClassFigures, ConfusionChange
-from quant.data import Photo
-from quant.evaluate import Accuracy, Fidelity
+from quant.analysis.layers import LayerReport
+from quant.artifact.model import Artifact
+from quant.data.split import Photo
 from quant.lower.delegation import DelegationReport
-from quant.outcome import Outcome
-from quant.regression import Verdict
+from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.metrics.per_class import ClassFigures, ConfusionChange
 from quant.report.single import Sources, render_report
+from quant.verdict.outcome import Outcome
+from quant.verdict.verdict import Verdict
+from tests.support.artifacts import LAYER, make_artifact, manifest_fields
+from tests.support.outcomes import NO_ACCURACY, flip, outcome
+from tests.support.photos import draw_photo
 
 SCRIPT = "<script>alert(1)</script>"
 """A hostile class name."""

@@ -32,7 +32,7 @@ def install() -> None:
 
 def train_tiny(folder: Path, *, seed: int = 0) -> TinyFiles:
     """Draw photographs of three colours and train on them until all are told apart: five seconds."""
-    from quant.progress import NoProgress
+    from quant.common.progress import NoProgress
     from quant.training import Stage, TrainConfig, train
 
     data = folder / "data"
@@ -59,7 +59,8 @@ def train_tiny(folder: Path, *, seed: int = 0) -> TinyFiles:
 
 def main() -> None:
     """Run one of the two commands; their own `main` reads the rest of the arguments."""
-    from apps.cli import edge_effnet, quantize
+    from apps.cli import edge_effnet
+    from apps.cli.commands import quantize
 
     install()
     commands = {"quantize": quantize.main, "edge-effnet": edge_effnet.main}

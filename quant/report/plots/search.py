@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from quant.report.facts import Search
 from quant.report.plots.svg import COLOURS, drawing, frame, to_svg
-from quant.tolerances import TARGET_CHANCE
+from quant.thresholds import TARGET_CHANCE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

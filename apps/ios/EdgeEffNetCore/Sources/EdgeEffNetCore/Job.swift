@@ -1,6 +1,6 @@
 import Foundation
 
-/// `job.json`: what to do (docs/device.md; the rules are in apps/device/job.schema.json).
+/// `job.json`: what to do (docs/device.md; the rules are in apps/device/job/job.schema.json).
 public struct Job: Codable, Equatable, Sendable {
     public struct Program: Codable, Equatable, Sendable {
         public let file: String

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The results file (docs/device.md; the rules are in apps/device/results.schema.json).
+/// The results file (docs/device.md; the rules are in apps/device/job/results.schema.json).
 public struct Results: Codable, Equatable, Sendable {
     public struct Device: Codable, Equatable, Sendable {
         public let transport: String

@@ -39,7 +39,7 @@ final class JobTests: XCTestCase {
         }
     }
 
-    /// Python writes a job and what its last photograph becomes; tests/integration/test_ios_swift.py.
+    /// Python writes a job and what its last photograph becomes; tests/apps/ios/test_swift.py.
     func testAJobOfTheToolIsRead() throws {
         guard let path = ProcessInfo.processInfo.environment["EDGE_EFFNET_JOB"] else {
             throw XCTSkip("EDGE_EFFNET_JOB names no job folder")

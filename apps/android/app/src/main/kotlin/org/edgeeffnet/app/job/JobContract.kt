@@ -1,6 +1,6 @@
 package org.edgeeffnet.app.job
 
-/** What whoever starts a job over adb relies on: apps/device/android.json says the same, and a test compares. */
+/** What whoever starts a job over adb relies on: apps/device/adb/android.json says the same, and a test compares. */
 object JobContract {
     /** The intent's extra that names the job. */
     const val EXTRA_JOB = "job"

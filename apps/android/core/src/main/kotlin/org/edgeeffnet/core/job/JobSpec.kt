@@ -7,7 +7,7 @@ import org.edgeeffnet.core.photo.Normalization
 import org.edgeeffnet.core.program.InputFormat
 import org.edgeeffnet.core.program.InputSpec
 
-/** What to run, on what, and how often: `job.json` (apps/device/job.schema.json). */
+/** What to run, on what, and how often: `job.json` (apps/device/job/job.schema.json). */
 data class JobSpec(
     val id: JobId,
     val program: ExpectedFile,

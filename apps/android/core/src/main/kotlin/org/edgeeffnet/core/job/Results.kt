@@ -1,6 +1,6 @@
 package org.edgeeffnet.core.job
 
-/** What a job found out: `results.json` (apps/device/results.schema.json). Times are ms, temperatures Celsius. */
+/** What a job found out: `results.json` (apps/device/job/results.schema.json). Times are ms, temperatures Celsius. */
 class Results(
     /** ISO 8601, UTC. */
     val created: String,

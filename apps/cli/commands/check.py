@@ -1,0 +1,102 @@
+"""`edge-effnet check`: parse, call, print, exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from apps.cli import exit_codes
+from apps.cli.device_options import (
+    Apk,
+    Device,
+    Emulator,
+    ExecutorRunner,
+    Keep,
+    Limit,
+    RemotePython,
+    ResultsFile,
+    SshConfig,
+)
+from apps.cli.help import epilog
+from edge_effnet.errors import InputError
+from quant.thresholds import MAX_DROP_POINTS
+
+EPILOG = epilog(
+    "edge-effnet check b0-int8-xnnpack --data photos --baseline b0.json",
+    "edge-effnet check b0-int8-xnnpack --data photos --device adb --limit 100",
+)
+
+
+def check_command(
+    folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
+    data: Annotated[str, typer.Option(help="Photographs: its val/ is used; or `sample`.")],
+    max_drop: Annotated[float, typer.Option(help="Top-1 that may be lost, points.")] = MAX_DROP_POINTS,
+    min_agreement: Annotated[float | None, typer.Option(help="Photographs that keep float's class, %.")] = None,
+    baseline: Annotated[Path | None, typer.Option(help="File with earlier figures to hold.")] = None,
+    update_baseline: Annotated[bool, typer.Option(help="Write this run's figures to --baseline.")] = False,
+    threads: Annotated[int, typer.Option(help="Of the runtime.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    device: Device = None,
+    limit: Limit = None,
+    results: ResultsFile = None,
+    keep: Keep = False,
+    emulator: Emulator = None,
+    ssh_config: SshConfig = None,
+    remote_python: RemotePython = "python3",
+    apk: Apk = None,
+    executor_runner: ExecutorRunner = None,
+) -> int:
+    """Run a .pte over photographs, here or on a device, and judge it against float."""
+    # The stack takes seconds to import: `--help` and usage errors need none of it.
+    from apps.cli.render.bars import Bars  # noqa: PLC0415
+
+    if device is None and (limit is not None or results is not None or keep):
+        raise InputError("--limit, --results and --keep are for a device: add --device, or leave them out.")
+    if device is not None and (baseline is not None or update_baseline):
+        raise InputError(
+            "--baseline is for this host: leave out --device, or compare two results: edge-effnet compare."
+        )
+    bars = Bars()
+    with bars.waiting("Loading PyTorch and ExecuTorch"):
+        from apps.cli.render.device import print_device_outcome  # noqa: PLC0415
+        from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
+        from apps.device.check import check_on_device  # noqa: PLC0415
+        from apps.device.options import DeviceOptions  # noqa: PLC0415
+        from quant.pipeline.check import check  # noqa: PLC0415
+
+    if device is None:
+        outcome = check(
+            folder,
+            data=data,
+            max_drop=max_drop,
+            min_agreement=min_agreement,
+            baseline=baseline,
+            update_baseline=update_baseline,
+            threads=threads,
+            progress=bars,
+        )
+        print_outcome(outcome, as_json=as_json)
+        return exit_codes.PASS if outcome.passed else exit_codes.REGRESSION
+    found = check_on_device(
+        folder,
+        device=device,
+        data=data,
+        options=DeviceOptions(
+            threads=threads,
+            emulator=emulator,
+            ssh_config=ssh_config,
+            remote_python=remote_python,
+            apk=apk,
+            executor_runner=executor_runner,
+        ),
+        max_drop=max_drop,
+        min_agreement=min_agreement,
+        limit=limit,
+        results=results,
+        keep=keep,
+        progress=bars,
+    )
+    print_device_outcome(found, as_json=as_json)
+    return exit_codes.PASS if found.passed else exit_codes.REGRESSION

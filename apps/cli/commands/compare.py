@@ -1,0 +1,31 @@
+"""`edge-effnet compare`: parse, call, print, exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from apps.cli import exit_codes
+from apps.cli.help import epilog
+
+EPILOG = epilog(
+    "edge-effnet compare host.json pixel8.json",
+    "edge-effnet compare host.json pixel8.json --artifact b0-int8-xnnpack --json",
+)
+
+
+def compare_command(
+    host: Annotated[Path, typer.Argument(help="Results file of `check --device host`.")],
+    device: Annotated[Path, typer.Argument(help="Results file of the device.")],
+    artifact: Annotated[Path | None, typer.Option(help="Both have to be of this artifact.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> int:
+    """Compare what two devices made of the same program."""
+    from apps.cli.render.device import print_comparison  # noqa: PLC0415
+    from apps.device.comparison import compare  # noqa: PLC0415
+
+    found = compare(host, device, artifact=artifact)
+    print_comparison(found, as_json=as_json)
+    return exit_codes.PASS if found.passed else exit_codes.REGRESSION

@@ -1,0 +1,35 @@
+"""`edge-effnet deploy`: parse, call, print, exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from apps.cli import exit_codes
+from apps.cli.help import epilog
+
+EPILOG = epilog(
+    "edge-effnet deploy b0-int8-xnnpack --app android",
+    "edge-effnet deploy b0-int8-xnnpack --app ios --project ~/src/flowers",
+)
+
+
+def deploy_command(
+    folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
+    app: Annotated[str, typer.Option(help="android or ios.")],
+    project: Annotated[Path | None, typer.Option(help="The app's project; apps/<app> of this repository.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> int:
+    """Put an artifact into an app's project."""
+    from apps.cli.render.plain import write, write_json  # noqa: PLC0415
+    from apps.device.deploy import deploy  # noqa: PLC0415
+
+    done = deploy(folder, app=app, project=project)
+    if as_json:
+        values = {"app": done.app.name, "folder": str(done.folder), "files": list(done.files), "bytes": done.bytes}
+        write_json(values)
+    else:
+        write(f"{len(done.files)} files, {done.bytes / 1e6:.1f} MB: {done.folder}\nNext: {done.app.next_step}\n")
+    return exit_codes.PASS

@@ -1,0 +1,73 @@
+"""`edge-effnet inspect`: parse, call, print, exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from apps.cli import exit_codes
+from apps.cli.help import epilog
+from apps.cli.render.plain import one_line, write, write_json
+
+EPILOG = epilog(
+    "edge-effnet inspect b0-int8-xnnpack/model.pte",
+    "edge-effnet inspect model.pte --layers --json",
+)
+
+
+def inspect_command(
+    program: Annotated[Path, typer.Argument(help="Any .pte.")],
+    layers: Annotated[bool, typer.Option("--layers", help="Constants and quantization layer by layer.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> int:
+    """Say what is in a .pte, where it runs, what linking it takes."""
+    from quant.program.inspect import inspect_program  # noqa: PLC0415
+
+    found = inspect_program(program)
+    if as_json:
+        write_json(found.to_json())
+    else:
+        write(_report(found, layers=layers))
+    return exit_codes.PASS
+
+
+def _report(found: Any, *, layers: bool) -> str:
+    lines = [
+        f"{found.path}: {found.size_bytes / 1e6:.2f} MB, schema {found.schema}",
+        f"sha256 {found.sha256}",
+    ]
+    for method in found.methods:
+        lines.append(f"method {method.name}: {method.planned_bytes / 1e6:.2f} MB planned for activations")
+        lines += [f"  input   {tensor}" for tensor in method.inputs]
+        lines += [f"  output  {tensor}" for tensor in method.outputs]
+        for delegate in method.delegates:
+            settings = ", ".join(f"{key} {value}" for key, value in delegate.settings.items())
+            lines.append(f"  delegate {delegate.backend}: {delegate.bytes / 1e6:.2f} MB {settings}".rstrip())
+            lines += _counts(delegate.operators)
+            lines += [f"    {delegate.note}"] if delegate.note else []
+            lines += _layers(delegate.layers) if layers else []
+        if method.operators:
+            lines.append(f"  portable kernels: {sum(method.operators.values())} calls")
+            lines += _counts(method.operators)
+        lines += _layers(method.constants) if layers else []
+    if found.named_data:
+        size = sum(found.named_data.values()) / 1e6
+        lines.append(f"named data: {len(found.named_data)} constants, {size:.2f} MB")
+    lines += [f"runs with {sentence}" for sentence in found.runs_with]
+    lines += list(found.linking)
+    return "".join(f"{one_line(line)}\n" for line in lines)
+
+
+def _counts(operators: dict[str, int]) -> list[str]:
+    ranked = sorted(operators.items(), key=lambda item: -item[1])
+    return [f"    {', '.join(f'{count} {name}' for name, count in ranked)}"] if ranked else []
+
+
+def _layers(layers: Any) -> list[str]:
+    return [
+        f"    {layer.name}: {layer.dtype} {'x'.join(map(str, layer.shape))}, {layer.bytes} bytes"
+        + (f", {layer.quantization}" if layer.quantization else "")
+        for layer in layers
+    ]

@@ -1,0 +1,40 @@
+"""`edge-effnet job`: parse, call, print, exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from apps.cli import exit_codes
+from apps.cli.device_options import Limit
+from apps.cli.help import epilog
+
+EPILOG = epilog(
+    "edge-effnet job b0-int8-xnnpack --data photos --out job",
+    "edge-effnet job b0-int8-xnnpack --data photos --limit 100 --out job",
+)
+
+
+def job_command(
+    folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
+    data: Annotated[str, typer.Option(help="Photographs: val/ of it, or class folders; or `sample`.")],
+    out: Annotated[Path, typer.Option(help="The job folder; one that is there is replaced.")],
+    limit: Limit = None,
+    threads: Annotated[int, typer.Option(help="Of the device's runtime.")] = 1,
+) -> int:
+    """Write a job folder for a device out of reach, such as an iPhone."""
+    from apps.cli.render.bars import Bars  # noqa: PLC0415
+
+    bars = Bars()
+    with bars.waiting("Loading PyTorch"):
+        from apps.cli.render.plain import write  # noqa: PLC0415
+        from apps.device.job.prepare import prepare_job  # noqa: PLC0415
+
+    job = prepare_job(folder, data=data, out=out, limit=limit, threads=threads, progress=bars)
+    write(
+        f"Job {job.id}: {job.photographs} photographs, {job.bytes / 1e6:.1f} MB in {out}\n"
+        f"Next: run it on the device, then edge-effnet check {folder} --data {data} --device ios:RESULTS.json\n"
+    )
+    return exit_codes.PASS

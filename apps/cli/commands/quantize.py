@@ -1,0 +1,155 @@
+"""`quantize`: parse, call, print, exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from apps.cli import exit_codes
+from apps.cli.help import SETTINGS, epilog
+from edge_effnet.errors import InputError
+from edge_effnet.samples.trained import SAMPLE
+from quant.lower.choices import choose, is_single
+from quant.lower.options import BackendOptions
+from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
+from quant.training.rank import is_leader
+
+_MAX_SEED = 2**63 - 1  # torch's
+
+
+def own_command(variant: str) -> tuple[str, ...]:
+    """The command that a newcomer runs next, word by word."""
+    return ("quantize", "--variant", variant, "--weights", "WEIGHTS.pth", "--data", "PHOTOS")
+
+
+app = typer.Typer(**SETTINGS)
+
+_EPILOG = epilog(
+    "quantize --variant b0 --weights flowers.pth --data photos",
+    "quantize --variant b0 --weights flowers.pth --data photos --backend all",
+)
+
+
+@app.command(epilog=_EPILOG, no_args_is_help=True)
+def quantize_command(
+    variant: Annotated[str, typer.Option(help="b0-b8, l2 or lite0-lite4.")],
+    weights: Annotated[str | None, typer.Option(help="Of lukemelas, timm or torchvision; a hub's name.")] = None,
+    data: Annotated[str | None, typer.Option(help="Photographs: train/ and val/, or class folders.")] = None,
+    origin: Annotated[str | None, typer.Option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
+    image_size: Annotated[int | None, typer.Option(min=32, max=2048, help="Input side; the weights' own.")] = None,
+    activation: Annotated[str | None, typer.Option(help="Swap to swish, hardswish, relu6 or relu.")] = None,
+    calibration: Annotated[int, typer.Option(help="Photographs to fit ranges on.")] = DEFAULT_CALIBRATION,
+    recipe: Annotated[str, typer.Option(help="How to quantize.")] = "int8",
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME, NAME:PRECISION, NAME:all or all; repeat it."),
+    ] = None,
+    compute_units: Annotated[str, typer.Option(help="Core ML: cpu_only, cpu_and_gpu, cpu_and_ne.")] = "all",
+    ios: Annotated[int, typer.Option(help="Core ML: oldest iOS, 17 or 18.")] = 17,
+    out: Annotated[Path | None, typer.Option(help="The artifact; <variant>-<recipe>-<backend>.")] = None,
+    max_drop: Annotated[
+        float | None, typer.Option(help=f"Top-1 that may be lost, points; {MAX_DROP_POINTS:g}.")
+    ] = None,
+    min_agreement: Annotated[float | None, typer.Option(help="Photographs that must keep float's class, %.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=_MAX_SEED, help="Of the calibration draw.")] = 0,
+    threads: Annotated[int, typer.Option(help="Of the runtime.")] = 1,
+    epochs: Annotated[float | None, typer.Option(help="qat-int8: passes over the photographs.")] = None,
+    steps: Annotated[int | None, typer.Option(help="qat-int8: stop after so many steps.")] = None,
+    teacher: Annotated[str | None, typer.Option(help="qat-int8: whose logits are learned; float.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="qat-int8: go on from the checkpoint.")] = False,
+    embed_preprocess: Annotated[
+        bool, typer.Option("--embed-preprocess", help="The program normalises uint8 pixels.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> int:
+    """Make an int8 program of an EfficientNet and prove that it still sees.
+
+    Without --weights and --data: the sample model. With --backend: a folder of artifacts, one a program.
+    With --max-drop or --min-agreement: as many layers in float as it takes.
+    """
+    weights, data = _sources(variant, weights, data)
+    names = backend or []
+    # Light: an impossible backend is refused before the stack is imported.
+    choose(names)
+    backend_options = BackendOptions(compute_units=compute_units, ios=ios)
+    # The stack takes seconds to import: `--help` and usage errors need none of it.
+    from apps.cli.render.bars import Bars  # noqa: PLC0415
+
+    bars = Bars(quiet=not is_leader())
+    if weights == SAMPLE:
+        bars.say(f"No --weights: the sample {variant} and drawn pictures, for a first look.")
+    with bars.waiting("Loading PyTorch and ExecuTorch"):
+        from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
+        from quant.pipeline.quantize import quantize  # noqa: PLC0415
+        from quant.qat.options import QatOptions  # noqa: PLC0415
+
+    settings: dict[str, Any] = dict(  # noqa: C408  (reads like the call)
+        weights=weights,
+        data=data,
+        origin=origin,
+        image_size=image_size,
+        activation=activation,
+        calibration=calibration,
+        recipe=recipe,
+        out=out,
+        max_drop=max_drop,
+        min_agreement=min_agreement,
+        seed=seed,
+        threads=threads,
+        progress=bars,
+    )
+    chosen: dict[str, Any] = {"epochs": epochs, "steps": steps, "teacher": teacher, "resume": resume or None}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    if not is_single(names):
+        if embed_preprocess:
+            raise InputError("--embed-preprocess is for the int8 xnnpack program alone: leave out --backend.")
+        from apps.cli.render.programs import print_fleet  # noqa: PLC0415
+        from quant.pipeline.fleet_run import quantize_fleet  # noqa: PLC0415
+
+        fleet = quantize_fleet(variant, backends=names, options=backend_options, **settings)
+        print_fleet(fleet.outcome, as_json=as_json, report=str(fleet.folder / "report.html"), data=data)
+        return exit_codes.PASS if fleet.passed else exit_codes.REGRESSION
+    result = quantize(
+        variant, qat=QatOptions(**given) if given else None, embed_preprocess=embed_preprocess, **settings
+    )
+    if is_leader():
+        print_outcome(
+            result.outcome,
+            as_json=as_json,
+            report=str(result.artifact.folder / "report.html"),
+            next_command=result.next_command if weights != SAMPLE or not result.passed else own_command(variant),
+        )
+    return exit_codes.PASS if result.passed else exit_codes.REGRESSION
+
+
+def _sources(variant: str, weights: str | None, data: str | None) -> tuple[str, str]:
+    """Weights and photographs of the user's, or the sample's where neither is given.
+
+    Raises:
+        InputError: one given without the other.
+    """
+    if weights is not None and data is not None:
+        return weights, data
+    if weights is not None:
+        raise InputError(
+            "--data missing: weights of your own need photographs like those of the phone to fit ranges on and "
+            "to judge by (--data DIR)."
+        )
+    if data is not None:
+        raise InputError(
+            "--weights missing: photographs of your own need float weights of their classes. Give a file of "
+            "EfficientNet-PyTorch, timm or torchvision (--weights FILE), or make one: edge-effnet train "
+            f"--variant {variant} --data {data}."
+        )
+    return SAMPLE, SAMPLE
+
+
+def main() -> None:
+    """Console script."""
+    exit_codes.run(app)
+
+
+if __name__ == "__main__":
+    main()

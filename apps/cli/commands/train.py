@@ -1,0 +1,101 @@
+"""`edge-effnet train`: parse, call, print, exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from apps.cli import exit_codes
+from apps.cli.help import epilog
+
+EPILOG = epilog(
+    "edge-effnet train --variant b0 --data photos --weights w.pth --fresh-head",
+    "edge-effnet train --variant b0 --data photos --out b0.safetensors",
+)
+
+
+def train_command(
+    variant: Annotated[str, typer.Option(help="b0-b8, l2 or lite0-lite4.")],
+    data: Annotated[str, typer.Option(help="Folder of train/ and val/, or `sample`.")],
+    out: Annotated[Path, typer.Option(help="Weights to write.")] = Path("trained.safetensors"),
+    weights: Annotated[Path | None, typer.Option(help="Start from these instead of new weights.")] = None,
+    fresh_head: Annotated[bool, typer.Option("--fresh-head", help="Make the classifier anew.")] = False,
+    freeze: Annotated[str, typer.Option(help="backbone, or none.")] = "none",
+    epochs: Annotated[float, typer.Option(help="Passes over the training images.")] = 30,
+    image_size: Annotated[int | None, typer.Option(help="Pixels a side; the variant's own.")] = None,
+    stages: Annotated[str | None, typer.Option(help="SIZE:EPOCHS,... instead: small images first.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Stop after so many steps.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Images a step, over all processes.")] = 64,
+    lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+    optimizer: Annotated[str, typer.Option(help="adamw or rmsprop.")] = "adamw",
+    weight_decay: Annotated[float, typer.Option(help="Not on BatchNorm and biases.")] = 0.02,
+    warmup: Annotated[float, typer.Option(help="Share of the steps.")] = 0.05,
+    label_smoothing: Annotated[float, typer.Option(help="0 to below 1.")] = 0.1,
+    ema_decay: Annotated[float, typer.Option(help="Averaged weights; 0: none.")] = 0.998,
+    clip_norm: Annotated[float, typer.Option(help="Largest gradient norm.")] = 2.0,
+    dropout: Annotated[float | None, typer.Option(help="The variant's own.")] = None,
+    drop_connect: Annotated[float, typer.Option(help="Of the last block.")] = 0.1,
+    augment: Annotated[float, typer.Option(help="Strength; 0 switches it off.")] = 1.0,
+    padding: Annotated[str | None, typer.Option(help="symmetric (new weights) or same.")] = None,
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    half: Annotated[bool, typer.Option("--half", help="Save fp16 weights.")] = False,
+    workers: Annotated[int, typer.Option(help="Threads that read images ahead.")] = 2,
+    threads: Annotated[int | None, typer.Option(help="Threads of a CPU step.")] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint beside --out.")] = False,
+    checkpoint_every: Annotated[int, typer.Option(help="Steps.")] = 200,
+    sample_images: Annotated[int, typer.Option(help="Of the sample set.")] = 8000,
+    cache: Annotated[Path | None, typer.Option(help="Keeps the drawn sample images.")] = None,
+) -> int:
+    """Train or fine-tune float weights, ready for `quantize --weights`."""
+    # The stack takes seconds to import: `--help` and usage errors need none of it.
+    from apps.cli.render.bars import Bars  # noqa: PLC0415
+    from edge_effnet.samples import SAMPLE  # noqa: PLC0415
+    from edge_effnet.variants import resolve_variant  # noqa: PLC0415
+    from quant.training import Stage, TrainConfig, parse_stages, train  # noqa: PLC0415
+    from quant.training.rank import is_leader  # noqa: PLC0415
+
+    size = image_size or resolve_variant(variant).resolution
+    result = train(
+        TrainConfig(
+            variant=variant,
+            data=SAMPLE if data == SAMPLE else Path(data),
+            out=out,
+            stages=parse_stages(stages) if stages else (Stage(image_size=size, epochs=epochs),),
+            weights=weights,
+            fresh_head=fresh_head,
+            freeze=freeze,
+            steps=steps,
+            batch_size=batch_size,
+            lr=lr,
+            optimizer=optimizer,
+            weight_decay=weight_decay,
+            warmup=warmup,
+            label_smoothing=label_smoothing,
+            ema_decay=ema_decay,
+            clip_norm=clip_norm,
+            dropout=dropout,
+            drop_connect=drop_connect,
+            augment=augment,
+            padding=padding,
+            precision=precision,
+            half=half,
+            workers=workers,
+            threads=threads,
+            seed=seed,
+            resume=resume,
+            checkpoint_every=checkpoint_every,
+            sample_images=sample_images,
+            cache=cache,
+        ),
+        Bars(quiet=not is_leader()),
+    )
+    if not is_leader():
+        return exit_codes.PASS
+    typer.echo(f"{result.weights}: top-1 {100 * result.top1:.1f} % of {result.val_images} validation images.")
+    typer.echo(
+        f"{result.curve_csv}: the learning curve" + (f", drawn in {result.curve_png}." if result.curve_png else ".")
+    )
+    return exit_codes.PASS

@@ -1,0 +1,46 @@
+"""Progress on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from apps.cli.render.plain import PlainConsole
+
+
+class Bars:
+    """Draws a bar with the time left for each stage; silent where standard error is no terminal."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        """Draw nothing and say nothing where `quiet`: of several processes that train together, one speaks."""
+        self._console = PlainConsole(stderr=True, quiet=quiet)
+
+    def say(self, sentence: str) -> None:
+        """Print one sentence."""
+        self._console.print(sentence)
+
+    @contextmanager
+    def waiting(self, title: str) -> Iterator[None]:
+        """Show that something without steps is under way."""
+        if self._console.is_terminal:
+            with self._console.status(title):
+                yield
+        else:
+            yield
+
+    @contextmanager
+    def stage(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Show one stage."""
+        columns = (
+            TextColumn("{task.description:<12}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+        )
+        with Progress(
+            *columns, console=self._console, disable=self._console.quiet or not self._console.is_terminal
+        ) as progress:
+            task = progress.add_task(title, total=total)
+            yield lambda steps: progress.advance(task, steps)

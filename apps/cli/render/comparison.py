@@ -1,0 +1,42 @@
+"""A comparison as a table of at most 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+
+from apps.cli.render.plain import PlainConsole
+from quant.report.comparison import Row
+from quant.report.formats import fixed, megabytes, percent
+
+
+def comparison_table(rows: Sequence[Row]) -> str:
+    """Return the table; the best in accuracy, latency and size together are marked."""
+    console = PlainConsole()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("program", overflow="fold")
+    for column in ("top-1, %", "agrees, %", "SQNR", "ms", "MB", "verdict", "Pareto"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*_cells(row))
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
+
+
+def _cells(row: Row) -> list[str]:
+    figures, facts = row.figures, row.entry.facts
+    costs = [fixed(figures.latency_ms, 2), megabytes(figures.size_bytes)]
+    if row.is_float:
+        return [f"{facts.variant} float", percent(figures.top1), "", "", *costs, "", ""]
+    return [
+        row.entry.name,
+        percent(figures.top1),
+        percent(figures.agreement),
+        fixed(figures.sqnr_db, 1),
+        *costs,
+        row.entry.level,
+        "optimal" if row.optimal else "",
+    ]

@@ -1,0 +1,142 @@
+"""What devices computed, as tables of at most 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from apps.cli.render.outcome import count, interval, share, verdict_text
+from apps.cli.render.plain import PlainConsole, write, write_json
+from apps.device.comparison import Comparison
+from apps.device.job.results import Results
+from apps.device.listing import Listed
+from apps.device.outcome import DeviceOutcome
+from apps.device.sameness import Sameness
+
+_FLIPS_SHOWN = 5
+
+
+def print_device_outcome(found: DeviceOutcome, *, as_json: bool) -> None:
+    """Print the verdict on a device: one JSON object, or a table, what differs from this host, and the verdict."""
+    if as_json:
+        write_json(found.to_json())
+        return
+    outcome, device = found.outcome, found.results.values["device"]
+    console = _console()
+    with console.capture() as captured:
+        for note in outcome.notes:
+            console.print(note, style="dim", markup=False)
+        console.print(f"{device['name']}: {_words(device)}", markup=False)
+        title = f"{outcome.variant}, {outcome.recipe}, {outcome.backend}: {outcome.evaluation_images} photographs"
+        table = _table(title, "", "float, here", ".pte, there")
+        table.add_row("top-1, %", share(outcome.float_accuracy.top1), share(outcome.pte_accuracy.top1))
+        table.add_row("  95 % interval", interval(outcome.float_accuracy), interval(outcome.pte_accuracy))
+        table.add_row("agrees with float, %", "", share(outcome.pte.agreement))
+        table.add_row("SQNR, dB", "", f"{outcome.pte.sqnr_db:.1f}")
+        for name, value in _figures(found.results):
+            table.add_row(name, "", value)
+        console.print(table)
+        if found.same is not None:
+            _print_same(console, found.same, "this host", exact=found.exact)
+        _print_verdict(console, outcome.verdict.reasons, passed=outcome.passed)
+    write(captured.get())
+
+
+def print_comparison(found: Comparison, *, as_json: bool) -> None:
+    """Print two devices side by side: one JSON object, or a table and the verdict."""
+    if as_json:
+        write_json(found.to_json())
+        return
+    console = _console()
+    sides = (found.reference, found.other)
+    with console.capture() as captured:
+        for note in found.notes:
+            console.print(note, style="dim", markup=False)
+        names = [results.values["device"]["name"] for results in sides]
+        table = _table(f"{found.same.photographs} photographs", "", *names)
+        table.add_row("where", *(_words(results.values["device"]) for results in sides))
+        for before, after in zip(*(_figures(results) for results in sides), strict=True):
+            table.add_row(before[0], before[1], after[1])
+        console.print(table)
+        _print_same(console, found.same, names[0], exact=found.exact)
+        reasons = found.reasons or ("no more than rounding apart",)
+        _print_verdict(console, reasons, passed=found.passed)
+    write(captured.get())
+
+
+def devices_table(devices: Sequence[Listed]) -> str:
+    """A row a device."""
+    console = _console()
+    table = _table("", "--device", "what", "", justify="left")
+    for device in devices:
+        state = Text("ready", style="green") if device.ready else Text(device.note)
+        table.add_row(device.device, device.what, state)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
+
+
+def _console() -> Console:
+    return PlainConsole()
+
+
+def _table(title: str, *columns: str, justify: str = "right") -> Table:
+    table = Table(title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(Text(column), justify="right" if index and justify == "right" else "left", overflow="fold")
+    return table
+
+
+def _figures(results: Results) -> list[tuple[str, str]]:
+    """Name and value of what a device measured."""
+    values = results.values
+    memory, latency = values["peak_memory_bytes"], values["latency"]
+    pauses = f", {latency['pauses']} pauses" if latency["pauses"] else ""
+    return [
+        (f"latency, ms ({count(values['runtime']['threads'], 'thread')})", f"{results.latency_p50_ms:.2f}"),
+        ("  90th percentile", f"{results.latency_p90_ms:.2f}{pauses}"),
+        ("cold load, ms", f"{results.load_ms:.1f}"),
+        ("peak memory, MB", "-" if memory is None else f"{memory / 1e6:.0f}"),
+        ("temperature, °C", _temperature(values["thermal"])),
+        ("runtime", values["runtime"]["version"]),
+    ]
+
+
+def _temperature(thermal: dict[str, Any] | None) -> str:
+    if thermal is None:
+        return "-"
+    before, after = ("?" if thermal[key] is None else f"{thermal[key]:.0f}" for key in ("before_c", "after_c"))
+    return f"{before} to {after}"
+
+
+def _words(device: dict[str, str]) -> str:
+    parts = (
+        device["transport"],
+        device["soc"],
+        device["abi"],
+        device["os"],
+        "emulated" if device["emulated"] else "",
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def _print_same(console: Console, same: Sameness, reference: str, *, exact: bool) -> None:
+    bits = "all-int8: the same bits are wanted" if exact else "float layers: rounding may differ"
+    console.print(
+        f"Against {reference}: {same.identical} of {same.photographs} to the bit, {share(same.agreement)} % the same "
+        f"class, {same.sqnr_db:.1f} dB ({bits})",
+        markup=False,
+    )
+    for name in same.flips[:_FLIPS_SHOWN]:
+        console.print(f"  {name}", style="dim", overflow="ellipsis", no_wrap=True, markup=False)
+    if len(same.flips) > _FLIPS_SHOWN:
+        console.print(f"  and {len(same.flips) - _FLIPS_SHOWN} more", style="dim")
+
+
+def _print_verdict(console: Console, reasons: Sequence[str], *, passed: bool) -> None:
+    console.print(verdict_text(passed=passed, reasons=reasons))

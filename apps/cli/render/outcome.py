@@ -1,0 +1,259 @@
+"""An outcome as a table of at most 80 columns."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from apps.cli.render.plain import PlainConsole, write, write_json
+from edge_effnet.errors import InputError
+from quant.analysis.layers import BROKEN_SQNR_DB, LayerReport, first_broken, reports_json
+from quant.analysis.mixed_precision import Found
+from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.program.timing import ProgramFigures
+from quant.qat.run import QatReport
+from quant.verdict.outcome import Outcome
+
+_FLIPS_SHOWN = 5
+
+
+def print_outcome(
+    outcome: Outcome, *, as_json: bool, report: str | None = None, next_command: Sequence[str] = ()
+) -> None:
+    """Print the results to standard output: one JSON object, or details, a table and three lines.
+
+    Args:
+        outcome: what to print.
+        as_json: as the object.
+        report: the page that shows the results.
+        next_command: what the user may run next, word by word.
+    """
+    if as_json:
+        write_json(outcome.to_json())
+    else:
+        write(_report(outcome, report, next_command))
+
+
+def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, as_json: bool) -> None:
+    """Print a layer-by-layer analysis to standard output.
+
+    Args:
+        reports: from input to output.
+        by: `order` or `noise`.
+        top: rows to print; None prints all.
+        as_json: as one object.
+
+    Raises:
+        InputError: another `by`.
+    """
+    if by not in _ORDERS:
+        raise InputError(f"--by {by!r}: choose one of {', '.join(_ORDERS)}.")
+    broken = first_broken(reports)
+    rows = sorted(reports, key=_ORDERS[by])[:top]
+    if as_json:
+        where = None if broken is None else broken.layer
+        write_json({"layers": reports_json(rows), "first_broken": where})
+        return
+    console = PlainConsole()
+    with console.capture() as captured:
+        console.print(_analysis_table(rows))
+        if broken is None:
+            console.print(f"No layer below {BROKEN_SQNR_DB:.0f} dB.")
+        else:
+            console.print(
+                f"First below {BROKEN_SQNR_DB:.0f} dB: {broken.layer} ({broken.operator}), {broken.sqnr_db:.1f} dB.",
+                markup=False,
+            )
+    write(captured.get())
+
+
+_ORDERS: dict[str, Callable[[LayerReport], float]] = {
+    "order": lambda report: 0.0,  # sorting is stable
+    "noise": lambda report: -report.noise_share,
+}
+
+
+def _analysis_table(reports: Sequence[LayerReport]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="", collapse_padding=True)
+    for column in ("layer", "operator"):
+        table.add_column(column, overflow="fold")
+    for column in ("values", "int8 grid", "clipped, %", "SQNR", "noise, %"):
+        table.add_column(column, justify="right")
+    for report in reports:
+        table.add_row(
+            report.layer,
+            report.operator,
+            _range(report.seen),
+            "float" if report.grid is None else _range(report.grid),
+            "" if report.clipped is None else f"{100 * report.clipped:.2f}",
+            f"{report.sqnr_db:.1f}",
+            f"{100 * report.noise_share:.1f}",
+        )
+    return table
+
+
+def _range(values: tuple[float, float]) -> str:
+    return f"{values[0]:.3g}..{values[1]:.3g}"
+
+
+def print_end(
+    console: PlainConsole, verdict: Text, *, folder: str, report: str | None, next_command: Sequence[str]
+) -> None:
+    """Print the three lines that every run ends with: verdict, folder, next command; paths are never broken."""
+    console.print(verdict)
+    where = f"Artifact: {folder}" + ("" if report is None else f" (open {report})")
+    console.print(where, soft_wrap=True, markup=False)
+    if next_command:
+        console.print(f"Next: {shlex.join(next_command)}", soft_wrap=True, markup=False)
+
+
+def verdict_text(*, passed: bool, reasons: Sequence[str], cautions: Sequence[str] = ()) -> Text:
+    """The verdict in its colour, and why."""
+    word, colour = ("PASS", "yellow" if cautions else "green") if passed else ("FAIL", "red")
+    careful = f"; with caution: {'; '.join(cautions)}" if cautions else ""
+    return Text.assemble((word, f"bold {colour}"), "  ", "; ".join(reasons), careful)
+
+
+def _report(outcome: Outcome, report: str | None, next_command: Sequence[str]) -> str:
+    console = PlainConsole()
+    verdict = outcome.verdict
+    with console.capture() as captured:
+        for note in outcome.notes:
+            console.print(note, style="dim", markup=False)
+        if outcome.search is not None:
+            console.print(_search_table(outcome.search))
+        _print_details(console, outcome)
+        console.print(_table(outcome))
+        print_end(
+            console,
+            verdict_text(passed=outcome.passed, reasons=verdict.reasons, cautions=verdict.cautions),
+            folder=outcome.artifact,
+            report=report,
+            next_command=next_command,
+        )
+    return captured.get()
+
+
+def _table(outcome: Outcome) -> Table:
+    title = (
+        f"{outcome.variant}, {outcome.recipe}, {outcome.backend}: "
+        f"{outcome.evaluation_images} photographs, calibrated on {outcome.calibration_images}"
+    )
+    table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table.add_column("")
+    trained = outcome.ptq is not None
+    middle = [
+        *([("PTQ", outcome.ptq)] if outcome.ptq else []),
+        *([("QAT" if trained else "quantized", outcome.quantized)] if outcome.quantized else []),
+    ]
+    columns = ["float", *(name for name, _ in middle), ".pte"]
+    for column in columns:
+        table.add_column(column, justify="right")
+    accuracies = [outcome.float_accuracy, *(figures[0] for _, figures in middle), outcome.pte_accuracy]
+    fidelities = [None, *(figures[1] for _, figures in middle), outcome.pte]
+    programs = [outcome.float_program, *(None for _ in middle), outcome.pte_program]
+    table.add_row("top-1, %", *(share(a.top1) for a in accuracies))
+    table.add_row("  95 % interval", *(interval(a) for a in accuracies))
+    table.add_row("top-5, %", *(share(a.top5) for a in accuracies))
+    table.add_row("agrees with float, %", *("" if f is None else share(f.agreement) for f in fidelities))
+    table.add_row("SQNR, dB", *(_sqnr(f) for f in fidelities))
+    table.add_row(f"latency, ms ({count(outcome.threads, 'thread')})", *(_latency(p) for p in programs))
+    table.add_row("  90th percentile", *("" if p is None else f"{p.latency_p90_ms:.2f}" for p in programs))
+    table.add_row("load, ms", *("" if p is None else f"{p.load_ms:.1f}" for p in programs))
+    table.add_row("size, MB", *("" if p is None else f"{p.size_bytes / 1e6:.2f}" for p in programs))
+    return table
+
+
+def _search_table(found: Found) -> Table:
+    title = f"Layers in float, tried on {found.photographs} photographs; chance that the verdict holds"
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for column in ("layers", "added ms", "agrees, %", "top-1 lost", "SQNR, dB", "chance, %", ""):
+        table.add_column(column, justify="right")
+    for point in found.points:
+        table.add_row(
+            str(len(point.float_layers)),
+            f"{point.added_ms:.2f}",
+            share(point.agreement),
+            f"{point.drop:+.2f}",
+            f"{point.sqnr_db:.1f}",
+            f"{100 * point.chance:.0f}",
+            "<- chosen" if point is found.chosen else "",
+        )
+    return table
+
+
+def _swapped(outcome: Outcome) -> str:
+    """What the other activation costs before int8, and the way to get it back."""
+    assert outcome.swapped is not None
+    accuracy, fidelity = outcome.swapped
+    known = "" if accuracy.top1 is None else f"top-1 {share(accuracy.top1)} %, "
+    said = f"{outcome.activation} in float, untrained: {known}{share(fidelity.agreement)} % agree"
+    if outcome.training is not None:
+        return said
+    return f"{said}; to train it: --recipe qat-int8 --activation {outcome.activation}"
+
+
+def _print_details(console: PlainConsole, outcome: Outcome) -> None:
+    if outcome.training is not None:
+        console.print(_training(outcome.training))
+    if outcome.swapped is not None:
+        console.print(_swapped(outcome))
+    if outcome.lowering is not None:
+        console.print(
+            f"Lowering alone: {share(outcome.lowering.agreement)} % of photographs unchanged, "
+            f"{outcome.lowering.sqnr_db:.1f} dB"
+        )
+    if outcome.drop_interval is not None:
+        low, high = (100 * value for value in outcome.drop_interval)
+        console.print(f"Top-1 lost, 95 % interval: {low:+.2f} to {high:+.2f} points")
+    delegation = outcome.delegation
+    console.print(
+        f"Delegation: {delegation.delegated} operators in {count(delegation.partitions, 'partition')}, "
+        f"{delegation.left} left over"
+    )
+    if outcome.flips:
+        console.print(f"Changed class: {len(outcome.flips)} of {outcome.evaluation_images}")
+    for flip in outcome.flips[:_FLIPS_SHOWN]:
+        text = f"  {flip.photograph}: {flip.float_class} -> {flip.pte_class}"
+        console.print(text, style="dim", overflow="ellipsis", no_wrap=True, markup=False)
+    if len(outcome.flips) > _FLIPS_SHOWN:
+        console.print(f"  and {len(outcome.flips) - _FLIPS_SHOWN} more (manifest.json has all)", style="dim")
+    stages = ", ".join(f"{name} {value:.0f}" for name, value in outcome.seconds.items() if name != "total")
+    console.print(f"Seconds: {outcome.seconds['total']:.0f} ({stages})")
+
+
+def _training(report: QatReport) -> str:
+    trained = f"epoch {report.best_epoch} of {report.epochs}"
+    kept = trained if report.best_epoch else "the PTQ network: no epoch beat it"
+    return (
+        f"Trained: {count(report.steps, 'step')} on {report.training_images} photographs; kept {kept}, by "
+        f"{report.selection_images} others"
+    )
+
+
+def share(value: float | None) -> str:
+    """A share of 1 in percent."""
+    return "-" if value is None else f"{100 * value:.2f}"
+
+
+def interval(accuracy: Accuracy) -> str:
+    """The 95 % interval of top-1, in percent."""
+    found = accuracy.top1_interval
+    return "-" if found is None else f"{100 * found[0]:.1f}-{100 * found[1]:.1f}"
+
+
+def _sqnr(fidelity: Fidelity | None) -> str:
+    return "" if fidelity is None else f"{fidelity.sqnr_db:.1f}"
+
+
+def _latency(program: ProgramFigures | None) -> str:
+    return "" if program is None else f"{program.latency_ms:.2f}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

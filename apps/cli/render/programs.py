@@ -1,0 +1,114 @@
+"""The outcome of a run over several backends as a table of at most 80 columns."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from apps.cli.render.outcome import print_end, verdict_text
+from apps.cli.render.plain import PlainConsole, write, write_json
+from quant.lower.table import BACKENDS
+from quant.pipeline.fleet_report import MEASURED, FleetOutcome, FleetRow
+
+
+def print_fleet(outcome: FleetOutcome, *, as_json: bool, report: str, data: str) -> None:
+    """Print the results to standard output: one JSON object, or what there is to say, a table and three lines.
+
+    Args:
+        outcome: what to print.
+        as_json: as the object.
+        report: the page that shows the results.
+        data: the photographs that were judged on.
+    """
+    if as_json:
+        write_json(outcome.to_json())
+    else:
+        write(_report(outcome, report, data))
+
+
+def _report(outcome: FleetOutcome, report: str, data: str) -> str:
+    console = PlainConsole()
+    with console.capture() as captured:
+        for note in outcome.notes:
+            console.print(note, style="dim", markup=False)
+        for row in outcome.rows:
+            for sentence in _sentences(row):
+                console.print(f"{row.name}: {sentence}", markup=False)
+        stages = ", ".join(f"{name} {value:.0f}" for name, value in outcome.seconds.items() if name != "total")
+        console.print(f"Seconds: {outcome.seconds['total']:.0f} ({stages})")
+        console.print(fleet_table(outcome))
+        print_end(
+            console,
+            verdict_text(passed=outcome.passed, reasons=[_verdict(outcome)]),
+            folder=outcome.folder,
+            report=report,
+            next_command=_next_command(outcome, data),
+        )
+    return captured.get()
+
+
+def _verdict(outcome: FleetOutcome) -> str:
+    measured = [row for row in outcome.rows if row.status == MEASURED]
+    failed = [row.name for row in measured if not row.passed]
+    return f"{len(measured)} programs measured here" + (f"; {', '.join(failed)} failed" if failed else "")
+
+
+def _next_command(outcome: FleetOutcome, data: str) -> tuple[str, ...]:
+    """Check the best program; nothing where none was measured."""
+    best = next((row.name for row in outcome.rows if row.status == MEASURED), None)
+    return () if best is None else ("edge-effnet", "check", f"{outcome.folder}/{best}", "--data", data)
+
+
+def fleet_table(outcome: FleetOutcome) -> Table:
+    """The programs in their rank, a row each; 80 columns hold the widest."""
+    table = Table(
+        title=Text(f"{outcome.variant}, {outcome.recipe}"),
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        pad_edge=False,
+        collapse_padding=True,
+        padding=0,
+    )
+    table.add_column("program", no_wrap=True)
+    for column in ("MB", "parts", "left", "top-1 %", "agree %", "dB", "ms", "judged"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in outcome.rows:
+        table.add_row(row.name, *_cells(row))
+    return table
+
+
+def _cells(row: FleetRow) -> list[str]:
+    """Megabytes, partitions, operators left over, accuracy, latency, and whether that was measured here."""
+    if row.report is None or row.size_bytes is None:
+        return [*[""] * 7, row.status]
+    cells = [f"{row.size_bytes / 1e6:.2f}", str(row.report.partitions), str(len(row.report.leftovers))]
+    if row.outcome is None:
+        return [*cells, *[""] * 4, "not here"]
+    top1 = row.outcome.pte_accuracy.top1
+    fidelity = row.outcome.pte
+    return [
+        *cells,
+        "-" if top1 is None else f"{100 * top1:.2f}",
+        f"{100 * fidelity.agreement:.2f}",
+        f"{fidelity.sqnr_db:.1f}",
+        f"{row.outcome.pte_program.latency_ms:.1f}",
+        f"on {row.outcome.evaluation_images}",
+    ]
+
+
+def _sentences(row: FleetRow) -> list[str]:
+    """What a row's figures do not say."""
+    found = [row.reason] if row.reason else []
+    if row.outcome is not None and BACKENDS[row.backend].photographs is not None:
+        found.append(f"judged on {row.outcome.evaluation_images} photographs, spread evenly: a forward is slow")
+    if row.outcome is not None and not row.outcome.passed:
+        found += [f"FAIL: {reason}" for reason in row.outcome.verdict.reasons]
+    if row.simulated is not None:
+        found.append(
+            f"the graph that it was made from agrees with float on {100 * row.simulated.agreement:.2f} % "
+            f"({row.simulated.sqnr_db:.1f} dB), simulated"
+        )
+    if row.report is not None:
+        found += [*row.report.facts, *row.report.advice]
+    return [*found, *row.warnings]

@@ -1,0 +1,138 @@
+"""Commands and files to one Android phone, through adb; its complaints as sentences."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from apps.device.adb.phones import Phone
+from apps.device.adb.program import call_adb, complaint, find_adb
+from apps.device.remote import ConnectionLostError
+from edge_effnet.errors import MachineError
+
+_COMPLAINTS = {
+    "No space left": "the phone is full; free some space on it, or take fewer photographs (--limit)",
+    "INSTALL_FAILED_INSUFFICIENT_STORAGE": "the phone has no room for the app; free some space on it",
+    "INSTALL_FAILED_NO_MATCHING_ABIS": "the app has no code for this phone's processor; it needs arm64-v8a or x86_64",
+    "INSTALL_FAILED_UPDATE_INCOMPATIBLE": (
+        "an app of the same name, signed by somebody else, is installed; remove it: adb uninstall org.edgeeffnet.app"
+    ),
+    "INSTALL_FAILED_VERSION_DOWNGRADE": (
+        "a newer version of the app is installed; leave out --apk, or remove it: adb uninstall org.edgeeffnet.app"
+    ),
+    "INSTALL_FAILED_USER_RESTRICTED": "the phone asks whether apps may be installed over USB; allow it there",
+    "INSTALL_FAILED_OLDER_SDK": "the phone's Android is too old for the app",
+    "not debuggable": "the app there is a release build; install the debug one (apps/android/README.md)",
+    "only supports allocating a pty": "its Android is older than 7, which is too old",
+}
+"""What Android and adb say, and what that means."""
+
+# adb ends with 0 when the phone goes away in the middle of a command: only this line says that it came to its end.
+_SAY_END = "echo edge-effnet-exit:$?"
+_ENDED = re.compile(rb"edge-effnet-exit:(\d{1,3})\n\Z")
+
+
+def output_of(said: bytes) -> tuple[bytes, int] | None:
+    """Output and exit code of a command that came to its end; None where the phone went away before."""
+    end = _ENDED.search(said)
+    return None if end is None else (said[: end.start()], int(end[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    code: int
+    output: bytes
+    error: str
+
+
+class AdbClient:
+    """Commands to one phone. Every method raises `ConnectionLostError` where the phone goes away."""
+
+    def __init__(self, phone: Phone) -> None:
+        self.phone = phone
+        self._words = [find_adb(), "-s", phone.serial]
+
+    def shell(self, command: str, *, check: bool = True) -> str:
+        """Run a command line of ours on the phone; its standard output.
+
+        Args:
+            command: fixed words and a job's id only: a shell on the phone reads it.
+            check: whether a failure is an error.
+
+        Raises:
+            ConnectionLostError: the phone went away.
+            MachineError: the command failed.
+        """
+        answer = self._run(command)
+        if check and answer.code:
+            raise self._failed(command.split(maxsplit=1)[0], answer.error or f"exit code {answer.code}")
+        return answer.output.decode(errors="replace")
+
+    def read(self, command: str) -> bytes | None:
+        """Standard output of a command, byte for byte and whole; None where the command failed.
+
+        Raises:
+            ConnectionLostError: the phone went away.
+        """
+        answer = self._run(command)
+        return None if answer.code else answer.output
+
+    def push(self, path: Path, place: str) -> None:
+        """Copy a file to the phone.
+
+        Raises:
+            ConnectionLostError: the phone went away.
+            MachineError: no room, or no permission.
+        """
+        answer = call_adb([*self._words, "push", str(path.resolve()), place])
+        if answer.returncode:
+            said = complaint(answer)
+            # adb quotes the phone's own refusal so; whatever else it says, the phone said nothing.
+            raise self._failed("push", said) if ": remote " in said else self._lost(answer)
+
+    def install(self, apk: Path) -> None:
+        """Install an app, or another version of it.
+
+        Raises:
+            ConnectionLostError: the phone went away.
+            MachineError: the phone refuses it.
+        """
+        answer = call_adb([*self._words, "install", "-r", "-t", str(apk.resolve())])
+        said = (answer.stdout + answer.stderr).decode(errors="replace")
+        if answer.returncode or "Success" not in said:
+            refusal = next((line.strip() for line in said.splitlines() if re.search(r"Failure|INSTALL_", line)), "")
+            raise self._failed("install", refusal) if refusal else self._lost(answer)
+
+    def start_shell(self, command: str) -> subprocess.Popen[bytes]:
+        """A command line of ours whose standard input and output stay open; see `output_of`."""
+        return subprocess.Popen(
+            [*self._words, "shell", "-T", f"{command}; {_SAY_END}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def _run(self, command: str) -> _Answer:
+        # -T: no terminal, which would change bytes on their way.
+        done = call_adb([*self._words, "shell", "-T", f"{command}; {_SAY_END}"])
+        whole = output_of(done.stdout)
+        if whole is None:
+            raise self._lost(done)
+        output, code = whole
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        return _Answer(code, output, lines[-1].strip() if lines else "")
+
+    def _lost(self, answer: subprocess.CompletedProcess[bytes]) -> MachineError:
+        said = complaint(answer) if answer.returncode else "in the middle of a command"
+        if any(sign in said for sign in _COMPLAINTS):
+            return self._failed("adb", said)
+        return ConnectionLostError(f"adb:{self.phone.serial}: the phone went away ({said.rstrip('.')}).")
+
+    def _failed(self, what: str, said: str) -> MachineError:
+        for sign, sentence in _COMPLAINTS.items():
+            if sign in said:
+                return MachineError(f"adb:{self.phone.serial}: {sentence}.")
+        return MachineError(f"adb:{self.phone.serial}: {what} fails there ({said.rstrip('.')}).")

@@ -1,0 +1,217 @@
+"""`adb` with ExecuTorch's own `executor_runner --server_mode` instead of the app.
+
+The server runs forwards and knows nothing of jobs: this side does the runner's work of docs/device.md, photograph by
+photograph.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import tempfile
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from apps.device.adb.checks import SCRATCH, require_room
+from apps.device.adb.client import AdbClient
+from apps.device.adb.executor_server import PROGRAM, ExecutorServer
+from apps.device.adb.state import PhoneState, read_state
+from apps.device.job.folder import Job, Settings
+from apps.device.job.runner import finished_lines, network_input, pixels_of, write_whole
+from apps.device.remote import Status
+from edge_effnet.errors import MachineError
+
+_FORWARD = re.compile(r"Iteration \d+ of \d+: ([0-9.]+) ms")
+_LOAD = re.compile(r"Model loaded in ([0-9.]+) ms")
+
+_BATCH_S = 0.5
+"""How long one call of `status` works before it reports."""
+
+
+class AdbRunnerRemote:
+    """A `Remote` whose runner is this machine, forward by forward."""
+
+    def __init__(self, client: AdbClient, program: Path, settings: Settings) -> None:
+        self.name = f"adb:{client.phone.serial}"
+        self.settings = settings
+        self.notes: list[str] = []
+        self._client = client
+        self._program = program
+        self._job: Job | None = None
+        self._before: PhoneState | None = None
+        self._server: ExecutorServer | None = None
+        self._results: bytes | None = None
+        # What the app would keep on the phone: finished photographs.
+        self._local = tempfile.TemporaryDirectory(prefix="edge-effnet-")
+
+    def open(self, job: Job) -> None:
+        """Note battery and heat, make the folder, copy the runner."""
+        # Of a connection that was lost.
+        self._stop()
+        self._job = job
+        if self._before is None:
+            self._before = read_state(self._client)
+            self.notes = self._before.notes()
+        self._client.shell(f"mkdir -p {self._folder}")
+        files = [self._program, *(job.folder / name for name in self.missing(job))]
+        require_room(self._client, [path.stat().st_size for path in files])
+        self._client.push(self._program, f"{self._folder}/{PROGRAM}")
+        self._client.shell(f"chmod 755 {self._folder}/{PROGRAM}")
+
+    def missing(self, job: Job) -> list[str]:
+        """The program, where it is not there yet; pixels are sent one by one."""
+        found = self._client.shell(f"sha256sum {self._folder}/model.pte 2>/dev/null", check=False).split()
+        return [] if found[:1] == [job.files["model.pte"]] else ["model.pte"]
+
+    def send(self, path: Path, name: str) -> None:
+        """Push the program; what an earlier run has finished stays on this side."""
+        if name != "partial.jsonl":
+            self._client.push(path, f"{self._folder}/{name}")
+        elif not self._partial.exists():
+            self._partial.write_bytes(path.read_bytes())
+
+    def start(self, job: Job) -> None:
+        """Start the server."""
+        write_whole(self._partial, "".join(json.dumps(x) + "\n" for x in finished_lines(self._partial, job.values)))
+        self._server = ExecutorServer(self._client, self._folder, job.values["threads"])
+        self._server.wait()
+
+    def status(self) -> Status:
+        """Run photographs for a while, then say how many are done."""
+        if self._results is not None:
+            return Status(state="done", done=self._photographs)
+        if self._server is None:
+            return Status(state="absent")
+        assert self._job is not None
+        done = finished_lines(self._partial, self._job.values)
+        until = time.monotonic() + _BATCH_S
+        with self._partial.open("a", encoding="utf-8") as file:
+            while len(done) < self._photographs and time.monotonic() < until:
+                line = self._run(self._server, len(done))
+                file.write(json.dumps(line) + "\n")
+                done.append(line)
+        if len(done) == self._photographs:
+            self._results = self._measured(done)
+        return Status(state="running", done=len(done))
+
+    def fetch(self, name: str) -> bytes | None:
+        """What the app would have written."""
+        if name == "results.json":
+            return self._results
+        with suppress(OSError):
+            return (Path(self._local.name) / name).read_bytes()
+        return None
+
+    def remove(self) -> None:
+        """Stop the server and remove the folder."""
+        self._stop()
+        if self._job is not None:
+            self._client.shell(f"rm -rf {self._folder}", check=False)
+
+    def close(self) -> None:
+        """Forget what is on this side."""
+        self._stop()
+        self._local.cleanup()
+
+    @property
+    def _folder(self) -> str:
+        assert self._job is not None
+        return f"{SCRATCH}/edge-effnet-{self._job.id}"
+
+    @property
+    def _partial(self) -> Path:
+        return Path(self._local.name, "partial.jsonl")
+
+    @property
+    def _photographs(self) -> int:
+        assert self._job is not None
+        return self._job.photographs
+
+    def _run(self, server: ExecutorServer, index: int) -> dict[str, Any]:
+        """One photograph: push its input, ask for a forward, read the output."""
+        assert self._job is not None
+        job = self._job.values
+        self._push_input(index)
+        server.forward()
+        logits = self._client.read(f"cat {self._folder}/output-0.bin")
+        classes = job["output"]["shape"][1]
+        if logits is None or len(logits) != 4 * classes:
+            raise MachineError(
+                f"{self.name}: {PROGRAM} wrote {len(logits or b'')} bytes of output, {classes} classes have "
+                f"{4 * classes}; build ExecuTorch's executor_runner as docs/device.md says."
+            )
+        return {**job["photographs"][index], "logits": base64.b64encode(logits).decode()}
+
+    def _push_input(self, index: int) -> None:
+        assert self._job is not None
+        x = Path(self._local.name, "input.bin")
+        x.write_bytes(network_input(self._job.values, pixels_of(self._job.folder, self._job.values, index)).tobytes())
+        self._client.push(x, f"{self._folder}/input.bin")
+
+    def _measured(self, done: list[dict[str, Any]]) -> bytes:
+        """Time loads and forwards with the runner's own clock and write the results."""
+        assert self._job is not None
+        self._stop()
+        self._push_input(0)
+        job = self._job.values
+        loads: list[float] = []
+        times: list[float] = []
+        for turn in range(job["loads"]):
+            last = turn == job["loads"] - 1
+            said = self._timed(job["warmup"] + job["repeats"] if last else 1, job["threads"])
+            loads += [float(ms) for ms in _LOAD.findall(said)]
+            times = [float(ms) for ms in _FORWARD.findall(said)]
+        if not loads or len(times) <= job["warmup"]:
+            raise MachineError(f"{self.name}: this executor_runner prints no times; build it as docs/device.md says.")
+        return self._results_of(done, loads, times[job["warmup"] :])
+
+    def _timed(self, executions: int, threads: int) -> str:
+        return self._client.shell(
+            f"cd {self._folder} && ./{PROGRAM} --model_path=model.pte --inputs=input.bin "
+            f"--num_executions={executions} --print_output=none --cpu_threads={threads} 2>&1",
+            check=False,
+        )
+
+    def _results_of(self, done: list[dict[str, Any]], loads: list[float], times: list[float]) -> bytes:
+        assert self._job is not None
+        job, phone = self._job.values, self._client
+        values = {
+            "schema": 1,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "job": job["id"],
+            "program_sha256": job["program"]["sha256"],
+            "complete": True,
+            "device": {
+                "transport": "adb",
+                "name": phone.phone.model,
+                "os": f"Android {phone.shell('getprop ro.build.version.release').strip()}",
+                "soc": phone.shell("getprop ro.soc.model", check=False).strip(),
+                "abi": phone.shell("getprop ro.product.cpu.abi").strip(),
+                "emulated": phone.shell("getprop ro.kernel.qemu", check=False).strip() == "1",
+            },
+            # It does not tell; the program ran, so it is new enough.
+            "runtime": {"version": "unknown", "threads": job["threads"]},
+            "photographs": done,
+            "load_ms": loads,
+            "latency": {"warmup": job["warmup"], "times_ms": times, "pauses": 0},
+            "peak_memory_bytes": None,
+            "thermal": self._thermal(),
+        }
+        return json.dumps(values).encode()
+
+    def _thermal(self) -> dict[str, Any] | None:
+        """The battery's temperature, as the app reports it."""
+        assert self._before is not None
+        after = read_state(self._client)
+        if self._before.battery_c is None or after.battery_c is None:
+            return None
+        return {"before_c": self._before.battery_c, "after_c": after.battery_c, "status": after.throttling}
+
+    def _stop(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop()

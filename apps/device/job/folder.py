@@ -1,0 +1,165 @@
+"""The job folder: what a device is asked to do, complete in itself (docs/device.md, job.schema.json)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_effnet.errors import InputError
+from edge_effnet.images import quiet_pillow
+from quant.artifact.model import Artifact
+from quant.common.atomic_io import explained_writes
+from quant.common.json_io import read_json
+from quant.common.overwrite import Kind
+from quant.common.progress import Progress
+from quant.data.batches import iterate_pixels
+from quant.data.split import Photo
+
+JOB_SCHEMA = 1
+
+CHUNK = 64
+"""Photographs a file: some 10 MB at 224 pixels, what a dropped connection costs at most."""
+
+# It names every photograph; a million of them stay below this.
+_MAX_JOB_BYTES = 256 * 1024 * 1024
+
+_FILE = re.compile(r"model\.pte|pixels-\d+\.u8")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """How a device runs and times a program."""
+
+    threads: int = 1
+    warmup: int = 10
+    """Forwards that do not count: clocks rise, caches fill."""
+    repeats: int = 50
+    """Forwards that do."""
+    loads: int = 3
+    """Cold loads; their median is reported."""
+
+
+EMULATED = Settings(warmup=0, repeats=1, loads=1)
+"""An emulator's times say nothing of a phone's: as few as the format allows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """A job folder on this machine."""
+
+    folder: Path
+    values: dict[str, Any]
+    """Content of job.json."""
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits; the same program, photographs and settings have the same."""
+        return str(self.values["id"])
+
+    @property
+    def files(self) -> dict[str, str]:
+        """SHA-256 of each file of the folder, job.json last: it is what starts the work."""
+        pixels = {entry["file"]: entry["sha256"] for entry in self.values["pixels"]["files"]}
+        job = hashlib.sha256((self.folder / "job.json").read_bytes()).hexdigest()
+        return {"model.pte": self.values["program"]["sha256"], **pixels, "job.json": job}
+
+    @property
+    def photographs(self) -> int:
+        """How many there are."""
+        return len(self.values["photographs"])
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum((self.folder / name).stat().st_size for name in self.files)
+
+
+def write_job(
+    folder: Path, artifact: Artifact, photos: Sequence[Photo], settings: Settings, progress: Progress
+) -> Job:
+    """Decode photographs and write a job folder.
+
+    Args:
+        folder: an empty folder.
+        artifact: whose program is to run.
+        photos: to run it on.
+        settings: how.
+        progress: told of the photographs decoded.
+
+    Raises:
+        InputError: a photograph that cannot be read, or an artifact that names no ExecuTorch.
+        MachineError: no room for the folder.
+    """
+    manifest = artifact.manifest
+    embedded = manifest["input"]["dtype"] == "uint8"
+    if "executorch" not in manifest["versions"]:
+        raise InputError(f"{artifact.folder}: its manifest names no version of ExecuTorch; make the artifact anew.")
+    with explained_writes(folder):
+        program = artifact.program.read_bytes()
+        (folder / "model.pte").write_bytes(program)
+        files = _write_pixels(folder, artifact, photos, progress)
+        values: dict[str, Any] = {
+            "schema": JOB_SCHEMA,
+            "program": {
+                "file": "model.pte",
+                "sha256": hashlib.sha256(program).hexdigest(),
+                "bytes": len(program),
+                "backend": manifest["backend"],
+                "executorch": manifest["versions"]["executorch"],
+            },
+            "input": manifest["input"],
+            "output": {"shape": manifest["output"]["shape"]},
+            "normalize": None
+            if embedded
+            else {"mean": list(artifact.preprocess.mean), "std": list(artifact.preprocess.std)},
+            "pixels": {"side": artifact.preprocess.crop, "chunk": CHUNK, "files": files},
+            "photographs": [{"name": photo.name, "sha256": photo.sha256} for photo in photos],
+            "threads": settings.threads,
+            "warmup": settings.warmup,
+            "repeats": settings.repeats,
+            "loads": settings.loads,
+        }
+        text = json.dumps(values, sort_keys=True, ensure_ascii=True)
+        complete = {"id": hashlib.sha256(text.encode()).hexdigest()[:16], **values}
+        (folder / "job.json").write_text(json.dumps(complete, indent=1) + "\n")
+    return Job(folder=folder, values=complete)
+
+
+def _write_pixels(
+    folder: Path, artifact: Artifact, photos: Sequence[Photo], progress: Progress
+) -> list[dict[str, Any]]:
+    entries = []
+    with progress.stage("Reading", len(photos)) as advance, quiet_pillow():
+        chunks = iterate_pixels([p.path for p in photos], artifact.preprocess, batch_size=CHUNK)
+        for index, pixels in enumerate(chunks):
+            data, name = pixels.tobytes(), f"pixels-{index:04d}.u8"
+            (folder / name).write_bytes(data)
+            entries.append({"file": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)})
+            advance(len(pixels))
+    return entries
+
+
+def _job_files(folder: Path) -> set[str]:
+    """Files that a job lists, of whichever version.
+
+    Raises:
+        OSError: unreadable.
+        ValueError: not a job.
+    """
+    values = read_json(folder / "job.json", limit=_MAX_JOB_BYTES)
+    try:
+        files = [values["program"]["file"], *(entry["file"] for entry in values["pixels"]["files"])]
+        ours = type(values["schema"]) is int and all(_FILE.fullmatch(name) for name in files)
+    except (KeyError, TypeError) as error:
+        raise ValueError("job.json: lists no files of a job") from error
+    if not ours:
+        raise ValueError("job.json: lists files that no job has")
+    return set(files)
+
+
+JOB = Kind(name="a job", index="job.json", files=_job_files)

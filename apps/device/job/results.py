@@ -1,0 +1,141 @@
+"""The results file: what a device computed, one versioned format for all (docs/device.md, results.schema.json)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import statistics
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from apps.device.job.schemas import parse_checked, read_checked
+from edge_effnet.errors import InputError
+from quant.common.atomic_io import require_writable, write_atomically
+from quant.pipeline.bench import p90
+
+_WHAT = "a results file of a device"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """A results file whose form was checked."""
+
+    values: dict[str, Any]
+    where: str
+    """Path, or the device that it came from."""
+
+    @cached_property
+    def logits(self) -> torch.Tensor:
+        """float32, [photographs, classes]."""
+        return _decoded(self)
+
+    @property
+    def photographs(self) -> list[tuple[str, str]]:
+        """Name and SHA-256 of each."""
+        return [(p["name"], p["sha256"]) for p in self.values["photographs"]]
+
+    @property
+    def latency_p50_ms(self) -> float:
+        """Median forward."""
+        return float(statistics.median(self.values["latency"]["times_ms"]))
+
+    @property
+    def latency_p90_ms(self) -> float:
+        """90th percentile of the forwards; of a single one, that one."""
+        return p90(self.values["latency"]["times_ms"])
+
+    @property
+    def load_ms(self) -> float:
+        """Median load."""
+        return float(statistics.median(self.values["load_ms"]))
+
+
+def read_results(path: Path) -> Results:
+    """Read a results file.
+
+    Raises:
+        InputError: missing, truncated, against the schema, or logits that are not the same count of finite numbers
+            for each photograph.
+    """
+    return _complete(Results(values=read_checked(path, schema="results", what=_WHAT), where=str(path)))
+
+
+def parse_results(text: bytes, *, where: str) -> Results:
+    """`read_results` for what a device sent."""
+    return _complete(Results(values=parse_checked(text, schema="results", what=_WHAT, where=where), where=where))
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Write a results file, whole or not at all.
+
+    Raises:
+        MachineError: the disk refuses.
+    """
+    write_atomically(path, (json.dumps(results.values, indent=1) + "\n").encode())
+
+
+def require_results_file(path: Path) -> None:
+    """Refuse to overwrite anything but a results file, and places that cannot be written.
+
+    Raises:
+        InputError: something else stands at `path`.
+        MachineError: no permission to write there, or a name that is too long.
+    """
+    require_writable(path)
+    if path.exists() or path.is_symlink():
+        try:
+            read_checked(path, schema="results", what=_WHAT)
+        except InputError as error:
+            raise InputError(f"--results {path}: is something other than {_WHAT}; choose another name.") from error
+
+
+def require_same_program(results: Results, sha256: str, artifact: Path) -> None:
+    """Refuse results of another program.
+
+    Raises:
+        InputError: they are.
+    """
+    found = results.values["program_sha256"]
+    if found != sha256:
+        raise InputError(
+            f"{results.where}: results of another program (SHA-256 {found[:12]}..., {artifact} has "
+            f"{sha256[:12]}...); run this artifact on the device, or name the artifact that ran."
+        )
+
+
+def _complete(results: Results) -> Results:
+    logits = results.logits
+    broken = (~logits.isfinite().all(dim=1)).nonzero().flatten().tolist()
+    if broken:
+        name = results.values["photographs"][broken[0]]["name"]
+        raise InputError(
+            f"{results.where}: the output for {name} is not finite ({len(broken)} photographs in all); the program "
+            "or the device's runtime is broken."
+        )
+    if len({sha256 for _, sha256 in results.photographs}) < len(results.photographs):
+        raise InputError(f"{results.where}: names a photograph twice; make it anew.")
+    return results
+
+
+def _decoded(results: Results) -> torch.Tensor:
+    rows: list[np.ndarray] = []
+    for photograph in results.values["photographs"]:
+        try:
+            raw = base64.b64decode(photograph["logits"], validate=True)
+        except binascii.Error as error:
+            raise InputError(
+                f"{results.where}: the logits of {photograph['name']} are not base64 ({error}); make it anew."
+            ) from error
+        if not raw or len(raw) % 4 or (rows and len(raw) != rows[0].nbytes):
+            raise InputError(
+                f"{results.where}: the logits of {photograph['name']} are {len(raw)} bytes; need 4 a class, the same "
+                "count for each photograph; make it anew."
+            )
+        rows.append(np.frombuffer(raw, dtype="<f4"))
+    return torch.from_numpy(np.stack(rows).astype(np.float32))

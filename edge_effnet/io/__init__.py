@@ -1,0 +1,1 @@
+"""What stands between this project and files, text and processes of others."""

@@ -1,0 +1,246 @@
+"""Where a quantized network loses what: every activation's range, error and weight, layer by layer.
+
+For each activation two figures say different things. Its SQNR compares the int8 stream with the float one at this
+place: what has been lost up to here, by all layers before. Its share of the noise is what quantizing this one tensor
+alone does to the logits, as a part of what all tensors do (first order: the square of the logits' gradient times the
+square of the rounding and clipping error, summed). There a layer in float, or a better range, would help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import fx
+
+from quant.graph.fallback_units import module_of
+from quant.graph.gradients import run_both_ways
+from quant.graph.latency_model import node_milliseconds
+from quant.graph.qdq import QMAX, QMIN, TensorScale, following_quantize, fused_clamp, tensor_scale
+from quant.lower.xnnpack.simulator import Simulation, simulation_of
+from quant.ptq.quantizers import SAME_VALUES
+
+BROKEN_SQNR_DB = 10.0
+"""An activation below this has lost the network's signal: the last layers of a near-lossless B0 stay above 15 dB."""
+
+aten = torch.ops.aten
+
+_DIGITS = {"seen": 5, "grid": 5, "clipped": 7, "sqnr_db": 3, "noise": 9, "noise_share": 7, "estimated_ms": 5}
+"""Decimals of the figures in JSON."""
+
+_OPERATORS = {"conv2d": "convolution", "linear": "linear", "mul": "product", "add": "sum", "mean": "pooling"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerReport:
+    """One activation of the network, from input to output."""
+
+    node: str
+    """Name in the exported graph."""
+    layer: str
+    """Module that computes it, such as `stages.1.0.expand.conv`."""
+    operator: str
+    """What computes it there: convolution, sigmoid, product, ..."""
+    precision: str
+    """`int8` or `float`."""
+    seen: tuple[float, float]
+    """Smallest and largest value on the photographs."""
+    grid: tuple[float, float] | None
+    """What the int8 grid covers; None in float."""
+    clipped: float | None
+    """Share of the values outside the grid; None in float."""
+    sqnr_db: float
+    """The int8 stream against the float one, here."""
+    noise: float
+    """What quantizing this tensor alone does to the logits: sum of squares over the photographs, first order."""
+    noise_share: float
+    """Part of the first-order noise in the logits that this tensor's own quantization makes, 0..1."""
+    estimated_ms: float | None = None
+    """Of the operator in its precision, by `quant.graph.latency_model`; None in analyses of earlier versions."""
+
+
+def analyze(
+    graph_module: fx.GraphModule,
+    converted: fx.GraphModule,
+    inputs: Sequence[torch.Tensor],
+    *,
+    seed: int = 0,
+    advance: Callable[[int], None] = lambda photographs: None,
+) -> list[LayerReport]:
+    """Compare a converted graph with the float graph that it was made from, activation by activation.
+
+    Args:
+        graph_module: from `export_graph`, with whatever was rewritten before conversion.
+        converted: from `quantize_graph`.
+        inputs: photographs in batches, each [n, C, H, W] float32; 16 to 32 tell enough.
+        seed: of the random projections of the logits.
+        advance: told of the photographs done.
+    """
+    simulation = simulation_of(converted)
+    grids = _grids(converted)
+    # A clamp that XNNPACK runs inside another operator: what is seen of the two is the clamp's output.
+    ends = {node.name: (fused_clamp(node) or node).name for node in converted.graph.nodes}
+    compared = _Comparison(graph_module, grids, _Stream(simulation, ends))
+    run_both_ways(compared, inputs, seed=seed, advance=advance)
+    return compared.reports()
+
+
+def first_broken(reports: Sequence[LayerReport]) -> LayerReport | None:
+    """Return the first activation below `BROKEN_SQNR_DB`; None where all are above."""
+    return next((report for report in reports if report.sqnr_db < BROKEN_SQNR_DB), None)
+
+
+def reports_json(reports: Sequence[LayerReport]) -> list[dict[str, Any]]:
+    """Return the reports as JSON types, figures rounded to what they mean."""
+    rows = []
+    for report in reports:
+        row = asdict(report)
+        for name, digits in _DIGITS.items():
+            value = row[name]
+            if isinstance(value, tuple):
+                row[name] = [round(part, digits) for part in value]
+            elif value is not None:
+                row[name] = round(value, digits)
+        rows.append(row)
+    return rows
+
+
+def reports_from_json(rows: Sequence[dict[str, Any]]) -> list[LayerReport]:
+    """Read what `reports_json` gave (`layers.schema.json`)."""
+    reports = []
+    for row in rows:
+        pairs = {name: tuple(row[name]) for name in ("seen", "grid") if row[name] is not None}
+        reports.append(LayerReport(**(row | pairs)))
+    return reports
+
+
+def _grids(converted: fx.GraphModule) -> dict[str, TensorScale]:
+    """Scale of every quantized activation, by the name of the operator that ends it."""
+    found = {}
+    for node in converted.graph.nodes:
+        quantize = following_quantize(node)
+        if node.op in ("call_function", "placeholder") and quantize is not None:
+            found[node.name] = tensor_scale(quantize)
+    return found
+
+
+@dataclass(slots=True)
+class _Sums:
+    low: float = torch.inf
+    high: float = -torch.inf
+    count: int = 0
+    clipped: int = 0
+    signal: float = 0.0
+    difference: float = 0.0
+    noise: float = 0.0
+
+
+class _Comparison(fx.Interpreter):
+    """The float graph, with the int8 stream's values at hand."""
+
+    def __init__(self, module: fx.GraphModule, grids: dict[str, TensorScale], stream: _Stream) -> None:
+        super().__init__(module)
+        self._grids = grids
+        self._stream = stream
+        self._shown = {n.name for n in module.graph.nodes if _computes(n) and fused_clamp(n) is None}
+        self._sums: dict[str, _Sums] = {}
+        self._nodes = list(module.graph.nodes)
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if n.op == "placeholder":
+            with torch.no_grad():
+                self._stream.run(result.detach())
+        if n.name not in self._shown or not isinstance(result, torch.Tensor):
+            return result
+        sums, values, grid = self._sums.setdefault(n.name, _Sums()), result.detach(), self._grids.get(n.name)
+        low, high = (v.item() for v in values.aminmax())
+        sums.low, sums.high, sums.count = min(sums.low, low), max(sums.high, high), sums.count + values.numel()
+        sums.signal += values.square().sum(dtype=torch.float64).item()
+        stream = self._stream.take(n.name)
+        if stream is not None:
+            sums.difference += (stream - values).square().sum(dtype=torch.float64).item()
+        if grid is not None:
+            levels = _levels(values, grid)
+            sums.clipped += int(((levels < QMIN) | (levels > QMAX)).sum())
+            if result.requires_grad:
+                # The error is computed then: kept, the errors of B7 at 600 pixels would take gigabytes.
+                result.register_hook(lambda gradient: _add_noise(sums, gradient, values, grid))
+        return result
+
+    def reports(self) -> list[LayerReport]:
+        total = sum(sums.noise for sums in self._sums.values()) or 1.0
+        nodes = [node for node in self._nodes if node.name in self._sums]
+        return [self._report(node, total) for node in nodes if node.name in self._stream.compared]
+
+    def _report(self, node: fx.Node, total: float) -> LayerReport:
+        sums, grid = self._sums[node.name], self._grids.get(node.name)
+        limits = None
+        if grid is not None:
+            limits = ((QMIN - grid.zero_point) * grid.scale, (QMAX - grid.zero_point) * grid.scale)
+        ratio = sums.signal / max(sums.difference, 1e-12 * sums.signal, 1e-30)
+        return LayerReport(
+            node=node.name,
+            layer=module_of(node),
+            operator=_operator_of(node),
+            precision="float" if grid is None else "int8",
+            seen=(sums.low, sums.high),
+            grid=limits,
+            clipped=None if grid is None else sums.clipped / sums.count,
+            sqnr_db=10.0 * torch.tensor(max(ratio, 1e-20)).log10().item(),
+            noise=sums.noise,
+            noise_share=sums.noise / total,
+            estimated_ms=node_milliseconds(_computed_by(node), in_float=grid is None),
+        )
+
+
+class _Stream(fx.Interpreter):
+    """The simulation, keeping what each operator of the converted graph gives until it is taken."""
+
+    def __init__(self, simulation: Simulation, ends: dict[str, str]) -> None:
+        super().__init__(simulation.module)
+        operators = simulation.operators | simulation.floats
+        self._names = {node: ends[name] for name, node in operators.items()}
+        self.compared = set(self._names.values())
+        self._found: dict[str, tuple[torch.Tensor, TensorScale | None]] = {}
+
+    def take(self, name: str) -> torch.Tensor | None:
+        """Give, once, what the operator of that name gave, in real units."""
+        result, scale = self._found.pop(name, (None, None))
+        if result is None or scale is None:
+            return result
+        return (result.to(torch.float32) - scale.zero_point) * scale.scale
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if n in self._names:
+            scale = n.meta.get("scale")
+            self._found[self._names[n]] = (result if scale is None else result.to(torch.int8), scale)
+        return result
+
+
+def _computes(node: fx.Node) -> bool:
+    """Whether a node gives other values than it reads."""
+    return node.op == "call_function" and node.target not in (*SAME_VALUES, aten.dropout.default)
+
+
+def _computed_by(node: fx.Node) -> fx.Node:
+    """What a value costs to compute: of a clamp that runs inside another operator, that one."""
+    source = node.args[0]
+    return source if isinstance(source, fx.Node) and fused_clamp(source) is node else node
+
+
+def _levels(values: torch.Tensor, grid: TensorScale) -> torch.Tensor:
+    return (values / grid.scale).round_().add_(grid.zero_point)
+
+
+def _add_noise(sums: _Sums, gradient: torch.Tensor, values: torch.Tensor, grid: TensorScale) -> None:
+    error = (_levels(values, grid).clamp_(QMIN, QMAX) - grid.zero_point) * grid.scale - values
+    sums.noise += (gradient * error).square().sum(dtype=torch.float64).item()
+
+
+def _operator_of(node: fx.Node) -> str:
+    name = str(node.target).split(".")[1].rstrip("_")
+    return _OPERATORS.get(name, name)

@@ -1,0 +1,261 @@
+"""The accuracy-targeted search: the cheapest set of float layers with which the int8 network meets a target.
+
+Every layer has two figures: what its own quantization does to the logits, alone (first order,
+`quant.analysis.layers`), and what leaving it in float would cost on the phone (`quant.graph.latency_model`). Starting
+from no float layer, the layer or pair of neighbours that removes most noise for its cost is added, again and again:
+the sets so reached are close to the Pareto curve of estimated noise against estimated cost. Estimates only order the
+sets; sets are then really quantized and repaired, and run over photographs that nothing was fitted on. A set is good
+enough where the target holds on these and is likely to hold on those that the program is judged on
+(`quant.analysis.transfer`). Doubling steps along the curve find the first such set, bisection the cheapest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+from torch import fx
+
+from quant.analysis.layers import LayerReport, analyze
+from quant.analysis.transfer import Judged, Target, chance
+from quant.common.progress import Progress
+from quant.common.thread_invariance import thread_invariant
+from quant.data.batches import first_photographs
+from quant.graph.fallback_units import Unit, nodes_of, units
+from quant.graph.latency_model import added_milliseconds
+from quant.lower.xnnpack.simulator import simulation_of
+from quant.metrics import metrics
+from quant.metrics.evaluate import fidelity
+from quant.ptq.steps import Quantized, activation_specs, convert, equalized_graph, quantize_with
+from quant.recipes import Recipe
+from quant.thresholds import ANALYSIS, TARGET_CHANCE
+
+# Steps of estimated SQNR between the sets of the curve that may be tried: finer ones the photographs cannot tell.
+_STEP_DB = 1.0
+
+
+_LEAST_MS = 0.01
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """One set of float layers, tried."""
+
+    float_layers: tuple[str, ...]
+    """Modules."""
+    added_ms: float
+    """Estimated latency beyond the program without float layers."""
+    agreement: float
+    """With float, on the selection photographs, 0..1."""
+    drop: float
+    """Top-1 lost on them, points."""
+    sqnr_db: float
+    chance: float
+    """Probability that the target holds on the evaluation photographs, 0..1."""
+    met: bool
+    """Whether the target holds on the selection photographs, and likely enough on the evaluation ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The outcome of a search."""
+
+    points: tuple[Point, ...]
+    """All that were tried, cheapest first."""
+    chosen: Point
+    """The cheapest that meets the target; the best of all where none does."""
+    converted: fx.GraphModule
+    """The network of `chosen`."""
+    photographs: int
+    """That it was chosen on."""
+
+
+Quantize = Callable[[frozenset[str]], fx.GraphModule]
+"""Float nodes -> converted, repaired graph."""
+
+
+Logits = Callable[[fx.GraphModule], torch.Tensor]
+"""Converted graph -> its logits on the selection photographs."""
+
+
+Outlook = Callable[[torch.Tensor, torch.Tensor], float]
+"""Float's and a network's logits on the selection photographs -> chance that the target holds in the end."""
+
+
+def search_float_layers(
+    graph_module: fx.GraphModule,
+    inputs: Sequence[torch.Tensor],
+    recipe: Recipe,
+    target: Target,
+    *,
+    selection: Sequence[torch.Tensor],
+    labels: torch.Tensor | None,
+    judged: Judged,
+    original: fx.GraphModule,
+    seed: int,
+    progress: Progress,
+) -> tuple[Quantized, Found]:
+    """Quantize with the cheapest float layers that meet a target.
+
+    Args:
+        graph_module: from `export_graph`; left untouched.
+        inputs: calibration photographs in batches, each [n, C, H, W] float32.
+        recipe: how to quantize; its own float layers are only one choice among others.
+        target: what to meet.
+        selection: photographs to choose on, in batches.
+        labels: their classes, [N]; None without labels.
+        judged: the photographs of the verdict, as float sees them.
+        original: the float network that the target refers to: `graph_module`, unless its activation was swapped.
+        seed: of everything random.
+        progress: told of the stages.
+    """
+    reference = equalized_graph(graph_module, inputs, replace(recipe, float_convolutions=0), seed=seed)
+    activation = activation_specs(reference, inputs, recipe, seed=seed, progress=progress)
+
+    def quantize(floats: frozenset[str]) -> fx.GraphModule:
+        return quantize_with(reference, activation, floats, inputs, recipe, progress).converted
+
+    def logits(network: fx.GraphModule) -> torch.Tensor:
+        with torch.no_grad(), thread_invariant():
+            return torch.cat([network(batch) for batch in selection])
+
+    # Ranges decide what a layer's quantization does, repair hardly: the cheap network orders the layers.
+    plain = convert(reference, activation, frozenset(), inputs[:1])
+    reports = analyze(reference, plain, first_photographs(inputs, ANALYSIS), seed=seed)
+    found = search(
+        reference,
+        units(reference),
+        reports,
+        target=target,
+        quantize=quantize,
+        logits=lambda network: logits(simulation_of(network).module),
+        reference=logits(original),
+        labels=labels,
+        outlook=lambda expected, given: chance(target, expected, given, judged, seed=seed),
+    )
+    return Quantized(reference=reference, converted=found.converted, latent={}), found
+
+
+def search(
+    graph_module: fx.GraphModule,
+    layers: Sequence[Unit],
+    reports: Sequence[LayerReport],
+    *,
+    target: Target,
+    quantize: Quantize,
+    logits: Logits,
+    reference: torch.Tensor,
+    labels: torch.Tensor | None,
+    outlook: Outlook,
+) -> Found:
+    """Find the cheapest float layers that meet a target.
+
+    Args:
+        graph_module: the float graph.
+        layers: its units, of `quant.graph.fallback_units.units`.
+        reports: of the network with no float layer, from `quant.analysis.layers.analyze`.
+        target: what to meet.
+        quantize: makes a network.
+        logits: runs one over the selection photographs.
+        reference: float logits on these, [N, classes].
+        labels: their classes, [N]; None without labels.
+        outlook: of a network's logits on these beside float's.
+    """
+    curve = fallback_curve(graph_module, layers, {report.node: report.noise for report in reports})
+    tried: dict[int, Point] = {}
+    best: tuple[tuple[bool, float, float], int, fx.GraphModule] | None = None
+
+    def attempt(index: int) -> bool:
+        nonlocal best
+        if index not in tried:
+            converted = quantize(nodes_of(curve[index]))
+            found = logits(converted)
+            point = _point(graph_module, curve[index], found, reference, labels, target, outlook(reference, found))
+            tried[index] = point
+            # Of those that meet the target the cheapest; of those that do not the most faithful.
+            rank = (point.met, -point.added_ms if point.met else point.chance, point.sqnr_db)
+            if best is None or rank > best[0]:
+                best = (rank, index, converted)
+        return tried[index].met
+
+    failed, index, stride = -1, 0, 1
+    while not attempt(index):
+        if index == len(curve) - 1:
+            break
+        failed, index, stride = index, min(index + stride, len(curve) - 1), 2 * stride
+    else:
+        while index - failed > 1:
+            middle = (failed + index) // 2
+            failed, index = (failed, middle) if attempt(middle) else (middle, index)
+    assert best is not None
+    points = tuple(tried[i] for i in sorted(tried))
+    return Found(points=points, chosen=tried[best[1]], converted=best[2], photographs=len(reference))
+
+
+def fallback_curve(
+    graph_module: fx.GraphModule, layers: Sequence[Unit], noise: dict[str, float]
+) -> list[tuple[Unit, ...]]:
+    """Sets of float layers from none to all, each about `_STEP_DB` less noisy than the one before, by estimate.
+
+    Args:
+        graph_module: the float graph.
+        layers: its units.
+        noise: what each activation's quantization alone does to the logits, by node.
+    """
+    chosen: tuple[Unit, ...] = ()
+    curve = [chosen]
+    moves = [*((unit,) for unit in layers), *pairwise(layers)]
+    remaining = last = remaining_noise(graph_module, chosen, noise)
+    while len(chosen) < len(layers):
+        cost = added_milliseconds(graph_module, chosen)
+        best = (-math.inf, chosen, remaining)
+        for move in moves:
+            together = (*chosen, *(unit for unit in move if unit not in chosen))
+            if len(together) > len(chosen):
+                left = remaining_noise(graph_module, together, noise)
+                # What costs nothing by estimate still costs a little: the estimate is rough.
+                spent = max(added_milliseconds(graph_module, together) - cost, _LEAST_MS)
+                best = max(best, ((remaining - left) / spent, together, left), key=lambda found: found[0])
+        _, chosen, remaining = best
+        if len(chosen) == len(layers) or last >= remaining * 10 ** (_STEP_DB / 10):
+            curve.append(chosen)
+            last = remaining
+    return curve
+
+
+def remaining_noise(graph_module: fx.GraphModule, floats: Sequence[Unit], noise: dict[str, float]) -> float:
+    """Sum the noise of the activations that are still quantized: those that an int8 operator writes or reads."""
+    kept = {node for unit in floats for node in unit.nodes}
+    return sum(
+        noise[node.name]
+        for node in graph_module.graph.nodes
+        if node.name in noise and (node not in kept or any(user not in kept for user in node.users))
+    )
+
+
+def _point(
+    graph_module: fx.GraphModule,
+    floats: Sequence[Unit],
+    found: torch.Tensor,
+    reference: torch.Tensor,
+    labels: torch.Tensor | None,
+    target: Target,
+    likely: float,
+) -> Point:
+    figures = fidelity(reference, found)
+    if labels is None:
+        drop = 100.0 * (1.0 - figures.agreement)
+    else:
+        drop = 100.0 * (metrics.topk_accuracy(reference, labels, 1) - metrics.topk_accuracy(found, labels, 1))
+    return Point(
+        float_layers=tuple(unit.name for unit in floats),
+        added_ms=added_milliseconds(graph_module, floats),
+        agreement=figures.agreement,
+        drop=drop,
+        sqnr_db=figures.sqnr_db,
+        chance=likely,
+        met=target.met(figures.agreement, drop) and likely >= TARGET_CHANCE,
+    )

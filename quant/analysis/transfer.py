@@ -1,0 +1,95 @@
+"""How likely a target holds on photographs that the quantized network has not been run over.
+
+A network agrees with float more often on photographs that it was trained on: float's own margins are wider there. So
+the share that keeps its class on the selection photographs, drawn from `train/` as a rule, promises too much. What
+int8 adds to the logits depends little on that. Its error on each selection photograph, sorted by the rank that float
+gives the classes and in units of the logits' spread, is added to float's sorted logits on photographs of the other
+kind: how often the first rank is lost then is what is to be expected there. Only float's logits of those photographs
+are looked at. On the real B0 in int8, 100 % of the selection photographs keep their class, 98.9 % are predicted for
+the evaluation photographs, and 98.8 % it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from quant.thresholds import OUTLOOK_RUNS, SHARE_ROUNDING
+
+_CHUNK = 2**24
+"""Numbers at a time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """Bounds that a search works towards."""
+
+    min_agreement: float
+    """Share of the photographs that keep their class, 0..1."""
+    max_drop: float
+    """Top-1 that may be lost, points; without labels the share that changes class bounds it."""
+
+    def met(self, agreement: float, drop: float) -> bool:
+        """Whether figures are good enough."""
+        return agreement >= self.min_agreement - SHARE_ROUNDING and drop <= self.max_drop + SHARE_ROUNDING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """Photographs that a network will be judged on, as float sees them."""
+
+    logits: torch.Tensor
+    """Float's, [N, classes]."""
+    labels: torch.Tensor | None
+    """Classes, [N]; None without labels."""
+    photographs: int
+    """How many they stand for, at least N."""
+
+
+def chance(target: Target, reference: torch.Tensor, found: torch.Tensor, judged: Judged, *, seed: int) -> float:
+    """Estimate the probability that a network meets a target.
+
+    Args:
+        target: to meet on the judged photographs.
+        reference: float logits on the selection photographs, [n, classes].
+        found: the quantized network's, [n, classes].
+        judged: the others.
+        seed: of the draws.
+
+    Returns:
+        0..1.
+    """
+    lost, drop = _outcomes(reference, found, judged)
+    generator = torch.Generator().manual_seed(seed)
+    met = 0
+    for _ in range(OUTLOOK_RUNS):
+        # One possible outcome: each photograph meets the error of some selection photograph.
+        rows = torch.arange(judged.photographs) % lost.shape[0]
+        columns = torch.randint(lost.shape[1], (judged.photographs,), generator=generator)
+        agreement = 1.0 - lost[rows, columns].double().mean().item()
+        met += target.met(agreement, 100.0 * drop[rows, columns].double().mean().item())
+    return met / OUTLOOK_RUNS
+
+
+def _outcomes(reference: torch.Tensor, found: torch.Tensor, judged: Judged) -> tuple[torch.Tensor, torch.Tensor]:
+    """For each judged photograph and selection photograph's error: class lost, and top-1 lost (-1, 0 or 1)."""
+    order = reference.argsort(dim=1, descending=True)
+    # Errors grow with the logits: in units of their spread they fit photographs of any confidence.
+    errors = ((found - reference) / _spread(reference)).gather(1, order)
+    ranking = judged.logits.argsort(dim=1, descending=True)
+    sorted_logits = judged.logits.gather(1, ranking)
+    step = max(1, _CHUNK // errors.numel())
+    winners = torch.cat(
+        [(rows[:, None] + errors * _spread(rows)[:, None]).argmax(dim=2) for rows in sorted_logits.split(step)]
+    )
+    lost = (winners != 0).to(torch.int8)
+    if judged.labels is None:
+        return lost, lost
+    right = (ranking == judged.labels[:, None]).to(torch.int8)
+    return lost, right[:, :1] - right.gather(1, winners)
+
+
+def _spread(logits: torch.Tensor) -> torch.Tensor:
+    """Standard deviation over the classes, [N, 1]."""
+    return logits.std(dim=1, keepdim=True).clamp_min(1e-12)

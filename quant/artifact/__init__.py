@@ -1,0 +1,1 @@
+"""The artifact folder: written, opened, recognised, and what lies in it."""

@@ -1,0 +1,112 @@
+"""Golden inputs and outputs: evaluation photographs, and pictures drawn by code that may be passed on."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+from edge_effnet.images import quiet_pillow
+from edge_effnet.io.temporary import scratch_folder
+from edge_effnet.preprocess import Preprocess
+from edge_effnet.samples import draw
+from quant.artifact.model import Golden, GoldenPhotograph
+from quant.common.atomic_io import explained_writes
+from quant.data.split import Photo
+from quant.thresholds import GOLDEN_COUNT
+
+
+def golden_rows(photographs: int) -> list[int]:
+    """Indices of the golden ones, spread evenly."""
+    return list(range(0, photographs, max(1, photographs // GOLDEN_COUNT)))[:GOLDEN_COUNT]
+
+
+def golden_pairs(
+    photos: Sequence[Photo],
+    preprocess: Preprocess,
+    outputs: Callable[[torch.Tensor, list[int]], torch.Tensor],
+    float_outputs: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    takes_pixels: bool = False,
+) -> list[Golden]:
+    """Pair inputs with outputs.
+
+    Args:
+        photos: the evaluation photographs.
+        preprocess: to inputs.
+        outputs: gives the outputs of inputs [n, 3, H, W] that are the photographs of given indices.
+        float_outputs: likewise, of the float network's program.
+        takes_pixels: whether the program's own input is the pixels.
+    """
+    rows = golden_rows(len(photos))
+    with quiet_pillow():
+        inputs = torch.stack([preprocess(photos[i].path) for i in rows])
+    own = preprocess.to_pixels(inputs) if takes_pixels else inputs
+    found = zip(rows, own, outputs(inputs, rows), float_outputs(inputs), strict=True)
+    return [Golden(photograph=photos[i].name, input=x, output=y, float_output=z) for i, x, y, z in found]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Shape:
+    """Width and height in parts of the side that photographs are scaled to."""
+
+    name: str
+    width: float
+    height: float
+    alpha: bool = False
+
+
+_SHAPES = (
+    _Shape(name="landscape", width=1.37, height=1.06),
+    # Grows on its way to the network.
+    _Shape(name="portrait", width=0.62, height=0.9),
+    # Its alpha is to be dropped, not blended.
+    _Shape(name="alpha", width=1.2, height=1.23, alpha=True),
+)
+
+
+def golden_photographs(
+    preprocess: Preprocess, run: Callable[[torch.Tensor], torch.Tensor], *, takes_pixels: bool
+) -> list[GoldenPhotograph]:
+    """Draw photographs and run them through preprocessing and program.
+
+    Args:
+        preprocess: of the network.
+        run: gives the program's logits of normalised inputs [n, 3, H, W].
+        takes_pixels: whether the program's own input is the pixels.
+    """
+    found = []
+    with scratch_folder() as folder:
+        for index, shape in enumerate(_SHAPES):
+            path = folder / f"{shape.name}.png"
+            with explained_writes(path):
+                path.write_bytes(_draw(shape, index, preprocess.resize))
+            pixels = preprocess.pixels(path)
+            x = preprocess.normalize(pixels)
+            own = torch.from_numpy(pixels)
+            found.append(
+                GoldenPhotograph(
+                    name=path.name,
+                    png=path.read_bytes(),
+                    pixels=own,
+                    input=own if takes_pixels else x,
+                    output=run(x[None])[0],
+                )
+            )
+    return found
+
+
+def _draw(shape: _Shape, index: int, side: int) -> bytes:
+    width, height = max(8, round(shape.width * side)), max(8, round(shape.height * side))
+    drawn, _ = draw("val", index, 256)
+    image = Image.fromarray(drawn).resize((width, height))
+    if shape.alpha:
+        ramp = np.linspace(0, 255, width).astype(np.uint8)[None].repeat(height, axis=0)
+        image.putalpha(Image.fromarray(ramp))
+    with io.BytesIO() as file:
+        image.save(file, format="PNG")
+        return file.getvalue()

@@ -1,0 +1,49 @@
+"""Are the class names in the network's order? Its own mistakes tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from quant.thresholds import PERMUTED_PHOTOGRAPHS
+
+_SHOWN = 4
+
+
+def permuted_classes(logits: torch.Tensor, labels: torch.Tensor) -> dict[int, int]:
+    """Find classes that float takes for each other, as a whole: {label: what most of its photographs are taken for}.
+
+    A network confuses classes, but not so that most photographs of each are called by another's name in turn: then
+    the names are exchanged. Classes with fewer than `PERMUTED_PHOTOGRAPHS` photographs say nothing.
+
+    Args:
+        logits: of the float network, [N, classes].
+        labels: int64, [N].
+    """
+    taken_for = logits.argmax(dim=1)
+    moved: dict[int, int] = {}
+    for label in labels.unique().tolist():
+        own = taken_for[labels == label]
+        usual = int(own.mode().values)
+        if usual != label and len(own) >= PERMUTED_PHOTOGRAPHS and int((own == usual).sum()) * 2 > len(own):
+            moved[label] = usual
+    return _cycles(moved)
+
+
+def permuted_sentence(moved: dict[int, int], names: Sequence[str]) -> str:
+    """Name the classes that were found."""
+    pairs = [f"{names[label]!r} is taken for {names[usual]!r}" for label, usual in list(moved.items())[:_SHOWN]]
+    more = f" and {len(moved) - _SHOWN} more" if len(moved) > _SHOWN else ""
+    return f"labels: {', '.join(pairs)}{more}: the class names or folders are in another order than its outputs"
+
+
+def _cycles(moved: dict[int, int]) -> dict[int, int]:
+    """Keep what leads back to where it began."""
+    kept = dict(moved)
+    while True:
+        targets = set(kept.values())
+        open_ends = {label for label, usual in kept.items() if usual not in kept or label not in targets}
+        if not open_ends:
+            return kept
+        kept = {label: usual for label, usual in kept.items() if label not in open_ends}

@@ -1,0 +1,148 @@
+"""Does the float network see the photographs as it was trained to? Other readings of the same pixels are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from edge_effnet.images import quiet_pillow
+from edge_effnet.preprocess import IMAGENET_MEAN, IMAGENET_STD, INCEPTION_MEAN, INCEPTION_STD, Preprocess
+from quant.common.subsample import spread
+from quant.data.batches import Model, iterate_batches
+from quant.data.split import Photo
+from quant.metrics import metrics
+from quant.thresholds import PROBE_CERTAINTY, PROBE_PHOTOGRAPHS, PROBE_RANK_CERTAINTY, PROBE_RIGHT
+
+# Log-likelihoods of one reading written down in two ways differ by this much.
+_ROUNDING = 1e-4
+
+Reading = Callable[[torch.Tensor, Preprocess], torch.Tensor]
+"""(inputs [n, 3, H, W] as preprocessed, how) -> inputs as they would be under the hypothesis."""
+
+
+def _renormalized(mean: Sequence[float], std: Sequence[float]) -> Reading:
+    return lambda x, preprocess: (_pixels(x, preprocess) - _channels(mean)) / _channels(std)
+
+
+def _swapped_channels(x: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+    pixels = _pixels(x, preprocess).flip(1)
+    return (pixels - _channels(preprocess.mean)) / _channels(preprocess.std)
+
+
+def _interleaved(x: torch.Tensor, _preprocess: Preprocess) -> torch.Tensor:
+    return x.permute(0, 2, 3, 1).reshape(x.shape)
+
+
+def _planar(x: torch.Tensor, _preprocess: Preprocess) -> torch.Tensor:
+    count, channels, height, width = x.shape
+    return x.reshape(count, height, width, channels).permute(0, 3, 1, 2).contiguous()
+
+
+READINGS: dict[str, Reading] = {
+    "BGR instead of RGB": _swapped_channels,
+    "the mean and std of ImageNet": _renormalized(IMAGENET_MEAN, IMAGENET_STD),
+    "the mean and std of Inception (0.5)": _renormalized(INCEPTION_MEAN, INCEPTION_STD),
+    "pixels from 0 to 1 without mean and std": _renormalized((0.0,) * 3, (1.0,) * 3),
+    "pixels from 0 to 255 without mean and std": _renormalized((0.0,) * 3, (1 / 255,) * 3),
+    "NHWC instead of NCHW": _interleaved,
+    "NCHW instead of NHWC": _planar,
+}
+"""What goes wrong between a file and a tensor, each undone in one step."""
+
+ALWAYS = ("BGR instead of RGB",)
+"""Tried on every network: a good one loses two or three points to exchanged channels, which nobody would notice."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probe:
+    """Photographs with labels, and what float makes of them."""
+
+    photos: Sequence[Photo]
+    labels: torch.Tensor
+    """int64 [photographs]."""
+    logits: torch.Tensor
+    """[photographs, classes]."""
+    preprocess: Preprocess
+
+
+def better_reading(run: Model, probe: Probe, readings: Collection[str]) -> str | None:
+    """Look for another reading of the photographs that suits float better, beyond chance.
+
+    It has to class more photographs rightly, or as many with a likelier label on most of them, which shows more.
+
+    Args:
+        run: the float network.
+        probe: of all photographs; `PROBE_PHOTOGRAPHS` of them are looked at.
+        readings: keys of `READINGS`.
+
+    Returns:
+        A sentence that names the best; None where the present one is as good as any.
+    """
+    rows = spread(len(probe.photos), PROBE_PHOTOGRAPHS)
+    labels, now = probe.labels[rows], probe.logits[rows]
+    outputs: dict[str, list[torch.Tensor]] = {name: [] for name in readings}
+    with quiet_pillow(), torch.no_grad():
+        for x in iterate_batches([probe.photos[i].path for i in rows], probe.preprocess):
+            for name, parts in outputs.items():
+                parts.append(run(READINGS[name](x, probe.preprocess).contiguous()))
+    better = {name: _Comparison.of(now, torch.cat(parts), labels) for name, parts in outputs.items()}
+    enough = PROBE_RIGHT * len(rows)
+    convincing = {name: found for name, found in better.items() if found.convincing and found.right >= enough}
+    if not convincing:
+        return None
+    name, best = max(convincing.items(), key=lambda item: (item[1].right, item[1].likelier))
+    return (
+        f"preprocessing: with {name} the float network is right on {best.right} of {len(rows)} photographs instead "
+        f"of {best.right - best.won + best.lost}, and the right class is likelier on {best.likelier}: the "
+        "photographs, mean and std, or channel order are not those that the weights were trained with"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Comparison:
+    """Another reading against the present one."""
+
+    likelier: int
+    """Photographs whose label it makes likelier."""
+    less: int
+    won: int
+    """Photographs that it classes rightly and the present one wrongly."""
+    lost: int
+    right: int
+    """Photographs that it classes rightly."""
+    rank_chance: float
+    """That it looks as good by chance, by how much likelier it makes their labels."""
+
+    @classmethod
+    def of(cls, now: torch.Tensor, other: torch.Tensor, labels: torch.Tensor) -> _Comparison:
+        right, still = other.argmax(dim=1) == labels, now.argmax(dim=1) == labels
+        gain = _likelihood(other, labels) - _likelihood(now, labels)
+        gain[gain.abs() < _ROUNDING] = 0.0
+        return cls(
+            likelier=int((gain > 0).sum()),
+            less=int((gain < 0).sum()),
+            won=int((right & ~still).sum()),
+            lost=int((still & ~right).sum()),
+            right=int(right.sum()),
+            rank_chance=metrics.signed_rank_test(gain),
+        )
+
+    @property
+    def convincing(self) -> bool:
+        by_chance = min(metrics.sign_test(self.likelier, self.less), metrics.sign_test(self.won, self.lost))
+        beyond_chance = by_chance <= PROBE_CERTAINTY or self.rank_chance <= PROBE_RANK_CERTAINTY
+        return beyond_chance and self.won >= self.lost
+
+
+def _likelihood(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return logits.double().log_softmax(dim=1).gather(1, labels[:, None])[:, 0]
+
+
+def _pixels(x: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+    return x * _channels(preprocess.std) + _channels(preprocess.mean)
+
+
+def _channels(values: Sequence[float]) -> torch.Tensor:
+    return torch.tensor(list(values)).view(3, 1, 1)

@@ -1,0 +1,92 @@
+"""Are the programs those that `quantize` judged? Their figures are in the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quant.data.split import Photo
+from quant.metrics import metrics
+from quant.thresholds import FLOAT_FALL_POINTS, REPEAT_PHOTOGRAPHS, REPEAT_SQNR_DB, ROUNDING_SQNR_DB, SHARE_ROUNDING
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """What `quantize` found."""
+
+    top1: float | None
+    """Of the float network; None without labels."""
+    sqnr_db: float | None
+    """Of the program against it; None where it was not measured."""
+    images: int
+    photographs: tuple[str, ...]
+    """SHA-256 of those that it was found on, sorted; empty where it was on some of them only."""
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> Recorded | None:
+        """Read it from a manifest; None where nothing was measured."""
+        verdict = manifest["verdict"]
+        images = verdict.get("images", {}).get("evaluation", 0)
+        if images < 1:
+            return None
+        judged = sorted(photograph["sha256"] for photograph in manifest["photographs"]["evaluation"])
+        return cls(
+            top1=verdict["float"].get("top1"),
+            sqnr_db=verdict["pte"].get("sqnr_db"),
+            images=images,
+            photographs=tuple(judged) if len(judged) == images else (),
+        )
+
+    def of_these(self, photos: Sequence[Photo]) -> bool:
+        """Whether it was found on these very photographs."""
+        return self.photographs == tuple(sorted(photo.sha256 for photo in photos))
+
+
+def other_program(recorded: Recorded, sqnr_db: float, photos: Sequence[Photo]) -> str | None:
+    """Say how the program's noise contradicts what was recorded on the same photographs; None where it does not.
+
+    Args:
+        recorded: from the manifest.
+        sqnr_db: now, of the logits against float's.
+        photos: that it is of.
+    """
+    if recorded.sqnr_db is None or not recorded.of_these(photos):
+        return None
+    # Beyond this only the rounding of float32 is left, and that is the processor's.
+    then, now = min(recorded.sqnr_db, ROUNDING_SQNR_DB), min(sqnr_db, ROUNDING_SQNR_DB)
+    if abs(then - now) <= REPEAT_SQNR_DB:
+        return None
+    return (
+        f"another program: its logits have {now:.1f} dB, and `quantize` recorded {then:.1f} dB on these very "
+        "photographs: model.pte, float.pte or the manifest is not what it was"
+    )
+
+
+def other_float(recorded: Recorded, top1: float, photos: Sequence[Photo]) -> str | None:
+    """Say how the float network's top-1 contradicts what was recorded; None where it does not.
+
+    Args:
+        recorded: from the manifest.
+        top1: now, share of 1.
+        photos: that it is of.
+    """
+    if recorded.top1 is None:
+        return None
+    if recorded.of_these(photos):
+        allowed = max(REPEAT_PHOTOGRAPHS / recorded.images, 0.01) + SHARE_ROUNDING
+        if abs(top1 - recorded.top1) <= allowed:
+            return None
+        return _sentence(recorded.top1, top1, "on these very photographs")
+    highest = metrics.wilson_interval(top1, len(photos))[1]
+    lowest = metrics.wilson_interval(recorded.top1, recorded.images)[0]
+    if highest >= lowest - FLOAT_FALL_POINTS / 100:
+        return None
+    return _sentence(recorded.top1, top1, f"on {recorded.images} others")
+
+
+def _sentence(then: float, now: float, where: str) -> str:
+    return (
+        f"float itself: its top-1 is {100 * now:.2f} %, and `quantize` recorded {100 * then:.2f} % {where}"
+        ": float.pte, the preprocessing, the labels or the photographs are not what they were"
+    )

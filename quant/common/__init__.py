@@ -1,0 +1,1 @@
+"""What every package of `quant` needs: files, JSON, progress, quiet libraries."""

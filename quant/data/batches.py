@@ -1,0 +1,104 @@
+"""Photographs -> batches of network inputs, decoded ahead of the network."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edge_effnet.preprocess import Preprocess
+from quant.common.progress import Progress
+from quant.data.split import Photo
+
+Model = Callable[[torch.Tensor], torch.Tensor]
+
+
+BATCH_SIZE_AT_224 = 16
+
+
+_LARGEST_BATCH = 64
+
+
+_WORKERS = 2
+
+
+def batch_size_for(image_size: int) -> int:
+    """Photographs a batch that keep memory about constant over resolutions; few enough to see progress."""
+    return max(1, min(_LARGEST_BATCH, int(BATCH_SIZE_AT_224 * (224 / image_size) ** 2)))
+
+
+def iterate_batches(
+    paths: Sequence[Path], preprocess: Preprocess, *, batch_size: int | None = None
+) -> Iterator[torch.Tensor]:
+    """Yield float32 [n, 3, crop, crop] in the order of `paths`; see `iterate_pixels`."""
+    for pixels in iterate_pixels(paths, preprocess, batch_size=batch_size):
+        yield preprocess.normalize(pixels)
+
+
+def iterate_pixels(
+    paths: Sequence[Path], preprocess: Preprocess, *, batch_size: int | None = None
+) -> Iterator[np.ndarray]:
+    """Yield uint8 [n, crop, crop, 3] in the order of `paths`; the next two batches decode meanwhile.
+
+    Pillow releases the interpreter's lock while it decodes and resamples, so threads do.
+
+    Raises:
+        InputError: a photograph that cannot be read, named.
+    """
+    size = batch_size or batch_size_for(preprocess.crop)
+    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+        pending: deque[list[Future[np.ndarray]]] = deque()
+        starts = iter(range(0, len(paths), size))
+        try:
+            for start in starts:
+                pending.append([pool.submit(preprocess.pixels, p) for p in paths[start : start + size]])
+                if len(pending) > 2:
+                    yield _collect(pending.popleft())
+            while pending:
+                yield _collect(pending.popleft())
+        finally:
+            for batch in pending:
+                for future in batch:
+                    future.cancel()
+
+
+def read_batches(photos: Sequence[Photo], preprocess: Preprocess, progress: Progress) -> list[torch.Tensor]:
+    """Decode photographs once, to be read several times: float32 batches [n, 3, crop, crop] in their order.
+
+    Raises:
+        InputError: a photograph that cannot be read, named.
+    """
+    with progress.stage("Reading", len(photos)) as advance:
+        batches = []
+        for batch in iterate_batches([p.path for p in photos], preprocess):
+            batches.append(batch)
+            advance(len(batch))
+    return batches
+
+
+def _collect(futures: list[Future[np.ndarray]]) -> np.ndarray:
+    return np.stack([future.result() for future in futures])
+
+
+def first_photographs(inputs: Sequence[torch.Tensor], count: int) -> list[torch.Tensor]:
+    """The leading `count` photographs, in the batches that they come in."""
+    kept, room = [], count
+    for batch in inputs:
+        if room > 0:
+            kept.append(batch[:room])
+            room -= len(batch)
+    return kept
+
+
+def later_photographs(inputs: Sequence[torch.Tensor], count: int) -> list[torch.Tensor]:
+    """All but the leading `count` photographs, in the batches that they come in."""
+    kept, left_out = [], count
+    for batch in inputs:
+        if left_out < len(batch):
+            kept.append(batch[left_out:])
+        left_out = max(0, left_out - len(batch))
+    return kept

@@ -1,1 +1,0 @@
-"""One checkpoint, a program for every backend, ranked."""

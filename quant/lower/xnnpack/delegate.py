@@ -1,0 +1,192 @@
+"""Builds one XNNPACK delegate: values, constants and nodes in the schema that ExecuTorch's runtime reads."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from quant.common.quiet import quiet_libraries
+from quant.graph.qdq import TensorScale
+
+with quiet_libraries():
+    from executorch.backends.xnnpack.serialization import xnnpack_graph_schema as schema
+    from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import serialize_xnnpack_binary
+    from executorch.backends.xnnpack.utils.xnnpack_constants import (
+        UINT32_MAX,
+        XNN_VALUE_FLAG_EXTERNAL_INPUT,
+        XNN_VALUE_FLAG_EXTERNAL_OUTPUT,
+    )
+
+# XNNPACK wants its constants aligned for vector loads.
+_CONSTANT_ALIGNMENT = 16
+
+
+@dataclass(slots=True)
+class DelegateBuilder:
+    """Collects an XNNPACK subgraph. Value ids are dense integers, in order of definition."""
+
+    half: bool = False
+    """Whether float tensors and constants inside the delegate are fp16; what crosses its border stays fp32."""
+    nodes: list[schema.XNode] = field(default_factory=list)
+    values: list[schema.XValue] = field(default_factory=list)
+    _inputs: list[int] = field(default_factory=list)
+    _outputs: list[int] = field(default_factory=list)
+    _constants: list[schema.ConstantDataOffset] = field(
+        # Index 0 is the schema's "not a constant".
+        default_factory=lambda: [_inline_constant(0, 0)]
+    )
+    _blob: bytearray = field(default_factory=bytearray)
+    _constant_of: dict[bytes, int] = field(default_factory=dict)
+
+    def tensor(self, shape: tuple[int, ...], scale: TensorScale | None) -> int:
+        """Define an activation inside the delegate: int8 with a `TensorScale`, else float."""
+        return self._define(shape, scale=scale)
+
+    def external_input(self, shape: tuple[int, ...]) -> int:
+        """Define the float32 tensor that the caller passes in."""
+        value = self._define(shape, external=self._externals, flags=XNN_VALUE_FLAG_EXTERNAL_INPUT)
+        self._inputs.append(value)
+        return value
+
+    def external_pixels(self, shape: tuple[int, ...]) -> int:
+        """Define the uint8 tensor that the caller passes in; its values stand for themselves, 0 to 255."""
+        tensor = self._tensor_value(
+            shape,
+            schema.XNNDatatype.xnn_datatype_quint8,
+            constant=0,
+            external=self._externals,
+            flags=XNN_VALUE_FLAG_EXTERNAL_INPUT,
+        )
+        params = schema.PerTensorQuant(scale=1.0, zero_point=0)
+        value = self._append(schema.XNNQuantizedTensorValue(tensor_value=tensor, quant_params=params))
+        self._inputs.append(value)
+        return value
+
+    def external_output(self, shape: tuple[int, ...]) -> int:
+        """Define the float32 tensor that the caller gets."""
+        value = self._define(shape, external=self._externals, flags=XNN_VALUE_FLAG_EXTERNAL_OUTPUT)
+        self._outputs.append(value)
+        return value
+
+    def float_constant(self, data: torch.Tensor, *, wide: bool = False) -> int:
+        """Define a float constant; `wide` keeps it fp32 where the rest is fp16."""
+        half = self.half and not wide
+        datatype = schema.XNNDatatype.xnn_datatype_fp16 if half else schema.XNNDatatype.xnn_datatype_fp32
+        constant = self._constant(data.to(torch.float16 if half else torch.float32))
+        return self._append(
+            self._tensor_value(tuple(data.shape), datatype, constant=constant, external=UINT32_MAX, flags=0)
+        )
+
+    def dynamic_tensor(self, shape: tuple[int, ...]) -> int:
+        """Define an int8 activation whose scale the runtime finds anew for each row."""
+        tensor = self._tensor_value(
+            shape, schema.XNNDatatype.xnn_datatype_qdint8, constant=0, external=UINT32_MAX, flags=0
+        )
+        params = schema.PerTokenDynamicQuant(num_nonbatch_dims=1)
+        return self._append(schema.XNNQuantizedTensorValue(tensor_value=tensor, quant_params=params))
+
+    def channelwise_constant(self, data: torch.Tensor, scales: torch.Tensor, channel_dim: int) -> int:
+        """Define int8 weights or an int32 bias with one scale a channel.
+
+        Args:
+            data: int8 or int32 values in XNNPACK's layout.
+            scales: float32, [channels].
+            channel_dim: which dimension of `data` the scales run along.
+        """
+        datatypes = {
+            torch.int8: schema.XNNDatatype.xnn_datatype_qcint8,
+            torch.int32: schema.XNNDatatype.xnn_datatype_qcint32,
+        }
+        params = schema.PerChannelQuant(
+            scale=[],
+            channel_dim=channel_dim,
+            scale_buffer_idx=self._constant(scales.to(torch.float32)),
+            num_scales=scales.numel(),
+        )
+        tensor = self._tensor_value(
+            tuple(data.shape), datatypes[data.dtype], constant=self._constant(data), external=UINT32_MAX, flags=0
+        )
+        return self._append(schema.XNNQuantizedTensorValue(tensor_value=tensor, quant_params=params))
+
+    def add_node(self, node: Any, output_range: tuple[float, float] | None = None) -> None:
+        """Append an operator; `output_range` clamps its output (a fused ReLU or ReLU6), in real units."""
+        limits = None
+        if output_range is not None:
+            low, high = ("-inf" if v == -torch.inf else "+inf" if v == torch.inf else v for v in output_range)
+            limits = schema.OutputMinMax(output_min=low, output_max=high)
+        self.nodes.append(schema.XNode(xnode_union=node, debug_handle=len(self.nodes), output_min_max=limits))
+
+    def serialize(self) -> bytes:
+        """Return the delegate's bytes: flatbuffer and constants.
+
+        The constants travel inside the delegate, not in the program's named-data table: two 64-character
+        keys for each of some 300 constants would be a tenth of what int8 saves elsewhere.
+        """
+        graph = schema.XNNGraph(
+            version="0",
+            xnodes=self.nodes,
+            xvalues=self.values,
+            num_externs=self._externals,
+            input_ids=self._inputs,
+            output_ids=self._outputs,
+            constant_data=self._constants,
+        )
+        return bytes(serialize_xnnpack_binary(graph, self._blob))
+
+    @property
+    def _externals(self) -> int:
+        return len(self._inputs) + len(self._outputs)
+
+    def _define(
+        self,
+        shape: tuple[int, ...],
+        *,
+        scale: TensorScale | None = None,
+        constant: int = 0,
+        external: int = UINT32_MAX,
+        flags: int = 0,
+    ) -> int:
+        half = self.half and external == UINT32_MAX
+        floating = schema.XNNDatatype.xnn_datatype_fp16 if half else schema.XNNDatatype.xnn_datatype_fp32
+        datatype = floating if scale is None else schema.XNNDatatype.xnn_datatype_qint8
+        tensor = self._tensor_value(shape, datatype, constant=constant, external=external, flags=flags)
+        if scale is None:
+            return self._append(tensor)
+        params = schema.PerTensorQuant(scale=scale.scale, zero_point=scale.zero_point)
+        return self._append(schema.XNNQuantizedTensorValue(tensor_value=tensor, quant_params=params))
+
+    def _tensor_value(
+        self, shape: tuple[int, ...], datatype: schema.XNNDatatype, *, constant: int, external: int, flags: int
+    ) -> schema.XNNTensorValue:
+        return schema.XNNTensorValue(
+            datatype=datatype,
+            num_dims=len(shape),
+            dims=list(shape),
+            external_id=external,
+            constant_buffer_idx=constant,
+            flags=flags,
+            id_out=len(self.values),
+        )
+
+    def _append(self, value: Any) -> int:
+        self.values.append(schema.XValue(xvalue_union=value))
+        return len(self.values) - 1
+
+    def _constant(self, data: torch.Tensor) -> int:
+        """Store bytes once, however many values share them (a bias shares its weights' scales)."""
+        raw = data.detach().contiguous().numpy().tobytes()
+        key = hashlib.sha256(raw).digest()
+        if key not in self._constant_of:
+            self._blob.extend(b"\0" * (-len(self._blob) % _CONSTANT_ALIGNMENT))
+            self._constant_of[key] = len(self._constants)
+            self._constants.append(_inline_constant(len(self._blob), len(raw)))
+            self._blob.extend(raw)
+        return self._constant_of[key]
+
+
+def _inline_constant(offset: int, size: int) -> schema.ConstantDataOffset:
+    """A constant at `offset` of the delegate's own blob; any key, even an empty one, would mean named data."""
+    return schema.ConstantDataOffset(offset=offset, size=size, named_key=None)

@@ -1,0 +1,1 @@
+"""Pure functions from logits and labels to figures."""

@@ -1,0 +1,120 @@
+"""Networks over images -> logits -> accuracy, and fidelity to float."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from edge_effnet.errors import InputError
+from edge_effnet.images import quiet_pillow
+from edge_effnet.preprocess import Preprocess
+from quant.common.progress import Progress
+from quant.common.thread_invariance import thread_invariant
+from quant.data.batches import Model, iterate_batches
+from quant.data.split import Photo
+from quant.metrics import metrics
+
+
+class LogitRows:
+    """Grows by batches up to a number of photographs that is known from the start.
+
+    One block for all: small ones, made between those of the batches, keep the batches' memory from being used again.
+    """
+
+    def __init__(self, photographs: int) -> None:
+        """Take no memory yet: the number of classes comes with the first batch."""
+        self._photographs = photographs
+        self._done = 0
+        self._rows = torch.empty(0)
+
+    def add(self, found: torch.Tensor) -> None:
+        """Append the logits of a batch, [n, classes]."""
+        if self._done == 0:
+            self._rows = torch.empty(self._photographs, *found.shape[1:])
+        self._rows[self._done : self._done + len(found)] = found
+        self._done += len(found)
+
+    def whole(self) -> torch.Tensor:
+        """Everything added, float32 [photographs, classes]."""
+        assert self._done == self._photographs
+        return self._rows
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accuracy:
+    """What one model makes of the evaluation photographs; shares of 1."""
+
+    top1: float | None
+    """None without labels."""
+    top5: float | None
+    top1_interval: tuple[float, float] | None
+    """95 % confidence interval of `top1`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fidelity:
+    """How one model's answers compare with another's on the same photographs."""
+
+    agreement: float
+    """Share of photographs with the same class."""
+    sqnr_db: float
+    """Of the logits, dB."""
+
+
+@thread_invariant()
+def collect_logits(
+    models: Mapping[str, Model],
+    photos: Sequence[Photo],
+    preprocess: Preprocess,
+    progress: Progress,
+) -> dict[str, torch.Tensor]:
+    """Run several models over photographs that are decoded once.
+
+    Returns:
+        For each model, float32 [photographs, classes].
+
+    Raises:
+        InputError: a photograph that cannot be read, or an output that is not finite.
+    """
+    rows = {name: LogitRows(len(photos)) for name in models}
+    with progress.stage("Evaluating", len(photos)) as advance, torch.no_grad(), quiet_pillow():
+        for batch in iterate_batches([p.path for p in photos], preprocess):
+            for name, model in models.items():
+                rows[name].add(model(batch))
+            advance(len(batch))
+    logits = {name: found.whole() for name, found in rows.items()}
+    for name, values in logits.items():
+        bad = (~values.isfinite().all(dim=1)).nonzero().flatten().tolist()
+        if bad:
+            raise InputError(
+                f"the {name} model's output for {photos[bad[0]].path} is not finite ({len(bad)} photographs in "
+                "all); its weights or its preprocessing are broken."
+            )
+    return logits
+
+
+def labels_of(photos: Sequence[Photo]) -> torch.Tensor | None:
+    """Class indices, int64 [photographs]; None without labels."""
+    labels = [p.label for p in photos]
+    return None if any(label is None for label in labels) else torch.tensor(labels, dtype=torch.int64)
+
+
+def accuracy(logits: torch.Tensor, labels: torch.Tensor | None) -> Accuracy:
+    """Top-1, top-5 and the interval of top-1."""
+    if labels is None:
+        return Accuracy(top1=None, top5=None, top1_interval=None)
+    top1 = metrics.topk_accuracy(logits, labels, 1)
+    return Accuracy(
+        top1=top1,
+        top5=metrics.topk_accuracy(logits, labels, 5),
+        top1_interval=metrics.wilson_interval(top1, len(labels)),
+    )
+
+
+def fidelity(reference: torch.Tensor, other: torch.Tensor) -> Fidelity:
+    """Agreement and SQNR of `other` against `reference`, both [photographs, classes]."""
+    # JSON knows no infinity, and 200 dB is beyond what float32 can tell from equal.
+    sqnr = max(-200.0, min(200.0, metrics.sqnr_db(reference, other)))
+    return Fidelity(agreement=metrics.agreement(reference, other), sqnr_db=sqnr)

@@ -1,0 +1,1 @@
+"""The commands' flows: `quantize`, `check`, `bench`, from a request to an outcome."""

@@ -1,0 +1,109 @@
+"""The rows of a run over several backends, their order, and the one JSON object that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quant.lower.delegation import DelegationReport
+from quant.metrics.evaluate import Fidelity
+from quant.verdict.outcome import Outcome
+
+MEASURED = "measured"
+NOT_HERE = "not measured here"
+MISSING = "missing"
+
+_GROUPS = (MEASURED, NOT_HERE, MISSING)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FleetRow:
+    """One program of a run, or why there is none."""
+
+    name: str
+    """Folder of its artifact, `<backend>-<precision>`."""
+    backend: str
+    precision: str
+    devices: str
+    status: str
+    """`MEASURED`, `NOT_HERE` or `MISSING`."""
+    reason: str
+    """Why it was not measured, or what is missing; empty where measured."""
+    size_bytes: int | None = None
+    report: DelegationReport | None = None
+    outcome: Outcome | None = None
+    """Of a measured program."""
+    simulated: Fidelity | None = None
+    """Of the q/dq graph that an unmeasured int8 program was made from, against float."""
+    bundle: str | None = None
+    """Whether its .bpte was verified here, or written only."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is known against it."""
+        return self.outcome is None or self.outcome.passed
+
+    def to_json(self) -> dict[str, Any]:
+        """Of the object that `--json` prints."""
+        report = self.report
+        return {
+            "name": self.name,
+            "backend": self.backend,
+            "precision": self.precision,
+            "devices": self.devices,
+            "status": self.status,
+            "reason": self.reason,
+            "size_bytes": self.size_bytes,
+            "delegation": None if report is None else report.to_json(),
+            "simulated": None if self.simulated is None else _fidelity(self.simulated),
+            "bundle": self.bundle,
+            "warnings": list(self.warnings),
+            "outcome": None if self.outcome is None else self.outcome.to_json(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FleetOutcome:
+    """Everything that a run over several backends found out."""
+
+    folder: str
+    variant: str
+    recipe: str
+    rows: tuple[FleetRow, ...]
+    """In their rank."""
+    notes: tuple[str, ...]
+    seconds: dict[str, float]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every program that was measured holds."""
+        return all(row.passed for row in self.rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `--json` prints and fleet.json keeps."""
+        return {
+            "verdict": "pass" if self.passed else "fail",
+            "folder": self.folder,
+            "variant": self.variant,
+            "recipe": self.recipe,
+            "programs": [row.to_json() for row in self.rows],
+            "notes": list(self.notes),
+            "seconds": self.seconds,
+        }
+
+
+def ranked(rows: Sequence[FleetRow]) -> tuple[FleetRow, ...]:
+    """Order rows: measured first, those that hold first, then whole delegates, small files, high agreement."""
+    return tuple(sorted(rows, key=_rank))
+
+
+def _rank(row: FleetRow) -> tuple[float, ...]:
+    left = len(row.report.leftovers) if row.report else 0
+    agreement = row.outcome.pte.agreement if row.outcome else 0.0
+    return (_GROUPS.index(row.status), not row.passed, left, row.size_bytes or 0, -agreement)
+
+
+def _fidelity(fidelity: Fidelity) -> dict[str, float]:
+    return {"agreement": fidelity.agreement, "sqnr_db": round(fidelity.sqnr_db, 4)}

@@ -1,0 +1,52 @@
+"""A loaded network as the graphs that a run starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import fx
+
+from edge_effnet.fuse import fold_for_inference
+from edge_effnet.model import EfficientNet
+from quant.common.progress import Progress
+from quant.graph.export import export_graph
+from quant.graph.memory import photographs_that_fit
+from quant.graph.qdq import WEIGHTED
+from quant.pipeline.load import Loaded
+from quant.ptq.activation_swap import refit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Graphs:
+    """Exported float networks, BatchNorm and padding folded."""
+
+    float: fx.GraphModule
+    """What is quantized: with the activation that was asked for, refitted where that was swapped."""
+    original: fx.GraphModule
+    """What it is judged against: with the activation that the weights were trained with."""
+
+
+def export_graphs(network: Loaded, inputs: Sequence[torch.Tensor], progress: Progress) -> Graphs:
+    """Export the network, and bring one with a swapped activation back to the original.
+
+    Args:
+        network: loaded.
+        inputs: calibration photographs in batches.
+        progress: told of the refitting.
+    """
+    original = _folded(network.checkpoint.model, network)
+    if not network.swapped:
+        return Graphs(float=original, original=original)
+    layers = sum(node.target in WEIGHTED for node in original.graph.nodes)
+    with progress.stage("Refitting", layers) as advance:
+        swapped = _folded(network.model, network)
+        return Graphs(
+            float=refit(swapped, original, photographs_that_fit(original, inputs), advance), original=original
+        )
+
+
+def _folded(model: EfficientNet, network: Loaded) -> fx.GraphModule:
+    size = network.preprocess.crop
+    return export_graph(fold_for_inference(model, size), size)

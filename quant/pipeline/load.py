@@ -1,0 +1,109 @@
+"""The first stage of a run: float weights, and the photographs split."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from edge_effnet.activations import swap_activation
+from edge_effnet.model import EfficientNet
+from edge_effnet.preprocess import Preprocess
+from edge_effnet.samples import sample_metadata, sample_weights
+from edge_effnet.weights import Checkpoint, load_pretrained
+from quant.common.progress import Progress, Stopwatch
+from quant.data.calibration_check import require_rgb
+from quant.data.readers.shards import listed_classes
+from quant.data.source import photo_folder
+from quant.data.split import PhotoSplit, split_photos
+from quant.pipeline.request import Request
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """A float network with the photographs that it is quantized and judged on."""
+
+    checkpoint: Checkpoint
+    model: EfficientNet
+    """The checkpoint's, with the activation that was asked for."""
+    split: PhotoSplit
+    notes: tuple[str, ...]
+    """Sentences for the user."""
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """From photographs to the network's input."""
+        return self.checkpoint.preprocess
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """Of the program, batch included."""
+        return 1, 3, self.preprocess.crop, self.preprocess.crop
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """By class index: of the photographs' folders, else of the weights, else numbers."""
+        known = self.split.class_names or self.checkpoint.class_names
+        return known or tuple(str(i) for i in range(self.checkpoint.num_classes))
+
+    @property
+    def swapped(self) -> bool:
+        """Whether the activation is another than the weights were trained with."""
+        return self.model is not self.checkpoint.model
+
+
+def load_checkpoint(request: Request) -> Checkpoint:
+    """Read the float weights.
+
+    Raises:
+        InputError: unusable weights, or a network of something other than photographs.
+    """
+    source = sample_weights(request.spec.name) if request.sample else request.weights
+    checkpoint = load_pretrained(source, variant=request.spec.name, options=request.options)
+    require_rgb(checkpoint.model, source)
+    return checkpoint
+
+
+@contextmanager
+def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: Stopwatch) -> Iterator[Loaded]:
+    """Split the photographs, which exist until the end of the block: the sample's are drawn for the run.
+
+    Raises:
+        InputError: unusable photographs.
+        MachineError: no room for drawn ones.
+    """
+    with ExitStack() as stack:
+        with watch.measure("load"):
+            folder = stack.enter_context(
+                photo_folder(
+                    request.data,
+                    checkpoint.preprocess,
+                    progress,
+                    calibration=request.calibration,
+                    selection=request.selection,
+                )
+            )
+            split = split_photos(
+                folder,
+                calibration=request.calibration,
+                seed=request.seed,
+                class_names=checkpoint.class_names or listed_classes(folder),
+                num_classes=checkpoint.num_classes,
+                selection=request.selection,
+                training=request.recipe.trains,
+            )
+            model = checkpoint.model
+            if request.activation is not None:
+                model = swap_activation(copy.deepcopy(model), request.activation)
+        said = (sample_note(request.spec.name),) if request.sample else ()
+        yield Loaded(checkpoint=checkpoint, model=model, split=split, notes=(*said, *checkpoint.notes, *split.notes))
+
+
+def sample_note(variant: str) -> str:
+    """One sentence that says what the sample model of a variant is."""
+    made = sample_metadata(variant)
+    return (
+        f"Sample model: {variant} trained on drawn pictures of {len(made['class_names'])} classes "
+        f"({100 * made['val_top1']:.1f} % of {made['val_images']}), for a first look; nothing of yours was quantized."
+    )

@@ -1,0 +1,290 @@
+"""Run .pte programs on this host, in a child process: a program that crashes the runtime is an error, not the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+import torch
+
+from edge_effnet.errors import InputError, MachineError
+from edge_effnet.io.interrupts import interrupts_held
+from quant.program.process_limits import PipeClosedError, read_exactly, write_all
+from quant.program.worker import header
+
+# A forward, or a load, of the largest variant on one slow core stays far below; a hang does not.
+SILENCE_TIMEOUT_S = 300.0
+
+# A reply holds the logits of one batch, or a sentence.
+_MAX_REPLY_BYTES = 1 << 30
+
+# More than any phone or host has cores; the runtime would try to start them all.
+MAX_THREADS = 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedProgram:
+    """A program that the runtime accepted."""
+
+    name: str
+    load_ms: float
+    """Median of three loads, file in the page cache."""
+    input_shape: tuple[int, ...]
+    input_dtype: torch.dtype
+    """float32, or uint8 where the program normalises pixels by itself."""
+    output_shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """A program's first inference in a fresh process."""
+
+    first_ms: float
+    """Load and first inference, file in the page cache."""
+    peak_bytes: int
+    """Memory that both add to the process at most."""
+
+
+def check_threads(threads: int) -> int:
+    """Return `threads` if it is a number of threads.
+
+    Raises:
+        InputError: below 1 or above `MAX_THREADS`.
+    """
+    if not 1 <= threads <= MAX_THREADS:
+        raise InputError(f"--threads {threads}: need 1 to {MAX_THREADS}.")
+    return threads
+
+
+_INPUT_DTYPES = {torch.float32: "<f4", torch.uint8: "|u1"}
+
+
+class HostRuntime:
+    """The ExecuTorch runtime of this host; a context manager that owns the child process."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = check_threads(threads)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
+        with interrupts_held():
+            # A session of its own: Ctrl-C in the terminal reaches us, and we end the child.
+            self._child = subprocess.Popen(
+                # -P: a torch.py or json.py in the user's current folder is none of the worker's modules.
+                [sys.executable, "-P", "-m", "quant.program.worker", str(threads)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                bufsize=0,
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)},
+            )
+            # An interrupt that comes before `with` does: the child ends with this object, or with the process.
+            self._end = weakref.finalize(self, _end, self._child, self._log)
+        self._started = False
+        assert self._child.stdin is not None
+        os.set_blocking(self._child.stdin.fileno(), False)
+
+    def __enter__(self) -> HostRuntime:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child process."""
+        self._end()
+
+    def load(self, path: Path, name: str) -> LoadedProgram:
+        """Load a .pte under a name of the caller's.
+
+        Raises:
+            InputError: not a program that this runtime can load, or one that crashes it.
+        """
+        reply, _ = self._ask({"request": "load", "name": name, "path": str(path)}, what=str(path))
+        return LoadedProgram(
+            name=name,
+            load_ms=reply["load_ms"],
+            input_shape=tuple(reply["input_shape"]),
+            input_dtype=_dtype_of(reply["input_dtype"], str(path)),
+            output_shape=tuple(reply["output_shape"]),
+        )
+
+    def run(self, program: LoadedProgram, inputs: torch.Tensor) -> torch.Tensor:
+        """Run on a batch, row by row.
+
+        Args:
+            program: from `load`.
+            inputs: of the program's dtype, [N, ...]; each row goes in as a batch of one, contiguous (a channels-last
+                tensor would be read as if it were contiguous, pytorch/executorch #21837).
+
+        Returns:
+            float32 outputs, [N, ...].
+
+        Raises:
+            InputError: an input that does not fit, or a program that fails on it.
+        """
+        array = _rows(program, inputs)
+        request = {"request": "run", "name": program.name, "shape": list(array.shape), "dtype": array.dtype.str}
+        reply, payload = self._ask(request, _bytes(array), what=program.name)
+        return torch.from_numpy(np.frombuffer(payload, dtype="<f4").reshape(reply["shape"]).copy())
+
+    def time(
+        self, programs: Sequence[LoadedProgram], inputs: Sequence[torch.Tensor], repeats: int
+    ) -> dict[str, list[float]]:
+        """Time programs in turns, each on its own input [1, ...].
+
+        Returns:
+            For each program's name, `repeats` times in ms, after a warm-up.
+
+        Raises:
+            InputError: an input that does not fit.
+        """
+        arrays = [_rows(program, x) for program, x in zip(programs, inputs, strict=True)]
+        names = [p.name for p in programs]
+        request = {
+            "request": "time",
+            "inputs": [
+                {"name": name, "shape": list(array.shape), "dtype": array.dtype.str, "bytes": array.nbytes}
+                for name, array in zip(names, arrays, strict=True)
+            ],
+            "repeats": repeats,
+        }
+        reply, _ = self._ask(request, b"".join(map(_bytes, arrays)), what=", ".join(names))
+        times: dict[str, list[float]] = reply["times_ms"]
+        return times
+
+    def start(self, path: Path) -> Start:
+        """Load a .pte and run it once; a fair figure only as the first request of a fresh runtime.
+
+        Raises:
+            InputError: not a program that this runtime can load and run.
+        """
+        # The file in the page cache: the figure is the program's, not the disk's.
+        path.read_bytes()
+        reply, _ = self._ask({"request": "start", "path": str(path)}, what=str(path))
+        return Start(first_ms=reply["first_ms"], peak_bytes=reply["peak_bytes"])
+
+    def verify_bundle(self, path: Path, cases: int, *, rtol: float, atol: float) -> None:
+        """Run the inputs of a .bpte and compare with the outputs that it expects.
+
+        Raises:
+            InputError: an output differs, or the runtime refuses the bundle.
+        """
+        request = {"request": "verify", "path": str(path), "cases": cases, "rtol": rtol, "atol": atol}
+        self._ask(request, what=str(path))
+
+    def _ask(
+        self, request: dict[str, Any], payload: bytes | memoryview = b"", *, what: str
+    ) -> tuple[dict[str, Any], bytes]:
+        assert self._child.stdin is not None
+        try:
+            if not self._started:
+                self._receive()
+                self._started = True
+            until = time.monotonic() + SILENCE_TIMEOUT_S
+            write_all(self._child.stdin.fileno(), header(request, payload), until)
+            write_all(self._child.stdin.fileno(), payload, until)
+            reply, data = self._receive()
+        except TimeoutError as error:
+            self._child.kill()
+            raise InputError(
+                f"{what}: no word from the runtime in {SILENCE_TIMEOUT_S:.0f} s; the program hangs."
+            ) from error
+        except PipeClosedError as error:
+            raise self._crashed(what) from error
+        except (ValueError, KeyError, TypeError) as error:
+            # Its memory is no longer its own.
+            self._child.kill()
+            raise InputError(
+                f"{what}: the program makes the ExecuTorch runtime answer nonsense; do not use it."
+            ) from error
+        if not reply["ok"]:
+            raise InputError(f"{what}: the ExecuTorch runtime refuses this program ({reply['error']}).")
+        return reply, data
+
+    def _receive(self) -> tuple[dict[str, Any], bytes]:
+        """Read the next answer; a sign of life gives it more time.
+
+        Raises:
+            PipeClosedError: the child is gone.
+            TimeoutError: silence.
+            ValueError: what came is no message.
+        """
+        assert self._child.stdout is not None
+        pipe = self._child.stdout.fileno()
+        while True:
+            until = time.monotonic() + SILENCE_TIMEOUT_S
+            (size,) = struct.unpack("<I", read_exactly(pipe, 4, until))
+            message = json.loads(read_exactly(pipe, _allowed(size), until))
+            payload = read_exactly(pipe, _allowed(message["bytes"]), until)
+            if "alive" not in message:
+                message["ok"] = message["ok"] is True
+                return message, payload
+
+    def _crashed(self, what: str) -> Exception:
+        code = self._child.wait()
+        if not self._started:
+            self._log.seek(0)
+            last = self._log.read()[-500:].decode(errors="replace").strip().splitlines()[-1:]
+            return MachineError(
+                f"the ExecuTorch runtime does not start here ({' '.join(last) or code}); reinstall it."
+            )
+        if code == -signal.SIGKILL:
+            return MachineError(f"{what}: the runtime was killed, most likely for lack of memory; free some.")
+        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return InputError(f"{what}: the program crashes the ExecuTorch runtime ({cause}); it is damaged or hostile.")
+
+
+def _end(child: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    for stream in (child.stdin, child.stdout):
+        if stream is not None:
+            try:
+                stream.close()
+            except OSError:
+                continue
+    if child.poll() is None:
+        child.kill()
+    child.wait()
+    log.close()
+
+
+def _allowed(size: int) -> int:
+    if not 0 <= size <= _MAX_REPLY_BYTES:
+        raise ValueError(f"a message of {size} bytes")
+    return size
+
+
+def _rows(program: LoadedProgram, inputs: torch.Tensor) -> np.ndarray:
+    """Inputs as little-endian numbers, contiguous row by row, whatever their memory order was."""
+    if (1, *inputs.shape[1:]) != program.input_shape or inputs.dtype != program.input_dtype:
+        raise InputError(
+            f"the {program.name} program takes {str(program.input_dtype).removeprefix('torch.')} inputs of "
+            f"{program.input_shape}, one a call; got {inputs.dtype} {tuple(inputs.shape)}."
+        )
+    return np.ascontiguousarray(inputs.detach().numpy(), dtype=_INPUT_DTYPES[program.input_dtype])
+
+
+def _bytes(array: np.ndarray) -> memoryview:
+    """A contiguous array's memory, not copied."""
+    return array.reshape(-1).view(np.uint8).data
+
+
+def _dtype_of(name: str, what: str) -> torch.dtype:
+    for dtype in _INPUT_DTYPES:
+        if str(dtype) == f"torch.{name}":
+            return dtype
+    raise InputError(f"{what}: takes {name} inputs; programs of this project take float32 or uint8.")

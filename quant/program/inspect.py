@@ -1,0 +1,273 @@
+"""A doctor for any .pte: what is in it, where it can run, what linking it takes; and what differs between two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from quant.program.coreml_payload import quiet_converter, read_mlprogram
+from quant.program.flatbuffer import BrokenTableError, Budget
+from quant.program.reader import PteDelegate, PteFile, PteMethod, PteTensor, read_pte
+from quant.program.xnnpack_payload import read_payload
+
+RELEASE = "1.4.1"
+"""Of executorch: what our own programs are made with and tested on."""
+
+_ANDROID = "org.pytorch:executorch-android"
+_SPM = f"pytorch/executorch, branch swiftpm-{RELEASE}"
+
+# Of a Core ML payload, read for an element of the budget: 2 GiB use it up.
+_COREML_BYTES = 1024
+
+_LOAD_ALL = (
+    "iOS: backends and kernels register themselves from static initializers: link them with -force_load (or "
+    "-all_load in Other Linker Flags), or loading fails with an unregistered backend or a missing operator."
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Home:
+    """Where the runtime side of a backend comes from."""
+
+    android: str | None
+    """Maven artifact; None where it runs on no Android phone."""
+    spm: str | None
+    """Swift package product; None where it runs on no Apple device."""
+    note: str = ""
+
+
+_HOMES: Mapping[str, _Home] = {
+    "XnnpackBackend": _Home(android=_ANDROID, spm="backend_xnnpack"),
+    "CoreMLBackend": _Home(
+        android=None, spm="backend_coreml", note="iOS: link CoreML.framework, Accelerate.framework and libsqlite3."
+    ),
+    "VulkanBackend": _Home(android=f"{_ANDROID}-vulkan", spm=None),
+    "QnnBackend": _Home(android=f"{_ANDROID}-qnn", spm=None, note="Android: ship the SDK's libQnnHtp*.so too."),
+    "OpenvinoBackend": _Home(android=None, spm=None, note="PC: needs OpenVINO 2025.1 to 2025.4 (libopenvino_c)."),
+    "MPSBackend": _Home(android=None, spm="backend_mps"),
+    "NeuropilotBackend": _Home(android=None, spm=None, note="Android: build executorch with MediaTek's SDK."),
+    "EnnBackend": _Home(android=None, spm=None, note="Android: build executorch with Samsung's SDK."),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layer:
+    """Constants of one layer, as far as its backend's format says."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    bytes: int
+    quantization: str
+    """In words; empty in float or where it is not readable."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DelegateView:
+    """One delegate."""
+
+    backend: str
+    bytes: int
+    settings: dict[str, str]
+    operators: dict[str, int]
+    """Empty where the backend's format is not readable here."""
+    layers: tuple[Layer, ...]
+    note: str
+    """What could not be read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MethodView:
+    """One method."""
+
+    name: str
+    inputs: tuple[str, ...]
+    """Shape, dtype and layout of each."""
+    outputs: tuple[str, ...]
+    delegates: tuple[DelegateView, ...]
+    operators: dict[str, int]
+    """Run by portable kernels."""
+    constants: tuple[Layer, ...]
+    """Read by portable kernels."""
+    planned_bytes: int
+    """Activations outside delegates."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspection:
+    """What a .pte says, and what that means."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+    schema: str
+    """File identifier and version."""
+    methods: tuple[MethodView, ...]
+    named_data: dict[str, int] = field(default_factory=dict)
+    """Constants that delegates look up by key, bytes."""
+    runs_with: tuple[str, ...]
+    linking: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        return asdict(self)
+
+
+def inspect_program(path: Path) -> Inspection:
+    """Read a .pte.
+
+    Raises:
+        InputError: not there, not a .pte, or a broken one.
+    """
+    program, budget = read_pte(path), Budget()
+    backends = list(dict.fromkeys(d.backend for m in program.methods for d in m.delegates))
+    return Inspection(
+        path=program.path,
+        size_bytes=program.size_bytes,
+        sha256=program.sha256,
+        schema=f"{program.magic}, version {program.version}",
+        methods=tuple(_method(method, budget) for method in program.methods),
+        named_data=dict(program.named_data),
+        runs_with=_runs_with(program, backends),
+        linking=_linking(backends),
+    )
+
+
+def compare_programs(first: Path, second: Path) -> dict[str, tuple[Any, Any]]:
+    """Facts that differ between two programs: name -> (of the first, of the second).
+
+    Raises:
+        InputError: one of them is no readable .pte.
+    """
+    one, two = (_facts(inspect_program(path)) for path in (first, second))
+    return {key: (one.get(key), two.get(key)) for key in dict.fromkeys([*one, *two]) if one.get(key) != two.get(key)}
+
+
+def _facts(inspection: Inspection) -> dict[str, Any]:
+    """An inspection as single facts by name."""
+    facts: dict[str, Any] = {
+        "sha256": inspection.sha256,
+        "bytes": inspection.size_bytes,
+        "schema": inspection.schema,
+    }
+    for method in inspection.methods:
+        facts[f"{method.name}: inputs"] = ", ".join(method.inputs)
+        facts[f"{method.name}: outputs"] = ", ".join(method.outputs)
+        facts[f"{method.name}: planned bytes"] = method.planned_bytes
+        for operator, count in method.operators.items():
+            facts[f"{method.name}: portable {operator}"] = count
+        for index, delegate in enumerate(method.delegates):
+            name = f"{method.name}: delegate {index}"
+            facts[name] = delegate.backend
+            facts[f"{name} bytes"] = delegate.bytes
+            facts |= {f"{name} {key}": value for key, value in delegate.settings.items()}
+            facts |= {f"{name} {key}": count for key, count in delegate.operators.items()}
+            for layer in delegate.layers:
+                facts[f"{name} {layer.name}"] = f"{layer.dtype} {_shape(layer.shape)} {layer.quantization}".strip()
+    return facts
+
+
+def _method(method: PteMethod, budget: Budget) -> MethodView:
+    return MethodView(
+        name=method.name,
+        inputs=tuple(_tensor(t) for t in method.inputs),
+        outputs=tuple(_tensor(t) for t in method.outputs),
+        delegates=tuple(_delegate(d, budget) for d in method.delegates),
+        operators=dict(method.operators),
+        constants=tuple(
+            Layer(name=f"constant {i}", dtype=t.dtype, shape=t.shape, bytes=t.constant_bytes, quantization="")
+            for i, t in enumerate(method.constants)
+        ),
+        planned_bytes=method.planned_bytes,
+    )
+
+
+def _delegate(delegate: PteDelegate, budget: Budget) -> DelegateView:
+    settings = {key: _setting(value) for key, value in delegate.specs.items()}
+    operators: dict[str, int] = {}
+    layers: tuple[Layer, ...] = ()
+    note = ""
+    if delegate.backend == "XnnpackBackend":
+        try:
+            payload = read_payload(delegate.data, budget)
+        except (BrokenTableError, ValueError) as error:
+            note = f"its payload is not readable ({error})"
+        else:
+            operators = dict(payload.operators)
+            layers = tuple(
+                Layer(
+                    name=layer.name,
+                    dtype=layer.weight_dtype,
+                    shape=layer.weight_shape,
+                    bytes=layer.constant_bytes,
+                    quantization=_quantization(layer.weight_scales, layer.output_scale),
+                )
+                for layer in payload.layers
+            )
+    else:
+        note = "the inside of its payload is not read"
+    if delegate.backend == "CoreMLBackend":
+        operators, note = _coreml_operators(delegate.data, budget)
+    return DelegateView(
+        backend=delegate.backend,
+        bytes=len(delegate.data),
+        settings=settings,
+        operators=operators,
+        layers=layers,
+        note=note,
+    )
+
+
+def _coreml_operators(payload: memoryview, budget: Budget) -> tuple[dict[str, int], str]:
+    """Operators of an mlprogram, or why they are not known."""
+    try:
+        budget.spend(len(payload) // _COREML_BYTES)
+        with quiet_converter():
+            return dict(read_mlprogram(bytes(payload)).operators), ""
+    except Exception as error:  # whatever a broken package makes protobuf and the file system raise
+        return {}, f"its mlprogram is not readable ({type(error).__name__})"
+
+
+def _quantization(scales: int, output: tuple[float, int] | None) -> str:
+    parts = [f"{scales} weight scales"] if scales else []
+    if output is not None:
+        parts.append(f"output scale {output[0]:.6g}, zero point {output[1]}")
+    return ", ".join(parts)
+
+
+def _setting(value: bytes) -> str:
+    text = value.rstrip(b"\0")
+    return text.decode() if text.isascii() and text.decode().isprintable() and text else value.hex()
+
+
+def _tensor(tensor: PteTensor) -> str:
+    return f"{tensor.dtype} {_shape(tensor.shape)} {tensor.layout}"
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def _runs_with(program: PteFile, backends: list[str]) -> tuple[str, ...]:
+    release = f"{RELEASE} or later; the file does not say which release made it"
+    if program.version != 0 or program.magic != "ET12":
+        return (f"schema {program.magic}, version {program.version}: not one that executorch {RELEASE} reads.",)
+    homes = [_HOMES.get(backend) for backend in backends]
+    known = [home for home in homes if home is not None]
+    unknown = [backend for backend, home in zip(backends, homes, strict=True) if home is None]
+    found = [f"{backend}: not a backend of executorch {RELEASE}; ask whoever made the file." for backend in unknown]
+    androids = list(dict.fromkeys(home.android for home in known if home.android)) or ([_ANDROID] * (not backends))
+    if len(known) == len(backends) and all(home.android for home in known):
+        found.append(f"Android: Maven {', '.join(androids)}:{RELEASE} ({release})")
+    if len(known) == len(backends) and all(home.spm for home in known):
+        products = ", ".join(["executorch", *(home.spm or "" for home in known), "kernels_optimized"])
+        found.append(f"iOS, macOS: Swift package {_SPM}, products {products} ({release})")
+    return tuple(found)
+
+
+def _linking(backends: list[str]) -> tuple[str, ...]:
+    homes = [_HOMES[backend] for backend in backends if backend in _HOMES]
+    notes = [home.note for home in homes if home.note]
+    return (*notes, *([_LOAD_ALL] if not backends or any(home.spm for home in homes) else []))

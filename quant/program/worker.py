@@ -1,0 +1,227 @@
+"""Child process that holds the C++ runtime: `python -m quant.program.worker`.
+
+Protocol, both ways: a 4-byte little-endian length, that many bytes of JSON, then as many raw bytes as the JSON's
+`bytes` says. Requests: load, start, run, time, verify; `{"alive": true}` may come before an answer.
+A crash of the runtime kills this process and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import statistics
+import struct
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from quant.program import openvino_library
+from quant.program.flatbuffer import FlatTable
+from quant.program.process_limits import limit_memory, no_core_dump, peak_bytes, reset_peak
+
+_HEARTBEAT_S = 1.0
+
+# The parent gives up long before. Where it was killed, the alarm ends a program that hangs: nobody else would.
+_ORPHAN_S = 900
+
+
+def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
+    """Read one message; None at the end of the stream."""
+    head = stream.read(4)
+    if len(head) < 4:
+        return None
+    message = json.loads(stream.read(struct.unpack("<I", head)[0]))
+    return message, stream.read(message.get("bytes", 0))
+
+
+def send(stream: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> None:
+    """Write one message."""
+    stream.write(header(message, payload) + payload)
+    stream.flush()
+
+
+# ExecuTorch's numbers of scalar types.
+_DTYPES = {0: "uint8", 6: "float32"}
+
+
+def header(message: dict[str, Any], payload: bytes | memoryview) -> bytes:
+    """What the pipe carries of a message before its payload."""
+    body = json.dumps({**message, "bytes": len(payload)}).encode()
+    return struct.pack("<I", len(body)) + body
+
+
+def program_in_bundle(data: bytes) -> bytes:
+    """Return the .pte inside a .bpte.
+
+    Raises:
+        ValueError: not a .bpte, or a broken one.
+    """
+    if data[4:8] != b"BP08":
+        raise ValueError(f"{data[4:8]!r} stands where BP08 should")
+    return bytes(FlatTable.root(data).view(2))
+
+
+class Heartbeat:
+    """Says once in a while that a long request is being worked on: a hang is one forward that does not end."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._last = time.monotonic()
+
+    def __call__(self) -> None:
+        """Tell the parent, if the last time is long ago."""
+        signal.alarm(_ORPHAN_S)
+        now = time.monotonic()
+        if now - self._last > _HEARTBEAT_S:
+            self._last = now
+            send(self._stream, {"alive": True})
+
+
+class Worker:
+    """Answers requests with the programs that it holds."""
+
+    def __init__(self, threads: int, alive: Callable[[], None]) -> None:
+        self._alive = alive
+        warnings.simplefilter("ignore")
+        import torch  # noqa: PLC0415  (the runtime's library needs torch's to be loaded first)
+
+        openvino_library.announce()
+        from executorch.extension.pybindings import _portable_lib  # noqa: PLC0415
+
+        self._torch = torch
+        self._runtime = _portable_lib
+        self._programs: dict[str, Any] = {}
+        _portable_lib._unsafe_reset_threadpool(threads)
+
+    def load(self, name: str, path: str) -> dict[str, Any]:
+        """Load a program and its method, weights packed; the time is the median of three from a warm file cache."""
+        self._verified(path)
+        times = []
+        for _ in range(3):
+            self._programs.pop(name, None)
+            start = time.perf_counter()
+            program = self._runtime._load_program(path)
+            method = program.load_method("forward")
+            times.append(1e3 * (time.perf_counter() - start))
+            # The method reads from its program's memory.
+            self._programs[name] = (method, program)
+        meta = self._programs[name][0].method_meta()
+        if (meta.num_inputs(), meta.num_outputs()) != (1, 1):
+            raise ValueError(f"{meta.num_inputs()} inputs and {meta.num_outputs()} outputs, need one of each")
+        return {
+            "load_ms": statistics.median(times),
+            "input_shape": list(meta.input_tensor_meta(0).sizes()),
+            "input_dtype": _DTYPES.get(meta.input_tensor_meta(0).dtype(), "unknown"),
+            "output_shape": list(meta.output_tensor_meta(0).sizes()),
+        }
+
+    def _verified(self, path: str) -> None:
+        """Verify a program in full, outside the clock: a phone that trusts its own file does not repeat it."""
+        limit_memory(Path(path).stat().st_size)
+        self._runtime._load_program(path, program_verification=self._runtime.Verification.InternalConsistency)
+
+    def start(self, path: str) -> dict[str, Any]:
+        """Load a program and run it once on zeros, as the first thing that this process does."""
+        self._verified(path)
+        reset_peak()
+        before = peak_bytes()
+        start = time.perf_counter()
+        program = self._runtime._load_program(path)
+        method = program.load_method("forward")
+        meta = method.method_meta().input_tensor_meta(0)
+        zeros = np.zeros(list(meta.sizes()), dtype=_DTYPES[meta.dtype()])
+        method.call([self._torch.from_numpy(zeros)])
+        return {"first_ms": 1e3 * (time.perf_counter() - start), "peak_bytes": peak_bytes() - before}
+
+    def run(self, name: str, shape: list[int], dtype: str, payload: bytes) -> tuple[dict[str, Any], bytes]:
+        """Run a program on each row of an array; returns the float32 outputs, stacked."""
+        method, _ = self._programs[name]
+        rows = np.frombuffer(payload, dtype=dtype).reshape(shape)
+        outputs = []
+        for row in rows:
+            self._alive()
+            x = self._torch.from_numpy(row[None].copy())
+            outputs.append(np.asarray(method.call([x])[0], dtype="<f4")[0])
+        stacked = np.stack(outputs)
+        return {"shape": list(stacked.shape)}, stacked.tobytes()
+
+    def verify(self, path: str, cases: int, rtol: float, atol: float) -> dict[str, Any]:
+        """Run the inputs of a .bpte and compare with the outputs that it expects."""
+        limit_memory(Path(path).stat().st_size)
+        data = Path(path).read_bytes()
+        self._runtime._load_program_from_buffer(
+            program_in_bundle(data), program_verification=self._runtime.Verification.InternalConsistency
+        )
+        bundle = self._runtime._load_bundled_program_from_buffer(data)
+        for index in range(cases):
+            bundle.verify_result_with_bundled_expected_output("forward", index, rtol, atol)
+        return {"cases": cases}
+
+    def time(self, inputs: list[dict[str, Any]], repeats: int, payload: bytes) -> dict[str, Any]:
+        """Time programs, each on its input, turn by turn so that a drifting clock hits all alike; ms each."""
+        tensors, offset = {}, 0
+        for entry in inputs:
+            data = payload[offset : offset + entry["bytes"]]
+            array = np.frombuffer(data, dtype=entry["dtype"]).reshape(entry["shape"])
+            tensors[entry["name"]] = self._torch.from_numpy(array.copy())
+            offset += entry["bytes"]
+        times: dict[str, list[float]] = {name: [] for name in tensors}
+        warm_up = max(3, math.ceil(repeats / 10))
+        for turn in range(warm_up + repeats):
+            for name, x in tensors.items():
+                self._alive()
+                start = time.perf_counter()
+                self._programs[name][0].call([x])
+                if turn >= warm_up:
+                    times[name].append(1e3 * (time.perf_counter() - start))
+        return {"times_ms": times}
+
+
+def main() -> None:
+    """Serve requests from standard input until it closes."""
+    requests = sys.stdin.buffer
+    # The runtime prints to both standard streams: keep the protocol's own copy and send the rest to stderr.
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    try:
+        no_core_dump()
+        worker = Worker(int(sys.argv[1]), Heartbeat(replies))
+        send(replies, {"ok": True})
+        while (request := receive(requests)) is not None:
+            message, payload = request
+            signal.alarm(_ORPHAN_S)
+            reply = _answer(worker, message, payload)
+            signal.alarm(0)
+            send(replies, *reply)
+    except (BrokenPipeError, KeyboardInterrupt):
+        pass
+
+
+def _answer(worker: Worker, message: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+    reply, data = {}, b""
+    try:
+        if message["request"] == "load":
+            path = str(Path(message["path"]))
+            reply = worker.load(message["name"], path)
+        elif message["request"] == "run":
+            reply, data = worker.run(message["name"], message["shape"], message["dtype"], payload)
+        elif message["request"] == "start":
+            reply = worker.start(str(Path(message["path"])))
+        elif message["request"] == "verify":
+            reply = worker.verify(message["path"], message["cases"], message["rtol"], message["atol"])
+        else:
+            reply = worker.time(message["inputs"], message["repeats"], payload)
+    except Exception as error:  # whatever the runtime raises goes back as a sentence
+        return {"ok": False, "error": f"{type(error).__name__}: {error}"}, b""
+    return {"ok": True, **reply}, data
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Post-training quantization: one method a file, and `steps.py`, which composes them."""

@@ -1,0 +1,191 @@
+"""Where q/dq pairs go for each kind of backend; the ranges come from one calibration, whatever the placement.
+
+`xnnpack` puts a pair behind every operator. `inputs` is for compilers that fuse a convolution with its activation and
+compute what lies between in their own float: a pair stands in front of every convolution, classifier, residual
+addition and pooling, and nowhere else. So do CoreMLQuantizer and NNCF's performance preset for OpenVINO, but with
+ranges of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import fx
+
+from quant.common.quiet import quiet_libraries
+from quant.graph.qdq import CLAMP_RANGES, QMAX, QMIN, WEIGHTED, fused_clamp
+
+with quiet_libraries():
+    from torchao.quantization.pt2e.quantizer import (
+        FixedQParamsQuantizationSpec,
+        QuantizationAnnotation,
+        QuantizationSpec,
+        QuantizationSpecBase,
+        Quantizer,
+        SharedQuantizationSpec,
+    )
+with quiet_libraries():
+    from torchao.quantization.pt2e.quantizer import (
+        QuantizationAnnotation,
+        QuantizationSpec,
+        QuantizationSpecBase,
+        Quantizer,
+    )
+
+aten = torch.ops.aten
+
+
+# XNNPACK's int8 sigmoid writes exactly this scale and zero point, and rejects every other.
+SIGMOID_OUTPUT = FixedQParamsQuantizationSpec(
+    dtype=torch.int8,
+    scale=1.0 / 256.0,
+    zero_point=-128,
+    quant_min=QMIN,
+    quant_max=QMAX,
+    qscheme=torch.per_tensor_affine,
+)
+
+
+ActivationSpec = Callable[[fx.Node], QuantizationSpecBase]
+
+
+_UNARY = (aten.hardswish.default, aten.hardswish_.default, aten.mean.dim)
+
+
+_BINARY = (aten.add.Tensor, aten.add_.Tensor, aten.mul.Tensor, aten.mul_.Tensor)
+
+
+SAME_VALUES = (aten.flatten.using_ints, aten.view.default, aten.reshape.default, aten.pad.default)
+"""Operators that move values and compute none."""
+
+
+@dataclass
+class EfficientNetQuantizer(Quantizer):  # type: ignore[misc]
+    """Annotates convolutions, classifier, activations, gates, pooling and residual additions.
+
+    One q/dq pair stands behind every operator that XNNPACK runs, except between a convolution and the clamp
+    (ReLU, ReLU6) that XNNPACK fuses into it.
+    """
+
+    activation: ActivationSpec
+    """Gives the spec (observer or fixed qparams) of the tensor that a node produces."""
+    weight: QuantizationSpec
+    """Spec of convolution and classifier weights."""
+    float_nodes: frozenset[str] = frozenset()
+    """Names of graph nodes that stay in float."""
+    _specs: dict[fx.Node, QuantizationSpecBase] = field(default_factory=dict, init=False, repr=False)
+
+    def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
+        """Annotate in place (PT2E protocol)."""
+        self._specs.clear()
+        for node in model.graph.nodes:
+            if node.op != "call_function" or node.name in self.float_nodes:
+                continue
+            if node.target in WEIGHTED:
+                self._annotate(node, inputs=(node.args[0],), weight=node.args[1])
+            elif node.target in _BINARY and all(isinstance(a, fx.Node) for a in node.args[:2]):
+                self._annotate(node, inputs=node.args[:2])
+            elif node.target in (*CLAMP_RANGES, *_UNARY, aten.sigmoid.default):
+                fused = isinstance(node.args[0], fx.Node) and fused_clamp(node.args[0]) is node
+                self._annotate(node, inputs=() if fused else (node.args[0],))
+            elif node.target in SAME_VALUES:
+                self._annotate(node, inputs=(node.args[0],), shared=True)
+        return model
+
+    def validate(self, model: fx.GraphModule) -> None:
+        """Nothing to add: the table of operators above decides what is annotated (PT2E protocol)."""
+
+    def _annotate(
+        self,
+        node: fx.Node,
+        *,
+        inputs: tuple[object, ...],
+        weight: object = None,
+        shared: bool = False,
+    ) -> None:
+        annotation = QuantizationAnnotation(_annotated=True)
+        for source in inputs:
+            assert isinstance(source, fx.Node)
+            annotation.input_qspec_map[source] = self._spec(source)
+        if isinstance(weight, fx.Node):
+            annotation.input_qspec_map[weight] = self.weight
+        if shared:
+            self._specs[node] = SharedQuantizationSpec((inputs[0], node))
+            annotation.output_qspec = self._specs[node]
+        elif fused_clamp(node) is None:
+            annotation.output_qspec = self._spec(node)
+        node.meta["quantization_annotation"] = annotation
+
+    def _spec(self, node: fx.Node) -> QuantizationSpecBase:
+        if node not in self._specs:
+            is_sigmoid = node.target is aten.sigmoid.default
+            self._specs[node] = SIGMOID_OUTPUT if is_sigmoid else self.activation(node)
+        return self._specs[node]
+
+
+def activations_of(graph_module: fx.GraphModule, float_nodes: frozenset[str]) -> list[str]:
+    """Names of the nodes whose outputs `EfficientNetQuantizer` asks a spec for."""
+    asked: list[str] = []
+
+    def record(node: fx.Node) -> QuantizationSpecBase:
+        asked.append(node.name)
+        return SIGMOID_OUTPUT
+
+    plan = EfficientNetQuantizer(activation=record, weight=SIGMOID_OUTPUT, float_nodes=float_nodes)
+    plan.annotate(graph_module)
+    for node in graph_module.graph.nodes:
+        node.meta.pop("quantization_annotation", None)
+    return asked
+
+
+_READ_INT8 = (*WEIGHTED, aten.add.Tensor, aten.add_.Tensor, aten.mean.dim)
+
+
+@dataclass
+class InputQuantizer(Quantizer):  # type: ignore[misc]
+    """Annotates what convolutions, classifier, residual additions and pooling read."""
+
+    activation: ActivationSpec
+    """Gives the spec of the tensor that a node produces."""
+    weight: QuantizationSpec
+    """Spec of convolution and classifier weights."""
+    float_nodes: frozenset[str] = frozenset()
+    """Names of graph nodes that stay in float."""
+    _specs: dict[fx.Node, QuantizationSpecBase] = field(default_factory=dict, init=False, repr=False)
+
+    def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
+        """Annotate in place (PT2E protocol)."""
+        self._specs.clear()
+        for node in model.graph.nodes:
+            if node.target not in _READ_INT8 or node.name in self.float_nodes:
+                continue
+            annotation = _annotation(node)
+            for source in node.args[: 2 if node.target in (aten.add.Tensor, aten.add_.Tensor) else 1]:
+                assert isinstance(source, fx.Node)
+                annotation.input_qspec_map[source] = self._spec(source)
+                _annotation(source).output_qspec = self._spec(source)
+            if node.target in WEIGHTED:
+                annotation.input_qspec_map[node.args[1]] = self.weight
+        return model
+
+    def validate(self, model: fx.GraphModule) -> None:
+        """Nothing to add: the table of operators above decides what is annotated (PT2E protocol)."""
+
+    def _spec(self, node: fx.Node) -> QuantizationSpecBase:
+        # A padded or flattened tensor holds the values of the one before it, whose range was measured.
+        while node.target in SAME_VALUES:
+            source = node.args[0]
+            assert isinstance(source, fx.Node)
+            node = source
+        if node not in self._specs:
+            self._specs[node] = self.activation(node)
+        return self._specs[node]
+
+
+def _annotation(node: fx.Node) -> QuantizationAnnotation:
+    return node.meta.setdefault("quantization_annotation", QuantizationAnnotation(_annotated=True))
+
+
+PLACEMENTS = {"xnnpack": EfficientNetQuantizer, "inputs": InputQuantizer}

@@ -1,0 +1,172 @@
+"""Loss-aware activation ranges: clip where the logits do not care, resolve where they do.
+
+All photographs are run forward, which finds the smallest and largest value of each activation; some of them
+backward too, from random projections of the logits, which says for every element of every activation how much the
+logits move with it (`quant/ptq/histograms.py`). A range is then chosen to minimise the squared quantization
+error weighted by that sensitivity, instead of the plain one: with per-tensor scales the plain one serves channels
+that the next layer hardly reads. (The diagonal of the Gauss-Newton matrix as weights: as in "Data-free quantization
+through weight equalization and bias correction"'s successors and HAWQ; here with the logits themselves as the
+loss.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import fx
+
+from quant.data.batches import first_photographs, later_photographs
+from quant.graph.gradients import run_both_ways, run_forward
+from quant.graph.qdq import QMAX, QMIN, TensorScale
+from quant.ptq.histograms import ChannelExtremes, ChannelHistograms, WeightedHistograms
+from quant.thresholds import ACTIVATION_SCALE_FLOOR, PLAIN_SHARE, SENSITIVITY
+
+_OUTPUT_MARGIN = 1.25
+"""How much further than seen the network's own output may reach: photographs that it never met make it surer, and a
+logit that is clipped is an answer changed, while its rounding is the least of all errors."""
+
+
+_GRID = 16
+
+
+_REFINEMENTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationRange:
+    """What an activation took on, and the part of it that the int8 grid covers."""
+
+    seen_low: float
+    seen_high: float
+    low: float
+    high: float
+
+    def scale(self) -> TensorScale:
+        """Scale and zero point; zero is always on the grid, since padding and residuals need it."""
+        return scale_of(self.low, self.high)
+
+
+def scale_of(low: float, high: float) -> TensorScale:
+    """Affine int8 grid over [low, high], widened to hold zero."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = max((high - low) / (QMAX - QMIN), ACTIVATION_SCALE_FLOOR)
+    return TensorScale(scale=scale, zero_point=max(QMIN, min(QMAX, round(QMIN - low / scale))))
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRanges:
+    """What each channel of an activation would choose for itself, and how much depends on it."""
+
+    high: torch.Tensor
+    """Upper end of its own loss-aware range, float32 [C], above zero."""
+    weight: torch.Tensor
+    """How much the logits move with it: squared gradients, summed over positions and photographs, float64 [C]."""
+
+
+def find_ranges(
+    graph_module: fx.GraphModule,
+    names: Sequence[str],
+    inputs: Sequence[torch.Tensor],
+    *,
+    seed: int,
+    plain_share: float = PLAIN_SHARE,
+    advance: Callable[[int], None] = lambda photographs: None,
+) -> dict[str, ActivationRange]:
+    """Choose a range for each named node of a float graph.
+
+    Args:
+        graph_module: from `export_graph`.
+        names: nodes whose outputs are to be quantized.
+        inputs: calibration photographs in batches, each [n, C, H, W] float32; the first `SENSITIVITY` run backward.
+        seed: of the random projections.
+        plain_share: part of the plain squared error in the weighted one, 0..1.
+        advance: told of the photographs read.
+    """
+    histograms = WeightedHistograms(graph_module, names, plain_share)
+    # Forward first: the bins then seldom have to grow.
+    run_forward(histograms, later_photographs(inputs, SENSITIVITY), advance)
+    run_both_ways(histograms, first_photographs(inputs, SENSITIVITY), seed=seed, advance=advance)
+    outputs = _outputs(graph_module)
+    return {
+        name: _whole_range(histograms.seen[name])
+        if name in outputs
+        else _best_range(*histograms.histogram(name), histograms.seen[name])
+        for name in names
+    }
+
+
+def _outputs(graph_module: fx.GraphModule) -> set[str]:
+    (output,) = (node for node in graph_module.graph.nodes if node.op == "output")
+    return {node.name for node in output.all_input_nodes}
+
+
+def _whole_range(seen: tuple[float, float]) -> ActivationRange:
+    return ActivationRange(*seen, *(_OUTPUT_MARGIN * end for end in seen))
+
+
+def channel_ranges(
+    graph_module: fx.GraphModule,
+    names: Sequence[str],
+    inputs: Sequence[torch.Tensor],
+    *,
+    seed: int,
+    plain_share: float = PLAIN_SHARE,
+) -> dict[str, ChannelRanges]:
+    """Look at each channel of some activations as if it had a scale of its own.
+
+    Args:
+        graph_module: from `export_graph`.
+        names: nodes, each [n, C, H, W].
+        inputs: calibration photographs in batches, each [n, C, H, W] float32; they are read twice.
+        seed: of the random projections.
+        plain_share: as for `find_ranges`.
+    """
+    extremes = ChannelExtremes(graph_module, frozenset(names))
+    run_forward(extremes, inputs)
+    histograms = ChannelHistograms(graph_module, extremes.found, plain_share)
+    run_both_ways(histograms, inputs, seed=seed)
+    return {name: _ranges_of_channels(histograms, name) for name in names}
+
+
+def _ranges_of_channels(histograms: ChannelHistograms, name: str) -> ChannelRanges:
+    centres, weights = histograms.histograms(name)
+    rows = zip(centres, weights, histograms.peaks[name].tolist(), strict=True)
+    found = [_best_range(values, row, (0.0, peak)).high for values, row, peak in rows]
+    weight = weights.sum(dim=1)
+    high = torch.tensor(found, dtype=torch.float32).clamp_min(1e-6)
+    return ChannelRanges(high, weight * (histograms.energy[name] / weight.sum().clamp_min(1e-300)))
+
+
+def _best_range(values: torch.Tensor, weights: torch.Tensor, seen: tuple[float, float]) -> ActivationRange:
+    """Search the range whose int8 grid has the least weighted squared error; coarse grid, then finer ones."""
+    kept = weights > 0
+    values, weights = values[kept], weights[kept]
+    low_limit, high_limit = min(seen[0], 0.0), max(seen[1], 0.0)
+    shares = torch.linspace(1.0 / _GRID, 1.0, _GRID, dtype=torch.float64)
+    span, centre = 1.0 / _GRID, (1.0, 1.0)
+    best = (torch.inf, low_limit, high_limit)
+    for step in range(1 + _REFINEMENTS):
+        lows = shares if step == 0 else _around(centre[0], span)
+        highs = shares if step == 0 else _around(centre[1], span)
+        pairs = torch.cartesian_prod(lows if low_limit < 0 else lows[-1:], highs if high_limit > 0 else highs[-1:])
+        errors = _errors(values, weights, pairs[:, 0] * low_limit, pairs[:, 1] * high_limit)
+        index = int(errors.argmin())
+        centre = (pairs[index, 0].item(), pairs[index, 1].item())
+        if errors[index].item() < best[0]:
+            best = (errors[index].item(), centre[0] * low_limit, centre[1] * high_limit)
+        span /= 4.0
+    return ActivationRange(*seen, best[1], best[2])
+
+
+def _around(share: float, span: float) -> torch.Tensor:
+    return (share + span * torch.linspace(-1.0, 1.0, 9, dtype=torch.float64)).clamp(1e-3, 1.0)
+
+
+def _errors(values: torch.Tensor, weights: torch.Tensor, lows: torch.Tensor, highs: torch.Tensor) -> torch.Tensor:
+    """Weighted squared error of each range's grid, [ranges]."""
+    scales = ((highs - lows) / (QMAX - QMIN)).clamp_min(ACTIVATION_SCALE_FLOOR)[:, None]
+    zeros = (QMIN - lows[:, None] / scales).round()
+    levels = (values / scales).add_(zeros).round_().clamp_(QMIN, QMAX)
+    return levels.sub_(zeros).mul_(scales).sub_(values).square_().mul_(weights).sum(dim=1)

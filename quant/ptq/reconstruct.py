@@ -1,0 +1,234 @@
+"""Sequential least-squares repair: each layer's weights refitted to what its quantized inputs really are.
+
+From input to output, a float and an int8 stream of the calibration photographs walk side by side. Before a layer
+runs in int8, its weights and bias are changed so that, on the int8 stream's inputs, it comes as close as it can to
+the float stream's outputs. The error that layers before it made is thus repaired where it can be, not passed on.
+
+A 1x1 convolution solves a ridge regression around its own weights; a depthwise or spatial one gets a gain and a
+bias for each channel; the classifier a bias only, since there are far fewer photographs than its weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import fx
+from torch.nn import functional as F
+
+from quant.common.thread_invariance import thread_invariant
+from quant.graph.chunked_run import ChunkedRun
+from quant.graph.qdq import DEQUANTIZE, QMAX, WEIGHTED, argument, constant_of, pair, quantize_bias, tensor_scale
+from quant.lower.xnnpack.arithmetic import requantization_scale
+from quant.lower.xnnpack.simulator import Simulation, simulation_of
+from quant.ptq.least_squares import Moments, channel_gain, gathered, refit_weights, sampled
+from quant.thresholds import WEIGHT_SCALE_FLOOR
+
+aten = torch.ops.aten
+
+# Clipping tried for each output channel's weights.
+_SHRINKS = tuple(1.0 - 0.02 * step for step in range(11))
+
+# Columns of weights that are rounded between two matrix products.
+_BLOCK = 64
+
+
+@dataclass(slots=True)
+class _Layer:
+    """One int8 convolution or linear layer of the converted graph, with its tensors."""
+
+    node: fx.Node
+    weight: torch.Tensor
+    """int8 values."""
+    scales: torch.Tensor
+    """float32 [out]."""
+    bias: torch.Tensor
+    """float32 [out]."""
+    input_scale: float
+    input_zero_point: int
+    latent: torch.Tensor
+    """What the weights were rounded from, in their steps: float32, like `weight`."""
+
+    def real_weight(self) -> torch.Tensor:
+        return self.weight.to(torch.float32) * self.scales.view(-1, *[1] * (self.weight.dim() - 1))
+
+    def is_pointwise(self) -> bool:
+        kernel = self.weight.shape[2:]
+        return self.node.target is aten.conv2d.default and tuple(kernel) == (1, 1) and self.weight.shape[1] > 1
+
+
+def repair(
+    graph_module: fx.GraphModule,
+    converted: fx.GraphModule,
+    inputs: Sequence[torch.Tensor],
+    advance: Callable[[int], None] = lambda layers: None,
+) -> dict[str, torch.Tensor]:
+    """Refit the int8 layers of a converted graph, in place.
+
+    Args:
+        graph_module: the float graph that `converted` was made from.
+        converted: from `convert_pt2e`.
+        inputs: calibration photographs in chunks, each [n, C, H, W] float32.
+        advance: told of each layer done.
+
+    Returns:
+        By layer, the weights that its int8 ones were rounded from, in their steps: where training goes on from.
+    """
+    latent: dict[str, torch.Tensor] = {}
+    simulation = simulation_of(converted)
+    floats, integers = ChunkedRun(graph_module, inputs), ChunkedRun(simulation.module, inputs)
+    layers = {node.name: node for node in converted.graph.nodes if node.target in WEIGHTED}
+    with torch.no_grad():
+        for node in graph_module.graph.nodes:
+            if node.name not in layers:
+                continue
+            counterpart = simulation.operators.get(node.name)
+            if counterpart is not None:
+                floats.advance_to(node)
+                integers.advance_before(counterpart)
+                layer = _layer(converted, layers[node.name])
+                source = counterpart.args[0]
+                assert isinstance(source, fx.Node)
+                _refit(layer, integers.chunks(source), floats.chunks(node))
+                _store(simulation, layer)
+                latent[node.name] = layer.latent
+            advance(1)
+    return latent
+
+
+def _layer(converted: fx.GraphModule, node: fx.Node) -> _Layer:
+    source, weight = node.args[:2]
+    assert isinstance(source, fx.Node) and source.target is DEQUANTIZE and isinstance(weight, fx.Node)
+    scale = tensor_scale(source)
+    return _Layer(
+        node=node,
+        weight=constant_of(converted, weight.args[0]),
+        scales=constant_of(converted, weight.args[1]),
+        bias=constant_of(converted, node.args[2]),
+        input_scale=scale.scale,
+        input_zero_point=scale.zero_point,
+        latent=constant_of(converted, weight.args[0]).to(torch.float32),
+    )
+
+
+def _refit(layer: _Layer, sources: Iterable[torch.Tensor], targets: Iterable[torch.Tensor]) -> None:
+    """Change the layer's tensors in place; `sources` are int8 values, `targets` float outputs, chunk by chunk.
+
+    Sources are read more than once.
+    """
+    if layer.is_pointwise():
+        _refit_pointwise(layer, sources, targets)
+    else:
+        _refit_channels(layer, sources, targets)
+
+
+def _refit_pointwise(layer: _Layer, sources: Iterable[torch.Tensor], targets: Iterable[torch.Tensor]) -> None:
+    weight = layer.real_weight().flatten(1).double()
+    moments = Moments(weight.shape[1], weight.shape[0])
+    for source, target in zip(sources, targets, strict=True):
+        x = (sampled(source) - layer.input_zero_point) * layer.input_scale
+        moments.add(x, sampled(target))
+    weight, factor = refit_weights(weight, moments)
+    _choose_scales(layer, weight.float(), moments.variance.float())
+    _round_with_feedback(layer, weight, factor)
+    rounded = layer.real_weight().flatten(1).double()
+    layer.bias.copy_(moments.mean_target - rounded @ moments.mean_input)
+
+
+@thread_invariant()
+def _refit_channels(layer: _Layer, sources: Iterable[torch.Tensor], targets: Iterable[torch.Tensor]) -> None:
+    """Gain (spatial layers) and bias for each output channel."""
+    weight = layer.real_weight()
+    t, y = gathered(targets), gathered(_forward(layer, weight, source) for source in sources)
+    if layer.node.target is aten.conv2d.default:
+        gain = channel_gain(y, t)
+        _round_to_nearest(layer, weight * gain.float().view(-1, 1, 1, 1))
+        rounded = layer.real_weight()
+        y = gathered(_forward(layer, rounded, source) for source in sources)
+    layer.bias.copy_((t - y).mean(dim=1))
+
+
+def _forward(layer: _Layer, weight: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """The layer's output without bias, in real units."""
+    x = (source - layer.input_zero_point) * layer.input_scale
+    if layer.node.target is aten.linear.default:
+        return F.linear(x, weight)
+    stride, padding, dilation = (pair(argument(layer.node, i, d)) for i, d in ((3, 1), (4, 0), (5, 1)))
+    return F.conv2d(x, weight, None, stride, padding, dilation, int(argument(layer.node, 6, 1)))
+
+
+def _choose_scales(layer: _Layer, weight: torch.Tensor, importance: torch.Tensor) -> None:
+    """Give each output channel the weight scale whose clipping and rounding cost least output variance.
+
+    Args:
+        layer: gets the scales.
+        weight: [out, in].
+        importance: variance of each input, [in].
+    """
+    full = (weight.abs().amax(dim=1) / QMAX).clamp_min(WEIGHT_SCALE_FLOOR)
+    best_error = torch.full_like(full, torch.inf)
+    best_scale = full.clone()
+    for shrink in _SHRINKS:
+        scale = (full * shrink).clamp_min(WEIGHT_SCALE_FLOOR)
+        error = ((_rounded(weight, scale) * scale[:, None] - weight).square() * importance).sum(dim=1)
+        better = error < best_error
+        best_error, best_scale = torch.where(better, error, best_error), torch.where(better, scale, best_scale)
+    layer.scales.copy_(best_scale)
+
+
+def _rounded(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    return (weight / scale[:, None]).round().clamp(-QMAX, QMAX)
+
+
+def _round_to_nearest(layer: _Layer, weight: torch.Tensor) -> None:
+    """Choose scales and round each weight for itself."""
+    flat = weight.flatten(1)
+    _choose_scales(layer, flat, torch.ones(flat.shape[1]))
+    layer.weight.copy_(_rounded(flat, layer.scales).view_as(layer.weight))
+    layer.latent.copy_((flat / layer.scales[:, None]).view_as(layer.weight))
+
+
+def _round_with_feedback(layer: _Layer, weight: torch.Tensor, factor: torch.Tensor) -> None:
+    """Round one input channel's weights after the other; those not rounded yet make up for the error.
+
+    Optimal brain quantization in GPTQ's order (Frantar et al. 2022), on the covariance R @ R.T of the layer's int8
+    inputs. The output error of rounding errors d is |d @ R|^2, whose term k holds d[:k] and d[k] alone: the best
+    weight k is the one that makes this term zero. Blocks of columns keep most of the work in matrix products.
+
+    Args:
+        layer: gets the int8 weights; its scales are kept.
+        weight: float64 [out, in].
+        factor: R, upper triangular, float64 [in, in].
+    """
+    reach = factor / factor.diagonal()
+    scale = layer.scales.double()
+    errors, latent = torch.zeros_like(weight), torch.empty_like(weight)
+    for start in range(0, weight.shape[1], _BLOCK):
+        block = slice(start, start + _BLOCK)
+        with thread_invariant():
+            wanted = weight[:, block] + errors[:, :start] @ reach[:start, block]
+        for column in range(wanted.shape[1]):
+            index = start + column
+            current = wanted[:, column] + errors[:, start:index] @ reach[start:index, index]
+            latent[:, index] = current / scale
+            errors[:, index] = weight[:, index] - latent[:, index].round().clamp(-QMAX, QMAX) * scale
+    integers = latent.round().clamp(-QMAX, QMAX)
+    layer.weight.copy_(integers.view_as(layer.weight))
+    layer.latent.copy_(latent.view_as(layer.weight))
+
+
+def _store(simulation: Simulation, layer: _Layer) -> None:
+    """Carry the layer's new tensors over to the simulation, which runs it next."""
+    name, module = layer.node.name, simulation.module
+    output = simulation.operators[name]
+    out_scale = output.meta["scale"].scale
+    ratio = requantization_scale(layer.input_scale, layer.scales, out_scale)
+    buffers = {
+        "weight": layer.weight.to(torch.float32),
+        "bias": quantize_bias(layer.bias, layer.input_scale, layer.scales).to(torch.float32),
+        "scale": ratio,
+    }
+    for key, value in buffers.items():
+        buffer = module.get_buffer(f"{name}_{key}")
+        buffer.copy_(value.view_as(buffer))

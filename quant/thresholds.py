@@ -1,0 +1,243 @@
+"""Every threshold of the project, each with its reason."""
+
+from __future__ import annotations
+
+PLAIN_SHARE = 1e-4
+"""Share of the plain squared error in the weights: keeps a range sane where the sampled gradients are zero."""
+
+
+MAX_DROP_POINTS = 1.0
+"""Top-1 that the .pte may lose against float, in points, unless `--max-drop` says otherwise: what people call
+"no visible loss", and about what the confidence interval of a few hundred photographs can tell."""
+
+
+SHARE_ROUNDING = 1e-9
+"""Shares are exact multiples of 1/N; this only absorbs their rounding in binary."""
+
+
+COLLAPSE_AGREEMENT = 0.90
+"""A program that agrees with float on fewer photographs has collapsed, whatever else was allowed: B0 with a histogram
+observer's ranges, which people call broken, agrees on 92 %, with min-max ranges on 77 %
+(`benchmarks/results/methods-real-b0.md`)."""
+
+
+COLLAPSE_SQNR_DB = 8.0
+"""Logits with more noise than this belong to a broken program, even if few photographs show it: 8 dB is a
+sixth of the signal's power; in the same table histogram ranges have 10 dB, min-max ranges 3."""
+
+
+COLLAPSE_PHOTOGRAPHS = 20
+"""Fewer evaluation photographs cannot tell a collapse from one unlucky photograph."""
+
+
+CAUTION_CONFIDENCE = 0.60
+"""A pass is given with caution where a limit lies inside this interval of the figure: of photographs like these, one
+set in five would miss it, the same risk that `TARGET_CHANCE` takes. A 95 % interval would leave no pass without
+caution: on a few hundred photographs it is wider than the points that may be lost."""
+
+
+FEW_CALIBRATION = 32
+"""Fewer photographs are a reason for caution: 8 of them cost B0 1.3 dB of SQNR beside 32 and 2.6 dB beside 128, and
+the draw begins to matter (`benchmarks/results/calibration-real-b0.md`)."""
+
+
+MIN_CALIBRATION = 8
+"""Fewer photographs leave the ranges to chance."""
+
+
+NEARLY_ONE_CLASS = 0.75
+"""Share of the photographs that float takes for one class, from where a pass is given with caution."""
+
+
+COPIES_SHARE = 0.01
+"""Share of the evaluation photographs that may look like calibration photographs: a burst or two over both halves of
+a large set is common and moves no figure; more flatter the verdict."""
+
+
+DEFAULT_CALIBRATION = 256
+"""Twice 128 gave B0 0.6 dB more on both of two draws, for 15 seconds; fewer make the outcome swing with the draw."""
+
+
+SAMPLE_EVALUATION = 320
+"""Pictures of the sample set that judge: 20 a class; the interval of top-1 is then some 3 points to either side."""
+
+
+SELECTION = 256
+"""Photographs that the search for float layers is judged on: 99 % agreement is two or three of them."""
+
+
+TARGET_CHANCE = 0.8
+"""A set of float layers is taken where the target holds on the evaluation photographs this likely: one run in five
+may miss it; certainty would cost many layers, since one photograph can have a margin of next to nothing."""
+
+
+OUTLOOK_RUNS = 1000
+"""Outcomes drawn for that probability: it is then known to one or two hundredths."""
+
+
+OUTLOOK_PHOTOGRAPHS = 1024
+"""Evaluation photographs whose float logits are looked at for it, at most; more know the margins no better."""
+
+
+MIN_SELECTION = 32
+"""Fewer cannot tell 99 % from 96 %; the evaluation photographs then have to serve, and a note says so."""
+
+
+SENSITIVITY = 80
+"""Calibration photographs that are run backward too, for the loss-aware ranges; more gave B0 no better ones."""
+
+
+EQUALIZATION = 32
+"""Photographs that show the channels' ranges for equalization: it is exact whatever it is given."""
+
+
+ANALYSIS = 16
+"""Photographs of the layer-by-layer analysis: its figures are sums over millions of values."""
+
+
+ANALYSIS_LEAST = 4
+"""Photographs of that analysis where they are large: at 600 pixels each has seven times the values of one at 224."""
+
+
+GOLDEN_MIN_SQNR_DB = 60.0
+"""A program that is itself must reproduce its golden outputs: int8 bit for bit, float32 up to rounding that
+differs between processors (80 dB and more)."""
+
+
+LATENCY_REPEATS = 40
+"""Forward passes timed for each program; the median of 40 settles within 2 % on an idle core."""
+
+
+LATENCY_BUDGET_S = 20.0
+"""Time for these passes: B7 at 600 pixels would take minutes, and its median settles sooner."""
+
+
+LATENCY_LEAST_REPEATS = 5
+"""Forward passes timed at least: a median of fewer follows every hiccup."""
+
+
+GOLDEN_COUNT = 3
+"""Golden inputs kept in an artifact: enough to catch a swapped channel or label order, small enough to ship."""
+
+
+WEIGHT_SCALE_FLOOR = 2.0**-20
+"""Smallest weight scale. Lower than torchao's 2**-12, which costs small filters their bits; not lower still, since
+a bias is stored in steps of input scale x weight scale and has to fit 32 bits."""
+
+
+ACTIVATION_SCALE_FLOOR = 2.0**-12
+"""Smallest activation scale: a tensor that is all but constant still gets one that XNNPACK's kernels accept."""
+
+
+PHONE_GMACS = 4.0
+"""More multiply-accumulates take a mid-range phone's CPU over 0.1 s in int8: B4 has 4.4 G, B0 0.4 G."""
+
+
+PHONE_RAM_MB = 300
+"""An app of some 1 GB is killed on phones with 4 GB once it is in the background; a third of it is a lot."""
+
+
+PHONE_FILE_MB = 100
+"""Larger downloads need Wi-Fi or a question in both app stores by default (200 MB), with an app around them."""
+
+
+REPORT_FLIPS = 60
+"""Photographs that changed class and are shown in a report, those that float was right and sure about first: more
+than anybody looks through; manifest.json lists all."""
+
+
+REPORT_THUMBNAIL_BYTES = 1_000_000
+"""All thumbnails of a report together: as text in the page they are a third larger, and a page below 2 MB can be
+mailed and opens at once on a phone."""
+
+
+REPORT_THUMBNAIL_SIDE = 144
+"""Pixels: sharp at the 144 device pixels that a card has on most screens, 3 to 6 KB as JPEG."""
+
+
+BUNDLE_RTOL = 1e-3
+"""Of `.bpte` outputs: the same processor repeats itself to the bit, another one rounds floats differently."""
+
+
+BUNDLE_ATOL = 1e-3
+"""Of `.bpte` outputs, absolute: logits near zero."""
+
+
+DEVICE_MIN_SQNR_DB = 20.0
+"""A program with float layers may differ between processors by their rounding: a last bit of a float moves an int8
+value by a whole step. B0's stem and first depthwise in float leave some 26 dB (the same as between the simulation and
+x86); less than this is no rounding."""
+
+
+DEVICE_MIN_AGREEMENT = 0.98
+"""Photographs whose class a device has to share with this host, where rounding may differ."""
+
+
+PLAUSIBLE_TOP1 = 0.9
+"""Below it float is asked whether it reads the photographs as it was trained to, in all the ways that go wrong."""
+
+
+PROBE_PHOTOGRAPHS = 128
+"""Photographs that another reading is tried on: B0 with exchanged channels still classes 59 of 64 rightly instead of
+61, but finds the right class less likely on 44 of them."""
+
+
+PROBE_CERTAINTY = 1e-4
+"""Chance (one-sided sign test) that a reading which is no better looks as good; seven are tried at most."""
+
+
+PROBE_RANK_CERTAINTY = 1e-3
+"""The same of the signed-rank test, which weighs by how much likelier: B0 gives photographs in BGR away with ten of
+each class. A network that does not care about the reading would be doubted once in a thousand checks; one that does
+is as far from it on the other side."""
+
+
+PROBE_RIGHT = 1 / 3
+"""Share of the photographs that another reading has to class rightly: a little better than nothing is no reading."""
+
+
+PERMUTED_PHOTOGRAPHS = 3
+"""Of a class, before what most of them are taken for means anything."""
+
+
+REPEAT_PHOTOGRAPHS = 1
+"""Photographs, or one in a hundred of them, that float may class otherwise on another processor: rounding decides
+near-ties."""
+
+
+REPEAT_SQNR_DB = 1.0
+"""That the SQNR of the same program on the same photographs may differ between processors: int8 arithmetic repeats
+itself to the bit, and float's own rounding is far below the noise."""
+
+
+ROUNDING_SQNR_DB = 60.0
+"""Above it a program differs from float by rounding alone, which is the processor's."""
+
+
+GOLDEN_INPUT_STEPS = 2.0
+"""Steps of 1/255 that a golden photograph's pixels may be off on average: JPEG decoders differ by less than one."""
+
+
+FLOAT_FALL_POINTS = 20.0
+"""Top-1 that float may lose on other photographs than `quantize` had, beyond both intervals, points: harder
+ones cost that much, more is another network, preprocessing or order of classes."""
+
+
+CLIPPED_SHARE = 0.05
+"""Of an activation's values beyond the int8 grid, from where a failing verdict may name it; loss-aware ranges clip up
+to 9 % where SiLU makes zero of it."""
+
+
+CLIPPED_NOISE_SHARE = 0.15
+"""Of the noise in the logits that such an activation has to make, to be called a cause: none of a good B0's makes
+more than 0.09."""
+
+
+ANALYSIS_FALL_DB = 10.0
+"""Of the logits' SQNR, from the analysis (16 of the photographs) to the verdict: draws of photographs differ by some
+3 dB; ten times the noise is another program."""
+
+
+PHONE_MIN_BATTERY_PERCENT = 20
+"""Percent; a phone with less is measured with a note: its low-battery warning and power saving, which lowers clocks,
+begin between 15 and 20."""

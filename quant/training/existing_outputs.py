@@ -1,0 +1,101 @@
+"""What stands where a training run will write: files of an earlier run of ours, or somebody's."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from edge_effnet.errors import InputError
+from edge_effnet.weights.save import METADATA_KEY
+from quant.common.atomic_io import require_writable
+from quant.common.json_io import read_json
+from quant.training.curves import COLUMNS
+
+BESIDE = (".checkpoint", ".curve.csv", ".curve.png")
+"""What every run writes beside its weights."""
+
+OUTPUTS = (".safetensors", ".json", *BESIDE)
+
+_MAX_METADATA_BYTES = 64 * 1024 * 1024
+
+_CHECKPOINT_KEYS = (b"format", b"identity")
+"""The first two of `checkpoint.save_state`."""
+_BEGINNING_BYTES = 256
+
+
+def require_earlier_outputs(out: Path, suffixes: Sequence[str], *, resume: bool) -> None:
+    """Refuse places that cannot be written, and to overwrite what no earlier run wrote.
+
+    Args:
+        out: the weights; the others are named after it.
+        suffixes: of what the run will write.
+        resume: whether it begins by reading its checkpoint, which refuses any other one then.
+
+    Raises:
+        InputError: something else stands at one of these places.
+        MachineError: no permission to write there, or a name that is too long.
+    """
+    require_writable(out)
+    for suffix in suffixes:
+        path = out.with_suffix(suffix)
+        stands = path.exists() or path.is_symlink()
+        if stands and not (resume and suffix == ".checkpoint") and not _is_earlier(out, suffix):
+            raise InputError(
+                f"{path}: would be overwritten, and is of no earlier training run; move it elsewhere, or choose "
+                "another --out."
+            )
+
+
+def _is_earlier(out: Path, suffix: str) -> bool:
+    if suffix in _TOLD_BY_CURVE and _fits(out.with_suffix(".curve.csv"), _is_curve):
+        return out.with_suffix(suffix).is_file()
+    return suffix in _KNOWN and _fits(out.with_suffix(suffix), _KNOWN[suffix])
+
+
+def _fits(path: Path, known: Callable[[Path], bool]) -> bool:
+    try:
+        return path.is_file() and known(path)
+    # Somebody else's file, or a damaged one.
+    except (OSError, ValueError, NotImplementedError, RuntimeError, SafetensorError, zipfile.BadZipFile):
+        return False
+
+
+def _is_weights(path: Path) -> bool:
+    with safe_open(path, framework="pt") as file:
+        return METADATA_KEY in (file.metadata() or {})
+
+
+def _is_metadata(path: Path) -> bool:
+    values = read_json(path, limit=_MAX_METADATA_BYTES)
+    return isinstance(values, dict) and {"variant", "command", "class_names"} <= set(values)
+
+
+def _is_curve(path: Path) -> bool:
+    start = ",".join(COLUMNS).encode()
+    with path.open("rb") as file:
+        return file.read(len(start)) == start
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """By its beginning, for which nothing has to be unpickled."""
+    with zipfile.ZipFile(path) as archive:
+        pickled = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
+        if pickled is None:
+            return False
+        with archive.open(pickled) as file:
+            start = file.read(_BEGINNING_BYTES)
+    return all(key in start for key in _CHECKPOINT_KEYS)
+
+
+_KNOWN: Mapping[str, Callable[[Path], bool]] = {
+    ".safetensors": _is_weights,
+    ".json": _is_metadata,
+    ".checkpoint": _is_checkpoint,
+    ".curve.csv": _is_curve,
+}
+
+_TOLD_BY_CURVE = (".checkpoint", ".curve.png")
+"""Numbers of ours beside them are enough: a picture does not say whose it is, a damaged checkpoint not any more."""

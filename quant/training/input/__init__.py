@@ -1,0 +1,1 @@
+"""What a training step reads: which images, decoded, augmented, in batches."""

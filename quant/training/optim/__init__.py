@@ -1,0 +1,1 @@
+"""What a training step changes weights with: optimiser, schedule, averages, number formats."""

@@ -1,0 +1,206 @@
+"""Why a program failed, as far as the figures tell, and what to try next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from quant.analysis.layers import BROKEN_SQNR_DB, LayerReport, first_broken
+from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe
+from quant.thresholds import (
+    ANALYSIS_FALL_DB,
+    CLIPPED_NOISE_SHARE,
+    CLIPPED_SHARE,
+    DEFAULT_CALIBRATION,
+    FEW_CALIBRATION,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remedy:
+    """One thing to try."""
+
+    sentence: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Of `quantize`, to be given instead of those that failed; empty where no option helps."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnosis:
+    """Where a program broke, and what to try."""
+
+    layer: str | None
+    """Module after which the signal is lost; None where no analysis says."""
+    operator: str | None
+    sqnr_db: float | None
+    """Of its activation, against float."""
+    finding: str
+    """The same in words; empty where no analysis says."""
+    remedies: tuple[Remedy, ...]
+    """The likeliest first; at least one."""
+
+    @property
+    def sentence(self) -> str:
+        """The finding and the first remedy, for a list of reasons."""
+        tried = f"try: {self.remedies[0].sentence}"
+        return f"{self.finding}; {tried}" if self.finding else tried
+
+    def to_json(self) -> dict[str, Any]:
+        """Of the object that `--json` prints."""
+        return {
+            "layer": self.layer,
+            "operator": self.operator,
+            "sqnr_db": None if self.sqnr_db is None else round(self.sqnr_db, 3),
+            "remedies": [remedy.sentence for remedy in self.remedies],
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Circumstances:
+    """What a remedy is chosen by."""
+
+    recipe: str
+    """A key of `RECIPES`; the precision of a program without a recipe."""
+    targeted: bool
+    """Whether float layers were searched for."""
+    calibration: int
+    """Photographs that ranges were fitted on; 0 for a program without any."""
+    suspicions: tuple[str, ...]
+    """What looks wrong with the photographs."""
+
+
+def diagnose(layers: Sequence[LayerReport], circumstances: Circumstances) -> Diagnosis:
+    """Find the first layer where SQNR falls, and the remedies.
+
+    Args:
+        layers: the analysis, from input to output; empty where there is none.
+        circumstances: of the run.
+    """
+    remedies = tuple(remedy for applies, remedy in _REMEDIES if applies(circumstances))
+    broken = first_broken(layers) or _steepest_fall(layers)
+    if broken is None:
+        return Diagnosis(layer=None, operator=None, sqnr_db=None, finding="", remedies=remedies)
+    below = broken.sqnr_db < BROKEN_SQNR_DB
+    clipped = f", {100 * broken.clipped:.1f} % of its values clipped" if broken.clipped else ""
+    finding = (
+        f"SQNR first falls below {BROKEN_SQNR_DB:.0f} dB at {broken.layer} ({broken.operator}, "
+        f"{broken.sqnr_db:.1f} dB{clipped})"
+        if below
+        else f"no layer is below {BROKEN_SQNR_DB:.0f} dB; SQNR falls most at {broken.layer} ({broken.operator}, to "
+        f"{broken.sqnr_db:.1f} dB{clipped})"
+    )
+    return Diagnosis(
+        layer=broken.layer,
+        operator=broken.operator,
+        sqnr_db=broken.sqnr_db,
+        finding=finding,
+        remedies=remedies,
+    )
+
+
+def _steepest_fall(layers: Sequence[LayerReport]) -> LayerReport | None:
+    falls = [(before.sqnr_db - after.sqnr_db, after) for before, after in pairwise(layers)]
+    return max(falls, key=lambda fall: fall[0])[1] if falls else None
+
+
+def _recipe(circumstances: Circumstances) -> Recipe | None:
+    return RECIPES.get(circumstances.recipe)
+
+
+def _is_lesser(circumstances: Circumstances) -> bool:
+    """Whether a better recipe without training exists that was not taken."""
+    recipe = _recipe(circumstances)
+    return recipe is not None and not (recipe.searches or recipe.trains)
+
+
+def _may_search(circumstances: Circumstances) -> bool:
+    recipe = _recipe(circumstances)
+    return recipe is not None and recipe.searches and not circumstances.targeted
+
+
+def _may_train(circumstances: Circumstances) -> bool:
+    recipe = _recipe(circumstances)
+    return recipe is not None and not recipe.trains
+
+
+_REMEDIES: tuple[tuple[Callable[[Circumstances], bool], Remedy], ...] = (
+    (
+        lambda c: bool(c.suspicions),
+        Remedy(
+            sentence="check the preprocessing (mean, std, RGB order; --origin) and the calibration photographs: a "
+            "note says what looks wrong with them"
+        ),
+    ),
+    (
+        _is_lesser,
+        Remedy(
+            sentence=f"--recipe {DEFAULT_RECIPE} (loss-aware ranges, repaired layers)",
+            options={"--recipe": DEFAULT_RECIPE},
+        ),
+    ),
+    (
+        lambda c: 0 < c.calibration < FEW_CALIBRATION,
+        Remedy(
+            sentence=f"more calibration photographs (--calibration {DEFAULT_CALIBRATION})",
+            options={"--calibration": str(DEFAULT_CALIBRATION)},
+        ),
+    ),
+    (
+        _may_search,
+        Remedy(
+            sentence="--min-agreement 99 (keeps the cheapest layers in float until that many photographs keep their "
+            "class)",
+            options={"--min-agreement": "99"},
+        ),
+    ),
+    (
+        _may_train,
+        Remedy(
+            sentence="--recipe qat-int8 (goes on training in int8)",
+            options={"--recipe": "qat-int8"},
+        ),
+    ),
+    (
+        lambda c: _recipe(c) is None,
+        Remedy(sentence="another precision or backend for this network: this one has too few bits for its values"),
+    ),
+    (
+        lambda c: True,
+        Remedy(
+            sentence="calibrate and judge on photographs like the phone's, preprocessed as these weights were trained"
+        ),
+    ),
+)
+"""What helps, the likeliest first."""
+
+
+def layer_causes(reports: Sequence[LayerReport], sqnr_db: float) -> tuple[str, ...]:
+    """Return a sentence for each thing that could explain a failing verdict, beside what `diagnose` finds.
+
+    Args:
+        reports: from input to output; empty without an analysis.
+        sqnr_db: of the program's logits, now.
+    """
+    causes = []
+    clipped = max(filter(_saturated, reports), key=lambda report: report.noise_share, default=None)
+    if clipped is not None:
+        causes.append(
+            f"saturated: {clipped.layer} ({clipped.operator}) has {100 * (clipped.clipped or 0.0):.1f} % of its "
+            f"values beyond its int8 grid, and makes {100 * clipped.noise_share:.0f} % of the noise in the logits"
+        )
+    if reports and sqnr_db < reports[-1].sqnr_db - ANALYSIS_FALL_DB:
+        causes.append(
+            f"another program or other photographs: the logits had {reports[-1].sqnr_db:.1f} dB when layers.json was "
+            f"written, and have {sqnr_db:.1f} dB now"
+        )
+    return tuple(causes)
+
+
+def _saturated(report: LayerReport) -> bool:
+    """Whether clipping does harm: what SiLU makes zero may be clipped, and a sigmoid's grid ends at 255/256."""
+    if report.grid is None or (report.clipped or 0.0) <= CLIPPED_SHARE or report.noise_share < CLIPPED_NOISE_SHARE:
+        return False
+    (low, high), (least, most) = report.grid, report.seen
+    return max(low - least, most - high) > 1.01 * (high - low) / 255

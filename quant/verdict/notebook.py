@@ -1,0 +1,79 @@
+"""How results show themselves in a notebook: one small table, every text escaped."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from quant.metrics.evaluate import Accuracy, Fidelity
+    from quant.verdict.outcome import Outcome
+
+_HEAD = ("", "float", "quantized", ".pte")
+_CELL = Markup('<td style="text-align:right">{}</td>')
+_FIRST = Markup('<td style="text-align:left">{}</td>')
+
+
+def outcome_html(outcome: Outcome, next_command: Sequence[str] = ()) -> str:
+    """Return an outcome as HTML for `_repr_html_`: verdict, table, reasons, next command.
+
+    Args:
+        outcome: of `quantize` or `check`.
+        next_command: what the user may run next, word by word.
+    """
+    title = Markup("<p><strong>{}</strong>: {}, {}, {}, {} photographs, <code>{}</code></p>").format(
+        _verdict(outcome),
+        outcome.variant,
+        outcome.recipe,
+        outcome.backend,
+        outcome.evaluation_images,
+        outcome.artifact,
+    )
+    head = Markup("").join(Markup('<th style="text-align:right">{}</th>').format(name) for name in _HEAD)
+    body = Markup("").join(_row(row) for row in _rows(outcome))
+    sentences = (*outcome.verdict.reasons, *outcome.verdict.cautions)
+    reasons = Markup("").join(Markup("<li>{}</li>").format(sentence) for sentence in sentences)
+    page = Markup("{}<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table><ul>{}</ul>").format(
+        title, head, body, reasons
+    )
+    if next_command:
+        page += Markup("<p>Next: <code>{}</code></p>").format(shlex.join(next_command))
+    return str(page)
+
+
+def _verdict(outcome: Outcome) -> str:
+    if not outcome.passed:
+        return "fail"
+    return "pass with caution" if outcome.verdict.cautions else "pass"
+
+
+def _rows(outcome: Outcome) -> list[tuple[str, str, str, str]]:
+    accuracy, fidelity = outcome.quantized or (None, None)
+    before, after = outcome.float_program, outcome.pte_program
+    return [
+        ("top-1, %", _top1(outcome.float_accuracy), _top1(accuracy), _top1(outcome.pte_accuracy)),
+        ("agrees with float, %", "", _agreement(fidelity), _agreement(outcome.pte)),
+        ("SQNR, dB", "", _sqnr(fidelity), _sqnr(outcome.pte)),
+        ("latency, ms", f"{before.latency_ms:.2f}", "", f"{after.latency_ms:.2f}"),
+        ("size, MB", f"{before.size_bytes / 1e6:.2f}", "", f"{after.size_bytes / 1e6:.2f}"),
+    ]
+
+
+def _row(cells: Sequence[str]) -> Markup:
+    name, *figures = cells
+    return Markup("<tr>{}</tr>").format(_FIRST.format(name) + Markup("").join(map(_CELL.format, figures)))
+
+
+def _top1(accuracy: Accuracy | None) -> str:
+    return "" if accuracy is None or accuracy.top1 is None else f"{100 * accuracy.top1:.2f}"
+
+
+def _agreement(fidelity: Fidelity | None) -> str:
+    return "" if fidelity is None else f"{100 * fidelity.agreement:.2f}"
+
+
+def _sqnr(fidelity: Fidelity | None) -> str:
+    return "" if fidelity is None else f"{fidelity.sqnr_db:.1f}"

@@ -1,0 +1,198 @@
+"""The figures of a run, and the one JSON object that they make for machines."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from quant.analysis.fallback_cost import FloatLayer
+from quant.analysis.mixed_precision import Found
+from quant.lower.result import Delegation
+from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.metrics.per_class import ClassFigures, ConfusionChange
+from quant.program.timing import ProgramFigures
+from quant.qat.run import QatReport
+from quant.verdict.diagnosis import Diagnosis
+from quant.verdict.notebook import outcome_html
+from quant.verdict.verdict import Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flip:
+    """A photograph that the .pte puts into another class than float."""
+
+    photograph: str
+    label: str | None
+    """Its true class."""
+    float_class: str
+    pte_class: str
+    float_probability: float
+    """Softmax of float's class in float's logits, 0..1."""
+    pte_probability: float
+    """Softmax of the .pte's class in the .pte's logits, 0..1."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Of the object that `--json` prints."""
+        return {
+            "photograph": self.photograph,
+            "label": self.label,
+            "float": self.float_class,
+            "pte": self.pte_class,
+            "float_probability": round(self.float_probability, 4),
+            "pte_probability": round(self.pte_probability, 4),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """Everything that `quantize` or `check` found out; rates are shares of 1, times ms, sizes bytes."""
+
+    verdict: Verdict
+    artifact: str
+    """Path of the folder."""
+    variant: str
+    activation: str
+    """Of the program."""
+    recipe: str
+    backend: str
+    threads: int
+    """Of the runtime, for float and int8 alike."""
+    float_accuracy: Accuracy
+    float_program: ProgramFigures
+    """The float network's own .pte."""
+    quantized: tuple[Accuracy, Fidelity] | None
+    """The reference graph against float; None where only programs were run (`check`)."""
+    lowering: Fidelity | None
+    """The .pte against the reference graph: what lowering alone changed."""
+    ptq: tuple[Accuracy, Fidelity] | None
+    """The network that training started from, against float; None where nothing was trained."""
+    swapped: tuple[Accuracy, Fidelity] | None
+    """The float network with the program's activation, untrained, against the one with its own; None where none was
+    swapped."""
+    training: QatReport | None
+    """How the quantized network was trained; None where it was not."""
+    pte_accuracy: Accuracy
+    pte: Fidelity
+    """The .pte against float."""
+    pte_program: ProgramFigures
+    drop_interval: tuple[float, float] | None
+    """95 % confidence interval of top-1 lost from float to .pte; None without labels."""
+    max_drop: float
+    """Top-1 that may be lost, points; without labels it bounds the photographs that change class."""
+    min_agreement: float | None
+    """Photographs that have to keep float's class, share of 1; None where none was asked for."""
+    delegation: Delegation
+    calibration_images: int
+    evaluation_images: int
+    search: Found | None
+    """Of the accuracy-targeted search; None where there was none."""
+    diagnosis: Diagnosis | None
+    """Of a program that failed."""
+    float_layers: tuple[FloatLayer, ...]
+    """Of an int8 program."""
+    classes: tuple[ClassFigures, ...]
+    confusion: tuple[ConfusionChange, ...]
+    flips: tuple[Flip, ...]
+    notes: tuple[str, ...]
+    seconds: dict[str, float]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the verdict is a pass."""
+        return self.verdict.passed
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return outcome_html(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `--json` prints and the manifest keeps."""
+        float_program, pte_program = self.float_program, self.pte_program
+        result: dict[str, Any] = {
+            "verdict": "pass" if self.passed else "fail",
+            "reasons": list(self.verdict.reasons),
+            "cautions": list(self.verdict.cautions),
+            "artifact": self.artifact,
+            "variant": self.variant,
+            "activation": self.activation,
+            "recipe": self.recipe,
+            "backend": self.backend,
+            "threads": self.threads,
+            "float": {
+                **_accuracy(self.float_accuracy),
+                "latency_ms": round(float_program.latency_ms, 4),
+                "latency_p90_ms": round(float_program.latency_p90_ms, 4),
+                "load_ms": round(float_program.load_ms, 4),
+                "size_bytes": float_program.size_bytes,
+            },
+        }
+        for name in ("swapped", "quantized", "ptq"):
+            figures = getattr(self, name)
+            if figures is not None:
+                result[name] = {**_accuracy(figures[0]), **_fidelity(figures[1])}
+        result["pte"] = {
+            **_accuracy(self.pte_accuracy),
+            **_fidelity(self.pte),
+            "latency_ms": round(pte_program.latency_ms, 4),
+            "latency_p90_ms": round(pte_program.latency_p90_ms, 4),
+            "load_ms": round(pte_program.load_ms, 4),
+            "size_bytes": pte_program.size_bytes,
+        }
+        if self.lowering is not None:
+            result["lowering"] = _fidelity(self.lowering)
+        result["drop_interval"] = None if self.drop_interval is None else list(self.drop_interval)
+        result["limits"] = {"max_drop": self.max_drop, "min_agreement": self.min_agreement}
+        result["delegation"] = {
+            "partitions": self.delegation.partitions,
+            "delegated": self.delegation.delegated,
+            "left": self.delegation.left,
+        }
+        result["images"] = {"calibration": self.calibration_images, "evaluation": self.evaluation_images}
+        if self.training is not None:
+            result["training"] = _training(self.training)
+        if self.search is not None:
+            result["search"] = _search(self.search)
+        if self.diagnosis is not None:
+            result["diagnosis"] = self.diagnosis.to_json()
+        for name in ("float_layers", "classes", "confusion", "flips"):
+            result[name] = [item.to_json() for item in getattr(self, name)]
+        result["notes"] = list(self.notes)
+        result["seconds"] = self.seconds
+        return result
+
+
+def _training(report: QatReport) -> dict[str, Any]:
+    # Before the first step there is no loss.
+    rows = [{k: None if math.isnan(v) else v for k, v in row.items()} for row in report.rows]
+    return asdict(report) | {"rows": rows}
+
+
+def _search(found: Found) -> dict[str, Any]:
+    points = [
+        {
+            "float_layers": list(point.float_layers),
+            "added_ms": round(point.added_ms, 4),
+            "agreement": point.agreement,
+            "drop": round(point.drop, 4),
+            "sqnr_db": round(point.sqnr_db, 4),
+            "chance": point.chance,
+            "met": point.met,
+            "chosen": point is found.chosen,
+        }
+        for point in found.points
+    ]
+    return {"photographs": found.photographs, "met": found.chosen.met, "points": points}
+
+
+def _accuracy(accuracy: Accuracy) -> dict[str, Any]:
+    interval = accuracy.top1_interval
+    return {
+        "top1": accuracy.top1,
+        "top5": accuracy.top5,
+        "top1_interval": None if interval is None else list(interval),
+    }
+
+
+def _fidelity(fidelity: Fidelity) -> dict[str, Any]:
+    return {"agreement": fidelity.agreement, "sqnr_db": round(fidelity.sqnr_db, 4)}

@@ -1,0 +1,178 @@
+"""apps/android without compiling it: syntax, pins, the names that it shares with Python, resources, JSON keys."""
+
+import json
+import re
+import tomllib
+from xml.etree import ElementTree
+
+import pytest
+
+from edge_effnet.preprocess import Preprocess
+from tests.support.kotlin import ANDROID, resources
+
+ROOT = ANDROID.parents[1]
+CONTRACT = json.loads((ROOT / "apps/device/adb/android.json").read_text())
+CATALOG = tomllib.loads((ANDROID / "gradle/libs.versions.toml").read_text())
+MANIFEST = ElementTree.parse(ANDROID / "app/src/main/AndroidManifest.xml").getroot()
+NAME = "{http://schemas.android.com/apk/res/android}"
+SOURCES = sorted(path for path in ANDROID.rglob("*.kt*") if path.suffix in {".kt", ".kts"})
+CORE = ANDROID / "core/src/main/kotlin/org/edgeeffnet/core"
+APP = ANDROID / "app/src/main/kotlin/org/edgeeffnet/app"
+
+
+def relative(path):
+    return str(path.relative_to(ANDROID))
+
+
+def parse(path):
+    tree_sitter = pytest.importorskip("tree_sitter", reason="no parser here: pip install -e '.[dev]'")
+    grammar = pytest.importorskip("tree_sitter_kotlin", reason="no Kotlin grammar here: pip install -e '.[dev]'")
+    return tree_sitter.Parser(tree_sitter.Language(grammar.language())).parse(path.read_bytes()).root_node
+
+
+def nodes(node):
+    yield node
+    for child in node.children:
+        yield from nodes(child)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_kotlin_parses(path):
+    broken = [f"{relative(path)}:{n.start_point.row + 1}" for n in nodes(parse(path)) if n.is_error or n.is_missing]
+    assert not broken
+
+
+def test_one_release_of_executorch():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pin = f"executorch=={CATALOG['versions']['executorch']}"
+    assert pin in project["dependencies"]
+    assert CONTRACT["executorch"] == CATALOG["versions"]["executorch"]
+    assert CATALOG["libraries"]["executorch"]["module"] == "org.pytorch:executorch-android"
+    assert CATALOG["libraries"]["executorch"]["version"] == {"ref": "executorch"}
+
+
+def test_every_entry_of_the_catalog_is_used_and_every_use_is_an_entry():
+    text = "".join(path.read_text() for path in ANDROID.rglob("*.gradle.kts"))
+    used = {name for name in re.findall(r"\blibs\.([\w.]+)\)", text) if not name.startswith("versions.")}
+    plugins = {f"plugins.{name}" for name in CATALOG["plugins"]}
+    assert {name.replace(".", "-") for name in used} == {
+        name.replace(".", "-") for name in plugins | set(CATALOG["libraries"])
+    }
+    refs = {entry["version"]["ref"] for kind in ("libraries", "plugins") for entry in CATALOG[kind].values()}
+    assert refs == set(CATALOG["versions"])
+
+
+def test_the_app_is_what_python_starts():
+    build = (ANDROID / "app/build.gradle.kts").read_text()
+    for line in (
+        f'namespace = "{CONTRACT["package"]}"',
+        f'applicationId = "{CONTRACT["package"]}"',
+        f"minSdk = {CONTRACT['min_sdk']}\n",
+    ):
+        assert line in build
+    activities = {
+        CONTRACT["package"] + activity.attrib[f"{NAME}name"]: activity for activity in MANIFEST.iter("activity")
+    }
+    activity = activities[CONTRACT["activity"]]
+    assert activity.attrib[f"{NAME}exported"] == "true"
+    assert [action.attrib[f"{NAME}name"] for action in activity.iter("action")] == [CONTRACT["action"]]
+
+
+def test_kotlin_has_the_constants_that_python_has():
+    constants = dict(
+        re.findall(r'const val (\w+) = "(.*)"', (APP / "job/JobContract.kt").read_text()),
+    )
+    assert constants == {"EXTRA_JOB": CONTRACT["extras"]["job"], "JOBS_FOLDER": CONTRACT["jobs_folder"]}
+    used = (APP / "job/JobActivity.kt").read_text()
+    assert all(f"JobContract.{name}" in used for name in constants)
+
+
+def test_every_class_of_the_manifest_exists():
+    for element in (*MANIFEST.iter("application"), *MANIFEST.iter("activity")):
+        name = element.attrib[f"{NAME}name"]
+        path = APP / (name.removeprefix(".").replace(".", "/") + ".kt")
+        package = ".".join([CONTRACT["package"], *name.split(".")[1:-1]])
+        assert f"package {package}\n" in path.read_text()
+        assert f"class {name.split('.')[-1]} " in path.read_text()
+
+
+def test_every_resource_that_is_named_exists():
+    known = resources()
+    for path in APP.rglob("*.kt"):
+        for kind, name in re.findall(r"\bR\.(\w+)\.(\w+)", path.read_text()):
+            assert name in known[kind], f"{relative(path)}: R.{kind}.{name}"
+    for path in (ANDROID / "app/src/main").rglob("*.xml"):
+        ElementTree.parse(path)
+        for kind, name in re.findall(r'"@(?!\+|android:)(\w+)/(\w+)"', path.read_text()):
+            assert name in known[kind], f"{relative(path)}: @{kind}/{name}"
+
+
+def test_the_core_knows_nothing_of_android():
+    for path in CORE.rglob("*.kt"):
+        assert not re.search(r"^import (android|androidx|org\.pytorch)\.", path.read_text(), re.MULTILINE), path
+
+
+def test_the_artifact_never_becomes_part_of_the_repository():
+    assert "app/src/main/assets/model/" in (ANDROID / ".gitignore").read_text().splitlines()
+
+
+READ = (
+    *("text", "textOrNull", "texts", "matching", "flag", "integer", "integers", "long", "longOrNull"),
+    *("numberOrNull", "numbers", "fields", "fieldsOrNull", "list", "has"),
+)
+
+
+def calls(path, *names):
+    """For each call of a function of these names, the string literals among its arguments."""
+    for node in nodes(parse(path)):
+        if node.type != "call_expression":
+            continue
+        name = re.search(rb"(\w+)\s*$", node.children[0].text)
+        if name and name[1].decode() in names:
+            own = [child for child in node.children[1:] if child.type == "value_arguments"]
+            yield frozenset(
+                argument.text.decode().strip().strip('"')
+                for arguments in own
+                for argument in arguments.named_children
+                if re.fullmatch(r'\s*"[^"$]*"\s*', argument.text.decode())
+            )
+
+
+def objects(schema):
+    """The property names of each object of a schema."""
+    if isinstance(schema, dict):
+        if "properties" in schema:
+            yield frozenset(schema["properties"])
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for value in schema:
+            yield from objects(value)
+
+
+FORMATS = {
+    "job": ("job/JobSpec.kt", "job/PixelFiles.kt", "job/Photograph.kt", "files/Sha256.kt", "program/InputSpec.kt"),
+    "results": ("job/ResultsFormat.kt", "job/PhotographLogits.kt"),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_kotlin_reads_every_object_of_the_schema_with_exactly_its_keys(name):
+    schema = json.loads((ROOT / f"apps/device/{name}.schema.json").read_text())
+    expected = set(objects(schema))
+    found = {keys for path in FORMATS[name] for keys in calls(CORE / path, "exactly")}
+    assert found == expected
+    read = {key for path in FORMATS[name] for keys in calls(CORE / path, *READ) for key in keys}
+    assert read <= frozenset().union(*expected)
+
+
+def test_kotlin_writes_every_key_of_the_results():
+    schema = json.loads((ROOT / "apps/device/job/results.schema.json").read_text())
+    written = {key for path in FORMATS["results"] for keys in calls(CORE / path, "put") for key in keys}
+    assert written == frozenset().union(*objects(schema))
+
+
+def test_kotlin_reads_only_what_the_manifest_has():
+    schema = json.loads((ROOT / "quant/artifact/manifest.schema.json").read_text())
+    known = set(schema["properties"]) | {"model.pte", "sha256", "executorch", "golden_photographs"}
+    assert {key for keys in calls(CORE / "artifact/Manifest.kt", *READ) for key in keys} <= known
+    assert set(calls(CORE / "photo/Preprocess.kt", "exactly")) == {frozenset(Preprocess(crop=1, resize=1).to_dict())}

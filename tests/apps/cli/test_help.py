@@ -1,0 +1,56 @@
+"""`--help` of every command: one screen, with examples that can be typed."""
+
+import inspect
+import shlex
+
+import pytest
+import typer
+
+from apps.cli import edge_effnet
+from apps.cli.commands import quantize
+from apps.cli.exit_codes import guarded
+
+COLUMNS, LINES = 80, 45
+"""A terminal as high as a laptop's screen."""
+
+COMMANDS = sorted(
+    command.name or inspect.getmodule(command.callback).__name__ for command in edge_effnet.app.registered_commands
+)
+
+
+def help_of(app, capsys, monkeypatch, *arguments):
+    monkeypatch.setenv("COLUMNS", str(COLUMNS))
+    assert guarded(lambda: app([*arguments, "--help"], standalone_mode=False)) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+CASES = [(quantize.app, ()), (edge_effnet.app, ()), *((edge_effnet.app, (name,)) for name in COMMANDS)]
+
+
+@pytest.mark.parametrize(("app", "arguments"), CASES, ids=["quantize", "edge-effnet", *COMMANDS])
+def test_help_fits_one_screen_and_ends_with_two_examples_and_the_exit_codes(app, arguments, capsys, monkeypatch):
+    lines = help_of(app, capsys, monkeypatch, *arguments).splitlines()
+    assert len(lines) <= LINES
+    assert max(map(len, lines)) <= COLUMNS
+    start = lines.index("  Examples:")
+    examples = [line.strip() for line in lines[start + 1 : start + 3]]
+    assert lines[start + 3] == "" and "Exit codes" in lines[start + 4]
+    for example in examples:
+        words = shlex.split(example)
+        assert words[0] == ("quantize" if app is quantize.app else "edge-effnet")
+        assert not arguments or words[1] == arguments[0]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_use_options_that_exist(name, capsys, monkeypatch):
+    text = help_of(edge_effnet.app, capsys, monkeypatch, name)
+    options, examples = text.split("Examples:")
+    for word in examples.split():
+        assert not word.startswith("--") or f"  {word}" in options
+
+
+def test_every_app_is_plain():
+    for app in (quantize.app, edge_effnet.app):
+        assert isinstance(app, typer.Typer) and app.rich_markup_mode is None

@@ -1,0 +1,33 @@
+import io
+from types import SimpleNamespace
+
+from rich.console import Console
+
+from apps.cli.render.programs import fleet_table
+from quant.pipeline.fleet_report import MEASURED, MISSING, NOT_HERE
+
+
+def row(name, status, **changes):
+    settings = {"report": None, "size_bytes": None, "outcome": None}
+    return SimpleNamespace(name=name, status=status, **settings | changes)
+
+
+def test_the_widest_rows_fit_80_columns_uncut():
+    """A size of `16.…` MB says nothing."""
+    report = SimpleNamespace(partitions=1, leftovers=range(241))
+    outcome = SimpleNamespace(
+        pte_accuracy=SimpleNamespace(top1=1.0),
+        pte=SimpleNamespace(agreement=1.0, sqnr_db=113.6),
+        pte_program=SimpleNamespace(latency_ms=1618.2),
+        evaluation_images=250,
+    )
+    rows = [
+        row("xnnpack-int8-dynamic", MEASURED, report=report, size_bytes=16_040_000, outcome=outcome),
+        row("coreml-int8-weights", NOT_HERE, report=report, size_bytes=16_450_000),
+        row("mediatek-int8", MISSING),
+    ]
+    console = Console(width=80, file=io.StringIO())
+    console.print(fleet_table(SimpleNamespace(variant="b0", recipe="int8", rows=rows)))
+    shown = console.file.getvalue()
+    assert "…" not in shown
+    assert all(value in shown for value in ("xnnpack-int8-dynamic", "16.04", "113.6", "1618.2", "on 250", "not here"))

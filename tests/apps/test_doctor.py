@@ -1,0 +1,108 @@
+"""`edge-effnet doctor`: says what is there, and never fails for want of it."""
+
+import json
+import subprocess
+
+import pytest
+
+from apps import doctor
+from apps.cli import edge_effnet
+from apps.cli.exit_codes import guarded
+from tests.support.cli import only_json
+
+REQUIRED = {"torch", "torchao", "executorch", "pillow"}
+
+ASK_RUNTIME = doctor._ask_runtime
+
+
+def run(*arguments):
+    return guarded(lambda: edge_effnet.app(["doctor", *arguments], standalone_mode=False))
+
+
+@pytest.fixture(autouse=True)
+def _runtime_that_answers(monkeypatch):
+    answer = subprocess.CompletedProcess([], 0, stdout="noise\nbackends: XnnpackBackend OpenvinoBackend\n", stderr="")
+    monkeypatch.setattr(doctor, "_ask_runtime", lambda: answer)
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """Make packages absent, or of another version."""
+
+    def change(**versions):
+        real = doctor._version
+        monkeypatch.setattr(doctor, "_version", lambda name: versions.get(name, real(name)))
+
+    return change
+
+
+def test_table_fits_the_terminal_and_names_every_group(capsys):
+    assert run() == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    for word in (
+        "installation",
+        "runtime",
+        "XnnpackBackend",
+        "backends",
+        "devices",
+        "extras",
+        "machine",
+        "free disk",
+    ):
+        assert word in out
+
+
+def test_json_holds_every_finding(capsys):
+    assert run("--json") == 0
+    found = only_json(capsys.readouterr().out)
+    assert found["sound"] is True
+    assert {one["name"] for one in found["findings"] if one["required"]} >= REQUIRED
+    assert all(one["advice"] for one in found["findings"] if not one["ready"] and one["group"] != "machine")
+
+
+@pytest.mark.parametrize("version", [None, "2.12.0"])
+def test_a_stack_that_does_not_belong_together_is_a_machine_error(version, without, capsys):
+    without(torch=version)
+    assert run() == 3
+    assert "pip install torch==2.13.0" in capsys.readouterr().out
+
+
+def test_a_build_for_one_machine_is_the_same_release(without):
+    without(torch="2.13.0+cpu")
+    assert run() == 0
+
+
+def test_extras_that_are_missing_come_with_their_command(without, capsys):
+    without(webdataset=None)
+    assert run("--json") == 0
+    found = {one["name"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
+    assert found["training"]["advice"] == "pip install 'edge-effnet[training]'"
+
+
+@pytest.mark.parametrize("failure", [OSError("no such file"), subprocess.TimeoutExpired("python", 1), None])
+def test_a_runtime_that_does_not_start_is_said(failure, monkeypatch, capsys):
+    def start():
+        if failure:
+            raise failure
+        return subprocess.CompletedProcess([], -11, stdout="", stderr="")
+
+    monkeypatch.setattr(doctor, "_ask_runtime", start)
+    assert run() == 3
+    assert "does not start" in capsys.readouterr().out
+
+
+def test_a_package_that_was_never_installed_is_no_crash(monkeypatch):
+    def absent(name):
+        raise doctor.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "requires", absent)
+    monkeypatch.setattr(doctor, "version", absent)
+    assert run() == 3
+
+
+def test_a_module_in_the_current_folder_is_not_run(tmp_path, monkeypatch):
+    (tmp_path / "executorch.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    assert "backends: " in ASK_RUNTIME().stdout
+    assert not (tmp_path / "ran").exists()

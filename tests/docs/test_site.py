@@ -1,0 +1,47 @@
+"""The documentation site builds without a warning, and needs no network."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.paths import ROOT
+
+needs_mkdocs = pytest.mark.skipif(
+    importlib.util.find_spec("mkdocs") is None, reason="needs mkdocs: pip install '.[docs]'"
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+@needs_mkdocs
+def test_builds_without_a_warning_and_holds_every_page(site):
+    pages = {page.stem for page in (ROOT / "docs").glob("*.md")}
+    assert pages <= {page.stem for page in site.glob("*.html")}
+
+
+@needs_mkdocs
+def test_pages_load_nothing_from_elsewhere(site):
+    for page in site.glob("*.html"):
+        loaded = re.findall(r'<(?:script|img|link)[^>]*?(?:src|href)="(https?:[^"]+)"', page.read_text())
+        assert not loaded, page.name
+
+
+@needs_mkdocs
+@pytest.mark.parametrize("name", ["quantize", "check", "EfficientNet", "load_checkpoint"])
+def test_reference_has_the_public_names(site, name):
+    assert re.search(rf'id="[\w.]+\.{name}"', (site / "api.html").read_text())

@@ -1,0 +1,46 @@
+"""`edge-effnet analyze`: the analysis of an artifact, as a table and as JSON."""
+
+import json
+
+import pytest
+
+from apps.cli.edge_effnet import app
+from apps.cli.exit_codes import guarded
+from tests.support.artifacts import LAYER, make_artifact
+
+
+@pytest.fixture
+def called(capsys):
+    def call(*arguments):
+        code = guarded(lambda: app(["analyze", *map(str, arguments)], standalone_mode=False))
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return make_artifact(tmp_path / "b0-int8-xnnpack").folder
+
+
+def test_the_table_fits_80_columns_and_names_what_broke(called, folder):
+    code, out, err = called(folder)
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+    for cell in ("stem", "product", "-81.5..85.2", "-12..18", "0.10", "24.5", "12.5"):
+        assert cell in out
+    assert out.rstrip().endswith("No layer below 10 dB.")
+
+
+def test_json_is_one_object(called, folder):
+    code, out, _ = called(folder, "--json", "--by", "noise", "--top", "5")
+    assert code == 0
+    values = json.loads(out)
+    assert set(values) == {"layers", "first_broken"} and values["first_broken"] is None
+    assert values["layers"][0]["layer"] == LAYER.layer and values["layers"][0]["noise_share"] == LAYER.noise_share
+
+
+def test_an_unknown_order_and_an_absent_folder_are_explained(called, folder, tmp_path):
+    assert called(folder, "--by", "size")[::2] == (2, "error: --by 'size': choose one of order, noise.\n")
+    code, _, err = called(tmp_path / "absent")
+    assert code == 2 and "no artifact here" in err

@@ -1,0 +1,217 @@
+"""`quantize --recipe qat-int8`: trains the int8 network, keeps the best, resumes to the same bits."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from edge_effnet import EfficientNet
+from edge_effnet.errors import InputError
+from edge_effnet.variants import VARIANTS
+from edge_effnet.weights.save import save_checkpoint
+from quant import quantize
+from quant.pipeline.check import check
+from quant.qat.options import QatOptions
+from tests.support.paths import ROOT
+from tests.support.photos import draw_halves, pack_shards
+from tests.support.training import TINY, without_torchrun
+
+
+@pytest.fixture
+def sources(tmp_path, monkeypatch):
+    monkeypatch.setitem(VARIANTS, "lite0", replace(TINY, name="lite0"))
+    torch.manual_seed(0)
+    draw_halves(tmp_path / "photos", train=40, val=8)
+    names = tuple(sorted(p.name for p in (tmp_path / "photos" / "train").iterdir()))
+    model = EfficientNet.from_name("lite0", num_classes=len(names), image_size=32).eval()
+    model.class_names = names
+    weights = tmp_path / "tiny.safetensors"
+    save_checkpoint(weights, model)
+    return {"weights": weights, "data": tmp_path / "photos", "calibration": 16}
+
+
+def _options(**changes):
+    return QatOptions(**({"steps": 6, "batch_size": 8, "workers": 0, "patience": 0} | changes))
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_report_starts_from_ptq_and_the_program_is_what_was_trained(sources, tmp_path):
+    result = quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / "out", qat=_options())
+    outcome = result.outcome.to_json()
+    assert {"float", "ptq", "quantized", "pte"} <= set(outcome)
+    assert outcome["training"]["steps"] == 6
+    first, *later = outcome["training"]["rows"]
+    assert first["step"] == 0 and first["train_loss"] is None and later
+    assert outcome["lowering"] == {"agreement": 1.0, "sqnr_db": 200.0}
+    trained = {p["sha256"] for p in result.artifact.manifest["photographs"]["training"]}
+    judged = {p["sha256"] for p in result.artifact.manifest["photographs"]["evaluation"]}
+    assert trained and not trained & judged
+    assert trained <= result.artifact.calibrated_on
+    with (tmp_path / "out.qat.curve.csv").open() as file:
+        assert next(csv.DictReader(file))["step"] == "0"
+
+
+@pytest.mark.parametrize("batchnorm", ["folded", "batch"])
+def test_the_program_does_not_depend_on_the_threads(sources, tmp_path, batchnorm):
+    found, before = {}, torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            options = _options(batch_size=9, batchnorm=batchnorm)
+            result = quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / str(threads), qat=options)
+            found[threads] = (result.artifact.program.read_bytes(), result.outcome.to_json()["training"])
+    finally:
+        torch.set_num_threads(before)
+    assert found[1] == found[2] == found[3]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_interrupted_training_resumes_to_the_same_program(sources, tmp_path, monkeypatch):
+    whole = quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / "whole", qat=_options(steps=12))
+    from quant.training.loop import Loop
+
+    finish = Loop._finish_epoch
+
+    def interrupted(loop, *arguments):
+        finish(loop, *arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Loop, "_finish_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / "cut", qat=_options(steps=12))
+    monkeypatch.setattr(Loop, "_finish_epoch", finish)
+    assert not (tmp_path / "cut").exists()
+    resumed = quantize(
+        "lite0", **sources, recipe="qat-int8", out=tmp_path / "cut", qat=_options(steps=12, resume=True)
+    )
+    files = [result.artifact.manifest["files"]["model.pte"]["sha256"] for result in (whole, resumed)]
+    assert files[0] == files[1]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_without_labels_the_teacher_alone_is_enough(sources, tmp_path):
+    photos = tmp_path / "unlabelled"
+    photos.mkdir()
+    for number, path in enumerate(sorted(draw_halves(tmp_path / "more", train=60, val=12).rglob("*.jpg"))):
+        path.rename(photos / f"{number:03}.jpg")
+    result = quantize(
+        "lite0", **(sources | {"data": photos}), recipe="qat-int8", out=tmp_path / "out", qat=_options()
+    )
+    outcome = result.outcome.to_json()
+    assert outcome["pte"]["top1"] is None and outcome["training"]["steps"] == 6
+    assert {"val_agreement", "val_sqnr_db"} <= set(outcome["training"]["rows"][-1])
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_swapped_activation_learns_from_the_network_that_kept_its_own(sources, tmp_path, monkeypatch):
+    from quant.qat.task import Distillation
+
+    teachers = []
+    start = Distillation.__init__
+
+    def recorded(task, network, teacher, *arguments, **settings):
+        teachers.append(teacher)
+        start(task, network, teacher, *arguments, **settings)
+
+    monkeypatch.setattr(Distillation, "__init__", recorded)
+    result = quantize(
+        "lite0", **sources, recipe="qat-int8", activation="hardswish", out=tmp_path / "out", qat=_options()
+    )
+    (teacher,) = teachers
+    targets = {str(node.target) for node in teacher.graph.nodes}
+    assert not any("hardswish" in target for target in targets)
+    outcome = result.outcome.to_json()
+    assert outcome["activation"] == "hardswish" and {"float", "swapped", "ptq", "pte"} <= set(outcome)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_normalising_batches_ends_in_the_programs_own_arithmetic(sources, tmp_path):
+    options = _options(batchnorm="batch", statistics_until=0.5, ranges_until=0.5, precision="fp32")
+    outcome = quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / "out", qat=options).outcome.to_json()
+    assert outcome["lowering"] == {"agreement": 1.0, "sqnr_db": 200.0}
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_shards_are_photographs_too(sources, tmp_path):
+    shards = pack_shards(tmp_path / "photos", tmp_path / "shards")
+    result = quantize(
+        "lite0", **(sources | {"data": shards}), recipe="qat-int8", out=tmp_path / "out", qat=_options(steps=2)
+    )
+    counted = {half: len(list((tmp_path / "photos" / half).rglob("*.jpg"))) for half in ("train", "val")}
+    manifest = result.artifact.manifest
+    assert len(manifest["photographs"]["evaluation"]) == counted["val"]
+    assert check(result.artifact.folder, data=shards, max_drop=100).to_json()["pte"] is not None
+
+
+_SCRIPT = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from edge_effnet.variants import VARIANTS
+from quant import quantize
+from tests.integration.test_qat import two_process_options
+from tests.support.training import TINY
+VARIANTS["lite0"] = replace(TINY, name="lite0")
+folder = Path(sys.argv[1])
+quantize("lite0", weights=folder / "tiny.safetensors", data=folder / "photos", calibration=16, recipe="qat-int8",
+         out=folder / "two", qat=two_process_options())
+"""
+
+
+def two_process_options():
+    return _options(steps=4, precision="fp32", augment=0.0)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_two_processes_train_as_one(sources, tmp_path):
+    quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / "one", qat=two_process_options())
+    (tmp_path / "run.py").write_text(_SCRIPT)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = without_torchrun() | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([*launcher, str(tmp_path / "run.py"), str(tmp_path)], env=environment, check=True, timeout=300)
+    one, two = (
+        torch.load(tmp_path / f"{name}.qat.checkpoint", weights_only=True)["model"] for name in ("one", "two")
+    )
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, two[name], rtol=1e-3, atol=2e-3, msg=name)
+    assert (tmp_path / "two" / "manifest.json").is_file()
+
+
+def test_processes_have_nothing_to_share_without_training(sources, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="without torchrun"):
+        quantize("lite0", **sources, out=tmp_path / "out")
+
+
+def test_training_options_need_a_recipe_that_trains(sources, tmp_path):
+    with pytest.raises(InputError, match=r"--recipe int8 trains nothing.*qat-int8"):
+        quantize("lite0", **sources, out=tmp_path / "out", qat=_options())
+
+
+def test_checkpoint_of_another_run_is_refused(sources, tmp_path):
+    quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / "out", qat=_options(steps=2))
+    with pytest.raises(InputError, match="seed"):
+        quantize(
+            "lite0", **sources, recipe="qat-int8", out=tmp_path / "out", seed=1, qat=_options(steps=2, resume=True)
+        )
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"epochs": 0}, "--epochs 0"),
+        ({"steps": 0}, "--steps 0"),
+        ({"teacher": "b7"}, "unknown teacher 'b7'"),
+        ({"batchnorm": "cold"}, "unknown batchnorm 'cold'"),
+        ({"ranges_until": 2.0}, "ranges_until 2.0"),
+    ],
+)
+def test_bad_options_are_named(changes, named):
+    with pytest.raises(InputError, match=named):
+        QatOptions(**changes)

@@ -1,0 +1,332 @@
+"""`quantize`: exit codes, messages, and what is left on the disk when it does not end well."""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from apps.cli.commands.quantize import app
+from apps.cli.exit_codes import guarded
+from edge_effnet import EfficientNet, save_checkpoint
+from tests.support.artifacts import make_artifact, snapshot
+from tests.support.cli import command_line, environment, run_cli
+from tests.support.photos import COLOURS, draw_classes, draw_halves, draw_photo
+
+QUICK = ("--variant", "lite0", "--calibration", "8")
+
+
+@pytest.fixture
+def called(capsys, monkeypatch, tmp_path):
+    """Run the command in this process and an empty folder; gives exit code, standard output and standard error."""
+    cwd = tmp_path / "cwd"
+    cwd.mkdir()
+    monkeypatch.chdir(cwd)
+
+    def call(*arguments):
+        code = guarded(lambda: app(list(map(str, arguments)), standalone_mode=False))
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def refused(result, *words):
+    code, out, err = result
+    flat = " ".join(err.split())
+    assert code == 2, err
+    assert out == "" and "Traceback" not in err
+    assert err.startswith("error: ")
+    for word in words:
+        assert word in flat, flat
+    assert not list(Path.cwd().iterdir()), "nothing may be written"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["--data", "photos"],
+            ["--weights missing", "--weights FILE", "edge-effnet train --variant b0"],
+        ),
+        (["--weights", "w.pth"], ["--data missing", "--data DIR"]),
+    ],
+)
+def test_one_of_weights_and_data_alone_is_explained(called, arguments, words):
+    refused(called("--variant", "b0", *arguments), *words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--variant", "b9"], ["unknown variant 'b9'", "b0, b1", "lite4"]),
+        (["--activation", "gelu"], ["unknown activation 'gelu'", "hardswish", "relu6"]),
+        (["--recipe", "int4"], ["unknown recipe 'int4'", "int8"]),
+        (["--backend", "tflite"], ["unknown backend 'tflite'", "xnnpack"]),
+        (["--backend", "vulkan:int8"], ["vulkan has no 'int8'", "vulkan:fp16, vulkan:fp32", "openvino"]),
+        (["--backend", "samsung"], ["LiteCore", "EXYNOS_AI_LITECORE_ROOT", "repeat the command"]),
+        (["--compute-units", "npu"], ["unknown compute units 'npu'", "cpu_and_ne"]),
+        (["--ios", "12"], ["--ios 12", "17, 18"]),
+        (["--origin", "google"], ["unknown origin 'google'", "lukemelas", "timm-tf"]),
+        (["--calibration", "3"], ["--calibration 3", "at least 8"]),
+        (["--max-drop", "101"], ["--max-drop 101.0", "from 0 to 100"]),
+        (["--max-drop", "nan"], ["--max-drop nan"]),
+        (["--min-agreement", "101"], ["--min-agreement 101.0", "from 0 to 100"]),
+        (["--threads", "0"], ["--threads 0"]),
+        (["--image-size", "8"], ["Invalid value for '--image-size'"]),
+        (["--image-size", "big"], ["Invalid value for '--image-size'"]),
+        (["--seed", "-1"], ["Invalid value for '--seed'"]),
+        (["--bogus"], ["No such option: --bogus"]),
+        (["--weights", "absent.pth"], ["absent.pth"]),
+        (["--data", "absent"], ["absent: does not exist"]),
+    ],
+)
+def test_bad_settings_say_what_was_got_and_what_is_allowed(called, lite_weights, small_data, arguments, words):
+    given = {"--variant": "lite0", "--weights": lite_weights, "--data": small_data}
+    for option in arguments[::2]:
+        given.pop(option, None)
+    refused(called(*(word for pair in given.items() for word in pair), *arguments), *words)
+
+
+def test_an_option_without_its_value_and_no_variant_are_usage_errors(called):
+    refused(called("--variant"), "--variant")
+    refused(called("--weights", "w.pth"), "Missing option '--variant'")
+
+
+def lite(called, weights, data, *more):
+    return called(*QUICK, "--weights", weights, "--data", data, *more)
+
+
+def test_a_checkpoint_of_another_variant_is_refused(called, small_weights, small_data):
+    refused(lite(called, small_weights, small_data), str(small_weights), "b0", "lite0")
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", b"\x80\x02}q\x00."])
+def test_files_that_hold_no_weights_are_refused(called, small_data, tmp_path, content):
+    (tmp_path / "w.pth").write_bytes(content)
+    refused(lite(called, tmp_path / "w.pth", small_data), str(tmp_path / "w.pth"))
+
+
+def test_truncated_weights_are_refused(called, lite_weights, small_data, tmp_path):
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(lite_weights.read_bytes()[:100_000])
+    refused(lite(called, cut, small_data), str(cut), "download or copy it again")
+
+
+def test_weights_for_images_other_than_rgb_are_refused(called, small_data, tmp_path):
+    gray = EfficientNet.from_name("lite0", num_classes=3, in_channels=1, image_size=32)
+    save_checkpoint(tmp_path / "gray.safetensors", gray)
+    refused(lite(called, tmp_path / "gray.safetensors", small_data))
+
+
+def test_weights_that_would_run_code_are_refused(called, small_data, tmp_path):
+    trap = tmp_path / "sprung"
+
+    class Trap:
+        def __reduce__(self):
+            return (Path.touch, (trap,))
+
+    torch.save({"state_dict": Trap()}, tmp_path / "w.pth")
+    refused(lite(called, tmp_path / "w.pth", small_data), "refused", "can be any code")
+    assert not trap.exists()
+
+
+def test_too_few_calibration_photographs_are_told(called, lite_weights, tmp_path):
+    data = draw_halves(tmp_path / "data", train=2)
+    refused(lite(called, lite_weights, data), "only 6 photographs to calibrate on", "at least 8")
+
+
+def test_a_missing_class_is_told(called, lite_weights, tmp_path):
+    data = draw_halves(tmp_path / "data")
+    shutil.rmtree(data / "val" / "green")
+    refused(lite(called, lite_weights, data), "no folder for 'green'", str(data / "val"))
+
+
+def test_an_empty_class_is_told(called, lite_weights, tmp_path):
+    data = draw_halves(tmp_path / "data")
+    shutil.rmtree(data / "train" / "green")
+    (data / "train" / "green").mkdir()
+    refused(lite(called, lite_weights, data), str(data / "train" / "green"), "no photographs")
+
+
+def test_classes_that_differ_between_train_and_val_are_told(called, lite_weights, tmp_path):
+    data = draw_halves(tmp_path / "data")
+    (data / "train" / "green").rename(data / "train" / "purple")
+    refused(lite(called, lite_weights, data), "unknown class 'purple'", str(data / "train"))
+
+
+def test_a_wrong_number_of_classes_is_told(called, lite_weights, tmp_path):
+    data = draw_halves(tmp_path / "data")
+    for half in ("train", "val"):
+        for index in range(4):
+            draw_photo(data / half / "purple" / f"{index}.jpg", seed=500 + index + 100 * len(half))
+    refused(lite(called, lite_weights, data), "4 class folders", "3 classes", "'purple'")
+
+
+def test_a_folder_without_photographs_is_told(called, lite_weights, tmp_path):
+    (tmp_path / "empty").mkdir()
+    refused(lite(called, lite_weights, tmp_path / "empty"), "no photographs", ".jpg")
+
+
+def test_a_photograph_on_both_sides_is_told(called, lite_weights, tmp_path):
+    data = draw_halves(tmp_path / "data")
+    shutil.copy(data / "val" / "red" / "0.jpg", data / "train" / "red" / "copy.jpg")
+    refused(lite(called, lite_weights, data), "copy.jpg", "same photograph", "Remove one")
+
+
+@pytest.mark.parametrize("half", ["train", "val"])
+def test_an_unreadable_photograph_is_named_and_nothing_is_written(called, lite_weights, tmp_path, half):
+    data = draw_classes(tmp_path / "data" / half, 4, seed=7).parent
+    draw_classes(data / {"train": "val", "val": "train"}[half], 4, seed=8)
+    for colour in COLOURS:
+        whole = (data / half / colour / "0.jpg").read_bytes()
+        (data / half / colour / "0.jpg").write_bytes(whole[: len(whole) // 2] + colour.encode())
+    result = lite(called, lite_weights, data, "--calibration", "12")
+    refused(result, f"/{half}/", "0.jpg", "not a readable image")
+
+
+@pytest.mark.parametrize("what", ["photographs", "a file", "a link", "the current folder"])
+def test_an_out_that_is_something_else_is_refused_before_the_work(called, lite_weights, small_data, tmp_path, what):
+    out = tmp_path / "mine"
+    if what == "photographs":
+        draw_photo(out / "holiday.jpg")
+    elif what == "a file":
+        out.write_text("mine")
+    elif what == "a link":
+        out.symlink_to(tmp_path)
+    else:
+        out = Path()
+    before = snapshot(tmp_path)
+    refused(lite(called, lite_weights, small_data, "--out", out), "choose another --out")
+    assert snapshot(tmp_path) == before
+
+
+def test_an_out_below_a_file_is_the_machines_matter_and_told_before_the_work(
+    called, lite_weights, small_data, tmp_path
+):
+    (tmp_path / "file").touch()
+    code, out, err = lite(called, lite_weights, small_data, "--out", tmp_path / "file" / "deep")
+    assert (code, out) == (3, "") and "is a file; choose another folder" in err
+
+
+def test_help_names_every_option_and_the_exit_codes(called):
+    code, out, err = called("--help")
+    assert (code, err) == (0, "")
+    for option in ("variant", "weights", "data", "image-size", "activation", "calibration", "recipe", "backend"):
+        assert f"--{option}" in out
+    for option in ("out", "max-drop", "seed", "threads", "json"):
+        assert f"--{option}" in out
+    assert "1 accuracy regression" in " ".join(out.split())
+
+
+def test_a_program_that_sees_less_exits_1_with_a_table_and_is_kept(called, lite_weights, tmp_path):
+    """Calibrated on photographs that are unlike those it is judged on: nearly black ones, no two alike."""
+    data = draw_classes(tmp_path / "data" / "val", 8, seed=9).parent
+    for index in range(12):
+        path = data / "train" / COLOURS[index % 3] / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40), (index // 3, 0, index % 3)).save(path)
+    # A recipe that does not search: the search would end with the whole network in float.
+    code, out, err = lite(called, lite_weights, data, "--out", "lite", "--max-drop", "0", "--recipe", "int8-strict")
+    assert (code, err) == (1, ""), out
+    assert "FAIL" in out and "points lost, 0.00 allowed" in " ".join(out.split())
+    last = [line.split(": ")[0].split(" ")[0] for line in out.splitlines() if line][-3:]
+    assert last[1:] == ["Artifact", "Next"] and "(open lite/report.html)" in out
+    assert out.splitlines()[-1].startswith("Next: quantize --variant lite0") and "--recipe int8 " in out + " "
+    assert (Path("lite") / "report.html").is_file()
+    lines = [line for line in out.splitlines() if not line.startswith(("Artifact: ", "Next: "))]
+    assert max(map(len, lines)) <= 80
+    assert Path("lite", "model.pte").is_file()
+
+
+def test_from_the_shell_an_input_error_exits_2_with_one_sentence(tmp_path):
+    done = run_cli("quantize", "--variant", "b0", "--weights", "w.pth", "--data", "absent", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: w.pth: ") and done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def quantize_process(weights, data, out, **settings):
+    command = command_line("quantize", *QUICK, "--weights", weights, "--data", data, "--out", out)
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    settings.setdefault("preexec_fn", heed_interrupts)
+    return subprocess.Popen(command, env=environment(), **pipes, **settings)
+
+
+def heed_interrupts():
+    """A shell's background jobs, such as CI's may be, hand an ignored SIGINT down to all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def runtime_of(process):
+    """The child process that runs programs, once it is one; None before."""
+    for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        if b"quant.program.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+            return Path(f"/proc/{child}")
+    return None
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "")]
+)
+def test_a_stopped_run_leaves_the_old_artifact_and_no_litter(lite_weights, small_data, tmp_path, number, code, words):
+    """Stopped while the runtime's child process works: late, but before the artifact is written."""
+    out = make_artifact(tmp_path / "out" / "lite").folder
+    before = snapshot(tmp_path / "out")
+    with quantize_process(lite_weights, small_data, out) as process:
+        while not (runtime := runtime_of(process)):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        process.send_signal(number)
+        stdout, stderr = process.communicate()
+    assert process.returncode == code and stdout == ""
+    assert words in stderr and "Traceback" not in stderr
+    assert snapshot(tmp_path / "out") == before
+    assert [p.name for p in out.parent.iterdir()] == ["lite"]
+    assert not runtime.exists()
+
+
+def test_a_full_disk_leaves_the_old_artifact_and_no_litter(lite_weights, small_data, tmp_path):
+    """A limit of 1 MB a file stands for it: the system refuses the same write."""
+    out = make_artifact(tmp_path / "out" / "lite").folder
+    before = snapshot(tmp_path / "out")
+    limit = (1_000_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    settings = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)}
+    with quantize_process(lite_weights, small_data, out, **settings) as process:
+        stdout, stderr = process.communicate()
+    assert (process.returncode, stdout) == (3, "")
+    assert "cannot be written: the file would grow beyond this system's limit" in stderr
+    assert snapshot(tmp_path / "out") == before
+    assert [p.name for p in out.parent.iterdir()] == ["lite"]
+
+
+def test_a_terminal_shows_bars_on_standard_error_alone(lite_weights, small_data, tmp_path):
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = command_line(
+        "quantize", *QUICK, "--weights", lite_weights, "--data", small_data, "--out", tmp_path / "o", "--json"
+    )
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": theirs}
+    shown = b""
+    with subprocess.Popen(command, env=environment({"TERM": "xterm"}), **pipes) as process:
+        os.close(theirs)
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # Linux's way to say that the other end was closed
+                break
+            shown += part
+        stdout = process.stdout.read()
+    os.close(ours)
+    assert process.returncode in (0, 1)
+    text = shown.decode()
+    for stage in ("Lowering", "Timing", "Evaluating"):
+        assert stage in text
+    assert "Warning" not in text
+    assert stdout.startswith(b"{") and stdout.endswith(b"}\n") and b"\x1b" not in stdout

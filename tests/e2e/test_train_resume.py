@@ -1,0 +1,254 @@
+"""A run that was killed at any step gives the weights of one that was not, bit for bit."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from edge_effnet.errors import InputError, MachineError
+from quant.common.progress import NoProgress
+from quant.training import Stage, TrainConfig, TrainResult, train
+from quant.training.loop import Loop
+from tests.support.training import tiny_config, use_tiny, without_torchrun
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_tiny(monkeypatch)
+
+
+def _saved(value: object) -> bytes:
+    file = io.BytesIO()
+    torch.save(value, file)
+    return file.getvalue()
+
+
+class _Killed(BaseException):
+    """Nobody catches it, as nobody catches SIGKILL."""
+
+
+def _killed_after(step: int, monkeypatch: pytest.MonkeyPatch, config: TrainConfig) -> None:
+    original = Loop._step
+
+    def stepping(self: Loop, *arguments: object) -> float:
+        if self.position.step == step:
+            raise _Killed
+        return original(self, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_step", stepping)
+        with pytest.raises(_Killed):
+            train(config, NoProgress())
+
+
+def _assert_same_run(first: TrainResult, second: TrainResult) -> None:
+    ours, theirs = load_file(first.weights), load_file(second.weights)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert first.curve_csv.read_bytes() == second.curve_csv.read_bytes()
+    assert first.top1 == second.top1
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 5])
+@pytest.mark.parametrize("optimizer", ["adamw", "rmsprop"])
+def test_resuming_gives_the_same_bits(
+    step: int, optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = (Stage(image_size=32, epochs=1), Stage(image_size=48, epochs=1))
+    config = tiny_config(tmp_path, stages=stages, checkpoint_every=1, optimizer=optimizer)
+    whole = train(config, NoProgress())
+    changes = {"stages": stages, "optimizer": optimizer, "out": tmp_path / "resumed" / "tiny.safetensors"}
+    _killed_after(step, monkeypatch, tiny_config(tmp_path, checkpoint_every=1, **changes))
+    resumed = train(tiny_config(tmp_path, resume=True, workers=2, **changes), NoProgress())
+    _assert_same_run(whole, resumed)
+
+
+def test_steps_since_the_last_checkpoint_are_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train(tiny_config(tmp_path), NoProgress())
+    changes = {"out": tmp_path / "resumed" / "tiny.safetensors", "checkpoint_every": 2}
+    _killed_after(5, monkeypatch, tiny_config(tmp_path, **changes))
+    _assert_same_run(whole, train(tiny_config(tmp_path, resume=True, **changes), NoProgress()))
+
+
+_SCRIPT = """
+import sys
+from pathlib import Path
+from edge_effnet.variants import VARIANTS
+from quant.progress import NoProgress
+from quant.training import train
+from tests.support.training import TINY, tiny_config
+VARIANTS["lite0"] = TINY
+folder, out = Path(sys.argv[1]), Path(sys.argv[2])
+train(tiny_config(folder, out=out, checkpoint_every=1, resume="resume" in sys.argv), NoProgress())
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_leaves_a_checkpoint_that_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    whole = train(tiny_config(tmp_path), NoProgress())
+    out = tmp_path / "killed" / "tiny.safetensors"
+    command = [sys.executable, "-c", _SCRIPT, str(tmp_path), str(out)]
+    with subprocess.Popen(command, env=without_torchrun()) as process:
+        checkpoint = out.with_suffix(".checkpoint")
+        while not checkpoint.exists() and process.poll() is None:
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+    subprocess.run([*command, "resume"], env=without_torchrun(), check=True)
+    ours, theirs = load_file(whole.weights), load_file(out)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_another_seed_gives_other_weights_and_the_same_seed_the_same(tmp_path: Path) -> None:
+    one = train(tiny_config(tmp_path), NoProgress())
+    again = train(tiny_config(tmp_path, out=tmp_path / "b" / "tiny.safetensors", workers=2), NoProgress())
+    other = train(tiny_config(tmp_path, out=tmp_path / "c" / "tiny.safetensors", seed=1), NoProgress())
+    _assert_same_run(one, again)
+    assert one.weights.read_bytes() != other.weights.read_bytes()
+
+
+def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path: Path) -> None:
+    train(tiny_config(tmp_path), NoProgress())
+    with pytest.raises(InputError, match=r"its lr is 0\.001, now it is 0\.5; resume with the same settings"):
+        train(tiny_config(tmp_path, lr=0.5, resume=True), NoProgress())
+    with pytest.raises(InputError, match="its variant is 'lite0', now it is 'b0'"):
+        train(tiny_config(tmp_path, variant="b0", resume=True), NoProgress())
+
+
+def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no checkpoint to resume from; leave out --resume"):
+        train(tiny_config(tmp_path, resume=True), NoProgress())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"nonsense", b"PK\x03\x04 half a zip", _saved([1]), _saved(torch.zeros(1))),
+        *(b"\x80\x02.", b"\x80\x02J\x01", _saved({}) + b"x"),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, resume=True)
+    config.checkpoint_path.parent.mkdir(parents=True)
+    config.checkpoint_path.write_bytes(content)
+    with pytest.raises(InputError, match="not a complete checkpoint"):
+        train(config, NoProgress())
+
+
+ROW = {"step": 3, "epoch": 1, "image_size": 32, "learning_rate": 0.1, "train_loss": 1.0, "val_top1": 0.5}
+
+TAMPERED: list[tuple[str, Callable[[Any], object]]] = [
+    ("model", lambda old: []),
+    ("model", lambda old: {}),
+    ("model", lambda old: {name: tensor.to("meta") for name, tensor in old.items()}),
+    ("average", lambda old: {"x": 1}),
+    ("average", lambda old: {name: tensor * float("nan") for name, tensor in old.items()}),
+    ("optimizer", lambda old: {}),
+    ("optimizer", lambda old: {"state": 1}),
+    (
+        "optimizer",
+        lambda old: {**old, "state": {k: {**v, "exp_avg": torch.zeros(1)} for k, v in old["state"].items()}},
+    ),
+    ("optimizer", lambda old: {**old, "state": {k: {"step": v["step"]} for k, v in old["state"].items()}}),
+    ("optimizer", lambda old: {**old, "state": {**old["state"], 10**6: {}}}),
+    ("optimizer", lambda old: {**old, "param_groups": [{**group, "betas": "ab"} for group in old["param_groups"]]}),
+    ("rows", lambda old: None),
+    ("rows", lambda old: [1]),
+    ("rows", lambda old: [{"a": "b"}]),
+    ("rows", lambda old: [{**ROW, "val_top1": "x"}]),
+    ("rows", lambda old: [{**ROW, "val_top1": True}]),
+    ("rows", lambda old: [{**ROW, "step": 10**400}]),
+    ("rows", lambda old: [ROW, {**ROW, "more": 1}]),
+    ("step", lambda old: "3"),
+    ("step", lambda old: True),
+    ("step", lambda old: -5),
+    ("step", lambda old: 10**30),
+    ("step", lambda old: 7),
+    ("loss_sum", lambda old: float("nan")),
+    ("best", lambda old: {"a": torch.zeros(1)}),
+    ("identity", lambda old: {**old, "variant": torch.zeros(3)}),
+    ("format", lambda old: torch.zeros(3)),
+]
+
+
+@pytest.mark.parametrize(("field", "change"), TAMPERED)
+def test_a_checkpoint_that_was_tampered_with_is_refused(
+    field: str, change: Callable[[Any], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _killed_after(1, monkeypatch, tiny_config(tmp_path, checkpoint_every=1))
+    config = tiny_config(tmp_path, resume=True)
+    state = torch.load(config.checkpoint_path, weights_only=True)
+    torch.save(state | {field: change(state[field])}, config.checkpoint_path)
+    with pytest.raises(InputError, match=r"not a complete checkpoint|a checkpoint of another run") as caught:
+        train(config, NoProgress())
+    assert "\n" not in str(caught.value)
+    assert not config.out.exists()
+
+
+def test_a_best_network_has_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _killed_after(1, monkeypatch, tiny_config(tmp_path, checkpoint_every=1))
+    config = tiny_config(tmp_path, resume=True)
+    state = torch.load(config.checkpoint_path, weights_only=True)
+    torch.save(state | {"best": state["average"], "best_row": 99}, config.checkpoint_path)
+    with pytest.raises(InputError, match="not a complete checkpoint"):
+        train(config, NoProgress())
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train(tiny_config(tmp_path), NoProgress())
+    out = tmp_path / "full" / "tiny.safetensors"
+    config = tiny_config(tmp_path, out=out, checkpoint_every=2)
+    original, writes = os.fsync, [0]
+
+    def full(handle: int) -> None:
+        writes[0] += 1
+        if writes[0] > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(MachineError, match="the disk is full"):
+            train(config, NoProgress())
+    assert sorted(p.name for p in out.parent.iterdir()) == ["tiny.checkpoint"]
+    resumed = train(tiny_config(tmp_path, out=out, resume=True), NoProgress())
+    _assert_same_run(whole, resumed)
+
+
+@pytest.mark.parametrize("where", ["loss", "gradient"])
+def test_divergence_names_the_step_and_the_rate_and_keeps_the_checkpoint(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(tmp_path, checkpoint_every=1)
+    original = torch.nn.functional.cross_entropy
+    calls = [0]
+
+    def spoilt(*arguments: object, **named: object) -> torch.Tensor:
+        calls[0] += 1
+        loss: torch.Tensor = original(*arguments, **named)  # type: ignore[arg-type]
+        if calls[0] != 3:
+            return loss
+        # The square root's slope at 0 is infinite, its value is not.
+        return loss * torch.inf if where == "loss" else loss + (loss - loss.detach()).abs().sqrt()
+
+    with monkeypatch.context() as patch:
+        patch.setattr("quant.training.task.F.cross_entropy", spoilt)
+        with pytest.raises(InputError, match=r"diverged at step 3 of 6, learning rate 0\.0\d+: loss .* lower --lr"):
+            train(config, NoProgress())
+    assert not config.out.exists()
+    state = torch.load(config.checkpoint_path, weights_only=True)
+    assert state["step"] == 2
+    assert all(torch.isfinite(t).all() for t in state["model"].values())

@@ -1,0 +1,132 @@
+"""Weight files as people have them: whole, damaged, foreign, hostile."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from edge_effnet import InputError, load_checkpoint
+from edge_effnet.weights.files import sha256_of
+from tests.support.weight_files import state_dict
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+class RunsCode:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.marker),)
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        load_checkpoint(path, "b0")
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message
+
+
+def test_missing(tmp_path: Path) -> None:
+    assert "no such file" in refusal(tmp_path / "b0.pth")
+
+
+def test_folder(tmp_path: Path) -> None:
+    assert "a folder; give the weight file itself" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["b0.pth", "b0.safetensors"])
+def test_empty(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.touch()
+    assert "the file is empty" in refusal(path)
+
+
+@pytest.mark.parametrize("kept", [0.001, 0.5, 0.999])
+def test_truncated_pth(tmp_path: Path, kept: float) -> None:
+    path = tmp_path / "b0.pth"
+    torch.save(state_dict(), path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * kept)])
+    assert "not a complete PyTorch weight file: truncated, damaged" in refusal(path)
+
+
+@pytest.mark.parametrize("kept", [0.00001, 0.001, 0.5, 0.999])
+def test_truncated_safetensors(tmp_path: Path, kept: float) -> None:
+    path = tmp_path / "b0.safetensors"
+    save_file(state_dict(), path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * kept)])
+    assert "not a complete safetensors file" in refusal(path)
+
+
+@pytest.mark.parametrize("content", [b"<!DOCTYPE html><html>404</html>", b"hello", b"\x80", b"PK\x03\x04", bytes(64)])
+@pytest.mark.parametrize("name", ["b0.pth", "b0.safetensors"])
+def test_other_formats(tmp_path: Path, content: bytes, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert "download or copy it again" in refusal(path)
+
+
+def test_a_pickle_that_wants_to_run_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    path = tmp_path / "b0.pth"
+    torch.save({"state_dict": state_dict(), "extra": RunsCode(marker)}, path)
+    message = refusal(path)
+    assert "refused, because unpickling it would run posix.mkdir" in message
+    assert "torch.save(model.state_dict(), PATH)" in message
+    assert not marker.exists()
+
+
+def test_a_pickled_module_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "b0.pth"
+    torch.save(nn.Linear(2, 2), path)
+    assert "would run torch.nn.modules.linear.Linear" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([1, 2, 3], "holds a list, not a state dict"),
+        ({"epoch": 3, "best": 0.5}, "no weights inside .keys: 'epoch', 'best'."),
+        ({}, "no weights inside .keys: none."),
+        ({"state_dict": {}}, "no weights inside .keys: 'state_dict'."),
+    ],
+)
+def test_no_weights_inside(tmp_path: Path, content: object, message: str) -> None:
+    path = tmp_path / "b0.pth"
+    torch.save(content, path)
+    with pytest.raises(InputError, match=message):
+        load_checkpoint(path, "b0")
+
+
+@pytest.mark.parametrize("name", ["b0.pth", "b0.pt", "b0.bin", "B0.SAFETENSORS", "weights"])
+def test_formats_load(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "B0.SAFETENSORS":
+        save_file(state_dict(), path)
+    else:
+        torch.save(state_dict(), path)
+    checkpoint = load_checkpoint(str(path), "b0")
+    assert checkpoint.origin == "torchvision"
+    assert checkpoint.sha256 == sha256_of(path)
+    assert len(checkpoint.sha256) == 64
+
+
+def test_the_format_of_old_torch_releases_loads(tmp_path: Path) -> None:
+    path = tmp_path / "b0.pth"
+    torch.save(state_dict(), path, _use_new_zipfile_serialization=False)
+    assert load_checkpoint(path, "b0").spec.name == "b0"
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    assert sha256_of(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,1 +1,0 @@
-"""Processes killed at any moment: `python -m tests.faults --kills 200`."""

@@ -1,1 +1,0 @@
-"""Mutants of every kind of file that is read, through the public commands: `python -m tests.fuzz --help`."""

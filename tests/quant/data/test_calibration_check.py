@@ -1,0 +1,42 @@
+"""Photographs that are unfit to calibrate on are noticed."""
+
+import pytest
+import torch
+
+from edge_effnet import EfficientNet
+from edge_effnet.fuse import fold_for_inference
+from quant.data.calibration_check import calibration_notes, stem_shift, twins_among
+from tests.support.networks import images, trained_looking
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def model():
+    return trained_looking(EfficientNet.from_name("lite0", num_classes=3, image_size=SIZE), image_size=SIZE)
+
+
+def test_photographs_like_the_training_s_raise_no_note(model):
+    assert calibration_notes(model, list(images(32, SIZE).split(16))) == ()
+
+
+def test_copies_and_bursts_are_counted(model):
+    photos = images(8, SIZE)
+    burst = photos.repeat(4, 1, 1, 1) + 0.05 * torch.randn(
+        32, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)
+    )
+    assert twins_among([photos]) == 0 and twins_among([burst]) == 32
+    (note,) = calibration_notes(model, [burst])
+    assert note.startswith("32 of the 32 calibration photographs look like another")
+
+
+@pytest.mark.parametrize("wrong", [lambda x: x * 0.2, lambda x: x + 8.0, lambda x: x * 58.0 + 120.0])
+def test_another_normalisation_is_noticed(model, wrong):
+    notes = calibration_notes(model, [wrong(images(32, SIZE))])
+    assert any("preprocessing" in note for note in notes)
+
+
+def test_without_batchnorm_nothing_is_claimed(model):
+    folded = fold_for_inference(model, SIZE)
+    assert stem_shift(folded, [images(4, SIZE)]) is None

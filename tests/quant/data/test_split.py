@@ -1,0 +1,344 @@
+import os
+import shutil
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_effnet.errors import InputError
+from quant.data.split import evaluation_photos, split_photos
+from tests.support.photos import COLOURS, draw_classes, draw_halves, draw_photo
+
+
+def split(data, **settings):
+    return split_photos(data, **{"calibration": 8, "seed": 0, "class_names": COLOURS, "num_classes": 3, **settings})
+
+
+def evaluate(data, **settings):
+    return evaluation_photos(
+        data, **{"class_names": COLOURS, "num_classes": 3, "calibrated_on": frozenset(), **settings}
+    )
+
+
+def names(photos):
+    return [photo.name for photo in photos]
+
+
+def refusal(call):
+    with pytest.raises(InputError) as caught:
+        call()
+    return str(caught.value)
+
+
+def test_halves_calibrate_on_train_and_evaluate_on_all_of_val(tmp_path):
+    found = split(draw_halves(tmp_path, train=4, val=2))
+    assert len(found.calibration) == 8 and all(n.startswith("train/") for n in names(found.calibration))
+    assert names(found.evaluation) == [f"val/{c}/{i}.jpg" for c in COLOURS for i in range(2)]
+    assert [photo.label for photo in found.evaluation] == [0, 0, 1, 1, 2, 2]
+    assert found.class_names == COLOURS
+    assert not {p.sha256 for p in found.calibration} & {p.sha256 for p in found.evaluation}
+
+
+def test_labels_follow_the_networks_order_of_classes_not_the_alphabets(tmp_path):
+    found = split(draw_halves(tmp_path), class_names=("red", "blue", "green"))
+    assert {photo.name.split("/")[1]: photo.label for photo in found.evaluation} == {"red": 0, "blue": 1, "green": 2}
+
+
+def test_without_names_in_the_weights_sorted_folders_are_the_classes(tmp_path):
+    assert split(draw_halves(tmp_path), class_names=None).class_names == COLOURS
+
+
+def test_class_folders_alone_are_split_by_class_and_disjoint(tmp_path):
+    found = split(draw_classes(tmp_path, 8), calibration=9)
+    assert sorted(photo.label for photo in found.calibration) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert len(found.evaluation) == 24 - 9
+    assert not set(names(found.calibration)) & set(names(found.evaluation))
+    assert found.notes == ()
+
+
+def test_at_most_half_of_each_class_calibrates_and_it_is_said(tmp_path):
+    draw_classes(tmp_path, 8, colours=("red", "green"))
+    draw_photo(tmp_path / "blue" / "only.jpg", "blue")
+    found = split(tmp_path, calibration=100)
+    assert sorted(photo.label for photo in found.calibration) == [1] * 4 + [2] * 4
+    assert "blue/only.jpg" in names(found.evaluation)
+    assert found.notes == ("Calibrating on 8 photographs; 100 were asked for.",)
+
+
+def test_half_of_the_default_is_enough_and_less_is_said(tmp_path, monkeypatch):
+    draw_classes(tmp_path, 8)
+    for default, notes in ((12, 0), (24, 0), (26, 1)):
+        monkeypatch.setattr("quant.data.split.DEFAULT_CALIBRATION", default)
+        assert len(split(tmp_path, calibration=default).notes) == notes
+
+
+def test_photographs_alone_have_no_labels(tmp_path):
+    for index in range(20):
+        draw_photo(tmp_path / f"{index:02}.jpg", seed=index)
+    found = split(tmp_path)
+    assert found.class_names is None
+    assert (len(found.calibration), len(found.evaluation)) == (8, 12)
+    assert {photo.label for photo in (*found.calibration, *found.evaluation)} == {None}
+
+
+def test_unlabelled_halves_are_halves_too(tmp_path):
+    for index in range(10):
+        draw_photo(tmp_path / "train" / f"{index}.jpg", seed=index)
+        draw_photo(tmp_path / "val" / f"{index}.jpg", seed=100 + index)
+    found = split(tmp_path)
+    assert all(name.startswith("train/") for name in names(found.calibration))
+    assert len(found.evaluation) == 10 and found.class_names is None
+
+
+def test_the_seed_alone_decides_the_draw(tmp_path):
+    draw_classes(tmp_path, 10)
+    first, again, other = split(tmp_path, seed=1), split(tmp_path, seed=1), split(tmp_path, seed=2)
+    assert first == again
+    assert set(names(first.calibration)) != set(names(other.calibration))
+
+
+def test_fewer_photographs_than_classes_are_not_the_alphabets_first(tmp_path):
+    folders = [f"class{index:02}" for index in range(40)]
+    for number, folder in enumerate(folders):
+        for index in range(2):
+            draw_photo(tmp_path / folder / f"{index}.jpg", seed=10 * number + index)
+    found = split(tmp_path, class_names=tuple(folders), num_classes=40)
+    drawn = sorted(photo.label for photo in found.calibration)
+    assert len(set(drawn)) == 8
+    assert drawn != list(range(8))
+
+
+@settings(max_examples=25, deadline=None)
+@given(counts=st.lists(st.integers(1, 9), min_size=1, max_size=4), calibration=st.integers(8, 20), seed=st.integers())
+def test_no_photograph_is_on_both_sides_and_none_is_lost(tmp_path_factory, counts, calibration, seed):
+    root = tmp_path_factory.mktemp("data")
+    for folder, count in enumerate(counts):
+        for index in range(count):
+            path = root / f"class{folder}" / f"{index}.png"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(bytes([folder, index]))  # splitting reads no pixels
+    try:
+        found = split(root, calibration=calibration, seed=seed, class_names=None, num_classes=len(counts))
+    except InputError as error:
+        assert "to calibrate on" in str(error) and sum(count // 2 for count in counts) < 8
+        return
+    finally:
+        files = {p.relative_to(root).as_posix() for p in root.rglob("*.png")}
+        shutil.rmtree(root)
+    chosen, judged = set(names(found.calibration)), set(names(found.evaluation))
+    assert not chosen & judged and chosen | judged == files
+    assert 8 <= len(chosen) <= calibration
+
+
+def test_the_same_content_under_another_name_is_refused_across_halves(tmp_path):
+    draw_halves(tmp_path)
+    shutil.copy(tmp_path / "val" / "red" / "0.jpg", tmp_path / "train" / "red" / "renamed.jpg")
+    message = refusal(lambda: split(tmp_path))
+    assert "train/red/renamed.jpg" in message and "val/red/0.jpg" in message
+    assert "same photograph" in message and "Remove one" in message
+
+
+def test_a_shared_photograph_is_refused_even_if_this_run_would_not_draw_it(tmp_path):
+    draw_halves(tmp_path, train=50)
+    shutil.copy(tmp_path / "val" / "red" / "0.jpg", tmp_path / "train" / "red" / "zz.jpg")
+    for seed in range(5):
+        assert "same photograph" in refusal(lambda seed=seed: split(tmp_path, seed=seed))
+
+
+def test_a_link_to_the_same_file_is_refused_across_halves(tmp_path):
+    draw_halves(tmp_path)
+    (tmp_path / "train" / "red" / "link.jpg").symlink_to(tmp_path / "val" / "red" / "0.jpg")
+    assert "same photograph" in refusal(lambda: split(tmp_path))
+
+
+def test_copies_within_val_judge_once(tmp_path):
+    draw_halves(tmp_path, train=4, val=4)
+    for index in range(5):
+        shutil.copy(tmp_path / "val" / "red" / "0.jpg", tmp_path / "val" / "red" / f"copy{index}.jpg")
+    settings = {"class_names": COLOURS, "num_classes": 3}
+    found = split_photos(tmp_path, calibration=8, seed=0, **settings)
+    again = evaluation_photos(tmp_path, calibrated_on=frozenset(), **settings)
+    for split in (found, again):
+        assert len(split.evaluation) == 12 and "Left out 5 copies of other photographs." in split.notes
+
+
+def test_copies_within_class_folders_are_left_out_and_counted(tmp_path):
+    draw_classes(tmp_path, 8)
+    shutil.copy(tmp_path / "red" / "0.jpg", tmp_path / "red" / "copy.jpg")
+    found = split(tmp_path)
+    assert len(found.calibration) + len(found.evaluation) == 24
+    assert "Left out 1 copies of other photographs." in found.notes
+
+
+def test_one_photograph_in_two_classes_is_refused(tmp_path):
+    draw_classes(tmp_path, 8)
+    shutil.copy(tmp_path / "red" / "0.jpg", tmp_path / "blue" / "red.jpg")
+    assert "one photograph in two classes" in refusal(lambda: split(tmp_path))
+
+
+def test_a_missing_class_is_named(tmp_path):
+    draw_halves(tmp_path)
+    shutil.rmtree(tmp_path / "val" / "green")
+    message = refusal(lambda: split(tmp_path))
+    assert "no folder for 'green'" in message and str(tmp_path / "val") in message
+
+
+def test_classes_that_differ_between_train_and_val_are_named(tmp_path):
+    draw_halves(tmp_path)
+    (tmp_path / "train" / "red").rename(tmp_path / "train" / "purple")
+    message = refusal(lambda: split(tmp_path, class_names=None))
+    assert "unknown class 'purple'" in message and "no folder for 'red'" in message and "train" in message
+
+
+def test_a_wrong_number_of_classes_is_told_in_numbers(tmp_path):
+    message = refusal(lambda: split(draw_halves(tmp_path), class_names=None, num_classes=10))
+    assert "3 class folders" in message and "10 classes" in message
+
+
+def test_many_wrong_names_are_cut_short(tmp_path):
+    message = refusal(
+        lambda: split(draw_halves(tmp_path), class_names=tuple(f"n{i:04}" for i in range(1000)), num_classes=1000)
+    )
+    assert "and 995 more" in message and len(message) < 400
+
+
+def test_two_classes_of_one_name_cannot_be_told_apart_by_folders(tmp_path):
+    draw_halves(tmp_path)
+    message = refusal(lambda: split(tmp_path, class_names=("red", "green", "blue", "red"), num_classes=4))
+    assert "several classes of one name ('red')" in message
+
+
+def test_a_class_without_photographs_is_named(tmp_path):
+    draw_halves(tmp_path)
+    empty = tmp_path / "val" / "red"
+    shutil.rmtree(empty)
+    empty.mkdir()
+    (empty / "notes.txt").write_text("no photograph")
+    message = refusal(lambda: split(tmp_path))
+    assert str(empty) in message and "no photographs" in message and ".jpg" in message
+
+
+@pytest.mark.parametrize("content", [(), ("notes.txt",), (".hidden.jpg",)])
+def test_a_folder_without_photographs_is_refused(tmp_path, content):
+    for name in content:
+        (tmp_path / name).write_bytes(b"x")
+    message = refusal(lambda: split(tmp_path))
+    assert "no photographs" in message and ".webp" in message
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path):
+    assert "does not exist" in refusal(lambda: split(tmp_path / "absent"))
+    file = draw_photo(tmp_path / "photo.jpg")
+    assert "is a file" in refusal(lambda: split(file))
+    assert "is a file" in refusal(lambda: evaluate(file))
+
+
+def test_photographs_beside_class_folders_are_refused(tmp_path):
+    draw_classes(tmp_path, 8)
+    draw_photo(tmp_path / "stray.jpg")
+    assert "stray.jpg" in refusal(lambda: split(tmp_path))
+
+
+@pytest.mark.parametrize("half", ["train", "val"])
+def test_one_half_alone_is_refused(tmp_path, half):
+    draw_classes(tmp_path / half, 8)
+    missing = {"train": "val", "val": "train"}[half]
+    assert f"has no {missing}/ beside its other half" in refusal(lambda: split(tmp_path))
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    for index in range(8):
+        draw_photo(tmp_path / "train" / f"{index}.jpg", seed=index)
+        draw_photo(tmp_path / "bus" / f"{index}.jpg", seed=50 + index)
+    found = split(tmp_path, class_names=("bus", "train"), num_classes=2)
+    assert {photo.label for photo in found.evaluation} == {0, 1}
+    assert len(evaluate(tmp_path, class_names=("bus", "train"), num_classes=2).evaluation) == 16
+
+
+@pytest.mark.parametrize("asked", [-1, 0, 7])
+def test_too_few_asked_for_is_refused(tmp_path, asked):
+    message = refusal(lambda: split(draw_halves(tmp_path), calibration=asked))
+    assert f"--calibration {asked}" in message and "at least 8" in message
+
+
+def test_too_few_to_be_had_is_refused(tmp_path):
+    message = refusal(lambda: split(draw_halves(tmp_path, train=2)))
+    assert "only 6 photographs to calibrate on" in message and "at least 8" in message
+
+
+def test_a_broken_link_is_named(tmp_path):
+    draw_halves(tmp_path)
+    broken = tmp_path / "train" / "red" / "broken.jpg"
+    broken.symlink_to(tmp_path / "absent.jpg")
+    message = refusal(lambda: split(tmp_path))
+    assert str(broken) in message and "cannot be read" in message
+
+
+def test_a_pipe_named_like_a_photograph_does_not_hang(tmp_path):
+    draw_classes(tmp_path, 8)
+    os.mkfifo(tmp_path / "red" / "pipe.jpg")
+    assert "not a regular file" in refusal(lambda: split(tmp_path))
+    assert "not a regular file" in refusal(lambda: evaluate(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["two\nlines", os.fsdecode(b"latin-\xe9")])
+def test_a_class_name_that_is_no_line_of_text_is_refused(tmp_path, name):
+    draw_classes(tmp_path, 8, colours=("red", "green"))
+    (tmp_path / "red").rename(tmp_path / name)
+    assert "not one line of text" in refusal(lambda: split(tmp_path, class_names=None, num_classes=2))
+
+
+def test_hidden_files_and_folders_do_not_count(tmp_path):
+    draw_classes(tmp_path, 8)
+    draw_photo(tmp_path / ".thumbnails" / "0.jpg")
+    (tmp_path / "red" / "._0.jpg").write_bytes(b"a Mac's resource fork")
+    found = split(tmp_path)
+    assert len(found.calibration) + len(found.evaluation) == 24
+
+
+def test_photographs_in_folders_below_a_class_belong_to_it(tmp_path):
+    draw_classes(tmp_path, 4)
+    for colour in COLOURS:
+        for index in range(4):
+            draw_photo(tmp_path / colour / "2026" / f"{index}.JPEG", colour, seed=50 + index)
+    found = split(tmp_path)
+    assert "red/2026/0.JPEG" in names((*found.calibration, *found.evaluation))
+    assert len(found.calibration) + len(found.evaluation) == 24
+
+
+def test_evaluation_takes_all_of_val_where_there_is_one(tmp_path):
+    found = evaluate(draw_halves(tmp_path))
+    assert len(found.evaluation) == 12 and found.calibration == ()
+    assert all(name.startswith("val/") for name in names(found.evaluation))
+
+
+def test_evaluation_needs_no_train_half_but_a_val_half(tmp_path):
+    draw_halves(tmp_path)
+    shutil.rmtree(tmp_path / "train")
+    assert len(evaluate(tmp_path).evaluation) == 12
+    (tmp_path / "val").rename(tmp_path / "train")
+    assert "has train/ but no val/" in refusal(lambda: evaluate(tmp_path))
+
+
+def test_evaluation_leaves_out_what_the_program_was_fitted_on(tmp_path):
+    made = split(draw_classes(tmp_path, 8))
+    fitted = frozenset(photo.sha256 for photo in made.calibration)
+    found = evaluate(tmp_path, calibrated_on=fitted)
+    assert names(found.evaluation) == names(made.evaluation)
+    assert found.notes == ("Left out 8 photographs that the program was calibrated on.",)
+
+
+def test_evaluation_on_a_val_half_that_holds_fitted_photographs_is_refused(tmp_path):
+    fitted = frozenset(p.sha256 for p in split(draw_classes(tmp_path / "old", 8)).calibration)
+    (tmp_path / "old").rename(tmp_path / "val")
+    assert "calibrated on this photograph (and 7 more" in refusal(lambda: evaluate(tmp_path, calibrated_on=fitted))
+
+
+def test_evaluation_on_fitted_photographs_alone_is_refused(tmp_path):
+    everything = frozenset(p.sha256 for p in evaluate(draw_classes(tmp_path, 2)).evaluation)
+    assert "give it others" in refusal(lambda: evaluate(tmp_path, calibrated_on=everything))
+
+
+def test_evaluation_names_a_missing_class(tmp_path):
+    draw_classes(tmp_path, 2, colours=("red", "green"))
+    assert "no folder for 'blue'" in refusal(lambda: evaluate(tmp_path))

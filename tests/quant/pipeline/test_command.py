@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+
+from edge_effnet.samples import SAMPLE
+from edge_effnet.weights.checkpoint import LoadOptions
+from quant.artifact.recognise import changed, check_command
+from quant.lower.options import BackendOptions
+from quant.pipeline.command import quantize_command
+from quant.pipeline.request import check_request
+from quant.qat.options import QatOptions
+from quant.thresholds import DEFAULT_CALIBRATION
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def command(**changes):
+    settings = {
+        "weights": "w.pth",
+        "data": "my photos",
+        "options": LoadOptions(origin=None, image_size=None),
+        "activation": None,
+        "calibration": DEFAULT_CALIBRATION,
+        "recipe": "int8",
+        "backend": "xnnpack",
+        "out": None,
+        "max_drop": None,
+        "min_agreement": None,
+        "seed": 0,
+        "threads": 1,
+        "qat": None,
+    }
+    return quantize_command(check_request("b0", **{**settings, **changes}))
+
+
+BASE = ("quantize", "--variant", "b0", "--weights", "w.pth", "--data", "my photos")
+
+
+@pytest.mark.parametrize(
+    ("changes", "more"),
+    [
+        ({}, ()),
+        ({"out": Path("b0-int8-xnnpack")}, ()),
+        ({"out": "phone", "seed": 3}, ("--out", "phone", "--seed", "3")),
+        ({"max_drop": 1.0}, ("--max-drop", "1")),
+        ({"min_agreement": 99.5}, ("--min-agreement", "99.5")),
+        ({"min_agreement": 99.5, "max_drop": 0.5}, ("--max-drop", "0.5", "--min-agreement", "99.5")),
+        ({"recipe": "qat-int8", "qat": QatOptions(epochs=2)}, ("--recipe", "qat-int8", "--epochs", "2")),
+        (
+            {
+                "backend": "backends",
+                "backends": ("xnnpack:all", "coreml"),
+                "backend_options": BackendOptions(ios=18),
+            },
+            ("--backend", "xnnpack:all", "--backend", "coreml", "--ios", "18"),
+        ),
+    ],
+)
+def test_the_command_of_a_run_says_what_departs_from_the_defaults(changes, more):
+    assert command(**changes) == (*BASE, *more)
+
+
+def test_the_sample_is_the_default_too():
+    assert command(weights=SAMPLE, data=SAMPLE) == ("quantize", "--variant", "b0")
+
+
+def test_a_remedy_changes_an_option_or_adds_it():
+    before = command(recipe="int8-minmax", out="x")
+    assert changed(before, {"--recipe": "int8"}) == (*BASE, "--recipe", "int8", "--out", "x")
+    assert changed(BASE, {"--min-agreement": "99"}) == (*BASE, "--min-agreement", "99")
+
+
+def test_the_check_has_the_limits_of_the_run():
+    assert check_command(command(max_drop=0.5), folder="x") == (
+        *("edge-effnet", "check", "x", "--data", "my photos", "--max-drop", "0.5"),
+    )
+    assert check_command(("quantize", "--variant", "b0"), folder="x")[-1] == SAMPLE

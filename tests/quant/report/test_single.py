@@ -1,0 +1,301 @@
+import base64
+import hashlib
+import re
+from dataclasses import replace
+
+import pytest
+
+from edge_effnet.errors import InputError
+from quant.analysis.mixed_precision import Found, Point
+from quant.artifact.model import open_artifact, write_artifact
+from quant.data.split import Photo
+from quant.metrics.per_class import ClassFigures
+from quant.qat.run import QatReport
+from quant.report import thumbnails as thumbnails_module
+from quant.report.single import Sources, remade_report, render_report
+from quant.verdict.diagnosis import Circumstances, diagnose
+from quant.verdict.verdict import Verdict
+from tests.support.artifacts import LAYER, make_artifact, manifest_fields
+from tests.support.outcomes import FIDELITY, NO_ACCURACY, flip, outcome
+from tests.support.photos import draw_photo
+from tests.support.reports import IMAGE, SCRIPT, SHOWN, Elements, hostile, layers, many_classes, page
+
+CASES = {
+    "pass": lambda: (outcome(), {}),
+    "no flips": lambda: (outcome(flips=(), confusion=()), {}),
+    "two classes": lambda: (many_classes(2), {}),
+    "a thousand classes": lambda: (many_classes(1000), {}),
+    "huge names": lambda: (many_classes(3, name="x" * 900), {}),
+    "unlabelled": lambda: (unlabelled(), {}),
+    "fail": lambda: (failed(), {}),
+    "no analysis": lambda: (outcome(), {"analysis": ()}),
+    "search": lambda: (outcome(search=FOUND, min_agreement=0.99), {}),
+    "trained": lambda: (outcome(ptq=(outcome().pte_accuracy, FIDELITY), training=TRAINED), {}),
+}
+
+POINTS = tuple(
+    Point(
+        float_layers=("stem",) * count,
+        added_ms=0.25 * count,
+        agreement=0.98 + 0.005 * count,
+        drop=0.5,
+        sqnr_db=20.0,
+        chance=0.3 * count,
+        met=count == 3,
+    )
+    for count in range(4)
+)
+FOUND = Found(points=POINTS, chosen=POINTS[3], converted=None, photographs=200)
+ROWS = tuple(
+    {
+        "step": 10.0 * i,
+        "epoch": float(i),
+        "train_loss": float("nan") if i == 0 else 1.0 / i,
+        "val_top1": 0.9 + 0.01 * i,
+    }
+    for i in range(4)
+)
+TRAINED = QatReport(steps=30, epochs=3, best_epoch=2, training_images=100, selection_images=50, rows=ROWS)
+
+
+def unlabelled():
+    return outcome(
+        float_accuracy=NO_ACCURACY,
+        pte_accuracy=NO_ACCURACY,
+        quantized=(NO_ACCURACY, FIDELITY),
+        drop_interval=None,
+        classes=(ClassFigures(name="red", photographs=9, float_right=None, pte_right=None, kept=8),),
+        flips=(flip(label=None),),
+    )
+
+
+def failed():
+    broken = [replace(LAYER, layer="stages.0.1.expand", sqnr_db=5.0)]
+    diagnosis = diagnose(broken, Circumstances(recipe="int8-minmax", targeted=False, calibration=128, suspicions=()))
+    return outcome(verdict=Verdict(passed=False, reasons=("collapsed",)), diagnosis=diagnosis)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_page_is_whole_and_accessible_whatever_the_outcome(case):
+    found, settings = CASES[case]()
+    text = page(found, **settings)
+    elements = Elements(text)
+    assert len(text) < 2_000_000
+    assert len(list(elements.all("caption"))) == len(list(elements.all("table")))
+    assert all(head.get("scope") in ("row", "col") for head in elements.all("th"))
+    assert all(image.get("alt") for image in elements.all("img"))
+    assert all(svg.get("aria-hidden") == "true" or svg.get("aria-label") for svg in elements.all("svg"))
+    ids = [attributes["id"] for _, attributes in elements.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in elements.found:
+        for target in re.findall(r"url\(#(.+?)\)", " ".join(str(value) for value in attributes.values())):
+            assert target in ids
+        reference = attributes.get("aria-labelledby") or (attributes.get("href") or "").removeprefix("#")
+        assert reference in ("", "data:,", *ids)
+    assert not re.search(r"(?:src|href)=\"(?!#|data:)", text)
+    assert "http:" not in text and "https:" not in text and "style=" not in text
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_same_inputs_give_the_same_bytes(case):
+    first, settings = CASES[case]()
+    again, _ = CASES[case]()
+    assert page(first, **settings) == page(again, **settings)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "word"),
+    [
+        (Verdict(passed=True, reasons=("fine",)), "✓ Pass Fine."),
+        (Verdict(passed=True, reasons=("fine",), cautions=("few photographs",)), "! Pass, with caution Fine. Few"),
+        (Verdict(passed=False, reasons=("too much lost",)), "✕ Fail Too much lost."),
+    ],
+)
+def test_the_verdict_comes_first_with_its_reasons(verdict, word):
+    text = Elements(page(outcome(verdict=verdict))).text
+    assert word in text and text.index(word) < text.index("Accuracy Over the same 250 photographs")
+
+
+def test_a_failure_names_what_to_try_and_marks_the_layer():
+    text = page(failed())
+    assert "What to try" in text and "<code>--recipe int8</code>" in text
+    assert "stages.0.1.expand: 36.0 dB" not in page(outcome())
+    assert ">stages.0.1.expand: 38.0 dB</text>" in text
+
+
+def test_every_figure_is_in_the_accuracy_table():
+    text = Elements(page()).text
+    for words in (
+        "top-1, % 96.00 96.00 96.00",
+        "interval 93.0-98.0 93.0-98.0 93.0-98.0",
+        "agrees, % 95.00 95.00",
+        "SQNR, dB 21.2 21.2",
+        "0.00 points, 95 % interval -1.00 to +2.00; 1.00 allowed",
+        "size, MB x0.27",
+        "latency, ms x0.54",
+        "stem recipe int8 +0.12",
+        "xnnpack runs 3 operators in 1 delegate; portable kernels run 0.",
+        "quantize --variant b0 --weights w.pth --data photos",
+        "edge-effnet deploy b0-int8-xnnpack --app android",
+        "red 95.24 94.05 -1.19",
+    ):
+        assert words in text, words
+
+
+def test_without_labels_agreement_stands_for_accuracy():
+    text = Elements(page(unlabelled())).text
+    assert "have no labels" in text and "top-1, %" not in text and "red 88.89 9" in text
+
+
+def test_search_and_training_are_drawn_where_there_were_any():
+    searched = page(CASES["search"]()[0])
+    assert "4 sets of float layers tried on 200 photographs" in Elements(searched).text
+    assert "Chosen: 3 layers, 99.50 %, 0.75 ms added." in searched
+    trained = page(CASES["trained"]()[0])
+    assert "30 steps; kept: epoch 2." in Elements(trained).text and "QAT" in trained
+
+
+def test_most_photographs_that_changed_are_shown_the_surest_first_and_the_rest_counted():
+    flips = [flip(photograph=f"val/{i}.jpg", float_probability=i / 100) for i in range(80)]
+    text = Elements(page(outcome(flips=tuple(flips)))).text
+    assert "80 of 250; the 60 that float was surest of and right about are shown" in text
+    assert "lists the other 20" in text
+    assert text.index("val/79.jpg") < text.index("val/78.jpg") and "val/19.jpg" not in text
+
+
+def pictures(folder, names):
+    return [
+        Photo(path=draw_photo(folder / f"{i}.jpg", seed=i, size=(200, 160)), name=name, label=0, sha256="0" * 64)
+        for i, name in enumerate(names)
+    ]
+
+
+def test_thumbnails_are_part_of_the_page_and_stop_at_their_allowance(tmp_path, monkeypatch):
+    names = [f"val/{i}.jpg" for i in range(5)]
+    found = outcome(flips=tuple(flip(photograph=name) for name in names))
+    text = page(found, photos=pictures(tmp_path, names))
+    assert [image["alt"] for image in Elements(text).all("img")] == names
+    data = base64.b64decode(re.search(r"data:image/jpeg;base64,([^\"]+)", text)[1])
+    monkeypatch.setattr(thumbnails_module, "REPORT_THUMBNAIL_BYTES", 3 * len(data))
+    fewer = page(found, photos=pictures(tmp_path, names))
+    assert 1 <= len(list(Elements(fewer).all("img"))) <= 4 and "left out to keep this file small" in fewer
+    assert "adds them" in page(found) and "adds them" not in text
+
+
+def test_what_users_wrote_is_text_and_never_markup(tmp_path):
+    found, photos = hostile(tmp_path)
+    text = page(found, photos=photos, weights={"name": SCRIPT, "origin": IMAGE, "sha256": "0" * 64})
+    elements = Elements(text)
+    assert len(list(elements.all("script"))) == 1
+    assert not [name for _, attributes in elements.found for name in attributes if name.startswith("on")]
+    assert [image["src"][:22] for image in elements.all("img")] == ["data:image/jpeg;base64"]
+    assert SCRIPT in elements.text and IMAGE in elements.text and "$x^2$" in elements.text
+    assert not [name for name in SHOWN if " ".join(name.split()) not in elements.text]
+    assert not set(text) & {chr(code) for code in (*range(9), *range(0x0B, 0x20), *range(0x202A, 0x202F))}
+    assert all(link["href"][:1] == "#" or link["href"] == "data:," for link in elements.all("link"))
+    assert all(link["href"].startswith("#") for link in elements.all("a"))
+
+
+def test_names_that_are_no_text_make_a_page_all_the_same():
+    odd = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
+    assert "caf\\udce9" in page(outcome(flips=(flip(photograph=odd),)))
+
+
+def test_a_layer_named_like_mathematics_or_markup_is_drawn_as_text():
+    analysis = [replace(layer, layer="stages.0.$\\frac{<b>&\x0b") for layer in layers()]
+    text = page(replace_diagnosis(analysis), analysis=analysis)
+    assert ">stages.0.$\\frac{&lt;b&gt;&amp;·: 40.0 dB</text>" in text
+
+
+def replace_diagnosis(analysis):
+    broken = [replace(analysis[0], sqnr_db=1.0)]
+    diagnosis = diagnose(broken, Circumstances(recipe="int8", targeted=False, calibration=128, suspicions=()))
+    return outcome(verdict=Verdict(passed=False, reasons=("x",)), diagnosis=diagnosis)
+
+
+def test_the_policy_allows_this_very_style_and_script_and_nothing_else():
+    text = page()
+    (policy,) = [meta["content"] for meta in Elements(text).all("meta") if meta.get("http-equiv")]
+    assert policy.startswith("default-src 'none'") and "unsafe" not in policy
+    for tag in ("style", "script"):
+        content = re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)[1]
+        assert base64.b64encode(hashlib.sha256(content.encode()).digest()).decode() in policy
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("ground", ["paper", "card"])
+def test_text_stands_out_from_its_ground_as_wcag_aa_asks(theme, ground):
+    style = re.search("<style>(.*?)</style>", page(), re.DOTALL)[1]
+    light, dark = (dict(re.findall(r"--(\w+): (#\w{6})", part)) for part in style.split("prefers-color-scheme", 1))
+    colours = light if theme == "light" else {**light, **dict(list(dark.items()))}
+    for name in ("ink", "muted", "accent", "bad", "good", "pass", "caution", "fail", "unmeasured"):
+        lighter, darker = sorted((luminance(colours[name]), luminance(colours[ground])), reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, name
+
+
+def test_a_manifest_of_an_earlier_version_is_shown_as_far_as_it_goes():
+    text = Elements(page(verdict={"verdict": "pass", "float": {}, "pte": {}}, command=[])).text
+    assert "✓ Pass" in text and "of an earlier version" in text
+
+
+def test_a_program_that_was_not_run_says_so():
+    verdict = {
+        "verdict": "not measured here",
+        "reasons": ["not measured here: runs on iOS only"],
+        "float": {"size_bytes": 16},
+        "pte": {"size_bytes": 4},
+        "simulated": {"agreement": 0.98, "sqnr_db": 20.0},
+    }
+    text = Elements(page(verdict=verdict, backend="coreml", precision="int8", analysis=())).text
+    assert "? Not measured here" in text and "agrees with float on 98.00 %" in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"flips": [{"photograph": "a"}]},
+        {"float": {"top1": "much"}},
+        {"search": {"photographs": 1, "points": []}},
+        {"drop_interval": [1]},
+        {"diagnosis": "none"},
+        {"float": {**outcome().to_json()["float"], "top1": None}},
+        {"float": {**outcome().to_json()["float"], "latency_ms": None}},
+        {"classes": [{"name": "a", "photographs": 1, "float_right": None, "pte_right": 1, "kept": 1}]},
+        {"classes": [{"name": "a", "photographs": 1, "float_right": 1, "pte_right": 2, "kept": 1}]},
+    ],
+)
+def test_a_verdict_that_is_none_of_ours_is_refused_in_a_sentence(change):
+    verdict = {**outcome().to_json(), **change}
+    with pytest.raises(InputError, match=r"verdict cannot be read .* make the artifact anew\.$"):
+        page(verdict=verdict)
+
+
+def test_the_report_of_a_folder_is_the_one_that_was_written_with_it(tmp_path):
+    def report(manifest):
+        return render_report(manifest, Sources(layers=[LAYER], delegation=None, photos=()))
+
+    plain = make_artifact(tmp_path / "plain")
+    written = write_artifact(
+        tmp_path / "a",
+        model=plain.program.read_bytes(),
+        float_model=plain.float_program.read_bytes(),
+        classes=plain.labels,
+        golden=plain.golden(),
+        layers=plain.layers(),
+        manifest={
+            **manifest_fields(),
+            "labelled": True,
+            "photographs": plain.manifest["photographs"],
+            "verdict": outcome().to_json(),
+        },
+        report=report,
+    )
+    assert "report.html" in written.manifest["files"]
+    opened = open_artifact(tmp_path / "a")
+    assert remade_report(opened) == (tmp_path / "a" / "report.html").read_bytes()

@@ -1,0 +1,193 @@
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from edge_effnet.errors import InputError
+from quant.common.progress import NoProgress
+from quant.lower.result import Delegation
+from quant.metrics.evaluate import Accuracy, accuracy, collect_logits, fidelity, labels_of
+from quant.program.timing import ProgramFigures
+from quant.verdict.assemble import Evidence, summarize
+from quant.verdict.outcome import Flip
+from tests.support.artifacts import LAYER
+from tests.support.outcomes import NO_ACCURACY, outcome, photos
+from tests.support.photos import COLOURS, draw_photo
+from tests.support.programs import PREPROCESS
+
+FLOAT = torch.tensor([[9.0, 1.0, 0.0], [0.0, 9.0, 1.0], [0.0, 1.0, 9.0], [9.0, 1.0, 0.0]])
+"""Right on four photographs labelled 0, 1, 2, 0."""
+PTE = torch.tensor([[9.0, 1.0, 0.0], [0.0, 9.0, 1.0], [8.0, 1.0, 0.0], [8.0, 1.0, 0.0]])
+
+
+def evidence(**changes):
+    program = ProgramFigures(latency_ms=1.0, latency_p90_ms=2.0, load_ms=3.0, size_bytes=4)
+    fields = {
+        "artifact": "a",
+        "variant": "b0",
+        "activation": "swish",
+        "recipe": "int8",
+        "backend": "xnnpack",
+        "threads": 1,
+        "logits": {"float": FLOAT, "pte": PTE},
+        "photos": photos(4),
+        "class_names": COLOURS,
+        "float_program": program,
+        "pte_program": replace(program, size_bytes=1),
+        "delegation": Delegation(partitions=1, delegated=2, left=0),
+        "calibration_images": 8,
+        "search": None,
+        "training": None,
+        "notes": ("a note",),
+        "seconds": {"total": 1.0},
+        "program": "ab" * 32,
+        "doubts": (),
+    }
+    return Evidence(**{**fields, **changes})
+
+
+def test_figures_flips_and_verdict_come_from_the_logits():
+    found = summarize(evidence(), max_drop=1.0)
+    assert (found.float_accuracy.top1, found.pte_accuracy.top1) == (1.0, 0.75)
+    assert found.pte.agreement == 0.75
+    assert found.flips == (
+        Flip(
+            photograph="2.jpg",
+            label="red",
+            float_class="red",
+            pte_class="blue",
+            float_probability=pytest.approx(1 / (1 + math.exp(-8) + math.exp(-9))),
+            pte_probability=pytest.approx(1 / (1 + math.exp(-7) + math.exp(-8))),
+        ),
+    )
+    assert not found.passed and "+25.00 points lost" in found.verdict.reasons[0]
+    assert found.quantized is None and found.lowering is None
+    assert found.evaluation_images == 4
+    assert summarize(evidence(), max_drop=25.0).passed
+
+
+def test_the_two_errors_are_reported_apart():
+    """Float to quantized is the loss; quantized to .pte is the lowering."""
+    found = summarize(evidence(logits={"float": FLOAT, "quantized": FLOAT + 0.01, "pte": PTE}), max_drop=1.0)
+    loss_accuracy, loss = found.quantized
+    assert loss_accuracy.top1 == 1.0 and loss.agreement == 1.0 and loss.sqnr_db > 50
+    assert found.lowering.agreement == 0.75 and found.lowering.sqnr_db < 10
+    assert not found.passed  # the verdict is on the .pte
+
+
+def test_without_labels_there_is_no_accuracy_but_a_verdict():
+    found = summarize(evidence(photos=photos(4, labelled=False)), max_drop=1.0)
+    assert found.float_accuracy == NO_ACCURACY and found.drop_interval is None
+    assert found.flips[0].label is None
+    assert not found.passed and summarize(evidence(photos=photos(4, labelled=False)), max_drop=25.0).passed
+
+
+def test_accuracy_of_known_answers():
+    labels = torch.tensor([0, 1, 2, 1])
+    assert accuracy(FLOAT, labels) == Accuracy(
+        top1=0.75, top5=1.0, top1_interval=pytest.approx((0.3006, 0.9544), abs=1e-4)
+    )
+    assert labels_of(photos(4)).tolist() == [0, 1, 2, 0]
+    assert labels_of(photos(4, labelled=False)) is None
+
+
+def test_sqnr_stays_a_number_that_json_knows():
+    assert fidelity(FLOAT, FLOAT.clone()).sqnr_db == 200.0
+    assert fidelity(torch.zeros(1, 3), FLOAT[:1]).sqnr_db == -200.0
+
+
+KEYS = {
+    "float": {"top1", "top5", "latency_ms", "size_bytes"},
+    "quantized": {"top1", "top5", "agreement", "sqnr_db"},
+    "pte": {"top1", "top5", "agreement", "sqnr_db", "latency_ms", "latency_p90_ms", "load_ms", "size_bytes"},
+    "delegation": {"partitions", "delegated", "left"},
+    "images": {"calibration", "evaluation"},
+    "seconds": {"total"},
+}
+
+
+def test_json_has_the_keys_that_are_promised():
+    values = outcome().to_json()
+    assert {"verdict", "artifact", "variant", "recipe", "backend", *KEYS} <= set(values)
+    for part, keys in KEYS.items():
+        assert keys <= set(values[part]), part
+    assert values["verdict"] == "pass"
+    assert values["pte"]["size_bytes"] == 4_269_368 and values["pte"]["top1"] == 0.96
+    assert values["images"] == {"calibration": 128, "evaluation": 250}
+
+
+def test_json_of_a_check_has_no_quantized_part():
+    values = outcome(quantized=None, lowering=None).to_json()
+    assert "quantized" not in values and "lowering" not in values
+
+
+def test_json_is_strict_json():
+    values = summarize(evidence(logits={"float": FLOAT, "pte": FLOAT}), max_drop=1.0).to_json()
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+    assert values["pte"]["sqnr_db"] == 200.0 and values["verdict"] == "pass"
+
+
+@pytest.fixture
+def files(tmp_path):
+    paths = [draw_photo(tmp_path / f"{i}.jpg", seed=i) for i in range(5)]
+    return [replace(photo, path=path) for photo, path in zip(photos(5), paths, strict=True)]
+
+
+def test_models_see_the_same_photographs_in_their_order(files):
+    seen = {"a": [], "b": []}
+
+    def model(name):
+        def run(batch):
+            seen[name].append(batch)
+            return batch.mean(dim=(2, 3)).double()
+
+        return run
+
+    logits = collect_logits({name: model(name) for name in seen}, files, PREPROCESS, NoProgress())
+    assert torch.equal(torch.cat(seen["a"]), torch.stack([PREPROCESS(photo.path) for photo in files]))
+    assert torch.equal(logits["a"], logits["b"]) and logits["a"].shape == (5, 3)
+    assert logits["a"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_an_output_that_is_not_finite_fails_and_names_the_photograph(files, bad):
+    def broken(batch):
+        values = torch.zeros(len(batch), 3)
+        values[3, 1] = bad
+        return values
+
+    with pytest.raises(InputError, match=r"the pte model's output for .*3\.jpg is not finite \(1 photographs"):
+        collect_logits({"pte": broken}, files, PREPROCESS, NoProgress())
+
+
+def many(wrong):
+    """Logits of a hundred photographs, some of them put into another class by the .pte."""
+    expected = FLOAT[:3].repeat(40, 1)[:100]
+    found = expected.clone()
+    found[:wrong] = found[:wrong].roll(1, dims=1)
+    return {"float": expected, "pte": found}
+
+
+def test_a_collapsed_program_names_the_layer_and_the_remedy_whatever_was_allowed():
+    layers = [replace(LAYER, layer="stem"), replace(LAYER, layer="stages.1.0", sqnr_db=4.0)]
+    run = evidence(logits=many(30), photos=photos(100), layers=layers, recipe="int8-minmax")
+    found = summarize(run, max_drop=100.0)
+    assert not found.passed
+    assert "SQNR first falls below 10 dB at stages.1.0" in found.verdict.reasons[-1]
+    assert "--recipe int8" in found.verdict.reasons[-1]
+    assert found.to_json()["diagnosis"]["layer"] == "stages.1.0"
+
+
+def test_another_failure_has_remedies_but_no_layer_to_blame():
+    found = summarize(evidence(logits=many(2), photos=photos(100)), max_drop=1.0)
+    assert not found.passed and len(found.verdict.reasons) == 1
+    assert found.diagnosis.remedies[0].options == {"--calibration": "256"}
+
+
+def test_a_pass_has_no_diagnosis_and_says_what_to_be_careful_about():
+    found = summarize(evidence(logits=many(0), photos=photos(100), suspicions=("odd photographs",)), max_drop=1.0)
+    assert found.passed and found.diagnosis is None and "diagnosis" not in found.to_json()
+    assert found.to_json()["cautions"] == list(found.verdict.cautions)
+    assert found.verdict.cautions[-1] == "odd photographs"

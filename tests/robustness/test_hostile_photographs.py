@@ -1,0 +1,89 @@
+"""Photographs that others made to do harm or that nobody meant to be read: a defined picture, or one sentence."""
+
+import os
+import threading
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge_effnet import InputError, Preprocess
+from edge_effnet.images import MAX_FILE_BYTES, PixelBudget, open_rgb
+from quant.data.readers.labelled import FolderImages
+from quant.data.split import sha256_of_photo
+from quant.training.validate import read_plain
+from tests.support.deadline import deadline
+from tests.support.photos import draw_photo
+
+
+def trained_on(path):
+    """What `train` decodes of the folder that a photograph lies in."""
+    images = FolderImages(path.parents[1])
+    return [images.image(item) for item in images.items()]
+
+
+@pytest.mark.parametrize("read", [open_rgb, sha256_of_photo, trained_on])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, read):
+    path = tmp_path / "train" / "red" / "0.jpg"
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    with deadline(5), pytest.raises(InputError, match=r"0\.jpg: not a regular file"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [open_rgb, sha256_of_photo, trained_on])
+def test_a_file_that_is_mostly_a_hole_is_refused_by_its_size(tmp_path, read):
+    path = draw_photo(tmp_path / "train" / "red" / "0.jpg")
+    os.truncate(path, MAX_FILE_BYTES + 1)
+    with deadline(1), pytest.raises(InputError, match=r"0\.jpg: has 1073741825 bytes, more than the 1073741824"):
+        read(path)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32])
+def test_sixteen_bits_take_no_memory_besides_the_picture(tmp_path, dtype):
+    values = np.arange(2000 * 4000, dtype=np.uint32).reshape(2000, 4000) % 65536
+    path = tmp_path / "deep.tif"
+    Image.fromarray(values.astype(dtype)).save(path)
+    tracemalloc.start()
+    try:
+        decoded = open_rgb(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (np.asarray(decoded) == (values // 256).astype(np.uint8)[..., None]).all()
+    assert peak < 3 * values.size
+
+
+def test_large_photographs_are_decoded_in_turn_and_small_ones_at_once():
+    budget = PixelBudget(total=100, free=10)
+    held, most = 0, 0
+
+    def decode(pixels):
+        nonlocal held, most
+        with budget.hold(pixels):
+            held += pixels
+            most = max(most, held)
+            time.sleep(0.01)
+            held -= pixels
+
+    for pixels, expected in ((60, 60), (40, 80), (1000, 1000)):
+        most = 0
+        threads = [threading.Thread(target=decode, args=(pixels,)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert most == expected
+    with budget.hold(90), budget.hold(10):  # in one thread: it would wait for ever
+        pass
+
+
+def test_an_elongated_picture_is_refused_where_training_validates_too(tmp_path):
+    Image.new("RGB", (8, 20_000)).save(tmp_path / "strip.png")
+    (tmp_path / "val" / "red").mkdir(parents=True)
+    (tmp_path / "strip.png").rename(tmp_path / "val" / "red" / "strip.png")
+    images = FolderImages(tmp_path / "val")
+    with pytest.raises(InputError, match=r"strip\.png: 8x20000 pixels is too elongated"):
+        read_plain(images, Preprocess(crop=224, resize=1024), next(images.items()))
