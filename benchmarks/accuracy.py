@@ -1,10 +1,10 @@
-"""Int8 toolchains against each other, ours among them, on the same weights and photographs, in one run.
+"""Int8 toolchains against each other, ours among them, on the same weights and images, in one run.
 
     pip install -e ".[benchmarks]"      (in an environment of its own)
     python benchmarks/accuracy.py --variant b0 --weights W --data DIR [--name NAME] [--peer PEER ...]
 
-Every program is run over the photographs of `val/` (each one that nothing was fitted on) and compared with the float
-network in PyTorch. Peers get the calibration photographs decoded and preprocessed; this project's seconds contain
+Every program is run over the images of `val/` (each one that nothing was fitted on) and compared with the float
+network in PyTorch. Peers get the calibration images decoded and preprocessed; this project's seconds contain
 that work. Writes `benchmarks/results/accuracy-NAME.md` and `.json`.
 """
 
@@ -29,7 +29,7 @@ from tables import write_results
 
 from edge_effnet.weights import load_pretrained
 from quant.data.batches import iterate_batches
-from quant.data.split import Photo, PhotoSplit, split_photos
+from quant.data.split import DataSplit, ImageRecord, split_images
 from quant.metrics import metrics
 from quant.thresholds import DEFAULT_CALIBRATION
 
@@ -42,7 +42,7 @@ STAGES = ("export", "quantize", "lower")
 """Of a `quantize` run, what peers are timed for; the float program is lowered too."""
 
 VALIDATION = 250
-"""Photographs that a peer which looks for float layers may choose them on."""
+"""Images that a peer which looks for float layers may choose them on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +72,10 @@ class Result:
         ]
 
 
-def prepare(arguments: argparse.Namespace, folder: Path) -> tuple[Material, PhotoSplit]:
-    """Split and decode the photographs as `quantize` does."""
+def prepare(arguments: argparse.Namespace, folder: Path) -> tuple[Material, DataSplit]:
+    """Split and decode the images as `quantize` does."""
     checkpoint = load_pretrained(arguments.weights, variant=arguments.variant)
-    split = split_photos(
+    split = split_images(
         Path(arguments.data),
         calibration=DEFAULT_CALIBRATION,
         seed=0,
@@ -85,18 +85,18 @@ def prepare(arguments: argparse.Namespace, folder: Path) -> tuple[Material, Phot
     )
     if split.class_names is None:
         raise SystemExit(f"{arguments.data}: top-1 and accuracy control need class folders.")
-    sets: dict[str, Sequence[Photo]] = {
+    sets: dict[str, Sequence[ImageRecord]] = {
         "calibration": split.calibration, "validation": split.selection, "judged": split.evaluation,
     }  # fmt: skip
-    for name, photos in sets.items():
-        images = torch.cat(list(iterate_batches([photo.path for photo in photos], checkpoint.preprocess)))
+    for name, listed in sets.items():
+        images = torch.cat(list(iterate_batches([image.path for image in listed], checkpoint.preprocess)))
         np.save(folder / f"{name}.npy", images.numpy())
-        np.save(folder / f"{name}-labels.npy", np.array([photo.label for photo in photos]))
+        np.save(folder / f"{name}-labels.npy", np.array([image.label for image in listed]))
     return Material(folder, arguments.variant, arguments.weights), split
 
 
 def reference(material: Material) -> torch.Tensor:
-    """Logits of the float network, [photographs, classes]."""
+    """Logits of the float network, [images, classes]."""
     with torch.no_grad():
         return torch.cat([material.network(torch.from_numpy(x)) for x in material.batches("judged")])
 
@@ -125,7 +125,7 @@ def run_peer(name: str, material: Material, expected: torch.Tensor) -> Result:
     )
 
 
-def run_ours(recipe: str, arguments: argparse.Namespace, split: PhotoSplit, folder: Path) -> tuple[Result, float]:
+def run_ours(recipe: str, arguments: argparse.Namespace, split: DataSplit, folder: Path) -> tuple[Result, float]:
     """One `quantize` as users run it; returns float's top-1 too."""
     out = folder / f"ours-{recipe}"
     command = [
@@ -137,11 +137,9 @@ def run_ours(recipe: str, arguments: argparse.Namespace, split: PhotoSplit, fold
         raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}")
     found: dict[str, Any] = json.loads(done.stdout)
     fitted = json.loads((out / "manifest.json").read_text())["photographs"]
-    same = [{"name": photo.name, "sha256": photo.sha256} for photo in split.calibration]
+    same = [{"name": image.name, "sha256": image.sha256} for image in split.calibration]
     if sorted(map(str, fitted["calibration"])) != sorted(map(str, same)):
-        raise SystemExit(
-            "the command calibrated on other photographs than the peers: the comparison would mean nothing."
-        )
+        raise SystemExit("the command calibrated on other images than the peers: the comparison would mean nothing.")
     result = Result(
         title=f"this project, `{recipe}`",
         versions={},
@@ -183,7 +181,7 @@ def main() -> None:
         COLUMNS,
         [result.cells() for result in results],
         f"{', '.join(f'{package} {number}' for package, number in versions.items())}, {len(split.calibration)} "
-        f"photographs to calibrate, {len(split.evaluation)} judged, float top-1 {100 * top1:.1f} %",
+        f"images to calibrate, {len(split.evaluation)} judged, float top-1 {100 * top1:.1f} %",
         data={"float_top1": top1, "results": [asdict(result) for result in results]},
     )
 

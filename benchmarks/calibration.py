@@ -1,4 +1,4 @@
-"""How the outcome moves with the calibration photographs: their number, and the draw.
+"""How the outcome moves with the calibration images: their number, and the draw.
 
     python benchmarks/calibration.py --variant b0 --weights W --data DIR [--name NAME]
 
@@ -19,12 +19,12 @@ from quant import quantize
 from quant.verdict.outcome import Outcome
 
 DRAWS: dict[int, int] = {8: 3, 32: 3, 64: 10, 128: 3, 256: 3, 512: 1}
-"""How many draws of how many photographs."""
+"""How many draws of how many images."""
 
 
-def row(photographs: int, outcomes: Sequence[Outcome]) -> list[str]:
+def row(images: int, outcomes: Sequence[Outcome]) -> list[str]:
     """Mean and worst case of the draws."""
-    cells = [str(photographs), str(len(outcomes))]
+    cells = [str(images), str(len(outcomes))]
     figures = (
         [100 * o.pte.agreement for o in outcomes],
         [o.pte.sqnr_db for o in outcomes],
@@ -41,28 +41,28 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--recipe", default="int8")
     parser.add_argument("--name", default="b0")
-    parser.add_argument("--photographs", type=int, action="append", choices=list(DRAWS), help="all, if left out")
+    parser.add_argument("--images", type=int, action="append", choices=list(DRAWS), help="all, if left out")
     arguments = parser.parse_args()
     rows = []
-    for photographs in arguments.photographs or DRAWS:
+    for images in arguments.images or DRAWS:
         outcomes = []
-        for seed in range(DRAWS[photographs]):
+        for seed in range(DRAWS[images]):
             with tempfile.TemporaryDirectory() as folder:
                 result = quantize(
                     arguments.variant,
                     weights=arguments.weights,
                     data=arguments.data,
                     recipe=arguments.recipe,
-                    calibration=photographs,
+                    calibration=images,
                     seed=seed,
                     out=Path(folder, "artifact"),
                 )
             outcomes.append(result.outcome)
-        rows.append(row(photographs, outcomes))
+        rows.append(row(images, outcomes))
         print(" | ".join(rows[-1]), flush=True)
     write_results(
         f"calibration-{arguments.name}",
-        f"Calibration photographs, {arguments.recipe} on {arguments.name}",
+        f"Calibration images, {arguments.recipe} on {arguments.name}",
         (
             "photographs", "draws", "agreement, %, mean", "worst", "SQNR, dB, mean", "worst", "top-1, %, mean",
             "worst",

@@ -1,8 +1,8 @@
-"""How fast calibration reads photographs, against plain eager inference of the same batches.
+"""How fast calibration reads images, against plain eager inference of the same batches.
 
-Calibration is what collects statistics from photographs: the passes that choose the loss-aware ranges, forward over
+Calibration is what collects statistics from images: the passes that choose the loss-aware ranges, forward over
 all of them, forward and backward over some (`quant/ptq/ranges.py`). Plain is the folded float network, called in
-eager mode without gradients. Both read the same decoded batches, in turns.
+eager mode without gradients. Both read the same decoded batches, interleaved.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from quant.ptq.ranges import find_ranges
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Photographs a second, by turn."""
+    """Images a second, by turn."""
 
     plain: tuple[float, ...]
     calibration: tuple[float, ...]
@@ -44,7 +44,7 @@ class Speed:
 
 
 def measure_speed(model: EfficientNet, batches: Sequence[torch.Tensor], turns: int) -> Speed:
-    """Time both in turns, after one turn to warm up."""
+    """Time both interleaved, after one turn to warm up."""
     folded = fold_for_inference(model.eval(), batches[0].shape[-1])
     graph = export_graph(folded, batches[0].shape[-1])
     names = activations_of(graph, frozenset())

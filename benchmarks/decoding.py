@@ -1,4 +1,4 @@
-"""How much of the decoding of photographs hides behind the network that reads them."""
+"""How much of the decoding of images hides behind the network that reads them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from quant.data.batches import iterate_batches
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """Seconds over the same photographs."""
+    """Seconds over the same images."""
 
-    photographs: int
+    images: int
     decode_s: float
     network_s: float
     together_s: float
@@ -32,7 +32,7 @@ class Decoding:
     def cells(self) -> list[str]:
         """Row of the table."""
         seconds = (self.decode_s, self.network_s, self.together_s)
-        return [str(self.photographs), *(f"{value:.2f}" for value in seconds), f"{100 * self.hidden:.0f}"]
+        return [str(self.images), *(f"{value:.2f}" for value in seconds), f"{100 * self.hidden:.0f}"]
 
 
 def measure_decoding(model: EfficientNet, paths: Sequence[Path], preprocess: Preprocess, turns: int) -> Decoding:
@@ -55,7 +55,7 @@ def measure_decoding(model: EfficientNet, paths: Sequence[Path], preprocess: Pre
 
     rounds = [[_seconds(work) for work in (decode, network, together)] for _ in range(turns)]
     decode_s, network_s, together_s = (min(seconds) for seconds in zip(*rounds, strict=True))
-    return Decoding(photographs=len(paths), decode_s=decode_s, network_s=network_s, together_s=together_s)
+    return Decoding(images=len(paths), decode_s=decode_s, network_s=network_s, together_s=together_s)
 
 
 def _seconds(work: Callable[[], None]) -> float:

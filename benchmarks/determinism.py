@@ -1,6 +1,6 @@
 """Quantize the same network twice on one thread and once on two, with every recipe, and compare what came out.
 
-python benchmarks/determinism.py --variant b0 --weights W.pth --data PHOTOS
+python benchmarks/determinism.py --variant b0 --weights W.pth --data IMAGES
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Seconds that the rewriting of graphs takes: what grows with the layers of a network, whatever its photographs."""
+"""Seconds that the rewriting of graphs takes: what grows with the layers of a network, whatever its images."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def measure_graph_work(variant: str) -> GraphWork:
     graph = timed("export", lambda: export_graph(folded, SIDE))
     made_up = ActivationRange(-1.0, 1.0, -1.0, 1.0)
     specs = fixed_specs(dict.fromkeys(activations_of(graph, frozenset()), made_up))
-    photograph = torch.zeros(1, 3, SIDE, SIDE)
-    converted = timed("convert", lambda: convert(graph, specs, frozenset(), [photograph]))
+    image = torch.zeros(1, 3, SIDE, SIDE)
+    converted = timed("convert", lambda: convert(graph, specs, frozenset(), [image]))
     timed("lower", lambda: [lower_xnnpack(module, (1, 3, SIDE, SIDE)) for module in (converted, graph)])
     layers = sum(node.target in WEIGHTED for node in graph.graph.nodes)
     return GraphWork(layers=layers, seconds=seconds)

@@ -1,4 +1,4 @@
-"""Latency of one network's programs by every toolchain, in turns, on this host.
+"""Latency of one network's programs by every toolchain, interleaved, on this host.
 
     pip install -e ".[benchmarks]"      (in an environment of its own)
     python benchmarks/latency.py [--network NAME ...] [--toolchain NAME ...] [--threads N ...] [--name NAME]
@@ -17,9 +17,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from interleaved import Timing, time_interleaved
 from tables import write_results
 from toolchains import OURS_FLOAT, TOOLCHAINS, Program, make_programs
-from turns import Timing, time_in_turns
 
 from tests.support.networks import NETWORKS, make_material
 
@@ -46,7 +46,7 @@ def measure(name: str, folder: Path, toolchains: list[str], threads: list[int], 
     side = material.example.shape[-1]
     rows = []
     for count in threads:
-        timings = time_in_turns(programs, count, side, repeats)
+        timings = time_interleaved(programs, count, side, repeats)
         medians = {program.toolchain: timing.median_ms for program, timing in zip(programs, timings, strict=True)}
         for program, timing in zip(programs, timings, strict=True):
             rows.append(_row(name, program, timing, count, medians))
@@ -114,7 +114,7 @@ def main() -> None:
         COLUMNS,
         [cells(row) for row in rows],
         f"{', '.join(f'{package} {number}' for package, number in versions.items())}, {arguments.repeats} forwards "
-        "each in turns, batch 1",
+        "interleaved, batch 1",
         data={"rows": rows},
     )
 

@@ -1,4 +1,4 @@
-"""What each method of the recipes is worth: the recipes with one choice changed, on the same weights and photographs.
+"""What each method of the recipes is worth: the recipes with one choice changed, on the same weights and images.
 
     python benchmarks/methods.py --variant b0 --weights W --data DIR [--name NAME]
 
@@ -19,15 +19,15 @@ from quant.recipes import RECIPES, Recipe
 from quant.verdict.outcome import Outcome
 
 INT8, STRICT, FAST = (RECIPES[name] for name in ("int8", "int8-strict", "int8-fast"))
-REPAIRED = replace(INT8, float_convolutions=0, grouped=0)
+RECONSTRUCTED = replace(INT8, float_convolutions=0, grouped=0)
 
 VARIATIONS: dict[str, Recipe] = {
     "min and max seen": RECIPES["int8-minmax"],
     "histogram observer": RECIPES["int8-histogram"],
     "loss-aware ranges, 1 % of the plain error": replace(FAST, plain_share=1e-2),
     "loss-aware ranges, 0.01 % (`int8-fast`)": FAST,
-    "the same, repaired": REPAIRED,
-    "the same, 1 % of the plain error": replace(REPAIRED, plain_share=1e-2),
+    "the same, reconstructed": RECONSTRUCTED,
+    "the same, 1 % of the plain error": replace(RECONSTRUCTED, plain_share=1e-2),
     "the same, 0.0001 %": replace(STRICT, equalized=0),
     "stem and first expansion equalized (`int8-strict`)": STRICT,
     "the same, 0.01 %": replace(STRICT, plain_share=1e-4),
@@ -38,7 +38,7 @@ VARIATIONS: dict[str, Recipe] = {
     "the same, three channel groups": replace(INT8, grouped=3),
     "the same, ten (`int8`)": INT8,
     "the same, all fifteen": replace(INT8, grouped=15),
-    "`int8`, not repaired": replace(INT8, repair=False),
+    "`int8`, not reconstructed": replace(INT8, reconstruct=False),
 }
 
 
@@ -77,7 +77,7 @@ def main() -> None:
         f"Methods on {arguments.name}",
         ("", "SQNR, dB", "agreement, %", "top-1, %", "latency of float's"),
         rows,
-        f"{outcome.calibration_images} photographs to calibrate, {outcome.evaluation_images} judged, float top-1 "
+        f"{outcome.calibration_images} images to calibrate, {outcome.evaluation_images} judged, float top-1 "
         f"{100 * (outcome.float_accuracy.top1 or 0):.1f} %",
     )
 

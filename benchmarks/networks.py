@@ -15,8 +15,8 @@ from edge_effnet.weights.save import save_checkpoint
 
 CLASSES = 1000
 
-PHOTOGRAPHS = 8
-"""Noise to calibrate on: latency does not depend on the values of weights or photographs."""
+IMAGES = 8
+"""Noise to calibrate on: latency does not depend on the values of weights or images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ NETWORKS: dict[str, Network] = {
 
 
 def make_material(name: str, folder: Path) -> Material:
-    """Write a network with random weights and `CLASSES` classes, and photographs for it; what is there is kept.
+    """Write a network with random weights and `CLASSES` classes, and images for it; what is there is kept.
 
     Args:
         name: a key of `NETWORKS`.
@@ -57,7 +57,7 @@ def make_material(name: str, folder: Path) -> Material:
         ).eval()
         save_checkpoint(weights, model)
         side = resolve_variant(network.variant).resolution
-        noise = np.random.default_rng(0).standard_normal((PHOTOGRAPHS, 3, side, side), dtype=np.float32)
+        noise = np.random.default_rng(0).standard_normal((IMAGES, 3, side, side), dtype=np.float32)
         for which in ("calibration", "validation", "judged"):
             np.save(folder / f"{which}.npy", noise if which == "calibration" else noise[:1])
             np.save(folder / f"{which}-labels.npy", np.zeros(len(noise), dtype=np.int64))

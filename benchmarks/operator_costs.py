@@ -2,10 +2,10 @@
 
     python benchmarks/operator_costs.py
 
-Each kind is timed in programs of 2 and of 10 layers at a size that B0 has, in turns, on one thread; the difference is
-eight layers without input, output and call. SiLU stands behind pointwise layers, whose cost is taken off: alone, an
-elementwise program runs in another memory layout than in a network. A conversion is what a program whose pointwise
-layers are int8 and float in turns takes longer than the mean of the int8 and the float program.
+Each kind is timed in programs of 2 and of 10 layers at a size that B0 has, interleaved, on one thread; the difference
+is eight layers without input, output and call. SiLU stands behind pointwise layers, whose cost is taken off: alone,
+an elementwise program runs in another memory layout than in a network. A conversion is what a program whose pointwise
+layers alternate between int8 and float takes longer than the mean of the int8 and the float program.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ WORK = {  # multiply-accumulates, or elements of SiLU's two operators
 }
 
 
-def networks(kind: str, depth: int, photos: torch.Tensor) -> dict[str, fx.GraphModule]:
+def networks(kind: str, depth: int, images: torch.Tensor) -> dict[str, fx.GraphModule]:
     """The same layers in float, in int8, and the odd ones in float."""
     model = nn.Sequential(*(layer(kind) for _ in range(depth))).eval()
     graph = export_graph(model, SIDE, CHANNELS)
     recipe, progress = RECIPES["int8-minmax"], NoProgress()
-    specs = activation_specs(graph, [photos], recipe, seed=0, progress=progress)
+    specs = activation_specs(graph, [images], recipe, seed=0, progress=progress)
 
     def quantized(floats: frozenset[str]) -> fx.GraphModule:
-        return quantize_with(graph, specs, floats, [photos], recipe, progress).converted
+        return quantize_with(graph, specs, floats, [images], recipe, progress).converted
 
     return {"int8": quantized(frozenset()), "float32": graph, "mixed": quantized(nodes_of(units(graph)[1::2]))}
 
@@ -72,17 +72,17 @@ def per_layer(milliseconds: dict[tuple[str, int, str], float], kind: str, precis
 def main() -> None:
     """Measure and print."""
     torch.manual_seed(0)
-    photos = torch.randn(2, CHANNELS, SIDE, SIDE)
+    images = torch.randn(2, CHANNELS, SIDE, SIDE)
     shape = (1, CHANNELS, SIDE, SIDE)
     with tempfile.TemporaryDirectory() as folder, HostRuntime(threads=1) as runtime:
         loaded = {}
         for kind in WORK:
             for depth in DEPTHS:
-                for precision, module in networks(kind, depth, photos).items():
+                for precision, module in networks(kind, depth, images).items():
                     path = Path(folder, f"{kind}-{depth}-{precision}.pte")
                     path.write_bytes(lower_xnnpack(module, shape).data)
                     loaded[kind, depth, precision] = runtime.load(path, path.stem)
-        times = runtime.time(list(loaded.values()), [photos[:1]] * len(loaded), REPEATS)
+        times = runtime.time(list(loaded.values()), [images[:1]] * len(loaded), REPEATS)
     milliseconds = {key: statistics.median(times[program.name]) for key, program in loaded.items()}
     print(f"{platform.processor() or platform.machine()}, executorch {version('executorch')}, ns a unit of work")
     for kind, work in WORK.items():

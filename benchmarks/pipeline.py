@@ -1,12 +1,12 @@
-"""What `quantize` takes, stage by stage and B0 to B7, against other toolchains on the same network and photographs.
+"""What `quantize` takes, stage by stage and B0 to B7, against other toolchains on the same network and images.
 
     pip install -e ".[benchmarks]"      (in an environment of its own)
     python benchmarks/pipeline.py --weights B0.pth --data DIR [--variant b0 ...] [--calibration b7=16] [--peer ...]
         [--turns 1] [--add]
 
 Five tables: seconds and memory of each toolchain; seconds of each stage of `quantize`; graph rewriting by number of
-layers; photographs a second in calibration as a share of plain eager inference; decoding beside the network. Weights
-and photographs given are B0's; the other variants have random weights and drawn pictures at their own image size.
+layers; images a second in calibration as a share of plain eager inference; decoding beside the network. Weights
+and images given are B0's; the other variants have random weights and drawn pictures at their own image size.
 `quantize` is timed as users run it, a process from start to end, with the evaluation that the peers do not do; "to
 the program" is the part that they do too. Memory is the sum over a toolchain's processes. Writes
 `benchmarks/results/pipeline.md` and `.json`.
@@ -51,10 +51,10 @@ TURNS = 3
 
 def run_ours(subject: Subject) -> Run:
     """Time one `quantize` as users run it."""
-    folder, photographs = subject.material.folder, len(subject.calibration)
+    folder, images = subject.material.folder, len(subject.calibration)
     command = [
         sys.executable, "-m", "apps.cli.commands.quantize", "--variant", subject.variant,
-        "--weights", subject.weights, "--data", subject.data, "--calibration", str(photographs),
+        "--weights", subject.weights, "--data", subject.data, "--calibration", str(images),
         "--out", str(folder / "ours"), "--json",
     ]  # fmt: skip
     log = folder / "ours.log"
@@ -65,7 +65,7 @@ def run_ours(subject: Subject) -> Run:
     return Run(
         variant=subject.variant,
         toolchain="this project",
-        photographs=photographs,
+        images=images,
         to_program_s=sum(stages[stage] for stage in TO_PROGRAM),
         whole_s=done.seconds,
         peak_bytes=done.peak_bytes,
@@ -88,7 +88,7 @@ def run_peer(name: str, subject: Subject) -> Run:
     return Run(
         variant=subject.variant,
         toolchain=figures["title"],
-        photographs=len(subject.calibration),
+        images=len(subject.calibration),
         to_program_s=figures["seconds"],
         whole_s=done.seconds,
         peak_bytes=done.peak_bytes,
@@ -107,8 +107,8 @@ def measure(subject: Subject, peers: list[str], turns: int, findings: Findings) 
         findings.runs.append(run_ours(subject) if name is None else run_peer(name, subject))
         print(findings.runs[-1], flush=True)
     checkpoint = load_pretrained(subject.weights, variant=subject.variant)
-    photographs = torch.from_numpy(subject.material.photographs("calibration").copy())
-    batches = photographs.split(batch_size_for(subject.side))
+    images = torch.from_numpy(subject.material.images("calibration").copy())
+    batches = images.split(batch_size_for(subject.side))
     findings.speeds[subject.variant] = measure_speed(checkpoint.model, batches, turns)
     findings.decodings[subject.variant] = measure_decoding(
         checkpoint.model, subject.calibration, checkpoint.preprocess, turns
@@ -120,7 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variant", action="append", choices=VARIANTS, help="only these; all by default")
     parser.add_argument("--weights", help="of B0; random without")
-    parser.add_argument("--data", help="photographs for B0; drawn without")
+    parser.add_argument("--data", help="images for B0; drawn without")
     parser.add_argument("--calibration", action="append", default=[], metavar="VARIANT=N", help="photographs")
     parser.add_argument(
         "--peer", action="append", choices=(*PEERS, "none"), help=f"{', '.join(DEFAULT_PEERS)} by default"

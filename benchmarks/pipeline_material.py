@@ -1,4 +1,4 @@
-"""Weights and photographs of one variant, for `quantize` and for the peers alike."""
+"""Weights and images of one variant, for `quantize` and for the peers alike."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge_effnet.samples import CLASS_NAMES, write_folder
 from edge_effnet.weights import load_pretrained
 from edge_effnet.weights.save import save_checkpoint
 from quant.data.batches import iterate_batches
-from quant.data.split import split_photos
+from quant.data.split import split_images
 
 EVALUATED = 32
 """Drawn pictures that judge."""
@@ -37,17 +37,17 @@ class Subject:
     side: int
     """Of the input, pixels."""
     calibration: tuple[Path, ...]
-    """The photographs' files."""
+    """The images' files."""
 
 
 def make_subject(variant: str, weights: str | None, data: str | None, calibration: int, folder: Path) -> Subject:
-    """Lay out one variant's network and photographs.
+    """Lay out one variant's network and images.
 
     Args:
         variant: its short name.
         weights: a file; None: random weights with statistics measured on the pictures.
-        data: a folder of photographs; None: pictures drawn by code.
-        calibration: photographs to calibrate on; the peers get exactly those that `quantize` draws.
+        data: a folder of images; None: pictures drawn by code.
+        calibration: images to calibrate on; the peers get exactly those that `quantize` draws.
         folder: for everything made here.
     """
     folder.mkdir()
@@ -62,18 +62,18 @@ def make_subject(variant: str, weights: str | None, data: str | None, calibratio
         data = str(folder / "photographs")
         write_folder(Path(data), split_counts=counts, size=preprocess.resize, workers=2)
     if model is not None:
-        weights = _save_settled(model, preprocess, Path(data), folder / "weights.safetensors")
+        weights = _save_trained_looking(model, preprocess, Path(data), folder / "weights.safetensors")
     assert weights is not None
     checkpoint = load_pretrained(weights, variant=variant)
-    split = split_photos(
+    split = split_images(
         Path(data),
         calibration=calibration,
         seed=0,
         class_names=checkpoint.class_names,
         num_classes=checkpoint.num_classes,
     )
-    for name, photos in (("calibration", split.calibration), ("judged", split.evaluation[:1])):
-        images = iterate_batches([photo.path for photo in photos], preprocess)
+    for name, listed in (("calibration", split.calibration), ("judged", split.evaluation[:1])):
+        images = iterate_batches([image.path for image in listed], preprocess)
         np.save(folder / f"{name}.npy", torch.cat(list(images)).numpy())
     return Subject(
         variant=variant,
@@ -81,18 +81,18 @@ def make_subject(variant: str, weights: str | None, data: str | None, calibratio
         data=data,
         material=Material(folder, variant, weights),
         side=preprocess.crop,
-        calibration=tuple(photo.path for photo in split.calibration),
+        calibration=tuple(image.path for image in split.calibration),
     )
 
 
-def _save_settled(model: EfficientNet, preprocess: Preprocess, photographs: Path, path: Path) -> str:
+def _save_trained_looking(model: EfficientNet, preprocess: Preprocess, images: Path, path: Path) -> str:
     """Give a random network the BatchNorm statistics of its own activations: signals neither die nor explode."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
             module.momentum = None  # the plain average over the batches
     torch.manual_seed(0)
-    paths = list(islice(sorted(photographs.rglob("*.jpg")), _SETTLING))
+    paths = list(islice(sorted(images.rglob("*.jpg")), _SETTLING))
     with torch.no_grad():
         for batch in iterate_batches(paths, preprocess, batch_size=2):
             model.train()(batch)

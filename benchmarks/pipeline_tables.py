@@ -23,7 +23,7 @@ class Run:
 
     variant: str
     toolchain: str
-    photographs: int
+    images: int
     to_program_s: float
     """From the float network to the program's file."""
     whole_s: float
@@ -51,7 +51,7 @@ class Findings:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Findings:
-        """Read what `to_json` gave; ratios are computed anew."""
+        """Read what `to_json` gave; ratios are computed again."""
         return cls(
             runs=[Run(**run) for run in values["runs"]],
             graph_work={
@@ -68,7 +68,7 @@ class Findings:
         )
 
     def without(self, variants: Sequence[str]) -> Findings:
-        """Leave out networks that are to be measured anew."""
+        """Leave out networks that are to be measured again."""
         return Findings(
             runs=[run for run in self.runs if run.variant not in variants],
             **{
@@ -114,7 +114,7 @@ def _toolchains(runs: Sequence[Run]) -> Table:
     rows = [
         [
             f"{run.variant.upper()}, {run.toolchain}",
-            str(run.photographs),
+            str(run.images),
             f"{run.to_program_s:.0f}",
             f"{run.to_program_s / ours[run.variant].to_program_s:.2f}",
             f"{run.whole_s:.0f}",
@@ -129,7 +129,7 @@ def _toolchains(runs: Sequence[Run]) -> Table:
 def _stages(runs: Sequence[Run]) -> Table:
     """Seconds of the stages of `quantize`."""
     rows = [
-        [run.variant.upper(), str(run.photographs), *(f"{run.stages[stage]:.1f}" for stage in STAGES)]
+        [run.variant.upper(), str(run.images), *(f"{run.stages[stage]:.1f}" for stage in STAGES)]
         for run in runs
         if run.stages
     ]
@@ -154,7 +154,7 @@ def _graph_work(works: dict[str, list[GraphWork]]) -> Table:
 def _speeds(speeds: dict[str, Speed]) -> Table:
     """Calibration against plain inference."""
     return Table(
-        columns=("", "plain, photographs/s", "calibration, photographs/s", "ratio", "spread"),
+        columns=("", "plain, images/s", "calibration, images/s", "ratio", "spread"),
         rows=[[variant.upper(), *speed.cells()] for variant, speed in speeds.items()],
         caption="Calibration (all passes that choose ranges) and plain eager inference, medians of turns.",
     )
@@ -165,5 +165,5 @@ def _decodings(decodings: dict[str, Decoding]) -> Table:
     return Table(
         columns=("", "photographs", "decoding, s", "network, s", "together, s", "hidden, %"),
         rows=[[variant.upper(), *decoding.cells()] for variant, decoding in decodings.items()],
-        caption="Decoding calibration photographs beside the float network, least of the turns.",
+        caption="Decoding calibration images beside the float network, least of the turns.",
     )

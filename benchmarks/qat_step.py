@@ -48,7 +48,7 @@ def _int8(variant: str, images: torch.Tensor, *, taught: bool) -> Callable[[], t
     teacher = export_graph(fold_for_inference(model, size), size)
     quantized = quantize_beside(teacher, [images[:8]], RECIPES["int8-fast"], seed=0, progress=NoProgress())
     options = QatOptions()
-    network = trainable(quantized.converted, quantized.latent, precision=options.gradient_dtype())
+    network = trainable(quantized.converted, quantized.unrounded, precision=options.gradient_dtype())
     student = network.module.to(memory_format=torch.channels_last)
     teacher.to(memory_format=torch.channels_last)
 
@@ -158,7 +158,7 @@ def main() -> None:
         f"A training step of {options.variant}",
         ("", "s a step", "of float's", "peak MiB", "of float's"),
         rows,
-        f"batch {options.batch}, {options.size} px, {options.rounds} processes each in turns, {STEPS} steps each, "
+        f"batch {options.batch}, {options.size} px, {options.rounds} processes interleaved, {STEPS} steps each, "
         "medians; memory is the whole process's",
         data={"seconds": seconds, "mib": memory, "runs": found},
     )

@@ -1,4 +1,4 @@
-"""Every recipe on the same weights and photographs, through the command that users run.
+"""Every recipe on the same weights and images, through the command that users run.
 
     python benchmarks/recipes.py --variant b0 --weights W --data DIR [--name NAME]
 

@@ -3,7 +3,7 @@
     python benchmarks/same_padding.py
 
 Writes `benchmarks/results/same_padding.md`: latency of B0 at 224 in float32 and int8, one thread, all programs
-timed in turns in one process.
+timed in interleaved runs in one process.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def programs(folder: Path) -> dict[str, Path]:
     """Lower each fold in each precision; the weights do not matter for time, so they are untrained."""
     torch.manual_seed(0)
     model = EfficientNet.from_name("b0", padding="same")
-    photos = torch.randn(4, 3, IMAGE_SIZE, IMAGE_SIZE)
+    images = torch.randn(4, 3, IMAGE_SIZE, IMAGE_SIZE)
     paths = {}
     for fold in SAME_PADDING_FOLDS:
         graph = export_graph(fold_for_inference(model, IMAGE_SIZE, same_padding=fold), IMAGE_SIZE)
-        int8 = quantize_graph(graph, [photos], RECIPES["int8-minmax"], seed=0, progress=NoProgress())
+        int8 = quantize_graph(graph, [images], RECIPES["int8-minmax"], seed=0, progress=NoProgress())
         for precision, module in (("float32", graph), ("int8", int8)):
             path = folder / f"{fold}-{precision}.pte"
             path.write_bytes(lower_xnnpack(module, (1, 3, IMAGE_SIZE, IMAGE_SIZE)).data)
@@ -63,7 +63,7 @@ def main() -> None:
         "SAME padding of B0 at 224: how to fold it",
         ("fold, precision", "median, ms", "least, ms", "90th percentile, ms"),
         rows,
-        f"one thread, {REPEATS} runs of each in turns",
+        f"one thread, {REPEATS} runs of interleaved",
     )
 
 

@@ -1,6 +1,6 @@
-"""Check an artifact on many photographs through one process: memory, open files and throughput over time.
+"""Check an artifact on many images through one process: memory, open files and throughput over time.
 
-    python benchmarks/soak.py --photographs 10000 > benchmarks/results/soak.json
+    python benchmarks/soak.py --images 10000 > benchmarks/results/soak.json
 
 Lite0 at 64 pixels, new weights, coloured noise: what could leak is the same for every network.
 """
@@ -34,7 +34,7 @@ _COLOURS = {"blue": (60, 60, 200), "green": (60, 200, 60), "red": (200, 60, 60)}
 _STEADY = 0.05
 """Throughput of the second half against the first, at most."""
 _FLAT_MB = 20.0
-"""Resident memory that may be added from a tenth of the way to the end: logits and names of the photographs."""
+"""Resident memory that may be added from a tenth of the way to the end: logits and names of the images."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Watch:
 
     @contextmanager
     def stage(self, title: str, total: int) -> Iterator[Advance]:  # noqa: ARG002
-        """Sample memory, open files and time at every `every` photographs of the one stage that matters."""
+        """Sample memory, open files and time at every `every` images of the one stage that matters."""
         done, start = 0, time.perf_counter()
         cpu = time.process_time()
 
@@ -121,7 +121,7 @@ def summary(rows: list[dict[str, float]]) -> dict[str, float]:
 def main() -> int:
     """Draw, quantize, check, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--photographs", type=int, default=10_000)
+    parser.add_argument("--images", type=int, default=10_000)
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
@@ -132,7 +132,7 @@ def main() -> int:
         weights = write_weights(root / "w.safetensors")
         quantize("lite0", weights=weights, data=root / "data", calibration=24, out=out, max_drop=100)
         shutil.rmtree(root / "data" / "val")
-        draw(root / "data" / "val", -(-options.photographs // len(_COLOURS)))
+        draw(root / "data" / "val", -(-options.images // len(_COLOURS)))
         watch = Watch()
         outcome = check(out, data=root / "data", progress=watch, max_drop=100)
     found = summary(watch.rows)

@@ -54,8 +54,8 @@ def _ours(material: Material, toolchain: str) -> Program:
         side = material.example.shape[-1]
         graph = export_graph(fold_for_inference(material.network, side), side)  # type: ignore[arg-type]
         if recipe is not None:
-            photographs = [torch.cat([torch.from_numpy(x) for x in material.batches("calibration")])]
-            graph = quantize_graph(graph, photographs, RECIPES[recipe], seed=0, progress=NoProgress())
+            images = [torch.cat([torch.from_numpy(x) for x in material.batches("calibration")])]
+            graph = quantize_graph(graph, images, RECIPES[recipe], seed=0, progress=NoProgress())
         path.write_bytes(lower_xnnpack(graph, (1, 3, side, side)).data)
     return Program(
         toolchain=toolchain,

@@ -3,10 +3,10 @@
     python benchmarks/training.py
     python benchmarks/training.py fine-tune ../shared/realdata
 
-`throughput`, the default, runs both loops over the same network in turns, so that other work on the machine slows
+`throughput`, the default, runs both loops over the same network interleaved, so that other work on the machine slows
 both: `plain` trains on one batch in memory without augmentation; `ours` is the whole loop of `edge-effnet train`:
 reading and augmenting in a thread, clipping, averaged weights, checks. It writes `benchmarks/results/training.md` and
-`.json`. `fine-tune` trains a fresh head on real photographs and prints how good it gets how fast.
+`.json`. `fine-tune` trains a fresh head on real images and prints how good it gets how fast.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class OurLoop:
 
 
 def throughput(*, image_size: int, batch_size: int, rounds: int, chunk: int, threads: int) -> Throughput:
-    """Measure both loops in turns."""
+    """Measure both loops interleaved."""
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
         count = batch_size * chunk * (rounds + 1)
@@ -135,7 +135,7 @@ def throughput(*, image_size: int, batch_size: int, rounds: int, chunk: int, thr
 
 
 def fine_tune(realdata: Path, threads: int) -> None:
-    """Train a fresh head on the photographs and print accuracy and time."""
+    """Train a fresh head on the images and print accuracy and time."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         result = train(
@@ -154,7 +154,7 @@ def fine_tune(realdata: Path, threads: int) -> None:
             ),
             NoProgress(),
         )
-        print(f"top-1 {100 * result.top1:.1f} % of {result.val_images} photographs,", end=" ")
+        print(f"top-1 {100 * result.top1:.1f} % of {result.val_images} images,", end=" ")
         print(f"{time.perf_counter() - start:.0f} s, {result.steps} steps")
         print(result.curve_csv.read_text())
 

@@ -2,7 +2,7 @@
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used: weights, photographs, names, a tampered artifact (exit code 2).
+    """What the user gave cannot be used: weights, images, names, a tampered artifact (exit code 2).
 
     The message says what was got, where (which file), what is allowed and what to do next.
     """

@@ -1,4 +1,4 @@
-"""Threads that decode large photographs take turns, so that two of 179 megapixels are not in memory at once."""
+"""Threads that decode large images take turns, so that two of 179 megapixels are not in memory at once."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class PixelBudget:
         """Start with none held.
 
         Args:
-            total: pixels at once; a photograph of more is let in alone.
-            free: pixels up to which a photograph does not count: usual ones never wait, on however many threads.
+            total: pixels at once; an image of more is let in alone.
+            free: pixels up to which an image does not count: usual ones never wait, on however many threads.
         """
         self._total, self._free = total, free
         self._changed = threading.Condition()
@@ -32,7 +32,7 @@ class PixelBudget:
 
     @contextmanager
     def hold(self, pixels: int) -> Iterator[None]:
-        """Hold a photograph's pixels inside the block; wait before it while others hold too many."""
+        """Hold an image's pixels inside the block; wait before it while others hold too many."""
         if pixels <= self._free:
             yield
             return
@@ -59,7 +59,7 @@ MIN_SIDE = 8
 
 
 MAX_FILE_BYTES = 1 << 30
-"""The largest photographs that are decoded have half of it, uncompressed."""
+"""The largest images that are decoded have half of it, uncompressed."""
 
 
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
@@ -85,7 +85,7 @@ def quiet_pillow() -> Iterator[None]:
 
 
 def open_rgb(path: Path) -> Image.Image:
-    """Decode one photograph as upright 8-bit RGB; see `decode_rgb`.
+    """Decode one image as upright 8-bit RGB; see `decode_rgb`.
 
     Raises:
         InputError: as `decode_rgb`; no regular file, or one of more than `MAX_FILE_BYTES`.
@@ -95,14 +95,14 @@ def open_rgb(path: Path) -> Image.Image:
 
 
 def decode_rgb(file: BinaryIO, name: str) -> Image.Image:
-    """Decode one photograph as upright 8-bit RGB.
+    """Decode one image as upright 8-bit RGB.
 
     Grayscale, palette and CMYK are converted. Of 16 bits the upper 8 count, as libpng and Pillow do it for colours
     (grays Pillow alone would clip to white). Alpha is dropped as torchvision's loader drops it. The EXIF orientation
-    is applied: phones store photographs lying on their side. Of an animation the first frame counts.
+    is applied: phones store images lying on their side. Of an animation the first frame counts.
 
     Args:
-        file: the encoded photograph.
+        file: the encoded image.
         name: for messages.
 
     Raises:
@@ -112,7 +112,7 @@ def decode_rgb(file: BinaryIO, name: str) -> Image.Image:
     with _explained(name), Image.open(file, formats=FORMATS) as image:
         if min(image.size) < MIN_SIDE:
             raise InputError(
-                f"{name}: {image.width}x{image.height} pixels is too small to be a photograph "
+                f"{name}: {image.width}x{image.height} pixels is too small to be an image "
                 f"(at least {MIN_SIDE} a side); remove it."
             )
         if image.mode == "F":
@@ -141,7 +141,7 @@ def _explained(name: str) -> Iterator[None]:
     except (InputError, MemoryError, Warning):
         raise
     except Image.DecompressionBombError as error:
-        raise InputError(f"{name}: more pixels than a photograph has ({error}); scale it down.") from error
+        raise InputError(f"{name}: more pixels than an image has ({error}); scale it down.") from error
     except UnidentifiedImageError as error:
         raise InputError(f"{name}: not an image, whatever its name says; replace or remove it.") from error
     except Exception as error:  # a broken file fails in whichever decoder meets it, with whatever that raises

@@ -154,7 +154,7 @@ class EfficientNet(nn.Module):
     ) -> EfficientNet:
         """Load a network with weights, in eval mode.
 
-        What was guessed or made anew is logged as a warning; `edge_effnet.load_pretrained` returns it, with
+        What was guessed or reinitialized is logged as a warning; `edge_effnet.load_pretrained` returns it, with
         the class names and all else that is known of the weights.
 
         Args:
@@ -163,8 +163,8 @@ class EfficientNet(nn.Module):
             variant: needed only where the file's own shapes should be checked against an expectation.
             origin: who trained the weights, where the file alone does not tell (see
                 `edge_effnet.weights.origins.ORIGINS`).
-            num_classes: other than the checkpoint's makes the classifier anew.
-            in_channels: other than the checkpoint's makes the first convolution anew.
+            num_classes: other than the checkpoint's reinitializes the classifier.
+            in_channels: other than the checkpoint's reinitializes the first convolution.
             advprop: the AdvProp weights of a lukemelas variant, with their own preprocessing.
             image_size: side of the images, pixels; the checkpoint's by default.
             dropout_rate: before the classifier; the variant's by default.

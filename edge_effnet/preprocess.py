@@ -1,4 +1,4 @@
-"""One preprocessing contract from photograph file to network input; phones reproduce exactly this one."""
+"""One preprocessing contract from image file to network input; phones reproduce exactly this one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 INCEPTION_MEAN = (0.5, 0.5, 0.5)
 INCEPTION_STD = (0.5, 0.5, 0.5)
 
-# A strip of 1 x 5000 pixels would become 256 x 1,280,000: no photograph needs this.
+# A strip of 1 x 5000 pixels would become 256 x 1,280,000: no image needs this.
 _MAX_RESIZED_PIXELS = 64 * 1024 * 1024
 
 MAX_CROP = 2048
@@ -75,21 +75,21 @@ class Preprocess:
             )
 
     def pixels(self, path: Path) -> np.ndarray:
-        """Read a photograph and return its resized, cropped pixels.
+        """Read an image and return its resized, cropped pixels.
 
         Returns:
             uint8, [crop, crop, 3], RGB.
 
         Raises:
-            InputError: the file is no readable photograph (see `open_rgb`) or extremely elongated.
+            InputError: the file is no readable image (see `open_rgb`) or extremely elongated.
         """
         return self.centre(open_rgb(path), str(path))
 
     def centre(self, image: Image.Image, name: str) -> np.ndarray:
-        """Resize a decoded RGB photograph and cut its centre.
+        """Resize a decoded RGB image and cut its centre.
 
         Args:
-            image: the photograph.
+            image: the image.
             name: for messages.
 
         Returns:
@@ -102,10 +102,10 @@ class Preprocess:
         shorter, longer = min(width, height), max(width, height)
         scaled = int(self.resize * longer / shorter)
         if self.resize * scaled > _MAX_RESIZED_PIXELS:
-            raise InputError(f"{name}: {width}x{height} pixels is too elongated to be a photograph; remove it.")
+            raise InputError(f"{name}: {width}x{height} pixels is too elongated to be an image; remove it.")
         if shorter != self.resize:
             columns, rows = (self.resize, scaled) if width <= height else (scaled, self.resize)
-            # One direction a call: given both, Pillow 13 begins with the columns of a tall photograph and 12 with the
+            # One direction a call: given both, Pillow 13 begins with the columns of a tall image and 12 with the
             # rows, and the 8 bits in between make that other pixels.
             for size in ((columns, height), (columns, rows)):
                 image = image.resize(size, INTERPOLATIONS[self.interpolation])
@@ -126,7 +126,7 @@ class Preprocess:
         return (x * std + mean).mul(255.0).round().clamp(0, 255).to(torch.uint8).movedim(-3, -1).contiguous()
 
     def __call__(self, path: Path) -> torch.Tensor:
-        """Photograph file -> float32 [3, crop, crop]."""
+        """Image file -> float32 [3, crop, crop]."""
         return self.normalize(self.pixels(path))
 
     def to_dict(self) -> dict[str, Any]:

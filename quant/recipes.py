@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from edge_effnet.errors import InputError
 from quant.thresholds import PLAIN_SHARE
@@ -22,11 +23,11 @@ class Recipe:
     summary: str
     """One line for `--help` and the report."""
     ranges: str = "loss-aware"
-    """How activation ranges are found on the calibration photographs: one of `RANGE_METHODS`."""
+    """How activation ranges are found on the calibration images: one of `RANGE_METHODS`."""
     plain_share: float = PLAIN_SHARE
     """Part of the plain squared error in the loss-aware one, 0..1. Equalized pre-activations have long tails that
     no logit depends on: they need less of it."""
-    repair: bool = False
+    reconstruct: bool = False
     """Whether layers are refitted, one after the other, to their quantized inputs."""
     equalized: int = 0
     """Behind how many convolutions, of those that `quant.ptq.equalize.equalizable` names, channels are equalized."""
@@ -39,6 +40,11 @@ class Recipe:
     """Whether a target given (`--max-drop`, `--min-agreement`) lets it keep more layers in float until it is met."""
     trains: bool = False
     """Whether the network is then trained in int8 (`quant.qat`)."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What a manifest says of it; `repair` is the name that manifests have for reconstruction."""
+        values = asdict(self)
+        return {"name": self.name, "repair": values.pop("reconstruct"), **values}
 
     def __post_init__(self) -> None:
         if self.ranges not in RANGE_METHODS:
@@ -53,34 +59,34 @@ RECIPES: dict[str, Recipe] = {
     for recipe in (
         Recipe(
             name="int8",
-            repair=True,
+            reconstruct=True,
             # They see the widest ranges of the network and cost the least to keep: 0.2 ms of B0's 6.8.
             float_convolutions=2,
             # All of B0's fifteen gain as much, and cost 0.4 % of the file more.
             grouped=10,
             searches=True,
-            summary="near-lossless: ranges by loss, repaired, channel groups, stem and first depthwise in float",
+            summary="near-lossless: ranges by loss, reconstructed, channel groups, stem and first depthwise in float",
         ),
         Recipe(
             name="int8-strict",
             plain_share=1e-6,
-            repair=True,
+            reconstruct=True,
             # Stem and first expansion: where channels' ranges differ most.
             equalized=2,
             summary="no layer in float, whatever the target: stem and first expansion equalized instead",
         ),
         Recipe(
             name="int8-groups",
-            repair=True,
+            reconstruct=True,
             # Stem and expansions, where the logits gain most by it.
             grouped=9,
             summary="no layer in float: channels of wide range get scales of their own instead; fewest instructions",
         ),
         Recipe(
             name="qat-int8",
-            repair=True,
+            reconstruct=True,
             trains=True,
-            summary="quantization-aware training from the repaired network, no layer in float",
+            summary="quantization-aware training from the reconstructed network, no layer in float",
         ),
         Recipe(
             name="int8-fast",

@@ -8,7 +8,7 @@ PLAIN_SHARE = 1e-4
 
 MAX_DROP_POINTS = 1.0
 """Top-1 that the .pte may lose against float, in points, unless `--max-drop` says otherwise: what people call
-"no visible loss", and about what the confidence interval of a few hundred photographs can tell."""
+"no visible loss", and about what the confidence interval of a few hundred images can tell."""
 
 
 SHARE_ROUNDING = 1e-9
@@ -16,41 +16,41 @@ SHARE_ROUNDING = 1e-9
 
 
 COLLAPSE_AGREEMENT = 0.90
-"""A program that agrees with float on fewer photographs has collapsed, whatever else was allowed: B0 with a histogram
+"""A program that agrees with float on fewer images has collapsed, whatever else was allowed: B0 with a histogram
 observer's ranges, which people call broken, agrees on 92 %, with min-max ranges on 77 %
 (`benchmarks/results/methods-real-b0.md`)."""
 
 
 COLLAPSE_SQNR_DB = 8.0
-"""Logits with more noise than this belong to a broken program, even if few photographs show it: 8 dB is a
+"""Logits with more noise than this belong to a broken program, even if few images show it: 8 dB is a
 sixth of the signal's power; in the same table histogram ranges have 10 dB, min-max ranges 3."""
 
 
-COLLAPSE_PHOTOGRAPHS = 20
-"""Fewer evaluation photographs cannot tell a collapse from one unlucky photograph."""
+COLLAPSE_IMAGES = 20
+"""Fewer evaluation images cannot tell a collapse from one unlucky image."""
 
 
 CAUTION_CONFIDENCE = 0.60
-"""A pass is given with caution where a limit lies inside this interval of the figure: of photographs like these, one
+"""A pass is given with caution where a limit lies inside this interval of the figure: of images like these, one
 set in five would miss it, the same risk that `TARGET_CHANCE` takes. A 95 % interval would leave no pass without
-caution: on a few hundred photographs it is wider than the points that may be lost."""
+caution: on a few hundred images it is wider than the points that may be lost."""
 
 
 FEW_CALIBRATION = 32
-"""Fewer photographs are a reason for caution: 8 of them cost B0 1.3 dB of SQNR beside 32 and 2.6 dB beside 128, and
+"""Fewer images are a reason for caution: 8 of them cost B0 1.3 dB of SQNR beside 32 and 2.6 dB beside 128, and
 the draw begins to matter (`benchmarks/results/calibration-real-b0.md`)."""
 
 
 MIN_CALIBRATION = 8
-"""Fewer photographs leave the ranges to chance."""
+"""Fewer images leave the ranges to chance."""
 
 
 NEARLY_ONE_CLASS = 0.75
-"""Share of the photographs that float takes for one class, from where a pass is given with caution."""
+"""Share of the images that float takes for one class, from where a pass is given with caution."""
 
 
 COPIES_SHARE = 0.01
-"""Share of the evaluation photographs that may look like calibration photographs: a burst or two over both halves of
+"""Share of the evaluation images that may look like calibration images: a burst or two over both halves of
 a large set is common and moves no figure; more flatter the verdict."""
 
 
@@ -63,40 +63,40 @@ SAMPLE_EVALUATION = 320
 
 
 SELECTION = 256
-"""Photographs that the search for float layers is judged on: 99 % agreement is two or three of them."""
+"""Images that the search for float layers is judged on: 99 % agreement is two or three of them."""
 
 
 TARGET_CHANCE = 0.8
-"""A set of float layers is taken where the target holds on the evaluation photographs this likely: one run in five
-may miss it; certainty would cost many layers, since one photograph can have a margin of next to nothing."""
+"""A set of float layers is taken where the target holds on the evaluation images this likely: one run in five
+may miss it; certainty would cost many layers, since one image can have a margin of next to nothing."""
 
 
 OUTLOOK_RUNS = 1000
 """Outcomes drawn for that probability: it is then known to one or two hundredths."""
 
 
-OUTLOOK_PHOTOGRAPHS = 1024
-"""Evaluation photographs whose float logits are looked at for it, at most; more know the margins no better."""
+OUTLOOK_IMAGES = 1024
+"""Evaluation images whose float logits are looked at for it, at most; more know the margins no better."""
 
 
 MIN_SELECTION = 32
-"""Fewer cannot tell 99 % from 96 %; the evaluation photographs then have to serve, and a note says so."""
+"""Fewer cannot tell 99 % from 96 %; the evaluation images then have to serve, and a note says so."""
 
 
 SENSITIVITY = 80
-"""Calibration photographs that are run backward too, for the loss-aware ranges; more gave B0 no better ones."""
+"""Calibration images that are run backward too, for the loss-aware ranges; more gave B0 no better ones."""
 
 
 EQUALIZATION = 32
-"""Photographs that show the channels' ranges for equalization: it is exact whatever it is given."""
+"""Images that show the channels' ranges for equalization: it is exact whatever it is given."""
 
 
 ANALYSIS = 16
-"""Photographs of the layer-by-layer analysis: its figures are sums over millions of values."""
+"""Images of the layer-by-layer analysis: its figures are sums over millions of values."""
 
 
 ANALYSIS_LEAST = 4
-"""Photographs of that analysis where they are large: at 600 pixels each has seven times the values of one at 224."""
+"""Images of that analysis where they are large: at 600 pixels each has seven times the values of one at 224."""
 
 
 GOLDEN_MIN_SQNR_DB = 60.0
@@ -142,7 +142,7 @@ PHONE_FILE_MB = 100
 
 
 REPORT_FLIPS = 60
-"""Photographs that changed class and are shown in a report, those that float was right and sure about first: more
+"""Images that changed class and are shown in a report, those that float was right and sure about first: more
 than anybody looks through; manifest.json lists all."""
 
 
@@ -170,15 +170,15 @@ x86); less than this is no rounding."""
 
 
 DEVICE_MIN_AGREEMENT = 0.98
-"""Photographs whose class a device has to share with this host, where rounding may differ."""
+"""Images whose class a device has to share with this host, where rounding may differ."""
 
 
 PLAUSIBLE_TOP1 = 0.9
-"""Below it float is asked whether it reads the photographs as it was trained to, in all the ways that go wrong."""
+"""Below it float is asked whether it reads the images as it was trained to, in all the ways that go wrong."""
 
 
-PROBE_PHOTOGRAPHS = 128
-"""Photographs that another reading is tried on: B0 with exchanged channels still classes 59 of 64 rightly instead of
+PROBE_IMAGES = 128
+"""Images that another reading is tried on: B0 with exchanged channels still classes 59 of 64 rightly instead of
 61, but finds the right class less likely on 44 of them."""
 
 
@@ -187,26 +187,26 @@ PROBE_CERTAINTY = 1e-4
 
 
 PROBE_RANK_CERTAINTY = 1e-3
-"""The same of the signed-rank test, which weighs by how much likelier: B0 gives photographs in BGR away with ten of
+"""The same of the signed-rank test, which weighs by how much likelier: B0 gives images in BGR away with ten of
 each class. A network that does not care about the reading would be doubted once in a thousand checks; one that does
 is as far from it on the other side."""
 
 
 PROBE_RIGHT = 1 / 3
-"""Share of the photographs that another reading has to class rightly: a little better than nothing is no reading."""
+"""Share of the images that another reading has to class rightly: a little better than nothing is no reading."""
 
 
-PERMUTED_PHOTOGRAPHS = 3
+PERMUTED_IMAGES = 3
 """Of a class, before what most of them are taken for means anything."""
 
 
-REPEAT_PHOTOGRAPHS = 1
-"""Photographs, or one in a hundred of them, that float may class otherwise on another processor: rounding decides
+REPEAT_IMAGES = 1
+"""Images, or one in a hundred of them, that float may class otherwise on another processor: rounding decides
 near-ties."""
 
 
 REPEAT_SQNR_DB = 1.0
-"""That the SQNR of the same program on the same photographs may differ between processors: int8 arithmetic repeats
+"""That the SQNR of the same program on the same images may differ between processors: int8 arithmetic repeats
 itself to the bit, and float's own rounding is far below the noise."""
 
 
@@ -215,11 +215,11 @@ ROUNDING_SQNR_DB = 60.0
 
 
 GOLDEN_INPUT_STEPS = 2.0
-"""Steps of 1/255 that a golden photograph's pixels may be off on average: JPEG decoders differ by less than one."""
+"""Steps of 1/255 that a golden image's pixels may be off on average: JPEG decoders differ by less than one."""
 
 
 FLOAT_FALL_POINTS = 20.0
-"""Top-1 that float may lose on other photographs than `quantize` had, beyond both intervals, points: harder
+"""Top-1 that float may lose on other images than `quantize` had, beyond both intervals, points: harder
 ones cost that much, more is another network, preprocessing or order of classes."""
 
 
@@ -234,7 +234,7 @@ more than 0.09."""
 
 
 ANALYSIS_FALL_DB = 10.0
-"""Of the logits' SQNR, from the analysis (16 of the photographs) to the verdict: draws of photographs differ by some
+"""Of the logits' SQNR, from the analysis (16 of the images) to the verdict: draws of images differ by some
 3 dB; ten times the noise is another program."""
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import hypothesis
 import pytest
 import torch
+from tests.support.images import draw_halves
 
 from tests.support.checkpoints import colour_checkpoint
 from tests.support.cli import run_cli
-from tests.support.photos import draw_halves
 from tests.support.zygote import zygote
 
 # The same examples in every run, and no deadline: a busy machine is no bug.
@@ -51,10 +51,10 @@ def _same_networks() -> None:
 
 @pytest.fixture(scope="session")
 def realdata(pytestconfig: pytest.Config) -> Path:
-    """The folder of real weights and photographs, beside the repository; not part of it."""
+    """The folder of real weights and images, beside the repository; not part of it."""
     folder = pytestconfig.rootpath.parent / "shared" / "realdata"
     if not folder.is_dir():
-        pytest.skip(f"no real weights and photographs at {folder}")
+        pytest.skip(f"no real weights and images at {folder}")
     return folder
 
 
@@ -93,7 +93,7 @@ def lite_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`train/` and `val/`, 6 photographs a class each."""
+    """`train/` and `val/`, 6 images a class each."""
     return draw_halves(tmp_path_factory.mktemp("photographs"), train=6, val=6)
 
 

@@ -2,7 +2,7 @@
 
 0    pass
 1    accuracy regression: the .pte lost more than allowed
-2    usage or input error: an option, weights, photographs, an artifact
+2    usage or input error: an option, weights, images, an artifact
 3    the machine: full disk, no permission, no network, a runtime that does not start
 70   a fault of this program; the traceback is for its developers
 130  interrupted (Ctrl-C); 143 terminated
@@ -118,7 +118,7 @@ def _configure_output() -> None:
     for name in ("edge_effnet", "quant", "apps"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if not sys.warnoptions:
-        # Deprecations inside the stack, Pillow's remarks on large photographs: nothing that a user could act on.
+        # Deprecations inside the stack, Pillow's remarks on large images: nothing that a user could act on.
         warnings.simplefilter("ignore")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -16,7 +16,7 @@ def keep_freed_memory() -> None:
     """Tell glibc's malloc to reuse large blocks instead of returning them to the system.
 
     Activations are tens of MiB, and each would be mapped, zeroed page by page and unmapped again: on two cores
-    the kernel's part came to more than half of a run's time (45 of 79 CPU seconds for 250 photographs). Other C
+    the kernel's part came to more than half of a run's time (45 of 79 CPU seconds for 250 images). Other C
     libraries lack the call; then nothing changes.
     """
     if not sys.platform.startswith("linux"):
@@ -35,7 +35,7 @@ def wait_asleep() -> None:
     """Have GNU OpenMP's threads sleep when others take long to end their part; call it before torch is imported.
 
     They spin for 300,000 turns otherwise, and keep the processor from the very thread that they wait for where other
-    work runs on the machine. B0 with 64 photographs on two cores: 56 s either way on an idle machine (67 s without
+    work runs on the machine. B0 with 64 images on two cores: 56 s either way on an idle machine (67 s without
     any spinning); beside two busy processes 161 s with 300,000 turns, 115 s with these. What users set holds.
     """
     if "OMP_WAIT_POLICY" not in os.environ:

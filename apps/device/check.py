@@ -27,12 +27,12 @@ from quant.checks.artifact import Findings, artifact_doubts, file_doubts
 from quant.common.atomic_io import explained_writes
 from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.data.batches import Model
-from quant.data.perceptual_hash import thumbnail_maker
-from quant.data.source import photo_folder
-from quant.data.split import Photo
+from quant.data.perceptual_hash import hash_maker
+from quant.data.source import image_folder
+from quant.data.split import ImageRecord
 from quant.lower.choices import runs_here
 from quant.metrics.evaluate import collect_logits
-from quant.pipeline.check import photographs_for, verify_golden, verify_shapes
+from quant.pipeline.check import images_for, verify_golden, verify_shapes
 from quant.program.host import HostRuntime, check_threads
 from quant.program.timing import Measured, ProgramFigures, measure_programs
 from quant.thresholds import MAX_DROP_POINTS
@@ -61,11 +61,11 @@ def check_on_device(
     Args:
         folder: the artifact.
         device: as `apps.device.table.FORMS` lists.
-        data: photographs, as for `quant.pipeline.check.check`.
+        data: images, as for `quant.pipeline.check.check`.
         options: of single transports.
         max_drop: top-1 that may be lost against float, points.
-        min_agreement: photographs that have to keep float's class, percent.
-        limit: take fewer photographs, evenly of each class.
+        min_agreement: images that have to keep float's class, percent.
+        limit: take fewer images, evenly of each class.
         results: write the device's results file there too; an older one there is replaced.
         keep: leave what was copied on the device.
         progress: told of every stage.
@@ -85,27 +85,27 @@ def check_on_device(
         artifact = open_artifact(Path(folder))
     with ExitStack() as stack:
         with watch.measure("load"):
-            split = photographs_for(artifact, stack.enter_context(photo_folder(data, artifact.preprocess, progress)))
-            photos = limited(split.evaluation, limit)
+            split = images_for(artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)))
+            images = limited(split.evaluation, limit)
         with watch.measure("device"):
             found, said = (
                 (read_exported(detail), [])
                 if transport == IOS
-                else _run(artifact, photos, device, options, progress, keep=keep)
+                else _run(artifact, images, device, options, progress, keep=keep)
             )
         require_same_program(found, artifact.manifest["files"]["model.pte"]["sha256"], artifact.folder)
-        photos = _those_of(found, photos, split.evaluation)
+        images = _those_of(found, images, split.evaluation)
         _require_classes(found, artifact)
         if results is not None:
             write_results(Path(results), found)
         with watch.measure("host"):
-            logits, measured, findings = _on_this_host(artifact, photos, options.threads, progress)
-    limits = limit_note(len(photos), len(split.evaluation))
+            logits, measured, findings = _on_this_host(artifact, images, options.threads, progress)
+    limits = limit_note(len(images), len(split.evaluation))
     notes = (*split.notes, *limits, *findings.reservations, *_emulation_note(found), *said)
     logits["pte"] = found.logits
-    evidence = _evidence(artifact, photos, logits, found, measured["float"], notes, watch, findings)
+    evidence = _evidence(artifact, images, logits, found, measured["float"], notes, watch, findings)
     outcome = summarize(evidence, max_drop=max_drop, min_agreement=wanted)
-    same = compare_logits(logits["host"], found.logits, [p.name for p in photos]) if "host" in logits else None
+    same = compare_logits(logits["host"], found.logits, [p.name for p in images]) if "host" in logits else None
     exact = is_exact(artifact)
     reasons = faults(same, exact=exact) if same is not None else ()
     if reasons:
@@ -116,48 +116,48 @@ def check_on_device(
 
 def _run(
     artifact: Artifact,
-    photos: Sequence[Photo],
+    images: Sequence[ImageRecord],
     device: str,
     options: DeviceOptions,
     progress: Progress,
     *,
     keep: bool,
 ) -> tuple[Results, list[str]]:
-    """Reach the device first: photographs are decoded for one that is there. Its results, and its notes."""
+    """Reach the device first: images are decoded for one that is there. Its results, and its notes."""
     remote = open_device(device, options)
     with ExitStack() as stack:
         with explained_writes(Path(tempfile.gettempdir())):
             folder = stack.enter_context(scratch_folder())
-        job = write_job(folder, artifact, photos, remote.settings, progress)
+        job = write_job(folder, artifact, images, remote.settings, progress)
         return run_job(remote, job, progress, keep=keep), remote.notes
 
 
-def _those_of(found: Results, photos: Sequence[Photo], everything: Sequence[Photo]) -> list[Photo]:
-    """The photographs of the results, in their order.
+def _those_of(found: Results, images: Sequence[ImageRecord], everything: Sequence[ImageRecord]) -> list[ImageRecord]:
+    """The images of the results, in their order.
 
     Raises:
-        InputError: a photograph that the data folder does not have.
+        InputError: an image that the data folder does not have.
     """
-    by_hash = {photo.sha256: photo for photo in (*everything, *photos)}
-    unknown = [name for name, sha256 in found.photographs if sha256 not in by_hash]
+    by_hash = {image.sha256: image for image in (*everything, *images)}
+    unknown = [name for name, sha256 in found.images if sha256 not in by_hash]
     if unknown:
         raise InputError(
-            f"{found.where}: {len(unknown)} of its {len(found.photographs)} photographs are not among those of "
+            f"{found.where}: {len(unknown)} of its {len(found.images)} images are not among those of "
             f"--data (first: {unknown[0]}); give the folder that the job was made from."
         )
-    return [by_hash[sha256] for _, sha256 in found.photographs]
+    return [by_hash[sha256] for _, sha256 in found.images]
 
 
 def _require_classes(found: Results, artifact: Artifact) -> None:
     if found.logits.shape[1] != len(artifact.labels):
         raise InputError(
-            f"{found.where}: {found.logits.shape[1]} logits a photograph, the artifact has {len(artifact.labels)} "
+            f"{found.where}: {found.logits.shape[1]} logits an image, the artifact has {len(artifact.labels)} "
             "classes; run this artifact on the device."
         )
 
 
 def _on_this_host(
-    artifact: Artifact, photos: Sequence[Photo], threads: int, progress: Progress
+    artifact: Artifact, images: Sequence[ImageRecord], threads: int, progress: Progress
 ) -> tuple[dict[str, torch.Tensor], dict[str, Measured], Findings]:
     """Logits of "float", and of "host", the same program, where this host runs it; reasons not to believe them."""
     paths = {"float": artifact.float_program}
@@ -166,25 +166,25 @@ def _on_this_host(
     files = file_doubts(artifact)
     with HostRuntime(threads) as runtime:
         measured = measure_programs(
-            runtime, paths, artifact.preprocess, photos[0].path, progress, repeats=_HOST_REPEATS
+            runtime, paths, artifact.preprocess, images[0].path, progress, repeats=_HOST_REPEATS
         )
         verify_shapes(artifact, measured)
         verify_golden(artifact, measured, files)
         models: dict[str, Model] = {
             "host" if name == "pte" else name: program.run for name, program in measured.items()
         }
-        models["thumbnails"] = thumbnail_maker(artifact.preprocess)
-        logits = collect_logits(models, photos, artifact.preprocess, progress)
-        thumbnails = logits.pop("thumbnails")
+        models["hashes"] = hash_maker(artifact.preprocess)
+        logits = collect_logits(models, images, artifact.preprocess, progress)
+        hashes = logits.pop("hashes")
         findings = artifact_doubts(
-            artifact, files, measured["float"].run, logits["float"], logits.get("host"), thumbnails, photos
+            artifact, files, measured["float"].run, logits["float"], logits.get("host"), hashes, images
         )
         return logits, measured, findings
 
 
 def _evidence(
     artifact: Artifact,
-    photos: Sequence[Photo],
+    images: Sequence[ImageRecord],
     logits: Mapping[str, torch.Tensor],
     found: Results,
     float_program: Measured,
@@ -200,7 +200,7 @@ def _evidence(
         backend=artifact.manifest["backend"],
         threads=found.values["runtime"]["threads"],
         logits=logits,
-        photos=photos,
+        images=images,
         class_names=artifact.labels,
         float_program=float_program.figures,
         pte_program=ProgramFigures(

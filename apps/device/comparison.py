@@ -56,17 +56,17 @@ class Comparison:
 
 
 def compare(reference: str | Path, other: str | Path, *, artifact: str | Path | None = None) -> Comparison:
-    """Compare two results files, photograph by photograph.
+    """Compare two results files, image by image.
 
     Args:
         reference: of this host, say.
         other: of the device.
-        artifact: the artifact folder: both have to be of its program and of its evaluation photographs, and where the
+        artifact: the artifact folder: both have to be of its program and of its evaluation images, and where the
             program is all int8 the bits have to be equal.
 
     Raises:
-        InputError: not results files, of different programs, of another program or other photographs than the
-            artifact's, or with no photograph in common.
+        InputError: not results files, of different programs, of another program or other images than the
+            artifact's, or with no image in common.
     """
     first, second = read_results(Path(reference)), read_results(Path(other))
     exact = False
@@ -77,16 +77,16 @@ def compare(reference: str | Path, other: str | Path, *, artifact: str | Path | 
             _require_evaluated(results, made.manifest["photographs"]["calibration"], made.folder)
         exact = is_exact(made)
     require_same_program(second, first.values["program_sha256"], Path(reference))
-    there = {sha256 for _, sha256 in second.photographs}
-    shared = [sha256 for _, sha256 in first.photographs if sha256 in there]
+    there = {sha256 for _, sha256 in second.images}
+    shared = [sha256 for _, sha256 in first.images if sha256 in there]
     if not shared:
-        raise InputError(f"{second.where}: none of its photographs are in {first.where}; run both on the same ones.")
+        raise InputError(f"{second.where}: none of its images are in {first.where}; run both on the same ones.")
     before, after = _rows(first, shared), _rows(second, shared)
     if before.shape != after.shape:
         raise InputError(
             f"{second.where}: {after.shape[1]} classes, {first.where} has {before.shape[1]}; run one program."
         )
-    names = {sha256: name for name, sha256 in first.photographs}
+    names = {sha256: name for name, sha256 in first.images}
     same = compare_logits(before, after, [names[key] for key in shared])
     return Comparison(
         reference=first,
@@ -99,22 +99,22 @@ def compare(reference: str | Path, other: str | Path, *, artifact: str | Path | 
 
 
 def _rows(results: Results, shared: list[str]) -> torch.Tensor:
-    row = {sha256: i for i, (_, sha256) in enumerate(results.photographs)}
+    row = {sha256: i for i, (_, sha256) in enumerate(results.images)}
     return results.logits[[row[key] for key in shared]]
 
 
 def _require_evaluated(results: Results, fitted: list[dict[str, str]], folder: Path) -> None:
-    seen = {photograph["sha256"] for photograph in fitted}
-    for name, sha256 in results.photographs:
+    seen = {image["sha256"] for image in fitted}
+    for name, sha256 in results.images:
         if sha256 in seen:
             raise InputError(
-                f"{results.where}: {name} is a photograph that {folder} was calibrated on; run it on others."
+                f"{results.where}: {name} is an image that {folder} was calibrated on; run it on others."
             )
 
 
 def _notes(first: Results, second: Results, shared: int) -> tuple[str, ...]:
     return tuple(
-        f"{results.where}: {len(results.photographs) - shared} photographs that the other one does not have."
+        f"{results.where}: {len(results.images) - shared} images that the other one does not have."
         for results in (first, second)
-        if len(results.photographs) > shared
+        if len(results.images) > shared
     )

@@ -58,5 +58,5 @@ def read_exported(detail: str) -> Results:
     results = read_results(Path(detail))
     if not results.values["complete"]:
         done = len(results.values["photographs"])
-        raise InputError(f"{detail}: exported after {done} photographs, before the run was complete; let it finish.")
+        raise InputError(f"{detail}: exported after {done} images, before the run was complete; let it finish.")
     return results

@@ -72,7 +72,7 @@ class LocalRemote:
         return [name for name in job.files if not (self._folder / name).exists()]
 
     def send(self, path: Path, name: str) -> None:
-        """Copy, or link: the job's files are as large as all its photographs."""
+        """Copy, or link: the job's files are as large as all its images."""
         assert self._folder is not None
         target = self._folder / name
         with explained_writes(target):

@@ -21,7 +21,7 @@ class Status:
     state: str
     """`absent` (no runner has begun), `running`, `done` or `failed`; `died` where it ended without a word."""
     done: int = 0
-    """Photographs."""
+    """Images."""
     error: str | None = None
     """Of a runner that failed: one sentence."""
 
@@ -57,7 +57,7 @@ class Remote(Protocol):
         ...
 
     def start(self, job: Job) -> None:
-        """Start the runner; one that runs already goes on."""
+        """Start the runner; one that runs already continues."""
         ...
 
     def status(self) -> Status:

@@ -14,16 +14,16 @@ from quant.thresholds import DEVICE_MIN_AGREEMENT, DEVICE_MIN_SQNR_DB, SHARE_ROU
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sameness:
-    """Two sets of logits of the same photographs."""
+    """Two sets of logits of the same images."""
 
-    photographs: int
+    images: int
     identical: int
-    """Photographs whose logits are equal to the bit."""
+    """Images whose logits are equal to the bit."""
     agreement: float
-    """Share of photographs with the same class."""
+    """Share of images with the same class."""
     sqnr_db: float
     flips: tuple[str, ...]
-    """Names of the photographs whose class differs."""
+    """Names of the images whose class differs."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -31,13 +31,13 @@ class Sameness:
 
 
 def compare_logits(reference: torch.Tensor, other: torch.Tensor, names: list[str]) -> Sameness:
-    """Compare `other` with `reference`, both float32 [photographs, classes]."""
+    """Compare `other` with `reference`, both float32 [images, classes]."""
     # Bit patterns: -0.0 is not 0.0 here.
     same = (reference.contiguous().view(torch.int32) == other.contiguous().view(torch.int32)).all(dim=1)
     differs = (reference.argmax(dim=1) != other.argmax(dim=1)).nonzero().flatten().tolist()
     close = fidelity(reference, other)
     return Sameness(
-        photographs=len(names),
+        images=len(names),
         identical=int(same.sum().item()),
         agreement=close.agreement,
         sqnr_db=close.sqnr_db,
@@ -56,16 +56,16 @@ def is_exact(artifact: Artifact) -> bool:
 def faults(same: Sameness, *, exact: bool) -> tuple[str, ...]:
     """Sentences on what is more than rounding; none where the runs are the same."""
     if exact:
-        if same.identical == same.photographs:
+        if same.identical == same.images:
             return ()
         return (
-            f"the device computes something else: its logits differ for {same.photographs - same.identical} of "
-            f"{same.photographs} photographs, and an all-int8 program gives the same bits everywhere",
+            f"the device computes something else: its logits differ for {same.images - same.identical} of "
+            f"{same.images} images, and an all-int8 program gives the same bits everywhere",
         )
     found = []
     if same.agreement < DEVICE_MIN_AGREEMENT - SHARE_ROUNDING:
         found.append(
-            f"the device gives {len(same.flips)} of {same.photographs} photographs another class than this host, "
+            f"the device gives {len(same.flips)} of {same.images} images another class than this host, "
             f"more than rounding does ({100 * DEVICE_MIN_AGREEMENT:.0f} % have to stay)"
         )
     if same.sqnr_db < DEVICE_MIN_SQNR_DB:

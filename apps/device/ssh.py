@@ -161,7 +161,7 @@ class SshRemote:
             if free < job.bytes and not here:
                 raise MachineError(
                     f"{self.name}: {free / 1e6:.0f} MB free there, {job.bytes / 1e6:.0f} MB needed; free some, or "
-                    "take fewer photographs (--limit)."
+                    "take fewer images (--limit)."
                 )
 
     def _run(self, command: str, *, stdin: int = subprocess.DEVNULL) -> _Answer:

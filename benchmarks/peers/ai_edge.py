@@ -19,9 +19,9 @@ def quantize(material: Material, out: Path) -> None:
     network = litert_torch.to_channel_last_io(material.network, args=[0]).eval()
     litert_torch.convert(network, (material.example.permute(0, 2, 3, 1).contiguous(),)).export(str(plain))
     signature, (name,) = _signature(plain)
-    photographs = [{name: np.ascontiguousarray(x.transpose(0, 2, 3, 1))} for x in material.batches("calibration")]
+    images = [{name: np.ascontiguousarray(x.transpose(0, 2, 3, 1))} for x in material.batches("calibration")]
     int8 = quantizer.Quantizer(str(plain), recipe.static_wi8_ai8())
-    calibration = int8.calibrate({signature: photographs})
+    calibration = int8.calibrate({signature: images})
     int8.quantize(calibration).export_model(str(out / PEER.file), overwrite=True)
 
 

@@ -1,4 +1,4 @@
-"""One peer in a process of its own: quantizes, then runs over the judged photographs.
+"""One peer in a process of its own: quantizes, then runs over the judged images.
 
     python -m peers.child NAME FOLDER VARIANT WEIGHTS
 

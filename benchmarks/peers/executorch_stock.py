@@ -20,7 +20,7 @@ from peers.peer import Forward, Material, Peer, Run
 
 
 def quantize(material: Material, out: Path) -> None:
-    """Histogram observers over the calibration photographs, int8 weights a channel."""
+    """Histogram observers over the calibration images, int8 weights a channel."""
     example = (material.example,)
     graph = torch.export.export(material.network, example).module()
     quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))

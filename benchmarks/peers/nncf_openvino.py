@@ -25,12 +25,12 @@ def _float_model(material: Material) -> openvino.Model:
 def quantize(material: Material, out: Path) -> None:
     """`nncf.quantize` with its defaults."""
     dataset = nncf.Dataset(material.batches("calibration"))
-    model = nncf.quantize(_float_model(material), dataset, subset_size=len(material.photographs("calibration")))
+    model = nncf.quantize(_float_model(material), dataset, subset_size=len(material.images("calibration")))
     openvino.save_model(model, out / PEER.file, compress_to_fp16=False)
 
 
 def quantize_controlled(material: Material, out: Path) -> None:
-    """`nncf.quantize_with_accuracy_control` on labelled photographs that are not judged on."""
+    """`nncf.quantize_with_accuracy_control` on labelled images that are not judged on."""
     images, labels = material.batches("validation"), material.labels("validation")
 
     def accuracy(compiled: Any, items: Iterable[tuple[np.ndarray, int]]) -> tuple[float, list[float]]:
@@ -43,7 +43,7 @@ def quantize_controlled(material: Material, out: Path) -> None:
         nncf.Dataset(list(zip(images, labels, strict=True)), lambda item: item[0]),
         accuracy,
         max_drop=_MAX_DROP,
-        subset_size=len(material.photographs("calibration")),
+        subset_size=len(material.images("calibration")),
     )
     openvino.save_model(model, out / CONTROLLED.file, compress_to_fp16=False)
 

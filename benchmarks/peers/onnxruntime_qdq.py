@@ -13,8 +13,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from peers.peer import Forward, Material, Peer, Run
 
 
-class _Photographs(CalibrationDataReader):
-    """The calibration photographs, one a call."""
+class _Images(CalibrationDataReader):
+    """The calibration images, one a call."""
 
     def __init__(self, material: Material) -> None:
         self._rest = iter(material.batches("calibration"))
@@ -40,7 +40,7 @@ def quantize(material: Material, out: Path) -> None:
     quantize_static(
         prepared,
         out / PEER.file,
-        _Photographs(material),
+        _Images(material),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
         activation_type=QuantType.QUInt8,

@@ -22,27 +22,27 @@ Forward = Callable[[], object]
 
 @dataclass(frozen=True)
 class Material:
-    """The network and photographs of a comparison, in a folder that every peer reads."""
+    """The network and images of a comparison, in a folder that every peer reads."""
 
     folder: Path
     variant: str
     weights: str
 
-    def photographs(self, which: str) -> np.ndarray:
-        """Preprocessed photographs, float32 [N, 3, H, W]: "calibration", "validation" or "judged"."""
-        photographs: np.ndarray = np.load(self.folder / f"{which}.npy", mmap_mode="r")
-        return photographs
+    def images(self, which: str) -> np.ndarray:
+        """Preprocessed images, float32 [N, 3, H, W]: "calibration", "validation" or "judged"."""
+        images: np.ndarray = np.load(self.folder / f"{which}.npy", mmap_mode="r")
+        return images
 
     def labels(self, which: str) -> np.ndarray:
-        """Class indices of these photographs, int64 [N]."""
+        """Class indices of these images, int64 [N]."""
         labels: np.ndarray = np.load(self.folder / f"{which}-labels.npy")
         return labels
 
     def batches(self, which: str) -> list[np.ndarray]:
-        """The photographs one by one, each [1, 3, H, W]."""
-        photographs = self.photographs(which)
+        """The images one by one, each [1, 3, H, W]."""
+        images = self.images(which)
         # Copies: a view of a file is read-only, and a new axis has stride 0, which exporters refuse.
-        return [np.array(photographs[i : i + 1]) for i in range(len(photographs))]
+        return [np.array(images[i : i + 1]) for i in range(len(images))]
 
     @cached_property
     def network(self) -> nn.Module:

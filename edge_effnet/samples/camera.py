@@ -50,8 +50,8 @@ def _expose(canvas: FloatArray, stream: Stream, tier: Tier) -> FloatArray:
     return toned
 
 
-def photograph(canvas: FloatArray, tier: Tier, stream: Stream) -> bytes:
-    """Photograph a scene [3, S, S] of about 0..1: the bytes of the JPEG file."""
+def image(canvas: FloatArray, tier: Tier, stream: Stream) -> bytes:
+    """Image a scene [3, S, S] of about 0..1: the bytes of the JPEG file."""
     size = canvas.shape[1]
     canvas = blurred(canvas, stream.within(tier.defocus) * size)
     canvas = _motion_blur(canvas, stream, stream.within(tier.motion) * size)

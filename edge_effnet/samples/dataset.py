@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_effnet.errors import InputError
-from edge_effnet.samples.camera import photograph
+from edge_effnet.samples.camera import image
 from edge_effnet.samples.classes import CLASSES
 from edge_effnet.samples.difficulty import Tier, tier_at
 from edge_effnet.samples.scene import compose
@@ -57,7 +57,7 @@ def draw_jpeg(split: str, index: int, size: int, seed: int = 0) -> tuple[bytes, 
     tier = tier_of(split, index, seed)
     label = label_of(index)
     canvas = compose(CLASSES[label], tier, _stream(split, index, seed, "scene"), size)
-    return photograph(canvas, tier, _stream(split, index, seed, "camera")), label
+    return image(canvas, tier, _stream(split, index, seed, "camera")), label
 
 
 def draw(split: str, index: int, size: int, seed: int = 0) -> tuple[NDArray[np.uint8], int]:

@@ -16,7 +16,7 @@ from edge_effnet.samples.workers import run_workers
 Progress = Callable[[int, int], None]
 """Called with the pictures written so far and the total."""
 
-# `quantize` takes its calibration photographs from train/; the file name tells them from the training ones.
+# `quantize` takes its calibration images from train/; the file name tells them from the training ones.
 _PLACES = {"train": ("train", ""), "calibration": ("train", "calibration-"), "val": ("val", "")}
 
 _REPORT = 8  # pictures between two reports of progress: about a quarter of a second

@@ -24,7 +24,7 @@ class Part:
 
 
 def turn(turns: float) -> Point:
-    """Cosine and sine of an angle in turns (0..1), rounded so that all C libraries agree."""
+    """Cosine and sine of an angle interleaved (0..1), rounded so that all C libraries agree."""
     angle = 2.0 * math.pi * turns
     return round(math.cos(angle), 9), round(math.sin(angle), 9)
 

@@ -167,7 +167,9 @@ def _adapt_classifier(model: EfficientNet, options: LoadOptions, path: Path) -> 
     model.classifier.apply(initialize)
     model.num_classes = wanted
     model.eval()
-    return [f"The classifier was made anew for {wanted} classes (the file has {had or 'none'}): train it before use."]
+    return [
+        f"The classifier was reinitialized for {wanted} classes (the file has {had or 'none'}): train it before use."
+    ]
 
 
 def _adapt_stem(model: EfficientNet, options: LoadOptions) -> list[str]:
@@ -185,4 +187,6 @@ def _adapt_stem(model: EfficientNet, options: LoadOptions) -> list[str]:
     model.stem.conv.apply(initialize)
     model.in_channels = wanted
     model.eval()
-    return [f"The first convolution was made anew for {wanted} channels (the file has {had}): train it before use."]
+    return [
+        f"The first convolution was reinitialized for {wanted} channels (the file has {had}): train it before use."
+    ]

@@ -24,11 +24,11 @@ class Checkpoint:
     num_classes: int
     """Outputs of the classifier (of the file's, where the network has none)."""
     preprocess: Preprocess
-    """What the photographs go through before the network."""
+    """What the images go through before the network."""
     sha256: str
     """Of the file."""
     notes: tuple[str, ...]
-    """Sentences for the user: what was guessed, chosen or made anew."""
+    """Sentences for the user: what was guessed, chosen or reinitialized."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -133,7 +133,7 @@ def _preprocess(pretrained: Mapping[str, Any], repo: str) -> tuple[Preprocess | 
     if pretrained.get("crop_mode", "center") != "center":
         notes.append(
             f"The config asks for crop mode {brief(repr(pretrained['crop_mode']))}; the centre is cropped, which can "
-            "cost a little accuracy on photographs that are not square."
+            "cost a little accuracy on images that are not square."
         )
     with foreign(f"{SCHEME}{repo}: its pretrained_cfg cannot be used; take another revision of the repository."):
         try:

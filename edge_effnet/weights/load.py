@@ -41,15 +41,15 @@ def load_checkpoint(
         source: the file.
         variant: what the file should hold, by name or as a spec of one's own; None takes what its shapes say.
         origin: a key of `edge_effnet.weights.origins.ORIGINS`; None lets keys and names decide.
-        num_classes: other than the file's makes the classifier anew.
-        in_channels: other than the file's makes the first convolution anew.
+        num_classes: other than the file's reinitializes the classifier.
+        in_channels: other than the file's reinitializes the first convolution.
         image_size: side of the images, pixels; other than the origin's scales the preprocessing.
         dropout_rate: before the classifier; None takes the variant's.
         drop_connect_rate: of the last block.
         activation: instead of the one that the weights were trained with.
         padding: instead of the one that the weights were trained with.
         include_top: False drops the classifier.
-        preprocess: what photographs went through in training, where it is not what the origin does.
+        preprocess: what images went through in training, where it is not what the origin does.
 
     Raises:
         InputError: unreadable file, unknown name, or weights that are not exactly such a network; the message

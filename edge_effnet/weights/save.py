@@ -41,7 +41,7 @@ class SavedSettings:
     image_size: int
     """Side of the images, pixels."""
     preprocess: Preprocess | None
-    """What photographs go through; None where the model was saved without."""
+    """What images go through; None where the model was saved without."""
     class_names: tuple[str, ...] | None
     """In order of the class index."""
 

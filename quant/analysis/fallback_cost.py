@@ -9,7 +9,7 @@ from torch import fx
 
 from quant.graph.fallback_units import Unit, units
 from quant.graph.latency_model import added_milliseconds
-from quant.lower.delegation import float_islands
+from quant.lower.delegation import float_fallbacks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,10 +37,10 @@ def float_layers(reference: fx.GraphModule, converted: fx.GraphModule, *, reason
         converted: the one made from it.
         reason: why any layer is in float.
     """
-    islands = set(float_islands(converted))
+    floats = set(float_fallbacks(converted))
 
     def in_float(unit: Unit) -> bool:
-        return any(node.name in islands for node in unit.nodes)
+        return any(node.name in floats for node in unit.nodes)
 
     return tuple(
         FloatLayer(layer=unit.name, reason=reason, added_ms=added_milliseconds(reference, [unit]))

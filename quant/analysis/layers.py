@@ -46,7 +46,7 @@ class LayerReport:
     precision: str
     """`int8` or `float`."""
     seen: tuple[float, float]
-    """Smallest and largest value on the photographs."""
+    """Smallest and largest value on the images."""
     grid: tuple[float, float] | None
     """What the int8 grid covers; None in float."""
     clipped: float | None
@@ -54,7 +54,7 @@ class LayerReport:
     sqnr_db: float
     """The int8 stream against the float one, here."""
     noise: float
-    """What quantizing this tensor alone does to the logits: sum of squares over the photographs, first order."""
+    """What quantizing this tensor alone does to the logits: sum of squares over the images, first order."""
     noise_share: float
     """Part of the first-order noise in the logits that this tensor's own quantization makes, 0..1."""
     estimated_ms: float | None = None
@@ -67,16 +67,16 @@ def analyze(
     inputs: Sequence[torch.Tensor],
     *,
     seed: int = 0,
-    advance: Callable[[int], None] = lambda photographs: None,
+    advance: Callable[[int], None] = lambda images: None,
 ) -> list[LayerReport]:
     """Compare a converted graph with the float graph that it was made from, activation by activation.
 
     Args:
         graph_module: from `export_graph`, with whatever was rewritten before conversion.
         converted: from `quantize_graph`.
-        inputs: photographs in batches, each [n, C, H, W] float32; 16 to 32 tell enough.
+        inputs: images in batches, each [n, C, H, W] float32; 16 to 32 tell enough.
         seed: of the random projections of the logits.
-        advance: told of the photographs done.
+        advance: told of the images done.
     """
     simulation = simulation_of(converted)
     grids = _grids(converted)

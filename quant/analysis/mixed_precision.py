@@ -4,7 +4,7 @@ Every layer has two figures: what its own quantization does to the logits, alone
 `quant.analysis.layers`), and what leaving it in float would cost on the phone (`quant.graph.latency_model`). Starting
 from no float layer, the layer or pair of neighbours that removes most noise for its cost is added, again and again:
 the sets so reached are close to the Pareto curve of estimated noise against estimated cost. Estimates only order the
-sets; sets are then really quantized and repaired, and run over photographs that nothing was fitted on. A set is good
+sets; sets are then really quantized and reconstructed, and run over images that nothing was fitted on. A set is good
 enough where the target holds on these and is likely to hold on those that the program is judged on
 (`quant.analysis.transfer`). Doubling steps along the curve find the first such set, bisection the cheapest.
 """
@@ -23,7 +23,7 @@ from quant.analysis.layers import LayerReport, analyze
 from quant.analysis.transfer import Judged, Target, chance
 from quant.common.progress import Progress
 from quant.common.thread_invariance import thread_invariant
-from quant.data.batches import first_photographs
+from quant.data.batches import first_images
 from quant.graph.fallback_units import Unit, nodes_of, units
 from quant.graph.latency_model import added_milliseconds
 from quant.lower.xnnpack.simulator import simulation_of
@@ -33,7 +33,7 @@ from quant.ptq.steps import Quantized, activation_specs, convert, equalized_grap
 from quant.recipes import Recipe
 from quant.thresholds import ANALYSIS, TARGET_CHANCE
 
-# Steps of estimated SQNR between the sets of the curve that may be tried: finer ones the photographs cannot tell.
+# Steps of estimated SQNR between the sets of the curve that may be tried: finer ones the images cannot tell.
 _STEP_DB = 1.0
 
 
@@ -49,14 +49,14 @@ class Point:
     added_ms: float
     """Estimated latency beyond the program without float layers."""
     agreement: float
-    """With float, on the selection photographs, 0..1."""
+    """With float, on the selection images, 0..1."""
     drop: float
     """Top-1 lost on them, points."""
     sqnr_db: float
     chance: float
-    """Probability that the target holds on the evaluation photographs, 0..1."""
+    """Probability that the target holds on the evaluation images, 0..1."""
     met: bool
-    """Whether the target holds on the selection photographs, and likely enough on the evaluation ones."""
+    """Whether the target holds on the selection images, and likely enough on the evaluation ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,20 +69,20 @@ class Found:
     """The cheapest that meets the target; the best of all where none does."""
     converted: fx.GraphModule
     """The network of `chosen`."""
-    photographs: int
+    images: int
     """That it was chosen on."""
 
 
 Quantize = Callable[[frozenset[str]], fx.GraphModule]
-"""Float nodes -> converted, repaired graph."""
+"""Float nodes -> converted, reconstructed graph."""
 
 
 Logits = Callable[[fx.GraphModule], torch.Tensor]
-"""Converted graph -> its logits on the selection photographs."""
+"""Converted graph -> its logits on the selection images."""
 
 
 Outlook = Callable[[torch.Tensor, torch.Tensor], float]
-"""Float's and a network's logits on the selection photographs -> chance that the target holds in the end."""
+"""Float's and a network's logits on the selection images -> chance that the target holds in the end."""
 
 
 def search_float_layers(
@@ -102,12 +102,12 @@ def search_float_layers(
 
     Args:
         graph_module: from `export_graph`; left untouched.
-        inputs: calibration photographs in batches, each [n, C, H, W] float32.
+        inputs: calibration images in batches, each [n, C, H, W] float32.
         recipe: how to quantize; its own float layers are only one choice among others.
         target: what to meet.
-        selection: photographs to choose on, in batches.
+        selection: images to choose on, in batches.
         labels: their classes, [N]; None without labels.
-        judged: the photographs of the verdict, as float sees them.
+        judged: the images of the verdict, as float sees them.
         original: the float network that the target refers to: `graph_module`, unless its activation was swapped.
         seed: of everything random.
         progress: told of the stages.
@@ -122,9 +122,9 @@ def search_float_layers(
         with torch.no_grad(), thread_invariant():
             return torch.cat([network(batch) for batch in selection])
 
-    # Ranges decide what a layer's quantization does, repair hardly: the cheap network orders the layers.
+    # Ranges decide what a layer's quantization does, reconstruction hardly: the cheap network orders the layers.
     plain = convert(reference, activation, frozenset(), inputs[:1])
-    reports = analyze(reference, plain, first_photographs(inputs, ANALYSIS), seed=seed)
+    reports = analyze(reference, plain, first_images(inputs, ANALYSIS), seed=seed)
     found = search(
         reference,
         units(reference),
@@ -136,7 +136,7 @@ def search_float_layers(
         labels=labels,
         outlook=lambda expected, given: chance(target, expected, given, judged, seed=seed),
     )
-    return Quantized(reference=reference, converted=found.converted, latent={}), found
+    return Quantized(reference=reference, converted=found.converted, unrounded={}), found
 
 
 def search(
@@ -159,7 +159,7 @@ def search(
         reports: of the network with no float layer, from `quant.analysis.layers.analyze`.
         target: what to meet.
         quantize: makes a network.
-        logits: runs one over the selection photographs.
+        logits: runs one over the selection images.
         reference: float logits on these, [N, classes].
         labels: their classes, [N]; None without labels.
         outlook: of a network's logits on these beside float's.
@@ -192,7 +192,7 @@ def search(
             failed, index = (failed, middle) if attempt(middle) else (middle, index)
     assert best is not None
     points = tuple(tried[i] for i in sorted(tried))
-    return Found(points=points, chosen=tried[best[1]], converted=best[2], photographs=len(reference))
+    return Found(points=points, chosen=tried[best[1]], converted=best[2], images=len(reference))
 
 
 def fallback_curve(

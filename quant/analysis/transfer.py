@@ -1,12 +1,12 @@
-"""How likely a target holds on photographs that the quantized network has not been run over.
+"""How likely a target holds on images that the quantized network has not been run over.
 
-A network agrees with float more often on photographs that it was trained on: float's own margins are wider there. So
-the share that keeps its class on the selection photographs, drawn from `train/` as a rule, promises too much. What
-int8 adds to the logits depends little on that. Its error on each selection photograph, sorted by the rank that float
-gives the classes and in units of the logits' spread, is added to float's sorted logits on photographs of the other
-kind: how often the first rank is lost then is what is to be expected there. Only float's logits of those photographs
-are looked at. On the real B0 in int8, 100 % of the selection photographs keep their class, 98.9 % are predicted for
-the evaluation photographs, and 98.8 % it is.
+A network agrees with float more often on images that it was trained on: float's own margins are wider there. So
+the share that keeps its class on the selection images, drawn from `train/` as a rule, promises too much. What
+int8 adds to the logits depends little on that. Its error on each selection image, sorted by the rank that float
+gives the classes and in units of the logits' standard deviation, is added to float's sorted logits on images of the
+other kind: how often the first rank is lost then is what is to be expected there. Only float's logits of those images
+are looked at. On the real B0 in int8, 100 % of the selection images keep their class, 98.9 % are predicted for
+the evaluation images, and 98.8 % it is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Target:
     """Bounds that a search works towards."""
 
     min_agreement: float
-    """Share of the photographs that keep their class, 0..1."""
+    """Share of the images that keep their class, 0..1."""
     max_drop: float
     """Top-1 that may be lost, points; without labels the share that changes class bounds it."""
 
@@ -37,13 +37,13 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """Photographs that a network will be judged on, as float sees them."""
+    """Images that a network will be judged on, as float sees them."""
 
     logits: torch.Tensor
     """Float's, [N, classes]."""
     labels: torch.Tensor | None
     """Classes, [N]; None without labels."""
-    photographs: int
+    images: int
     """How many they stand for, at least N."""
 
 
@@ -51,8 +51,8 @@ def chance(target: Target, reference: torch.Tensor, found: torch.Tensor, judged:
     """Estimate the probability that a network meets a target.
 
     Args:
-        target: to meet on the judged photographs.
-        reference: float logits on the selection photographs, [n, classes].
+        target: to meet on the judged images.
+        reference: float logits on the selection images, [n, classes].
         found: the quantized network's, [n, classes].
         judged: the others.
         seed: of the draws.
@@ -64,24 +64,24 @@ def chance(target: Target, reference: torch.Tensor, found: torch.Tensor, judged:
     generator = torch.Generator().manual_seed(seed)
     met = 0
     for _ in range(OUTLOOK_RUNS):
-        # One possible outcome: each photograph meets the error of some selection photograph.
-        rows = torch.arange(judged.photographs) % lost.shape[0]
-        columns = torch.randint(lost.shape[1], (judged.photographs,), generator=generator)
+        # One possible outcome: each image meets the error of some selection image.
+        rows = torch.arange(judged.images) % lost.shape[0]
+        columns = torch.randint(lost.shape[1], (judged.images,), generator=generator)
         agreement = 1.0 - lost[rows, columns].double().mean().item()
         met += target.met(agreement, 100.0 * drop[rows, columns].double().mean().item())
     return met / OUTLOOK_RUNS
 
 
 def _outcomes(reference: torch.Tensor, found: torch.Tensor, judged: Judged) -> tuple[torch.Tensor, torch.Tensor]:
-    """For each judged photograph and selection photograph's error: class lost, and top-1 lost (-1, 0 or 1)."""
+    """For each judged image and selection image's error: class lost, and top-1 lost (-1, 0 or 1)."""
     order = reference.argsort(dim=1, descending=True)
-    # Errors grow with the logits: in units of their spread they fit photographs of any confidence.
-    errors = ((found - reference) / _spread(reference)).gather(1, order)
+    # Errors grow with the logits: in units of their standard deviation they fit images of any confidence.
+    errors = ((found - reference) / _deviation(reference)).gather(1, order)
     ranking = judged.logits.argsort(dim=1, descending=True)
     sorted_logits = judged.logits.gather(1, ranking)
     step = max(1, _CHUNK // errors.numel())
     winners = torch.cat(
-        [(rows[:, None] + errors * _spread(rows)[:, None]).argmax(dim=2) for rows in sorted_logits.split(step)]
+        [(rows[:, None] + errors * _deviation(rows)[:, None]).argmax(dim=2) for rows in sorted_logits.split(step)]
     )
     lost = (winners != 0).to(torch.int8)
     if judged.labels is None:
@@ -90,6 +90,6 @@ def _outcomes(reference: torch.Tensor, found: torch.Tensor, judged: Judged) -> t
     return lost, right[:, :1] - right.gather(1, winners)
 
 
-def _spread(logits: torch.Tensor) -> torch.Tensor:
+def _deviation(logits: torch.Tensor) -> torch.Tensor:
     """Standard deviation over the classes, [N, 1]."""
     return logits.std(dim=1, keepdim=True).clamp_min(1e-12)

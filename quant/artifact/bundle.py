@@ -1,4 +1,4 @@
-"""`.bpte`: a program with photographs' inputs and the outputs expected of them, for ExecuTorch's own test runner."""
+"""`.bpte`: a program with images' inputs and the outputs expected of them, for ExecuTorch's own test runner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Golden inputs and outputs: evaluation photographs, and pictures drawn by code that may be passed on."""
+"""Golden inputs and outputs: evaluation images, and pictures drawn by code that may be passed on."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from edge_effnet.images import quiet_pillow
 from edge_effnet.io.temporary import scratch_folder
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import draw
-from quant.artifact.model import Golden, GoldenPhotograph
+from quant.artifact.model import Golden, GoldenImage
 from quant.common.atomic_io import explained_writes
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.thresholds import GOLDEN_COUNT
 
 
-def golden_rows(photographs: int) -> list[int]:
+def golden_rows(images: int) -> list[int]:
     """Indices of the golden ones, spread evenly."""
-    return list(range(0, photographs, max(1, photographs // GOLDEN_COUNT)))[:GOLDEN_COUNT]
+    return list(range(0, images, max(1, images // GOLDEN_COUNT)))[:GOLDEN_COUNT]
 
 
 def golden_pairs(
-    photos: Sequence[Photo],
+    images: Sequence[ImageRecord],
     preprocess: Preprocess,
     outputs: Callable[[torch.Tensor, list[int]], torch.Tensor],
     float_outputs: Callable[[torch.Tensor], torch.Tensor],
@@ -36,23 +36,23 @@ def golden_pairs(
     """Pair inputs with outputs.
 
     Args:
-        photos: the evaluation photographs.
+        images: the evaluation images.
         preprocess: to inputs.
-        outputs: gives the outputs of inputs [n, 3, H, W] that are the photographs of given indices.
+        outputs: gives the outputs of inputs [n, 3, H, W] that are the images of given indices.
         float_outputs: likewise, of the float network's program.
         takes_pixels: whether the program's own input is the pixels.
     """
-    rows = golden_rows(len(photos))
+    rows = golden_rows(len(images))
     with quiet_pillow():
-        inputs = torch.stack([preprocess(photos[i].path) for i in rows])
+        inputs = torch.stack([preprocess(images[i].path) for i in rows])
     own = preprocess.to_pixels(inputs) if takes_pixels else inputs
     found = zip(rows, own, outputs(inputs, rows), float_outputs(inputs), strict=True)
-    return [Golden(photograph=photos[i].name, input=x, output=y, float_output=z) for i, x, y, z in found]
+    return [Golden(image=images[i].name, input=x, output=y, float_output=z) for i, x, y, z in found]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Shape:
-    """Width and height in parts of the side that photographs are scaled to."""
+    """Width and height in parts of the side that images are scaled to."""
 
     name: str
     width: float
@@ -69,10 +69,10 @@ _SHAPES = (
 )
 
 
-def golden_photographs(
+def golden_images(
     preprocess: Preprocess, run: Callable[[torch.Tensor], torch.Tensor], *, takes_pixels: bool
-) -> list[GoldenPhotograph]:
-    """Draw photographs and run them through preprocessing and program.
+) -> list[GoldenImage]:
+    """Draw images and run them through preprocessing and program.
 
     Args:
         preprocess: of the network.
@@ -89,7 +89,7 @@ def golden_photographs(
             x = preprocess.normalize(pixels)
             own = torch.from_numpy(pixels)
             found.append(
-                GoldenPhotograph(
+                GoldenImage(
                     name=path.name,
                     png=path.read_bytes(),
                     pixels=own,

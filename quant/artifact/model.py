@@ -1,7 +1,7 @@
 """The artifact folder: the programs, what they need to be used rightly, and proof of what they are.
 
 model.pte       the program for the phone
-float.pte       the float network's own program: what model.pte is compared with, on any photographs
+float.pte       the float network's own program: what model.pte is compared with, on any images
 labels.txt      class names by index, one a line
 manifest.json   everything else, versioned (`manifest.schema.json`, docs/manifest.md)
 layers.json     the layer-by-layer analysis, from input to output (`edge-effnet analyze`)
@@ -56,7 +56,7 @@ _INPUT_SHAPES: dict[str, Callable[[int], list[int]]] = {
 class Golden:
     """One input and the output that the program gave for it."""
 
-    photograph: str
+    image: str
     input: torch.Tensor
     """float32, or uint8 for a program that takes pixels; without the batch dimension."""
     output: torch.Tensor
@@ -66,8 +66,8 @@ class Golden:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GoldenPhotograph:
-    """A photograph and what has to come of it on every platform (docs/preprocessing.md)."""
+class GoldenImage:
+    """An image and what has to come of it on every platform (docs/preprocessing.md)."""
 
     name: str
     """Such as `landscape.png`."""
@@ -114,7 +114,7 @@ class Artifact:
 
     @cached_property
     def preprocess(self) -> Preprocess:
-        """What photographs go through before the program."""
+        """What images go through before the program."""
         return Preprocess.from_dict(self.manifest["preprocess"])
 
     @property
@@ -124,9 +124,9 @@ class Artifact:
 
     @property
     def calibrated_on(self) -> frozenset[str]:
-        """SHA-256 of the photographs that the program was fitted on."""
-        photographs = self.manifest["photographs"]
-        return frozenset(p["sha256"] for key in ("calibration", "training") for p in photographs.get(key, ()))
+        """SHA-256 of the images that the program was fitted on."""
+        images = self.manifest["photographs"]
+        return frozenset(p["sha256"] for key in ("calibration", "training") for p in images.get(key, ()))
 
     def layers(self) -> list[LayerReport]:
         """Read the layer-by-layer analysis.
@@ -137,14 +137,14 @@ class Artifact:
         path = self.folder / "layers.json"
         if path.name not in self.manifest["files"]:
             raise InputError(
-                f"{self.folder}: has no layers.json; it is of an earlier version: make the artifact anew."
+                f"{self.folder}: has no layers.json; it is of an earlier version: regenerate the artifact."
             )
         try:
             rows = read_json(path, limit=_MAX_LAYERS_BYTES)
         except (OSError, ValueError) as error:
-            raise InputError(f"{path}: not an analysis ({error}); make the artifact anew.") from error
+            raise InputError(f"{path}: not an analysis ({error}); regenerate the artifact.") from error
         if (fault := schema_fault(rows, "layers", package="quant.artifact")) is not None:
-            raise InputError(f"{path}: not an analysis ({fault}); make the artifact anew.")
+            raise InputError(f"{path}: not an analysis ({fault}); regenerate the artifact.")
         return reports_from_json(rows)
 
     def golden(self) -> list[Golden]:
@@ -157,14 +157,14 @@ class Artifact:
         tensors["float_output"] = tensors["output"]
         return [
             Golden(
-                photograph=entry["photograph"],
+                image=entry["photograph"],
                 **{key: _read_raw(self.folder / entry[key], tensor) for key, tensor in tensors.items()},
             )
             for entry in self.manifest["golden"]
         ]
 
-    def golden_photographs(self) -> list[GoldenPhotograph]:
-        """Read the photographs that apps are tested with, and what is expected of them.
+    def golden_images(self) -> list[GoldenImage]:
+        """Read the images that apps are tested with, and what is expected of them.
 
         Raises:
             InputError: a file's size does not fit the program's shapes.
@@ -173,7 +173,7 @@ class Artifact:
         tensors = {key: self.manifest[key] for key in ("input", "output")}
         tensors["pixels"] = {"dtype": "uint8", "shape": [1, side, side, 3]}
         return [
-            GoldenPhotograph(
+            GoldenImage(
                 name=Path(entry["photograph"]).name,
                 png=(self.folder / entry["photograph"]).read_bytes(),
                 **{key: _read_raw(self.folder / entry[key], tensor) for key, tensor in tensors.items()},
@@ -182,8 +182,8 @@ class Artifact:
         ]
 
 
-def verify_photographs(artifact: Artifact) -> None:
-    """Prove that this machine makes the expected pixels of the golden photographs.
+def verify_images(artifact: Artifact) -> None:
+    """Prove that this machine makes the expected pixels of the golden images.
 
     Raises:
         InputError: it makes others: its image library decodes or resamples differently.
@@ -196,7 +196,7 @@ def verify_photographs(artifact: Artifact) -> None:
         if differing:
             raise InputError(
                 f"{path}: {differing} of its {expected.numel()} pixel values come out otherwise here than where "
-                "`quantize` ran; the figures would not compare: install the same Pillow, or make the artifact anew."
+                "`quantize` ran; the figures would not compare: install the same Pillow, or regenerate the artifact."
             )
 
 
@@ -209,7 +209,7 @@ def write_artifact(
     golden: Sequence[Golden],
     layers: Sequence[LayerReport],
     manifest: dict[str, Any],
-    photographs: Sequence[GoldenPhotograph] = (),
+    images: Sequence[GoldenImage] = (),
     extra: Mapping[str, bytes] | None = None,
     report: Callable[[dict[str, Any]], bytes] | None = None,
 ) -> Artifact:
@@ -223,7 +223,7 @@ def write_artifact(
         golden: inputs and the outputs that the program gives for them.
         layers: the analysis, from input to output.
         manifest: the rest; `schema`, `classes`, `files` and `golden` are added here.
-        photographs: that apps are tested with.
+        images: that apps are tested with.
         extra: further files of the folder by name.
         report: makes report.html of the manifest, which lists every file but that one.
 
@@ -244,7 +244,7 @@ def write_artifact(
     }
     entries = []
     for index, item in enumerate(golden):
-        entry = {"photograph": item.photograph}
+        entry = {"photograph": item.image}
         tensors = {"input": item.input, "output": item.output, "float_output": item.float_output}
         for key, tensor in tensors.items():
             entry[key] = f"golden/{index}.{key}.{_SUFFIXES[tensor.dtype]}"
@@ -255,7 +255,7 @@ def write_artifact(
         **manifest,
         "classes": list(classes),
         "golden": entries,
-        "golden_photographs": _add_photographs(files, photographs),
+        "golden_photographs": _add_images(files, images),
         "files": {name: {"sha256": _sha256(data), "bytes": len(data)} for name, data in files.items()},
     }
     if report is not None:
@@ -271,10 +271,10 @@ def write_artifact(
     return Artifact(folder=folder, manifest=complete)
 
 
-def _add_photographs(files: dict[str, bytes], photographs: Sequence[GoldenPhotograph]) -> list[dict[str, str]]:
-    """Add the files of golden photographs; their entries of the manifest."""
+def _add_images(files: dict[str, bytes], images: Sequence[GoldenImage]) -> list[dict[str, str]]:
+    """Add the files of golden images; their entries of the manifest."""
     entries = []
-    for item in photographs:
+    for item in images:
         stem = f"golden/{item.name.removesuffix('.png')}"
         entry = {"photograph": f"{stem}.png"}
         files[entry["photograph"]] = item.png
@@ -297,16 +297,16 @@ def open_artifact(folder: Path) -> Artifact:
     try:
         manifest = read_json(path, limit=MAX_MANIFEST_BYTES)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error}); make the artifact anew.") from error
+        raise InputError(f"{path}: not readable as JSON ({error}); regenerate the artifact.") from error
     if isinstance(manifest, dict) and manifest.get("schema") != MANIFEST_SCHEMA:
         raise InputError(
             f"{path}: manifest schema {reprlib.repr(manifest.get('schema'))}; this version reads {MANIFEST_SCHEMA}; "
-            "make the artifact anew."
+            "regenerate the artifact."
         )
     _validate(manifest, path)
     total = sum(entry["bytes"] for entry in manifest["files"].values())
     if total > _MAX_BYTES:
-        raise InputError(f"{path}: its files have {total} bytes, more than any network has; make the artifact anew.")
+        raise InputError(f"{path}: its files have {total} bytes, more than any network has; regenerate the artifact.")
     for name, entry in manifest["files"].items():
         _verify(folder, name, entry)
     artifact = Artifact(folder=folder, manifest=manifest)
@@ -318,7 +318,7 @@ def _verify(folder: Path, name: str, entry: dict[str, Any]) -> None:
     path = folder / name
     links = path.is_symlink() or (path.parent != folder and path.parent.is_symlink())
     if links or not path.is_file():
-        raise InputError(f"{path}: no file of this folder, though the manifest lists it; make the artifact anew.")
+        raise InputError(f"{path}: no file of this folder, though the manifest lists it; regenerate the artifact.")
     try:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
@@ -327,12 +327,12 @@ def _verify(folder: Path, name: str, entry: dict[str, Any]) -> None:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
     except ValueError as error:
-        raise InputError(f"{path}: {error}; make the artifact anew.") from error
+        raise InputError(f"{path}: {error}; regenerate the artifact.") from error
     if digest != entry["sha256"]:
         raise InputError(
             f"{path}: {size} bytes{f' of SHA-256 {digest[:12]}...' if digest else ''} are not the manifest's "
             f"{entry['bytes']} of SHA-256 {entry['sha256'][:12]}...: the file or the manifest was changed after "
-            "`quantize` wrote them; make the artifact anew."
+            "`quantize` wrote them; regenerate the artifact."
         )
 
 
@@ -361,13 +361,13 @@ def _require_consistent(artifact: Artifact) -> None:
     }
     for fault, found in contradictions.items():
         if found:
-            raise InputError(f"{path}: {fault}: it was changed after `quantize` wrote it; make the artifact anew.")
+            raise InputError(f"{path}: {fault}: it was changed after `quantize` wrote it; regenerate the artifact.")
 
 
 def _validate(manifest: Any, path: Path) -> None:
     fault = schema_fault(manifest, "manifest", package="quant.artifact")
     if fault is not None:
-        raise InputError(f"{path}: not a manifest ({fault}); make it anew.")
+        raise InputError(f"{path}: not a manifest ({fault}); regenerate it.")
 
 
 def _sha256(data: bytes) -> str:
@@ -385,7 +385,7 @@ def _read_raw(path: Path, tensor: dict[str, Any]) -> torch.Tensor:
     dtype, shape = np.dtype(_RAW[tensor["dtype"]]), tuple(tensor["shape"][1:])
     if path.stat().st_size != dtype.itemsize * int(np.prod(shape)):
         raise InputError(
-            f"{path}: {path.stat().st_size} bytes, the program's shape is {shape} of {tensor['dtype']}; make the "
-            "artifact anew."
+            f"{path}: {path.stat().st_size} bytes, the program's shape is {shape} of {tensor['dtype']}; "
+            "regenerate the artifact."
         )
     return torch.from_numpy(np.fromfile(path, dtype=dtype).reshape(shape))

@@ -24,7 +24,7 @@ def seal_of(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-# A manifest names every photograph; a million of them stay below this.
+# A manifest names every image; a million of them stay below this.
 MAX_MANIFEST_BYTES = 256 * 1024 * 1024
 
 

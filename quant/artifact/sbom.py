@@ -1,4 +1,4 @@
-"""What an artifact was made of, as a CycloneDX 1.6 bill of materials: files, weights, photographs, software."""
+"""What an artifact was made of, as a CycloneDX 1.6 bill of materials: files, weights, images, software."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOT_A_PACKAGE = ("python",)
 def bill_of_materials(artifact: Artifact) -> dict[str, Any]:
     """Return the document; the same artifact gives the same one.
 
-    The photographs are named by one digest: their names and contents are the user's own matter, and the manifest that
+    The images are named by one digest: their names and contents are the user's own matter, and the manifest that
     the document refers to lists them.
 
     Args:
@@ -47,7 +47,7 @@ def bill_of_materials(artifact: Artifact) -> dict[str, Any]:
             },
             "tools": {"components": [_software(name, version) for name, version in manifest["versions"].items()]},
         },
-        "components": [_weights(manifest), _photographs(manifest), *_files(manifest)],
+        "components": [_weights(manifest), _images(manifest), *_files(manifest)],
         "dependencies": [{"ref": "artifact", "dependsOn": ["weights", "photographs"]}],
     }
 
@@ -72,13 +72,13 @@ def _weights(manifest: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _photographs(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    found = sorted({p["sha256"] for photographs in manifest["photographs"].values() for p in photographs})
+def _images(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    found = sorted({p["sha256"] for images in manifest["photographs"].values() for p in images})
     digest = hashlib.sha256("\n".join(found).encode()).hexdigest()
     return {
         "type": "data",
         "bom-ref": "photographs",
-        "name": f"{len(found)} photographs (listed in manifest.json)",
+        "name": f"{len(found)} images (listed in manifest.json)",
         "hashes": [_sha256(digest)],
     }
 

@@ -1,4 +1,4 @@
-"""Everything that an artifact's own files, and photographs run through it, say against a verdict."""
+"""Everything that an artifact's own files, and images run through it, say against a verdict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from quant.checks.recorded_figures import Recorded
 from quant.checks.reference import Reference, find_doubts, reservations
 from quant.data.batches import Model
 from quant.data.perceptual_hash import Calibrated
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.program.reader import read_pte
 
 
@@ -74,8 +74,8 @@ def artifact_doubts(
     run_float: Model,
     float_logits: torch.Tensor,
     pte_logits: torch.Tensor | None,
-    thumbnails: torch.Tensor,
-    photos: Sequence[Photo],
+    hashes: torch.Tensor,
+    images: Sequence[ImageRecord],
 ) -> Findings:
     """Look for reasons not to believe a verdict on an artifact.
 
@@ -83,27 +83,27 @@ def artifact_doubts(
         artifact: opened.
         files: what its own files give away.
         run_float: its float program.
-        float_logits: of it, [photographs, classes].
+        float_logits: of it, [images, classes].
         pte_logits: of its program on this host; None where this host does not run it.
-        thumbnails: of the photographs, [photographs, 64].
-        photos: that all of these are of.
+        hashes: of the images, [images, 64].
+        images: that all of these are of.
 
     Raises:
-        InputError: an unreadable photograph.
+        InputError: an unreadable image.
     """
     reference = Reference(
         run=run_float,
         logits=float_logits,
-        photos=photos,
+        images=images,
         class_names=artifact.labels,
         preprocess=artifact.preprocess,
         pte_logits=pte_logits,
         recorded=Recorded.of(artifact.manifest),
-        thumbnails=thumbnails,
+        hashes=hashes,
         calibrated=Calibrated.of(artifact.manifest),
     )
     return Findings(
-        doubts=(*files.sentences, *golden_input_doubts(artifact, photos), *find_doubts(reference)),
+        doubts=(*files.sentences, *golden_input_doubts(artifact, images), *find_doubts(reference)),
         reservations=reservations(reference),
         analyzed=files.analyzed,
     )

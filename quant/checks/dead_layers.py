@@ -55,7 +55,7 @@ def xnnpack_layers(program: PteFile) -> list[PayloadLayer]:
             try:
                 found += read_payload(delegate.data, budget).layers
             except BrokenTableError as error:
-                raise InputError(f"{program.path}: a broken XNNPACK payload ({error}); make it anew.") from error
+                raise InputError(f"{program.path}: a broken XNNPACK payload ({error}); regenerate it.") from error
     return found
 
 

@@ -1,4 +1,4 @@
-"""Whether the golden inputs are what this preprocessing, with this mean and std, makes of their photographs."""
+"""Whether the golden inputs are what this preprocessing, with this mean and std, makes of their images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from edge_effnet.images import quiet_pillow
 from edge_effnet.preprocess import Preprocess
 from quant.artifact.model import Artifact
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.thresholds import GOLDEN_INPUT_STEPS
 
 # Float32 leaves 2e-5 of a level; another mean or std leaves up to half a level on some pixel.
@@ -35,39 +35,39 @@ def golden_value_doubts(artifact: Artifact) -> tuple[str, ...]:
         off = (levels - levels.round().clamp(0, 255)).abs().max().item()
         if not off <= _WHOLE:
             return (
-                f"preprocessing: the golden input of {golden.photograph} was not made with the mean and std that "
+                f"preprocessing: the golden input of {golden.image} was not made with the mean and std that "
                 f"manifest.json gives: undone, its pixels are up to {off:.2f} off whole numbers of 0 to 255; one of "
                 "the two was changed",
             )
     return ()
 
 
-def golden_input_doubts(artifact: Artifact, photos: Sequence[Photo]) -> tuple[str, ...]:
-    """Preprocess anew those golden photographs that are among `photos`, and compare with the golden inputs.
+def golden_input_doubts(artifact: Artifact, images: Sequence[ImageRecord]) -> tuple[str, ...]:
+    """Preprocess again those golden images that are among `images`, and compare with the golden inputs.
 
     Returns:
         A sentence for the first that differs by more than decoders do.
 
     Raises:
-        InputError: a photograph or golden file that cannot be read.
+        InputError: an image or golden file that cannot be read.
     """
     known = {entry["name"]: entry["sha256"] for entry in artifact.manifest["photographs"]["evaluation"]}
-    by_hash = {photo.sha256: photo for photo in photos}
+    by_hash = {image.sha256: image for image in images}
     for golden in artifact.golden():
-        photo = by_hash.get(known.get(golden.photograph, ""))
-        if photo is None:
+        image = by_hash.get(known.get(golden.image, ""))
+        if image is None:
             continue
-        off = _steps_off(artifact.preprocess, photo.path, golden.input)
+        off = _steps_off(artifact.preprocess, image.path, golden.input)
         if not off <= GOLDEN_INPUT_STEPS:
             return (
-                f"preprocessing: {photo.path} does not become the golden input that `quantize` made of it ({off:.1f} "
+                f"preprocessing: {image.path} does not become the golden input that `quantize` made of it ({off:.1f} "
                 "of 255 steps off on average): size, mean and std, channel order or layout are others now",
             )
     return ()
 
 
 def _steps_off(preprocess: Preprocess, path: Path, expected: torch.Tensor) -> float:
-    """Mean difference of a photograph's input from the one expected, steps of 1/255."""
+    """Mean difference of an image's input from the one expected, steps of 1/255."""
     with quiet_pillow():
         pixels = preprocess.pixels(path)
     if expected.dtype == torch.uint8:  # the program normalises itself

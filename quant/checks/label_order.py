@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import torch
 
-from quant.thresholds import PERMUTED_PHOTOGRAPHS
+from quant.thresholds import PERMUTED_IMAGES
 
 _SHOWN = 4
 
 
 def permuted_classes(logits: torch.Tensor, labels: torch.Tensor) -> dict[int, int]:
-    """Find classes that float takes for each other, as a whole: {label: what most of its photographs are taken for}.
+    """Find classes that float takes for each other, as a whole: {label: what most of its images are taken for}.
 
-    A network confuses classes, but not so that most photographs of each are called by another's name in turn: then
-    the names are exchanged. Classes with fewer than `PERMUTED_PHOTOGRAPHS` photographs say nothing.
+    A network confuses classes, but not so that most images of each are called by another's name in turn: then
+    the names are exchanged. Classes with fewer than `PERMUTED_IMAGES` images say nothing.
 
     Args:
         logits: of the float network, [N, classes].
@@ -26,7 +26,7 @@ def permuted_classes(logits: torch.Tensor, labels: torch.Tensor) -> dict[int, in
     for label in labels.unique().tolist():
         own = taken_for[labels == label]
         usual = int(own.mode().values)
-        if usual != label and len(own) >= PERMUTED_PHOTOGRAPHS and int((own == usual).sum()) * 2 > len(own):
+        if usual != label and len(own) >= PERMUTED_IMAGES and int((own == usual).sum()) * 2 > len(own):
             moved[label] = usual
     return _cycles(moved)
 

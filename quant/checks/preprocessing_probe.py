@@ -1,4 +1,4 @@
-"""Does the float network see the photographs as it was trained to? Other readings of the same pixels are tried."""
+"""Does the float network see the images as it was trained to? Other readings of the same pixels are tried."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 
 from edge_effnet.images import quiet_pillow
 from edge_effnet.preprocess import IMAGENET_MEAN, IMAGENET_STD, INCEPTION_MEAN, INCEPTION_STD, Preprocess
-from quant.common.subsample import spread
+from quant.common.subsample import subsample
 from quant.data.batches import Model, iterate_batches
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.metrics import metrics
-from quant.thresholds import PROBE_CERTAINTY, PROBE_PHOTOGRAPHS, PROBE_RANK_CERTAINTY, PROBE_RIGHT
+from quant.thresholds import PROBE_CERTAINTY, PROBE_IMAGES, PROBE_RANK_CERTAINTY, PROBE_RIGHT
 
 # Log-likelihoods of one reading written down in two ways differ by this much.
 _ROUNDING = 1e-4
@@ -57,34 +57,34 @@ ALWAYS = ("BGR instead of RGB",)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Probe:
-    """Photographs with labels, and what float makes of them."""
+    """Images with labels, and what float makes of them."""
 
-    photos: Sequence[Photo]
+    images: Sequence[ImageRecord]
     labels: torch.Tensor
-    """int64 [photographs]."""
+    """int64 [images]."""
     logits: torch.Tensor
-    """[photographs, classes]."""
+    """[images, classes]."""
     preprocess: Preprocess
 
 
 def better_reading(run: Model, probe: Probe, readings: Collection[str]) -> str | None:
-    """Look for another reading of the photographs that suits float better, beyond chance.
+    """Look for another reading of the images that suits float better, beyond chance.
 
-    It has to class more photographs rightly, or as many with a likelier label on most of them, which shows more.
+    It has to class more images rightly, or as many with a likelier label on most of them, which shows more.
 
     Args:
         run: the float network.
-        probe: of all photographs; `PROBE_PHOTOGRAPHS` of them are looked at.
+        probe: of all images; `PROBE_IMAGES` of them are looked at.
         readings: keys of `READINGS`.
 
     Returns:
         A sentence that names the best; None where the present one is as good as any.
     """
-    rows = spread(len(probe.photos), PROBE_PHOTOGRAPHS)
+    rows = subsample(len(probe.images), PROBE_IMAGES)
     labels, now = probe.labels[rows], probe.logits[rows]
     outputs: dict[str, list[torch.Tensor]] = {name: [] for name in readings}
     with quiet_pillow(), torch.no_grad():
-        for x in iterate_batches([probe.photos[i].path for i in rows], probe.preprocess):
+        for x in iterate_batches([probe.images[i].path for i in rows], probe.preprocess):
             for name, parts in outputs.items():
                 parts.append(run(READINGS[name](x, probe.preprocess).contiguous()))
     better = {name: _Comparison.of(now, torch.cat(parts), labels) for name, parts in outputs.items()}
@@ -94,9 +94,9 @@ def better_reading(run: Model, probe: Probe, readings: Collection[str]) -> str |
         return None
     name, best = max(convincing.items(), key=lambda item: (item[1].right, item[1].likelier))
     return (
-        f"preprocessing: with {name} the float network is right on {best.right} of {len(rows)} photographs instead "
+        f"preprocessing: with {name} the float network is right on {best.right} of {len(rows)} images instead "
         f"of {best.right - best.won + best.lost}, and the right class is likelier on {best.likelier}: the "
-        "photographs, mean and std, or channel order are not those that the weights were trained with"
+        "images, mean and std, or channel order are not those that the weights were trained with"
     )
 
 
@@ -105,13 +105,13 @@ class _Comparison:
     """Another reading against the present one."""
 
     likelier: int
-    """Photographs whose label it makes likelier."""
+    """Images whose label it makes likelier."""
     less: int
     won: int
-    """Photographs that it classes rightly and the present one wrongly."""
+    """Images that it classes rightly and the present one wrongly."""
     lost: int
     right: int
-    """Photographs that it classes rightly."""
+    """Images that it classes rightly."""
     rank_chance: float
     """That it looks as good by chance, by how much likelier it makes their labels."""
 

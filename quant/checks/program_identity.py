@@ -18,8 +18,8 @@ def seal_doubts(artifact: Artifact) -> tuple[str, ...]:
     if artifact.manifest.get(SEAL) == seal_of(artifact.manifest):
         return ()
     return (
-        "manifest.json: its seal does not fit what it says, it was edited after `quantize` wrote it: make the "
-        "artifact anew",
+        "manifest.json: its seal does not fit what it says, it was edited after `quantize` wrote it: regenerate the "
+        "artifact",
     )
 
 

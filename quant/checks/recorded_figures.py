@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.metrics import metrics
-from quant.thresholds import FLOAT_FALL_POINTS, REPEAT_PHOTOGRAPHS, REPEAT_SQNR_DB, ROUNDING_SQNR_DB, SHARE_ROUNDING
+from quant.thresholds import FLOAT_FALL_POINTS, REPEAT_IMAGES, REPEAT_SQNR_DB, ROUNDING_SQNR_DB, SHARE_ROUNDING
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +20,7 @@ class Recorded:
     sqnr_db: float | None
     """Of the program against it; None where it was not measured."""
     images: int
-    photographs: tuple[str, ...]
+    hashes: tuple[str, ...]
     """SHA-256 of those that it was found on, sorted; empty where it was on some of them only."""
 
     @classmethod
@@ -30,28 +30,28 @@ class Recorded:
         images = verdict.get("images", {}).get("evaluation", 0)
         if images < 1:
             return None
-        judged = sorted(photograph["sha256"] for photograph in manifest["photographs"]["evaluation"])
+        judged = sorted(image["sha256"] for image in manifest["photographs"]["evaluation"])
         return cls(
             top1=verdict["float"].get("top1"),
             sqnr_db=verdict["pte"].get("sqnr_db"),
             images=images,
-            photographs=tuple(judged) if len(judged) == images else (),
+            hashes=tuple(judged) if len(judged) == images else (),
         )
 
-    def of_these(self, photos: Sequence[Photo]) -> bool:
-        """Whether it was found on these very photographs."""
-        return self.photographs == tuple(sorted(photo.sha256 for photo in photos))
+    def of_these(self, images: Sequence[ImageRecord]) -> bool:
+        """Whether it was found on these very images."""
+        return self.hashes == tuple(sorted(image.sha256 for image in images))
 
 
-def other_program(recorded: Recorded, sqnr_db: float, photos: Sequence[Photo]) -> str | None:
-    """Say how the program's noise contradicts what was recorded on the same photographs; None where it does not.
+def other_program(recorded: Recorded, sqnr_db: float, images: Sequence[ImageRecord]) -> str | None:
+    """Say how the program's noise contradicts what was recorded on the same images; None where it does not.
 
     Args:
         recorded: from the manifest.
         sqnr_db: now, of the logits against float's.
-        photos: that it is of.
+        images: that it is of.
     """
-    if recorded.sqnr_db is None or not recorded.of_these(photos):
+    if recorded.sqnr_db is None or not recorded.of_these(images):
         return None
     # Beyond this only the rounding of float32 is left, and that is the processor's.
     then, now = min(recorded.sqnr_db, ROUNDING_SQNR_DB), min(sqnr_db, ROUNDING_SQNR_DB)
@@ -59,26 +59,26 @@ def other_program(recorded: Recorded, sqnr_db: float, photos: Sequence[Photo]) -
         return None
     return (
         f"another program: its logits have {now:.1f} dB, and `quantize` recorded {then:.1f} dB on these very "
-        "photographs: model.pte, float.pte or the manifest is not what it was"
+        "images: model.pte, float.pte or the manifest is not what it was"
     )
 
 
-def other_float(recorded: Recorded, top1: float, photos: Sequence[Photo]) -> str | None:
+def other_float(recorded: Recorded, top1: float, images: Sequence[ImageRecord]) -> str | None:
     """Say how the float network's top-1 contradicts what was recorded; None where it does not.
 
     Args:
         recorded: from the manifest.
         top1: now, share of 1.
-        photos: that it is of.
+        images: that it is of.
     """
     if recorded.top1 is None:
         return None
-    if recorded.of_these(photos):
-        allowed = max(REPEAT_PHOTOGRAPHS / recorded.images, 0.01) + SHARE_ROUNDING
+    if recorded.of_these(images):
+        allowed = max(REPEAT_IMAGES / recorded.images, 0.01) + SHARE_ROUNDING
         if abs(top1 - recorded.top1) <= allowed:
             return None
-        return _sentence(recorded.top1, top1, "on these very photographs")
-    highest = metrics.wilson_interval(top1, len(photos))[1]
+        return _sentence(recorded.top1, top1, "on these very images")
+    highest = metrics.wilson_interval(top1, len(images))[1]
     lowest = metrics.wilson_interval(recorded.top1, recorded.images)[0]
     if highest >= lowest - FLOAT_FALL_POINTS / 100:
         return None
@@ -88,5 +88,5 @@ def other_float(recorded: Recorded, top1: float, photos: Sequence[Photo]) -> str
 def _sentence(then: float, now: float, where: str) -> str:
     return (
         f"float itself: its top-1 is {100 * now:.2f} %, and `quantize` recorded {100 * then:.2f} % {where}"
-        ": float.pte, the preprocessing, the labels or the photographs are not what they were"
+        ": float.pte, the preprocessing, the labels or the images are not what they were"
     )

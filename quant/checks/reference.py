@@ -15,7 +15,7 @@ from quant.checks.preprocessing_probe import ALWAYS, READINGS, Probe, better_rea
 from quant.checks.recorded_figures import Recorded, other_float, other_program
 from quant.data.batches import Model
 from quant.data.perceptual_hash import Calibrated
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.metrics import metrics
 from quant.metrics.evaluate import fidelity, labels_of
 from quant.thresholds import NEARLY_ONE_CLASS, PLAUSIBLE_TOP1
@@ -23,35 +23,35 @@ from quant.thresholds import NEARLY_ONE_CLASS, PLAUSIBLE_TOP1
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """The float network over the photographs that judge."""
+    """The float network over the evaluation images."""
 
     run: Model
     """Its program."""
     logits: torch.Tensor
-    """[photographs, classes]."""
-    photos: Sequence[Photo]
+    """[images, classes]."""
+    images: Sequence[ImageRecord]
     class_names: Sequence[str]
     preprocess: Preprocess
     pte_logits: torch.Tensor | None = None
     """Of the program that is judged; None where this is `quantize`."""
     recorded: Recorded | None = None
     """What `quantize` found of the two; None where this is `quantize`."""
-    thumbnails: torch.Tensor | None = None
-    """Of the photographs, [photographs, 64]."""
+    hashes: torch.Tensor | None = None
+    """Of the images, [images, 64]."""
     calibrated: Calibrated | None = None
-    """The photographs that the program was fitted on; None where an earlier version made it."""
+    """The images that the program was fitted on; None where an earlier version made it."""
 
     @property
     def labels(self) -> torch.Tensor | None:
-        """Int64 [photographs]."""
-        return labels_of(self.photos)
+        """Int64 [images]."""
+        return labels_of(self.images)
 
     @cached_property
     def copies(self) -> Copies | None:
-        """Photographs that the program was fitted on, saved anew."""
-        if self.thumbnails is None or self.calibrated is None:
+        """Images that the program was fitted on, saved again."""
+        if self.hashes is None or self.calibrated is None:
             return None
-        return find_copies(self.photos, self.thumbnails, self.calibrated)
+        return find_copies(self.images, self.hashes, self.calibrated)
 
     @property
     def top1(self) -> float | None:
@@ -63,7 +63,7 @@ def find_doubts(reference: Reference) -> tuple[str, ...]:
     """Return a sentence for each reason not to believe figures that are relative to this float network.
 
     Raises:
-        InputError: a photograph that cannot be read.
+        InputError: an image that cannot be read.
     """
     found = (doubt(reference) for doubt in _DOUBTS)
     return tuple(sentence for sentence in found if sentence is not None)
@@ -79,7 +79,7 @@ def reservations(reference: Reference) -> tuple[str, ...]:
     share = int((answers == usual).sum()) / len(answers)
     if NEARLY_ONE_CLASS <= share < 1:
         found.append(
-            f"nearly one class: float takes {100 * share:.0f} % of the {len(answers)} photographs for "
+            f"nearly one class: float takes {100 * share:.0f} % of the {len(answers)} images for "
             f"{reference.class_names[usual]!r}; the others say little about the rest"
         )
     return tuple(found)
@@ -90,8 +90,8 @@ def _one_class(reference: Reference) -> str | None:
     if len(classes) > 1:
         return None
     return (
-        f"one class: float takes every one of the {len(reference.photos)} photographs for "
-        f"{reference.class_names[classes[0]]!r}; agreement and top-1 mean nothing there: evaluate on photographs of "
+        f"one class: float takes every one of the {len(reference.images)} images for "
+        f"{reference.class_names[classes[0]]!r}; agreement and top-1 mean nothing there: evaluate on images of "
         "several classes"
     )
 
@@ -109,21 +109,21 @@ def _permuted(reference: Reference) -> str | None:
 def _recorded(reference: Reference) -> str | None:
     if reference.recorded is None or reference.top1 is None:
         return None
-    return other_float(reference.recorded, reference.top1, reference.photos)
+    return other_float(reference.recorded, reference.top1, reference.images)
 
 
 def _other_program(reference: Reference) -> str | None:
     if reference.recorded is None or reference.pte_logits is None:
         return None
     sqnr = fidelity(reference.logits, reference.pte_logits).sqnr_db
-    return other_program(reference.recorded, sqnr, reference.photos)
+    return other_program(reference.recorded, sqnr, reference.images)
 
 
 def _misread(reference: Reference) -> str | None:
     labels, top1 = reference.labels, reference.top1
     if labels is None or top1 is None or len(labels.unique()) == 1:
         return None
-    probe = Probe(photos=reference.photos, labels=labels, logits=reference.logits, preprocess=reference.preprocess)
+    probe = Probe(images=reference.images, labels=labels, logits=reference.logits, preprocess=reference.preprocess)
     suspicious = top1 < PLAUSIBLE_TOP1 or _recorded(reference) is not None
     return better_reading(reference.run, probe, READINGS if suspicious else ALWAYS)
 

@@ -13,7 +13,7 @@ import jsonschema
 
 from edge_effnet.io.files import open_regular
 
-# Brackets and commas; each can become an object of 60 bytes. A manifest of a million photographs has 3 million.
+# Brackets and commas; each can become an object of 60 bytes. A manifest of a million images has 3 million.
 _MAX_ELEMENTS = 20_000_000
 
 # Ours are eight deep at most; what is deeper than Python's stack crashes whoever prints or compares it.

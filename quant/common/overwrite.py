@@ -62,12 +62,12 @@ def require_apart(out: Path, inputs: Mapping[str, str | Path]) -> None:
             raise InputError(f"{option} {given}: lies in {out}, which is to be replaced; choose another --out.")
 
 
-def require_no_photograph(out: Path, data: str | Path) -> None:
-    """Refuse a place among photographs, where the next run would take what is written for a class of them.
+def require_no_image(out: Path, data: str | Path) -> None:
+    """Refuse a place among images, where the next run would take what is written for a class of them.
 
     Args:
         out: a file or folder that is to be written.
-        data: folder of the photographs, or `SAMPLE`.
+        data: folder of the images, or `SAMPLE`.
 
     Raises:
         InputError: it lies there.
@@ -76,7 +76,7 @@ def require_no_photograph(out: Path, data: str | Path) -> None:
     for root in () if data == SAMPLE else halves or [Path(data)]:
         if lies_in(out, root):
             raise InputError(
-                f"--out {out}: lies among the photographs of {root}, where the next run would take it for one of "
+                f"--out {out}: lies among the images of {root}, where the next run would take it for one of "
                 "their classes; choose another --out."
             )
 

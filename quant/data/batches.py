@@ -1,4 +1,4 @@
-"""Photographs -> batches of network inputs, decoded ahead of the network."""
+"""Images -> batches of network inputs, decoded ahead of the network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from edge_effnet.preprocess import Preprocess
 from quant.common.progress import Progress
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 
 Model = Callable[[torch.Tensor], torch.Tensor]
 
@@ -27,7 +27,7 @@ _WORKERS = 2
 
 
 def batch_size_for(image_size: int) -> int:
-    """Photographs a batch that keep memory about constant over resolutions; few enough to see progress."""
+    """Images a batch that keep memory about constant over resolutions; few enough to see progress."""
     return max(1, min(_LARGEST_BATCH, int(BATCH_SIZE_AT_224 * (224 / image_size) ** 2)))
 
 
@@ -47,7 +47,7 @@ def iterate_pixels(
     Pillow releases the interpreter's lock while it decodes and resamples, so threads do.
 
     Raises:
-        InputError: a photograph that cannot be read, named.
+        InputError: an image that cannot be read, named.
     """
     size = batch_size or batch_size_for(preprocess.crop)
     with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
@@ -66,15 +66,15 @@ def iterate_pixels(
                     future.cancel()
 
 
-def read_batches(photos: Sequence[Photo], preprocess: Preprocess, progress: Progress) -> list[torch.Tensor]:
-    """Decode photographs once, to be read several times: float32 batches [n, 3, crop, crop] in their order.
+def read_batches(images: Sequence[ImageRecord], preprocess: Preprocess, progress: Progress) -> list[torch.Tensor]:
+    """Decode images once, to be read several times: float32 batches [n, 3, crop, crop] in their order.
 
     Raises:
-        InputError: a photograph that cannot be read, named.
+        InputError: an image that cannot be read, named.
     """
-    with progress.stage("Reading", len(photos)) as advance:
+    with progress.stage("Reading", len(images)) as advance:
         batches = []
-        for batch in iterate_batches([p.path for p in photos], preprocess):
+        for batch in iterate_batches([p.path for p in images], preprocess):
             batches.append(batch)
             advance(len(batch))
     return batches
@@ -84,8 +84,8 @@ def _collect(futures: list[Future[np.ndarray]]) -> np.ndarray:
     return np.stack([future.result() for future in futures])
 
 
-def first_photographs(inputs: Sequence[torch.Tensor], count: int) -> list[torch.Tensor]:
-    """The leading `count` photographs, in the batches that they come in."""
+def first_images(inputs: Sequence[torch.Tensor], count: int) -> list[torch.Tensor]:
+    """The leading `count` images, in the batches that they come in."""
     kept, room = [], count
     for batch in inputs:
         if room > 0:
@@ -94,8 +94,8 @@ def first_photographs(inputs: Sequence[torch.Tensor], count: int) -> list[torch.
     return kept
 
 
-def later_photographs(inputs: Sequence[torch.Tensor], count: int) -> list[torch.Tensor]:
-    """All but the leading `count` photographs, in the batches that they come in."""
+def later_images(inputs: Sequence[torch.Tensor], count: int) -> list[torch.Tensor]:
+    """All but the leading `count` images, in the batches that they come in."""
     kept, left_out = [], count
     for batch in inputs:
         if left_out < len(batch):

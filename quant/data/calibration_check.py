@@ -1,4 +1,4 @@
-"""Whether photographs are fit to calibrate on: different from each other, and what the network was trained to see."""
+"""Whether images are fit to calibrate on: different from each other, and what the network was trained to see."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from torch import nn
 from edge_effnet.errors import InputError
 from edge_effnet.model import EfficientNet
 from quant.common.thread_invariance import thread_invariant
-from quant.data.batches import first_photographs
+from quant.data.batches import first_images
 from quant.data.perceptual_hash import fields
 
-# Mean difference of two photographs' thumbnails, in units of the network's input (about a standard deviation of a
-# colour is 1): bursts and copies in another size are below, two photographs of one thing well above.
+# Mean difference of two images' hashes, in units of the network's input (about a standard deviation of a
+# colour is 1): bursts and copies in another size are below, two images of one thing well above.
 _ALIKE = 0.03
 
 _ALIKE_SHARE = 0.25
-"""Share of the photographs that may have a twin before it is said."""
+"""Share of the images that may have a twin before it is said."""
 
 # Stem channels' means may be so many of their standard deviations off, and their variances so many nats (a factor of
-# 2.7): other photographs than the training's are within a quarter of it, wrong means or scales beyond.
+# 2.7): other images than the training's are within a quarter of it, wrong means or scales beyond.
 _MEAN_SHIFT = 0.5
 _LOG_VARIANCE = 1.0
 
-_STEM_PHOTOGRAPHS = 32
+_STEM_IMAGES = 32
 
 
 def calibration_notes(model: EfficientNet, inputs: Sequence[torch.Tensor]) -> tuple[str, ...]:
-    """Return a sentence for each thing that looks wrong with calibration photographs; none where all is well.
+    """Return a sentence for each thing that looks wrong with calibration images; none where all is well.
 
     Args:
         model: the network before folding: its BatchNorm remembers what it was trained on.
-        inputs: the preprocessed photographs in batches, each [n, C, H, W] float32.
+        inputs: the preprocessed images in batches, each [n, C, H, W] float32.
     """
     notes = []
     count = sum(len(batch) for batch in inputs)
     twins = twins_among(inputs)
     if twins > _ALIKE_SHARE * count:
         notes.append(
-            f"{twins} of the {count} calibration photographs look like another one of them: ranges fitted on copies "
-            "or bursts may not hold elsewhere; give photographs that differ as the phone's do."
+            f"{twins} of the {count} calibration images look like another one of them: ranges fitted on copies "
+            "or bursts may not hold elsewhere; give images that differ as the phone's do."
         )
     if (shift := stem_shift(model, inputs)) is not None and (shift[0] > _MEAN_SHIFT or shift[1] > _LOG_VARIANCE):
         notes.append(
-            "The photographs do not look to the network as its training set did (the stem's means are "
+            "The images do not look to the network as its training set did (the stem's means are "
             f"{shift[0]:.1f} standard deviations off, its variances by a factor of {math.exp(shift[1]):.1f}): is the "
             "preprocessing (mean, std, RGB order) that of these weights? --origin names another."
         )
@@ -55,9 +55,9 @@ def calibration_notes(model: EfficientNet, inputs: Sequence[torch.Tensor]) -> tu
 
 
 def twins_among(inputs: Sequence[torch.Tensor]) -> int:
-    """Count the photographs that look like another of them."""
-    thumbnails = torch.cat([fields(batch).flatten(1) for batch in inputs])
-    distances = torch.cdist(thumbnails, thumbnails, p=1) / thumbnails.shape[1]
+    """Count the images that look like another of them."""
+    hashes = torch.cat([fields(batch).flatten(1) for batch in inputs])
+    distances = torch.cdist(hashes, hashes, p=1) / hashes.shape[1]
     distances.fill_diagonal_(math.inf)
     return int((distances.min(dim=1).values < _ALIKE).sum())
 
@@ -74,7 +74,7 @@ def stem_shift(model: EfficientNet, inputs: Sequence[torch.Tensor]) -> tuple[flo
     if not isinstance(stem.norm, nn.BatchNorm2d) or stem.norm.running_mean is None or stem.norm.running_var is None:
         return None
     with torch.no_grad():
-        outputs = torch.cat([stem.conv(stem.pad(batch)) for batch in first_photographs(inputs, _STEM_PHOTOGRAPHS)])
+        outputs = torch.cat([stem.conv(stem.pad(batch)) for batch in first_images(inputs, _STEM_IMAGES)])
     variance, mean = torch.var_mean(outputs, dim=(0, 2, 3))
     learned = stem.norm.running_var.clamp_min(1e-12)
     distance = (mean - stem.norm.running_mean).abs() / learned.sqrt()
@@ -86,7 +86,7 @@ RGB = 3
 
 
 def require_rgb(model: EfficientNet, weights: str | Path) -> None:
-    """Refuse a network that was trained on something other than photographs.
+    """Refuse a network that was trained on something other than images.
 
     Raises:
         InputError: its first convolution takes another number of channels.
@@ -94,5 +94,5 @@ def require_rgb(model: EfficientNet, weights: str | Path) -> None:
     if model.in_channels != RGB:
         raise InputError(
             f"{weights}: the first convolution takes {model.in_channels} channel{'s' * (model.in_channels != 1)}, a "
-            f"photograph has {RGB}; take weights that were trained on photographs in colour."
+            f"image has {RGB}; take weights that were trained on images in colour."
         )

@@ -1,8 +1,8 @@
-"""What photographs look like in 64 bytes: the same photograph is found again after it was saved anew.
+"""What images look like in 64 bytes: the same image is found again after it was saved again.
 
 A hash of the file changes with every byte. The 8 x 8 mean brightness of what the network sees stays within a level or
-so of 255 when a JPEG is compressed again, scaled or converted; the two likest of 850 photographs are four apart
-(`benchmarks/thumbnails.py`, docs/security.md).
+so of 255 when a JPEG is compressed again, scaled or converted; the two likest of 850 images are four apart
+(`benchmarks/perceptual_hash.py`, docs/security.md).
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from torch.nn import functional as F
 
 from edge_effnet.preprocess import Preprocess
 from quant.data.batches import Model
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 
 _SIDE = 8
 
-# Mean difference of two thumbnails, in levels of 255, up to which they show one photograph.
+# Mean difference of two hashes, in levels of 255, up to which they show one image.
 _ALIKE = 2.0
 
-# Levels by which a thumbnail has to vary: evenly grey pictures are all alike.
+# Levels by which a perceptual hash has to vary: evenly grey pictures are all alike.
 _STRUCTURE = 4.0
 
 # Rows that are compared at a time: all with all would take memory.
 _AT_ONCE = 1024
 
 
-def thumbnail_maker(preprocess: Preprocess) -> Model:
-    """Return a function from network inputs, [n, 3, H, W], to their thumbnails, float32 [n, 64] of levels 0..255."""
-    return partial(_thumbnails, std=torch.tensor(preprocess.std), mean=torch.tensor(preprocess.mean))
+def hash_maker(preprocess: Preprocess) -> Model:
+    """Return a function from network inputs, [n, 3, H, W], to their hashes, float32 [n, 64] of levels 0..255."""
+    return partial(_hashes, std=torch.tensor(preprocess.std), mean=torch.tensor(preprocess.mean))
 
 
 def fields(inputs: torch.Tensor) -> torch.Tensor:
@@ -41,20 +41,20 @@ def fields(inputs: torch.Tensor) -> torch.Tensor:
     return F.adaptive_avg_pool2d(inputs, _SIDE).flatten(2)
 
 
-def _thumbnails(inputs: torch.Tensor, *, std: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+def _hashes(inputs: torch.Tensor, *, std: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     levels = (fields(inputs) * std.view(3, 1) + mean.view(3, 1)).mean(dim=1) * 255
     return levels.round_().clamp_(0, 255)
 
 
 def nearest(seen: torch.Tensor, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Find for each thumbnail the known one that it is likest to.
+    """Find for each perceptual hash the known one that it is likest to.
 
     Args:
         seen: [n, 64].
         known: [m, 64], m > 0.
 
     Returns:
-        Whether it shows the same photograph, bool [n]; which it is likest to, int64 [n].
+        Whether it shows the same image, bool [n]; which it is likest to, int64 [n].
     """
     distances, indices = zip(
         *(torch.cdist(rows, known, p=1).min(dim=1) for rows in seen.split(_AT_ONCE)), strict=True
@@ -65,29 +65,27 @@ def nearest(seen: torch.Tensor, known: torch.Tensor) -> tuple[torch.Tensor, torc
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Calibrated:
-    """Photographs that a program was fitted on, as they look."""
+    """Images that a program was fitted on, as they look."""
 
     names: tuple[str, ...]
-    thumbnails: torch.Tensor
+    hashes: torch.Tensor
     """[m, 64]."""
 
     @classmethod
-    def on(cls, photos: Sequence[Photo], inputs: Sequence[torch.Tensor], preprocess: Preprocess) -> Calibrated:
-        """Look at calibration photographs; `inputs` are theirs, in batches."""
-        make = thumbnail_maker(preprocess)
-        return cls(
-            names=tuple(photo.name for photo in photos), thumbnails=torch.cat([make(batch) for batch in inputs])
-        )
+    def on(cls, images: Sequence[ImageRecord], inputs: Sequence[torch.Tensor], preprocess: Preprocess) -> Calibrated:
+        """Look at calibration images; `inputs` are theirs, in batches."""
+        make = hash_maker(preprocess)
+        return cls(names=tuple(image.name for image in images), hashes=torch.cat([make(batch) for batch in inputs]))
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> Calibrated | None:
         """Read what `to_hex` wrote; None where an earlier version wrote the manifest."""
-        kept = [photo for photo in manifest["photographs"]["calibration"] if "thumbnail" in photo]
+        kept = [image for image in manifest["photographs"]["calibration"] if "thumbnail" in image]
         if not kept:
             return None
-        rows = [list(bytes.fromhex(photo["thumbnail"])) for photo in kept]
-        return cls(names=tuple(photo["name"] for photo in kept), thumbnails=torch.tensor(rows, dtype=torch.float32))
+        rows = [list(bytes.fromhex(image["thumbnail"])) for image in kept]
+        return cls(names=tuple(image["name"] for image in kept), hashes=torch.tensor(rows, dtype=torch.float32))
 
     def to_hex(self) -> list[str]:
-        """Each thumbnail as 128 hexadecimal digits."""
-        return [bytes(row).hex() for row in self.thumbnails.to(torch.uint8).tolist()]
+        """Each perceptual hash as 128 hexadecimal digits."""
+        return [bytes(row).hex() for row in self.hashes.to(torch.uint8).tolist()]

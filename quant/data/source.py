@@ -1,4 +1,4 @@
-"""The folder of photographs that a run reads: as it is, unpacked from shards, or drawn."""
+"""The folder of images that a run reads: as it is, unpacked from shards, or drawn."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from quant.thresholds import SAMPLE_EVALUATION
 
 
 @contextmanager
-def photo_folder(
+def image_folder(
     data: str | Path, preprocess: Preprocess, progress: Progress, *, calibration: int = 0, selection: int = 0
 ) -> Iterator[Path]:
     """Give the folder that `data` names; for shards and for `SAMPLE`, one that vanishes at the end.
 
     Args:
         data: a folder, whose `train/` and `val/` may hold WebDataset shards, or `SAMPLE`.
-        preprocess: of the network; pictures are drawn at the side that it scales photographs to.
+        preprocess: of the network; pictures are drawn at the side that it scales images to.
         progress: told of the drawing.
         calibration: pictures to draw to calibrate on, beside those to evaluate on.
         selection: pictures more to choose float layers on.

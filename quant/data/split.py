@@ -1,4 +1,4 @@
-"""A folder of photographs -> calibration and evaluation sets, proved disjoint."""
+"""A folder of images -> calibration and evaluation sets, proved disjoint."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from quant.thresholds import DEFAULT_CALIBRATION, MIN_CALIBRATION, MIN_SELECTION
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Photo:
-    """One photograph."""
+class ImageRecord:
+    """One image."""
 
     path: Path
     name: str
@@ -31,19 +31,19 @@ class Photo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PhotoSplit:
-    """What ranges are fitted on, and what the verdict is given on; no photograph is in both."""
+class DataSplit:
+    """What ranges are fitted on, and what the verdict is given on; no image is in both."""
 
     class_names: tuple[str, ...] | None
     """By class index; None without labels."""
-    calibration: tuple[Photo, ...]
-    selection: tuple[Photo, ...]
+    calibration: tuple[ImageRecord, ...]
+    selection: tuple[ImageRecord, ...]
     """What settings are chosen on: neither fitted on nor judged on; empty where none were asked for or left."""
-    evaluation: tuple[Photo, ...]
+    evaluation: tuple[ImageRecord, ...]
     notes: tuple[str, ...]
     """Sentences for the user."""
-    training: tuple[Photo, ...] = ()
-    """What weights are trained on, the calibration photographs among them; empty where none were asked for."""
+    training: tuple[ImageRecord, ...] = ()
+    """What weights are trained on, the calibration images among them; empty where none were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class _Listed:
     class_name: str | None
 
 
-def split_photos(
+def split_images(
     data: Path,
     *,
     calibration: int,
@@ -62,31 +62,31 @@ def split_photos(
     num_classes: int,
     selection: int = 0,
     training: bool = False,
-) -> PhotoSplit:
-    """Find photographs and split them.
+) -> DataSplit:
+    """Find images and split them.
 
     With `train/` and `val/`, calibration comes from the first and evaluation is all of the second. Class folders
-    alone, or photographs alone (no labels), are split by `seed`: at most half of each class calibrates.
+    alone, or images alone (no labels), are split by `seed`: at most half of each class calibrates.
 
     Args:
         data: the folder.
-        calibration: photographs to calibrate on, spread evenly over the classes.
+        calibration: images to calibrate on, spread evenly over the classes.
         seed: of the draw.
         class_names: as the weights have them; None takes the folder names in sorted order.
         num_classes: outputs of the network.
-        selection: photographs to choose settings on, from where those to calibrate on come from; fewer are given
+        selection: images to choose settings on, from where those to calibrate on come from; fewer are given
             where fewer are left, of class folders alone at most a third of the others, and none below
             `MIN_SELECTION`.
-        training: whether to give photographs to train on too: all of `train/`, or half of each class of class
+        training: whether to give images to train on too: all of `train/`, or half of each class of class
             folders alone, without those of `selection`.
 
     Raises:
-        InputError: no such folder, no photographs, classes that do not match the network's, a class without
-            photographs, too few to calibrate on, or a photograph on both sides (byte for byte).
+        InputError: no such folder, no images, classes that do not match the network's, a class without
+            images, too few to calibrate on, or an image on both sides (byte for byte).
     """
     _require_folder(data)
     if calibration < MIN_CALIBRATION:
-        raise InputError(f"--calibration {calibration}: ranges need at least {MIN_CALIBRATION} photographs.")
+        raise InputError(f"--calibration {calibration}: ranges need at least {MIN_CALIBRATION} images.")
     train, val = data / "train", data / "val"
     rng = random.Random(seed)
     notes: list[str] = []
@@ -94,7 +94,7 @@ def split_photos(
         if not (train.is_dir() and val.is_dir()):
             missing = "val" if train.is_dir() else "train"
             raise InputError(f"{data}: has no {missing}/ beside its other half; add it, or pass class folders alone.")
-        pool, judged = list_photos(train, data), _without_copies(list_photos(val, data), notes)
+        pool, judged = list_images(train, data), _without_copies(list_images(val, data), notes)
         names = _match_classes(val, judged, class_names, num_classes)
         if names is not None and any(p.class_name is not None for p in pool):
             _match_classes(train, pool, names, num_classes)
@@ -104,7 +104,7 @@ def split_photos(
         evaluation = _labelled(judged, names)
         _refuse_shared(pool, evaluation)
     else:
-        listed = _without_copies(list_photos(data, data), notes)
+        listed = _without_copies(list_images(data, data), notes)
         names = _match_classes(data, listed, class_names, num_classes)
         half = len(listed) // 2
         trained = _draw(listed, half if training else min(calibration, half), rng, per_class_share=0.5)
@@ -113,12 +113,12 @@ def split_photos(
         evaluation = _labelled(_others(listed, [*trained, *selected]), names)
     if len(chosen) < MIN_CALIBRATION:
         raise InputError(
-            f"{data}: only {len(chosen)} photographs to calibrate on; ranges need at least {MIN_CALIBRATION}."
+            f"{data}: only {len(chosen)} images to calibrate on; ranges need at least {MIN_CALIBRATION}."
         )
     if len(chosen) < calibration and (calibration != DEFAULT_CALIBRATION or len(chosen) < DEFAULT_CALIBRATION // 2):
         # The default is a wish, of which half does nearly as well; what was asked for is a promise.
-        notes.append(f"Calibrating on {len(chosen)} photographs; {calibration} were asked for.")
-    return PhotoSplit(
+        notes.append(f"Calibrating on {len(chosen)} images; {calibration} were asked for.")
+    return DataSplit(
         class_names=names,
         calibration=_labelled(chosen, names),
         selection=_labelled(selected, names),
@@ -128,66 +128,66 @@ def split_photos(
     )
 
 
-def evaluation_photos(
+def evaluation_images(
     data: Path, *, class_names: tuple[str, ...] | None, num_classes: int, calibrated_on: frozenset[str]
-) -> PhotoSplit:
-    """Photographs to check an existing program on: all of `val/`, or a folder without those it was fitted on.
+) -> DataSplit:
+    """Images to check an existing program on: all of `val/`, or a folder without those it was fitted on.
 
     Args:
-        data: as for `split_photos`.
+        data: as for `split_images`.
         class_names: the program's.
         num_classes: outputs of the program.
-        calibrated_on: SHA-256 of the photographs that the program was fitted on.
+        calibrated_on: SHA-256 of the images that the program was fitted on.
 
     Raises:
-        InputError: as `split_photos`; and for a `val/` that holds a photograph the program was fitted on.
+        InputError: as `split_images`; and for a `val/` that holds an image the program was fitted on.
     """
     _require_folder(data)
     notes: list[str] = []
     root = data / "val" if _is_split(data, class_names) else data
     if not root.is_dir():
         raise InputError(f"{data}: has train/ but no val/; add it, or pass the folder to evaluate on.")
-    listed = _without_copies(list_photos(root, data), notes)
+    listed = _without_copies(list_images(root, data), notes)
     names = _match_classes(root, listed, class_names, num_classes)
-    photos = _labelled(listed, names)
-    fitted = [p for p in photos if p.sha256 in calibrated_on]
+    images = _labelled(listed, names)
+    fitted = [p for p in images if p.sha256 in calibrated_on]
     if fitted and root is not data:
         raise InputError(
-            f"{fitted[0].path}: the program was calibrated on this photograph (and {len(fitted) - 1} more of "
-            "val/); evaluate on photographs it has not seen."
+            f"{fitted[0].path}: the program was calibrated on this image (and {len(fitted) - 1} more of "
+            "val/); evaluate on images it has not seen."
         )
-    kept = tuple(p for p in photos if p.sha256 not in calibrated_on)
+    kept = tuple(p for p in images if p.sha256 not in calibrated_on)
     if fitted:
-        notes.append(f"Left out {len(fitted)} photographs that the program was calibrated on.")
+        notes.append(f"Left out {len(fitted)} images that the program was calibrated on.")
     if not kept:
-        raise InputError(f"{data}: the program was calibrated on all of these photographs; give it others.")
-    return PhotoSplit(class_names=names, calibration=(), selection=(), evaluation=kept, notes=tuple(notes))
+        raise InputError(f"{data}: the program was calibrated on all of these images; give it others.")
+    return DataSplit(class_names=names, calibration=(), selection=(), evaluation=kept, notes=tuple(notes))
 
 
-def list_photos(root: Path, data: Path) -> list[_Listed]:
-    """List the photographs below a folder: in its class folders, or, if it has none, in itself.
+def list_images(root: Path, data: Path) -> list[_Listed]:
+    """List the images below a folder: in its class folders, or, if it has none, in itself.
 
     Raises:
-        InputError: no photographs, or photographs beside class folders.
+        InputError: no images, or images beside class folders.
     """
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     loose = _images_in(root, recurse=False)
     if loose and folders:
         raise InputError(
-            f"{root}: photographs lie beside class folders ({loose[0].name}); put each into its class's folder."
+            f"{root}: images lie beside class folders ({loose[0].name}); put each into its class's folder."
         )
     listed = [_Listed(p, p.relative_to(data).as_posix(), None) for p in loose]
     for folder in folders:
         images = _images_in(folder, recurse=True)
         if not images:
-            raise InputError(f"{folder}: the class has no photographs ({_suffixes()}); add some or remove it.")
+            raise InputError(f"{folder}: the class has no images ({_suffixes()}); add some or remove it.")
         listed += [_Listed(p, p.relative_to(data).as_posix(), folder.name) for p in images]
     if not listed:
-        raise InputError(f"{root}: no photographs ({_suffixes()}) here or in class folders.")
+        raise InputError(f"{root}: no images ({_suffixes()}) here or in class folders.")
     return listed
 
 
-def sha256_of_photo(path: Path) -> str:
+def sha256_of_image(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal.
 
     Raises:
@@ -208,7 +208,7 @@ def _size_of(path: Path) -> int:
 def _require_folder(data: Path) -> None:
     if not data.is_dir():
         what = "is a file" if data.exists() else "does not exist"
-        raise InputError(f"{data}: {what}; --data takes a folder of photographs (train/ and val/, or class folders).")
+        raise InputError(f"{data}: {what}; --data takes a folder of images (train/ and val/, or class folders).")
 
 
 def _is_split(data: Path, class_names: tuple[str, ...] | None) -> bool:
@@ -232,10 +232,10 @@ def _suffixes() -> str:
 
 
 def _match_classes(
-    root: Path, photos: Sequence[_Listed], class_names: tuple[str, ...] | None, num_classes: int
+    root: Path, images: Sequence[_Listed], class_names: tuple[str, ...] | None, num_classes: int
 ) -> tuple[str, ...] | None:
-    """Class names in the network's order, or None where the photographs have no labels."""
-    found = sorted({p.class_name for p in photos if p.class_name is not None})
+    """Class names in the network's order, or None where the images have no labels."""
+    found = sorted({p.class_name for p in images if p.class_name is not None})
     if not found:
         return None
     if odd := [name for name in found if not is_line_of_text(name)]:
@@ -250,7 +250,7 @@ def _match_classes(
     if twins := sorted({name for name in class_names if class_names.count(name) > 1}):
         raise InputError(
             f"{root}: the network has several classes of one name ({_some(twins)}), which folders cannot tell apart; "
-            "rename them in the weights, or pass photographs without class folders."
+            "rename them in the weights, or pass images without class folders."
         )
     missing, unknown = sorted(set(class_names) - set(found)), sorted(set(found) - set(class_names))
     if missing or unknown:
@@ -269,25 +269,25 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _enough(selected: list[_Listed]) -> list[_Listed]:
-    """Leave too few photographs to choose on where they are more use."""
+    """Leave too few images to choose on where they are more use."""
     return selected if len(selected) >= MIN_SELECTION else []
 
 
-def _others(photos: Sequence[_Listed], taken: Sequence[_Listed]) -> list[_Listed]:
+def _others(images: Sequence[_Listed], taken: Sequence[_Listed]) -> list[_Listed]:
     paths = {p.path for p in taken}
-    return [p for p in photos if p.path not in paths]
+    return [p for p in images if p.path not in paths]
 
 
-def _draw(photos: Sequence[_Listed], count: int, rng: random.Random, per_class_share: float = 1.0) -> list[_Listed]:
+def _draw(images: Sequence[_Listed], count: int, rng: random.Random, per_class_share: float = 1.0) -> list[_Listed]:
     """Draw evenly from the classes: one of each in turn, in an order drawn too, until `count` are drawn."""
     by_class: dict[str | None, list[_Listed]] = defaultdict(list)
-    for photo in photos:
-        by_class[photo.class_name].append(photo)
+    for image in images:
+        by_class[image.class_name].append(image)
     queues = []
     for name in sorted(by_class, key=str):
         shuffled = rng.sample(by_class[name], len(by_class[name]))
         queues.append(shuffled[: int(len(shuffled) * per_class_share)])
-    # Fewer photographs than classes must not mean the alphabet's first classes.
+    # Fewer images than classes must not mean the alphabet's first classes.
     rng.shuffle(queues)
     chosen: list[_Listed] = []
     for turn in range(max((len(q) for q in queues), default=0)):
@@ -297,45 +297,45 @@ def _draw(photos: Sequence[_Listed], count: int, rng: random.Random, per_class_s
     return chosen
 
 
-def _labelled(photos: Iterable[_Listed], names: tuple[str, ...] | None) -> tuple[Photo, ...]:
+def _labelled(images: Iterable[_Listed], names: tuple[str, ...] | None) -> tuple[ImageRecord, ...]:
     index = {name: i for i, name in enumerate(names or ())}
     return tuple(
-        Photo(
+        ImageRecord(
             path=p.path,
             name=p.name,
             label=index[p.class_name] if p.class_name is not None and names is not None else None,
-            sha256=sha256_of_photo(p.path),
+            sha256=sha256_of_image(p.path),
         )
-        for p in photos
+        for p in images
     )
 
 
-def _refuse_shared(pool: Sequence[_Listed], evaluation: Sequence[Photo]) -> None:
-    """Refuse a train/ that holds a photograph of val/, whether this run would have drawn it or not."""
+def _refuse_shared(pool: Sequence[_Listed], evaluation: Sequence[ImageRecord]) -> None:
+    """Refuse a train/ that holds an image of val/, whether this run would have drawn it or not."""
     sizes = {_size_of(p.path) for p in evaluation}
     by_hash = {p.sha256: p for p in evaluation}
-    for photo in pool:
+    for image in pool:
         # Hashing is what costs: a file of another size cannot have the same content.
-        if _size_of(photo.path) in sizes and (twin := by_hash.get(sha256_of_photo(photo.path))):
+        if _size_of(image.path) in sizes and (twin := by_hash.get(sha256_of_image(image.path))):
             raise InputError(
-                f"{photo.path} and {twin.path} are the same photograph; calibration and evaluation must not share "
+                f"{image.path} and {twin.path} are the same image; calibration and evaluation must not share "
                 "any, or the verdict flatters. Remove one of them."
             )
 
 
-def _without_copies(photos: Sequence[_Listed], notes: list[str]) -> list[_Listed]:
-    """Keep one of photographs with the same content: copies could end up on both sides of the split."""
+def _without_copies(images: Sequence[_Listed], notes: list[str]) -> list[_Listed]:
+    """Keep one of images with the same content: copies could end up on both sides of the split."""
     kept: dict[tuple[int, str], _Listed] = {}
     by_size: dict[int, list[_Listed]] = defaultdict(list)
-    for photo in photos:
-        by_size[_size_of(photo.path)].append(photo)
+    for image in images:
+        by_size[_size_of(image.path)].append(image)
     for size, group in by_size.items():
-        for photo in group:
-            key = sha256_of_photo(photo.path) if len(group) > 1 else str(photo.path)
-            twin = kept.setdefault((size, key), photo)
-            if twin.class_name != photo.class_name:
-                raise InputError(f"{photo.path} and {twin.path} are one photograph in two classes; remove one.")
-    if len(kept) < len(photos):
-        notes.append(f"Left out {len(photos) - len(kept)} copies of other photographs.")
+        for image in group:
+            key = sha256_of_image(image.path) if len(group) > 1 else str(image.path)
+            twin = kept.setdefault((size, key), image)
+            if twin.class_name != image.class_name:
+                raise InputError(f"{image.path} and {twin.path} are one image in two classes; remove one.")
+    if len(kept) < len(images):
+        notes.append(f"Left out {len(images) - len(kept)} copies of other images.")
     chosen = {p.path for p in kept.values()}
-    return [p for p in photos if p.path in chosen]
+    return [p for p in images if p.path in chosen]

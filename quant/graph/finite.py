@@ -12,21 +12,21 @@ from torch import nn
 
 from edge_effnet.errors import InputError
 from edge_effnet.model import EfficientNet
-from quant.data.batches import first_photographs
+from quant.data.batches import first_images
 
 LARGEST = 1e15
 """Of an activation: its square, and a sum of squares, still fit into float32. Trained networks stay below 1e6."""
 
-_PHOTOGRAPHS = 4
+_IMAGES = 4
 """Weights that overflow do so on any; what overflows on others is found where ranges are fitted."""
 
 
 def require_finite(model: EfficientNet, inputs: Sequence[torch.Tensor], weights: str | Path) -> None:
-    """Run the float network on a few photographs and look at the output of every layer.
+    """Run the float network on a few images and look at the output of every layer.
 
     Args:
         model: the network.
-        inputs: preprocessed photographs in batches, each [n, C, H, W] float32.
+        inputs: preprocessed images in batches, each [n, C, H, W] float32.
         weights: where it comes from, for the sentence.
 
     Raises:
@@ -39,7 +39,7 @@ def require_finite(model: EfficientNet, inputs: Sequence[torch.Tensor], weights:
     ]
     try:
         with torch.no_grad():
-            for batch in first_photographs(inputs, _PHOTOGRAPHS):
+            for batch in first_images(inputs, _IMAGES):
                 model(batch)
     finally:
         for handle in handles:
@@ -54,7 +54,7 @@ def require_usable(name: str, low: float, high: float) -> None:
     """
     if not _is_usable(low, high):
         raise InputError(
-            f"{name} spans {low:g} to {high:g} on a calibration photograph, where a trained network stays finite and "
+            f"{name} spans {low:g} to {high:g} on a calibration image, where a trained network stays finite and "
             f"far below {LARGEST:g}: are these weights of this variant, and whole?"
         )
 
@@ -68,7 +68,7 @@ def _looking(name: str, weights: str | Path) -> Any:
         low, high = (extreme.item() for extreme in torch.aminmax(output))
         if not _is_usable(low, high):
             raise InputError(
-                f"{weights}: on the calibration photographs the output of {name} spans {low:g} to {high:g}, where a "
+                f"{weights}: on the calibration images the output of {name} spans {low:g} to {high:g}, where a "
                 f"trained network stays finite and far below {LARGEST:g}: damaged weights, or not of this variant."
             )
 

@@ -49,7 +49,7 @@ def phone_warnings(footprint: Footprint, size_bytes: int) -> tuple[str, ...]:
     """
     ram = 2 * size_bytes + footprint.activations
     figures = {
-        f"{footprint.macs / 1e9:.1f} G multiply-accumulates a photograph (above {PHONE_GMACS:g})": (
+        f"{footprint.macs / 1e9:.1f} G multiply-accumulates an image (above {PHONE_GMACS:g})": (
             footprint.macs / 1e9 > PHONE_GMACS
         ),
         f"about {ram / 1e6:.0f} MB of RAM (above {PHONE_RAM_MB})": ram / 1e6 > PHONE_RAM_MB,

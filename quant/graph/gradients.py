@@ -3,7 +3,7 @@
 The square of that gradient is, in expectation over the random signs, the diagonal of the Gauss-Newton matrix of the
 logits: what a small error in an activation costs in squared error of the logits, to first order.
 
-Photographs go in channels last: a pass takes 0.85 of the time that way (B0, batches of 16, AVX-512).
+Images go in channels last: a pass takes 0.85 of the time that way (B0, batches of 16, AVX-512).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from quant.graph.memory import backward_batch
 def run_forward(
     interpreter: fx.Interpreter,
     inputs: Sequence[torch.Tensor],
-    advance: Callable[[int], None] = lambda photographs: None,
+    advance: Callable[[int], None] = lambda images: None,
 ) -> None:
     """Run a float graph forward; arguments as `run_both_ways`."""
     for batch in inputs:
@@ -36,15 +36,15 @@ def run_both_ways(
     inputs: Sequence[torch.Tensor],
     *,
     seed: int,
-    advance: Callable[[int], None] = lambda photographs: None,
+    advance: Callable[[int], None] = lambda images: None,
 ) -> None:
-    """Run a float graph forward, then backward from a random projection of each photograph's logits.
+    """Run a float graph forward, then backward from a random projection of each image's logits.
 
     Args:
         interpreter: of the graph; what it wants of the gradients it hooks on the tensors that `run_node` shows it.
-        inputs: photographs in batches, each [n, C, H, W] float32; split further where memory asks for it.
+        inputs: images in batches, each [n, C, H, W] float32; split further where memory asks for it.
         seed: of the projections.
-        advance: told of the photographs done.
+        advance: told of the images done.
     """
     generator = torch.Generator().manual_seed(seed)
     assert isinstance(interpreter.module, fx.GraphModule)

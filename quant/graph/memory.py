@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import torch
 from torch import fx
 
-from quant.data.batches import first_photographs
+from quant.data.batches import first_images
 from quant.graph.qdq import elements
 
-# For the two streams of the repair; with the stack itself (about 1 GiB) a run stays below 4 GiB.
+# For the two streams of the reconstruction; with the stack itself (about 1 GiB) a run stays below 4 GiB.
 _STREAM_BYTES = 1.6e9
 
 
@@ -36,18 +36,18 @@ def give_back_freed_memory() -> None:
         malloc_trim(0)
 
 
-def photographs_that_fit(graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """The leading photographs for which both streams of the repair fit; one at least."""
-    return first_photographs(inputs, max(1, int(_STREAM_BYTES / (_BYTES_PER_ELEMENT * max(_elements(graph_module))))))
+def images_that_fit(graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """The leading images for which both streams of the reconstruction fit; one at least."""
+    return first_images(inputs, max(1, int(_STREAM_BYTES / (_BYTES_PER_ELEMENT * max(_elements(graph_module))))))
 
 
 def backward_batch(graph_module: fx.GraphModule) -> int:
-    """Photographs of one backward pass; one at least."""
+    """Images of one backward pass; one at least."""
     return max(1, int(_BACKWARD_BYTES / (4 * sum(_elements(graph_module)))))
 
 
 def _elements(graph_module: fx.GraphModule) -> list[int]:
-    """Numbers that one photograph takes in each activation."""
+    """Numbers that one image takes in each activation."""
     counts = [1]
     for node in graph_module.graph.nodes:
         value = node.meta.get("val")

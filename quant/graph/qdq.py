@@ -55,7 +55,7 @@ def is_depthwise(convolution: fx.Node) -> bool:
 
 
 def elements(node: fx.Node) -> int:
-    """Count the numbers that a node gives for one photograph."""
+    """Count the numbers that a node gives for one image."""
     return int(torch.Size(int(side) for side in node.meta["val"].shape[1:]).numel())
 
 

@@ -59,8 +59,8 @@ class Backend:
     """Keys of `edge_effnet.activations.ACTIVATIONS`."""
     image_sizes: tuple[int, int] = (32, 2048)
     """Smallest and largest side of the input, pixels."""
-    photographs: int | None = None
-    """How many evaluation photographs its programs are judged on, where a forward is too slow for all."""
+    images: int | None = None
+    """How many evaluation images its programs are judged on, where a forward is too slow for all."""
     missing: Callable[[], str | None] = field(default=lambda: None)
     """Says in a sentence what has to be installed before anything can be lowered; None where nothing is missing."""
 

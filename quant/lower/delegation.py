@@ -24,7 +24,7 @@ class DelegationReport:
     delegated: int
     """Operators of the network inside delegates; q/dq not counted."""
     leftovers: tuple[Leftover, ...]
-    islands: tuple[str, ...]
+    float_layers: tuple[str, ...]
     """Layers of an int8 network that compute in float between a dq and a q."""
     facts: tuple[str, ...]
     """Proved by reading the delegate back."""
@@ -32,13 +32,20 @@ class DelegationReport:
 
     def to_json(self) -> dict[str, Any]:
         """What delegation.json holds."""
-        return asdict(self)
+        values = asdict(self)
+        return {"islands": values.pop("float_layers"), **values}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> DelegationReport:
         """Inverse of `to_json` (`delegation.schema.json`)."""
-        lists = {key: tuple(values[key]) for key in ("islands", "facts", "advice")}
-        return cls(**values | lists | {"leftovers": tuple(Leftover(**row) for row in values["leftovers"])})
+        return cls(
+            partitions=values["partitions"],
+            delegated=values["delegated"],
+            leftovers=tuple(Leftover(**row) for row in values["leftovers"]),
+            float_layers=tuple(values["islands"]),
+            facts=tuple(values["facts"]),
+            advice=tuple(values["advice"]),
+        )
 
 
 def report_delegation(program: LoweredProgram, graph_module: fx.GraphModule) -> DelegationReport:
@@ -48,18 +55,18 @@ def report_delegation(program: LoweredProgram, graph_module: fx.GraphModule) -> 
         program: from a backend.
         graph_module: what was lowered.
     """
-    islands = float_islands(graph_module)
+    floats = float_fallbacks(graph_module)
     return DelegationReport(
         partitions=program.delegation.partitions,
         delegated=program.delegation.delegated,
         leftovers=program.leftovers,
-        islands=islands,
+        float_layers=floats,
         facts=program.facts,
-        advice=_advice(program, islands),
+        advice=_advice(program, floats),
     )
 
 
-def float_islands(graph_module: fx.GraphModule) -> tuple[str, ...]:
+def float_fallbacks(graph_module: fx.GraphModule) -> tuple[str, ...]:
     """Names of the layers that a converted graph computes in float; none for a float graph."""
     nodes = list(graph_module.graph.nodes)
     if not any(node.target is QUANTIZE for node in nodes):
@@ -74,7 +81,7 @@ def _in_float(node: fx.Node) -> bool:
     return isinstance(source, fx.Node) and source.target is not DEQUANTIZE
 
 
-def _advice(program: LoweredProgram, islands: tuple[str, ...]) -> tuple[str, ...]:
+def _advice(program: LoweredProgram, floats: tuple[str, ...]) -> tuple[str, ...]:
     found = []
     partitions, left = program.delegation.partitions, program.delegation.left
     if partitions > 1:
@@ -87,8 +94,8 @@ def _advice(program: LoweredProgram, islands: tuple[str, ...]) -> tuple[str, ...
         found.append(f"For a full delegate replace {names} (`--activation relu6` swaps activations).")
     if left and not partitions:
         found.append("Nothing is delegated: take it as a reference and ship another backend's program.")
-    if islands:
+    if floats:
         found.append(
-            f"{len(islands)} layers compute in float inside the delegate, as the recipe asks (int8-strict: none)."
+            f"{len(floats)} layers compute in float inside the delegate, as the recipe asks (int8-strict: none)."
         )
     return tuple(found)

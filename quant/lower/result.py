@@ -42,6 +42,6 @@ class LoweredProgram:
     """Float32."""
     leftovers: tuple[Leftover, ...] = ()
     takes_pixels: bool = False
-    """Whether the program normalises by itself: its input is the resized, cropped photograph."""
+    """Whether the program normalises by itself: its input is the resized, cropped image."""
     facts: tuple[str, ...] = ()
     """What was proved about the delegate by reading it back, a sentence each."""

@@ -69,7 +69,7 @@ BACKENDS: dict[str, Backend] = {
             module="quant.lower.portable",
             runs_here=True,
             # 1.8 s for each forward of B0.
-            photographs=16,
+            images=16,
         ),
         Backend(
             name="qnn",

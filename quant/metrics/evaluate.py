@@ -13,38 +13,38 @@ from edge_effnet.preprocess import Preprocess
 from quant.common.progress import Progress
 from quant.common.thread_invariance import thread_invariant
 from quant.data.batches import Model, iterate_batches
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.metrics import metrics
 
 
 class LogitRows:
-    """Grows by batches up to a number of photographs that is known from the start.
+    """Grows by batches up to a number of images that is known from the start.
 
     One block for all: small ones, made between those of the batches, keep the batches' memory from being used again.
     """
 
-    def __init__(self, photographs: int) -> None:
+    def __init__(self, images: int) -> None:
         """Take no memory yet: the number of classes comes with the first batch."""
-        self._photographs = photographs
+        self._images = images
         self._done = 0
         self._rows = torch.empty(0)
 
     def add(self, found: torch.Tensor) -> None:
         """Append the logits of a batch, [n, classes]."""
         if self._done == 0:
-            self._rows = torch.empty(self._photographs, *found.shape[1:])
+            self._rows = torch.empty(self._images, *found.shape[1:])
         self._rows[self._done : self._done + len(found)] = found
         self._done += len(found)
 
     def whole(self) -> torch.Tensor:
-        """Everything added, float32 [photographs, classes]."""
-        assert self._done == self._photographs
+        """Everything added, float32 [images, classes]."""
+        assert self._done == self._images
         return self._rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Accuracy:
-    """What one model makes of the evaluation photographs; shares of 1."""
+    """What one model makes of the evaluation images; shares of 1."""
 
     top1: float | None
     """None without labels."""
@@ -55,10 +55,10 @@ class Accuracy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fidelity:
-    """How one model's answers compare with another's on the same photographs."""
+    """How one model's answers compare with another's on the same images."""
 
     agreement: float
-    """Share of photographs with the same class."""
+    """Share of images with the same class."""
     sqnr_db: float
     """Of the logits, dB."""
 
@@ -66,21 +66,21 @@ class Fidelity:
 @thread_invariant()
 def collect_logits(
     models: Mapping[str, Model],
-    photos: Sequence[Photo],
+    images: Sequence[ImageRecord],
     preprocess: Preprocess,
     progress: Progress,
 ) -> dict[str, torch.Tensor]:
-    """Run several models over photographs that are decoded once.
+    """Run several models over images that are decoded once.
 
     Returns:
-        For each model, float32 [photographs, classes].
+        For each model, float32 [images, classes].
 
     Raises:
-        InputError: a photograph that cannot be read, or an output that is not finite.
+        InputError: an image that cannot be read, or an output that is not finite.
     """
-    rows = {name: LogitRows(len(photos)) for name in models}
-    with progress.stage("Evaluating", len(photos)) as advance, torch.no_grad(), quiet_pillow():
-        for batch in iterate_batches([p.path for p in photos], preprocess):
+    rows = {name: LogitRows(len(images)) for name in models}
+    with progress.stage("Evaluating", len(images)) as advance, torch.no_grad(), quiet_pillow():
+        for batch in iterate_batches([p.path for p in images], preprocess):
             for name, model in models.items():
                 rows[name].add(model(batch))
             advance(len(batch))
@@ -89,15 +89,15 @@ def collect_logits(
         bad = (~values.isfinite().all(dim=1)).nonzero().flatten().tolist()
         if bad:
             raise InputError(
-                f"the {name} model's output for {photos[bad[0]].path} is not finite ({len(bad)} photographs in "
+                f"the {name} model's output for {images[bad[0]].path} is not finite ({len(bad)} images in "
                 "all); its weights or its preprocessing are broken."
             )
     return logits
 
 
-def labels_of(photos: Sequence[Photo]) -> torch.Tensor | None:
-    """Class indices, int64 [photographs]; None without labels."""
-    labels = [p.label for p in photos]
+def labels_of(images: Sequence[ImageRecord]) -> torch.Tensor | None:
+    """Class indices, int64 [images]; None without labels."""
+    labels = [p.label for p in images]
     return None if any(label is None for label in labels) else torch.tensor(labels, dtype=torch.int64)
 
 
@@ -114,7 +114,7 @@ def accuracy(logits: torch.Tensor, labels: torch.Tensor | None) -> Accuracy:
 
 
 def fidelity(reference: torch.Tensor, other: torch.Tensor) -> Fidelity:
-    """Agreement and SQNR of `other` against `reference`, both [photographs, classes]."""
+    """Agreement and SQNR of `other` against `reference`, both [images, classes]."""
     # JSON knows no infinity, and 200 dB is beyond what float32 can tell from equal.
     sqnr = max(-200.0, min(200.0, metrics.sqnr_db(reference, other)))
     return Fidelity(agreement=metrics.agreement(reference, other), sqnr_db=sqnr)

@@ -14,7 +14,7 @@ _EXACT_RANKS = 50
 
 
 def topk_accuracy(logits: torch.Tensor, labels: torch.Tensor, k: int) -> float:
-    """Share of photographs whose label is among the k largest logits.
+    """Share of images whose label is among the k largest logits.
 
     Args:
         logits: [N, classes].
@@ -26,7 +26,7 @@ def topk_accuracy(logits: torch.Tensor, labels: torch.Tensor, k: int) -> float:
 
 
 def agreement(reference: torch.Tensor, other: torch.Tensor) -> float:
-    """Share of photographs that both sets of logits [N, classes] put into the same class."""
+    """Share of images that both sets of logits [N, classes] put into the same class."""
     return (reference.argmax(dim=1) == other.argmax(dim=1)).double().mean().item()
 
 
@@ -48,7 +48,7 @@ def flips(reference: torch.Tensor, other: torch.Tensor) -> list[int]:
 
 
 def wilson_interval(share: float, count: int, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Confidence interval of a share seen on `count` photographs (Wilson 1927)."""
+    """Confidence interval of a share seen on `count` images (Wilson 1927)."""
     if count == 0:
         return (0.0, 1.0)
     z = _quantile(confidence)
@@ -61,9 +61,9 @@ def wilson_interval(share: float, count: int, *, confidence: float = CONFIDENCE)
 def paired_drop_interval(
     reference: torch.Tensor, other: torch.Tensor, labels: torch.Tensor, *, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """Confidence interval of the top-1 lost from `reference` to `other` on the same photographs.
+    """Confidence interval of the top-1 lost from `reference` to `other` on the same images.
 
-    Adjusted Wald interval for a difference of paired shares (Agresti and Min 2005): half a photograph is added
+    Adjusted Wald interval for a difference of paired shares (Agresti and Min 2005): half an image is added
     to each of the two discordant counts.
 
     Args:

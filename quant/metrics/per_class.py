@@ -1,9 +1,9 @@
-"""The evaluation photographs class by class: who lost, and to whom."""
+"""The evaluation images class by class: who lost, and to whom."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,20 +12,27 @@ import torch
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClassFigures:
-    """The photographs of one class; without labels, those that float puts into it."""
+    """The images of one class; without labels, those that float puts into it."""
 
     name: str
-    photographs: int
+    images: int
     float_right: int | None
-    """Photographs that float gets right; None without labels."""
+    """Images that float gets right; None without labels."""
     pte_right: int | None
-    """Photographs that the .pte gets right; None without labels."""
+    """Images that the .pte gets right; None without labels."""
     kept: int
-    """Photographs that keep float's class."""
+    """Images that keep float's class."""
 
     def to_json(self) -> dict[str, Any]:
         """Of the object that `--json` prints."""
-        return asdict(self)
+        values = asdict(self)
+        return {"name": self.name, "photographs": values.pop("images"), **values}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ClassFigures:
+        """Inverse of `to_json`."""
+        rest = {key: value for key, value in values.items() if key != "photographs"}
+        return cls(images=values["photographs"], **rest)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,9 +44,9 @@ class ConfusionChange:
     answer: str
     """Column: the class that was answered."""
     float_count: int
-    """Photographs that float puts there."""
+    """Images that float puts there."""
     pte_count: int
-    """Photographs that the .pte puts there."""
+    """Images that the .pte puts there."""
 
     def to_json(self) -> dict[str, Any]:
         """Of the object that `--json` prints."""
@@ -49,7 +56,7 @@ class ConfusionChange:
 def class_figures(
     float_logits: torch.Tensor, pte_logits: torch.Tensor, labels: torch.Tensor | None, names: Sequence[str]
 ) -> tuple[ClassFigures, ...]:
-    """Count by class; classes without photographs are left out.
+    """Count by class; classes without images are left out.
 
     Args:
         float_logits: [N, classes].
@@ -65,7 +72,7 @@ def class_figures(
         figures.append(
             ClassFigures(
                 name=names[index],
-                photographs=int(chosen.sum()),
+                images=int(chosen.sum()),
                 float_right=None if labels is None else int((expected[chosen] == index).sum()),
                 pte_right=None if labels is None else int((found[chosen] == index).sum()),
                 kept=int((expected[chosen] == found[chosen]).sum()),

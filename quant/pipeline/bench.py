@@ -1,4 +1,4 @@
-"""What artifacts cost on this host: latency in turns, start and memory each in a fresh process."""
+"""What artifacts cost on this host: latency in interleaved runs, start and memory each in a fresh process."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def bench(
     Args:
         folders: that `quantize` wrote.
         threads: of the runtime.
-        repeats: forwards timed of each program, in turns.
+        repeats: forwards timed of each program, interleaved.
         with_float: measure float.pte of each folder too.
         progress: told of the programs measured.
 

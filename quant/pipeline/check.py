@@ -1,4 +1,4 @@
-"""The accuracy-regression check: an artifact's program over photographs, against its float network."""
+"""The accuracy-regression check: an artifact's program over images, against its float network."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 
 from edge_effnet.errors import InputError
-from quant.artifact.model import Artifact, open_artifact, verify_photographs
+from quant.artifact.model import Artifact, open_artifact, verify_images
 from quant.checks.artifact import FileDoubts, Findings, artifact_doubts, file_doubts
 from quant.common.atomic_io import write_atomically
 from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.data.batches import Model
-from quant.data.perceptual_hash import thumbnail_maker
-from quant.data.source import photo_folder
-from quant.data.split import PhotoSplit, evaluation_photos
+from quant.data.perceptual_hash import hash_maker
+from quant.data.source import image_folder
+from quant.data.split import DataSplit, evaluation_images
 from quant.lower.choices import require_runs_here
 from quant.metrics import metrics
 from quant.metrics.evaluate import collect_logits
@@ -40,23 +40,23 @@ def check(
     threads: int = 1,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Run an artifact's program and its float network over photographs and judge the difference.
+    """Run an artifact's program and its float network over images and judge the difference.
 
     In a test of your own: `assert check("b0-int8-xnnpack", data="photos").passed`.
 
     Args:
         folder: the artifact.
-        data: photographs: `val/` of it where there is one, else all of it but what the program was fitted on;
+        data: images: `val/` of it where there is one, else all of it but what the program was fitted on;
             or `edge_effnet.samples.SAMPLE`.
         max_drop: top-1 that may be lost against float, and against the baseline, points.
-        min_agreement: photographs that have to keep float's class, percent.
+        min_agreement: images that have to keep float's class, percent.
         baseline: a file with earlier figures.
         update_baseline: write this run's figures to `baseline` instead of comparing with it.
         threads: of the runtime.
         progress: told of every stage.
 
     Raises:
-        InputError: a damaged or changed artifact, unusable photographs or baseline.
+        InputError: a damaged or changed artifact, unusable images or baseline.
         MachineError: the machine stood in the way.
     """
     progress, watch = progress or NoProgress(), Stopwatch()
@@ -70,10 +70,10 @@ def check(
     with watch.measure("load"):
         artifact = open_artifact(Path(folder))
         require_runs_here(artifact.manifest["backend"])
-        verify_photographs(artifact)
+        verify_images(artifact)
     with ExitStack() as stack:
         with watch.measure("load"):
-            split = photographs_for(artifact, stack.enter_context(photo_folder(data, artifact.preprocess, progress)))
+            split = images_for(artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)))
         known = None if update_baseline or baseline is None else read_baseline(Path(baseline), split.evaluation)
         evidence = _collect(artifact, split, threads, progress, watch)
     outcome = summarize(evidence, max_drop=max_drop, min_agreement=wanted, baseline=known)
@@ -83,13 +83,13 @@ def check(
     return outcome
 
 
-def photographs_for(artifact: Artifact, folder: Path) -> PhotoSplit:
-    """The photographs of a folder that an artifact can be judged on; see `evaluation_photos`.
+def images_for(artifact: Artifact, folder: Path) -> DataSplit:
+    """The images of a folder that an artifact can be judged on; see `evaluation_images`.
 
     Raises:
         InputError: none, others than its classes, or ones that it was fitted on.
     """
-    return evaluation_photos(
+    return evaluation_images(
         folder,
         class_names=artifact.labels if artifact.labelled else None,
         num_classes=len(artifact.labels),
@@ -97,8 +97,8 @@ def photographs_for(artifact: Artifact, folder: Path) -> PhotoSplit:
     )
 
 
-def _collect(artifact: Artifact, split: PhotoSplit, threads: int, progress: Progress, watch: Stopwatch) -> Evidence:
-    """Time both programs, prove that they are what the manifest says, run them over the photographs."""
+def _collect(artifact: Artifact, split: DataSplit, threads: int, progress: Progress, watch: Stopwatch) -> Evidence:
+    """Time both programs, prove that they are what the manifest says, run them over the images."""
     with watch.measure("load"):
         # Before anything runs: it is the cause, outputs are what it shows.
         files = file_doubts(artifact)
@@ -111,11 +111,11 @@ def _collect(artifact: Artifact, split: PhotoSplit, threads: int, progress: Prog
             verify_golden(artifact, measured, files)
         with watch.measure("evaluate"):
             models: dict[str, Model] = {name: program.run for name, program in measured.items()}
-            models["thumbnails"] = thumbnail_maker(artifact.preprocess)
+            models["hashes"] = hash_maker(artifact.preprocess)
             logits = collect_logits(models, split.evaluation, artifact.preprocess, progress)
-            thumbnails = logits.pop("thumbnails")
+            hashes = logits.pop("hashes")
             findings = artifact_doubts(
-                artifact, files, measured["float"].run, logits["float"], logits["pte"], thumbnails, split.evaluation
+                artifact, files, measured["float"].run, logits["float"], logits["pte"], hashes, split.evaluation
             )
     return _evidence(artifact, split, threads, logits, measured, watch, findings)
 
@@ -136,7 +136,7 @@ def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:
             if found != wanted:
                 raise InputError(
                     f"{artifact.folder}: the {measured.program.name} program's {key} is {found}, manifest.json says "
-                    f"{wanted}: they do not belong together; make the artifact anew."
+                    f"{wanted}: they do not belong together; regenerate the artifact."
                 )
 
 
@@ -151,20 +151,20 @@ def verify_golden(artifact: Artifact, programs: Mapping[str, Measured], files: F
     Raises:
         InputError: they differ by more than rounding.
     """
-    pairs, drawn = artifact.golden(), artifact.golden_photographs()
+    pairs, drawn = artifact.golden(), artifact.golden_images()
     expected = {
-        "pte": [(item.photograph, item.input, item.output) for item in pairs]
+        "pte": [(item.image, item.input, item.output) for item in pairs]
         + [(item.name, item.input, item.output) for item in drawn],
-        "float": [(item.photograph, item.input, item.float_output) for item in pairs],
+        "float": [(item.image, item.input, item.float_output) for item in pairs],
     }
     for name, program in programs.items():
         path = {"pte": artifact.program, "float": artifact.float_program}[name]
-        for photograph, given, wanted in expected[name]:
+        for image, given, wanted in expected[name]:
             x = artifact.preprocess.normalize(given.numpy()) if _needs_normalizing(program, given) else given
             sqnr = metrics.sqnr_db(wanted, program.runtime.run(program.program, x[None])[0])
             if not sqnr >= GOLDEN_MIN_SQNR_DB:
                 raise InputError(
-                    f"{path}: its output for the golden input {photograph} is not the one that `quantize` wrote "
+                    f"{path}: its output for the golden input {image} is not the one that `quantize` wrote "
                     f"({sqnr:.1f} dB, at least {GOLDEN_MIN_SQNR_DB:.0f} wanted); it is another program, the runtime "
                     "here computes something else, or the golden files or mean and std were changed."
                     + "".join(f" {sentence}." for sentence in files.sentences)
@@ -178,7 +178,7 @@ def _needs_normalizing(program: Measured, given: torch.Tensor) -> bool:
 
 def _evidence(
     artifact: Artifact,
-    split: PhotoSplit,
+    split: DataSplit,
     threads: int,
     logits: dict[str, torch.Tensor],
     measured: dict[str, Measured],
@@ -193,7 +193,7 @@ def _evidence(
         backend=artifact.manifest["backend"],
         threads=threads,
         logits=logits,
-        photos=split.evaluation,
+        images=split.evaluation,
         class_names=artifact.labels,
         float_program=measured["float"].figures,
         pte_program=measured["pte"].figures,

@@ -14,10 +14,10 @@ from torch import fx
 
 from edge_effnet.errors import InputError
 from quant.artifact.bundle import bundle_program, verify_bundle
-from quant.artifact.golden import golden_pairs, golden_photographs
+from quant.artifact.golden import golden_images, golden_pairs
 from quant.artifact.model import write_artifact
 from quant.checks.dead_layers import program_doubts
-from quant.common.subsample import spread
+from quant.common.subsample import subsample
 from quant.graph.footprint import phone_warnings
 from quant.lower.choices import Choice
 from quant.metrics.evaluate import Fidelity, fidelity
@@ -49,7 +49,7 @@ def write_program(
     placement = choice.backend.precisions[choice.precision].placement
     expected = logits[placement or ("swapped" if "swapped" in logits else "float")]
     golden = golden_pairs(
-        context.photos,
+        context.images,
         context.network.preprocess,
         # Of a program that does not run here: what the graph gives that it was made from.
         lambda x, rows: expected[rows] if program is None else program.run(x),
@@ -80,7 +80,7 @@ def write_program(
         float_model=context.float_program.data,
         classes=context.network.class_names,
         golden=golden,
-        photographs=golden_photographs(
+        images=golden_images(
             context.network.preprocess,
             # Of a program that does not run here: what the graph gives that it was made from.
             program.run if program is not None else torch.no_grad()(graphs[placement]),
@@ -93,7 +93,7 @@ def write_program(
             "delegation.json": (json.dumps(made.report.to_json(), indent=1) + "\n").encode(),
         },
         report=lambda manifest: render_report(
-            manifest, Sources(layers=(), delegation=made.report, photos=context.photos)
+            manifest, Sources(layers=(), delegation=made.report, images=context.images)
         ),
     )
     return row
@@ -108,7 +108,7 @@ def _judge(
     doubts: tuple[str, ...],
 ) -> Outcome:
     choice, request = made.choice, context.request
-    rows = spread(len(context.photos), choice.backend.photographs)
+    rows = subsample(len(context.images), choice.backend.images)
     placement = choice.backend.precisions[choice.precision].placement
     seen = {name: logits[name][rows] for name in ("float", "swapped") if name in logits}
     seen["pte"] = logits[choice.name]
@@ -117,7 +117,7 @@ def _judge(
     broken = int((~seen["pte"].isfinite().all(dim=1)).sum())
     if broken:
         raise InputError(
-            f"{choice.name}: the output for {broken} photographs is not finite: values beyond what "
+            f"{choice.name}: the output for {broken} images is not finite: values beyond what "
             f"{choice.precision} holds; leave this backend out."
         )
     return summarize(
@@ -129,7 +129,7 @@ def _judge(
             backend=choice.backend.name,
             threads=request.threads,
             logits=seen,
-            photos=[context.photos[i] for i in rows],
+            images=[context.images[i] for i in rows],
             class_names=context.network.class_names,
             float_program=float_program.figures,
             pte_program=program.figures,

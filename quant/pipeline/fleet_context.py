@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import fx
 
 from quant.data.perceptual_hash import Calibrated
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.graph.footprint import Footprint
 from quant.lower.result import LoweredProgram
 from quant.pipeline.load import Loaded
@@ -27,10 +27,10 @@ class Context:
     """Its own."""
     footprint: Footprint
     calibrated: Calibrated
-    """The photographs that ranges were fitted on, as they look."""
+    """The images that ranges were fitted on, as they look."""
     notes: tuple[str, ...]
 
     @property
-    def photos(self) -> Sequence[Photo]:
+    def images(self) -> Sequence[ImageRecord]:
         """Those that programs are judged on."""
         return self.network.split.evaluation

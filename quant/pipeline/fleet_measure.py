@@ -12,10 +12,10 @@ from torch import fx
 
 from edge_effnet.images import quiet_pillow
 from quant.common.progress import Progress
-from quant.common.subsample import spread
+from quant.common.subsample import subsample
 from quant.common.thread_invariance import thread_invariant
 from quant.data.batches import iterate_batches
-from quant.data.perceptual_hash import thumbnail_maker
+from quant.data.perceptual_hash import hash_maker
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.evaluate import LogitRows
 from quant.pipeline.fleet_context import Context
@@ -24,7 +24,7 @@ from quant.program.host import HostRuntime
 from quant.program.timing import Measured, measure_programs
 
 _SLOW_REPEATS = 3
-"""Forwards timed of a program that is judged on a few photographs only, because each takes seconds."""
+"""Forwards timed of a program that is judged on a few images only, because each takes seconds."""
 
 
 def measure_made(
@@ -38,12 +38,12 @@ def measure_made(
     paths = {name: scratch / f"{name}.pte" for name in programs}
     for name, path in paths.items():
         path.write_bytes(programs[name].data)
-    preprocess, photograph = context.network.preprocess, context.photos[0].path
-    slow = {m.choice.name for m in made if m.choice.backend.photographs is not None}
+    preprocess, image = context.network.preprocess, context.images[0].path
+    slow = {m.choice.name for m in made if m.choice.backend.images is not None}
     quick = {n: p for n, p in paths.items() if n not in slow}
-    measured = measure_programs(runtime, quick, preprocess, photograph, progress)
+    measured = measure_programs(runtime, quick, preprocess, image, progress)
     few = {n: p for n, p in paths.items() if n in slow}
-    return measured | measure_programs(runtime, few, preprocess, photograph, progress, repeats=_SLOW_REPEATS)
+    return measured | measure_programs(runtime, few, preprocess, image, progress, repeats=_SLOW_REPEATS)
 
 
 def all_logits(
@@ -53,23 +53,23 @@ def all_logits(
     graphs: Mapping[str | None, fx.GraphModule],
     progress: Progress,
 ) -> dict[str, torch.Tensor]:
-    """Run everything over photographs that are decoded once; slow programs see every n-th photograph only.
+    """Run everything over images that are decoded once; slow programs see every n-th image only.
 
     Returns:
         For "float", "swapped" (where the activation was), each placement and each measured program: float32
-        [photographs, classes]. For "thumbnails" [photographs, 64].
+        [images, classes]. For "hashes" [images, 64].
     """
-    photos = context.photos
-    limits = {m.choice.name: m.choice.backend.photographs or len(photos) for m in made}
+    images = context.images
+    limits = {m.choice.name: m.choice.backend.images or len(images) for m in made}
     models: dict[str, Any] = {"float": context.original}
     if graphs[None] is not context.original:
         models["swapped"] = graphs[None]
     for placement, graph in graphs.items():
         if placement is not None:
             models[placement] = simulation_of(graph).module if placement == "xnnpack" else graph
-    models["thumbnails"] = thumbnail_maker(context.network.preprocess)
+    models["hashes"] = hash_maker(context.network.preprocess)
     programs = {name: program.run for name, program in measured.items() if name != "float"}
-    seen = {name: spread(len(photos), limits.get(name)) for name in (*models, *programs)}
+    seen = {name: subsample(len(images), limits.get(name)) for name in (*models, *programs)}
     rows = {name: LogitRows(len(indices)) for name, indices in seen.items()}
 
     def run_all(which: Mapping[str, Any], batch: torch.Tensor, done: int) -> None:
@@ -81,12 +81,12 @@ def all_logits(
 
     done = 0
     with (
-        progress.stage("Evaluating", len(photos)) as advance,
+        progress.stage("Evaluating", len(images)) as advance,
         quiet_pillow(),
         # Programs run in the runtime's own process: graphs are computed here meanwhile.
         ThreadPoolExecutor(max_workers=1) as beside,
     ):
-        for batch in iterate_batches([p.path for p in photos], context.network.preprocess):
+        for batch in iterate_batches([p.path for p in images], context.network.preprocess):
             other = beside.submit(run_all, programs, batch, done)
             run_all(models, batch, done)
             other.result()

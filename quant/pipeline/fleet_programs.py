@@ -15,7 +15,7 @@ from quant.lower.choices import Choice
 from quant.lower.delegation import DelegationReport, report_delegation
 from quant.lower.options import BackendOptions
 from quant.lower.result import LoweredProgram
-from quant.lower.xnnpack.portable_scales import settle_roundings
+from quant.lower.xnnpack.portable_scales import make_scales_portable
 from quant.pipeline.request import Request
 from quant.ptq.quantizers import PLACEMENTS
 from quant.ptq.steps import activation_specs, convert, equalized_graph, quantize_with
@@ -39,7 +39,7 @@ def placed_graphs(
     inputs: list[torch.Tensor],
     progress: Progress,
 ) -> dict[str | None, fx.GraphModule]:
-    """Quantize for each placement, with ranges from one look at the photographs."""
+    """Quantize for each placement, with ranges from one look at the images."""
     if not placements:
         return {}
     recipe = request.recipe
@@ -50,10 +50,10 @@ def placed_graphs(
     for placement in placements:
         if placement == "xnnpack":
             found[placement] = quantize_with(reference, activation, floats, inputs, recipe, progress).converted
-            settle_roundings(found[placement])
+            make_scales_portable(found[placement])
         else:
             assert placement is not None
-            # Loss-aware ranges are fixed by now; observers of other recipes look at all photographs.
+            # Loss-aware ranges are fixed by now; observers of other recipes look at all images.
             seen = inputs[:1] if recipe.ranges == "loss-aware" else inputs
             found[placement] = convert(reference, activation, floats, seen, placement=PLACEMENTS[placement])
     return found

@@ -1,4 +1,4 @@
-"""One checkpoint, a program for every backend: photographs read once, ranges found once, then placed and lowered."""
+"""One checkpoint, a program for every backend: images read once, ranges found once, then placed and lowered."""
 
 from __future__ import annotations
 
@@ -175,10 +175,10 @@ def _make(
             reference = Reference(
                 run=measured["float"].run,
                 logits=logits["float"],
-                photos=context.photos,
+                images=context.images,
                 class_names=network.class_names,
                 preprocess=network.preprocess,
-                thumbnails=logits.pop("thumbnails"),
+                hashes=logits.pop("hashes"),
                 calibrated=context.calibrated,
             )
             doubts = find_doubts(reference)

@@ -12,7 +12,7 @@ from edge_effnet.fuse import fold_for_inference
 from edge_effnet.model import EfficientNet
 from quant.common.progress import Progress
 from quant.graph.export import export_graph
-from quant.graph.memory import photographs_that_fit
+from quant.graph.memory import images_that_fit
 from quant.graph.qdq import WEIGHTED
 from quant.pipeline.load import Loaded
 from quant.ptq.activation_swap import refit
@@ -33,7 +33,7 @@ def export_graphs(network: Loaded, inputs: Sequence[torch.Tensor], progress: Pro
 
     Args:
         network: loaded.
-        inputs: calibration photographs in batches.
+        inputs: calibration images in batches.
         progress: told of the refitting.
     """
     original = _folded(network.checkpoint.model, network)
@@ -42,9 +42,7 @@ def export_graphs(network: Loaded, inputs: Sequence[torch.Tensor], progress: Pro
     layers = sum(node.target in WEIGHTED for node in original.graph.nodes)
     with progress.stage("Refitting", layers) as advance:
         swapped = _folded(network.model, network)
-        return Graphs(
-            float=refit(swapped, original, photographs_that_fit(original, inputs), advance), original=original
-        )
+        return Graphs(float=refit(swapped, original, images_that_fit(original, inputs), advance), original=original)
 
 
 def _folded(model: EfficientNet, network: Loaded) -> fx.GraphModule:

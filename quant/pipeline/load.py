@@ -1,4 +1,4 @@
-"""The first stage of a run: float weights, and the photographs split."""
+"""The first stage of a run: float weights, and the images split."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from edge_effnet.weights import Checkpoint, load_pretrained
 from quant.common.progress import Progress, Stopwatch
 from quant.data.calibration_check import require_rgb
 from quant.data.readers.shards import listed_classes
-from quant.data.source import photo_folder
-from quant.data.split import PhotoSplit, split_photos
+from quant.data.source import image_folder
+from quant.data.split import DataSplit, split_images
 from quant.pipeline.request import Request
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """A float network with the photographs that it is quantized and judged on."""
+    """A float network with the images that it is quantized and judged on."""
 
     checkpoint: Checkpoint
     model: EfficientNet
     """The checkpoint's, with the activation that was asked for."""
-    split: PhotoSplit
+    split: DataSplit
     notes: tuple[str, ...]
     """Sentences for the user."""
 
     @property
     def preprocess(self) -> Preprocess:
-        """From photographs to the network's input."""
+        """From images to the network's input."""
         return self.checkpoint.preprocess
 
     @property
@@ -43,7 +43,7 @@ class Loaded:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """By class index: of the photographs' folders, else of the weights, else numbers."""
+        """By class index: of the images' folders, else of the weights, else numbers."""
         known = self.split.class_names or self.checkpoint.class_names
         return known or tuple(str(i) for i in range(self.checkpoint.num_classes))
 
@@ -57,7 +57,7 @@ def load_checkpoint(request: Request) -> Checkpoint:
     """Read the float weights.
 
     Raises:
-        InputError: unusable weights, or a network of something other than photographs.
+        InputError: unusable weights, or a network of something other than images.
     """
     source = sample_weights(request.spec.name) if request.sample else request.weights
     checkpoint = load_pretrained(source, variant=request.spec.name, options=request.options)
@@ -67,16 +67,16 @@ def load_checkpoint(request: Request) -> Checkpoint:
 
 @contextmanager
 def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: Stopwatch) -> Iterator[Loaded]:
-    """Split the photographs, which exist until the end of the block: the sample's are drawn for the run.
+    """Split the images, which exist until the end of the block: the sample's are drawn for the run.
 
     Raises:
-        InputError: unusable photographs.
+        InputError: unusable images.
         MachineError: no room for drawn ones.
     """
     with ExitStack() as stack:
         with watch.measure("load"):
             folder = stack.enter_context(
-                photo_folder(
+                image_folder(
                     request.data,
                     checkpoint.preprocess,
                     progress,
@@ -84,7 +84,7 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                     selection=request.selection,
                 )
             )
-            split = split_photos(
+            split = split_images(
                 folder,
                 calibration=request.calibration,
                 seed=request.seed,

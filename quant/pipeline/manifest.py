@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from quant.data.perceptual_hash import Calibrated
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.lower.result import LoweredProgram
 from quant.pipeline.command import quantize_command
 from quant.pipeline.load import Loaded
@@ -34,7 +34,7 @@ def describe(
         "preprocess": checkpoint.preprocess.to_dict(),
         "input": {"shape": list(program.input_shape), **(_PIXELS if program.takes_pixels else _TENSOR)},
         "output": {"shape": list(program.output_shape), "dtype": "float32", "layout": "NC"},
-        "recipe": {**asdict(request.recipe), "seed": request.seed},
+        "recipe": {**request.recipe.to_json(), "seed": request.seed},
         "sample_model": request.sample,
         "backend": request.backend,
         "delegation": asdict(program.delegation),
@@ -45,16 +45,16 @@ def describe(
         "weights": {"name": Path(request.weights).name, "origin": checkpoint.origin, "sha256": checkpoint.sha256},
         "photographs": {
             "calibration": [
-                {**_named(photo), "thumbnail": digits}
-                for photo, digits in zip(split.calibration, calibrated.to_hex(), strict=True)
+                {**_named(image), "thumbnail": digits}
+                for image, digits in zip(split.calibration, calibrated.to_hex(), strict=True)
             ],
-            "evaluation": [_named(photo) for photo in split.evaluation],
-            **({"training": [_named(photo) for photo in split.training]} if split.training else {}),
+            "evaluation": [_named(image) for image in split.evaluation],
+            **({"training": [_named(image) for image in split.training]} if split.training else {}),
         },
         "command": list(quantize_command(request)),
         "verdict": verdict,
     }
 
 
-def _named(photo: Photo) -> dict[str, str]:
-    return {"name": photo.name, "sha256": photo.sha256}
+def _named(image: ImageRecord) -> dict[str, str]:
+    return {"name": image.name, "sha256": image.sha256}

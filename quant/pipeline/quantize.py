@@ -1,4 +1,4 @@
-"""`quantize`: weights and photographs in, an artifact folder with a verdict out."""
+"""`quantize`: weights and images in, an artifact folder with a verdict out."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from quant.analysis.layers import LayerReport, analyze
 from quant.analysis.mixed_precision import Found, search_float_layers
 from quant.analysis.transfer import Judged, Target
 from quant.artifact.bundle import bundle_program, verify_bundle
-from quant.artifact.golden import golden_pairs, golden_photographs
+from quant.artifact.golden import golden_images, golden_pairs
 from quant.artifact.model import Artifact, write_artifact
 from quant.artifact.recognise import changed, check_command
 from quant.checks.dead_layers import program_doubts
 from quant.checks.reference import Reference, find_doubts, reservations
 from quant.common.progress import NoProgress, Progress, Stopwatch
-from quant.common.subsample import spread
+from quant.common.subsample import subsample
 from quant.data.batches import batch_size_for, read_batches
 from quant.data.calibration_check import calibration_notes
-from quant.data.perceptual_hash import Calibrated, thumbnail_maker
-from quant.data.split import PhotoSplit
+from quant.data.perceptual_hash import Calibrated, hash_maker
+from quant.data.split import DataSplit
 from quant.graph.finite import require_finite
 from quant.graph.footprint import footprint, phone_warnings
 from quant.graph.memory import give_back_freed_memory
 from quant.lower.delegation import report_delegation
 from quant.lower.table import find_backend
 from quant.lower.xnnpack.lower import lower_xnnpack
-from quant.lower.xnnpack.portable_scales import settle_roundings
+from quant.lower.xnnpack.portable_scales import make_scales_portable
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.evaluate import collect_logits, labels_of
 from quant.pipeline.float_graphs import Graphs, export_graphs
@@ -49,7 +49,7 @@ from quant.qat.options import QatOptions
 from quant.qat.run import QatReport, require_place, train_quantized
 from quant.recipes import DEFAULT_RECIPE
 from quant.report.single import Sources, render_report
-from quant.thresholds import ANALYSIS, ANALYSIS_LEAST, DEFAULT_CALIBRATION, MIN_SELECTION, OUTLOOK_PHOTOGRAPHS
+from quant.thresholds import ANALYSIS, ANALYSIS_LEAST, DEFAULT_CALIBRATION, MIN_SELECTION, OUTLOOK_IMAGES
 from quant.training.distributed import Group, from_leader, joined_group
 from quant.training.rank import is_alone
 from quant.verdict.assemble import Evidence, summarize
@@ -110,17 +110,17 @@ def quantize(
         variant: any of its names, such as "b0" or "efficientnet-b0".
         weights: a file, or a published name or hub id (see `load_pretrained`), or `SAMPLE`: those that come
             with this package.
-        data: folder of photographs (see `split_photos`), or `SAMPLE`: the pictures that those were trained on.
+        data: folder of images (see `split_images`), or `SAMPLE`: the pictures that those were trained on.
         origin: whose layout the weights have, where keys and names leave it open; a key of `ORIGINS`.
         image_size: side of the network's input, pixels; None takes the weights'.
         activation: swap to this one before quantizing.
-        calibration: photographs to fit ranges on.
+        calibration: images to fit ranges on.
         recipe: a key of `RECIPES`.
         backend: xnnpack; for others, and for several, `quant.fleet.quantize_fleet`.
         out: the artifact folder; `<variant>-<recipe>-<backend>` by default. An artifact there is replaced.
         max_drop: top-1 that the .pte may lose against float, points; `MAX_DROP_POINTS` by default.
-        min_agreement: photographs that have to keep float's class, percent. This one or `max_drop` given, and a
-            recipe that `searches`: the cheapest float layers that meet both are searched for, on photographs that
+        min_agreement: images that have to keep float's class, percent. This one or `max_drop` given, and a
+            recipe that `searches`: the cheapest float layers that meet both are searched for, on images that
             are neither fitted on nor judged on.
         seed: of the calibration draw and of everything random.
         threads: of the runtime that times and judges the programs.
@@ -187,7 +187,7 @@ def _quantize(
             trained = _trained(request, network, graphs, quantized, progress, group)
     if not group.leads:
         return None
-    settle_roundings(quantized.converted)
+    make_scales_portable(quantized.converted)
     give_back_freed_memory()
     with watch.measure("analyze"):
         layers = _analyzed(request, network, quantized, progress)
@@ -215,9 +215,9 @@ def _quantize(
             split.evaluation[0].path,
             progress,
         )
-        make_thumbnails = thumbnail_maker(network.preprocess)
+        make_hashes = hash_maker(network.preprocess)
         logits = collect_logits(
-            {**models, "pte": measured["pte"].run, "thumbnails": make_thumbnails},
+            {**models, "pte": measured["pte"].run, "hashes": make_hashes},
             split.evaluation,
             network.preprocess,
             progress,
@@ -229,16 +229,16 @@ def _quantize(
             measured["float"].run,
             takes_pixels=request.embed_preprocess,
         )
-        shown = golden_photographs(network.preprocess, measured["pte"].run, takes_pixels=request.embed_preprocess)
+        shown = golden_images(network.preprocess, measured["pte"].run, takes_pixels=request.embed_preprocess)
         bundle = bundle_program(programs["pte"].data, golden)
         verify_bundle(runtime, bundle, len(golden))
         reference = Reference(
             run=measured["float"].run,
             logits=logits["float"],
-            photos=split.evaluation,
+            images=split.evaluation,
             class_names=network.class_names,
             preprocess=network.preprocess,
-            thumbnails=logits.pop("thumbnails"),
+            hashes=logits.pop("hashes"),
             calibrated=calibrated,
         )
         doubts, cautious = find_doubts(reference), reservations(reference)
@@ -251,7 +251,7 @@ def _quantize(
             backend=request.backend,
             threads=request.threads,
             logits=logits,
-            photos=split.evaluation,
+            images=split.evaluation,
             class_names=network.class_names,
             float_program=measured["float"].figures,
             pte_program=measured["pte"].figures,
@@ -287,7 +287,7 @@ def _quantize(
         float_model=programs["float"].data,
         classes=network.class_names,
         golden=golden,
-        photographs=shown,
+        images=shown,
         layers=layers,
         manifest=describe(request, network, programs["pte"], outcome.to_json(), calibrated),
         extra={
@@ -295,7 +295,7 @@ def _quantize(
             "delegation.json": (json.dumps(delegation.to_json(), indent=1) + "\n").encode(),
         },
         report=lambda manifest: render_report(
-            manifest, Sources(layers=layers, delegation=delegation, photos=split.evaluation)
+            manifest, Sources(layers=layers, delegation=delegation, images=split.evaluation)
         ),
     )
     return QuantizeResult(artifact=artifact, outcome=outcome)
@@ -308,14 +308,14 @@ def _quantized(
     if not request.searches:
         quantized = quantize_beside(graphs.float, inputs, request.recipe, seed=request.seed, progress=progress)
         return quantized, None
-    photos = network.split.selection or network.split.evaluation
+    images = network.split.selection or network.split.evaluation
     return search_float_layers(
         graphs.float,
         inputs,
         request.recipe,
         Target(min_agreement=request.min_agreement or 0.0, max_drop=request.max_drop),
-        selection=read_batches(photos, network.preprocess, progress),
-        labels=labels_of(photos),
+        selection=read_batches(images, network.preprocess, progress),
+        labels=labels_of(images),
         judged=_judged(network, graphs, progress),
         original=graphs.original,
         seed=request.seed,
@@ -324,11 +324,11 @@ def _quantized(
 
 
 def _judged(network: Loaded, graphs: Graphs, progress: Progress) -> Judged:
-    """Float's view of the evaluation photographs, thinned where there are very many."""
-    photos = network.split.evaluation
-    seen = [photos[i] for i in spread(len(photos), OUTLOOK_PHOTOGRAPHS)]
+    """Float's view of the evaluation images, thinned where there are very many."""
+    images = network.split.evaluation
+    seen = [images[i] for i in subsample(len(images), OUTLOOK_IMAGES)]
     logits = collect_logits({"float": graphs.original}, seen, network.preprocess, progress)["float"]
-    return Judged(logits=logits, labels=labels_of(seen), photographs=len(photos))
+    return Judged(logits=logits, labels=labels_of(seen), images=len(images))
 
 
 def _trained(
@@ -355,19 +355,19 @@ def _trained(
 
 
 def _analyzed(request: Request, network: Loaded, quantized: Quantized, progress: Progress) -> list[LayerReport]:
-    """Compare the network layer by layer on evaluation photographs."""
+    """Compare the network layer by layer on evaluation images."""
     count = min(ANALYSIS, max(ANALYSIS_LEAST, batch_size_for(network.preprocess.crop)))
-    photos = network.split.evaluation
-    seen = [photos[i] for i in spread(len(photos), count)]
+    images = network.split.evaluation
+    seen = [images[i] for i in subsample(len(images), count)]
     inputs = read_batches(seen, network.preprocess, progress)
     with progress.stage("Analyzing", sum(len(batch) for batch in inputs)) as advance:
         return analyze(quantized.reference, quantized.converted, inputs, seed=request.seed, advance=advance)
 
 
-def _selection_notes(request: Request, split: PhotoSplit) -> tuple[str, ...]:
+def _selection_notes(request: Request, split: DataSplit) -> tuple[str, ...]:
     if not request.searches or split.selection:
         return ()
     return (
-        f"Fewer than {MIN_SELECTION} photographs were left to choose float layers on: they were chosen on the "
-        "evaluation photographs, which flatters the verdict.",
+        f"Fewer than {MIN_SELECTION} images were left to choose float layers on: they were chosen on the "
+        "evaluation images, which flatters the verdict.",
     )

@@ -12,7 +12,7 @@ from edge_effnet.samples import SAMPLE, sample_weights
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.checkpoint import LoadOptions
 from quant.artifact.recognise import require_replaceable
-from quant.common.overwrite import require_apart, require_no_photograph
+from quant.common.overwrite import require_apart, require_no_image
 from quant.lower.options import BackendOptions
 from quant.lower.xnnpack.normalization import Normalization
 from quant.qat.options import QatOptions
@@ -67,7 +67,7 @@ class Request:
 
     @property
     def selection(self) -> int:
-        """Photographs to keep back to choose float layers or epochs on."""
+        """Images to keep back to choose float layers or epochs on."""
         return SELECTION if self.searches or self.recipe.trains else 0
 
     @property
@@ -124,7 +124,7 @@ def check_request(
 
     Raises:
         InputError: an unknown name, a number out of range, a folder in the way that is no artifact, that weights or
-            photographs lie in, or that lies among these.
+            images lie in, or that lies among these.
     """
     spec = resolve_variant(variant)
     if weights == SAMPLE:
@@ -159,5 +159,5 @@ def check_request(
     )
     require_apart(request.out, {"--weights": weights, "--data": data})
     require_replaceable(request.out)
-    require_no_photograph(request.out, data)
+    require_no_image(request.out, data)
     return request

@@ -145,7 +145,7 @@ class HostRuntime:
     def time(
         self, programs: Sequence[LoadedProgram], inputs: Sequence[torch.Tensor], repeats: int
     ) -> dict[str, list[float]]:
-        """Time programs in turns, each on its own input [1, ...].
+        """Time programs interleaved, each on its own input [1, ...].
 
         Returns:
             For each program's name, `repeats` times in ms, after a warm-up.

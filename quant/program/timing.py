@@ -36,18 +36,18 @@ def measure_programs(
     runtime: HostRuntime,
     paths: Mapping[str, Path],
     preprocess: Preprocess,
-    photograph: Path,
+    image: Path,
     progress: Progress,
     *,
     repeats: int = LATENCY_REPEATS,
 ) -> dict[str, Measured]:
-    """Load programs and time them in turns, so that a slow moment of the machine hits all alike.
+    """Load programs and time them interleaved, so that a slow moment of the machine hits all alike.
 
     Args:
         runtime: holds the programs afterwards.
         paths: a .pte for each name.
         preprocess: of the network.
-        photograph: the one that forwards are timed on.
+        image: the one that forwards are timed on.
         progress: told of the programs timed.
         repeats: forwards timed of each; fewer where they would take longer than `LATENCY_BUDGET_S`.
 
@@ -58,7 +58,7 @@ def measure_programs(
         return {}
     loaded = {name: runtime.load(path, name) for name, path in paths.items()}
     with quiet_pillow():
-        example = preprocess(photograph)[None]
+        example = preprocess(image)[None]
     inputs = [_input_for(program, example, preprocess) for program in loaded.values()]
     with progress.stage("Timing", len(loaded)) as advance:
         first = runtime.time(list(loaded.values()), inputs, 1)
@@ -86,7 +86,7 @@ def measure_bytes(
     runtime: HostRuntime,
     programs: Mapping[str, bytes],
     preprocess: Preprocess,
-    photograph: Path,
+    image: Path,
     progress: Progress,
 ) -> dict[str, Measured]:
     """`measure_programs` for programs that are not on disk yet."""
@@ -95,7 +95,7 @@ def measure_bytes(
         for name, path in paths.items():
             with explained_writes(path):
                 path.write_bytes(programs[name])
-        return measure_programs(runtime, paths, preprocess, photograph, progress)
+        return measure_programs(runtime, paths, preprocess, image, progress)
 
 
 def _input_for(program: LoadedProgram, inputs: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:

@@ -1,9 +1,9 @@
 """A float network with another activation, refitted layer by layer to the one that it came from.
 
-Both networks walk the calibration photographs side by side. Each layer behind the first swapped activation is given
+Both networks walk the calibration images side by side. Each layer behind the first swapped activation is given
 the weights that bring it closest, on the inputs that it now has, to what the original layer puts out. No label is
 read and nothing is trained, and most of what the swap lost is back: on the real B0 with hardswish, 70.8 % of the
-photographs kept their class before and 98.4 % after.
+images kept their class before and 98.4 % after.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def refit(
     Args:
         graph_module: the graph to refit; left untouched.
         original: what it should compute, layer by layer; its layers have the same names.
-        inputs: calibration photographs in chunks, each [n, C, H, W] float32.
+        inputs: calibration images in chunks, each [n, C, H, W] float32.
         advance: told of each layer done.
     """
     with quiet_libraries():

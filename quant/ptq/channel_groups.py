@@ -61,7 +61,7 @@ def split_channels(
     Args:
         graph_module: from `export_graph`; left untouched.
         names: convolutions, of `groupable`.
-        inputs: photographs that show the channels' ranges, in batches, each [n, C, H, W] float32.
+        inputs: images that show the channels' ranges, in batches, each [n, C, H, W] float32.
         seed: of the random projections of the logits that weigh the ranges.
         plain_share: as for `find_ranges`.
         most: how many of them, those where the logits gain most; None: all.

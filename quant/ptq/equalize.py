@@ -67,7 +67,7 @@ def equalize(
     Args:
         graph_module: from `export_graph`; left untouched.
         names: convolutions, of `equalizable`.
-        inputs: photographs that show the channels' ranges, in batches, each [n, C, H, W] float32.
+        inputs: images that show the channels' ranges, in batches, each [n, C, H, W] float32.
         seed: of the random projections of the logits that weigh the ranges.
         plain_share: as for `find_ranges`.
 

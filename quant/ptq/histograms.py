@@ -1,6 +1,6 @@
 """Histograms of activations, every element weighted by how much the logits move with it.
 
-An activation holds up to a million numbers of each photograph, and neighbours hold much the same: some thousand of
+An activation holds up to a million numbers of each image, and neighbours hold much the same: some thousand of
 them, evenly spread, tell as much about the whole and cost a fraction. Single-threaded NumPy counts them: at that
 size it is faster than torch, and sums in one order on any number of threads.
 """
@@ -23,7 +23,7 @@ from quant.graph.silu import SiluAtOnce
 BINS = 2048
 
 _ELEMENTS = 4096
-"""Of one photograph of one activation; four times as many gave no better ranges (`docs/pipeline.md`)."""
+"""Of one image of one activation; four times as many gave no better ranges (`docs/pipeline.md`)."""
 
 _FEW = 4
 """Values whose mean weight is trusted. Wider means blur the tails, where weights change fast: 64 cost B0 0.6 dB."""
@@ -44,7 +44,7 @@ class _Sensitivities(SiluAtOnce):
         self._names, self._plain_share = frozenset(names), plain_share
         self._turn = 0
         self.energy: defaultdict[str, float] = defaultdict(float)
-        """How much the logits move with each activation: squared gradients, summed over elements and photographs."""
+        """How much the logits move with each activation: squared gradients, summed over elements and images."""
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run the graph on a batch (fx's protocol)."""
@@ -74,7 +74,7 @@ class _Sensitivities(SiluAtOnce):
         raise NotImplementedError
 
     def count(self, name: str, bins: np.ndarray) -> None:
-        """Take what lies in these bins, of photographs that are only run forward."""
+        """Take what lies in these bins, of images that are only run forward."""
 
     def positions(self, channels: int) -> int:
         """How many positions of an activation of so many channels make a sample."""
@@ -109,7 +109,7 @@ class _Sensitivities(SiluAtOnce):
 
 
 class WeightedHistograms(_Sensitivities):
-    """One histogram of each named node's output: what all photographs hold, with the weights that some give it."""
+    """One histogram of each named node's output: what all images hold, with the weights that some give it."""
 
     def __init__(self, module: fx.GraphModule, names: Collection[str], plain_share: float) -> None:
         super().__init__(module, names, plain_share)

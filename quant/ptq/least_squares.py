@@ -14,7 +14,7 @@ _RIDGE = 0.05
 # A gain outside would mean that the layer's inputs are lost, not shrunk; stay near the network that was trained.
 _GAIN_LIMITS = (0.7, 1.1)
 
-# Positions of a layer's output that the regression reads from one photograph; more change nothing.
+# Positions of a layer's output that the regression reads from one image; more change nothing.
 _POSITIONS = 1024
 
 
@@ -115,7 +115,7 @@ def channel_gain(y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def sampled(x: torch.Tensor) -> torch.Tensor:
-    """[N, C, ...] -> [C, samples], evenly thinned to at most `_POSITIONS` positions a photograph."""
+    """[N, C, ...] -> [C, samples], evenly thinned to at most `_POSITIONS` positions an image."""
     flat = x.flatten(2) if x.dim() > 2 else x[:, :, None]
     step = max(1, flat.shape[2] // _POSITIONS)
     return flat[:, :, ::step].transpose(0, 1).flatten(1)

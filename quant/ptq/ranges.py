@@ -1,6 +1,6 @@
 """Loss-aware activation ranges: clip where the logits do not care, resolve where they do.
 
-All photographs are run forward, which finds the smallest and largest value of each activation; some of them
+All images are run forward, which finds the smallest and largest value of each activation; some of them
 backward too, from random projections of the logits, which says for every element of every activation how much the
 logits move with it (`quant/ptq/histograms.py`). A range is then chosen to minimise the squared quantization
 error weighted by that sensitivity, instead of the plain one: with per-tensor scales the plain one serves channels
@@ -17,14 +17,14 @@ from dataclasses import dataclass
 import torch
 from torch import fx
 
-from quant.data.batches import first_photographs, later_photographs
+from quant.data.batches import first_images, later_images
 from quant.graph.gradients import run_both_ways, run_forward
 from quant.graph.qdq import QMAX, QMIN, TensorScale
 from quant.ptq.histograms import ChannelExtremes, ChannelHistograms, WeightedHistograms
 from quant.thresholds import ACTIVATION_SCALE_FLOOR, PLAIN_SHARE, SENSITIVITY
 
 _OUTPUT_MARGIN = 1.25
-"""How much further than seen the network's own output may reach: photographs that it never met make it surer, and a
+"""How much further than seen the network's own output may reach: images that it never met make it surer, and a
 logit that is clipped is an answer changed, while its rounding is the least of all errors."""
 
 
@@ -62,7 +62,7 @@ class ChannelRanges:
     high: torch.Tensor
     """Upper end of its own loss-aware range, float32 [C], above zero."""
     weight: torch.Tensor
-    """How much the logits move with it: squared gradients, summed over positions and photographs, float64 [C]."""
+    """How much the logits move with it: squared gradients, summed over positions and images, float64 [C]."""
 
 
 def find_ranges(
@@ -72,22 +72,22 @@ def find_ranges(
     *,
     seed: int,
     plain_share: float = PLAIN_SHARE,
-    advance: Callable[[int], None] = lambda photographs: None,
+    advance: Callable[[int], None] = lambda images: None,
 ) -> dict[str, ActivationRange]:
     """Choose a range for each named node of a float graph.
 
     Args:
         graph_module: from `export_graph`.
         names: nodes whose outputs are to be quantized.
-        inputs: calibration photographs in batches, each [n, C, H, W] float32; the first `SENSITIVITY` run backward.
+        inputs: calibration images in batches, each [n, C, H, W] float32; the first `SENSITIVITY` run backward.
         seed: of the random projections.
         plain_share: part of the plain squared error in the weighted one, 0..1.
-        advance: told of the photographs read.
+        advance: told of the images read.
     """
     histograms = WeightedHistograms(graph_module, names, plain_share)
     # Forward first: the bins then seldom have to grow.
-    run_forward(histograms, later_photographs(inputs, SENSITIVITY), advance)
-    run_both_ways(histograms, first_photographs(inputs, SENSITIVITY), seed=seed, advance=advance)
+    run_forward(histograms, later_images(inputs, SENSITIVITY), advance)
+    run_both_ways(histograms, first_images(inputs, SENSITIVITY), seed=seed, advance=advance)
     outputs = _outputs(graph_module)
     return {
         name: _whole_range(histograms.seen[name])
@@ -119,7 +119,7 @@ def channel_ranges(
     Args:
         graph_module: from `export_graph`.
         names: nodes, each [n, C, H, W].
-        inputs: calibration photographs in batches, each [n, C, H, W] float32; they are read twice.
+        inputs: calibration images in batches, each [n, C, H, W] float32; they are read twice.
         seed: of the random projections.
         plain_share: as for `find_ranges`.
     """

@@ -1,11 +1,11 @@
-"""Sequential least-squares repair: each layer's weights refitted to what its quantized inputs really are.
+"""Layer-wise least-squares reconstruction: each layer's weights refitted to what its quantized inputs really are.
 
-From input to output, a float and an int8 stream of the calibration photographs walk side by side. Before a layer
+From input to output, a float and an int8 stream of the calibration images walk side by side. Before a layer
 runs in int8, its weights and bias are changed so that, on the int8 stream's inputs, it comes as close as it can to
-the float stream's outputs. The error that layers before it made is thus repaired where it can be, not passed on.
+the float stream's outputs. The error that layers before it made is thus reconstructed where it can be, not passed on.
 
 A 1x1 convolution solves a ridge regression around its own weights; a depthwise or spatial one gets a gain and a
-bias for each channel; the classifier a bias only, since there are far fewer photographs than its weights.
+bias for each channel; the classifier a bias only, since there are far fewer images than its weights.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Layer:
     """float32 [out]."""
     input_scale: float
     input_zero_point: int
-    latent: torch.Tensor
+    unrounded: torch.Tensor
     """What the weights were rounded from, in their steps: float32, like `weight`."""
 
     def real_weight(self) -> torch.Tensor:
@@ -58,7 +58,7 @@ class _Layer:
         return self.node.target is aten.conv2d.default and tuple(kernel) == (1, 1) and self.weight.shape[1] > 1
 
 
-def repair(
+def reconstruct(
     graph_module: fx.GraphModule,
     converted: fx.GraphModule,
     inputs: Sequence[torch.Tensor],
@@ -69,13 +69,13 @@ def repair(
     Args:
         graph_module: the float graph that `converted` was made from.
         converted: from `convert_pt2e`.
-        inputs: calibration photographs in chunks, each [n, C, H, W] float32.
+        inputs: calibration images in chunks, each [n, C, H, W] float32.
         advance: told of each layer done.
 
     Returns:
-        By layer, the weights that its int8 ones were rounded from, in their steps: where training goes on from.
+        By layer, the weights that its int8 ones were rounded from, in their steps: where training resumes from.
     """
-    latent: dict[str, torch.Tensor] = {}
+    unrounded: dict[str, torch.Tensor] = {}
     simulation = simulation_of(converted)
     floats, integers = ChunkedRun(graph_module, inputs), ChunkedRun(simulation.module, inputs)
     layers = {node.name: node for node in converted.graph.nodes if node.target in WEIGHTED}
@@ -92,9 +92,9 @@ def repair(
                 assert isinstance(source, fx.Node)
                 _refit(layer, integers.chunks(source), floats.chunks(node))
                 _store(simulation, layer)
-                latent[node.name] = layer.latent
+                unrounded[node.name] = layer.unrounded
             advance(1)
-    return latent
+    return unrounded
 
 
 def _layer(converted: fx.GraphModule, node: fx.Node) -> _Layer:
@@ -108,7 +108,7 @@ def _layer(converted: fx.GraphModule, node: fx.Node) -> _Layer:
         bias=constant_of(converted, node.args[2]),
         input_scale=scale.scale,
         input_zero_point=scale.zero_point,
-        latent=constant_of(converted, weight.args[0]).to(torch.float32),
+        unrounded=constant_of(converted, weight.args[0]).to(torch.float32),
     )
 
 
@@ -186,7 +186,7 @@ def _round_to_nearest(layer: _Layer, weight: torch.Tensor) -> None:
     flat = weight.flatten(1)
     _choose_scales(layer, flat, torch.ones(flat.shape[1]))
     layer.weight.copy_(_rounded(flat, layer.scales).view_as(layer.weight))
-    layer.latent.copy_((flat / layer.scales[:, None]).view_as(layer.weight))
+    layer.unrounded.copy_((flat / layer.scales[:, None]).view_as(layer.weight))
 
 
 def _round_with_feedback(layer: _Layer, weight: torch.Tensor, factor: torch.Tensor) -> None:
@@ -203,7 +203,7 @@ def _round_with_feedback(layer: _Layer, weight: torch.Tensor, factor: torch.Tens
     """
     reach = factor / factor.diagonal()
     scale = layer.scales.double()
-    errors, latent = torch.zeros_like(weight), torch.empty_like(weight)
+    errors, unrounded = torch.zeros_like(weight), torch.empty_like(weight)
     for start in range(0, weight.shape[1], _BLOCK):
         block = slice(start, start + _BLOCK)
         with thread_invariant():
@@ -211,11 +211,11 @@ def _round_with_feedback(layer: _Layer, weight: torch.Tensor, factor: torch.Tens
         for column in range(wanted.shape[1]):
             index = start + column
             current = wanted[:, column] + errors[:, start:index] @ reach[start:index, index]
-            latent[:, index] = current / scale
-            errors[:, index] = weight[:, index] - latent[:, index].round().clamp(-QMAX, QMAX) * scale
-    integers = latent.round().clamp(-QMAX, QMAX)
+            unrounded[:, index] = current / scale
+            errors[:, index] = weight[:, index] - unrounded[:, index].round().clamp(-QMAX, QMAX) * scale
+    integers = unrounded.round().clamp(-QMAX, QMAX)
     layer.weight.copy_(integers.view_as(layer.weight))
-    layer.latent.copy_(latent.view_as(layer.weight))
+    layer.unrounded.copy_(unrounded.view_as(layer.weight))
 
 
 def _store(simulation: Simulation, layer: _Layer) -> None:

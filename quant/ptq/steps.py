@@ -1,4 +1,4 @@
-"""Post-training quantization: ranges from photographs, PT2E (torchao) conversion, repair."""
+"""Post-training quantization: ranges from images, PT2E (torchao) conversion, reconstruction."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from torch import fx
 from quant.common.progress import Progress
 from quant.common.quiet import quiet_libraries
 from quant.common.thread_invariance import thread_invariant
-from quant.data.batches import first_photographs
+from quant.data.batches import first_images
 from quant.graph.fallback_units import convolution_units, nodes_of
-from quant.graph.memory import give_back_freed_memory, photographs_that_fit
+from quant.graph.memory import give_back_freed_memory, images_that_fit
 from quant.graph.qdq import QMAX, QMIN, WEIGHTED, TensorScale
 from quant.ptq.channel_groups import groupable, split_channels
 from quant.ptq.equalize import equalizable, equalize
 from quant.ptq.quantizers import ActivationSpec, EfficientNetQuantizer, activations_of
 from quant.ptq.ranges import ActivationRange, find_ranges
-from quant.ptq.reconstruct import repair
+from quant.ptq.reconstruct import reconstruct
 from quant.recipes import Recipe
 from quant.thresholds import ACTIVATION_SCALE_FLOOR, EQUALIZATION, WEIGHT_SCALE_FLOOR
 
@@ -55,8 +55,8 @@ class Quantized:
     """The float graph, equalized where the recipe says so."""
     converted: fx.GraphModule
     """With int8 weights and q/dq pairs: what a backend lowers."""
-    latent: dict[str, torch.Tensor]
-    """By repaired layer, what its int8 weights were rounded from, in their steps."""
+    unrounded: dict[str, torch.Tensor]
+    """By reconstructed layer, what its int8 weights were rounded from, in their steps."""
 
 
 def quantize_graph(
@@ -71,7 +71,7 @@ def quantize_graph(
 
     Args:
         graph_module: from `export_graph`; left untouched.
-        inputs: calibration photographs in batches, each [n, C, H, W] float32.
+        inputs: calibration images in batches, each [n, C, H, W] float32.
         recipe: how.
         seed: of everything random.
         progress: told of the stages.
@@ -107,7 +107,7 @@ def equalized_graph(
         graph_module = split_channels(
             graph_module,
             [name for name in groupable(graph_module) if name not in in_float],
-            first_photographs(inputs, EQUALIZATION),
+            first_images(inputs, EQUALIZATION),
             seed=seed,
             plain_share=recipe.plain_share,
             most=recipe.grouped,
@@ -117,7 +117,7 @@ def equalized_graph(
     if not names:
         return graph_module
     return equalize(
-        graph_module, names, first_photographs(inputs, EQUALIZATION), seed=seed, plain_share=recipe.plain_share
+        graph_module, names, first_images(inputs, EQUALIZATION), seed=seed, plain_share=recipe.plain_share
     )
 
 
@@ -147,20 +147,20 @@ def quantize_with(
     recipe: Recipe,
     progress: Progress,
 ) -> Quantized:
-    """Convert and repair with given specs and float nodes; other arguments as `quantize_graph`."""
+    """Convert and reconstruct with given specs and float nodes; other arguments as `quantize_graph`."""
     if recipe.ranges == "loss-aware":
-        # All scales of activations are given: one photograph runs the weights' observers.
-        converted = convert(graph_module, activation, float_nodes, first_photographs(inputs, 1))
+        # All scales of activations are given: one image runs the weights' observers.
+        converted = convert(graph_module, activation, float_nodes, first_images(inputs, 1))
     else:
         with progress.stage("Calibrating", sum(len(batch) for batch in inputs)) as advance:
             converted = convert(graph_module, activation, float_nodes, inputs, advance)
     give_back_freed_memory()
-    latent: dict[str, torch.Tensor] = {}
-    if recipe.repair:
+    unrounded: dict[str, torch.Tensor] = {}
+    if recipe.reconstruct:
         layers = sum(node.target in WEIGHTED for node in graph_module.graph.nodes)
-        with progress.stage("Repairing", layers) as advance:
-            latent = repair(graph_module, converted, photographs_that_fit(graph_module, inputs), advance)
-    return Quantized(reference=graph_module, converted=converted, latent=latent)
+        with progress.stage("Reconstructing", layers) as advance:
+            unrounded = reconstruct(graph_module, converted, images_that_fit(graph_module, inputs), advance)
+    return Quantized(reference=graph_module, converted=converted, unrounded=unrounded)
 
 
 def convert(
@@ -168,7 +168,7 @@ def convert(
     activation: ActivationSpec,
     float_nodes: frozenset[str],
     inputs: Sequence[torch.Tensor],
-    advance: Callable[[int], None] = lambda photographs: None,
+    advance: Callable[[int], None] = lambda images: None,
     placement: Placement = EfficientNetQuantizer,
 ) -> fx.GraphModule:
     """PT2E's prepare, calibrate and convert with the EfficientNet-aware quantizer.
@@ -178,7 +178,7 @@ def convert(
         activation: spec of each activation.
         float_nodes: nodes that stay in float.
         inputs: what the observers see; weights are observed too, so it needs at least one batch.
-        advance: told of the photographs seen.
+        advance: told of the images seen.
         placement: of `quant.ptq.quantizers.PLACEMENTS`.
     """
     quantizer = placement(activation=activation, weight=_WEIGHT_SPEC, float_nodes=float_nodes)

@@ -17,7 +17,7 @@ from quant.common.parted_product import parted_product
 aten = torch.ops.aten
 
 _PART = 8
-"""Photographs of a part: fewer cost a tenth more, with more a batch of 32 leaves threads idle."""
+"""Images of a part: fewer cost a tenth more, with more a batch of 32 leaves threads idle."""
 
 _FEW_PIXELS = 14 * 14
 """Up to which a 1x1 convolution's gradient is faster as one product."""

@@ -1,4 +1,4 @@
-"""The photographs of a split as what the training loop reads."""
+"""The images of a split as what the training loop reads."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from PIL import Image
 
 from edge_effnet.images import open_rgb
 from quant.data.readers.labelled import Item, ordered
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 
 UNLABELLED = -1
 
 
-class SplitPhotos:
-    """Training photographs, with class indices or `UNLABELLED`."""
+class SplitImages:
+    """Training images, with class indices or `UNLABELLED`."""
 
-    def __init__(self, photos: Sequence[Photo], class_names: Sequence[str]) -> None:
+    def __init__(self, images: Sequence[ImageRecord], class_names: Sequence[str]) -> None:
         """Take them as they are listed."""
         self.class_names = tuple(class_names)
-        self._photos = photos
+        self._images = images
 
     def __len__(self) -> int:
-        """Photographs in all."""
-        return len(self._photos)
+        """Images in all."""
+        return len(self._images)
 
     def items(self, *, seed: int | None = None, epoch: int = 0) -> Iterator[Item]:
-        """Every photograph once."""
+        """Every image once."""
         for number in ordered(len(self), seed=seed, epoch=epoch):
-            photo = self._photos[number]
-            yield Item(number, UNLABELLED if photo.label is None else photo.label, name=str(photo.path))
+            record = self._images[number]
+            yield Item(number, UNLABELLED if record.label is None else record.label, name=str(record.path))
 
     def image(self, item: Item) -> Image.Image:
-        """Decode one photograph."""
-        return open_rgb(self._photos[item.number].path)
+        """Decode one image."""
+        return open_rgb(self._images[item.number].path)

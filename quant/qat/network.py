@@ -78,7 +78,7 @@ class Trainable:
 
 def trainable(
     converted: fx.GraphModule,
-    latent: Mapping[str, torch.Tensor] | None = None,
+    unrounded: Mapping[str, torch.Tensor] | None = None,
     *,
     precision: torch.dtype = torch.float32,
     batch_statistics: bool = False,
@@ -87,15 +87,15 @@ def trainable(
 
     Args:
         converted: from `convert_pt2e`, every operator in int8; left untouched.
-        latent: by layer, what its int8 weights were rounded from, in their steps. From the middle of their rounding
-            cells, where they start without, weights have half a step to go before anything changes.
+        unrounded: by layer, what its int8 weights were rounded from, in their steps. From the middle of their
+            rounding cells, where they start without, weights have half a step to go before anything changes.
         precision: in which the convolutions' gradients are computed.
         batch_statistics: whether convolutions normalise each batch while the module is in training mode.
 
     Raises:
         AssertionError: an operator in float.
     """
-    builder = _Builder(converted, latent or {}, precision, batch_statistics)
+    builder = _Builder(converted, unrounded or {}, precision, batch_statistics)
     module = builder.build()
     return Trainable(module=module, scales=builder.scales, layers=builder.layers)
 
@@ -150,7 +150,7 @@ class _Tensor:
 @dataclass
 class _Builder:
     source: fx.GraphModule
-    latent: Mapping[str, torch.Tensor]
+    unrounded: Mapping[str, torch.Tensor]
     precision: torch.dtype
     batch_statistics: bool
     graph: fx.Graph = field(default_factory=fx.Graph)
@@ -252,7 +252,7 @@ def _weighted(builder: _Builder, node: fx.Node, quantize: fx.Node) -> tuple[Any,
     scale = builder.call(operators.scale_of, learned, start, 1.0 / math.sqrt(values[0].numel() * QMAX))
     integers = values.to(torch.float32)
     # Never beyond the cell of its integer: the program that training starts from is the one that was judged.
-    started = builder.latent.get(node.name, integers).clamp(integers - _CELL, integers + _CELL)
+    started = builder.unrounded.get(node.name, integers).clamp(integers - _CELL, integers + _CELL)
     steps = builder.parameter(layer.weight, started)
     bias = None
     if layer.bias is not None:

@@ -18,7 +18,7 @@ class QatOptions:
     """Settings of one run; those left alone are what B0 was measured with."""
 
     epochs: float = 6
-    """Passes over the training photographs."""
+    """Passes over the training images."""
     steps: int | None = None
     """Stop after so many steps instead; the schedule is as long as this then."""
     teacher: str = "float"
@@ -26,7 +26,7 @@ class QatOptions:
     label_share: float = 0.1
     """Part of the labels' cross entropy in the loss, 0..1; without labels it is 0."""
     batch_size: int = 32
-    """Photographs a step, over all processes."""
+    """Images a step, over all processes."""
     lr: float = 3e-3
     """Peak learning rate, in int8 steps an update: of weights, biases, zero points and the ends of ranges alike."""
     scale_lr_factor: float = 1.0
@@ -36,7 +36,7 @@ class QatOptions:
     batchnorm: str = "folded"
     """One of `BATCHNORMS`: folded and frozen, or normalising each batch until `statistics_until`."""
     statistics_until: float = 0.5
-    """Share of the run after which "batch" goes on as "folded", 0..1: the program has no batches."""
+    """Share of the run after which "batch" continues as "folded", 0..1: the program has no batches."""
     precision: str = "auto"
     """Of the convolutions' gradients, one of `PRECISIONS`; the forward pass is exact in any case."""
     augment: float = 0.2

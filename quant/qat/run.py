@@ -14,10 +14,10 @@ from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
 from quant.common.progress import Progress
 from quant.common.thread_invariance import thread_invariant
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.metrics.evaluate import labels_of
 from quant.ptq.steps import Quantized
-from quant.qat.images import SplitPhotos
+from quant.qat.images import SplitImages
 from quant.qat.network import trainable, write_back
 from quant.qat.options import QatOptions
 from quant.qat.task import Distillation
@@ -52,8 +52,8 @@ def train_quantized(
     *,
     variant: str,
     recipe: str,
-    training: Sequence[Photo],
-    selection: Sequence[Photo],
+    training: Sequence[ImageRecord],
+    selection: Sequence[ImageRecord],
     selection_inputs: Sequence[torch.Tensor],
     class_names: Sequence[str],
     out: Path,
@@ -71,29 +71,29 @@ def train_quantized(
         options: of the run.
         variant: name of the network; checkpoints of another are refused.
         recipe: likewise.
-        training: photographs to train on.
-        selection: photographs to rank epochs by.
+        training: images to train on.
+        selection: images to rank epochs by.
         selection_inputs: the same as network inputs, in batches.
         class_names: by class index.
         out: the artifact folder; checkpoint and curve lie beside it.
-        seed: of the order of photographs and their augmentation.
+        seed: of the order of images and their augmentation.
         progress: told of every epoch.
         group: this process among those that train together; the first one's network is the result.
 
     Raises:
-        InputError: too few photographs, a loss that is not finite, or a checkpoint of another run.
+        InputError: too few images, a loss that is not finite, or a checkpoint of another run.
         MachineError: a checkpoint cannot be written.
     """
     config = _config(options, preprocess, variant=variant, recipe=recipe, out=out, seed=seed)
     if not selection:
         raise InputError(
-            "too few photographs for quantization-aware training: some have to be kept back to choose the best epoch "
+            "too few images for quantization-aware training: some have to be kept back to choose the best epoch "
             "by, beside those to train and to judge on; give more, or use --recipe int8."
         )
     check_batch(config.batch_size, group)
     network = trainable(
         quantized.converted,
-        quantized.latent,
+        quantized.unrounded,
         precision=options.gradient_dtype(),
         batch_statistics=options.batchnorm == "batch",
     )
@@ -109,7 +109,7 @@ def train_quantized(
             labels=labels_of(selection),
             device=group.device,
         )
-        loop = Loop(config, task, SplitPhotos(training, class_names), group)
+        loop = Loop(config, task, SplitImages(training, class_names), group)
         if options.resume:
             loop.restore()
         else:

@@ -31,14 +31,14 @@ class Distillation:
         labels: torch.Tensor | None,
         device: torch.device,
     ) -> None:
-        """Run the teacher over the selection photographs.
+        """Run the teacher over the selection images.
 
         Args:
             network: the student.
             teacher: float logits from images.
             preprocess: of both.
             options: of the run.
-            selection: photographs to rank epochs by, in batches; neither trained nor judged on.
+            selection: images to rank epochs by, in batches; neither trained nor judged on.
             labels: their classes, [N]; None without labels.
             device: where to train.
         """
@@ -47,7 +47,7 @@ class Distillation:
         self._preprocess = preprocess
         self.selection, self.labels = selection, labels
         self.reference = self._logits(self.teacher)
-        self._spread = self.reference.var().item()
+        self._deviation = self.reference.var().item()
 
     @property
     def model(self) -> nn.Module:
@@ -85,14 +85,14 @@ class Distillation:
         with torch.no_grad():
             wanted = self.teacher(x)
         found = forward(x)
-        distance = F.mse_loss(found, wanted) / self._spread
+        distance = F.mse_loss(found, wanted) / self._deviation
         share = self.options.label_share if bool((labels >= 0).all()) else 0.0
         if share == 0.0:
             return distance
         return (1.0 - share) * distance + share * F.cross_entropy(found, labels)
 
     def validate(self, model: nn.Module, image_size: int, progress: Progress) -> dict[str, float]:  # noqa: ARG002
-        """Agreement, SQNR and top-1 on the selection photographs: of the program's own arithmetic."""
+        """Agreement, SQNR and top-1 on the selection images: of the program's own arithmetic."""
         with progress.stage("Validating in int8", len(self.reference)) as advance:
             found = self._logits(model, advance)
         figures = fidelity(self.reference, found)
@@ -102,7 +102,7 @@ class Distillation:
         return {"val_top1": round(metrics.topk_accuracy(found, self.labels, 1), 5), **row}
 
     def score(self, figures: dict[str, float]) -> tuple[float, ...] | None:
-        """Top-1 (where known) with agreement, then SQNR: few photographs tell the first two apart only coarsely."""
+        """Top-1 (where known) with agreement, then SQNR: few images tell the first two apart only coarsely."""
         judged = figures["val_agreement"] + figures.get("val_top1", 0.0)
         return judged, figures["val_sqnr_db"]
 

@@ -57,10 +57,10 @@ class Entry:
         return self.level in (FAIL, COLLAPSED)
 
     @property
-    def photographs(self) -> tuple[int | None, frozenset[str]]:
+    def images(self) -> tuple[int | None, frozenset[str]]:
         """What it was judged on: how many, of which."""
         listed = self.artifact.manifest["photographs"]["evaluation"]
-        return self.facts.evaluated, frozenset(photograph["sha256"] for photograph in listed)
+        return self.facts.evaluated, frozenset(image["sha256"] for image in listed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,7 +121,7 @@ def compared(entries: Sequence[Entry], *, beside: Path) -> list[Row]:
 
 
 def accuracy_of(entries: Sequence[Entry]) -> str:
-    """Name the figure that stands for accuracy: `top1`, or `agreement` where some photographs had no labels."""
+    """Name the figure that stands for accuracy: `top1`, or `agreement` where some images had no labels."""
     return "top1" if all(entry.facts.labelled for entry in entries if entry.measured) else "agreement"
 
 
@@ -154,7 +154,7 @@ def _artifacts_of(folder: Path) -> list[Path]:
         return [folder]
     found = sorted(path for path in folder.iterdir() if (path / "manifest.json").is_file())
     if not found:
-        raise InputError(f"{folder}: holds no artifact any more; make it anew with `quantize --backend`.")
+        raise InputError(f"{folder}: holds no artifact any more; regenerate it with `quantize --backend`.")
     return found
 
 
@@ -204,8 +204,8 @@ def _dot(row: Row, key: str) -> Dot:
 def _cautions(entries: Sequence[Entry]) -> list[str]:
     measured = [entry for entry in entries if entry.measured]
     found = []
-    if len({entry.photographs for entry in measured}) > 1:
-        found.append("Not all were judged on the same photographs: their accuracies compare roughly at best.")
+    if len({entry.images for entry in measured}) > 1:
+        found.append("Not all were judged on the same images: their accuracies compare roughly at best.")
     if len({entry.facts.threads for entry in measured}) > 1:
         found.append("Not all were timed on the same number of threads.")
     return found

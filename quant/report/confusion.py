@@ -16,7 +16,7 @@ class Matrix:
 
     names: tuple[str, ...]
     cells: tuple[tuple[int, ...], ...]
-    """Photographs that the .pte puts there beyond those that float does."""
+    """Images that the .pte puts there beyond those that float does."""
 
 
 def matrix_of(facts: Facts) -> Matrix | None:

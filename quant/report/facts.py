@@ -1,7 +1,7 @@
 """What a report says about one artifact, read from its manifest: typed, and whatever is missing is None.
 
-A report is a function of what the artifact folder holds (and of the photographs, for thumbnails), so the one that
-`quantize` writes and the one that `edge-effnet report` makes anew are the same.
+A report is a function of what the artifact folder holds (and of the images, for thumbnails), so the one that
+`quantize` writes and the one that `edge-effnet report` regenerates are the same.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Figures:
 class Search:
     """Of the search for float layers."""
 
-    photographs: int
+    images: int
     points: tuple[Point, ...]
     chosen: int
     """Index of the point that was taken."""
@@ -92,10 +92,10 @@ class Facts:
     min_agreement: float | None
     threads: int | None
     evaluated: int | None
-    """Photographs."""
+    """Images."""
     calibrated: int | None
     labelled: bool
-    """Whether the photographs' classes are known."""
+    """Whether the images' classes are known."""
     classes: tuple[ClassFigures, ...] | None
     """None in manifests of earlier versions."""
     confusion: tuple[ConfusionChange, ...]
@@ -181,7 +181,7 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
         evaluated=images.get("evaluation"),
         calibrated=images.get("calibration"),
         labelled=verdict["float"].get("top1") is not None,
-        classes=None if classes is None else tuple(ClassFigures(**row) for row in classes),
+        classes=None if classes is None else tuple(ClassFigures.from_json(row) for row in classes),
         confusion=tuple(_change(row) for row in verdict.get("confusion", ())),
         flips=tuple(_flip(row) for row in verdict.get("flips", ())),
         float_layers=tuple(FloatLayer(**row) for row in verdict.get("float_layers", ())),
@@ -213,8 +213,8 @@ def _require_consistent(facts: Facts) -> None:
             raise ValueError("top-1 of one network alone")
     for row in facts.classes or ():
         counts = [row.kept, *((row.float_right, row.pte_right) if facts.labelled else ())]
-        if any(count is None or count > row.photographs for count in counts):
-            raise ValueError(f"class {row.name!r} of {row.photographs} photographs: {counts}")
+        if any(count is None or count > row.images for count in counts):
+            raise ValueError(f"class {row.name!r} of {row.images} images: {counts}")
 
 
 def _level(word: str, cautions: Sequence[str]) -> str:
@@ -272,7 +272,7 @@ def _change(row: Mapping[str, Any]) -> ConfusionChange:
 
 def _flip(row: Mapping[str, Any]) -> Flip:
     return Flip(
-        photograph=row["photograph"],
+        image=row["photograph"],
         label=row["label"],
         float_class=row["float"],
         pte_class=row["pte"],
@@ -293,7 +293,7 @@ def _search(values: Mapping[str, Any] | None) -> Search | None:
         for row in values["points"]
     )
     chosen = [bool(row["chosen"]) for row in values["points"]].index(True)
-    return Search(photographs=int(values["photographs"]), points=points, chosen=chosen)
+    return Search(images=int(values["photographs"]), points=points, chosen=chosen)
 
 
 def _training(values: Mapping[str, Any] | None) -> Training | None:

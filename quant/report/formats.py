@@ -100,20 +100,19 @@ def magnitude(pair: tuple[float, float]) -> float:
     return max(abs(value) for value in pair)
 
 
-def share_interval(share: float | None, photographs: int) -> tuple[float, float] | None:
+def share_interval(share: float | None, images: int) -> tuple[float, float] | None:
     """95 % confidence interval of a share.
 
     Raises:
-        InputError: no share of 1, or of fewer than no photographs: the manifest was edited.
+        InputError: no share of 1, or of fewer than no images: the manifest was edited.
     """
     if share is None:
         return None
-    if not (0.0 <= share <= 1.0 and photographs >= 0):
+    if not (0.0 <= share <= 1.0 and images >= 0):
         raise InputError(
-            f"manifest.json gives {share} as a share of {photographs} photographs; it was edited: make the artifact "
-            "anew."
+            f"manifest.json gives {share} as a share of {images} images; it was edited: regenerate the artifact."
         )
-    return wilson_interval(share, photographs)
+    return wilson_interval(share, images)
 
 
 def most_changed(changes: Sequence[ConfusionChange], most: int) -> Sequence[ConfusionChange]:

@@ -11,8 +11,8 @@ from edge_effnet.samples import SAMPLE
 from quant.artifact.model import Artifact, open_artifact
 from quant.common.atomic_io import require_writable, write_atomically
 from quant.common.progress import NoProgress, Progress
-from quant.data.source import photo_folder
-from quant.data.split import Photo, sha256_of_photo
+from quant.data.source import image_folder
+from quant.data.split import ImageRecord, sha256_of_image
 from quant.report.comparison import Row, compared, opened, render_comparison
 from quant.report.page import GENERATOR
 from quant.report.single import facts_of, remade_report
@@ -33,7 +33,7 @@ class MadeReport:
     rows: tuple[Row, ...]
     """Of a comparison; empty for the report of one artifact."""
     missing: tuple[str, ...]
-    """Photographs that changed class and have no picture: not given, not found, or another file by now."""
+    """Images that changed class and have no picture: not given, not found, or another file by now."""
 
 
 def make_report(
@@ -43,16 +43,16 @@ def make_report(
     out: str | Path = DEFAULT_OUT,
     progress: Progress | None = None,
 ) -> MadeReport:
-    """Write a page: of one artifact its report anew, of several (or a run over several backends) a comparison.
+    """Write a page: of one artifact its report again, of several (or a run over several backends) a comparison.
 
     Args:
         folders: artifacts, and folders of artifacts that a run over several backends made.
-        data: photographs that the artifact was judged on, for thumbnails; or `edge_effnet.samples.SAMPLE`.
+        data: images that the artifact was judged on, for thumbnails; or `edge_effnet.samples.SAMPLE`.
         out: the page; a report that stands there is replaced.
         progress: told of what takes long.
 
     Raises:
-        InputError: no artifact, a damaged one, something in the way of the page, or photographs for a comparison.
+        InputError: no artifact, a damaged one, something in the way of the page, or images for a comparison.
         MachineError: full or read-only disk, no permission.
     """
     page = Path(out)
@@ -70,26 +70,26 @@ def make_report(
 
 
 def _write_single(artifact: Artifact, page: Path, data: str | Path | None, progress: Progress) -> tuple[str, ...]:
-    wanted = {flip.photograph for flip in shown_flips(facts_of(artifact.manifest).flips)}
+    wanted = {flip.image for flip in shown_flips(facts_of(artifact.manifest).flips)}
     if data is None or not wanted:
         write_atomically(page, remade_report(artifact))
         return tuple(sorted(wanted))
     if not Path(data).is_dir() and data != SAMPLE:
-        raise InputError(f"{data}: no such folder; --data takes the photographs that the artifact was judged on.")
-    with photo_folder(data, artifact.preprocess, progress) as folder:
-        photos = _same_photos(artifact, folder, wanted)
-        write_atomically(page, remade_report(artifact, photos))
-    return tuple(sorted(wanted - {photo.name for photo in photos}))
+        raise InputError(f"{data}: no such folder; --data takes the images that the artifact was judged on.")
+    with image_folder(data, artifact.preprocess, progress) as folder:
+        images = _same_images(artifact, folder, wanted)
+        write_atomically(page, remade_report(artifact, images))
+    return tuple(sorted(wanted - {image.name for image in images}))
 
 
-def _same_photos(artifact: Artifact, folder: Path, wanted: set[str]) -> list[Photo]:
-    """Those of the photographs that are still what the artifact was judged on."""
-    photos = []
+def _same_images(artifact: Artifact, folder: Path, wanted: set[str]) -> list[ImageRecord]:
+    """Those of the images that are still what the artifact was judged on."""
+    images = []
     for listed in artifact.manifest["photographs"]["evaluation"]:
         path = folder / listed["name"]
-        if listed["name"] in wanted and _lies_in(folder, path) and sha256_of_photo(path) == listed["sha256"]:
-            photos.append(Photo(path=path, name=listed["name"], label=None, sha256=listed["sha256"]))
-    return photos
+        if listed["name"] in wanted and _lies_in(folder, path) and sha256_of_image(path) == listed["sha256"]:
+            images.append(ImageRecord(path=path, name=listed["name"], label=None, sha256=listed["sha256"]))
+    return images
 
 
 def _lies_in(folder: Path, path: Path) -> bool:

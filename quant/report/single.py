@@ -13,7 +13,7 @@ from edge_effnet.preprocess import Preprocess
 from quant.analysis.layers import LayerReport, reports_from_json, reports_json
 from quant.artifact.model import Artifact
 from quant.common.json_io import read_json, schema_fault
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.lower.delegation import DelegationReport
 from quant.report.confusion import matrix_of
 from quant.report.facts import Facts, read_facts
@@ -33,8 +33,8 @@ class Sources:
     layers: Sequence[LayerReport]
     """The analysis; empty for a program without one."""
     delegation: DelegationReport | None
-    photos: Sequence[Photo]
-    """Where the evaluation photographs are; without them the report has no thumbnails."""
+    images: Sequence[ImageRecord]
+    """Where the evaluation images are; without them the report has no thumbnails."""
 
 
 def render_report(manifest: Mapping[str, Any], sources: Sources) -> bytes:
@@ -45,17 +45,17 @@ def render_report(manifest: Mapping[str, Any], sources: Sources) -> bytes:
         sources: the rest.
 
     Raises:
-        InputError: a verdict that is not one of this project's, or a photograph that cannot be read.
+        InputError: a verdict that is not one of this project's, or an image that cannot be read.
     """
     facts = facts_of(manifest)
-    # Rounded as layers.json keeps them, so that a report made anew of a folder is the same.
+    # Rounded as layers.json keeps them, so that a report regenerated of a folder is the same.
     layers = reports_from_json(reports_json(sources.layers))
     flips = shown_flips(facts.flips)
     return render_page(
         "single.html.j2",
         facts=facts,
         flips=flips,
-        thumbnails=thumbnails(flips, sources.photos, Preprocess.from_dict(dict(manifest["preprocess"]))),
+        thumbnails=thumbnails(flips, sources.images, Preprocess.from_dict(dict(manifest["preprocess"]))),
         matrix=matrix_of(facts),
         layers=layers,
         delegation=sources.delegation,
@@ -75,12 +75,12 @@ def facts_of(manifest: Mapping[str, Any]) -> Facts:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"manifest.json of {manifest['variant']}, {manifest['backend']}: its verdict cannot be read "
-            f"({type(error).__name__}: {error}); it is of another version or was edited: make the artifact anew."
+            f"({type(error).__name__}: {error}); it is of another version or was edited: regenerate the artifact."
         ) from error
 
 
-def remade_report(artifact: Artifact, photos: Sequence[Photo] = ()) -> bytes:
-    """Make the report of an artifact folder anew; byte for byte the one in it, given the same photographs.
+def remade_report(artifact: Artifact, images: Sequence[ImageRecord] = ()) -> bytes:
+    """Make the report of an artifact folder again; byte for byte the one in it, given the same images.
 
     Raises:
         InputError: as `render_report`, or a damaged analysis.
@@ -89,7 +89,7 @@ def remade_report(artifact: Artifact, photos: Sequence[Photo] = ()) -> bytes:
     sources = Sources(
         layers=artifact.layers() if "layers.json" in files else (),
         delegation=_delegation(artifact) if "delegation.json" in files else None,
-        photos=photos,
+        images=images,
     )
     return render_report({**artifact.manifest, "files": files}, sources)
 
@@ -99,9 +99,9 @@ def _delegation(artifact: Artifact) -> DelegationReport:
     try:
         values = read_json(path, limit=_MAX_DELEGATION_BYTES)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a delegation report ({error}); make the artifact anew.") from error
+        raise InputError(f"{path}: not a delegation report ({error}); regenerate the artifact.") from error
     if (fault := schema_fault(values, "delegation", package="quant.artifact")) is not None:
-        raise InputError(f"{path}: not a delegation report ({fault}); make the artifact anew.")
+        raise InputError(f"{path}: not a delegation report ({fault}); regenerate the artifact.")
     return DelegationReport.from_json(values)
 
 

@@ -1,4 +1,4 @@
-"""Small pictures of the photographs that changed class, as data URIs."""
+"""Small pictures of the images that changed class, as data URIs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from edge_effnet.images import quiet_pillow
 from edge_effnet.preprocess import Preprocess
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.thresholds import REPORT_FLIPS, REPORT_THUMBNAIL_BYTES, REPORT_THUMBNAIL_SIDE
 from quant.verdict.outcome import Flip
 
@@ -25,22 +25,22 @@ def shown_flips(flips: Sequence[Flip]) -> tuple[Flip, ...]:
     ]
 
 
-def thumbnails(flips: Sequence[Flip], photos: Sequence[Photo], preprocess: Preprocess) -> dict[str, str]:
-    """Draw the photographs as the network sees them, until their allowance is used up.
+def thumbnails(flips: Sequence[Flip], images: Sequence[ImageRecord], preprocess: Preprocess) -> dict[str, str]:
+    """Draw the images as the network sees them, until their allowance is used up.
 
     Args:
         flips: to be shown, in their order.
-        photos: where their files are; those that are not among them get no picture.
+        images: where their files are; those that are not among them get no picture.
         preprocess: cuts them as the network sees them.
 
     Returns:
-        `data:image/jpeg;base64,...` by the photograph's name.
+        `data:image/jpeg;base64,...` by the image's name.
 
     Raises:
-        InputError: a photograph that cannot be read, named.
+        InputError: an image that cannot be read, named.
     """
-    files = {photo.name: photo.path for photo in photos}
-    wanted = [flip.photograph for flip in flips if flip.photograph in files]
+    files = {image.name: image.path for image in images}
+    wanted = [flip.image for flip in flips if flip.image in files]
     with quiet_pillow():
         return _within_allowance(wanted, lambda name: _jpeg(preprocess.pixels(files[name])))
 

@@ -27,7 +27,7 @@ _LARGEST = 1e15
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainState:
-    """What a run needs to go on as if it had never stopped.
+    """What a run needs to resume as if it had never stopped.
 
     The schedule, the sampler's position and every random number (augmentation, dropout, DropConnect) are
     functions of the seed and the step, so `step` holds all three.
@@ -79,7 +79,7 @@ def _checked(state: TrainState) -> TrainState:
 
 
 def check_rows(rows: Sequence[dict[str, float]], figures: Sequence[str]) -> None:
-    """Make sure that a learning curve is one: the run goes on writing and drawing it.
+    """Make sure that a learning curve is one: the run continues writing and drawing it.
 
     Args:
         rows: of a checkpoint.
@@ -102,7 +102,7 @@ def whole_checkpoint(path: Path) -> AbstractContextManager[None]:
 
 
 def _damaged(path: Path) -> str:
-    return f"{path}: not a complete checkpoint of a training run; start anew without --resume."
+    return f"{path}: not a complete checkpoint of a training run; start over without --resume."
 
 
 def load_state(path: Path, identity: dict[str, Any]) -> TrainState:
@@ -112,18 +112,18 @@ def load_state(path: Path, identity: dict[str, Any]) -> TrainState:
         InputError: none there, damaged, or of a run with other settings (named).
     """
     if not path.is_file():
-        raise InputError(f"{path}: no checkpoint to resume from; leave out --resume to start anew.")
+        raise InputError(f"{path}: no checkpoint to resume from; leave out --resume to start over.")
     with whole_checkpoint(path):
         values = read_pickle(path, damaged=_damaged(path))
         found = values.pop("format")
         state = _checked(TrainState(**values)) if found == _FORMAT else None
         different = [] if state is None else [n for n in identity if state.identity.get(n) != identity[n]]
     if state is None:
-        raise InputError(f"{path}: a checkpoint of format {brief(found)}, this version reads {_FORMAT}; start anew.")
+        raise InputError(f"{path}: a checkpoint of format {brief(found)}, this version reads {_FORMAT}; start over.")
     if different:
         name = different[0]
         raise InputError(
             f"{path}: a checkpoint of another run: its {name} is {brief(repr(state.identity.get(name)))}, now it is "
-            f"{identity[name]!r}; resume with the same settings, or start anew without --resume."
+            f"{identity[name]!r}; resume with the same settings, or start over without --resume."
         )
     return state

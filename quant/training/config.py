@@ -59,7 +59,7 @@ class TrainConfig:
     weights: Path | None = None
     """Start from this file instead of new weights."""
     fresh_head: bool = False
-    """Make the classifier anew even where the file's would fit."""
+    """Reinitialize the classifier even where the file's would fit."""
     steps: int | None = None
     """Stop after this many steps in all; the schedule is as long as this then."""
     batch_size: int = 64

@@ -24,7 +24,7 @@ def make_network(config: TrainConfig, class_names: tuple[str, ...]) -> Efficient
 
     Raises:
         InputError: weights of another variant, or whose classes are others than the data's (without
-            `fresh_head`), or a network of something other than photographs.
+            `fresh_head`), or a network of something other than images.
     """
     torch.manual_seed(config.seed)
     if config.weights is None:
@@ -55,7 +55,7 @@ def make_network(config: TrainConfig, class_names: tuple[str, ...]) -> Efficient
 
 def _new_preprocess(config: TrainConfig) -> Preprocess:
     size = config.image_size
-    # Drawn pictures are square and drawn at the network's size; photographs lose a border, as usual.
+    # Drawn pictures are square and drawn at the network's size; images lose a border, as usual.
     return Preprocess(crop=size, resize=size if config.data == SAMPLE else round(size * 8 / 7))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from edge_effnet.model import EfficientNet
-from quant.common.overwrite import require_no_photograph
+from quant.common.overwrite import require_no_image
 from quant.common.progress import NoProgress, Progress
 from quant.data.batches import batch_size_for
 from quant.training.config import TrainConfig, TrainResult
@@ -38,7 +38,7 @@ def train(config: TrainConfig, progress: Progress) -> TrainResult:
         MachineError: the disk is full or not writable.
     """
     require_earlier_outputs(config.out, OUTPUTS, resume=config.resume)
-    require_no_photograph(config.out, config.data)
+    require_no_image(config.out, config.data)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     with joined_group() as group:

@@ -10,7 +10,7 @@ import torch
 from quant.analysis.fallback_cost import FloatLayer
 from quant.analysis.layers import LayerReport
 from quant.analysis.mixed_precision import Found
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.lower.result import Delegation
 from quant.metrics import metrics
 from quant.metrics.evaluate import Accuracy, Fidelity, accuracy, fidelity, labels_of
@@ -34,9 +34,9 @@ class Evidence:
     backend: str
     threads: int
     logits: Mapping[str, torch.Tensor]
-    """[photographs, classes] of "float" and "pte", and where there was one: "quantized", the reference graph; "ptq",
+    """[images, classes] of "float" and "pte", and where there was one: "quantized", the reference graph; "ptq",
     the one before training; "swapped", the float network with the program's activation instead of its own."""
-    photos: Sequence[Photo]
+    images: Sequence[ImageRecord]
     class_names: Sequence[str]
     float_program: ProgramFigures
     pte_program: ProgramFigures
@@ -63,7 +63,7 @@ def summarize(
     evidence: Evidence, *, max_drop: float, min_agreement: float | None = None, baseline: Baseline | None = None
 ) -> Outcome:
     """Compute every figure and the verdict."""
-    labels = labels_of(evidence.photos)
+    labels = labels_of(evidence.images)
     float_logits, pte_logits = evidence.logits["float"], evidence.logits["pte"]
     quantized = evidence.logits.get("quantized")
     float_accuracy, pte_accuracy = accuracy(float_logits, labels), accuracy(pte_logits, labels)
@@ -75,7 +75,7 @@ def summarize(
         pte_accuracy,
         pte,
         max_drop=max_drop,
-        photographs=len(evidence.photos),
+        images=len(evidence.images),
         min_agreement=min_agreement,
         baseline=baseline,
         doubts=doubts,
@@ -84,7 +84,7 @@ def summarize(
     diagnosis = None if verdict.passed else _diagnosed(evidence)
     if diagnosis is None:
         verdict = replace(verdict, cautions=_cautions(evidence, max_drop, min_agreement))
-    elif has_collapsed(pte, len(evidence.photos)):
+    elif has_collapsed(pte, len(evidence.images)):
         verdict = replace(verdict, reasons=(*verdict.reasons, diagnosis.sentence))
     if _lost_something(verdict, doubts):
         verdict = replace(verdict, reasons=(*verdict.reasons, *layer_causes(evidence.layers, pte.sqnr_db)))
@@ -111,13 +111,13 @@ def summarize(
         min_agreement=min_agreement,
         delegation=evidence.delegation,
         calibration_images=evidence.calibration_images,
-        evaluation_images=len(evidence.photos),
+        evaluation_images=len(evidence.images),
         search=evidence.search,
         diagnosis=diagnosis,
         float_layers=evidence.float_layers,
         classes=class_figures(float_logits, pte_logits, labels, evidence.class_names),
         confusion=confusion_changes(float_logits, pte_logits, labels, evidence.class_names),
-        flips=_flips(float_logits, pte_logits, evidence.photos, evidence.class_names),
+        flips=_flips(float_logits, pte_logits, evidence.images, evidence.class_names),
         notes=evidence.notes,
         seconds=evidence.seconds,
     )
@@ -133,7 +133,7 @@ def _cautions(evidence: Evidence, max_drop: float, min_agreement: float | None) 
     return cautions(
         evidence.logits["float"],
         evidence.logits["pte"],
-        labels_of(evidence.photos),
+        labels_of(evidence.images),
         max_drop=max_drop,
         min_agreement=min_agreement,
         calibration=evidence.calibration_images,
@@ -157,30 +157,30 @@ def _lost_something(verdict: Verdict, doubts: Sequence[str]) -> bool:
 
 
 def _with_search(verdict: Verdict, found: Found | None) -> Verdict:
-    """A target that no set of float layers meets fails, whatever the evaluation photographs happen to say."""
+    """A target that no set of float layers meets fails, whatever the evaluation images happen to say."""
     if found is None or found.chosen.met:
         return verdict
     best = found.chosen
     sentence = (
-        f"the target was not reached on {found.photographs} selection photographs by any of {len(found.points)} "
+        f"the target was not reached on {found.images} selection images by any of {len(found.points)} "
         f"sets of float layers; the best, {len(best.float_layers)} layers, agrees on {100 * best.agreement:.2f} %, "
-        f"loses {best.drop:.2f} points of top-1 and holds on the evaluation photographs with a chance of "
+        f"loses {best.drop:.2f} points of top-1 and holds on the evaluation images with a chance of "
         f"{100 * best.chance:.0f} %"
     )
     return Verdict(passed=False, reasons=(sentence, *(() if verdict.passed else verdict.reasons)))
 
 
 def _flips(
-    float_logits: torch.Tensor, pte_logits: torch.Tensor, photos: Sequence[Photo], names: Sequence[str]
+    float_logits: torch.Tensor, pte_logits: torch.Tensor, images: Sequence[ImageRecord], names: Sequence[str]
 ) -> tuple[Flip, ...]:
     found = []
     for row in metrics.flips(float_logits, pte_logits):
-        label = photos[row].label
+        label = images[row].label
         float_index, float_probability = _answer(float_logits[row])
         pte_index, pte_probability = _answer(pte_logits[row])
         found.append(
             Flip(
-                photograph=photos[row].name,
+                image=images[row].name,
                 label=None if label is None else names[label],
                 float_class=names[float_index],
                 pte_class=names[pte_index],
@@ -192,6 +192,6 @@ def _flips(
 
 
 def _answer(logits: torch.Tensor) -> tuple[int, float]:
-    """Class index and probability of one photograph's answer."""
+    """Class index and probability of one image's answer."""
     index = int(logits.argmax())
     return index, logits.double().softmax(dim=0)[index].item()

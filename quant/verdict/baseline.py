@@ -12,9 +12,9 @@ from typing import Any
 from edge_effnet.errors import InputError
 from quant.common.atomic_io import require_writable
 from quant.common.json_io import read_json
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.metrics.evaluate import Accuracy, Fidelity
-from quant.thresholds import REPEAT_PHOTOGRAPHS, REPEAT_SQNR_DB, ROUNDING_SQNR_DB, SHARE_ROUNDING
+from quant.thresholds import REPEAT_IMAGES, REPEAT_SQNR_DB, ROUNDING_SQNR_DB, SHARE_ROUNDING
 
 _SCHEMA = 2
 _MAX_BYTES = 64 * 1024
@@ -26,8 +26,8 @@ _MAX_SQNR_DB = 200.0
 class Baseline:
     """Figures of an earlier program that a new one must not fall behind."""
 
-    photographs: str
-    """Digest of the evaluation photographs' contents: figures on others do not compare."""
+    digest: str
+    """Digest of the evaluation images' contents: figures on others do not compare."""
     images: int
     top1: float | None
     agreement: float
@@ -36,17 +36,17 @@ class Baseline:
     """SHA-256 of the program."""
 
 
-def digest_of(photos: Sequence[Photo]) -> str:
-    """Digest of a set of photographs: their contents and labels, whatever their names and order."""
-    rows = sorted(f"{photo.sha256} {photo.label}" for photo in photos)
+def digest_of(images: Sequence[ImageRecord]) -> str:
+    """Digest of a set of images: their contents and labels, whatever their names and order."""
+    rows = sorted(f"{image.sha256} {image.label}" for image in images)
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
-def make_baseline(photos: Sequence[Photo], accuracy: Accuracy, pte: Fidelity, program: str) -> Baseline:
+def make_baseline(images: Sequence[ImageRecord], accuracy: Accuracy, pte: Fidelity, program: str) -> Baseline:
     """Figures of a program with a SHA-256, as a baseline for the next."""
     return Baseline(
-        photographs=digest_of(photos),
-        images=len(photos),
+        digest=digest_of(images),
+        images=len(images),
         top1=accuracy.top1,
         agreement=pte.agreement,
         sqnr_db=pte.sqnr_db,
@@ -54,21 +54,21 @@ def make_baseline(photos: Sequence[Photo], accuracy: Accuracy, pte: Fidelity, pr
     )
 
 
-def read_baseline(path: Path, photos: Sequence[Photo]) -> Baseline:
-    """Read a baseline that was made on the same photographs.
+def read_baseline(path: Path, images: Sequence[ImageRecord]) -> Baseline:
+    """Read a baseline that was made on the same images.
 
     Raises:
-        InputError: no such file, not a baseline, or one of other photographs.
+        InputError: no such file, not a baseline, or one of other images.
     """
     remedy = "write one with --update-baseline."
     baseline = _parse_baseline(path, remedy)
-    if baseline.photographs != digest_of(photos):
+    if baseline.digest != digest_of(images):
         raise InputError(
-            f"{path}: the baseline is of {baseline.images} other photographs or labels than these {len(photos)}; "
+            f"{path}: the baseline is of {baseline.images} other images or labels than these {len(images)}; "
             "check on the same ones, or " + remedy
         )
-    if baseline.images != len(photos) or (baseline.top1 is None) != (photos[0].label is None):
-        raise InputError(f"{path}: its figures do not fit its photographs: it was edited; {remedy}")
+    if baseline.images != len(images) or (baseline.top1 is None) != (images[0].label is None):
+        raise InputError(f"{path}: its figures do not fit its images: it was edited; {remedy}")
     return baseline
 
 
@@ -88,35 +88,36 @@ def baseline_doubt(baseline: Baseline, program: str, accuracy: Accuracy, pte: Fi
     """Say where a baseline contradicts the very program that it is of; None for another one, or where it does not.
 
     Args:
-        baseline: of the same photographs.
+        baseline: of the same images.
         program: SHA-256.
         accuracy: of the program, now.
         pte: likewise.
     """
     if baseline.program != program:
         return None
-    allowed = max(REPEAT_PHOTOGRAPHS / baseline.images, 0.01) + SHARE_ROUNDING
+    allowed = max(REPEAT_IMAGES / baseline.images, 0.01) + SHARE_ROUNDING
     pairs = [("agreement", baseline.agreement, pte.agreement)]
     if baseline.top1 is not None and accuracy.top1 is not None:
         pairs.append(("top-1", baseline.top1, accuracy.top1))
     for figure, then, now in pairs:
         if abs(then - now) > allowed:
             return (
-                f"baseline: it gives {figure} {100 * then:.2f} % for this very program on these photographs, it is "
-                f"{100 * now:.2f} %: the file was edited, write it anew with --update-baseline"
+                f"baseline: it gives {figure} {100 * then:.2f} % for this very program on these images, it is "
+                f"{100 * now:.2f} %: the file was edited, write it again with --update-baseline"
             )
     then, now = (min(figure, ROUNDING_SQNR_DB) for figure in (baseline.sqnr_db, pte.sqnr_db))
     if abs(then - now) > REPEAT_SQNR_DB:
         return (
-            f"baseline: it gives {then:.1f} dB for this very program on these photographs, it has {now:.1f} dB: the "
-            "file was edited, write it anew with --update-baseline"
+            f"baseline: it gives {then:.1f} dB for this very program on these images, it has {now:.1f} dB: the "
+            "file was edited, write it again with --update-baseline"
         )
     return None
 
 
 def baseline_json(baseline: Baseline) -> str:
     """Text of a baseline file."""
-    values = {"schema": _SCHEMA, **asdict(baseline)}
+    figures = asdict(baseline)
+    values = {"schema": _SCHEMA, "photographs": figures.pop("digest"), **figures}
     return json.dumps({**values, "seal": _seal(values)}, indent=2) + "\n"
 
 
@@ -128,7 +129,7 @@ def _parse_baseline(path: Path, remedy: str) -> Baseline:
         if values.pop("seal") != _seal(values):
             raise ValueError("it was edited: its seal does not fit its figures")
         del values["schema"]
-        return _checked(Baseline(**values))
+        return _checked(Baseline(digest=values.pop("photographs"), **values))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such baseline; {remedy}") from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -136,18 +137,18 @@ def _parse_baseline(path: Path, remedy: str) -> Baseline:
 
 
 def _checked(baseline: Baseline) -> Baseline:
-    """Refuse figures that no run gives: shares are whole photographs."""
+    """Refuse figures that no run gives: shares are whole images."""
     if not (isinstance(baseline.images, int) and 1 <= baseline.images <= _MAX_IMAGES):
-        raise ValueError(f"{baseline.images!r} photographs")
+        raise ValueError(f"{baseline.images!r} images")
     if type(baseline.sqnr_db) not in (int, float) or not abs(baseline.sqnr_db) <= _MAX_SQNR_DB:
         raise ValueError(f"an SQNR of {baseline.sqnr_db!r} dB")
     for share in (baseline.agreement, *([] if baseline.top1 is None else [baseline.top1])):
-        photographs = share * baseline.images
-        if not 0.0 <= share <= 1.0 or abs(photographs - round(photographs)) > SHARE_ROUNDING * baseline.images:
-            raise ValueError(f"{share} is no share of {baseline.images} photographs")
+        images = share * baseline.images
+        if not 0.0 <= share <= 1.0 or abs(images - round(images)) > SHARE_ROUNDING * baseline.images:
+            raise ValueError(f"{share} is no share of {baseline.images} images")
     return baseline
 
 
 def _seal(values: Mapping[str, Any]) -> str:
-    """Tell a slip of the hand from a figure: no secret is in it, and who wants to can compute it anew."""
+    """Tell a slip of the hand from a figure: no secret is in it, and who wants to can compute it again."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -66,9 +66,9 @@ class Circumstances:
     targeted: bool
     """Whether float layers were searched for."""
     calibration: int
-    """Photographs that ranges were fitted on; 0 for a program without any."""
+    """Images that ranges were fitted on; 0 for a program without any."""
     suspicions: tuple[str, ...]
-    """What looks wrong with the photographs."""
+    """What looks wrong with the images."""
 
 
 def diagnose(layers: Sequence[LayerReport], circumstances: Circumstances) -> Diagnosis:
@@ -129,28 +129,28 @@ _REMEDIES: tuple[tuple[Callable[[Circumstances], bool], Remedy], ...] = (
     (
         lambda c: bool(c.suspicions),
         Remedy(
-            sentence="check the preprocessing (mean, std, RGB order; --origin) and the calibration photographs: a "
+            sentence="check the preprocessing (mean, std, RGB order; --origin) and the calibration images: a "
             "note says what looks wrong with them"
         ),
     ),
     (
         _is_lesser,
         Remedy(
-            sentence=f"--recipe {DEFAULT_RECIPE} (loss-aware ranges, repaired layers)",
+            sentence=f"--recipe {DEFAULT_RECIPE} (loss-aware ranges, reconstructed layers)",
             options={"--recipe": DEFAULT_RECIPE},
         ),
     ),
     (
         lambda c: 0 < c.calibration < FEW_CALIBRATION,
         Remedy(
-            sentence=f"more calibration photographs (--calibration {DEFAULT_CALIBRATION})",
+            sentence=f"more calibration images (--calibration {DEFAULT_CALIBRATION})",
             options={"--calibration": str(DEFAULT_CALIBRATION)},
         ),
     ),
     (
         _may_search,
         Remedy(
-            sentence="--min-agreement 99 (keeps the cheapest layers in float until that many photographs keep their "
+            sentence="--min-agreement 99 (keeps the cheapest layers in float until that many images keep their "
             "class)",
             options={"--min-agreement": "99"},
         ),
@@ -158,7 +158,7 @@ _REMEDIES: tuple[tuple[Callable[[Circumstances], bool], Remedy], ...] = (
     (
         _may_train,
         Remedy(
-            sentence="--recipe qat-int8 (goes on training in int8)",
+            sentence="--recipe qat-int8 (continues training in int8)",
             options={"--recipe": "qat-int8"},
         ),
     ),
@@ -168,9 +168,7 @@ _REMEDIES: tuple[tuple[Callable[[Circumstances], bool], Remedy], ...] = (
     ),
     (
         lambda c: True,
-        Remedy(
-            sentence="calibrate and judge on photographs like the phone's, preprocessed as these weights were trained"
-        ),
+        Remedy(sentence="calibrate and judge on images like the phone's, preprocessed as these weights were trained"),
     ),
 )
 """What helps, the likeliest first."""
@@ -192,7 +190,7 @@ def layer_causes(reports: Sequence[LayerReport], sqnr_db: float) -> tuple[str, .
         )
     if reports and sqnr_db < reports[-1].sqnr_db - ANALYSIS_FALL_DB:
         causes.append(
-            f"another program or other photographs: the logits had {reports[-1].sqnr_db:.1f} dB when layers.json was "
+            f"another program or other images: the logits had {reports[-1].sqnr_db:.1f} dB when layers.json was "
             f"written, and have {sqnr_db:.1f} dB now"
         )
     return tuple(causes)

@@ -24,7 +24,7 @@ def outcome_html(outcome: Outcome, next_command: Sequence[str] = ()) -> str:
         outcome: of `quantize` or `check`.
         next_command: what the user may run next, word by word.
     """
-    title = Markup("<p><strong>{}</strong>: {}, {}, {}, {} photographs, <code>{}</code></p>").format(
+    title = Markup("<p><strong>{}</strong>: {}, {}, {}, {} images, <code>{}</code></p>").format(
         _verdict(outcome),
         outcome.variant,
         outcome.recipe,

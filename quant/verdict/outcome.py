@@ -20,9 +20,9 @@ from quant.verdict.verdict import Verdict
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flip:
-    """A photograph that the .pte puts into another class than float."""
+    """An image that the .pte puts into another class than float."""
 
-    photograph: str
+    image: str
     label: str | None
     """Its true class."""
     float_class: str
@@ -35,7 +35,7 @@ class Flip:
     def to_json(self) -> dict[str, Any]:
         """Of the object that `--json` prints."""
         return {
-            "photograph": self.photograph,
+            "photograph": self.image,
             "label": self.label,
             "float": self.float_class,
             "pte": self.pte_class,
@@ -79,9 +79,9 @@ class Outcome:
     drop_interval: tuple[float, float] | None
     """95 % confidence interval of top-1 lost from float to .pte; None without labels."""
     max_drop: float
-    """Top-1 that may be lost, points; without labels it bounds the photographs that change class."""
+    """Top-1 that may be lost, points; without labels it bounds the images that change class."""
     min_agreement: float | None
-    """Photographs that have to keep float's class, share of 1; None where none was asked for."""
+    """Images that have to keep float's class, share of 1; None where none was asked for."""
     delegation: Delegation
     calibration_images: int
     evaluation_images: int
@@ -182,7 +182,7 @@ def _search(found: Found) -> dict[str, Any]:
         }
         for point in found.points
     ]
-    return {"photographs": found.photographs, "met": found.chosen.met, "points": points}
+    return {"photographs": found.images, "met": found.chosen.met, "points": points}
 
 
 def _accuracy(accuracy: Accuracy) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from quant.metrics.metrics import agreement, paired_drop_interval, wilson_interv
 from quant.thresholds import (
     CAUTION_CONFIDENCE,
     COLLAPSE_AGREEMENT,
-    COLLAPSE_PHOTOGRAPHS,
+    COLLAPSE_IMAGES,
     COLLAPSE_SQNR_DB,
     FEW_CALIBRATION,
     SHARE_ROUNDING,
@@ -39,7 +39,7 @@ def judge(
     pte: Fidelity,
     *,
     max_drop: float,
-    photographs: int,
+    images: int,
     min_agreement: float | None = None,
     baseline: Baseline | None = None,
     doubts: Sequence[str] = (),
@@ -51,21 +51,21 @@ def judge(
 
     Args:
         float_accuracy: of the float network.
-        pte_accuracy: of the program, on the same photographs.
+        pte_accuracy: of the program, on the same images.
         pte: the program's answers against float's.
-        max_drop: top-1 that may be lost, points. Without labels it bounds the share of photographs that change
+        max_drop: top-1 that may be lost, points. Without labels it bounds the share of images that change
             class, which bounds the loss.
-        photographs: that the figures are of.
-        min_agreement: share of the photographs that have to keep their class, 0..1; None asks for none.
-        baseline: earlier figures on the same photographs; top-1 (or agreement) may fall behind them by
+        images: that the figures are of.
+        min_agreement: share of the images that have to keep their class, 0..1; None asks for none.
+        baseline: earlier figures on the same images; top-1 (or agreement) may fall behind them by
             `max_drop` as well.
         doubts: reasons not to believe the figures (`quant.doubts`).
     """
     failures = list(doubts)
     passes: list[str] = []
-    if has_collapsed(pte, photographs):
+    if has_collapsed(pte, images):
         failures.append(
-            f"collapsed: agrees with float on {100 * pte.agreement:.2f} % of photographs at {pte.sqnr_db:.1f} dB; "
+            f"collapsed: agrees with float on {100 * pte.agreement:.2f} % of images at {pte.sqnr_db:.1f} dB; "
             f"below {100 * COLLAPSE_AGREEMENT:.0f} % or {COLLAPSE_SQNR_DB:.0f} dB nothing else counts"
         )
     if min_agreement is not None:
@@ -89,15 +89,15 @@ def judge(
     return Verdict(passed=not failures, reasons=tuple(failures or passes))
 
 
-def has_collapsed(pte: Fidelity, photographs: int) -> bool:
+def has_collapsed(pte: Fidelity, images: int) -> bool:
     """Whether a program sees so little of what float sees that it fails whatever is allowed.
 
     Args:
         pte: the program's answers against float's.
-        photographs: that they are of.
+        images: that they are of.
     """
     collapsed = pte.agreement < COLLAPSE_AGREEMENT or pte.sqnr_db < COLLAPSE_SQNR_DB
-    return collapsed and photographs >= COLLAPSE_PHOTOGRAPHS
+    return collapsed and images >= COLLAPSE_IMAGES
 
 
 def check_max_drop(max_drop: float) -> float:
@@ -140,15 +140,15 @@ def cautions(
         float_logits: [N, classes].
         pte_logits: [N, classes].
         labels: int64, [N]; None without labels.
-        max_drop: top-1 (without labels, photographs) that may be lost, points.
-        min_agreement: share of the photographs that have to keep their class, 0..1; None asks for none.
-        calibration: photographs that ranges were fitted on; 0 for a program without any.
-        suspicions: sentences about the photographs, passed on.
+        max_drop: top-1 (without labels, images) that may be lost, points.
+        min_agreement: share of the images that have to keep their class, 0..1; None asks for none.
+        calibration: images that ranges were fitted on; 0 for a program without any.
+        suspicions: sentences about the images, passed on.
     """
     found = [*_near_limits(float_logits, pte_logits, labels, max_drop, min_agreement)]
     if 0 < calibration < FEW_CALIBRATION:
         found.append(
-            f"calibrated on {calibration} photographs; with fewer than {FEW_CALIBRATION} another draw may do worse"
+            f"calibrated on {calibration} images; with fewer than {FEW_CALIBRATION} another draw may do worse"
         )
     return (*found, *suspicions)
 
@@ -172,12 +172,12 @@ def _near_limits(
     found = []
     if lost > max_drop:
         found.append(
-            f"close to the limit: seen on {count} photographs, the loss may be {lost:.2f} points of {figure} "
-            f"({bound}), {max_drop:.2f} allowed; more photographs would tell"
+            f"close to the limit: seen on {count} images, the loss may be {lost:.2f} points of {figure} "
+            f"({bound}), {max_drop:.2f} allowed; more images would tell"
         )
     if min_agreement is not None and kept < min_agreement:
         found.append(
-            f"close to the limit: seen on {count} photographs, agreement may be {100 * kept:.2f} % ({bound}), "
-            f"{100 * min_agreement:.2f} wanted; more photographs would tell"
+            f"close to the limit: seen on {count} images, agreement may be {100 * kept:.2f} % ({bound}), "
+            f"{100 * min_agreement:.2f} wanted; more images would tell"
         )
     return found

@@ -9,15 +9,15 @@ import shutil
 
 import pytest
 import typer
+from tests.support.images import draw_halves
 
 from tests.support.code_blocks import blocks
 from tests.support.doc_commands import APPS, COMMANDS, ELSEWHERE, ids, is_quick, run, runnable
 from tests.support.paths import ROOT
-from tests.support.photos import draw_halves
 from tests.support.reports import measured_artifact
 
 SUBSTITUTIONS = {"100": "6"}
-"""Words of a command by what stands for them here: fewer photographs."""
+"""Words of a command by what stands for them here: fewer images."""
 
 ADDED = {"deploy": ["--project", "android"]}
 """Words behind a command: apps are put into a copy of the project."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.support.images import draw_halves
 
 from edge_effnet import load_checkpoint
 from edge_effnet.variants import VARIANTS
@@ -12,7 +13,6 @@ from edge_effnet.weights.layouts import LAYOUTS
 from quant.common.progress import NoProgress
 from quant.training import Stage, train
 from tests.support.doc_commands import ids, is_quick, run, runnable
-from tests.support.photos import draw_halves
 from tests.support.training import TINY, tiny_config
 
 pytestmark = pytest.mark.slow
@@ -28,19 +28,19 @@ SUBSTITUTIONS = {
     "100": "6",
     "128": "12",
 }
-"""Words of a command by what stands for them here: drawn photographs, fewer epochs, smaller batches, and programs
+"""Words of a command by what stands for them here: drawn images, fewer epochs, smaller batches, and programs
 that are lowered in a second (`test_fleet.py` makes the others)."""
 
 SAMPLE = ["--weights", "flowers.pth", "--data", "photos"]
 """Behind a `quantize` that would draw the sample set, 448 pictures of 224 pixels."""
 
 SMALL = ["--image-size", "32", "--calibration", "40"]
-"""Behind every `quantize`: timm's weights would be taken at 224 pixels, and training wants photographs of its own."""
+"""Behind every `quantize`: timm's weights would be taken at 224 pixels, and training wants images of its own."""
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Photographs of three colours, and weights that tell them apart, as timm's users have them and as ours do."""
+    """Images of three colours, and weights that tell them apart, as timm's users have them and as ours do."""
     folder = tmp_path_factory.mktemp("files")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(VARIANTS, "b0", SMALLEST)

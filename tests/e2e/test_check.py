@@ -5,13 +5,13 @@ import shutil
 
 import pytest
 from PIL import Image
+from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
 
 from edge_effnet.errors import InputError, MachineError
 from quant import check
 from quant.common.atomic_io import write_atomically
 from quant.verdict.outcome import Outcome
 from tests.support.artifacts import edit_manifest, make_artifact, sign_again, snapshot
-from tests.support.photos import COLOURS, draw_classes, draw_halves, draw_photo
 from tests.support.programs import RIGHT, SIZE, SWAPPED, colour_program
 
 
@@ -77,20 +77,20 @@ def test_as_much_as_allowed_may_be_lost(swapped, data):
     assert check(swapped, data=data, max_drop=66.7).passed
 
 
-def test_photographs_without_labels_get_a_verdict_on_agreement(right, swapped, tmp_path):
+def test_images_without_labels_get_a_verdict_on_agreement(right, swapped, tmp_path):
     for index, colour in enumerate(COLOURS * 2):
-        draw_photo(tmp_path / f"{index}.jpg", colour, seed=index)
+        draw_image(tmp_path / f"{index}.jpg", colour, seed=index)
     found = check(right, data=tmp_path)
     assert found.passed and found.float_accuracy.top1 is None and found.drop_interval is None
     assert not check(swapped, data=tmp_path).passed
 
 
-def test_photographs_that_calibrated_are_left_out(tmp_path):
+def test_images_that_calibrated_are_left_out(tmp_path):
     data = draw_classes(tmp_path / "data", 2)
     fitted = [data / colour / "0.jpg" for colour in COLOURS]
     found = check(make_artifact(tmp_path / "a", calibrated_on=fitted).folder, data=data)
     assert found.evaluation_images == 3 and found.calibration_images == 3
-    assert found.notes == ("Left out 3 photographs that the program was calibrated on.",)
+    assert found.notes == ("Left out 3 images that the program was calibrated on.",)
 
 
 def test_a_program_that_was_exchanged_is_refused(right, data, tmp_path):
@@ -126,7 +126,7 @@ def test_a_broken_program_with_a_mended_manifest_is_refused(right, data, tmp_pat
     assert "model.pte: " in refusal(folder, data=data)
 
 
-def test_another_number_of_classes_than_the_photographs_have_is_told(tmp_path, data):
+def test_another_number_of_classes_than_the_images_have_is_told(tmp_path, data):
     folder = make_artifact(tmp_path / "a", classes=("blue", "green", "purple")).folder
     message = refusal(folder, data=data)
     assert "no folder for 'purple'" in message and "unknown class 'red'" in message
@@ -138,13 +138,13 @@ def test_an_artifact_without_class_names_takes_the_folders_order(tmp_path, data)
     assert found.passed and found.pte_accuracy.top1 == 1.0
 
 
-def test_an_unreadable_photograph_is_named(right, tmp_path):
+def test_an_unreadable_image_is_named(right, tmp_path):
     data = draw_halves(tmp_path / "data", val=2)
-    (data / "val" / "red" / "1.jpg").write_text("no photograph")
+    (data / "val" / "red" / "1.jpg").write_text("no image")
     assert "val/red/1.jpg" in refusal(right, data=data)
 
 
-def test_large_photographs_and_odd_metadata_warn_nobody(right, tmp_path, monkeypatch):
+def test_large_images_and_odd_metadata_warn_nobody(right, tmp_path, monkeypatch):
     """Warnings are errors in this test run, as in many a user's."""
     data = draw_halves(tmp_path / "data", val=2)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)  # 480 pixels warn, from 800 on they would be refused
@@ -175,11 +175,11 @@ def test_a_baseline_is_written_held_and_broken(right, swapped, data, tmp_path):
     assert not broken.passed and any("of the baseline" in reason for reason in broken.verdict.reasons)
 
 
-def test_a_baseline_of_other_photographs_is_refused(right, data, tmp_path):
+def test_a_baseline_of_other_images_is_refused(right, data, tmp_path):
     baseline = tmp_path / "b.json"
     check(right, data=data, baseline=baseline, update_baseline=True)
     other = draw_halves(tmp_path / "other", val=3)
-    assert "other photographs or labels" in refusal(right, data=other, baseline=baseline)
+    assert "other images or labels" in refusal(right, data=other, baseline=baseline)
 
 
 def test_a_missing_or_broken_baseline_is_refused(right, data, tmp_path):

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.images import draw_halves
 
 from apps.cli.edge_effnet import app
 from apps.cli.exit_codes import guarded
 from tests.support.artifacts import make_artifact
 from tests.support.cli import only_json, run_cli
-from tests.support.photos import draw_halves
 from tests.support.programs import SWAPPED, colour_program
 
 PROMISED = {
@@ -142,7 +142,7 @@ def test_names_in_no_known_encoding_are_printed(right, tmp_path):
         "edge-effnet", "check", make_artifact(tmp_path / "a", channels=SWAPPED).folder, "--data", data, env=env
     )
     assert done.returncode == 1 and "FAIL" in done.stdout
-    (data / "val" / "red" / odd).write_text("no photograph")
+    (data / "val" / "red" / odd).write_text("no image")
     done = run_cli("edge-effnet", "check", right, "--data", data, env=env)
     assert done.returncode == 2 and "not an image" in done.stderr
 

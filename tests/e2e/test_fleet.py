@@ -10,7 +10,7 @@ import torch
 from edge_effnet.errors import InputError
 from edge_effnet.variants import VARIANTS
 from quant.artifact.model import open_artifact
-from quant.common.subsample import spread
+from quant.common.subsample import subsample
 from quant.graph.export import export_graph
 from quant.lower.backend import Source
 from quant.lower.coreml_check import CoremlMismatchError, read_back
@@ -20,7 +20,7 @@ from quant.pipeline.check import check
 from quant.pipeline.fleet_run import quantize_fleet
 from quant.program.reader import parse_pte, read_pte
 from tests.support.checkpoints import colour_checkpoint
-from tests.support.photos import draw_halves
+from tests.support.images import draw_halves
 from tests.support.training import TINY
 
 OPENVINO = importlib.util.find_spec("openvino") is not None
@@ -111,9 +111,9 @@ def test_portable_kernels_are_left_over_with_a_reason_and_advice(made):
     assert "reference" in report.advice[0]
 
 
-def test_layers_that_a_recipe_leaves_in_float_are_islands(made):
-    assert len(row(made, "xnnpack-int8").report.islands) == 2
-    assert row(made, "xnnpack-fp32").report.islands == ()
+def test_layers_that_a_recipe_leaves_in_float_are_named(made):
+    assert len(row(made, "xnnpack-int8").report.float_layers) == 2
+    assert row(made, "xnnpack-fp32").report.float_layers == ()
 
 
 def test_bundles_were_verified_where_the_backend_runs(made):
@@ -134,6 +134,6 @@ def test_openvino_runs_int8(made):
     assert row(made, "openvino-fp32").outcome.pte.agreement > 0.9
 
 
-def test_few_photographs_are_spread_evenly():
-    assert spread(10, 4) == [0, 2, 5, 7]
-    assert spread(3, 16) == [0, 1, 2] and spread(3, None) == [0, 1, 2]
+def test_few_images_are_spread_evenly():
+    assert subsample(10, 4) == [0, 2, 5, 7]
+    assert subsample(3, 16) == [0, 1, 2] and subsample(3, None) == [0, 1, 2]

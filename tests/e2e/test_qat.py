@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.support.images import draw_halves, pack_shards
 
 from edge_effnet import EfficientNet
 from edge_effnet.errors import InputError
@@ -18,7 +19,6 @@ from quant import quantize
 from quant.pipeline.check import check
 from quant.qat.options import QatOptions
 from tests.support.paths import ROOT
-from tests.support.photos import draw_halves, pack_shards
 from tests.support.training import TINY, without_torchrun
 
 
@@ -95,12 +95,12 @@ def test_interrupted_training_resumes_to_the_same_program(sources, tmp_path, mon
 
 @pytest.mark.usefixtures("one_thread")
 def test_without_labels_the_teacher_alone_is_enough(sources, tmp_path):
-    photos = tmp_path / "unlabelled"
-    photos.mkdir()
+    images = tmp_path / "unlabelled"
+    images.mkdir()
     for number, path in enumerate(sorted(draw_halves(tmp_path / "more", train=60, val=12).rglob("*.jpg"))):
-        path.rename(photos / f"{number:03}.jpg")
+        path.rename(images / f"{number:03}.jpg")
     result = quantize(
-        "lite0", **(sources | {"data": photos}), recipe="qat-int8", out=tmp_path / "out", qat=_options()
+        "lite0", **(sources | {"data": images}), recipe="qat-int8", out=tmp_path / "out", qat=_options()
     )
     outcome = result.outcome.to_json()
     assert outcome["pte"]["top1"] is None and outcome["training"]["steps"] == 6
@@ -137,7 +137,7 @@ def test_normalising_batches_ends_in_the_programs_own_arithmetic(sources, tmp_pa
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_shards_are_photographs_too(sources, tmp_path):
+def test_shards_are_images_too(sources, tmp_path):
     shards = pack_shards(tmp_path / "photos", tmp_path / "shards")
     result = quantize(
         "lite0", **(sources | {"data": shards}), recipe="qat-int8", out=tmp_path / "out", qat=_options(steps=2)

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from tests.support.images import COLOURS, draw_image
 
 from edge_effnet import load_checkpoint
 from edge_effnet.errors import InputError
@@ -14,7 +15,6 @@ from quant.artifact.model import open_artifact
 from quant.metrics.metrics import topk_accuracy
 from quant.program.host import HostRuntime
 from tests.support.artifacts import sha256_of, snapshot
-from tests.support.photos import COLOURS, draw_photo
 
 PROMISED = {
     "float": {"top1", "top5", "latency_ms", "size_bytes"},
@@ -42,10 +42,10 @@ def made_here(quantized, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lite(lite_weights, tmp_path_factory):
-    """Photographs without labels, an activation and an image size that the weights do not have."""
+    """Images without labels, an activation and an image size that the weights do not have."""
     data = tmp_path_factory.mktemp("unlabelled")
     for index in range(24):
-        draw_photo(data / f"{index:02}.jpg", COLOURS[index % 3], seed=index)
+        draw_image(data / f"{index:02}.jpg", COLOURS[index % 3], seed=index)
     return quantize(
         "lite0",
         weights=lite_weights,
@@ -134,19 +134,19 @@ def test_the_manifest_says_what_was_made_from_what(quantized):
     assert manifest["verdict"] == quantized.values
     used = manifest["photographs"]
     assert (len(used["calibration"]), len(used["evaluation"])) == (16, 18)
-    for photograph in (*used["calibration"], *used["evaluation"]):
-        assert photograph["sha256"] == sha256_of(quantized.data / photograph["name"])
+    for image in (*used["calibration"], *used["evaluation"]):
+        assert image["sha256"] == sha256_of(quantized.data / image["name"])
     assert {p["name"].split("/")[0] for p in used["calibration"]} == {"train"}
     assert not {p["sha256"] for p in used["calibration"]} & {p["sha256"] for p in used["evaluation"]}
 
 
-def test_golden_inputs_are_preprocessed_photographs_and_outputs_are_the_programs(quantized):
+def test_golden_inputs_are_preprocessed_images_and_outputs_are_the_programs(quantized):
     artifact = open_artifact(quantized.folder)
     assert len(artifact.golden()) == 3
     with HostRuntime() as runtime:
         program = runtime.load(artifact.program, "pte")
         for golden in artifact.golden():
-            assert torch.equal(golden.input, artifact.preprocess(quantized.data / golden.photograph))
+            assert torch.equal(golden.input, artifact.preprocess(quantized.data / golden.image))
             assert torch.equal(golden.output, runtime.run(program, golden.input[None])[0])
 
 
@@ -217,5 +217,5 @@ def test_another_activation_and_image_size_reach_the_program_and_the_manifest(li
         assert runtime.load(lite.artifact.program, "pte").input_shape == (1, 3, 48, 48)
 
 
-def test_class_names_of_the_weights_are_kept_without_labelled_photographs(lite):
+def test_class_names_of_the_weights_are_kept_without_labelled_images(lite):
     assert lite.artifact.labels == COLOURS and lite.artifact.labelled

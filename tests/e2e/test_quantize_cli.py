@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
 
 from apps.cli.commands.quantize import app
 from apps.cli.exit_codes import guarded
 from edge_effnet import EfficientNet, save_checkpoint
 from tests.support.artifacts import make_artifact, snapshot
 from tests.support.cli import command_line, environment, run_cli
-from tests.support.photos import COLOURS, draw_classes, draw_halves, draw_photo
 
 QUICK = ("--variant", "lite0", "--calibration", "8")
 
@@ -136,9 +136,9 @@ def test_weights_that_would_run_code_are_refused(called, small_data, tmp_path):
     assert not trap.exists()
 
 
-def test_too_few_calibration_photographs_are_told(called, lite_weights, tmp_path):
+def test_too_few_calibration_images_are_told(called, lite_weights, tmp_path):
     data = draw_halves(tmp_path / "data", train=2)
-    refused(lite(called, lite_weights, data), "only 6 photographs to calibrate on", "at least 8")
+    refused(lite(called, lite_weights, data), "only 6 images to calibrate on", "at least 8")
 
 
 def test_a_missing_class_is_told(called, lite_weights, tmp_path):
@@ -151,7 +151,7 @@ def test_an_empty_class_is_told(called, lite_weights, tmp_path):
     data = draw_halves(tmp_path / "data")
     shutil.rmtree(data / "train" / "green")
     (data / "train" / "green").mkdir()
-    refused(lite(called, lite_weights, data), str(data / "train" / "green"), "no photographs")
+    refused(lite(called, lite_weights, data), str(data / "train" / "green"), "no images")
 
 
 def test_classes_that_differ_between_train_and_val_are_told(called, lite_weights, tmp_path):
@@ -164,23 +164,23 @@ def test_a_wrong_number_of_classes_is_told(called, lite_weights, tmp_path):
     data = draw_halves(tmp_path / "data")
     for half in ("train", "val"):
         for index in range(4):
-            draw_photo(data / half / "purple" / f"{index}.jpg", seed=500 + index + 100 * len(half))
+            draw_image(data / half / "purple" / f"{index}.jpg", seed=500 + index + 100 * len(half))
     refused(lite(called, lite_weights, data), "4 class folders", "3 classes", "'purple'")
 
 
-def test_a_folder_without_photographs_is_told(called, lite_weights, tmp_path):
+def test_a_folder_without_images_is_told(called, lite_weights, tmp_path):
     (tmp_path / "empty").mkdir()
-    refused(lite(called, lite_weights, tmp_path / "empty"), "no photographs", ".jpg")
+    refused(lite(called, lite_weights, tmp_path / "empty"), "no images", ".jpg")
 
 
-def test_a_photograph_on_both_sides_is_told(called, lite_weights, tmp_path):
+def test_a_image_on_both_sides_is_told(called, lite_weights, tmp_path):
     data = draw_halves(tmp_path / "data")
     shutil.copy(data / "val" / "red" / "0.jpg", data / "train" / "red" / "copy.jpg")
-    refused(lite(called, lite_weights, data), "copy.jpg", "same photograph", "Remove one")
+    refused(lite(called, lite_weights, data), "copy.jpg", "same image", "Remove one")
 
 
 @pytest.mark.parametrize("half", ["train", "val"])
-def test_an_unreadable_photograph_is_named_and_nothing_is_written(called, lite_weights, tmp_path, half):
+def test_an_unreadable_image_is_named_and_nothing_is_written(called, lite_weights, tmp_path, half):
     data = draw_classes(tmp_path / "data" / half, 4, seed=7).parent
     draw_classes(data / {"train": "val", "val": "train"}[half], 4, seed=8)
     for colour in COLOURS:
@@ -194,7 +194,7 @@ def test_an_unreadable_photograph_is_named_and_nothing_is_written(called, lite_w
 def test_an_out_that_is_something_else_is_refused_before_the_work(called, lite_weights, small_data, tmp_path, what):
     out = tmp_path / "mine"
     if what == "photographs":
-        draw_photo(out / "holiday.jpg")
+        draw_image(out / "holiday.jpg")
     elif what == "a file":
         out.write_text("mine")
     elif what == "a link":
@@ -225,7 +225,7 @@ def test_help_names_every_option_and_the_exit_codes(called):
 
 
 def test_a_program_that_sees_less_exits_1_with_a_table_and_is_kept(called, lite_weights, tmp_path):
-    """Calibrated on photographs that are unlike those it is judged on: nearly black ones, no two alike."""
+    """Calibrated on images that are unlike those it is judged on: nearly black ones, no two alike."""
     data = draw_classes(tmp_path / "data" / "val", 8, seed=9).parent
     for index in range(12):
         path = data / "train" / COLOURS[index % 3] / f"{index}.png"

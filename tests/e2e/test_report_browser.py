@@ -6,16 +6,16 @@ import json
 
 import pytest
 from PIL import Image
+from tests.support.images import draw_image
 
 from benchmarks.report_picture import SCALE, WIDTH, take
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.report.comparison import opened, render_comparison
 from quant.verdict.diagnosis import Circumstances, diagnose
 from quant.verdict.verdict import Verdict
 from tests.support.browser import CHROMIUM, DRIVER, browser, console, requests, show
 from tests.support.outcomes import flip, outcome
 from tests.support.paths import ROOT
-from tests.support.photos import draw_photo
 from tests.support.reports import IMAGE, ODD, SCRIPT, SHOWN, hostile, layers, many_classes, measured_artifact, page
 
 pytestmark = [
@@ -41,7 +41,7 @@ def failed():
     broken = layers()[5:]
     diagnosis = diagnose(broken, Circumstances(recipe="int8-minmax", targeted=False, calibration=16, suspicions=()))
     reasons = (
-        "collapsed: agrees with float on 77.20 % of photographs at 3.3 dB; below 90 % or 8 dB nothing else counts",
+        "collapsed: agrees with float on 77.20 % of images at 3.3 dB; below 90 % or 8 dB nothing else counts",
         "top-1 76.80 % against 95.20 % of float: +18.40 points lost, 1.00 allowed",
         diagnosis.sentence,
     )
@@ -52,16 +52,18 @@ def failed():
 def pages(tmp_path_factory):
     """A page of every kind, by name."""
     folder = tmp_path_factory.mktemp("pages")
-    found, photos = hostile(folder)
+    found, images = hostile(folder)
     pictures = [
-        Photo(path=draw_photo(folder / f"{i}.jpg", seed=i, size=(200, 160)), name=f"{i}.jpg", label=0, sha256="")
+        ImageRecord(
+            path=draw_image(folder / f"{i}.jpg", seed=i, size=(200, 160)), name=f"{i}.jpg", label=0, sha256=""
+        )
         for i in range(3)
     ]
     texts = {
-        "pass": page(outcome(flips=tuple(flip(photograph=p.name) for p in pictures)), photos=pictures),
-        "caution": page(outcome(verdict=Verdict(passed=True, reasons=("fine",), cautions=("few photographs",)))),
+        "pass": page(outcome(flips=tuple(flip(image=p.name) for p in pictures)), images=pictures),
+        "caution": page(outcome(verdict=Verdict(passed=True, reasons=("fine",), cautions=("few images",)))),
         "fail": page(failed()),
-        "hostile": page(found, photos=photos),
+        "hostile": page(found, images=images),
         "a thousand classes": page(many_classes(1000)),
         "huge names": page(many_classes(3, name="x" * 900)),
     }

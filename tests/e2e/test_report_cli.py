@@ -57,7 +57,7 @@ def test_json_is_one_object(called, tmp_path):
 def test_one_artifact_says_which_pictures_are_missing(called, tmp_path):
     measured_artifact(tmp_path / "a")
     code, out, _ = called("a")
-    assert code == 0 and "1 photographs that changed class are without a picture" in out
+    assert code == 0 and "1 images that changed class are without a picture" in out
     assert out.endswith("Report: report.html\n")
 
 
@@ -68,7 +68,7 @@ def test_one_artifact_says_which_pictures_are_missing(called, tmp_path):
         (["a", "--out", "a/report.html"], "lies in an artifact"),
         (["a", "--data", "absent"], "absent: no such folder"),
         (["a", "a", "--data", "."], "leave it out to compare"),
-        (["broken"], "$.verdict.float: [] is not of type 'object'); make it anew"),
+        (["broken"], "$.verdict.float: [] is not of type 'object'); regenerate it"),
         (["a", "--bogus"], "No such option"),
     ],
 )
@@ -84,7 +84,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(called, tmp_path, arguments, 
 
 @pytest.mark.slow
 def test_quantize_writes_the_page_that_report_makes_anew(quantized, tmp_path):
-    assert quantized.values["cautions"]  # a dozen photographs prove little
+    assert quantized.values["cautions"]  # a dozen images prove little
     artifact = open_artifact(quantized.folder)
     assert artifact.manifest["command"][:3] == ["quantize", "--variant", "b0"]
     assert all(layer.estimated_ms is not None for layer in artifact.layers())

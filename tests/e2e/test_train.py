@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import typer
 from PIL import Image
+from tests.support.images import draw_halves, draw_image
 
 from apps.cli import exit_codes
 from apps.cli.commands.train import train_command
 from edge_effnet import load_checkpoint
 from quant.common.progress import NoProgress
 from quant.training import train
-from tests.support.photos import draw_halves, draw_photo
 from tests.support.training import tiny_config, use_tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -84,8 +84,8 @@ def test_fine_tuning_the_head_alone_keeps_the_backbone(tmp_path: Path) -> None:
             "bad.jpg: not an image",
         ),
         (lambda d: Image.new("RGB", (1, 1)).save(d / "train" / "red" / "1.png"), "1x1 pixels is too small"),
-        (lambda d: (d / "train" / "empty").mkdir(), "empty: the class has no photographs"),
-        (lambda d: draw_photo(d / "val" / "yellow" / "0.jpg"), "has yellow besides"),
+        (lambda d: (d / "train" / "empty").mkdir(), "empty: the class has no images"),
+        (lambda d: draw_image(d / "val" / "yellow" / "0.jpg"), "has yellow besides"),
         (lambda d: (d / "val" / "red").rename(d / "val" / "rouge"), "lacks red and has rouge besides"),
         (lambda d: (d / "val").rename(d / "test"), "val: no such folder"),
     ],

@@ -1,4 +1,4 @@
-"""Fine-tuning on real photographs: a fresh head on real weights."""
+"""Fine-tuning on real images: a fresh head on real weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REALDATA = ROOT.parent / "shared" / "realdata"
 
 @pytest.mark.slow
 @pytest.mark.realdata
-@pytest.mark.skipif(not REALDATA.is_dir(), reason=f"{REALDATA}: no real weights and photographs here")
+@pytest.mark.skipif(not REALDATA.is_dir(), reason=f"{REALDATA}: no real weights and images here")
 def test_a_fresh_head_reaches_94_percent(tmp_path: Path) -> None:
     config = TrainConfig(
         variant="b0",

@@ -31,12 +31,12 @@ def network(variant: str = "b0", padding: str = "same", image_size: int = 160) -
     return model.double()
 
 
-def photographs(size: int) -> torch.Tensor:
+def detailed(size: int) -> torch.Tensor:
     return images(2, size, seed=size).double()
 
 
 def assert_exact(folded: EfficientNet, model: EfficientNet, size: int) -> None:
-    x = photographs(size)
+    x = detailed(size)
     with torch.no_grad():
         assert_same_outputs(folded(x), model(x), rtol=1e-9)
 
@@ -142,7 +142,7 @@ def test_a_folded_network_refuses_other_sizes() -> None:
 def test_folding_twice_changes_nothing(same_padding: str) -> None:
     once = fold_for_inference(network(), 96, same_padding=same_padding)
     twice = fold_for_inference(once, same_padding=same_padding)
-    x = photographs(96)
+    x = detailed(96)
     with torch.no_grad():
         assert torch.equal(once(x), twice(x))
 
@@ -175,7 +175,7 @@ def test_bad_arguments() -> None:
 @pytest.mark.parametrize("same_padding", SAME_PADDING_FOLDS)
 def test_a_folded_network_exports(same_padding: str) -> None:
     folded = fold_for_inference(network(), 64, same_padding=same_padding)
-    x = photographs(64)
+    x = detailed(64)
     program = torch.export.export(folded, (x,))
     targets = [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
     assert not [target for target in targets if "batch_norm" in target]

@@ -5,10 +5,10 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from tests.support.images import draw_image
 
 from edge_effnet.errors import InputError
 from edge_effnet.images import IMAGE_SUFFIXES, open_rgb, quiet_pillow
-from tests.support.photos import draw_photo
 
 RAMP = np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8)
 """Grey values 0..252, 8x8."""
@@ -38,8 +38,8 @@ def png_header(width, height):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
 
 
-def test_a_plain_photograph_is_read_as_it_is(tmp_path):
-    path = draw_photo(tmp_path / "a.jpg")
+def test_a_plain_image_is_read_as_it_is(tmp_path):
+    path = draw_image(tmp_path / "a.jpg")
     with Image.open(path) as image:
         assert (pixels(path) == np.asarray(image)).all()
 
@@ -130,7 +130,7 @@ def test_a_tiny_image_is_refused(tmp_path, size):
     assert f"{size[0]}x{size[1]} pixels is too small" in refusal(tmp_path / "tiny.png")
 
 
-def test_the_smallest_photograph_is_taken(tmp_path):
+def test_the_smallest_image_is_taken(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "small.png")
     assert pixels(tmp_path / "small.png").shape == (8, 8, 3)
 
@@ -140,7 +140,7 @@ def test_two_hundred_megapixels_are_refused_from_the_header_alone(tmp_path):
     path.write_bytes(png_header(20_000, 10_000))
     assert path.stat().st_size < 100
     message = refusal(path)
-    assert "more pixels than a photograph has" in message and "200000000" in message and "scale it down" in message
+    assert "more pixels than an image has" in message and "200000000" in message and "scale it down" in message
 
 
 def test_a_hundred_megapixels_are_today_s_phones_and_pass_the_guard(tmp_path):
@@ -171,9 +171,9 @@ def test_truncated_files_are_refused(tmp_path, suffix):
     assert "replace or remove it" in refusal(cut)
 
 
-def test_text_named_like_a_photograph_is_refused(tmp_path):
+def test_text_named_like_a_image_is_refused(tmp_path):
     path = tmp_path / "notes.jpg"
-    path.write_text("This is not a photograph.")
+    path.write_text("This is not an image.")
     assert "not an image, whatever its name says" in refusal(path)
 
 
@@ -193,7 +193,7 @@ def test_floating_point_pixels_are_refused(tmp_path):
     assert "floating-point" in refusal(tmp_path / "f.tif")
 
 
-def test_a_photograph_with_a_colour_profile_is_read(tmp_path):
+def test_a_image_with_a_colour_profile_is_read(tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.new("RGB", (8, 8), (10, 20, 30)).save(tmp_path / "icc.png", icc_profile=profile)
     assert (pixels(tmp_path / "icc.png") == [10, 20, 30]).all()

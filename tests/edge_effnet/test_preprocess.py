@@ -4,10 +4,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.support.images import draw_image
 
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import INTERPOLATIONS, Preprocess
-from tests.support.photos import draw_photo
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_network_inputs_are_contiguous_channels_first(tmp_path):
 
 
 def test_the_first_channel_is_red(tmp_path):
-    x = Preprocess(crop=16, resize=16)(draw_photo(tmp_path / "red.jpg", "red"))
+    x = Preprocess(crop=16, resize=16)(draw_image(tmp_path / "red.jpg", "red"))
     assert x[0].mean() > x[1].mean() and x[0].mean() > x[2].mean()
 
 

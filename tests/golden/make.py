@@ -1,6 +1,6 @@
 """Write the vectors that Python, Kotlin and Swift share: `python tests/golden/make.py`.
 
-preprocess/   photographs, and what each step of docs/preprocessing.md makes of them: decoded, pixels, input
+preprocess/   images, and what each step of docs/preprocessing.md makes of them: decoded, pixels, input
 results/      results files (docs/device.md): good ones, and broken ones with the sentence that names what is wrong
 """
 
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """One photograph and what it goes through."""
+    """One image and what it goes through."""
 
     name: str
     size: tuple[int, int]
@@ -48,7 +48,7 @@ CASES = (
 
 
 def picture(case: Case, index: int) -> Image.Image:
-    """Draw a photograph whose alpha channel, where it has one, is no constant."""
+    """Draw an image whose alpha channel, where it has one, is no constant."""
     drawn, _ = draw("val", index, 128)
     image = Image.fromarray(drawn).resize((128, 128)).crop((5, 3, 5 + case.size[0], 3 + case.size[1]))
     if case.mode == "RGBA":
@@ -59,7 +59,7 @@ def picture(case: Case, index: int) -> Image.Image:
 
 
 def write_preprocess(folder: Path) -> None:
-    """Write photographs, pixels, tensors and `cases.json`."""
+    """Write images, pixels, tensors and `cases.json`."""
     folder.mkdir(parents=True, exist_ok=True)
     entries = []
     for index, case in enumerate(CASES):
@@ -110,7 +110,7 @@ GOOD = {
 
 BROKEN = {
     "schema-2": {**GOOD, "schema": 2},
-    "no-photographs": {**GOOD, "photographs": []},
+    "no-images": {**GOOD, "photographs": []},
     "no-latency": {key: value for key, value in GOOD.items() if key != "latency"},
     "logits-not-base64": {**GOOD, "photographs": [{**GOOD["photographs"][0], "logits": "not base64!"}]},
     "unknown-key": {**GOOD, "more": 1},

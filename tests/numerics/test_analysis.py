@@ -26,21 +26,21 @@ def graph():
 
 
 @pytest.fixture(scope="module")
-def photos():
+def inputs():
     return [images(4, SIZE)]
 
 
 @pytest.fixture(scope="module")
-def ranges(graph, photos):
-    return find_ranges(graph, activations_of(graph, frozenset()), photos, seed=0)
+def ranges(graph, inputs):
+    return find_ranges(graph, activations_of(graph, frozenset()), inputs, seed=0)
 
 
-def reports_of(graph, ranges, photos, floats=frozenset()):
-    return analyze(graph, convert(graph, fixed_specs(ranges), floats, photos), photos)
+def reports_of(graph, ranges, inputs, floats=frozenset()):
+    return analyze(graph, convert(graph, fixed_specs(ranges), floats, inputs), inputs)
 
 
-def test_every_operator_is_reported_once_and_the_noise_adds_up(graph, ranges, photos):
-    reports = reports_of(graph, ranges, photos)
+def test_every_operator_is_reported_once_and_the_noise_adds_up(graph, ranges, inputs):
+    reports = reports_of(graph, ranges, inputs)
     assert len({report.node for report in reports}) == len(reports)
     # A clamp and the convolution that runs it are one; the rest: sums, pooling, classifier.
     assert sum(report.operator == "linear" for report in reports) == 1
@@ -49,7 +49,7 @@ def test_every_operator_is_reported_once_and_the_noise_adds_up(graph, ranges, ph
     assert reports[0].sqnr_db > 20  # one layer loses little
 
 
-def test_a_range_far_too_narrow_is_where_it_breaks(graph, ranges, photos):
+def test_a_range_far_too_narrow_is_where_it_breaks(graph, ranges, inputs):
     victim = next(unit for unit in units(graph) if unit.name == "stages.2.0.expand")
     # The clamp behind the convolution is what is quantized.
     names = [node.name for node in victim.nodes if node.name in ranges]
@@ -58,7 +58,7 @@ def test_a_range_far_too_narrow_is_where_it_breaks(graph, ranges, photos):
     for name in names:
         found = ranges[name]
         broken[name] = ActivationRange(found.seen_low, found.seen_high, found.low / 50, found.high / 50)
-    reports = reports_of(graph, broken, photos)
+    reports = reports_of(graph, broken, inputs)
     worst = max(reports, key=lambda report: report.noise)
     assert worst.layer.startswith("stages.2.0.expand")
     assert worst.clipped > 0.3 and worst.noise_share > 0.5
@@ -66,16 +66,16 @@ def test_a_range_far_too_narrow_is_where_it_breaks(graph, ranges, photos):
     assert first is not None and first.layer == worst.layer
 
 
-def test_float_layers_are_told_apart(graph, ranges, photos):
+def test_float_layers_are_told_apart(graph, ranges, inputs):
     floats = units(graph)[3:5]
-    reports = {report.node: report for report in reports_of(graph, ranges, photos, nodes_of(floats))}
+    reports = {report.node: report for report in reports_of(graph, ranges, inputs, nodes_of(floats))}
     # The clamp behind the second layer is read by int8 code: quantized there.
     assert {name for name, report in reports.items() if report.precision == "float"} <= nodes_of(floats)
     assert any(report.precision == "float" for report in reports.values())
 
 
-def test_json_keeps_the_reports(graph, ranges, photos):
-    reports = reports_of(graph, ranges, photos)
+def test_json_keeps_the_reports(graph, ranges, inputs):
+    reports = reports_of(graph, ranges, inputs)
     again = reports_from_json(reports_json(reports))
     assert [report.node for report in again] == [report.node for report in reports]
     assert reports_json(again) == reports_json(reports)

@@ -53,13 +53,13 @@ def _run(runtime, tmp_path, lowered, inputs):
 @pytest.mark.parametrize(("variant", "activation", "padding"), NETWORKS)
 def test_simulation_equals_program_bit_for_bit(runtime, tmp_path, variant, activation, padding):
     graph = _graph(variant, activation, padding)
-    photos, seen = images(4, SIZE, seed=1), images(4, SIZE, seed=2)
+    inputs, seen = images(4, SIZE, seed=1), images(4, SIZE, seed=2)
     converted = quantize_graph(graph, [seen], RECIPES["int8-minmax"], seed=0, progress=NoProgress())
     lowered = lower_xnnpack(converted, (1, 3, SIZE, SIZE))
-    found = _run(runtime, tmp_path, lowered, photos)
+    found = _run(runtime, tmp_path, lowered, inputs)
     with torch.no_grad():
-        expected = simulation_of(converted).module(photos)
-    assert found.std(dim=0).mean() > 0, "the outputs have to depend on the photographs"
+        expected = simulation_of(converted).module(inputs)
+    assert found.std(dim=0).mean() > 0, "the outputs have to depend on the images"
     assert torch.equal(found, expected)
 
 
@@ -67,11 +67,11 @@ def test_simulation_equals_program_bit_for_bit(runtime, tmp_path, variant, activ
 @pytest.mark.parametrize(("variant", "activation", "padding"), NETWORKS)
 def test_float_program_equals_network(runtime, tmp_path, variant, activation, padding):
     graph = _graph(variant, activation, padding)
-    photos = images(3, SIZE, seed=1)
+    inputs = images(3, SIZE, seed=1)
     lowered = lower_xnnpack(graph, (1, 3, SIZE, SIZE))
     with torch.no_grad():
-        expected = graph(photos)
-    assert sqnr_db(expected, _run(runtime, tmp_path, lowered, photos)) > 70
+        expected = graph(inputs)
+    assert sqnr_db(expected, _run(runtime, tmp_path, lowered, inputs)) > 70
     assert lowered.delegation.partitions == 1
     assert lowered.delegation.left == 0
 
@@ -79,12 +79,12 @@ def test_float_program_equals_network(runtime, tmp_path, variant, activation, pa
 @pytest.mark.usefixtures("one_thread")
 def test_float_layers_share_the_delegate(runtime, tmp_path):
     graph = _graph("b0", "swish", "same")
-    photos, seen = images(4, SIZE, seed=1), images(4, SIZE, seed=2)
+    inputs, seen = images(4, SIZE, seed=1), images(4, SIZE, seed=2)
     converted = quantize_graph(graph, [seen], RECIPES["int8"], seed=0, progress=NoProgress())
     lowered = lower_xnnpack(converted, (1, 3, SIZE, SIZE))
-    found = _run(runtime, tmp_path, lowered, photos)
+    found = _run(runtime, tmp_path, lowered, inputs)
     with torch.no_grad():
-        expected = simulation_of(converted).module(photos)
+        expected = simulation_of(converted).module(inputs)
     assert lowered.delegation.partitions == 1
     # Float layers round by their own kernels, and int8 layers behind them pass each difference on.
     assert sqnr_db(expected, found) > 15

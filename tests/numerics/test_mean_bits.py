@@ -15,7 +15,7 @@ from quant.program.host import HostRuntime
 aten = torch.ops.aten
 
 # Scales and sums for which a zero point that is scaled before it is summed rounds the other way. The first was met in
-# a B3: one photograph's logits moved by half their range.
+# a B3: one image's logits moved by half their range.
 CASES = [
     (16, TensorScale(0.044425517320632935, -122), TensorScale(0.017512381076812744, -112), [-29466]),
     (14, TensorScale(0.00558000011369586, -107), TensorScale(0.004360000137239695, -84), [392]),

@@ -18,7 +18,7 @@ from edge_effnet import EfficientNet
 from edge_effnet.errors import InputError
 from edge_effnet.fuse import fold_for_inference
 from quant.common.progress import NoProgress
-from quant.data.batches import first_photographs, later_photographs
+from quant.data.batches import first_images, later_images
 from quant.graph.export import export_graph
 from quant.graph.fallback_units import nodes_of, units
 from quant.graph.gradients import run_both_ways
@@ -82,7 +82,7 @@ def test_loss_aware_range_clips_what_the_logits_ignore():
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_ranges_cover_photographs_that_are_only_run_forward(monkeypatch):
+def test_ranges_cover_images_that_are_only_run_forward(monkeypatch):
     monkeypatch.setattr(quant.ptq.ranges, "SENSITIVITY", 2)
     module = torch.fx.symbolic_trace(_Swish())
     values = torch.randn(6, 2, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -95,18 +95,18 @@ def test_ranges_cover_photographs_that_are_only_run_forward(monkeypatch):
 
 @pytest.mark.usefixtures("one_thread")
 def test_logits_may_reach_further_than_those_seen(graph):
-    """The top logit of a photograph that calibration never met decides its class."""
-    photos = [images(2, SIZE)]
-    found = find_ranges(graph, activations_of(graph, frozenset()), photos, seed=0)
+    """The top logit of an image that calibration never met decides its class."""
+    inputs = [images(2, SIZE)]
+    found = find_ranges(graph, activations_of(graph, frozenset()), inputs, seed=0)
     (logits,) = (found[name] for name in found if name.startswith("linear"))
     assert logits.low <= min(1.25 * logits.seen_low, 0.0) and logits.high >= max(1.25 * logits.seen_high, 0.0)
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_silu_at_once_gives_what_its_two_operators_give(graph):
-    photographs = images(2, SIZE)
+    inputs = images(2, SIZE)
     with torch.no_grad():
-        assert sqnr_db(graph(photographs), SiluAtOnce(graph).run(photographs)) > 60
+        assert sqnr_db(graph(inputs), SiluAtOnce(graph).run(inputs)) > 60
 
 
 def test_silu_at_once_computes_a_gate_that_others_read():
@@ -118,12 +118,12 @@ def test_silu_at_once_computes_a_gate_that_others_read():
     torch.testing.assert_close(SiluAtOnce(module).run(x), shared(x))
 
 
-def test_leading_and_later_photographs_are_all_of_them():
+def test_leading_and_later_images_are_all_of_them():
     batches = list(torch.arange(10).split(4))
     for count in (0, 1, 4, 6, 10, 99):
-        parts = [*first_photographs(batches, count), *later_photographs(batches, count)]
+        parts = [*first_images(batches, count), *later_images(batches, count)]
         assert torch.cat(parts).tolist() == list(range(10))
-        assert sum(map(len, first_photographs(batches, count))) == min(count, 10)
+        assert sum(map(len, first_images(batches, count))) == min(count, 10)
 
 
 def test_scale_holds_zero_exactly():
@@ -175,10 +175,10 @@ def test_a_swapped_activation_is_mostly_made_up_for():
 def test_what_repair_rounded_from_rounds_to_what_it_gave(graph):
     quantized = quantize_beside(graph, [images(8, SIZE)], RECIPES["int8-strict"], seed=0, progress=NoProgress())
     nodes = {node.name: node for node in quantized.converted.graph.nodes}
-    assert len(quantized.latent) > 80
-    for name, latent in quantized.latent.items():
+    assert len(quantized.unrounded) > 80
+    for name, unrounded in quantized.unrounded.items():
         weight = constant_of(quantized.converted, nodes[name].args[1].args[0])
-        assert torch.equal(latent.round().clamp(-127, 127), weight.to(torch.float32)), name
+        assert torch.equal(unrounded.round().clamp(-127, 127), weight.to(torch.float32)), name
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -195,7 +195,7 @@ def test_refitted_layer_makes_up_for_clipped_inputs():
     layer = _Layer(
         node=SimpleNamespace(target=aten.conv2d.default, args=()),
         weight=torch.zeros(8, 16, 1, 1, dtype=torch.int8),
-        latent=torch.zeros(8, 16, 1, 1),
+        unrounded=torch.zeros(8, 16, 1, 1),
         scales=torch.zeros(8),
         bias=bias.clone(),
         input_scale=0.05,
@@ -223,7 +223,7 @@ def test_rounding_with_feedback_beats_nearest_on_correlated_inputs():
         layer = _Layer(
             node=None,
             weight=torch.zeros(8, 24, dtype=torch.int8),
-            latent=torch.zeros(8, 24),
+            unrounded=torch.zeros(8, 24),
             scales=torch.zeros(8),
             bias=torch.zeros(8),
             input_scale=1.0,
@@ -250,7 +250,7 @@ def test_rounding_in_blocks_is_gptq():
     layer = _Layer(
         node=None,
         weight=torch.zeros(8, 150, dtype=torch.int8),
-        latent=torch.zeros(8, 150),
+        unrounded=torch.zeros(8, 150),
         scales=(weight.abs().amax(dim=1) / 100).float(),
         bias=torch.zeros(8),
         input_scale=1.0,
@@ -330,15 +330,15 @@ def test_recipe_names():
 @pytest.mark.usefixtures("one_thread")
 def test_a_layer_without_activation_may_stay_in_float_between_int8_ones(graph):
     """Its convolution stands between a dq and a q like an int8 one's; only its weights tell."""
-    photos = [images(2, SIZE)]
+    inputs = [images(2, SIZE)]
     projection = [unit for unit in units(graph) if unit.name.endswith("project")][3:4]
-    specs = activation_specs(graph, photos, RECIPES["int8-fast"], seed=0, progress=NoProgress())
-    converted = convert(graph, specs, nodes_of(projection), photos)
+    specs = activation_specs(graph, inputs, RECIPES["int8-fast"], seed=0, progress=NoProgress())
+    converted = convert(graph, specs, nodes_of(projection), inputs)
     simulation = simulation_of(converted)
     assert projection[0].nodes[0].name in simulation.floats
     program = lower_xnnpack(converted, (1, 3, SIZE, SIZE))
     with HostRuntime() as runtime, tempfile.TemporaryDirectory() as folder, torch.no_grad():
         path = Path(folder, "a.pte")
         path.write_bytes(program.data)
-        found = runtime.run(runtime.load(path, "pte"), photos[0])
-        assert sqnr_db(simulation.module(photos[0]), found) > 15  # only the float layer's rounding differs
+        found = runtime.run(runtime.load(path, "pte"), inputs[0])
+        assert sqnr_db(simulation.module(inputs[0]), found) > 15  # only the float layer's rounding differs

@@ -29,22 +29,22 @@ SIZE = 64
 def test_trained_network_equals_its_program_bit_for_bit(tmp_path, variant, activation, padding):
     model = EfficientNet.from_name(variant, num_classes=5, image_size=SIZE, activation=activation, padding=padding)
     graph = export_graph(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
-    photos, seen = images(4, SIZE, seed=1), images(4, SIZE, seed=2)
+    inputs, seen = images(4, SIZE, seed=1), images(4, SIZE, seed=2)
     converted = quantize_graph(graph, [seen], RECIPES["int8-fast"], seed=0, progress=NoProgress())
     network = trainable(converted)
     generator = torch.Generator().manual_seed(3)
-    before = network.module(photos).detach()
+    before = network.module(inputs).detach()
     with torch.no_grad():
         for parameter in network.module.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator))
-        expected = network.module(photos)
+        expected = network.module(inputs)
     assert not torch.equal(before, expected), "the parameters must matter"
     write_back(network, network.module, converted)
     program = tmp_path / "program.pte"
     program.write_bytes(lower_xnnpack(converted, (1, 3, SIZE, SIZE)).data)
     with HostRuntime(threads=1) as runtime:
-        found = runtime.run(runtime.load(program, "program"), photos)
-    assert found.std(dim=0).mean() > 0, "the outputs have to depend on the photographs"
+        found = runtime.run(runtime.load(program, "program"), inputs)
+    assert found.std(dim=0).mean() > 0, "the outputs have to depend on the images"
     assert torch.equal(found, expected)
 
 

@@ -79,7 +79,7 @@ def test_equalized_graphs_have_costs_too(graph):
 
 
 class _Wanting:
-    """Stands for the quantizer: agrees with float on the more photographs the more layers are in float."""
+    """Stands for the quantizer: agrees with float on the more images the more layers are in float."""
 
     def __init__(self, enough):
         self.enough, self.asked = enough, []
@@ -115,7 +115,7 @@ def test_the_cheapest_set_that_meets_the_target_is_taken(graph, noise):
     wanting = _Wanting(nodes_of(curve[3]))
     outcome = found(graph, noise, wanting)
     assert outcome.converted == nodes_of(curve[3])
-    assert outcome.chosen.met and outcome.chosen.agreement == 1.0 and outcome.photographs == 100
+    assert outcome.chosen.met and outcome.chosen.agreement == 1.0 and outcome.images == 100
     assert [p.met for p in outcome.points] == sorted(p.met for p in outcome.points)
     assert nodes_of(curve[2]) in wanting.asked  # the next cheaper one was really tried
     assert outcome.chosen.float_layers == tuple(unit.name for unit in curve[3])
@@ -139,7 +139,7 @@ def test_a_set_that_holds_on_the_selection_only_is_not_enough(graph, noise):
     assert all(point.agreement == 1.0 for point in outcome.points)  # nothing else told them apart
 
 
-def test_the_chance_follows_the_margins_of_the_judged_photographs():
+def test_the_chance_follows_the_margins_of_the_judged_images():
     target = Target(min_agreement=0.95, max_drop=100.0)
     generator = torch.Generator().manual_seed(0)
     reference = 10 * torch.eye(4).repeat(25, 1)
@@ -148,11 +148,11 @@ def test_the_chance_follows_the_margins_of_the_judged_photographs():
     def judged(margin, labels=None):
         # As confident on the whole, whatever the margin between the first two.
         first, second = torch.eye(4).repeat(50, 1), torch.eye(4).roll(1, dims=1).repeat(50, 1)
-        return Judged(logits=10 * first + (10 - margin) * second, labels=labels, photographs=200)
+        return Judged(logits=10 * first + (10 - margin) * second, labels=labels, images=200)
 
     nearly = judged(2.5)
 
-    # The selection photographs keep their class in any case; of the others only those with margins like theirs.
+    # The selection images keep their class in any case; of the others only those with margins like theirs.
     assert chance(target, reference, reference + error, judged(10.0), seed=0) == 1.0
     assert chance(target, reference, reference + error, judged(1.0), seed=0) == 0.0
     assert 0.0 < chance(target, reference, reference + error, nearly, seed=0) < 1.0

@@ -1,6 +1,6 @@
 """Why stock PT2E QAT loses points on MobileNetV3-like networks, shown on a few layers, and that ours does not.
 
-`prepare_qat_pt2e` writes every Conv-BN pair anew from a pattern whose BatchNorm has eps 1e-5 and momentum 0.1,
+`prepare_qat_pt2e` writes every Conv-BN pair again from a pattern whose BatchNorm has eps 1e-5 and momentum 0.1,
 whatever the network's had. MobileNetV3 and the TensorFlow-born EfficientNets have eps 1e-3 and momentum 0.01, and
 depthwise channels whose variance is of that size: the network that training starts from is another one than the one
 that was given (pytorch/pytorch #114859 reports 12 points on MobileNetV3).
@@ -89,5 +89,5 @@ def test_ours_starts_from_the_calibrated_network_whatever_eps():
     with torch.no_grad():
         torch.testing.assert_close(graph(x), model(x), rtol=1e-3, atol=1e-3)
         quantized = quantize_beside(graph, [x], RECIPES["int8-fast"], seed=0, progress=NoProgress())
-        network = trainable(quantized.converted, quantized.latent)
+        network = trainable(quantized.converted, quantized.unrounded)
         assert torch.equal(network.module(x), simulation_of(quantized.converted).module(x))

@@ -67,7 +67,7 @@ def test_bins_that_grow_keep_what_they_hold(histograms):
     assert histograms.seen["mul"] == (everything.min(), everything.max())
 
 
-def test_photographs_that_only_run_forward_count_with_the_weights_of_the_others(histograms):
+def test_images_that_only_run_forward_count_with_the_weights_of_the_others(histograms):
     """Without a share of the plain error a weight is the gradient squared: 9 * v ** 4 here, but for its mean."""
     both, forward = normal(16, 4, 8, 8), normal(64, 4, 8, 8, seed=1)
     run_forward(histograms, [forward])
@@ -78,7 +78,7 @@ def test_photographs_that_only_run_forward_count_with_the_weights_of_the_others(
     expected /= expected.sum()
     found = (weights / weights.sum()).numpy()
     tail = abs(centres.numpy()) > 4.0
-    # Four times as many photographs know the tail better than those with gradients alone do.
+    # Four times as many images know the tail better than those with gradients alone do.
     assert found[tail].sum() == pytest.approx(expected[tail].sum(), rel=0.1)
     assert np.abs(found.cumsum() - expected.cumsum()).max() < 0.03
 

@@ -1,4 +1,4 @@
-"""The main job on real weights and photographs: `quantize` against torchvision's own network."""
+"""The main job on real weights and images: `quantize` against torchvision's own network."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ EVALUATION = 250
 
 
 @pytest.fixture(scope="module")
-def photographs(realdata):
+def images(realdata):
     return realdata / "imagenette"
 
 
@@ -26,19 +26,17 @@ def weights(realdata):
 
 
 @pytest.fixture(scope="module")
-def quantized(weights, photographs, tmp_path_factory):
+def quantized(weights, images, tmp_path_factory):
     """The artifact's folder and what `quantize --json` printed; whatever the verdict."""
     folder = tmp_path_factory.mktemp("real") / "b0"
-    done = run_cli(
-        "quantize", "--variant", "b0", "--weights", weights, "--data", photographs, "--out", folder, "--json"
-    )
+    done = run_cli("quantize", "--variant", "b0", "--weights", weights, "--data", images, "--out", folder, "--json")
     assert done.returncode in (0, 1) and done.stderr == "", done.stderr
     return folder, only_json(done.stdout)
 
 
 @pytest.fixture(scope="module")
-def right_in_torchvision(weights, photographs):
-    """How many of the evaluation photographs torchvision's B0 knows, by torchvision's own preprocessing."""
+def right_in_torchvision(weights, images):
+    """How many of the evaluation images torchvision's B0 knows, by torchvision's own preprocessing."""
     checkpoint = torch.load(weights, map_location="cpu", weights_only=True)
     network = torchvision.models.efficientnet_b0(num_classes=len(checkpoint["class_names"]))
     network.load_state_dict(checkpoint["state_dict"])
@@ -54,13 +52,13 @@ def right_in_torchvision(weights, photographs):
     right = 0
     with torch.inference_mode():
         for label, name in enumerate(checkpoint["class_names"]):
-            paths = sorted((photographs / "val" / name).iterdir())
+            paths = sorted((images / "val" / name).iterdir())
             batch = torch.stack([prepare(Image.open(path).convert("RGB")) for path in paths])
             right += (network.eval()(batch).argmax(dim=1) == label).sum().item()
     return right
 
 
-def test_float_top1_is_torchvisions_within_one_photograph(quantized, right_in_torchvision):
+def test_float_top1_is_torchvisions_within_one_image(quantized, right_in_torchvision):
     _, values = quantized
     assert values["images"] == {"calibration": DEFAULT_CALIBRATION, "evaluation": EVALUATION}
     assert right_in_torchvision > 0.9 * EVALUATION
@@ -80,9 +78,9 @@ def test_the_int8_program_sees_most_of_what_float_sees(quantized):
     assert values["pte"]["top1"] > 0.85
 
 
-def test_a_check_of_the_artifact_gives_the_same_verdict(quantized, photographs):
+def test_a_check_of_the_artifact_gives_the_same_verdict(quantized, images):
     folder, values = quantized
-    outcome = check(folder, data=photographs)
+    outcome = check(folder, data=images)
     assert outcome.passed == (values["verdict"] == "pass")
     assert outcome.pte_accuracy.top1 == values["pte"]["top1"]
     assert len(open_artifact(folder).calibrated_on) == DEFAULT_CALIBRATION

@@ -25,8 +25,8 @@ from tests.robustness.faults.commands import COMMANDS
 from tests.robustness.faults.kill import kill_loop
 from tests.support.artifacts import make_artifact, snapshot
 from tests.support.cli import environment
+from tests.support.images import draw_halves
 from tests.support.paths import ROOT
-from tests.support.photos import draw_halves
 from tests.support.tiny import TinyFiles, install, train_tiny
 
 
@@ -120,7 +120,7 @@ class Vanishing(NoProgress):
         return super().stage(title, total)
 
 
-def test_photographs_that_vanish_are_an_input_error(tmp_path):
+def test_images_that_vanish_are_an_input_error(tmp_path):
     data = draw_halves(tmp_path / "data", train=1, val=2)
     folder = make_artifact(tmp_path / "a").folder
     from edge_effnet.errors import InputError

@@ -15,7 +15,7 @@ from tests.robustness.fuzz.run import fuzz
 from tests.robustness.fuzz.scene import Scene, make_scene
 from tests.support.artifacts import make_artifact, sign_again
 from tests.support.cli import run_cli
-from tests.support.photos import draw_halves
+from tests.support.images import draw_halves
 from tests.support.tiny import install
 
 _MUTANTS = 100

@@ -19,19 +19,19 @@ from edge_effnet.weights.sources import Source
 from quant.artifact.model import open_artifact
 from quant.common.json_io import read_json
 from quant.common.progress import NoProgress
-from quant.data.source import photo_folder
+from quant.data.source import image_folder
 from quant.program.coreml_payload import model_of
 from quant.verdict.outcome import Flip
 from quant.verdict.verdict import Verdict
 from tests.support.artifacts import LAYER, edit_manifest, make_artifact, sign_again
+from tests.support.images import COLOURS, draw_halves, draw_image, pack_shards
 from tests.support.outcomes import outcome
-from tests.support.photos import COLOURS, draw_halves, draw_photo, pack_shards
 from tests.support.programs import PREPROCESS
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J[red]\u202e<script>alert(1)</script>"
 
 
-def test_postscript_named_like_a_photograph_is_not_handed_to_ghostscript(tmp_path, monkeypatch):
+def test_postscript_named_like_a_image_is_not_handed_to_ghostscript(tmp_path, monkeypatch):
     path = tmp_path / "photo.jpg"
     Image.new("RGB", (32, 32)).save(path, format="EPS")
     monkeypatch.setattr("subprocess.check_call", lambda *words, **settings: pytest.fail(f"{words} was run"))
@@ -68,14 +68,14 @@ def shards(tmp_path):
 
 
 def unpack(folder):
-    with photo_folder(folder, PREPROCESS, NoProgress()) as unpacked:
+    with image_folder(folder, PREPROCESS, NoProgress()) as unpacked:
         return sorted(path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file())
 
 
 def test_a_compressed_shard_is_refused(tmp_path):
     path = shards(tmp_path) / "val" / "00.tar"
     with tarfile.open(path, "w:gz") as tar:
-        tar.add(draw_photo(tmp_path / "a.jpg"))
+        tar.add(draw_image(tmp_path / "a.jpg"))
     path.write_bytes(path.read_bytes() + bytes(1024))
     with pytest.raises(InputError, match="not a complete tar file"):
         unpack(path.parents[1])
@@ -86,7 +86,7 @@ def test_a_shard_with_a_huge_member_is_refused_before_it_is_read(tmp_path):
     info = tarfile.TarInfo("0000.jpg")
     info.size = 10**12
     path.write_bytes(info.tobuf() + bytes(1024))
-    with pytest.raises(InputError, match=r"which is no photograph|not a complete tar file"):
+    with pytest.raises(InputError, match=r"which is no image|not a complete tar file"):
         unpack(path.parents[1])
 
 
@@ -95,8 +95,8 @@ def test_names_inside_a_shard_leave_its_folder_nowhere(tmp_path, name):
     folder = shards(tmp_path)
     with tarfile.open(folder / "val" / "00.tar", "w") as tar:
         for colour in COLOURS:
-            photograph = draw_photo(tmp_path / "a.jpg", colour).read_bytes()
-            for suffix, data in (("jpg", photograph), ("cls", colour.encode())):
+            image = draw_image(tmp_path / "a.jpg", colour).read_bytes()
+            for suffix, data in (("jpg", image), ("cls", colour.encode())):
                 info = tarfile.TarInfo(f"{name}-{colour}.{suffix}")
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
@@ -155,7 +155,7 @@ def test_nothing_of_a_name_moves_the_terminals_cursor(capsys, monkeypatch):
     from dataclasses import replace
 
     flip = Flip(
-        photograph=ESCAPES,
+        image=ESCAPES,
         label=ESCAPES,
         float_class=ESCAPES,
         pte_class=ESCAPES,

@@ -93,15 +93,15 @@ def test_results_whose_names_are_no_text_are_kept_and_compared(tmp_path, capsys)
     assert json.loads(capsys.readouterr().out)["device"]["name"] == "\ud800"
 
 
-def test_comparing_results_looks_at_each_photograph_a_few_times(tmp_path, monkeypatch):
-    """The photographs of one file were collected anew for each of the other."""
+def test_comparing_results_looks_at_each_image_a_few_times(tmp_path, monkeypatch):
+    """The images of one file were collected again for each of the other."""
     count, looks = 40, []
     row = GOOD["photographs"][0]
     rows = [{**row, "name": f"{i}.jpg", "sha256": f"{i:064x}"} for i in range(count)]
     (tmp_path / "r.json").write_text(json.dumps({**GOOD, "photographs": rows}))
-    photographs = Results.photographs.fget
-    monkeypatch.setattr(Results, "photographs", property(lambda self: looks.append(1) or photographs(self)))
-    assert compare(tmp_path / "r.json", tmp_path / "r.json").same.photographs == count
+    images = Results.images.fget
+    monkeypatch.setattr(Results, "images", property(lambda self: looks.append(1) or images(self)))
+    assert compare(tmp_path / "r.json", tmp_path / "r.json").same.images == count
     assert len(looks) < count
 
 
@@ -121,7 +121,7 @@ def test_comparing_results_looks_at_each_photograph_a_few_times(tmp_path, monkey
         ("delegation.left", 1.0),
         ("delegation.left", 10**15),
         ("files.model.pte", {"sha256": "0" * 64, "bytes": 1e3}),
-        ("photographs.evaluation", [{"name": "x" * 5000, "sha256": "0" * 64}]),
+        ("images.evaluation", [{"name": "x" * 5000, "sha256": "0" * 64}]),
         ("created", "x" * 5000),
         ("recipe.more", [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]),
     ],
@@ -147,14 +147,12 @@ def test_manifests_with_numbers_that_are_none_are_refused(tmp_path, place, value
 @pytest.mark.parametrize(
     "name", ["a\0b.jpg", "\ud800.jpg", "x/" * 2000 + "a.jpg", "x" * 300, "../a.jpg", "/etc/passwd"]
 )
-def test_photographs_of_a_manifest_that_no_folder_can_hold_have_no_picture(tmp_path, name):
+def test_images_of_a_manifest_that_no_folder_can_hold_have_no_picture(tmp_path, name):
     (tmp_path / "photos").mkdir()
     (tmp_path / "a.jpg").write_bytes(b"x")
     listed = [{"name": name, "sha256": "0" * 64}]
-    verdict = outcome(flips=(flip(photograph=name),)).to_json()
-    folder = make_artifact(
-        tmp_path / "a", verdict=verdict, photographs={"calibration": [], "evaluation": listed}
-    ).folder
+    verdict = outcome(flips=(flip(image=name),)).to_json()
+    folder = make_artifact(tmp_path / "a", verdict=verdict, photographs={"calibration": [], "evaluation": listed}).folder
     made = make_report([folder], data=tmp_path / "photos", out=tmp_path / "r.html")
     assert made.missing == (name,)
 

@@ -13,9 +13,9 @@ from edge_effnet import InputError
 from quant.common.progress import NoProgress
 from quant.data.readers.shard_samples import samples_of
 from quant.data.readers.shards import ShardImages, listed_classes
-from quant.data.source import photo_folder
+from quant.data.source import image_folder
 from tests.support.deadline import deadline
-from tests.support.photos import COLOURS, draw_halves, draw_photo, pack_shards
+from tests.support.images import COLOURS, draw_halves, draw_image, pack_shards
 from tests.support.programs import PREPROCESS
 
 pytest.importorskip("webdataset")
@@ -39,7 +39,7 @@ def samples(path, classes=COLOURS):
     """A sample a class, as (name, content)."""
     found = []
     for number, name in enumerate(classes):
-        picture = draw_photo(path.parent / "one.jpg", COLOURS[number % 3], seed=number)
+        picture = draw_image(path.parent / "one.jpg", COLOURS[number % 3], seed=number)
         found += [
             (f"{number}.jpg", picture.read_bytes()),
             (f"{number}.cls", name if type(name) is bytes else name.encode()),
@@ -69,7 +69,7 @@ def read(shard):
 
 def unpack(folder):
     """What the other commands make of a folder of shards."""
-    with photo_folder(folder, PREPROCESS, NoProgress()):
+    with image_folder(folder, PREPROCESS, NoProgress()):
         pass
 
 
@@ -256,7 +256,7 @@ def test_a_shard_that_was_cut_anywhere_is_refused(shard, good):
 
 def test_a_second_tar_file_behind_the_end_is_not_lost_in_silence(shard, good):
     shard.write_bytes(good + END + good + END)
-    refused(shard, "goes on after its end")
+    refused(shard, "continues after its end")
 
 
 @pytest.mark.parametrize(
@@ -279,11 +279,11 @@ def test_a_class_name_that_is_none_is_refused_with_its_member(shard, name, words
 
 @pytest.mark.parametrize("name", [".blue", "a/b", "..", "b" * 300, "ü" * 128])
 def test_a_class_that_cannot_be_a_folder_is_named_with_its_member(tmp_path, name):
-    photos = pack_shards(draw_halves(tmp_path / "photos", train=1, val=1), tmp_path / "shards")
-    path = photos / "train" / "00.tar"
+    images = pack_shards(draw_halves(tmp_path / "photos", train=1, val=1), tmp_path / "shards")
+    path = images / "train" / "00.tar"
     path.write_bytes(b"".join(member(*sample) for sample in samples(path, ["red", name])) + END)
     with pytest.raises(InputError, match=r"train/00\.tar:1\.cls: class name .* cannot be the name of a folder"):
-        unpack(photos)
+        unpack(images)
     assert not list(tmp_path.rglob("*.jpeg"))
 
 
@@ -306,8 +306,8 @@ def test_a_list_of_classes_is_a_file_of_a_sane_size_and_of_lines_of_text(tmp_pat
 def test_a_picture_that_bursts_is_named(tmp_path):
     """A compressed comment of 100 MB, which Pillow refuses with another kind of error where it is looked at."""
     text = zlib.compress(bytes(100_000_000), 9)
-    photos = pack_shards(draw_halves(tmp_path / "photos", train=1, val=1), tmp_path / "shards")
-    path = photos / "val" / "00.tar"
+    images = pack_shards(draw_halves(tmp_path / "photos", train=1, val=1), tmp_path / "shards")
+    path = images / "val" / "00.tar"
     chunk = b"zTXt" + b"Comment\0\0" + text
     header = b"IHDR" + (16).to_bytes(4) * 2 + b"\x08\x02\0\0\0"
     png = b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -317,4 +317,4 @@ def test_a_picture_that_bursts_is_named(tmp_path):
         entries = [(info.name, tar.extractfile(info).read()) for info in tar]
     path.write_bytes(b"".join(member(n, png if n == "0001.jpg" else d) for n, d in entries) + END)
     with pytest.raises(InputError, match=r"00\.tar:0001: not a readable image"):
-        unpack(photos)
+        unpack(images)

@@ -16,7 +16,7 @@ from quant.common.progress import NoProgress
 from quant.pipeline.fleet_run import quantize_fleet
 from quant.ptq.histograms import ChannelExtremes, WeightedHistograms
 from quant.training import train
-from tests.support.photos import COLOURS, draw_halves
+from tests.support.images import COLOURS, draw_halves
 from tests.support.training import TINY, tiny_config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -52,12 +52,12 @@ def test_the_first_layer_that_overflows_is_named(suffix, factor, layer, make, tm
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_a_network_of_other_channels_than_photographs_have_is_refused(channels, tmp_path, monkeypatch):
+def test_a_network_of_other_channels_than_images_have_is_refused(channels, tmp_path, monkeypatch):
     monkeypatch.setitem(VARIANTS, "lite0", replace(TINY, name="lite0"))
     model = EfficientNet.from_name(VARIANTS["lite0"], num_classes=len(COLOURS), in_channels=channels, image_size=32)
     weights, data = tmp_path / "w.safetensors", draw_halves(tmp_path / "data", train=8, val=2)
     save_checkpoint(weights, model)
-    words = rf"w\.safetensors: the first convolution takes {channels} channels?, a photograph has 3"
+    words = rf"w\.safetensors: the first convolution takes {channels} channels?, an image has 3"
     with pytest.raises(InputError, match=words):
         quantize("lite0", weights=weights, data=data, image_size=32, calibration=8, out=tmp_path / "out")
     with pytest.raises(InputError, match=words):
@@ -72,8 +72,8 @@ def exponential() -> fx.GraphModule:
 
 
 @pytest.mark.parametrize("value", [100.0, float("nan")])
-def test_a_photograph_that_overflows_later_is_found_where_ranges_are_fitted(value):
+def test_a_image_that_overflows_later_is_found_where_ranges_are_fitted(value):
     x = torch.full((1, 3, 4, 4), value)
     for collect in (WeightedHistograms(exponential(), ["exp"], 0.1), ChannelExtremes(exponential(), ["exp"])):
-        with pytest.raises(InputError, match=r"exp spans .* on a calibration photograph"):
+        with pytest.raises(InputError, match=r"exp spans .* on a calibration image"):
             collect.run(x)

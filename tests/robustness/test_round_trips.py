@@ -40,7 +40,7 @@ def test_a_manifest_is_read_as_it_was_written(classes, name):
         made = make_artifact(Path(folder, "a"), channels=RIGHT, classes=classes, weights=weights)
         found = open_artifact(Path(folder, "a"))
         assert found.manifest == made.manifest and list(found.labels) == classes
-        assert [golden.photograph for golden in found.golden()] == ["val/red/0.jpg"]
+        assert [golden.image for golden in found.golden()] == ["val/red/0.jpg"]
         assert torch.equal(found.golden()[0].output, made.golden()[0].output)
 
 

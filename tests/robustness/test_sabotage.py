@@ -25,7 +25,7 @@ from quant.program.reader import read_pte
 from quant.program.xnnpack_payload import read_payload
 from quant.ptq import ranges
 from tests.support.artifacts import edit_manifest, make_artifact, sign_again
-from tests.support.photos import draw_halves, draw_photo
+from tests.support.images import draw_halves, draw_image
 from tests.support.programs import SIZE, ColourNet, colour_program
 from tests.support.tiny import SIDE, TinyFiles, install, train_tiny
 
@@ -37,7 +37,7 @@ with quiet_libraries():
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An honest artifact, its photographs, and a second network as good as the first."""
+    """An honest artifact, its images, and a second network as good as the first."""
 
     files: TinyFiles
     folder: Path
@@ -136,7 +136,7 @@ def empty_calibration(_made: Made, folder: Path) -> None:
     edit_manifest(folder, lambda m: m["photographs"].update(calibration=[]))
 
 
-def empty_golden_photographs(_made: Made, folder: Path) -> None:
+def empty_golden_images(_made: Made, folder: Path) -> None:
     edit_manifest(folder, lambda m: m.update(golden_photographs=[]))
 
 
@@ -190,7 +190,7 @@ SABOTAGES: tuple[tuple[Callable[[Made, Path], None], int, tuple[str, ...]], ...]
     (exchange_bundle, REGRESSION, ("model.bpte does not hold model.pte",)),
     (edited_range, REGRESSION, ("1 of the", "other ranges than layers.json gives")),
     (empty_calibration, REGRESSION, ("manifest.json: its seal does not fit",)),
-    (empty_golden_photographs, REGRESSION, ("manifest.json: its seal does not fit",)),
+    (empty_golden_images, REGRESSION, ("manifest.json: its seal does not fit",)),
     (swap_labels, INPUT, ("labels.txt", "SHA-256")),
     (swap_labels_and_sign, REGRESSION, ("labels: 'red' is taken for 'green'", "'green' is taken for 'blue'")),
     (wrong_mean, REGRESSION, ("does not become the golden input", "the mean and std of ImageNet")),
@@ -347,15 +347,15 @@ def test_a_channels_last_input_is_refused(checked, tmp_path):
     assert code == INPUT and "channels last tensors" in said
 
 
-def test_calibration_photographs_among_the_evaluation_are_refused(made, checked, tmp_path):
+def test_calibration_images_among_the_evaluation_are_refused(made, checked, tmp_path):
     data = shutil.copytree(made.files.data, tmp_path / "data")
     fitted = open_artifact(made.folder).manifest["photographs"]["calibration"][0]["name"]
     shutil.copy(data / fitted, data / "val" / fitted.split("/")[1] / "new-name.jpg")
     code, said = checked(made.folder, data)
-    assert code == INPUT and "was calibrated on this photograph" in said
+    assert code == INPUT and "was calibrated on this image" in said
 
 
-def test_a_wrong_mean_is_found_out_on_other_photographs_too(made, checked, tmp_path):
+def test_a_wrong_mean_is_found_out_on_other_images_too(made, checked, tmp_path):
     folder = shutil.copytree(made.folder, tmp_path / "a")
     slightly_wrong_mean(made, folder)
     sign_again(folder)
@@ -364,30 +364,30 @@ def test_a_wrong_mean_is_found_out_on_other_photographs_too(made, checked, tmp_p
 
 
 @pytest.mark.parametrize("sabotage", [exchange_program_and_golden, edited_range, exchange_bundle])
-def test_another_program_is_found_out_on_other_photographs_too(made, checked, tmp_path, sabotage):
+def test_another_program_is_found_out_on_other_images_too(made, checked, tmp_path, sabotage):
     folder = shutil.copytree(made.folder, tmp_path / "a")
     sabotage(made, folder)
     code, said = checked(folder, draw_halves(tmp_path / "data", train=1, val=10))
     assert code == REGRESSION and "another program: " in said
 
 
-SAVED_ANEW = {
+SAVED_AGAIN = {
     "JPEG": lambda image: (image, ".jpg", {"quality": 80}),
     "PNG": lambda image: (image, ".png", {}),
     "scaled": lambda image: (image.resize((image.width * 3, image.height * 3)), ".jpg", {"quality": 90}),
 }
 
 
-@pytest.mark.parametrize("how", SAVED_ANEW)
-def test_calibration_photographs_saved_anew_are_found_out(made, checked, tmp_path, how):
+@pytest.mark.parametrize("how", SAVED_AGAIN)
+def test_calibration_images_saved_anew_are_found_out(made, checked, tmp_path, how):
     data = shutil.copytree(made.files.data, tmp_path / "data")
-    fitted = [photo["name"] for photo in open_artifact(made.folder).manifest["photographs"]["calibration"]][:3]
+    fitted = [entry["name"] for entry in open_artifact(made.folder).manifest["photographs"]["calibration"]][:3]
     for name in fitted:
-        image, suffix, options = SAVED_ANEW[how](Image.open(data / name))
+        image, suffix, options = SAVED_AGAIN[how](Image.open(data / name))
         image.save((data / "val" / name.split("/")[1] / Path(name).stem).with_suffix(f".new{suffix}"), **options)
     code, said = checked(made.folder, data)
-    assert code == REGRESSION and "3 of the 63 photographs that judge look like ones" in said
-    assert "saved anew" in said and any(name in said for name in fitted)
+    assert code == REGRESSION and "3 of the 63 evaluation images look like ones" in said
+    assert "saved again" in said and any(name in said for name in fitted)
 
 
 def test_quantize_finds_them_out_too(made, tmp_path):
@@ -402,9 +402,9 @@ def test_quantize_finds_them_out_too(made, tmp_path):
 
 
 @pytest.mark.parametrize("folders", [True, False])
-def test_photographs_of_one_class_are_no_evaluation(made, checked, tmp_path, folders):
+def test_images_of_one_class_are_no_evaluation(made, checked, tmp_path, folders):
     for index in range(30):
-        draw_photo(tmp_path / ("val/red" if folders else "val") / f"{index}.jpg", "red", seed=5000 + index)
+        draw_image(tmp_path / ("val/red" if folders else "val") / f"{index}.jpg", "red", seed=5000 + index)
     code, said = checked(made.folder, tmp_path)
     assert (code, folders) in ((INPUT, True), (REGRESSION, False))
     assert "no folder for 'blue'" in said if folders else "one class: float takes every one of the 30" in said
@@ -426,7 +426,7 @@ def test_a_baseline_edited_by_hand_is_found_out(made, checked, tmp_path):
     assert code == REGRESSION and "it gives top-1 50.00 % for this very program" in said
 
 
-def test_photographs_moved_to_other_classes_are_found_out(made, checked, tmp_path):
+def test_images_moved_to_other_classes_are_found_out(made, checked, tmp_path):
     data = shutil.copytree(made.files.data, tmp_path / "data")
     for index in range(12):
         here, there = (data / "val" / colour / f"{index}.jpg" for colour in ("red", "blue"))
@@ -434,10 +434,10 @@ def test_photographs_moved_to_other_classes_are_found_out(made, checked, tmp_pat
         here.write_bytes(there.read_bytes())
         there.write_bytes(content)
     code, said = checked(made.folder, data)
-    assert code == REGRESSION and "on these very photographs" in said
+    assert code == REGRESSION and "on these very images" in said
 
 
-def test_photographs_with_exchanged_channels_are_found_out(made, checked, tmp_path):
+def test_images_with_exchanged_channels_are_found_out(made, checked, tmp_path):
     """Other files than `quantize` had: only what float itself makes of them can tell."""
     for path in sorted((made.files.data / "val").rglob("*.jpg")):
         target = tmp_path / "data" / path.relative_to(made.files.data)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tests.support.images import COLOURS
 
 from quant.analysis.layers import LayerReport
-from quant.artifact.model import Artifact, Golden, GoldenPhotograph, write_artifact
+from quant.artifact.model import Artifact, Golden, GoldenImage, write_artifact
 from quant.artifact.recognise import SEAL, seal_of
-from tests.support.photos import COLOURS
 from tests.support.programs import PREPROCESS, RIGHT, SIZE, ColourNet, colour_program
 
 LAYER = LayerReport(
@@ -37,7 +37,7 @@ def make_artifact(
     classes: Sequence[str] = COLOURS,
     labelled: bool = True,
     calibrated_on: Sequence[Path] = (),
-    drawn: Sequence[GoldenPhotograph] = (),
+    drawn: Sequence[GoldenImage] = (),
     **manifest: Any,
 ) -> Artifact:
     """Write an artifact whose float program is right and whose model.pte reads `channels`."""
@@ -50,14 +50,14 @@ def make_artifact(
         classes=classes,
         golden=[
             Golden(
-                photograph="val/red/0.jpg",
+                image="val/red/0.jpg",
                 input=x,
                 output=ColourNet(channels)(x[None])[0],
                 float_output=ColourNet(RIGHT)(x[None])[0],
             )
         ],
         layers=[LAYER],
-        photographs=drawn,
+        images=drawn,
         manifest={
             **manifest_fields(),
             "labelled": labelled,

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.verdict.baseline import Baseline, digest_of
-from tests.support.outcomes import photos
+from tests.support.outcomes import images
 
-PHOTOS = photos(250)
+IMAGES = images(250)
 PROGRAM = "ab" * 32
 
 
 def baseline_of(
-    photographs: Sequence[Photo] = PHOTOS,
+    images: Sequence[ImageRecord] = IMAGES,
     *,
     top1: float | None = 0.952,
     agreement: float = 0.972,
     sqnr_db: float = 20.0,
 ) -> Baseline:
-    """Figures that 250 photographs can give."""
+    """Figures that 250 images can give."""
     return Baseline(
-        photographs=digest_of(photographs),
-        images=len(photographs),
+        digest=digest_of(images),
+        images=len(images),
         top1=top1,
         agreement=agreement,
         sqnr_db=sqnr_db,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from quant.analysis.fallback_cost import FloatLayer
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.lower.result import Delegation
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.metrics.per_class import ClassFigures, ConfusionChange
@@ -20,9 +20,9 @@ FIDELITY = Fidelity(agreement=0.95, sqnr_db=21.25)
 
 
 def flip(**changes: Any) -> Flip:
-    """A photograph that changed class, with some fields changed."""
+    """An image that changed class, with some fields changed."""
     fields: dict[str, Any] = {
-        "photograph": "val/red/1.jpg",
+        "image": "val/red/1.jpg",
         "label": "red",
         "float_class": "red",
         "pte_class": "blue",
@@ -32,10 +32,10 @@ def flip(**changes: Any) -> Flip:
     return Flip(**{**fields, **changes})
 
 
-def photos(count: int, *, labelled: bool = True) -> list[Photo]:
-    """Photographs that are nowhere on disk."""
+def images(count: int, *, labelled: bool = True) -> list[ImageRecord]:
+    """Images that are nowhere on disk."""
     return [
-        Photo(path=Path(f"{i}.jpg"), name=f"{i}.jpg", label=i % 3 if labelled else None, sha256=f"{i:064x}")
+        ImageRecord(path=Path(f"{i}.jpg"), name=f"{i}.jpg", label=i % 3 if labelled else None, sha256=f"{i:064x}")
         for i in range(count)
     ]
 
@@ -70,7 +70,7 @@ def outcome(**changes: Any) -> Outcome:
         "training": None,
         "diagnosis": None,
         "float_layers": (FloatLayer(layer="stem", reason="recipe int8", added_ms=0.125),),
-        "classes": (ClassFigures(name="red", photographs=84, float_right=80, pte_right=79, kept=83),),
+        "classes": (ClassFigures(name="red", images=84, float_right=80, pte_right=79, kept=83),),
         "confusion": (ConfusionChange(name="red", answer="blue", float_count=0, pte_count=1),),
         "flips": (flip(),),
         "notes": (),

@@ -2,8 +2,8 @@
 
     phone_app.py RUNNER JOB_FOLDER STATE_FOLDER
 
-`events.json` of the state folder says what happens at which photograph (counted from 1): `die`, `unplug` (at once) or
-`unplug-when-saved` (once somebody has read `partial.jsonl`). Each photograph that is run leaves a line in `forwards`.
+`events.json` of the state folder says what happens at which image (counted from 1): `die`, `unplug` (at once) or
+`unplug-when-saved` (once somebody has read `partial.jsonl`). Each image that is run leaves a line in `forwards`.
 """
 
 import importlib.util

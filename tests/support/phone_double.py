@@ -155,7 +155,7 @@ class PhoneDouble:
 
     @property
     def forwards(self) -> int:
-        """Photographs that the app has run."""
+        """Images that the app has run."""
         path = self.switches / "forwards"
         return len(path.read_text().splitlines()) if path.exists() else 0
 
@@ -176,15 +176,15 @@ class PhoneDouble:
         (self.switches / "installed").unlink()
         shutil.rmtree(self.private)
 
-    def at(self, photograph: int, event: str, *, away: int = -1) -> None:
-        """Have something happen when the app comes to a photograph: see phone_app.py.
+    def at(self, image: int, event: str, *, away: int = -1) -> None:
+        """Have something happen when the app comes to an image: see phone_app.py.
 
         Args:
-            photograph: counted from 1, anew in each start of the app.
+            image: counted from 1, again in each start of the app.
             event: what.
             away: requests that find no phone before it is back; -1 for ever.
         """
-        self.set("events.json", json.dumps({photograph: event}))
+        self.set("events.json", json.dumps({image: event}))
         self.set("away", str(away))
 
     def plug_in(self) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of the Android transport share: an artifact, photographs, a phone double behind the real adb."""
+"""What the tests of the Android transport share: an artifact, images, a phone double behind the real adb."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ class Bench:
         return code, err.removeprefix("error: ").strip()
 
 
-def assert_same_bits(found: DeviceOutcome, photographs: int = 6) -> None:
+def assert_same_bits(found: DeviceOutcome, images: int = 6) -> None:
     """The device's logits are the host's, to the bit."""
     assert found.passed, found.outcome.verdict.reasons
     assert found.same is not None
-    assert (found.same.identical, found.same.photographs) == (photographs, photographs)
+    assert (found.same.identical, found.same.images) == (images, images)

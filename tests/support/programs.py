@@ -17,7 +17,7 @@ SIZE = 16
 PREPROCESS = Preprocess(crop=SIZE, resize=SIZE)
 
 RIGHT = (2, 1, 0)
-"""Channel (RGB) that each output reads, so that blue, green and red photographs are told apart."""
+"""Channel (RGB) that each output reads, so that blue, green and red images are told apart."""
 SWAPPED = (1, 2, 0)
 """Takes blue for green and green for blue."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from quant.analysis.layers import LayerReport
 from quant.artifact.model import Artifact
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.lower.delegation import DelegationReport
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.metrics.per_class import ClassFigures, ConfusionChange
@@ -18,8 +18,8 @@ from quant.report.single import Sources, render_report
 from quant.verdict.outcome import Outcome
 from quant.verdict.verdict import Verdict
 from tests.support.artifacts import LAYER, make_artifact, manifest_fields
+from tests.support.images import draw_image
 from tests.support.outcomes import NO_ACCURACY, flip, outcome
-from tests.support.photos import draw_photo
 
 SCRIPT = "<script>alert(1)</script>"
 """A hostile class name."""
@@ -46,7 +46,7 @@ SHOWN = tuple(name.translate({0x202E: "\\u202e", 0x2066: "\\u2066", 0x1B: "\\x1b
 """What a page shows of them."""
 
 DELEGATION = DelegationReport(
-    partitions=1, delegated=3, leftovers=(), islands=("conv2d",), facts=("a fact",), advice=("advice",)
+    partitions=1, delegated=3, leftovers=(), float_layers=("conv2d",), facts=("a fact",), advice=("advice",)
 )
 
 
@@ -85,19 +85,19 @@ def page(
     found: Outcome | None = None,
     *,
     analysis: Sequence[LayerReport] | None = None,
-    photos: Sequence[Photo] = (),
+    images: Sequence[ImageRecord] = (),
     **changes: Any,
 ) -> str:
     """The report of an outcome."""
-    sources = Sources(layers=layers() if analysis is None else analysis, delegation=DELEGATION, photos=photos)
+    sources = Sources(layers=layers() if analysis is None else analysis, delegation=DELEGATION, images=images)
     return render_report(manifest(found or outcome(), **changes), sources).decode()
 
 
 def many_classes(count: int, name: str = "class") -> Outcome:
-    """An outcome over so many classes, each with a photograph that moved to the next."""
+    """An outcome over so many classes, each with an image that moved to the next."""
     names = [f"{name} {i}" for i in range(count)]
     return outcome(
-        classes=tuple(ClassFigures(name=n, photographs=4, float_right=4, pte_right=3, kept=3) for n in names),
+        classes=tuple(ClassFigures(name=n, images=4, float_right=4, pte_right=3, kept=3) for n in names),
         confusion=tuple(
             change
             for n, other in zip(names, names[1:] + names[:1], strict=True)
@@ -107,32 +107,32 @@ def many_classes(count: int, name: str = "class") -> Outcome:
             )
         ),
         flips=tuple(
-            flip(photograph=f"val/{n}.jpg", label=n, float_class=n, pte_class=other)
+            flip(image=f"val/{n}.jpg", label=n, float_class=n, pte_class=other)
             for n, other in zip(names, names[1:] + names[:1], strict=True)
         ),
     )
 
 
-def hostile(folder: Path) -> tuple[Outcome, list[Photo]]:
-    """An outcome full of markup, and its photograph."""
-    picture = draw_photo(folder / "drawn.jpg", size=(200, 160))
+def hostile(folder: Path) -> tuple[Outcome, list[ImageRecord]]:
+    """An outcome full of markup, and its image."""
+    picture = draw_image(folder / "drawn.jpg", size=(200, 160))
     found = outcome(
         classes=tuple(
-            ClassFigures(name=name, photographs=1, float_right=1, pte_right=0, kept=0) for name in (SCRIPT, *ODD)
+            ClassFigures(name=name, images=1, float_right=1, pte_right=0, kept=0) for name in (SCRIPT, *ODD)
         ),
         confusion=(
             ConfusionChange(name=SCRIPT, answer=SCRIPT, float_count=1, pte_count=0),
             ConfusionChange(name=SCRIPT, answer="$x^2$", float_count=0, pte_count=1),
         ),
         flips=(
-            flip(photograph=IMAGE, label=SCRIPT, float_class=SCRIPT, pte_class="$x^2$"),
-            *(flip(photograph=name, label=name, float_class=name, pte_class=name) for name in ODD),
+            flip(image=IMAGE, label=SCRIPT, float_class=SCRIPT, pte_class="$x^2$"),
+            *(flip(image=name, label=name, float_class=name, pte_class=name) for name in ODD),
         ),
         notes=(f"Note on {IMAGE}", *ODD),
         verdict=Verdict(passed=True, reasons=ODD, cautions=ODD),
         artifact=IMAGE,
     )
-    return found, [Photo(path=picture, name=IMAGE, label=0, sha256="0" * 64)]
+    return found, [ImageRecord(path=picture, name=IMAGE, label=0, sha256="0" * 64)]
 
 
 def measured_artifact(

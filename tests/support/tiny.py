@@ -9,8 +9,9 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.support.images import draw_halves
+
 from edge_effnet.variants import VARIANTS
-from tests.support.photos import draw_halves
 from tests.support.training import TINY
 
 SIDE = 32
@@ -22,7 +23,7 @@ class TinyFiles:
 
     weights: Path
     data: Path
-    """24 photographs a class to train and calibrate on, 20 to judge on."""
+    """24 images a class to train and calibrate on, 20 to judge on."""
 
 
 def install() -> None:
@@ -31,7 +32,7 @@ def install() -> None:
 
 
 def train_tiny(folder: Path, *, seed: int = 0) -> TinyFiles:
-    """Draw photographs of three colours and train on them until all are told apart: five seconds."""
+    """Draw images of three colours and train on them until all are told apart: five seconds."""
     from quant.common.progress import NoProgress
     from quant.training import Stage, TrainConfig, train
 

@@ -1,4 +1,4 @@
-"""A network of a few thousand weights and photographs of three colours: training runs that take a second."""
+"""A network of a few thousand weights and images of three colours: training runs that take a second."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.images import draw_halves
 
 from edge_effnet.variants import VARIANTS, StageSpec, VariantSpec
 from quant.training import Stage, TrainConfig
-from tests.support.photos import draw_halves
 
 TINY = VariantSpec(
     name="tiny",
@@ -32,7 +32,7 @@ def use_tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tiny_config(folder: Path, **changes: Any) -> TrainConfig:
-    """Return the settings of a run over photographs that are drawn into `folder` where there are none."""
+    """Return the settings of a run over images that are drawn into `folder` where there are none."""
     if "data" not in changes and not (folder / "data").exists():
         draw_halves(folder / "data", train=6, val=3)
     settings: dict[str, Any] = {

@@ -31,9 +31,9 @@ EPILOG = epilog(
 
 def check_command(
     folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
-    data: Annotated[str, typer.Option(help="Photographs: its val/ is used; or `sample`.")],
+    data: Annotated[str, typer.Option(help="Images: its val/ is used; or `sample`.")],
     max_drop: Annotated[float, typer.Option(help="Top-1 that may be lost, points.")] = MAX_DROP_POINTS,
-    min_agreement: Annotated[float | None, typer.Option(help="Photographs that keep float's class, %.")] = None,
+    min_agreement: Annotated[float | None, typer.Option(help="Images that keep float's class, %.")] = None,
     baseline: Annotated[Path | None, typer.Option(help="File with earlier figures to hold.")] = None,
     update_baseline: Annotated[bool, typer.Option(help="Write this run's figures to --baseline.")] = False,
     threads: Annotated[int, typer.Option(help="Of the runtime.")] = 1,
@@ -48,7 +48,7 @@ def check_command(
     apk: Apk = None,
     executor_runner: ExecutorRunner = None,
 ) -> int:
-    """Run a .pte over photographs, here or on a device, and judge it against float."""
+    """Run a .pte over images, here or on a device, and judge it against float."""
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 

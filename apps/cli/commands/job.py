@@ -19,7 +19,7 @@ EPILOG = epilog(
 
 def job_command(
     folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
-    data: Annotated[str, typer.Option(help="Photographs: val/ of it, or class folders; or `sample`.")],
+    data: Annotated[str, typer.Option(help="Images: val/ of it, or class folders; or `sample`.")],
     out: Annotated[Path, typer.Option(help="The job folder; one that is there is replaced.")],
     limit: Limit = None,
     threads: Annotated[int, typer.Option(help="Of the device's runtime.")] = 1,
@@ -34,7 +34,7 @@ def job_command(
 
     job = prepare_job(folder, data=data, out=out, limit=limit, threads=threads, progress=bars)
     write(
-        f"Job {job.id}: {job.photographs} photographs, {job.bytes / 1e6:.1f} MB in {out}\n"
+        f"Job {job.id}: {job.images} images, {job.bytes / 1e6:.1f} MB in {out}\n"
         f"Next: run it on the device, then edge-effnet check {folder} --data {data} --device ios:RESULTS.json\n"
     )
     return exit_codes.PASS

@@ -36,11 +36,11 @@ _EPILOG = epilog(
 def quantize_command(
     variant: Annotated[str, typer.Option(help="b0-b8, l2 or lite0-lite4.")],
     weights: Annotated[str | None, typer.Option(help="Of lukemelas, timm or torchvision; a hub's name.")] = None,
-    data: Annotated[str | None, typer.Option(help="Photographs: train/ and val/, or class folders.")] = None,
+    data: Annotated[str | None, typer.Option(help="Images: train/ and val/, or class folders.")] = None,
     origin: Annotated[str | None, typer.Option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
     image_size: Annotated[int | None, typer.Option(min=32, max=2048, help="Input side; the weights' own.")] = None,
     activation: Annotated[str | None, typer.Option(help="Swap to swish, hardswish, relu6 or relu.")] = None,
-    calibration: Annotated[int, typer.Option(help="Photographs to fit ranges on.")] = DEFAULT_CALIBRATION,
+    calibration: Annotated[int, typer.Option(help="Images to fit ranges on.")] = DEFAULT_CALIBRATION,
     recipe: Annotated[str, typer.Option(help="How to quantize.")] = "int8",
     backend: Annotated[
         list[str] | None,
@@ -52,13 +52,13 @@ def quantize_command(
     max_drop: Annotated[
         float | None, typer.Option(help=f"Top-1 that may be lost, points; {MAX_DROP_POINTS:g}.")
     ] = None,
-    min_agreement: Annotated[float | None, typer.Option(help="Photographs that must keep float's class, %.")] = None,
+    min_agreement: Annotated[float | None, typer.Option(help="Images that must keep float's class, %.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=_MAX_SEED, help="Of the calibration draw.")] = 0,
     threads: Annotated[int, typer.Option(help="Of the runtime.")] = 1,
-    epochs: Annotated[float | None, typer.Option(help="qat-int8: passes over the photographs.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="qat-int8: passes over the images.")] = None,
     steps: Annotated[int | None, typer.Option(help="qat-int8: stop after so many steps.")] = None,
     teacher: Annotated[str | None, typer.Option(help="qat-int8: whose logits are learned; float.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="qat-int8: go on from the checkpoint.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="qat-int8: resume from the checkpoint.")] = False,
     embed_preprocess: Annotated[
         bool, typer.Option("--embed-preprocess", help="The program normalises uint8 pixels.")
     ] = False,
@@ -125,7 +125,7 @@ def quantize_command(
 
 
 def _sources(variant: str, weights: str | None, data: str | None) -> tuple[str, str]:
-    """Weights and photographs of the user's, or the sample's where neither is given.
+    """Weights and images of the user's, or the sample's where neither is given.
 
     Raises:
         InputError: one given without the other.
@@ -134,12 +134,12 @@ def _sources(variant: str, weights: str | None, data: str | None) -> tuple[str, 
         return weights, data
     if weights is not None:
         raise InputError(
-            "--data missing: weights of your own need photographs like those of the phone to fit ranges on and "
+            "--data missing: weights of your own need images like those of the phone to fit ranges on and "
             "to judge by (--data DIR)."
         )
     if data is not None:
         raise InputError(
-            "--weights missing: photographs of your own need float weights of their classes. Give a file of "
+            "--weights missing: images of your own need float weights of their classes. Give a file of "
             "EfficientNet-PyTorch, timm or torchvision (--weights FILE), or make one: edge-effnet train "
             f"--variant {variant} --data {data}."
         )

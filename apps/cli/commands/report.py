@@ -21,11 +21,11 @@ EPILOG = epilog(
 
 def report_command(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Artifacts, or what --backend made.")],
-    data: Annotated[str | None, typer.Option(help="One artifact: photographs, for pictures.")] = None,
+    data: Annotated[str | None, typer.Option(help="One artifact: images, for pictures.")] = None,
     out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> int:
-    """Compare artifacts on a page; of one, make its report anew."""
+    """Compare artifacts on a page; of one, regenerate its report."""
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
@@ -65,7 +65,7 @@ def _text(made: MadeReport) -> str:
     lines = [comparison_table(made.rows)] if made.rows else []
     if made.missing:
         lines.append(
-            f"{len(made.missing)} photographs that changed class are without a picture: give those that the artifact "
+            f"{len(made.missing)} images that changed class are without a picture: give those that the artifact "
             "was judged on (--data), unchanged.\n"
         )
     return "".join([*lines, f"Report: {made.page}\n"])

@@ -21,7 +21,7 @@ def train_command(
     data: Annotated[str, typer.Option(help="Folder of train/ and val/, or `sample`.")],
     out: Annotated[Path, typer.Option(help="Weights to write.")] = Path("trained.safetensors"),
     weights: Annotated[Path | None, typer.Option(help="Start from these instead of new weights.")] = None,
-    fresh_head: Annotated[bool, typer.Option("--fresh-head", help="Make the classifier anew.")] = False,
+    fresh_head: Annotated[bool, typer.Option("--fresh-head", help="Reinitialize the classifier.")] = False,
     freeze: Annotated[str, typer.Option(help="backbone, or none.")] = "none",
     epochs: Annotated[float, typer.Option(help="Passes over the training images.")] = 30,
     image_size: Annotated[int | None, typer.Option(help="Pixels a side; the variant's own.")] = None,

@@ -32,7 +32,7 @@ def print_device_outcome(found: DeviceOutcome, *, as_json: bool) -> None:
         for note in outcome.notes:
             console.print(note, style="dim", markup=False)
         console.print(f"{device['name']}: {_words(device)}", markup=False)
-        title = f"{outcome.variant}, {outcome.recipe}, {outcome.backend}: {outcome.evaluation_images} photographs"
+        title = f"{outcome.variant}, {outcome.recipe}, {outcome.backend}: {outcome.evaluation_images} images"
         table = _table(title, "", "float, here", ".pte, there")
         table.add_row("top-1, %", share(outcome.float_accuracy.top1), share(outcome.pte_accuracy.top1))
         table.add_row("  95 % interval", interval(outcome.float_accuracy), interval(outcome.pte_accuracy))
@@ -58,7 +58,7 @@ def print_comparison(found: Comparison, *, as_json: bool) -> None:
         for note in found.notes:
             console.print(note, style="dim", markup=False)
         names = [results.values["device"]["name"] for results in sides]
-        table = _table(f"{found.same.photographs} photographs", "", *names)
+        table = _table(f"{found.same.images} images", "", *names)
         table.add_row("where", *(_words(results.values["device"]) for results in sides))
         for before, after in zip(*(_figures(results) for results in sides), strict=True):
             table.add_row(before[0], before[1], after[1])
@@ -128,7 +128,7 @@ def _words(device: dict[str, str]) -> str:
 def _print_same(console: Console, same: Sameness, reference: str, *, exact: bool) -> None:
     bits = "all-int8: the same bits are wanted" if exact else "float layers: rounding may differ"
     console.print(
-        f"Against {reference}: {same.identical} of {same.photographs} to the bit, {share(same.agreement)} % the same "
+        f"Against {reference}: {same.identical} of {same.images} to the bit, {share(same.agreement)} % the same "
         f"class, {same.sqnr_db:.1f} dB ({bits})",
         markup=False,
     )

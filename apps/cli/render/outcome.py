@@ -141,7 +141,7 @@ def _report(outcome: Outcome, report: str | None, next_command: Sequence[str]) -
 def _table(outcome: Outcome) -> Table:
     title = (
         f"{outcome.variant}, {outcome.recipe}, {outcome.backend}: "
-        f"{outcome.evaluation_images} photographs, calibrated on {outcome.calibration_images}"
+        f"{outcome.evaluation_images} images, calibrated on {outcome.calibration_images}"
     )
     table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     table.add_column("")
@@ -169,7 +169,7 @@ def _table(outcome: Outcome) -> Table:
 
 
 def _search_table(found: Found) -> Table:
-    title = f"Layers in float, tried on {found.photographs} photographs; chance that the verdict holds"
+    title = f"Layers in float, tried on {found.images} images; chance that the verdict holds"
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for column in ("layers", "added ms", "agrees, %", "top-1 lost", "SQNR, dB", "chance, %", ""):
         table.add_column(column, justify="right")
@@ -204,7 +204,7 @@ def _print_details(console: PlainConsole, outcome: Outcome) -> None:
         console.print(_swapped(outcome))
     if outcome.lowering is not None:
         console.print(
-            f"Lowering alone: {share(outcome.lowering.agreement)} % of photographs unchanged, "
+            f"Lowering alone: {share(outcome.lowering.agreement)} % of images unchanged, "
             f"{outcome.lowering.sqnr_db:.1f} dB"
         )
     if outcome.drop_interval is not None:
@@ -218,7 +218,7 @@ def _print_details(console: PlainConsole, outcome: Outcome) -> None:
     if outcome.flips:
         console.print(f"Changed class: {len(outcome.flips)} of {outcome.evaluation_images}")
     for flip in outcome.flips[:_FLIPS_SHOWN]:
-        text = f"  {flip.photograph}: {flip.float_class} -> {flip.pte_class}"
+        text = f"  {flip.image}: {flip.float_class} -> {flip.pte_class}"
         console.print(text, style="dim", overflow="ellipsis", no_wrap=True, markup=False)
     if len(outcome.flips) > _FLIPS_SHOWN:
         console.print(f"  and {len(outcome.flips) - _FLIPS_SHOWN} more (manifest.json has all)", style="dim")
@@ -230,7 +230,7 @@ def _training(report: QatReport) -> str:
     trained = f"epoch {report.best_epoch} of {report.epochs}"
     kept = trained if report.best_epoch else "the PTQ network: no epoch beat it"
     return (
-        f"Trained: {count(report.steps, 'step')} on {report.training_images} photographs; kept {kept}, by "
+        f"Trained: {count(report.steps, 'step')} on {report.training_images} images; kept {kept}, by "
         f"{report.selection_images} others"
     )
 

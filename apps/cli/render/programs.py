@@ -19,7 +19,7 @@ def print_fleet(outcome: FleetOutcome, *, as_json: bool, report: str, data: str)
         outcome: what to print.
         as_json: as the object.
         report: the page that shows the results.
-        data: the photographs that were judged on.
+        data: the images that were judged on.
     """
     if as_json:
         write_json(outcome.to_json())
@@ -100,8 +100,8 @@ def _cells(row: FleetRow) -> list[str]:
 def _sentences(row: FleetRow) -> list[str]:
     """What a row's figures do not say."""
     found = [row.reason] if row.reason else []
-    if row.outcome is not None and BACKENDS[row.backend].photographs is not None:
-        found.append(f"judged on {row.outcome.evaluation_images} photographs, spread evenly: a forward is slow")
+    if row.outcome is not None and BACKENDS[row.backend].images is not None:
+        found.append(f"judged on {row.outcome.evaluation_images} images, spread evenly: a forward is slow")
     if row.outcome is not None and not row.outcome.passed:
         found += [f"FAIL: {reason}" for reason in row.outcome.verdict.reasons]
     if row.simulated is not None:

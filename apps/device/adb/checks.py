@@ -69,5 +69,5 @@ def require_room(client: AdbClient, sizes: Sequence[int]) -> None:
     if match is not None and 1024 * int(match[1]) < needed:
         raise MachineError(
             f"adb:{client.phone.serial}: {1024 * int(match[1]) / 1e6:.1f} MB free there, {needed / 1e6:.1f} MB "
-            "needed; free some, or take fewer photographs (--limit)."
+            "needed; free some, or take fewer images (--limit)."
         )

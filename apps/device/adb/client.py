@@ -13,7 +13,7 @@ from apps.device.remote import ConnectionLostError
 from edge_effnet.errors import MachineError
 
 _COMPLAINTS = {
-    "No space left": "the phone is full; free some space on it, or take fewer photographs (--limit)",
+    "No space left": "the phone is full; free some space on it, or take fewer images (--limit)",
     "INSTALL_FAILED_INSUFFICIENT_STORAGE": "the phone has no room for the app; free some space on it",
     "INSTALL_FAILED_NO_MATCHING_ABIS": "the app has no code for this phone's processor; it needs arm64-v8a or x86_64",
     "INSTALL_FAILED_UPDATE_INCOMPATIBLE": (

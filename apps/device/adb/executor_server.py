@@ -25,7 +25,7 @@ _BUILD = "build ExecuTorch's executor_runner as docs/device.md says"
 
 
 class ExecutorServer:
-    """The running server; `input.bin` in its folder is read anew for each forward, `output-0.bin` overwritten."""
+    """The running server; `input.bin` in its folder is read again for each forward, `output-0.bin` overwritten."""
 
     def __init__(self, client: AdbClient, folder: str, threads: int) -> None:
         self._name = f"adb:{client.phone.serial}"

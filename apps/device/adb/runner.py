@@ -1,7 +1,7 @@
 """`adb` with ExecuTorch's own `executor_runner --server_mode` instead of the app.
 
-The server runs forwards and knows nothing of jobs: this side does the runner's work of docs/device.md, photograph by
-photograph.
+The server runs forwards and knows nothing of jobs: this side does the runner's work of docs/device.md, image by
+image.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class AdbRunnerRemote:
         self._before: PhoneState | None = None
         self._server: ExecutorServer | None = None
         self._results: bytes | None = None
-        # What the app would keep on the phone: finished photographs.
+        # What the app would keep on the phone: finished images.
         self._local = tempfile.TemporaryDirectory(prefix="edge-effnet-")
 
     def open(self, job: Job) -> None:
@@ -81,20 +81,20 @@ class AdbRunnerRemote:
         self._server.wait()
 
     def status(self) -> Status:
-        """Run photographs for a while, then say how many are done."""
+        """Run images for a while, then say how many are done."""
         if self._results is not None:
-            return Status(state="done", done=self._photographs)
+            return Status(state="done", done=self._images)
         if self._server is None:
             return Status(state="absent")
         assert self._job is not None
         done = finished_lines(self._partial, self._job.values)
         until = time.monotonic() + _BATCH_S
         with self._partial.open("a", encoding="utf-8") as file:
-            while len(done) < self._photographs and time.monotonic() < until:
+            while len(done) < self._images and time.monotonic() < until:
                 line = self._run(self._server, len(done))
                 file.write(json.dumps(line) + "\n")
                 done.append(line)
-        if len(done) == self._photographs:
+        if len(done) == self._images:
             self._results = self._measured(done)
         return Status(state="running", done=len(done))
 
@@ -127,12 +127,12 @@ class AdbRunnerRemote:
         return Path(self._local.name, "partial.jsonl")
 
     @property
-    def _photographs(self) -> int:
+    def _images(self) -> int:
         assert self._job is not None
-        return self._job.photographs
+        return self._job.images
 
     def _run(self, server: ExecutorServer, index: int) -> dict[str, Any]:
-        """One photograph: push its input, ask for a forward, read the output."""
+        """One image: push its input, ask for a forward, read the output."""
         assert self._job is not None
         job = self._job.values
         self._push_input(index)

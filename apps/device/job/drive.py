@@ -25,10 +25,10 @@ FIRST_WAIT_S = 1.0
 POLL_S = 0.5
 
 SAVE_S = 30.0
-"""How often finished photographs are brought here: a device that never comes back keeps no more than this."""
+"""How often finished images are brought here: a device that never comes back keeps no more than this."""
 
 SILENCE_S = 900.0
-"""A runner that finishes no photograph in this time hangs: B7 takes about a minute on an emulated core."""
+"""A runner that finishes no image in this time hangs: B7 takes about a minute on an emulated core."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,13 +36,13 @@ _LOG = logging.getLogger(__name__)
 def run_job(remote: Remote, job: Job, progress: Progress, *, keep: bool = False) -> Results:
     """Run a job on a device and return what it computed.
 
-    A device that drops out is looked for again, and goes on where it was. An interrupted or failed run keeps its
-    finished photographs on this machine and removes the rest from the device, as far as it can be reached.
+    A device that drops out is looked for again, and resumes where it was. An interrupted or failed run keeps its
+    finished images on this machine and removes the rest from the device, as far as it can be reached.
 
     Args:
         remote: the device.
         job: what to do.
-        progress: told of files sent and photographs done.
+        progress: told of files sent and images done.
         keep: leave the job's folder on the device.
 
     Raises:
@@ -77,7 +77,7 @@ def _through_losses(remote: Remote, job: Job, progress: Progress, begun: _Begun)
             if begun.done > before:
                 wait, left = FIRST_WAIT_S, RETRIES
             if not left:
-                raise MachineError(f"{error} Given up after {RETRIES + 1} attempts; run again to go on.") from error
+                raise MachineError(f"{error} Given up after {RETRIES + 1} attempts; rerun to resume.") from error
             _LOG.warning("%s Trying again in %.0f s.", error, wait)
             time.sleep(wait)
             wait *= 2
@@ -96,7 +96,7 @@ def _attempt(remote: Remote, job: Job, progress: Progress, begun: _Begun) -> Res
     if remote.status().state == "absent" and begun.partial.is_file():
         remote.send(begun.partial, "partial.jsonl")
     remote.start(job)
-    with progress.stage("Running", job.photographs) as advance:
+    with progress.stage("Running", job.images) as advance:
         _wait(remote, begun, advance)
     text = remote.fetch("results.json")
     if text is None:
@@ -117,7 +117,7 @@ def _wait(remote: Remote, begun: _Begun, advance: Advance) -> None:
             return
         _refuse(remote, status)
         if time.monotonic() - since > SILENCE_S:
-            raise MachineError(f"{remote.name}: no photograph finished in {SILENCE_S:.0f} s; its runner hangs.")
+            raise MachineError(f"{remote.name}: no image finished in {SILENCE_S:.0f} s; its runner hangs.")
         time.sleep(POLL_S)
 
 
@@ -132,7 +132,7 @@ def _refuse(remote: Remote, status: Status) -> None:
 
 
 class _Begun:
-    """Photographs that an unfinished run has done already, kept on this machine between runs."""
+    """Images that an unfinished run has done already, kept on this machine between runs."""
 
     def __init__(self, remote: Remote, job: Job) -> None:
         self._remote = remote
@@ -142,7 +142,7 @@ class _Begun:
         self.partial = cache_folder() / f"{job.id}-{device}.jsonl"
 
     def save(self) -> None:
-        """Bring the finished photographs here, if the device can still be reached."""
+        """Bring the finished images here, if the device can still be reached."""
         with suppress(MachineError):
             self._fetch()
 

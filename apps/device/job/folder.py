@@ -18,14 +18,14 @@ from quant.common.json_io import read_json
 from quant.common.overwrite import Kind
 from quant.common.progress import Progress
 from quant.data.batches import iterate_pixels
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 
 JOB_SCHEMA = 1
 
 CHUNK = 64
-"""Photographs a file: some 10 MB at 224 pixels, what a dropped connection costs at most."""
+"""Images a file: some 10 MB at 224 pixels, what a dropped connection costs at most."""
 
-# It names every photograph; a million of them stay below this.
+# It names every image; a million of them stay below this.
 _MAX_JOB_BYTES = 256 * 1024 * 1024
 
 _FILE = re.compile(r"model\.pte|pixels-\d+\.u8")
@@ -58,7 +58,7 @@ class Job:
 
     @property
     def id(self) -> str:
-        """16 hexadecimal digits; the same program, photographs and settings have the same."""
+        """16 hexadecimal digits; the same program, images and settings have the same."""
         return str(self.values["id"])
 
     @property
@@ -69,7 +69,7 @@ class Job:
         return {"model.pte": self.values["program"]["sha256"], **pixels, "job.json": job}
 
     @property
-    def photographs(self) -> int:
+    def images(self) -> int:
         """How many there are."""
         return len(self.values["photographs"])
 
@@ -80,29 +80,29 @@ class Job:
 
 
 def write_job(
-    folder: Path, artifact: Artifact, photos: Sequence[Photo], settings: Settings, progress: Progress
+    folder: Path, artifact: Artifact, images: Sequence[ImageRecord], settings: Settings, progress: Progress
 ) -> Job:
-    """Decode photographs and write a job folder.
+    """Decode images and write a job folder.
 
     Args:
         folder: an empty folder.
         artifact: whose program is to run.
-        photos: to run it on.
+        images: to run it on.
         settings: how.
-        progress: told of the photographs decoded.
+        progress: told of the images decoded.
 
     Raises:
-        InputError: a photograph that cannot be read, or an artifact that names no ExecuTorch.
+        InputError: an image that cannot be read, or an artifact that names no ExecuTorch.
         MachineError: no room for the folder.
     """
     manifest = artifact.manifest
     embedded = manifest["input"]["dtype"] == "uint8"
     if "executorch" not in manifest["versions"]:
-        raise InputError(f"{artifact.folder}: its manifest names no version of ExecuTorch; make the artifact anew.")
+        raise InputError(f"{artifact.folder}: its manifest names no version of ExecuTorch; regenerate the artifact.")
     with explained_writes(folder):
         program = artifact.program.read_bytes()
         (folder / "model.pte").write_bytes(program)
-        files = _write_pixels(folder, artifact, photos, progress)
+        files = _write_pixels(folder, artifact, images, progress)
         values: dict[str, Any] = {
             "schema": JOB_SCHEMA,
             "program": {
@@ -118,7 +118,7 @@ def write_job(
             if embedded
             else {"mean": list(artifact.preprocess.mean), "std": list(artifact.preprocess.std)},
             "pixels": {"side": artifact.preprocess.crop, "chunk": CHUNK, "files": files},
-            "photographs": [{"name": photo.name, "sha256": photo.sha256} for photo in photos],
+            "photographs": [{"name": image.name, "sha256": image.sha256} for image in images],
             "threads": settings.threads,
             "warmup": settings.warmup,
             "repeats": settings.repeats,
@@ -131,11 +131,11 @@ def write_job(
 
 
 def _write_pixels(
-    folder: Path, artifact: Artifact, photos: Sequence[Photo], progress: Progress
+    folder: Path, artifact: Artifact, images: Sequence[ImageRecord], progress: Progress
 ) -> list[dict[str, Any]]:
     entries = []
-    with progress.stage("Reading", len(photos)) as advance, quiet_pillow():
-        chunks = iterate_pixels([p.path for p in photos], artifact.preprocess, batch_size=CHUNK)
+    with progress.stage("Reading", len(images)) as advance, quiet_pillow():
+        chunks = iterate_pixels([p.path for p in images], artifact.preprocess, batch_size=CHUNK)
         for index, pixels in enumerate(chunks):
             data, name = pixels.tobytes(), f"pixels-{index:04d}.u8"
             (folder / name).write_bytes(data)

@@ -1,4 +1,4 @@
-"""Fewer photographs for a slow device, and what that costs in certainty."""
+"""Fewer images for a slow device, and what that costs in certainty."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from edge_effnet.errors import InputError
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.metrics.metrics import wilson_interval
 
 _USUAL_SHARE = 0.95
 """Where the interval's width is told before anything was measured."""
 
 
-def limited(photos: Sequence[Photo], limit: int | None) -> Sequence[Photo]:
-    """Take at most so many photographs, in turn from each class and evenly spread within it.
+def limited(images: Sequence[ImageRecord], limit: int | None) -> Sequence[ImageRecord]:
+    """Take at most so many images, in turn from each class and evenly spread within it.
 
-    The same photographs come out whenever the same go in: an interrupted run finds its own again.
+    The same images come out whenever the same go in: an interrupted run finds its own again.
 
     Raises:
         InputError: a limit below 1.
     """
     if limit is not None and limit < 1:
-        raise InputError(f"--limit {limit}: need at least 1 photograph.")
-    if limit is None or limit >= len(photos):
-        return photos
+        raise InputError(f"--limit {limit}: need at least 1 image.")
+    if limit is None or limit >= len(images):
+        return images
     classes: dict[int | None, list[int]] = defaultdict(list)
-    for index, photo in enumerate(photos):
-        classes[photo.label].append(index)
+    for index, image in enumerate(images):
+        classes[image.label].append(index)
     # Class after class gets one more, until there are `limit`.
     quota = dict.fromkeys(classes, 0)
     while sum(quota.values()) < limit:
@@ -39,7 +39,7 @@ def limited(photos: Sequence[Photo], limit: int | None) -> Sequence[Photo]:
         for label, indices in classes.items()
         for k in range(quota[label])
     )
-    return [photos[i] for i in chosen]
+    return [images[i] for i in chosen]
 
 
 def limit_note(taken: int, total: int) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ def limit_note(taken: int, total: int) -> tuple[str, ...]:
         return ()
     narrow, wide = (_width(count) for count in (total, taken))
     return (
-        f"{taken} of {total} photographs (--limit): near 95 %, a share's 95 % interval is {wide:.1f} points wide "
+        f"{taken} of {total} images (--limit): near 95 %, a share's 95 % interval is {wide:.1f} points wide "
         f"instead of {narrow:.1f}.",
     )
 

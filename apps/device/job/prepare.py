@@ -8,10 +8,10 @@ from apps.device.job.folder import JOB, Job, Settings, write_job
 from apps.device.job.limit import limited
 from quant.artifact.model import open_artifact
 from quant.common.atomic_io import atomic_folder
-from quant.common.overwrite import require_no_photograph, require_replaceable
+from quant.common.overwrite import require_no_image, require_replaceable
 from quant.common.progress import NoProgress, Progress
-from quant.data.source import photo_folder
-from quant.pipeline.check import photographs_for
+from quant.data.source import image_folder
+from quant.pipeline.check import images_for
 from quant.program.host import check_threads
 
 
@@ -28,27 +28,27 @@ def prepare_job(
 
     Args:
         folder: the artifact.
-        data: photographs, as for `quant.pipeline.check.check`.
+        data: images, as for `quant.pipeline.check.check`.
         out: where to; a job folder that is there is replaced.
-        limit: take fewer photographs, evenly of each class.
+        limit: take fewer images, evenly of each class.
         threads: of the device's runtime.
-        progress: told of the photographs decoded.
+        progress: told of the images decoded.
 
     Raises:
         InputError: something given cannot be used, something else stands at `out` or in it, or it lies among the
-            photographs.
+            images.
         MachineError: the disk refuses.
     """
     progress, out = progress or NoProgress(), Path(out)
     check_threads(threads)
     require_replaceable(out, (JOB,))
-    require_no_photograph(out, data)
+    require_no_image(out, data)
     artifact = open_artifact(Path(folder))
-    with photo_folder(data, artifact.preprocess, progress) as photographs:
-        split = photographs_for(artifact, photographs)
+    with image_folder(data, artifact.preprocess, progress) as root:
+        split = images_for(artifact, root)
         with atomic_folder(out) as temporary:
-            photos = limited(split.evaluation, limit)
-            job = write_job(temporary, artifact, photos, Settings(threads=threads), progress)
+            images = limited(split.evaluation, limit)
+            job = write_job(temporary, artifact, images, Settings(threads=threads), progress)
             # Minutes have passed.
             require_replaceable(out, (JOB,))
     return Job(folder=out, values=job.values)

@@ -32,11 +32,11 @@ class Results:
 
     @cached_property
     def logits(self) -> torch.Tensor:
-        """float32, [photographs, classes]."""
+        """float32, [images, classes]."""
         return _decoded(self)
 
     @property
-    def photographs(self) -> list[tuple[str, str]]:
+    def images(self) -> list[tuple[str, str]]:
         """Name and SHA-256 of each."""
         return [(p["name"], p["sha256"]) for p in self.values["photographs"]]
 
@@ -61,7 +61,7 @@ def read_results(path: Path) -> Results:
 
     Raises:
         InputError: missing, truncated, against the schema, or logits that are not the same count of finite numbers
-            for each photograph.
+            for each image.
     """
     return _complete(Results(values=read_checked(path, schema="results", what=_WHAT), where=str(path)))
 
@@ -115,27 +115,27 @@ def _complete(results: Results) -> Results:
     if broken:
         name = results.values["photographs"][broken[0]]["name"]
         raise InputError(
-            f"{results.where}: the output for {name} is not finite ({len(broken)} photographs in all); the program "
+            f"{results.where}: the output for {name} is not finite ({len(broken)} images in all); the program "
             "or the device's runtime is broken."
         )
-    if len({sha256 for _, sha256 in results.photographs}) < len(results.photographs):
-        raise InputError(f"{results.where}: names a photograph twice; make it anew.")
+    if len({sha256 for _, sha256 in results.images}) < len(results.images):
+        raise InputError(f"{results.where}: names an image twice; regenerate it.")
     return results
 
 
 def _decoded(results: Results) -> torch.Tensor:
     rows: list[np.ndarray] = []
-    for photograph in results.values["photographs"]:
+    for image in results.values["photographs"]:
         try:
-            raw = base64.b64decode(photograph["logits"], validate=True)
+            raw = base64.b64decode(image["logits"], validate=True)
         except binascii.Error as error:
             raise InputError(
-                f"{results.where}: the logits of {photograph['name']} are not base64 ({error}); make it anew."
+                f"{results.where}: the logits of {image['name']} are not base64 ({error}); regenerate it."
             ) from error
         if not raw or len(raw) % 4 or (rows and len(raw) != rows[0].nbytes):
             raise InputError(
-                f"{results.where}: the logits of {photograph['name']} are {len(raw)} bytes; need 4 a class, the same "
-                "count for each photograph; make it anew."
+                f"{results.where}: the logits of {image['name']} are {len(raw)} bytes; need 4 a class, the same "
+                "count for each image; regenerate it."
             )
         rows.append(np.frombuffer(raw, dtype="<f4"))
     return torch.from_numpy(np.stack(rows).astype(np.float32))

@@ -70,7 +70,7 @@ def run(folder: Path, transport: str, emulated: str) -> None:
     with contextlib.suppress(RuntimeError):
         runtime._unsafe_reset_threadpool(job["threads"])
     method, load_ms = timed_loads(runtime, folder / job["program"]["file"], job)
-    photographs = run_photographs(folder, job, method)
+    images = run_images(folder, job, method)
     before = hottest_zone()
     latency = timed_forwards(folder, job, method)
     results = {
@@ -81,7 +81,7 @@ def run(folder: Path, transport: str, emulated: str) -> None:
         "complete": True,
         "device": {**device(emulated), "transport": transport, "emulated": bool(emulated)},
         "runtime": {"version": version, "threads": job["threads"]},
-        "photographs": photographs,
+        "photographs": images,
         "load_ms": load_ms,
         "latency": latency,
         # An emulator's own memory says nothing of the program's.
@@ -152,7 +152,7 @@ def timed_loads(runtime: Any, path: Path, job: dict[str, Any]) -> tuple[Any, Any
     if found != [job["input"]["shape"], job["output"]["shape"]]:
         raise JobError(
             f"the program maps {found[0]} to {found[1]}, the job says {job['input']['shape']} to "
-            f"{job['output']['shape']}: make the artifact anew."
+            f"{job['output']['shape']}: regenerate the artifact."
         )
     # The method reads from its program's memory.
     return (method, program), times
@@ -165,8 +165,8 @@ def drop_from_cache(path: Path) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def run_photographs(folder: Path, job: dict[str, Any], method: Any) -> list[dict[str, Any]]:
-    """Run every photograph that `partial.jsonl` does not hold yet."""
+def run_images(folder: Path, job: dict[str, Any], method: Any) -> list[dict[str, Any]]:
+    """Run every image that `partial.jsonl` does not hold yet."""
     partial = folder / "partial.jsonl"
     done = finished_lines(partial, job)
     # Rewritten without a last line that is not whole.
@@ -185,29 +185,29 @@ def run_photographs(folder: Path, job: dict[str, Any], method: Any) -> list[dict
 
 
 def finished_lines(partial: Path, job: dict[str, Any]) -> list[dict[str, Any]]:
-    """Photographs that an interrupted run finished, in the job's order."""
+    """Images that an interrupted run finished, in the job's order."""
     done = []
     with contextlib.suppress(FileNotFoundError):
-        for text, photograph in zip(partial.read_text(encoding="utf-8").splitlines(), job["photographs"]):  # noqa: B905
+        for text, image in zip(partial.read_text(encoding="utf-8").splitlines(), job["photographs"]):  # noqa: B905
             try:
                 line = json.loads(text)
-                whole = line["sha256"] == photograph["sha256"] and len(base64.b64decode(line["logits"])) > 0
+                whole = line["sha256"] == image["sha256"] and len(base64.b64decode(line["logits"])) > 0
             except (ValueError, KeyError, TypeError):
                 break
             if not whole:
                 break
-            done.append({**photograph, "logits": line["logits"]})
+            done.append({**image, "logits": line["logits"]})
     return done
 
 
 def pixels_of(folder: Path, job: dict[str, Any], index: int) -> np.ndarray:
-    """uint8 [side, side, 3] of one photograph."""
+    """uint8 [side, side, 3] of one image."""
     side, chunk = job["pixels"]["side"], job["pixels"]["chunk"]
     size = side * side * 3
     path = folder / job["pixels"]["files"][index // chunk]["file"]
     pixels = np.fromfile(path, dtype=np.uint8, count=size, offset=index % chunk * size)
     if pixels.size != size:
-        raise JobError(f"{path.name}: has no photograph {index}; make the job anew.")
+        raise JobError(f"{path.name}: has no image {index}; regenerate the job.")
     return pixels.reshape(side, side, 3)
 
 
@@ -229,7 +229,7 @@ def forward(method: Any, x: np.ndarray) -> np.ndarray:
 
 
 def timed_forwards(folder: Path, job: dict[str, Any], method: Any) -> dict[str, Any]:
-    """Time forwards on the first photograph, with pauses while the device is hot."""
+    """Time forwards on the first image, with pauses while the device is hot."""
     import torch  # noqa: PLC0415
 
     x = torch.from_numpy(network_input(job, pixels_of(folder, job, 0)))

@@ -9,7 +9,7 @@ from typing import Any
 from edge_effnet.errors import InputError
 from quant.common.json_io import load_schema, parse_json, read_limited, schema_fault
 
-# Logits of a million photographs of ten classes stay below this.
+# Logits of a million images of ten classes stay below this.
 _MAX_BYTES = 256 * 1024 * 1024
 
 _PACKAGE = "apps.device.job"
@@ -42,7 +42,7 @@ def parse_checked(text: bytes, *, schema: str, what: str, where: str) -> dict[st
     try:
         value = parse_json(text)
     except ValueError as error:
-        raise InputError(f"{where}: not readable as JSON, truncated or damaged ({error}); make it anew.") from error
+        raise InputError(f"{where}: not readable as JSON, truncated or damaged ({error}); regenerate it.") from error
     wanted = load_schema(schema, _PACKAGE)["properties"]["schema"]["const"]
     if isinstance(value, dict) and value.get("schema") != wanted:
         raise InputError(
@@ -50,6 +50,6 @@ def parse_checked(text: bytes, *, schema: str, what: str, where: str) -> dict[st
             "on both sides."
         )
     if (fault := schema_fault(value, schema, _PACKAGE)) is not None:
-        raise InputError(f"{where}: not {what} ({fault}); make it anew.")
+        raise InputError(f"{where}: not {what} ({fault}); regenerate it.")
     assert isinstance(value, dict)
     return value

@@ -1,4 +1,4 @@
-"""What training and validation read: `LabelledImages`, and class folders of photographs."""
+"""What training and validation read: `LabelledImages`, and class folders of images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from edge_effnet.class_names import require_class_names
 from edge_effnet.errors import InputError
 from edge_effnet.images import open_rgb
-from quant.data.split import list_photos
+from quant.data.split import list_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,38 +53,38 @@ class LabelledImages(Protocol):
 
 
 class FolderImages:
-    """Class folders of photographs."""
+    """Class folders of images."""
 
     def __init__(self, root: Path, class_names: Sequence[str] | None = None) -> None:
         """List them; the sorted folder names are the classes, and must be `class_names` where given.
 
         Raises:
-            InputError: no photographs, no class folders, an empty class, a class whose name is no line of text, or
+            InputError: no images, no class folders, an empty class, a class whose name is no line of text, or
                 other classes than expected.
         """
-        photos = list_photos(root, root.parent)
-        names = tuple(sorted({p.class_name for p in photos if p.class_name is not None}))
+        images = list_images(root, root.parent)
+        names = tuple(sorted({p.class_name for p in images if p.class_name is not None}))
         if not names:
-            raise InputError(f"{root}: photographs without class folders; make one for each class.")
+            raise InputError(f"{root}: images without class folders; make one for each class.")
         require_class_names(names, root)
         if class_names is not None:
             require_classes(root, names, class_names)
         self.class_names = tuple(class_names or names)
-        self._paths = [p.path for p in photos]
+        self._paths = [p.path for p in images]
         index = {name: i for i, name in enumerate(self.class_names)}
-        self._labels = [index[p.class_name] for p in photos if p.class_name is not None]
+        self._labels = [index[p.class_name] for p in images if p.class_name is not None]
 
     def __len__(self) -> int:
-        """Photographs in all class folders."""
+        """Images in all class folders."""
         return len(self._paths)
 
     def items(self, *, seed: int | None = None, epoch: int = 0) -> Iterator[Item]:
-        """Every photograph once."""
+        """Every image once."""
         for number in ordered(len(self), seed=seed, epoch=epoch):
             yield Item(number, self._labels[number], name=str(self._paths[number]))
 
     def image(self, item: Item) -> Image.Image:
-        """Decode one photograph."""
+        """Decode one image."""
         return open_rgb(self._paths[item.number])
 
 

@@ -82,7 +82,7 @@ class PlainTar:
             if header.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse.") for key in extended):
                 raise InputError(
                     f"{self._path}: {brief(repr(header.name))} is a sparse member, which no picture is; write the "
-                    "shard anew, without --sparse."
+                    "shard again, without --sparse."
                 )
             if header.type in _WITHOUT_DATA:
                 size = 0
@@ -106,7 +106,7 @@ class PlainTar:
             raise tarfile.ReadError("cut off")
         if end - offset > _MAX_PADDING or any(self._bytes(offset, end - offset)):
             raise InputError(
-                f"{self._path}: goes on after its end, as tar files do that were joined; write it anew as one."
+                f"{self._path}: continues after its end, as tar files do that were joined; write it again as one."
             )
 
     def _bytes(self, offset: int, size: int) -> bytes:
@@ -117,7 +117,7 @@ class PlainTar:
         return data
 
     def _incomplete(self, error: Exception) -> InputError:
-        return InputError(f"{self._path}: not a complete tar file, uncompressed ({error}); write or copy it anew.")
+        return InputError(f"{self._path}: not a complete tar file, uncompressed ({error}); write or copy it again.")
 
 
 @contextmanager

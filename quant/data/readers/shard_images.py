@@ -1,4 +1,4 @@
-"""WebDataset shards as the folder of photographs that a run reads."""
+"""WebDataset shards as the folder of images that a run reads."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from quant.data.readers.plain_tar import Member, PlainTar, open_tar
 
 _CLASS = "cls"
 
-# Samples are read into memory, one after the other; the largest photographs have some 100 MB.
+# Samples are read into memory, one after the other; the largest images have some 100 MB.
 _MAX_PICTURE_BYTES = 512 * 1024 * 1024
 
 _MAX_CLASS_BYTES = 1024
@@ -69,7 +69,7 @@ class Sample:
         suffixes = [suffix for suffix in self.members if suffix != _CLASS]
         if len(suffixes) != 1:
             raise InputError(f"{self.name}: has {len(suffixes)} pictures; a sample is one with one .cls entry.")
-        return self._read(suffixes[0], _MAX_PICTURE_BYTES, "photograph")
+        return self._read(suffixes[0], _MAX_PICTURE_BYTES, "image")
 
     def _read(self, suffix: str, limit: int, what: str) -> bytes:
         member = self.members[suffix]
@@ -96,7 +96,7 @@ def samples_of(shard: Path) -> Iterator[Sample]:
                 # Of a long key the end is what tells it from others.
                 sample = Sample(key, f"{shard}:{brief(key[-LONGEST:])}", tar, {})
             if suffix in sample.members:
-                raise InputError(f"{sample.name}.{suffix}: is in it twice; write the shard anew, each name once.")
+                raise InputError(f"{sample.name}.{suffix}: is in it twice; write the shard again, each name once.")
             sample.members[suffix] = member
         if sample is not None:
             yield sample

@@ -81,7 +81,7 @@ class DelegateBuilder:
         )
 
     def dynamic_tensor(self, shape: tuple[int, ...]) -> int:
-        """Define an int8 activation whose scale the runtime finds anew for each row."""
+        """Define an int8 activation whose scale the runtime finds again for each row."""
         tensor = self._tensor_value(
             shape, schema.XNNDatatype.xnn_datatype_qdint8, constant=0, external=UINT32_MAX, flags=0
         )

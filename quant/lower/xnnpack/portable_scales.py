@@ -35,7 +35,7 @@ _SAME_SCALE = (aten.pad.default, aten.flatten.using_ints)
 """Operators that hand their input's scale on."""
 
 
-def settle_roundings(converted: fx.GraphModule) -> None:
+def make_scales_portable(converted: fx.GraphModule) -> None:
     """Move activation scales, in place, by as little as it takes.
 
     Args:
@@ -83,14 +83,14 @@ def table_is_clear(source: TensorScale, out: TensorScale) -> bool:
     return bool(((entries - entries.floor() - 0.5).abs() > _TABLE_MARGIN).all())
 
 
-def _settle_product(node: fx.Node) -> None:
+def _make_product_portable(node: fx.Node) -> None:
     a, b = (tensor_scale(argument) for argument in node.all_input_nodes[:2])
     quantize = following_quantize(node)
     assert quantize is not None
     _move(quantize, lambda scale: rounds_alike(a, b, scale))
 
 
-def _settle_table(node: fx.Node) -> None:
+def _make_table_portable(node: fx.Node) -> None:
     quantize, out = node.all_input_nodes[0].args[0], following_quantize(node)
     assert isinstance(quantize, fx.Node)
     assert out is not None
@@ -99,8 +99,8 @@ def _settle_table(node: fx.Node) -> None:
 
 
 _RULES: dict[object, Callable[[fx.Node], None]] = {
-    aten.mul.Tensor: _settle_product,
-    aten.sigmoid.default: _settle_table,
+    aten.mul.Tensor: _make_product_portable,
+    aten.sigmoid.default: _make_table_portable,
 }
 
 

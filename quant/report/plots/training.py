@@ -28,7 +28,7 @@ def plot_training(training: Training) -> Markup:
             (step, row["train_loss"]) for step, row in zip(steps, rows, strict=True) if row["train_loss"] is not None
         ]
         above.plot([step for step, _ in loss], [value for _, value in loss], marker="o", color=COLOURS["accent"])
-        below.set_title(f"Selection photographs, {name}, %")
+        below.set_title(f"Selection images, {name}, %")
         below.plot(steps, judged, marker="o", color=COLOURS["accent"])
         below.plot(
             [steps[training.best_epoch]],

@@ -32,7 +32,7 @@ def augmented(image: Image.Image, image_size: int, rng: np.random.Generator, *, 
         uint8 [image_size, image_size, 3], RGB.
     """
     box = _crop_box(image.size, rng, strength)
-    # Pillow antialiases; reducing_gap lets it shrink large photographs by whole factors first.
+    # Pillow antialiases; reducing_gap lets it shrink large images by whole factors first.
     image = image.resize((image_size, image_size), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
     if rng.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

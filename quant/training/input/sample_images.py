@@ -24,7 +24,7 @@ def drawing_code_digest() -> str:
 
 
 class SampleImages:
-    """The first `count` pictures of a split; stages of smaller crops scale them down, as photographs."""
+    """The first `count` pictures of a split; stages of smaller crops scale them down, as images."""
 
     def __init__(self, split: str, count: int, *, image_size: int, seed: int, cache: Path) -> None:
         """Name the pictures; `draw` has to come before they are read.

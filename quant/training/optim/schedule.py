@@ -41,7 +41,7 @@ class Epoch:
 def plan_epochs(stages: tuple[Stage, ...], *, images: int, batch_size: int, max_steps: int | None) -> list[Epoch]:
     """Lay out the steps; the images that fill no batch are left out of an epoch, others in each.
 
-    With `max_steps`, what lies beyond it is cut, or the last stage goes on until it is reached.
+    With `max_steps`, what lies beyond it is cut, or the last stage continues until it is reached.
 
     Raises:
         InputError: fewer images than one batch.

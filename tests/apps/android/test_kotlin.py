@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.support.images import draw_classes
 
 from apps.device.job.folder import Settings, write_job
 from apps.device.job.results import read_results
 from edge_effnet.preprocess import INTERPOLATIONS, Preprocess
-from quant.artifact.golden import golden_photographs
+from quant.artifact.golden import golden_images
 from quant.common.progress import NoProgress
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from tests.support.artifacts import make_artifact, sha256_of
 from tests.support.kotlin import ANDROID, Kotlin, MissingError, write_android_api
-from tests.support.photos import draw_classes
 from tests.support.programs import PREPROCESS, RIGHT, SIZE, ColourNet
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,7 @@ TESTS = [
     ".".join(path.relative_to(CORE / "test/kotlin").with_suffix("").parts)
     for path in sorted((CORE / "test/kotlin").rglob("*Test.kt"))
 ]
-PREPROCESS_TEST = "org.edgeeffnet.core.photo.PreprocessTest"
+PREPROCESS_TEST = "org.edgeeffnet.core.image.PreprocessTest"
 ARTIFACT_TEST = "org.edgeeffnet.core.artifact.ArtifactTest"
 JOB_TEST = "org.edgeeffnet.core.job.PythonJobTest"
 
@@ -69,7 +69,7 @@ def test_the_core_passes_its_tests_and_writes_what_the_schemas_allow(kotlin, cor
     assert json.loads((tmp_path / "status.json").read_text()) == {"state": "done", "done": 5, "of": 5, "error": None}
 
 
-def test_the_core_gives_pythons_pixels_for_any_photograph(kotlin, core, tmp_path):
+def test_the_core_gives_pythons_pixels_for_any_image(kotlin, core, tmp_path):
     random = np.random.default_rng(7)
     folder = tmp_path / "preprocess"
     folder.mkdir()
@@ -80,7 +80,7 @@ def test_the_core_gives_pythons_pixels_for_any_photograph(kotlin, core, tmp_path
 
 
 def write_case(folder, index, random):
-    """A noisy photograph of any size, as tests/golden/make.py writes them; extremes show clamping."""
+    """A noisy image of any size, as tests/golden/make.py writes them; extremes show clamping."""
     width, height = random.integers(8, 300, 2)
     crop = int(random.integers(1, 120))
     preprocess = Preprocess(
@@ -110,7 +110,7 @@ INPUTS = {
 def artifact_of(folder, dtype):
     return make_artifact(
         folder,
-        drawn=golden_photographs(PREPROCESS, ColourNet(RIGHT), takes_pixels=dtype == "uint8"),
+        drawn=golden_images(PREPROCESS, ColourNet(RIGHT), takes_pixels=dtype == "uint8"),
         input=INPUTS[dtype],
         versions={"executorch": version("executorch")},
     )
@@ -126,23 +126,23 @@ def test_the_core_reads_pythons_artifact_and_gives_its_golden_pixels_and_tensors
 @pytest.mark.parametrize("dtype", INPUTS)
 def test_the_core_does_pythons_job_and_python_reads_the_results(kotlin, core, tmp_path, dtype):
     root = draw_classes(tmp_path / "photos", 30)
-    photos = [
-        Photo(path=path, name=str(path.relative_to(root)), label=None, sha256=sha256_of(path))
+    images = [
+        ImageRecord(path=path, name=str(path.relative_to(root)), label=None, sha256=sha256_of(path))
         for path in sorted(root.rglob("*.jpg"))
     ]
     folder = tmp_path / "job"
     folder.mkdir()
     artifact = artifact_of(tmp_path / "artifact", dtype)
-    job = write_job(folder, artifact, photos, Settings(warmup=1, repeats=2), NoProgress())
+    job = write_job(folder, artifact, images, Settings(warmup=1, repeats=2), NoProgress())
     assert len(job.values["pixels"]["files"]) == 2
 
     done = kotlin.junit(core, [JOB_TEST], golden=GOLDEN, job=folder)
     assert done.returncode == 0, done.stdout
     results = read_results(folder / "results.json")
     assert results.values["job"] == job.id
-    assert results.photographs == [(photo.name, photo.sha256) for photo in photos]
+    assert results.images == [(image.name, image.sha256) for image in images]
     # Its program answers with the first value of its input, times 255 where that is float32.
-    pixels = torch.tensor(np.stack([PREPROCESS.pixels(photo.path) for photo in photos]))
+    pixels = torch.tensor(np.stack([PREPROCESS.pixels(image.path) for image in images]))
     tensors = pixels[:, 0, 0, 0].float() if dtype == "uint8" else PREPROCESS.normalize(pixels)[:, 0, 0, 0] * 255
     assert torch.equal(results.logits, tensors[:, None].expand(-1, 3))
 

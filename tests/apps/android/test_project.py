@@ -150,7 +150,7 @@ def objects(schema):
 
 
 FORMATS = {
-    "job": ("job/JobSpec.kt", "job/PixelFiles.kt", "job/Photograph.kt", "files/Sha256.kt", "program/InputSpec.kt"),
+    "job": ("job/JobSpec.kt", "job/PixelFiles.kt", "job/Image.kt", "files/Sha256.kt", "program/InputSpec.kt"),
     "results": ("job/ResultsFormat.kt", "job/PhotographLogits.kt"),
 }
 

@@ -6,12 +6,12 @@ import warnings
 import pytest
 import typer
 from PIL import Image
+from tests.support.images import draw_image
 
 from apps.cli import exit_codes
 from apps.cli.exit_codes import guarded
 from apps.cli.help import EXIT_CODES
 from edge_effnet.errors import InputError, MachineError
-from tests.support.photos import draw_photo
 
 PACKAGES = ("edge_effnet", "quant", "apps")
 
@@ -162,8 +162,8 @@ def test_the_stacks_warnings_are_not_but_its_errors_are(configured, name):
     assert logging.getLogger(name).isEnabledFor(logging.ERROR)
 
 
-def test_large_photographs_are_no_warning_on_the_command_line(monkeypatch, tmp_path, request):
-    path = draw_photo(tmp_path / "a.jpg")
+def test_large_images_are_no_warning_on_the_command_line(monkeypatch, tmp_path, request):
+    path = draw_image(tmp_path / "a.jpg")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)  # 480 pixels warn, from 800 on they would be refused
     with pytest.raises(Image.DecompressionBombWarning):
         Image.open(path)

@@ -59,7 +59,7 @@ def test_the_table_and_all_but_paths_to_copy_fit_80_columns(capsys, monkeypatch,
     monkeypatch.setenv("COLUMNS", columns)
     found = outcome(
         notes=(f"Note on {LONG}",),
-        flips=tuple(flip(photograph=LONG, label="a", float_class="b" * 60, pte_class="c" * 60) for _ in range(9)),
+        flips=tuple(flip(image=LONG, label="a", float_class="b" * 60, pte_class="c" * 60) for _ in range(9)),
         verdict=Verdict(passed=False, reasons=("a reason " * 30,)),
         seconds={"total": 1.0, **{f"stage{i}": 1000.0 for i in range(12)}},
     )
@@ -83,7 +83,7 @@ def test_names_are_printed_as_they_are_and_never_as_markup(capsys, name):
         variant=name,
         artifact=name,
         notes=(name,),
-        flips=(flip(photograph=name, label=name, float_class=name, pte_class="x"),),
+        flips=(flip(image=name, label=name, float_class=name, pte_class="x"),),
         verdict=Verdict(passed=True, reasons=(name,)),
     )
     assert printed(capsys, found).count(name) == 6
@@ -98,7 +98,7 @@ def test_json_is_one_object_and_nothing_else(capsys):
 
 def test_json_is_ascii_whatever_the_names(capsys):
     odd = os.fsdecode(b"caf\xe9.jpg")
-    found = outcome(flips=(flip(photograph=odd, label="猫", float_class="猫", pte_class="é"),))
+    found = outcome(flips=(flip(image=odd, label="猫", float_class="猫", pte_class="é"),))
     text = printed(capsys, found, as_json=True)
     assert text.isascii() and json.loads(text)["flips"][0] == {
         "photograph": odd,

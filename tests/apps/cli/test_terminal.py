@@ -62,7 +62,7 @@ def test_a_name_adds_no_line_to_a_warning():
 
 
 def test_a_name_adds_no_line_to_results(capsys):
-    flipped = flip(photograph=FORGED, float_class=FORGED, pte_class=FORGED)
+    flipped = flip(image=FORGED, float_class=FORGED, pte_class=FORGED)
     failed = Verdict(passed=False, reasons=(FORGED,), cautions=(FORGED,))
     print_outcome(outcome(flips=(flipped,), notes=(FORGED,), verdict=failed, artifact=FORGED), as_json=False)
     print_analysis([LAYER], by="order", top=None, as_json=False)
@@ -104,7 +104,7 @@ def test_json_on_standard_output_is_strict(capsys):
 def test_no_command_writes_json_by_itself():
     """`write_json` is the one that is strict."""
     folder = Path(apps.cli.__path__[0])
-    found = [path.name for path in folder.glob("*.py") if "json.dumps" in path.read_text()]
+    found = [path.name for path in folder.rglob("*.py") if "json.dumps" in path.read_text()]
     assert found == ["plain.py"]
 
 

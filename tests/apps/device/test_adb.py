@@ -17,9 +17,9 @@ from apps.device.options import DeviceOptions
 from edge_effnet.errors import InputError
 from tests.support.adb_double import adb_double
 from tests.support.cli import only_json, run_cli
+from tests.support.images import COLOURS, draw_halves, draw_image
 from tests.support.phone_double import APP, PhoneDouble
 from tests.support.phones import Bench, assert_same_bits, hurry, needs_adb, phone_artifact
-from tests.support.photos import COLOURS, draw_halves, draw_photo
 
 pytestmark = needs_adb
 
@@ -64,14 +64,14 @@ def test_the_whole_way_from_the_command_line(bench, tmp_path):
 
 
 def test_no_string_of_a_user_reaches_a_shell_on_the_phone(bench, tmp_path):
-    """Not the names of classes, photographs, folders."""
+    """Not the names of classes, images, folders."""
     root = tmp_path / HOSTILE[0]
     for name, colour in zip(HOSTILE, COLOURS, strict=True):
-        for photograph in HOSTILE[:2]:
-            draw_photo(root / HOSTILE[2] / "val" / name / f"{photograph}.jpg", colour, seed=HOSTILE.index(photograph))
+        for image in HOSTILE[:2]:
+            draw_image(root / HOSTILE[2] / "val" / name / f"{image}.jpg", colour, seed=HOSTILE.index(image))
     found = bench.check(artifact=phone_artifact(root / HOSTILE[1], classes=HOSTILE), data=root / HOSTILE[2])
     assert_same_bits(found)
-    assert HOSTILE[0] in found.results.photographs[0][0]
+    assert HOSTILE[0] in found.results.images[0][0]
     assert "pwned" not in "".join([*bench.phone.seen, *bench.double.requests])
     words = re.compile(r"[A-Za-z0-9 ./_|>&;$?:'-]*")
     assert [line for line in bench.phone.seen if not words.fullmatch(line)] == []
@@ -157,8 +157,8 @@ REFUSALS = {
     no_app: "the app org.edgeeffnet.app is not installed there; build it (apps/android/README.md) and pass it once",
     release_build: "the app there is a release build; install the debug one",
     no_activity: "the app does not start (Error: Activity class does not exist.)",
-    little_room: "MB needed; free some, or take fewer photographs (--limit)",
-    full_disk: "the phone is full; free some space on it, or take fewer photographs (--limit)",
+    little_room: "MB needed; free some, or take fewer images (--limit)",
+    full_disk: "the phone is full; free some space on it, or take fewer images (--limit)",
     dying_app: "its runner ended without a word: the program crashes the runtime there, or the system ended it",
 }
 
@@ -281,12 +281,12 @@ def test_a_phone_that_comes_back_goes_on_where_it_was(bench, caplog):
     assert bench.phone.left_behind == [] and bench.kept == []
 
 
-def test_a_phone_that_never_comes_back_leaves_its_photographs_here(bench, capsys, caplog, monkeypatch):
+def test_a_phone_that_never_comes_back_leaves_its_images_here(bench, capsys, caplog, monkeypatch):
     monkeypatch.setattr(drive, "SAVE_S", 0.0)
     bench.phone.at(4, "unplug-when-saved")
     with caplog.at_level(logging.CRITICAL):
         code, said = bench.refusal(capsys)
-    assert code == 3 and said.endswith("Given up after 6 attempts; run again to go on.")
+    assert code == 3 and said.endswith("Given up after 6 attempts; rerun to resume.")
     (kept,) = bench.kept
     done = len(kept.read_text().splitlines())
     assert 1 <= done <= 3

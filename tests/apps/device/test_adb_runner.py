@@ -7,9 +7,9 @@ import pytest
 from apps.device.adb import executor_server
 from apps.device.job import drive
 from tests.support.adb_double import adb_double
+from tests.support.images import draw_halves
 from tests.support.phone_double import PhoneDouble
 from tests.support.phones import Bench, assert_same_bits, hurry, needs_adb, phone_artifact
-from tests.support.photos import draw_halves
 
 pytestmark = needs_adb
 
@@ -39,7 +39,7 @@ def bench(tmp_path, android_zygote, artifact, data, monkeypatch):
 def test_the_whole_way_without_the_app(bench, tmp_path):
     bench.phone.feel(level=15, tenths=300, status=1)
     found = bench.check(executor_runner=bench.phone.executor_runner(tmp_path))
-    assert_same_bits(found, photographs=3)
+    assert_same_bits(found, images=3)
     values = found.results.values
     assert (values["device"]["name"], values["device"]["os"]) == ("Pixel 8", "Android 14")
     assert (values["device"]["soc"], values["device"]["abi"]) == ("Tensor G3", "arm64-v8a")
@@ -50,25 +50,25 @@ def test_the_whole_way_without_the_app(bench, tmp_path):
 
 
 def test_a_phone_that_comes_back_goes_on_where_it_was(bench, tmp_path, caplog):
-    """The server dies with its connection; photographs that are done are not run again."""
+    """The server dies with its connection; images that are done are not run again."""
     bench.phone.cut = ["output-0.bin", "/input.bin"]
     with caplog.at_level(logging.WARNING):
-        assert_same_bits(bench.check(executor_runner=bench.phone.executor_runner(tmp_path)), photographs=3)
+        assert_same_bits(bench.check(executor_runner=bench.phone.executor_runner(tmp_path)), images=3)
     assert "the phone went away (in the middle of a command). Trying again" in caplog.text
     assert len([line for line in bench.phone.seen if "--server_mode=true" in line]) == 3
     assert bench.phone.left_behind == [] and bench.kept == []
 
 
-def test_finished_photographs_wait_here_for_the_next_run(bench, tmp_path, capsys, monkeypatch, caplog):
+def test_finished_images_wait_here_for_the_next_run(bench, tmp_path, capsys, monkeypatch, caplog):
     monkeypatch.setattr(drive, "RETRIES", 0)
     runner = bench.phone.executor_runner(tmp_path)
     bench.phone.cut, bench.phone.spared = ["output-0.bin"], {"output-0.bin": 2}
     code, said = bench.refusal(capsys, "--executor-runner", runner)
-    assert code == 3 and said.endswith("Given up after 1 attempts; run again to go on.")
+    assert code == 3 and said.endswith("Given up after 1 attempts; rerun to resume.")
     (kept,) = bench.kept
     assert len(kept.read_text().splitlines()) == 2
     before = len([line for line in bench.phone.seen if "cat " in line])
-    assert_same_bits(bench.check(executor_runner=runner), photographs=3)
+    assert_same_bits(bench.check(executor_runner=runner), images=3)
     assert len([line for line in bench.phone.seen if "cat " in line]) == before + 1
     assert bench.kept == []
 

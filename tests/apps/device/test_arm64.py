@@ -30,6 +30,6 @@ def strict(small_weights, small_data, tmp_path_factory):
 @pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a55", "cortex-a76", "cortex-a710"])
 def test_int8_is_the_same_to_the_bit(strict, small_data, cpu):
     found = check_on_device(strict, device=f"arm64:{cpu}", data=small_data, max_drop=100)
-    assert found.exact and found.same.identical == found.same.photographs == 18
+    assert found.exact and found.same.identical == found.same.images == 18
     device = found.to_json()["device"]
     assert (device["abi"], device["emulated"], device["name"]) == ("aarch64", True, cpu)

@@ -8,6 +8,7 @@ import time
 
 import pytest
 import torch
+from tests.support.images import draw_halves
 
 from apps.device.check import check_on_device
 from apps.device.comparison import compare
@@ -18,7 +19,6 @@ from apps.device.local import LocalRemote
 from edge_effnet.errors import InputError, MachineError
 from tests.support.artifacts import make_artifact, snapshot
 from tests.support.cli import only_json, run_cli
-from tests.support.photos import draw_halves
 from tests.support.programs import SWAPPED
 
 
@@ -45,19 +45,19 @@ def _own_cache(tmp_path, monkeypatch):
 
 def test_the_host_agrees_with_itself(found):
     outcome, results = found
-    assert outcome.passed and outcome.same.identical == outcome.same.photographs == 6
+    assert outcome.passed and outcome.same.identical == outcome.same.images == 6
     assert outcome.outcome.pte_accuracy.top1 == 1.0
-    assert any("6 of 12 photographs" in note for note in outcome.outcome.notes)
+    assert any("6 of 12 images" in note for note in outcome.outcome.notes)
     values = read_results(results).values
     assert len(values["load_ms"]) == 3 and len(values["latency"]["times_ms"]) == Settings().repeats
 
 
-def test_photographs_whose_names_are_no_text_run_too(artifact, tmp_path):
+def test_images_whose_names_are_no_text_run_too(artifact, tmp_path):
     folder = draw_halves(tmp_path / "data", train=1, val=1) / "val" / "red"
     (folder / "0.jpg").rename(folder / os.fsdecode(b"\xff\n[red].jpg"))
     outcome = check_on_device(artifact, device="host", data=tmp_path / "data", results=tmp_path / "r.json")
     assert outcome.passed
-    assert any(name.endswith("\udcff\n[red].jpg") for name, _ in read_results(tmp_path / "r.json").photographs)
+    assert any(name.endswith("\udcff\n[red].jpg") for name, _ in read_results(tmp_path / "r.json").images)
 
 
 def test_a_program_that_is_wrong_fails_on_a_device_as_it_does_here(data, tmp_path):
@@ -84,8 +84,8 @@ def test_compare_tells_equal_from_different(found, artifact, tmp_path):
     _, host = found
     assert compare(host, host, artifact=artifact).passed
     values = json.loads(host.read_text())
-    for photograph in values["photographs"]:
-        photograph["logits"] = values["photographs"][0]["logits"]
+    for image in values["photographs"]:
+        image["logits"] = values["photographs"][0]["logits"]
     (tmp_path / "stuck.json").write_text(json.dumps(values))
     process = run_cli("edge-effnet", "compare", host, tmp_path / "stuck.json", "--json")
     assert process.returncode == 1
@@ -99,7 +99,7 @@ def test_compare_tells_equal_from_different(found, artifact, tmp_path):
 def test_a_job_folder_is_whole_and_replaced_only_by_one(artifact, data, tmp_path):
     job = prepare_job(artifact, data=data, out=tmp_path / "job", limit=3)
     again = prepare_job(artifact, data=data, out=tmp_path / "job", limit=3)
-    assert (again.id, again.photographs) == (job.id, 3)
+    assert (again.id, again.images) == (job.id, 3)
     assert set(snapshot(tmp_path / "job")) == {"job.json", "model.pte", "pixels-0000.u8"}
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "diary.txt").write_text("x")
@@ -129,13 +129,13 @@ def run_on(remote, artifact, data, tmp_path, progress=None):
     from apps.device.job.folder import write_job
     from quant.artifact.model import open_artifact
     from quant.common.progress import NoProgress
-    from quant.data.split import evaluation_photos
+    from quant.data.split import evaluation_images
 
     opened = open_artifact(artifact)
-    photos = evaluation_photos(data, class_names=None, num_classes=3, calibrated_on=frozenset()).evaluation
+    images = evaluation_images(data, class_names=None, num_classes=3, calibrated_on=frozenset()).evaluation
     folder = tmp_path / "job"
     folder.mkdir()
-    job = write_job(folder, opened, photos, remote.settings, NoProgress())
+    job = write_job(folder, opened, images, remote.settings, NoProgress())
     return run_job(remote, job, progress or NoProgress())
 
 

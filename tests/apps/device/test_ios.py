@@ -87,7 +87,7 @@ def test_the_settings_that_the_app_depends_on(project):
     for target in targets:
         assert target["PRODUCT_BUNDLE_IDENTIFIER"] == ios_app().bundle_id
         assert target["OTHER_LDFLAGS"] == "-all_load"  # backends and kernels register themselves when they are loaded
-        assert target["COMPRESS_PNG_FILES"] == "NO"  # Xcode's PNGs are premultiplied: no golden photographs any more
+        assert target["COMPRESS_PNG_FILES"] == "NO"  # Xcode's PNGs are premultiplied: no golden images any more
         assert (IOS / target["SWIFT_OBJC_BRIDGING_HEADER"]).is_file()
         assert (IOS / target["INFOPLIST_FILE"]).is_file()
     assert {s["IPHONEOS_DEPLOYMENT_TARGET"] for s in settings if "SDKROOT" in s} == {ios_app().min_ios}
@@ -135,8 +135,8 @@ JOB = {
     "Job.File": ["pixels", "files", "[]"],
 }
 SHARED = {
-    ("Photograph.swift", "Photograph"): ("job", ["photographs", "[]"]),
-    ("Photograph.swift", "PhotographResult"): ("results", ["photographs", "[]"]),
+    ("Image.swift", "Photograph"): ("job", ["photographs", "[]"]),
+    ("Image.swift", "PhotographResult"): ("results", ["photographs", "[]"]),
     ("TensorSpec.swift", "TensorSpec"): ("job", ["input"]),
     ("Normalization.swift", "Normalization"): ("job", ["normalize", 1]),
 }

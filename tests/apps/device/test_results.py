@@ -17,7 +17,7 @@ from apps.device.job.results import parse_results, read_results, require_same_pr
 from apps.device.sameness import compare_logits, faults
 from edge_effnet.errors import InputError
 from tests.golden.make import BROKEN, GOOD
-from tests.support.outcomes import photos
+from tests.support.outcomes import images
 from tests.support.paths import GOLDEN
 
 RESULTS = GOLDEN / "results"
@@ -36,9 +36,9 @@ def test_a_good_file_gives_its_numbers_to_the_bit(tmp_path):
     ("name", "complaint"),
     [
         ("schema-2", r"schema 2; this version reads 1"),
-        ("no-photographs", r"not a results file of a device \(\$\.photographs"),
+        ("no-images", r"not a results file of a device \(\$\.images"),
         ("no-latency", r"'latency' is a required property"),
-        ("logits-not-base64", r"\$\.photographs\[0\]\.logits"),
+        ("logits-not-base64", r"\$\.images\[0\]\.logits"),
         ("unknown-key", r"'more' was unexpected"),
         ("truncated", r"not readable as JSON, truncated or damaged"),
         ("none", r"no such file"),
@@ -48,7 +48,7 @@ def test_broken_files_are_one_sentence_each(name, complaint):
     with pytest.raises(InputError, match=complaint) as caught:
         read_results(RESULTS / f"{name}.json")
     assert f"{name}.json" in str(caught.value)
-    assert set(BROKEN) <= {"schema-2", "no-photographs", "no-latency", "logits-not-base64", "unknown-key"}
+    assert set(BROKEN) <= {"schema-2", "no-images", "no-latency", "logits-not-base64", "unknown-key"}
 
 
 def with_logits(*rows):
@@ -58,7 +58,7 @@ def with_logits(*rows):
 
 
 def test_numbers_that_cannot_be_logits_are_refused():
-    with pytest.raises(InputError, match=r"phone: the output for 1\.jpg is not finite \(1 photographs in all\)"):
+    with pytest.raises(InputError, match=r"phone: the output for 1\.jpg is not finite \(1 images in all\)"):
         parse_results(with_logits([1.0, 2.0], [1.0, math.nan]), where="phone")
     with pytest.raises(InputError, match=r"the logits of 1\.jpg are 12 bytes; need 4 a class, the same"):
         parse_results(with_logits([1.0, 2.0], [1.0, 2.0, 3.0]), where="phone")
@@ -71,7 +71,7 @@ def test_results_of_another_program_are_refused():
 
 def test_an_exported_file_has_to_be_complete(tmp_path):
     (tmp_path / "early.json").write_text(json.dumps({**GOOD, "complete": False}))
-    with pytest.raises(InputError, match=r"exported after 1 photographs, before the run was complete"):
+    with pytest.raises(InputError, match=r"exported after 1 images, before the run was complete"):
         read_exported(str(tmp_path / "early.json"))
     with pytest.raises(InputError, match=r"--device ios:FILE"):
         read_exported("")
@@ -79,7 +79,7 @@ def test_an_exported_file_has_to_be_complete(tmp_path):
 
 @given(st.integers(1, 60), st.integers(1, 80))
 def test_a_limit_takes_evenly_of_each_class(count, limit):
-    everything = photos(count)
+    everything = images(count)
     chosen = limited(everything, limit)
     assert len(chosen) == min(count, limit)
     assert list(chosen) == [p for p in everything if p in chosen], "in their order, none twice"
@@ -91,10 +91,10 @@ def test_a_limit_takes_evenly_of_each_class(count, limit):
 def test_a_limit_says_what_it_costs():
     assert limit_note(50, 50) == ()
     assert limit_note(30, 250) == (
-        "30 of 250 photographs (--limit): near 95 %, a share's 95 % interval is 17.9 points wide instead of 5.5.",
+        "30 of 250 images (--limit): near 95 %, a share's 95 % interval is 17.9 points wide instead of 5.5.",
     )
     with pytest.raises(InputError, match=r"--limit 0: need at least 1"):
-        limited(photos(3), 0)
+        limited(images(3), 0)
 
 
 def test_equal_bits_are_asked_of_int8_alone():
@@ -104,7 +104,7 @@ def test_equal_bits_are_asked_of_int8_alone():
     same = compare_logits(reference, other, [str(i) for i in range(100)])
     assert (same.identical, same.agreement, same.flips) == (99, 1.0, ())
     assert faults(same, exact=False) == ()
-    assert "differ for 1 of 100 photographs" in faults(same, exact=True)[0]
+    assert "differ for 1 of 100 images" in faults(same, exact=True)[0]
     zero = compare_logits(torch.tensor([[0.0, 1.0]]), torch.tensor([[-0.0, 1.0]]), ["a"])
     assert zero.identical == 0, "bits, not values"
 
@@ -114,4 +114,4 @@ def test_more_than_rounding_fails_float_programs_too():
     other = reference.roll(1, dims=1)
     found = faults(compare_logits(reference, other, [str(i) for i in range(40)]), exact=False)
     assert len(found) == 2
-    assert "40 of 40 photographs another class" in found[0] and "dB from this host's" in found[1]
+    assert "40 of 40 images another class" in found[0] and "dB from this host's" in found[1]

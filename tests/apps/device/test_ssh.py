@@ -13,7 +13,7 @@ from edge_effnet.errors import InputError, MachineError
 from tests.support.artifacts import make_artifact
 from tests.support.cli import only_json, run_cli
 from tests.support.devices import Trigger
-from tests.support.photos import draw_halves, draw_photo
+from tests.support.images import draw_halves, draw_image
 from tests.support.sshd import SSHD, board
 
 pytestmark = pytest.mark.skipif(
@@ -29,7 +29,7 @@ def artifact(tmp_path_factory):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = draw_halves(tmp_path_factory.mktemp("data"), train=1, val=4)
-    draw_photo(folder / "val" / "red" / "$(touch pwned) ; `touch pwned`.jpg", seed=9)
+    draw_image(folder / "val" / "red" / "$(touch pwned) ; `touch pwned`.jpg", seed=9)
     return folder
 
 
@@ -64,7 +64,7 @@ def test_a_board_gives_the_hosts_logits_and_keeps_nothing(artifact, data, pi):
     assert pi.left_behind() == []
 
 
-def test_no_shell_there_reads_a_photographs_name(artifact, data, pi):
+def test_no_shell_there_reads_a_images_name(artifact, data, pi):
     pi.commands.unlink(missing_ok=True)
     check(artifact, data, pi)
     assert "pwned" not in pi.commands.read_text()
@@ -99,7 +99,7 @@ def test_a_board_that_stays_away_ends_in_one_sentence_and_the_next_run_goes_on(a
         pi.cutter.cut()
 
     try:
-        with pytest.raises(MachineError, match=r"ssh:board: the connection broke .* run again to go on\."):
+        with pytest.raises(MachineError, match=r"ssh:board: the connection broke .* rerun to resume\."):
             check(artifact, data, pi, progress=Trigger(Running=shut))
     finally:
         pi.cutter.shut = False

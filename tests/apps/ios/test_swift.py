@@ -8,13 +8,13 @@ import shutil
 import subprocess
 
 import pytest
+from tests.support.images import draw_classes
 
 from apps.device.ios import ios_app
 from apps.device.job.prepare import prepare_job
 from apps.device.job.results import read_results
 from apps.device.job.runner import network_input, pixels_of
 from tests.support.artifacts import make_artifact
-from tests.support.photos import draw_classes
 from tests.support.swift_source import IOS
 
 SWIFT = os.environ.get("SWIFT") or shutil.which("swift")
@@ -24,9 +24,9 @@ SWIFT = os.environ.get("SWIFT") or shutil.which("swift")
 @pytest.mark.skipif(SWIFT is None, reason="no Swift compiler: install one, or name it by SWIFT")
 def test_the_core_passes_its_tests_and_agrees_with_python(tmp_path):
     make_artifact(tmp_path / "artifact", versions={"executorch": ios_app().executorch})
-    photos = draw_classes(tmp_path / "photos", 2)
-    job = prepare_job(tmp_path / "artifact", data=photos, out=tmp_path / "job")
-    last = network_input(job.values, pixels_of(job.folder, job.values, job.photographs - 1))
+    images = draw_classes(tmp_path / "photos", 2)
+    job = prepare_job(tmp_path / "artifact", data=images, out=tmp_path / "job")
+    last = network_input(job.values, pixels_of(job.folder, job.values, job.images - 1))
     (job.folder / "expected.input").write_bytes(last.astype("<f4").tobytes())
     exported = tmp_path / "results.json"
 

@@ -131,8 +131,8 @@ def test_what_was_made_anew_is_logged(tmp_path: Path, caplog: pytest.LogCaptureF
     assert caplog.records == []
     EfficientNet.from_pretrained(path, num_classes=3, in_channels=1)
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
-    assert f"{path}: The classifier was made anew for 3 classes" in caplog.text
-    assert f"{path}: The first convolution was made anew for 1 channels" in caplog.text
+    assert f"{path}: The classifier was reinitialized for 3 classes" in caplog.text
+    assert f"{path}: The first convolution was reinitialized for 1 channels" in caplog.text
 
 
 # Names

@@ -162,7 +162,9 @@ def test_other_class_counts_make_the_classifier_anew(path: Path) -> None:
     torch.save(state_dict(), path)
     checkpoint = load_checkpoint(path, "b0", num_classes=7)
     assert checkpoint.num_classes == 7
-    assert checkpoint.notes == ("The classifier was made anew for 7 classes (the file has 5): train it before use.",)
+    assert checkpoint.notes == (
+        "The classifier was reinitialized for 7 classes (the file has 5): train it before use.",
+    )
     assert checkpoint.model(images(1, 32)).shape == (1, 7)
     assert load_checkpoint(path, "b0", num_classes=CLASSES).notes == ()
 
@@ -170,7 +172,7 @@ def test_other_class_counts_make_the_classifier_anew(path: Path) -> None:
 def test_other_channels_make_the_first_convolution_anew(path: Path) -> None:
     torch.save(state_dict(), path)
     checkpoint = load_checkpoint(path, "b0", in_channels=1)
-    assert "first convolution was made anew for 1 channels (the file has 3)" in checkpoint.notes[0]
+    assert "first convolution was reinitialized for 1 channels (the file has 3)" in checkpoint.notes[0]
     model = checkpoint.model
     assert model(images(1, 33, channels=1)).shape == (1, CLASSES)
     assert (model.stem.conv.padding, model.stem.conv.stride) == ((1, 1), (2, 2))
@@ -195,7 +197,7 @@ def test_a_file_without_a_classifier(path: Path) -> None:
     tensors = {name: tensor for name, tensor in state_dict().items() if not name.startswith("classifier")}
     assert "no classifier; give num_classes to make one, or include_top=False" in refusal(tensors, path)
     checkpoint = load_checkpoint(path, "b0", num_classes=3)
-    assert "made anew for 3 classes (the file has none)" in checkpoint.notes[0]
+    assert "regenerated for 3 classes (the file has none)" in checkpoint.notes[0]
     assert checkpoint.model(images(1, 32)).shape == (1, 3)
     assert load_checkpoint(path, "b0", include_top=False).model.classifier is None
 

@@ -9,7 +9,7 @@ from edge_effnet.errors import InputError, MachineError
 from quant.artifact.model import Golden, open_artifact, write_artifact
 from quant.artifact.recognise import require_replaceable
 from tests.support.artifacts import LAYER, edit_manifest, make_artifact, manifest_fields, sign_again, snapshot
-from tests.support.photos import COLOURS, draw_photo
+from tests.support.images import COLOURS, draw_image
 from tests.support.programs import PREPROCESS, SIZE
 
 FILES = [
@@ -44,7 +44,7 @@ def test_the_folder_holds_what_the_documentation_says(folder):
 
 
 def test_what_is_written_is_what_is_read(tmp_path):
-    fitted = draw_photo(tmp_path / "photo.jpg")
+    fitted = draw_image(tmp_path / "photo.jpg")
     written = make_artifact(tmp_path / "a", calibrated_on=[fitted])
     read = open_artifact(tmp_path / "a")
     assert read.manifest == written.manifest
@@ -52,7 +52,7 @@ def test_what_is_written_is_what_is_read(tmp_path):
     assert len(read.calibrated_on) == 1
     assert asdict(read.delegation) == {"partitions": 1, "delegated": 3, "left": 0}
     (golden,) = read.golden()
-    assert golden.photograph == "val/red/0.jpg"
+    assert golden.image == "val/red/0.jpg"
     assert golden.input.shape == (3, SIZE, SIZE) and golden.output.shape == (3,)
     assert torch.equal(golden.output, golden.float_output)
     levels = (golden.input * torch.tensor(PREPROCESS.std).view(3, 1, 1)) + torch.tensor(PREPROCESS.mean).view(3, 1, 1)
@@ -82,7 +82,7 @@ def test_golden_files_are_little_endian_float32_and_contiguous(tmp_path):
         classes=COLOURS,
         golden=[
             Golden(
-                photograph="p.jpg",
+                image="p.jpg",
                 input=values,
                 output=torch.tensor([1.0, -2.5, 0.0]),
                 float_output=torch.tensor([1.0, -2.0, 0.0]),
@@ -129,7 +129,7 @@ def test_a_changed_file_is_refused_by_name(folder, name):
     data[len(data) // 2] ^= 1
     (folder / name).write_bytes(data)
     message = refusal(folder)
-    assert str(folder / name) in message and "SHA-256" in message and "make the artifact anew" in message
+    assert str(folder / name) in message and "SHA-256" in message and "regenerate the artifact" in message
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != "manifest.json"])
@@ -268,7 +268,7 @@ def test_an_empty_folder_may_become_an_artifact(tmp_path):
 def test_what_is_no_artifact_is_never_replaced(tmp_path, folder, what):
     target = tmp_path / "mine"
     if what == "photographs":
-        draw_photo(target / "holiday.jpg")
+        draw_image(target / "holiday.jpg")
     elif what == "file":
         target.write_text("mine")
     else:
@@ -287,7 +287,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path):
 
 
 def test_the_documentation_describes_every_key_of_the_schema(pytestconfig):
-    schema = json.loads((pytestconfig.rootpath / "quant" / "manifest.schema.json").read_text())
+    schema = json.loads((pytestconfig.rootpath / "quant" / "artifact" / "manifest.schema.json").read_text())
     page = (pytestconfig.rootpath / "docs" / "manifest.md").read_text()
     page = page[page.index("## manifest.json") : page.index("## layers.json")]
     keys = {

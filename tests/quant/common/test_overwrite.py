@@ -15,7 +15,7 @@ from apps.device.job.results import require_results_file
 from edge_effnet.errors import InputError, MachineError
 from edge_effnet.samples import SAMPLE
 from quant.artifact.recognise import require_replaceable
-from quant.common.overwrite import lies_in, require_apart, require_no_photograph
+from quant.common.overwrite import lies_in, require_apart, require_no_image
 from quant.common.overwrite import require_replaceable as require_kinds
 from quant.pipeline.check import check
 from quant.report.make import make_report
@@ -216,21 +216,21 @@ def test_names_and_neighbours_may_be_read(tmp_path, monkeypatch):
         ((), "art", True),
     ],
 )
-def test_nothing_is_written_among_photographs(tmp_path, halves, out, fits):
+def test_nothing_is_written_among_images(tmp_path, halves, out, fits):
     (tmp_path / "photos").mkdir()
     for half in halves:
         (tmp_path / "photos" / half).mkdir()
     if fits:
-        require_no_photograph(tmp_path / out, tmp_path / "photos")
+        require_no_image(tmp_path / out, tmp_path / "photos")
         return
-    with pytest.raises(InputError, match=r"lies among the photographs of .* choose another --out"):
-        require_no_photograph(tmp_path / out, tmp_path / "photos")
+    with pytest.raises(InputError, match=r"lies among the images of .* choose another --out"):
+        require_no_image(tmp_path / out, tmp_path / "photos")
 
 
 def test_the_drawn_sample_is_no_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path(SAMPLE).mkdir()
-    require_no_photograph(Path(SAMPLE, "art"), SAMPLE)
+    require_no_image(Path(SAMPLE, "art"), SAMPLE)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Photographs that are unfit to calibrate on are noticed."""
+"""Images that are unfit to calibrate on are noticed."""
 
 import pytest
 import torch
@@ -17,18 +17,18 @@ def model():
     return trained_looking(EfficientNet.from_name("lite0", num_classes=3, image_size=SIZE), image_size=SIZE)
 
 
-def test_photographs_like_the_training_s_raise_no_note(model):
+def test_images_like_the_training_s_raise_no_note(model):
     assert calibration_notes(model, list(images(32, SIZE).split(16))) == ()
 
 
 def test_copies_and_bursts_are_counted(model):
-    photos = images(8, SIZE)
-    burst = photos.repeat(4, 1, 1, 1) + 0.05 * torch.randn(
+    inputs = images(8, SIZE)
+    burst = inputs.repeat(4, 1, 1, 1) + 0.05 * torch.randn(
         32, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)
     )
-    assert twins_among([photos]) == 0 and twins_among([burst]) == 32
+    assert twins_among([inputs]) == 0 and twins_among([burst]) == 32
     (note,) = calibration_notes(model, [burst])
-    assert note.startswith("32 of the 32 calibration photographs look like another")
+    assert note.startswith("32 of the 32 calibration images look like another")
 
 
 @pytest.mark.parametrize("wrong", [lambda x: x * 0.2, lambda x: x + 8.0, lambda x: x * 58.0 + 120.0])

@@ -4,24 +4,24 @@ import shutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
 
 from edge_effnet.errors import InputError
-from quant.data.split import evaluation_photos, split_photos
-from tests.support.photos import COLOURS, draw_classes, draw_halves, draw_photo
+from quant.data.split import evaluation_images, split_images
 
 
 def split(data, **settings):
-    return split_photos(data, **{"calibration": 8, "seed": 0, "class_names": COLOURS, "num_classes": 3, **settings})
+    return split_images(data, **{"calibration": 8, "seed": 0, "class_names": COLOURS, "num_classes": 3, **settings})
 
 
 def evaluate(data, **settings):
-    return evaluation_photos(
+    return evaluation_images(
         data, **{"class_names": COLOURS, "num_classes": 3, "calibrated_on": frozenset(), **settings}
     )
 
 
-def names(photos):
-    return [photo.name for photo in photos]
+def names(images):
+    return [image.name for image in images]
 
 
 def refusal(call):
@@ -34,14 +34,14 @@ def test_halves_calibrate_on_train_and_evaluate_on_all_of_val(tmp_path):
     found = split(draw_halves(tmp_path, train=4, val=2))
     assert len(found.calibration) == 8 and all(n.startswith("train/") for n in names(found.calibration))
     assert names(found.evaluation) == [f"val/{c}/{i}.jpg" for c in COLOURS for i in range(2)]
-    assert [photo.label for photo in found.evaluation] == [0, 0, 1, 1, 2, 2]
+    assert [image.label for image in found.evaluation] == [0, 0, 1, 1, 2, 2]
     assert found.class_names == COLOURS
     assert not {p.sha256 for p in found.calibration} & {p.sha256 for p in found.evaluation}
 
 
 def test_labels_follow_the_networks_order_of_classes_not_the_alphabets(tmp_path):
     found = split(draw_halves(tmp_path), class_names=("red", "blue", "green"))
-    assert {photo.name.split("/")[1]: photo.label for photo in found.evaluation} == {"red": 0, "blue": 1, "green": 2}
+    assert {image.name.split("/")[1]: image.label for image in found.evaluation} == {"red": 0, "blue": 1, "green": 2}
 
 
 def test_without_names_in_the_weights_sorted_folders_are_the_classes(tmp_path):
@@ -50,7 +50,7 @@ def test_without_names_in_the_weights_sorted_folders_are_the_classes(tmp_path):
 
 def test_class_folders_alone_are_split_by_class_and_disjoint(tmp_path):
     found = split(draw_classes(tmp_path, 8), calibration=9)
-    assert sorted(photo.label for photo in found.calibration) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert sorted(image.label for image in found.calibration) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert len(found.evaluation) == 24 - 9
     assert not set(names(found.calibration)) & set(names(found.evaluation))
     assert found.notes == ()
@@ -58,11 +58,11 @@ def test_class_folders_alone_are_split_by_class_and_disjoint(tmp_path):
 
 def test_at_most_half_of_each_class_calibrates_and_it_is_said(tmp_path):
     draw_classes(tmp_path, 8, colours=("red", "green"))
-    draw_photo(tmp_path / "blue" / "only.jpg", "blue")
+    draw_image(tmp_path / "blue" / "only.jpg", "blue")
     found = split(tmp_path, calibration=100)
-    assert sorted(photo.label for photo in found.calibration) == [1] * 4 + [2] * 4
+    assert sorted(image.label for image in found.calibration) == [1] * 4 + [2] * 4
     assert "blue/only.jpg" in names(found.evaluation)
-    assert found.notes == ("Calibrating on 8 photographs; 100 were asked for.",)
+    assert found.notes == ("Calibrating on 8 images; 100 were asked for.",)
 
 
 def test_half_of_the_default_is_enough_and_less_is_said(tmp_path, monkeypatch):
@@ -72,19 +72,19 @@ def test_half_of_the_default_is_enough_and_less_is_said(tmp_path, monkeypatch):
         assert len(split(tmp_path, calibration=default).notes) == notes
 
 
-def test_photographs_alone_have_no_labels(tmp_path):
+def test_images_alone_have_no_labels(tmp_path):
     for index in range(20):
-        draw_photo(tmp_path / f"{index:02}.jpg", seed=index)
+        draw_image(tmp_path / f"{index:02}.jpg", seed=index)
     found = split(tmp_path)
     assert found.class_names is None
     assert (len(found.calibration), len(found.evaluation)) == (8, 12)
-    assert {photo.label for photo in (*found.calibration, *found.evaluation)} == {None}
+    assert {image.label for image in (*found.calibration, *found.evaluation)} == {None}
 
 
 def test_unlabelled_halves_are_halves_too(tmp_path):
     for index in range(10):
-        draw_photo(tmp_path / "train" / f"{index}.jpg", seed=index)
-        draw_photo(tmp_path / "val" / f"{index}.jpg", seed=100 + index)
+        draw_image(tmp_path / "train" / f"{index}.jpg", seed=index)
+        draw_image(tmp_path / "val" / f"{index}.jpg", seed=100 + index)
     found = split(tmp_path)
     assert all(name.startswith("train/") for name in names(found.calibration))
     assert len(found.evaluation) == 10 and found.class_names is None
@@ -97,20 +97,20 @@ def test_the_seed_alone_decides_the_draw(tmp_path):
     assert set(names(first.calibration)) != set(names(other.calibration))
 
 
-def test_fewer_photographs_than_classes_are_not_the_alphabets_first(tmp_path):
+def test_fewer_images_than_classes_are_not_the_alphabets_first(tmp_path):
     folders = [f"class{index:02}" for index in range(40)]
     for number, folder in enumerate(folders):
         for index in range(2):
-            draw_photo(tmp_path / folder / f"{index}.jpg", seed=10 * number + index)
+            draw_image(tmp_path / folder / f"{index}.jpg", seed=10 * number + index)
     found = split(tmp_path, class_names=tuple(folders), num_classes=40)
-    drawn = sorted(photo.label for photo in found.calibration)
+    drawn = sorted(image.label for image in found.calibration)
     assert len(set(drawn)) == 8
     assert drawn != list(range(8))
 
 
 @settings(max_examples=25, deadline=None)
 @given(counts=st.lists(st.integers(1, 9), min_size=1, max_size=4), calibration=st.integers(8, 20), seed=st.integers())
-def test_no_photograph_is_on_both_sides_and_none_is_lost(tmp_path_factory, counts, calibration, seed):
+def test_no_image_is_on_both_sides_and_none_is_lost(tmp_path_factory, counts, calibration, seed):
     root = tmp_path_factory.mktemp("data")
     for folder, count in enumerate(counts):
         for index in range(count):
@@ -135,20 +135,20 @@ def test_the_same_content_under_another_name_is_refused_across_halves(tmp_path):
     shutil.copy(tmp_path / "val" / "red" / "0.jpg", tmp_path / "train" / "red" / "renamed.jpg")
     message = refusal(lambda: split(tmp_path))
     assert "train/red/renamed.jpg" in message and "val/red/0.jpg" in message
-    assert "same photograph" in message and "Remove one" in message
+    assert "same image" in message and "Remove one" in message
 
 
-def test_a_shared_photograph_is_refused_even_if_this_run_would_not_draw_it(tmp_path):
+def test_a_shared_image_is_refused_even_if_this_run_would_not_draw_it(tmp_path):
     draw_halves(tmp_path, train=50)
     shutil.copy(tmp_path / "val" / "red" / "0.jpg", tmp_path / "train" / "red" / "zz.jpg")
     for seed in range(5):
-        assert "same photograph" in refusal(lambda seed=seed: split(tmp_path, seed=seed))
+        assert "same image" in refusal(lambda seed=seed: split(tmp_path, seed=seed))
 
 
 def test_a_link_to_the_same_file_is_refused_across_halves(tmp_path):
     draw_halves(tmp_path)
     (tmp_path / "train" / "red" / "link.jpg").symlink_to(tmp_path / "val" / "red" / "0.jpg")
-    assert "same photograph" in refusal(lambda: split(tmp_path))
+    assert "same image" in refusal(lambda: split(tmp_path))
 
 
 def test_copies_within_val_judge_once(tmp_path):
@@ -156,10 +156,10 @@ def test_copies_within_val_judge_once(tmp_path):
     for index in range(5):
         shutil.copy(tmp_path / "val" / "red" / "0.jpg", tmp_path / "val" / "red" / f"copy{index}.jpg")
     settings = {"class_names": COLOURS, "num_classes": 3}
-    found = split_photos(tmp_path, calibration=8, seed=0, **settings)
-    again = evaluation_photos(tmp_path, calibrated_on=frozenset(), **settings)
+    found = split_images(tmp_path, calibration=8, seed=0, **settings)
+    again = evaluation_images(tmp_path, calibrated_on=frozenset(), **settings)
     for split in (found, again):
-        assert len(split.evaluation) == 12 and "Left out 5 copies of other photographs." in split.notes
+        assert len(split.evaluation) == 12 and "Left out 5 copies of other images." in split.notes
 
 
 def test_copies_within_class_folders_are_left_out_and_counted(tmp_path):
@@ -167,13 +167,13 @@ def test_copies_within_class_folders_are_left_out_and_counted(tmp_path):
     shutil.copy(tmp_path / "red" / "0.jpg", tmp_path / "red" / "copy.jpg")
     found = split(tmp_path)
     assert len(found.calibration) + len(found.evaluation) == 24
-    assert "Left out 1 copies of other photographs." in found.notes
+    assert "Left out 1 copies of other images." in found.notes
 
 
-def test_one_photograph_in_two_classes_is_refused(tmp_path):
+def test_one_image_in_two_classes_is_refused(tmp_path):
     draw_classes(tmp_path, 8)
     shutil.copy(tmp_path / "red" / "0.jpg", tmp_path / "blue" / "red.jpg")
-    assert "one photograph in two classes" in refusal(lambda: split(tmp_path))
+    assert "one image in two classes" in refusal(lambda: split(tmp_path))
 
 
 def test_a_missing_class_is_named(tmp_path):
@@ -208,34 +208,34 @@ def test_two_classes_of_one_name_cannot_be_told_apart_by_folders(tmp_path):
     assert "several classes of one name ('red')" in message
 
 
-def test_a_class_without_photographs_is_named(tmp_path):
+def test_a_class_without_images_is_named(tmp_path):
     draw_halves(tmp_path)
     empty = tmp_path / "val" / "red"
     shutil.rmtree(empty)
     empty.mkdir()
-    (empty / "notes.txt").write_text("no photograph")
+    (empty / "notes.txt").write_text("no image")
     message = refusal(lambda: split(tmp_path))
-    assert str(empty) in message and "no photographs" in message and ".jpg" in message
+    assert str(empty) in message and "no images" in message and ".jpg" in message
 
 
 @pytest.mark.parametrize("content", [(), ("notes.txt",), (".hidden.jpg",)])
-def test_a_folder_without_photographs_is_refused(tmp_path, content):
+def test_a_folder_without_images_is_refused(tmp_path, content):
     for name in content:
         (tmp_path / name).write_bytes(b"x")
     message = refusal(lambda: split(tmp_path))
-    assert "no photographs" in message and ".webp" in message
+    assert "no images" in message and ".webp" in message
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
     assert "does not exist" in refusal(lambda: split(tmp_path / "absent"))
-    file = draw_photo(tmp_path / "photo.jpg")
+    file = draw_image(tmp_path / "photo.jpg")
     assert "is a file" in refusal(lambda: split(file))
     assert "is a file" in refusal(lambda: evaluate(file))
 
 
-def test_photographs_beside_class_folders_are_refused(tmp_path):
+def test_images_beside_class_folders_are_refused(tmp_path):
     draw_classes(tmp_path, 8)
-    draw_photo(tmp_path / "stray.jpg")
+    draw_image(tmp_path / "stray.jpg")
     assert "stray.jpg" in refusal(lambda: split(tmp_path))
 
 
@@ -248,10 +248,10 @@ def test_one_half_alone_is_refused(tmp_path, half):
 
 def test_a_class_may_be_called_train(tmp_path):
     for index in range(8):
-        draw_photo(tmp_path / "train" / f"{index}.jpg", seed=index)
-        draw_photo(tmp_path / "bus" / f"{index}.jpg", seed=50 + index)
+        draw_image(tmp_path / "train" / f"{index}.jpg", seed=index)
+        draw_image(tmp_path / "bus" / f"{index}.jpg", seed=50 + index)
     found = split(tmp_path, class_names=("bus", "train"), num_classes=2)
-    assert {photo.label for photo in found.evaluation} == {0, 1}
+    assert {image.label for image in found.evaluation} == {0, 1}
     assert len(evaluate(tmp_path, class_names=("bus", "train"), num_classes=2).evaluation) == 16
 
 
@@ -263,7 +263,7 @@ def test_too_few_asked_for_is_refused(tmp_path, asked):
 
 def test_too_few_to_be_had_is_refused(tmp_path):
     message = refusal(lambda: split(draw_halves(tmp_path, train=2)))
-    assert "only 6 photographs to calibrate on" in message and "at least 8" in message
+    assert "only 6 images to calibrate on" in message and "at least 8" in message
 
 
 def test_a_broken_link_is_named(tmp_path):
@@ -274,7 +274,7 @@ def test_a_broken_link_is_named(tmp_path):
     assert str(broken) in message and "cannot be read" in message
 
 
-def test_a_pipe_named_like_a_photograph_does_not_hang(tmp_path):
+def test_a_pipe_named_like_a_image_does_not_hang(tmp_path):
     draw_classes(tmp_path, 8)
     os.mkfifo(tmp_path / "red" / "pipe.jpg")
     assert "not a regular file" in refusal(lambda: split(tmp_path))
@@ -290,17 +290,17 @@ def test_a_class_name_that_is_no_line_of_text_is_refused(tmp_path, name):
 
 def test_hidden_files_and_folders_do_not_count(tmp_path):
     draw_classes(tmp_path, 8)
-    draw_photo(tmp_path / ".thumbnails" / "0.jpg")
+    draw_image(tmp_path / ".thumbnails" / "0.jpg")
     (tmp_path / "red" / "._0.jpg").write_bytes(b"a Mac's resource fork")
     found = split(tmp_path)
     assert len(found.calibration) + len(found.evaluation) == 24
 
 
-def test_photographs_in_folders_below_a_class_belong_to_it(tmp_path):
+def test_images_in_folders_below_a_class_belong_to_it(tmp_path):
     draw_classes(tmp_path, 4)
     for colour in COLOURS:
         for index in range(4):
-            draw_photo(tmp_path / colour / "2026" / f"{index}.JPEG", colour, seed=50 + index)
+            draw_image(tmp_path / colour / "2026" / f"{index}.JPEG", colour, seed=50 + index)
     found = split(tmp_path)
     assert "red/2026/0.JPEG" in names((*found.calibration, *found.evaluation))
     assert len(found.calibration) + len(found.evaluation) == 24
@@ -322,19 +322,19 @@ def test_evaluation_needs_no_train_half_but_a_val_half(tmp_path):
 
 def test_evaluation_leaves_out_what_the_program_was_fitted_on(tmp_path):
     made = split(draw_classes(tmp_path, 8))
-    fitted = frozenset(photo.sha256 for photo in made.calibration)
+    fitted = frozenset(image.sha256 for image in made.calibration)
     found = evaluate(tmp_path, calibrated_on=fitted)
     assert names(found.evaluation) == names(made.evaluation)
-    assert found.notes == ("Left out 8 photographs that the program was calibrated on.",)
+    assert found.notes == ("Left out 8 images that the program was calibrated on.",)
 
 
-def test_evaluation_on_a_val_half_that_holds_fitted_photographs_is_refused(tmp_path):
+def test_evaluation_on_a_val_half_that_holds_fitted_images_is_refused(tmp_path):
     fitted = frozenset(p.sha256 for p in split(draw_classes(tmp_path / "old", 8)).calibration)
     (tmp_path / "old").rename(tmp_path / "val")
-    assert "calibrated on this photograph (and 7 more" in refusal(lambda: evaluate(tmp_path, calibrated_on=fitted))
+    assert "calibrated on this image (and 7 more" in refusal(lambda: evaluate(tmp_path, calibrated_on=fitted))
 
 
-def test_evaluation_on_fitted_photographs_alone_is_refused(tmp_path):
+def test_evaluation_on_fitted_images_alone_is_refused(tmp_path):
     everything = frozenset(p.sha256 for p in evaluate(draw_classes(tmp_path, 2)).evaluation)
     assert "give it others" in refusal(lambda: evaluate(tmp_path, calibrated_on=everything))
 

@@ -16,7 +16,7 @@ def test_topk_accuracy_counts_labels_among_the_k_largest(k, expected):
     assert metrics.topk_accuracy(LOGITS, LABELS, k) == expected
 
 
-def test_agreement_and_flips_tell_which_photographs_changed_class():
+def test_agreement_and_flips_tell_which_images_changed_class():
     other = LOGITS.clone()
     other[1] = torch.tensor([0.0, 4.0, 5.0])
     other[3] = torch.tensor([7.0, 8.0, 7.0])
@@ -64,7 +64,7 @@ def test_wilson_interval_holds_the_share_and_stays_a_share(count, data):
 
 
 def paired(lost: int, won: int, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Two sets of logits over `count` photographs of class 0, of which `lost` and `won` differ."""
+    """Two sets of logits over `count` images of class 0, of which `lost` and `won` differ."""
     right, wrong = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
     reference = torch.stack([right] * lost + [wrong] * won + [right] * (count - lost - won))
     other = torch.stack([wrong] * lost + [right] * won + [right] * (count - lost - won))

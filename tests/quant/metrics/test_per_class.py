@@ -10,17 +10,17 @@ LABELS = torch.tensor([0, 1, 2, 2])
 
 def test_classes_are_counted_by_their_true_class_and_empty_ones_left_out():
     assert class_figures(FLOAT, PTE, LABELS, NAMES) == (
-        ClassFigures(name="blue", photographs=1, float_right=1, pte_right=1, kept=1),
-        ClassFigures(name="green", photographs=1, float_right=1, pte_right=1, kept=1),
-        ClassFigures(name="red", photographs=2, float_right=1, pte_right=0, kept=0),
+        ClassFigures(name="blue", images=1, float_right=1, pte_right=1, kept=1),
+        ClassFigures(name="green", images=1, float_right=1, pte_right=1, kept=1),
+        ClassFigures(name="red", images=2, float_right=1, pte_right=0, kept=0),
     )
 
 
 def test_without_labels_floats_answer_is_the_class():
     assert class_figures(FLOAT, PTE, None, NAMES) == (
-        ClassFigures(name="blue", photographs=2, float_right=None, pte_right=None, kept=1),
-        ClassFigures(name="green", photographs=1, float_right=None, pte_right=None, kept=1),
-        ClassFigures(name="red", photographs=1, float_right=None, pte_right=None, kept=0),
+        ClassFigures(name="blue", images=2, float_right=None, pte_right=None, kept=1),
+        ClassFigures(name="green", images=1, float_right=None, pte_right=None, kept=1),
+        ClassFigures(name="red", images=1, float_right=None, pte_right=None, kept=0),
     )
 
 

@@ -20,7 +20,7 @@ def _empty_folder(tmp_path, monkeypatch):
 def command(**changes):
     settings = {
         "weights": "w.pth",
-        "data": "my photos",
+        "data": "my images",
         "options": LoadOptions(origin=None, image_size=None),
         "activation": None,
         "calibration": DEFAULT_CALIBRATION,
@@ -36,7 +36,7 @@ def command(**changes):
     return quantize_command(check_request("b0", **{**settings, **changes}))
 
 
-BASE = ("quantize", "--variant", "b0", "--weights", "w.pth", "--data", "my photos")
+BASE = ("quantize", "--variant", "b0", "--weights", "w.pth", "--data", "my images")
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,6 @@ def test_a_remedy_changes_an_option_or_adds_it():
 
 def test_the_check_has_the_limits_of_the_run():
     assert check_command(command(max_drop=0.5), folder="x") == (
-        *("edge-effnet", "check", "x", "--data", "my photos", "--max-drop", "0.5"),
+        *("edge-effnet", "check", "x", "--data", "my images", "--max-drop", "0.5"),
     )
     assert check_command(("quantize", "--variant", "b0"), folder="x")[-1] == SAMPLE

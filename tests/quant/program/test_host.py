@@ -108,7 +108,7 @@ def test_a_runtime_that_is_interrupted_while_it_starts_is_ended(monkeypatch):
 
 
 class Sturdy:
-    """A runtime that is started anew after a program crashed it."""
+    """A runtime that is started again after a program crashed it."""
 
     def __init__(self):
         self.runtime = HostRuntime()
@@ -278,9 +278,7 @@ def replies(data):
 
 def test_a_bundle_is_verified_before_it_is_read(tmp_path):
     path = tmp_path / "b.bpte"
-    golden = [
-        Golden(photograph="p", input=torch.zeros(3, SIZE, SIZE), output=torch.zeros(3), float_output=torch.zeros(3))
-    ]
+    golden = [Golden(image="p", input=torch.zeros(3, SIZE, SIZE), output=torch.zeros(3), float_output=torch.zeros(3))]
     whole = bundle_program(colour_program(), golden)
     with HostRuntime() as fresh:
         path.write_bytes(whole)

@@ -101,12 +101,12 @@ def test_names_that_are_the_same_get_their_parents(tmp_path):
     assert [entry.name for entry in entries] == ["one/int8", "two/int8"]
 
 
-def test_accuracies_on_other_photographs_are_not_compared_without_a_word(tmp_path):
+def test_accuracies_on_other_images_are_not_compared_without_a_word(tmp_path):
     measured_artifact(tmp_path / "a")
     listed = {"calibration": [], "evaluation": [{"name": "x.jpg", "sha256": "1" * 64}]}
     measured_artifact(tmp_path / "b", photographs=listed)
     page = render_comparison(opened([tmp_path / "a", tmp_path / "b"]), beside=tmp_path).decode()
-    assert "Not all were judged on the same photographs" in page
+    assert "Not all were judged on the same images" in page
     page = render_comparison(opened([tmp_path / "a", tmp_path / "a"]), beside=tmp_path).decode()
     assert "Not all" not in page
 
@@ -156,7 +156,7 @@ def test_one_artifact_gives_its_own_report_and_several_a_comparison(tmp_path):
     assert len(two.rows) == 3 and "2 programs" in (tmp_path / "one.html").read_text()
 
 
-def test_only_unchanged_photographs_of_the_folder_itself_are_shown(tmp_path):
+def test_only_unchanged_images_of_the_folder_itself_are_shown(tmp_path):
     (tmp_path / "secret.jpg").write_bytes(b"secret")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "x.jpg").write_bytes(b"changed since")

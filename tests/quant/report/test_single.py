@@ -8,7 +8,7 @@ import pytest
 from edge_effnet.errors import InputError
 from quant.analysis.mixed_precision import Found, Point
 from quant.artifact.model import open_artifact, write_artifact
-from quant.data.split import Photo
+from quant.data.split import ImageRecord
 from quant.metrics.per_class import ClassFigures
 from quant.qat.run import QatReport
 from quant.report import thumbnails as thumbnails_module
@@ -16,8 +16,8 @@ from quant.report.single import Sources, remade_report, render_report
 from quant.verdict.diagnosis import Circumstances, diagnose
 from quant.verdict.verdict import Verdict
 from tests.support.artifacts import LAYER, make_artifact, manifest_fields
+from tests.support.images import draw_image
 from tests.support.outcomes import FIDELITY, NO_ACCURACY, flip, outcome
-from tests.support.photos import draw_photo
 from tests.support.reports import IMAGE, SCRIPT, SHOWN, Elements, hostile, layers, many_classes, page
 
 CASES = {
@@ -45,7 +45,7 @@ POINTS = tuple(
     )
     for count in range(4)
 )
-FOUND = Found(points=POINTS, chosen=POINTS[3], converted=None, photographs=200)
+FOUND = Found(points=POINTS, chosen=POINTS[3], converted=None, images=200)
 ROWS = tuple(
     {
         "step": 10.0 * i,
@@ -64,7 +64,7 @@ def unlabelled():
         pte_accuracy=NO_ACCURACY,
         quantized=(NO_ACCURACY, FIDELITY),
         drop_interval=None,
-        classes=(ClassFigures(name="red", photographs=9, float_right=None, pte_right=None, kept=8),),
+        classes=(ClassFigures(name="red", images=9, float_right=None, pte_right=None, kept=8),),
         flips=(flip(label=None),),
     )
 
@@ -107,13 +107,13 @@ def test_the_same_inputs_give_the_same_bytes(case):
     ("verdict", "word"),
     [
         (Verdict(passed=True, reasons=("fine",)), "✓ Pass Fine."),
-        (Verdict(passed=True, reasons=("fine",), cautions=("few photographs",)), "! Pass, with caution Fine. Few"),
+        (Verdict(passed=True, reasons=("fine",), cautions=("few images",)), "! Pass, with caution Fine. Few"),
         (Verdict(passed=False, reasons=("too much lost",)), "✕ Fail Too much lost."),
     ],
 )
 def test_the_verdict_comes_first_with_its_reasons(verdict, word):
     text = Elements(page(outcome(verdict=verdict))).text
-    assert word in text and text.index(word) < text.index("Accuracy Over the same 250 photographs")
+    assert word in text and text.index(word) < text.index("Accuracy Over the same 250 images")
 
 
 def test_a_failure_names_what_to_try_and_marks_the_layer():
@@ -149,14 +149,14 @@ def test_without_labels_agreement_stands_for_accuracy():
 
 def test_search_and_training_are_drawn_where_there_were_any():
     searched = page(CASES["search"]()[0])
-    assert "4 sets of float layers tried on 200 photographs" in Elements(searched).text
+    assert "4 sets of float layers tried on 200 images" in Elements(searched).text
     assert "Chosen: 3 layers, 99.50 %, 0.75 ms added." in searched
     trained = page(CASES["trained"]()[0])
     assert "30 steps; kept: epoch 2." in Elements(trained).text and "QAT" in trained
 
 
-def test_most_photographs_that_changed_are_shown_the_surest_first_and_the_rest_counted():
-    flips = [flip(photograph=f"val/{i}.jpg", float_probability=i / 100) for i in range(80)]
+def test_most_images_that_changed_are_shown_the_surest_first_and_the_rest_counted():
+    flips = [flip(image=f"val/{i}.jpg", float_probability=i / 100) for i in range(80)]
     text = Elements(page(outcome(flips=tuple(flips)))).text
     assert "80 of 250; the 60 that float was surest of and right about are shown" in text
     assert "lists the other 20" in text
@@ -165,26 +165,28 @@ def test_most_photographs_that_changed_are_shown_the_surest_first_and_the_rest_c
 
 def pictures(folder, names):
     return [
-        Photo(path=draw_photo(folder / f"{i}.jpg", seed=i, size=(200, 160)), name=name, label=0, sha256="0" * 64)
+        ImageRecord(
+            path=draw_image(folder / f"{i}.jpg", seed=i, size=(200, 160)), name=name, label=0, sha256="0" * 64
+        )
         for i, name in enumerate(names)
     ]
 
 
 def test_thumbnails_are_part_of_the_page_and_stop_at_their_allowance(tmp_path, monkeypatch):
     names = [f"val/{i}.jpg" for i in range(5)]
-    found = outcome(flips=tuple(flip(photograph=name) for name in names))
-    text = page(found, photos=pictures(tmp_path, names))
+    found = outcome(flips=tuple(flip(image=name) for name in names))
+    text = page(found, images=pictures(tmp_path, names))
     assert [image["alt"] for image in Elements(text).all("img")] == names
     data = base64.b64decode(re.search(r"data:image/jpeg;base64,([^\"]+)", text)[1])
     monkeypatch.setattr(thumbnails_module, "REPORT_THUMBNAIL_BYTES", 3 * len(data))
-    fewer = page(found, photos=pictures(tmp_path, names))
+    fewer = page(found, images=pictures(tmp_path, names))
     assert 1 <= len(list(Elements(fewer).all("img"))) <= 4 and "left out to keep this file small" in fewer
     assert "adds them" in page(found) and "adds them" not in text
 
 
 def test_what_users_wrote_is_text_and_never_markup(tmp_path):
-    found, photos = hostile(tmp_path)
-    text = page(found, photos=photos, weights={"name": SCRIPT, "origin": IMAGE, "sha256": "0" * 64})
+    found, images = hostile(tmp_path)
+    text = page(found, images=images, weights={"name": SCRIPT, "origin": IMAGE, "sha256": "0" * 64})
     elements = Elements(text)
     assert len(list(elements.all("script"))) == 1
     assert not [name for _, attributes in elements.found for name in attributes if name.startswith("on")]
@@ -198,7 +200,7 @@ def test_what_users_wrote_is_text_and_never_markup(tmp_path):
 
 def test_names_that_are_no_text_make_a_page_all_the_same():
     odd = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
-    assert "caf\\udce9" in page(outcome(flips=(flip(photograph=odd),)))
+    assert "caf\\udce9" in page(outcome(flips=(flip(image=odd),)))
 
 
 def test_a_layer_named_like_mathematics_or_markup_is_drawn_as_text():
@@ -272,13 +274,13 @@ def test_a_program_that_was_not_run_says_so():
 )
 def test_a_verdict_that_is_none_of_ours_is_refused_in_a_sentence(change):
     verdict = {**outcome().to_json(), **change}
-    with pytest.raises(InputError, match=r"verdict cannot be read .* make the artifact anew\.$"):
+    with pytest.raises(InputError, match=r"verdict cannot be read .* regenerate the artifact\.$"):
         page(verdict=verdict)
 
 
 def test_the_report_of_a_folder_is_the_one_that_was_written_with_it(tmp_path):
     def report(manifest):
-        return render_report(manifest, Sources(layers=[LAYER], delegation=None, photos=()))
+        return render_report(manifest, Sources(layers=[LAYER], delegation=None, images=()))
 
     plain = make_artifact(tmp_path / "plain")
     written = write_artifact(

@@ -34,11 +34,11 @@ def test_strength_zero_keeps_the_colours_and_the_frame() -> None:
 
 
 def test_stronger_augmentation_moves_the_brightness_further() -> None:
-    def spread(strength: float) -> float:
+    def subsample(strength: float) -> float:
         means = [augmented(_picture(), 32, sample_rng(0, 0, i), strength=strength).mean() for i in range(40)]
         return float(np.std(means))
 
-    assert spread(0.2) < spread(1.0)
+    assert subsample(0.2) < subsample(1.0)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (400, 9), (9, 400)])

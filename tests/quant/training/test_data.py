@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.support.images import draw_classes, draw_image
 
 from edge_effnet import Preprocess
 from edge_effnet.errors import InputError
@@ -16,7 +17,6 @@ from quant.data.readers.shards import ShardImages, find_shards
 from quant.training.distributed import Group
 from quant.training.input.sample_images import SampleImages
 from quant.training.input.sets import open_sets
-from tests.support.photos import draw_classes, draw_photo
 from tests.support.training import tiny_config
 
 
@@ -30,15 +30,15 @@ def test_folders_are_classes_in_sorted_order(tmp_path: Path) -> None:
     assert shuffled != [item.number for item in images.items(seed=1, epoch=1)]
 
 
-def test_photographs_without_classes_are_refused(tmp_path: Path) -> None:
-    draw_photo(tmp_path / "train" / "1.jpg")
+def test_images_without_classes_are_refused(tmp_path: Path) -> None:
+    draw_image(tmp_path / "train" / "1.jpg")
     with pytest.raises(InputError, match="without class folders"):
         FolderImages(tmp_path / "train")
 
 
 @pytest.mark.parametrize("size", [(60, 40), (40, 60), (50, 50), (40, 130)])
 def test_a_decoded_picture_is_cut_as_its_file_is(size: tuple[int, int], tmp_path: Path) -> None:
-    path = draw_photo(tmp_path / "a.jpg", size=size)
+    path = draw_image(tmp_path / "a.jpg", size=size)
     preprocess = Preprocess(crop=28, resize=32)
     with Image.open(path) as image:
         assert np.array_equal(preprocess.centre(image.convert("RGB"), "a.jpg"), preprocess.pixels(path))
@@ -64,7 +64,7 @@ def _shard(path: Path, samples: list[tuple[str, str, str]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as tar:
         for number, (key, colour, cls) in enumerate(samples):
-            picture = draw_photo(path.parent / "one.jpg", colour, seed=number)
+            picture = draw_image(path.parent / "one.jpg", colour, seed=number)
             for suffix, data in (("jpg", picture.read_bytes()), ("cls", cls.encode())):
                 if data:
                     info = tarfile.TarInfo(f"{key}.{suffix}")

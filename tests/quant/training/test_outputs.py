@@ -104,9 +104,9 @@ def test_a_place_that_cannot_be_written_is_told_before_the_first_step(monkeypatc
 
 
 @pytest.mark.parametrize("half", ["train", "val"])
-def test_nothing_is_written_among_the_photographs(monkeypatch, tmp_path, half):
+def test_nothing_is_written_among_the_images(monkeypatch, tmp_path, half):
     use_tiny(monkeypatch)
-    with pytest.raises(InputError, match="lies among the photographs"):
+    with pytest.raises(InputError, match="lies among the images"):
         train(tiny_config(tmp_path, out=tmp_path / "data" / half / "w.safetensors"), NoProgress())
 
 

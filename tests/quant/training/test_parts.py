@@ -120,7 +120,7 @@ def test_an_error_of_a_reader_comes_through_and_the_threads_end() -> None:
     assert threading.active_count() == before
 
 
-def test_batches_are_normalised_as_photographs_are_in_channels_last() -> None:
+def test_batches_are_normalised_as_images_are_in_channels_last() -> None:
     preprocess = Preprocess(crop=4, resize=4)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
     x, labels = to_input(Batch(pixels, np.array([1, 0])), preprocess, torch.device("cpu"))

@@ -13,12 +13,12 @@ from quant.program.timing import ProgramFigures
 from quant.verdict.assemble import Evidence, summarize
 from quant.verdict.outcome import Flip
 from tests.support.artifacts import LAYER
-from tests.support.outcomes import NO_ACCURACY, outcome, photos
-from tests.support.photos import COLOURS, draw_photo
+from tests.support.images import COLOURS, draw_image
+from tests.support.outcomes import NO_ACCURACY, images, outcome
 from tests.support.programs import PREPROCESS
 
 FLOAT = torch.tensor([[9.0, 1.0, 0.0], [0.0, 9.0, 1.0], [0.0, 1.0, 9.0], [9.0, 1.0, 0.0]])
-"""Right on four photographs labelled 0, 1, 2, 0."""
+"""Right on four images labelled 0, 1, 2, 0."""
 PTE = torch.tensor([[9.0, 1.0, 0.0], [0.0, 9.0, 1.0], [8.0, 1.0, 0.0], [8.0, 1.0, 0.0]])
 
 
@@ -32,7 +32,7 @@ def evidence(**changes):
         "backend": "xnnpack",
         "threads": 1,
         "logits": {"float": FLOAT, "pte": PTE},
-        "photos": photos(4),
+        "images": images(4),
         "class_names": COLOURS,
         "float_program": program,
         "pte_program": replace(program, size_bytes=1),
@@ -54,7 +54,7 @@ def test_figures_flips_and_verdict_come_from_the_logits():
     assert found.pte.agreement == 0.75
     assert found.flips == (
         Flip(
-            photograph="2.jpg",
+            image="2.jpg",
             label="red",
             float_class="red",
             pte_class="blue",
@@ -78,10 +78,10 @@ def test_the_two_errors_are_reported_apart():
 
 
 def test_without_labels_there_is_no_accuracy_but_a_verdict():
-    found = summarize(evidence(photos=photos(4, labelled=False)), max_drop=1.0)
+    found = summarize(evidence(images=images(4, labelled=False)), max_drop=1.0)
     assert found.float_accuracy == NO_ACCURACY and found.drop_interval is None
     assert found.flips[0].label is None
-    assert not found.passed and summarize(evidence(photos=photos(4, labelled=False)), max_drop=25.0).passed
+    assert not found.passed and summarize(evidence(images=images(4, labelled=False)), max_drop=25.0).passed
 
 
 def test_accuracy_of_known_answers():
@@ -89,8 +89,8 @@ def test_accuracy_of_known_answers():
     assert accuracy(FLOAT, labels) == Accuracy(
         top1=0.75, top5=1.0, top1_interval=pytest.approx((0.3006, 0.9544), abs=1e-4)
     )
-    assert labels_of(photos(4)).tolist() == [0, 1, 2, 0]
-    assert labels_of(photos(4, labelled=False)) is None
+    assert labels_of(images(4)).tolist() == [0, 1, 2, 0]
+    assert labels_of(images(4, labelled=False)) is None
 
 
 def test_sqnr_stays_a_number_that_json_knows():
@@ -131,11 +131,11 @@ def test_json_is_strict_json():
 
 @pytest.fixture
 def files(tmp_path):
-    paths = [draw_photo(tmp_path / f"{i}.jpg", seed=i) for i in range(5)]
-    return [replace(photo, path=path) for photo, path in zip(photos(5), paths, strict=True)]
+    paths = [draw_image(tmp_path / f"{i}.jpg", seed=i) for i in range(5)]
+    return [replace(image, path=path) for image, path in zip(images(5), paths, strict=True)]
 
 
-def test_models_see_the_same_photographs_in_their_order(files):
+def test_models_see_the_same_images_in_their_order(files):
     seen = {"a": [], "b": []}
 
     def model(name):
@@ -146,24 +146,24 @@ def test_models_see_the_same_photographs_in_their_order(files):
         return run
 
     logits = collect_logits({name: model(name) for name in seen}, files, PREPROCESS, NoProgress())
-    assert torch.equal(torch.cat(seen["a"]), torch.stack([PREPROCESS(photo.path) for photo in files]))
+    assert torch.equal(torch.cat(seen["a"]), torch.stack([PREPROCESS(image.path) for image in files]))
     assert torch.equal(logits["a"], logits["b"]) and logits["a"].shape == (5, 3)
     assert logits["a"].dtype == torch.float32
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_an_output_that_is_not_finite_fails_and_names_the_photograph(files, bad):
+def test_an_output_that_is_not_finite_fails_and_names_the_image(files, bad):
     def broken(batch):
         values = torch.zeros(len(batch), 3)
         values[3, 1] = bad
         return values
 
-    with pytest.raises(InputError, match=r"the pte model's output for .*3\.jpg is not finite \(1 photographs"):
+    with pytest.raises(InputError, match=r"the pte model's output for .*3\.jpg is not finite \(1 images"):
         collect_logits({"pte": broken}, files, PREPROCESS, NoProgress())
 
 
 def many(wrong):
-    """Logits of a hundred photographs, some of them put into another class by the .pte."""
+    """Logits of a hundred images, some of them put into another class by the .pte."""
     expected = FLOAT[:3].repeat(40, 1)[:100]
     found = expected.clone()
     found[:wrong] = found[:wrong].roll(1, dims=1)
@@ -172,7 +172,7 @@ def many(wrong):
 
 def test_a_collapsed_program_names_the_layer_and_the_remedy_whatever_was_allowed():
     layers = [replace(LAYER, layer="stem"), replace(LAYER, layer="stages.1.0", sqnr_db=4.0)]
-    run = evidence(logits=many(30), photos=photos(100), layers=layers, recipe="int8-minmax")
+    run = evidence(logits=many(30), images=images(100), layers=layers, recipe="int8-minmax")
     found = summarize(run, max_drop=100.0)
     assert not found.passed
     assert "SQNR first falls below 10 dB at stages.1.0" in found.verdict.reasons[-1]
@@ -181,13 +181,13 @@ def test_a_collapsed_program_names_the_layer_and_the_remedy_whatever_was_allowed
 
 
 def test_another_failure_has_remedies_but_no_layer_to_blame():
-    found = summarize(evidence(logits=many(2), photos=photos(100)), max_drop=1.0)
+    found = summarize(evidence(logits=many(2), images=images(100)), max_drop=1.0)
     assert not found.passed and len(found.verdict.reasons) == 1
     assert found.diagnosis.remedies[0].options == {"--calibration": "256"}
 
 
 def test_a_pass_has_no_diagnosis_and_says_what_to_be_careful_about():
-    found = summarize(evidence(logits=many(0), photos=photos(100), suspicions=("odd photographs",)), max_drop=1.0)
+    found = summarize(evidence(logits=many(0), images=images(100), suspicions=("odd images",)), max_drop=1.0)
     assert found.passed and found.diagnosis is None and "diagnosis" not in found.to_json()
     assert found.to_json()["cautions"] == list(found.verdict.cautions)
-    assert found.verdict.cautions[-1] == "odd photographs"
+    assert found.verdict.cautions[-1] == "odd images"

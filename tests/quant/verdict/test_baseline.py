@@ -13,7 +13,7 @@ from quant.verdict.baseline import (
     read_baseline,
     require_baseline_file,
 )
-from tests.support.baselines import PHOTOS, PROGRAM, baseline_of
+from tests.support.baselines import IMAGES, PROGRAM, baseline_of
 from tests.support.outcomes import NO_ACCURACY
 
 FIDELITY = Fidelity(agreement=0.972, sqnr_db=20.0)
@@ -24,24 +24,26 @@ def accuracy(top1):
 
 
 def test_what_is_written_is_what_is_read(tmp_path):
-    baseline = make_baseline(PHOTOS, accuracy(0.952), FIDELITY, PROGRAM)
+    baseline = make_baseline(IMAGES, accuracy(0.952), FIDELITY, PROGRAM)
     assert baseline == baseline_of()
     (tmp_path / "b.json").write_text(baseline_json(baseline))
-    assert read_baseline(tmp_path / "b.json", PHOTOS) == baseline
+    assert read_baseline(tmp_path / "b.json", IMAGES) == baseline
     values = json.loads(baseline_json(baseline))
-    assert len(values.pop("seal")) == 64 and values == {"schema": 2, **asdict(baseline)}
+    figures = asdict(baseline)
+    assert len(values.pop("seal")) == 64
+    assert values == {"schema": 2, "photographs": figures.pop("digest"), **figures}
 
 
-def test_order_and_names_of_photographs_do_not_matter_but_contents_and_labels_do():
-    assert digest_of(PHOTOS) == digest_of([replace(p, name="other") for p in reversed(PHOTOS)])
-    assert digest_of(PHOTOS) != digest_of(PHOTOS[1:])
-    assert digest_of(PHOTOS) != digest_of([replace(PHOTOS[0], sha256="f" * 64), *PHOTOS[1:]])
-    assert digest_of(PHOTOS) != digest_of([replace(PHOTOS[0], label=2), *PHOTOS[1:]])
+def test_order_and_names_of_images_do_not_matter_but_contents_and_labels_do():
+    assert digest_of(IMAGES) == digest_of([replace(p, name="other") for p in reversed(IMAGES)])
+    assert digest_of(IMAGES) != digest_of(IMAGES[1:])
+    assert digest_of(IMAGES) != digest_of([replace(IMAGES[0], sha256="f" * 64), *IMAGES[1:]])
+    assert digest_of(IMAGES) != digest_of([replace(IMAGES[0], label=2), *IMAGES[1:]])
 
 
-def refusal(path, photographs=PHOTOS):
+def refusal(path, images=IMAGES):
     with pytest.raises(InputError) as caught:
-        read_baseline(path, photographs)
+        read_baseline(path, images)
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and "--update-baseline" in message
     return message
@@ -51,9 +53,9 @@ def test_a_missing_baseline_says_how_to_make_one(tmp_path):
     assert "no such baseline; write one with --update-baseline" in refusal(tmp_path / "absent.json")
 
 
-def test_a_baseline_of_other_photographs_is_refused(tmp_path):
+def test_a_baseline_of_other_images_is_refused(tmp_path):
     (tmp_path / "b.json").write_text(baseline_json(baseline_of()))
-    assert "of 250 other photographs or labels than these 249" in refusal(tmp_path / "b.json", PHOTOS[1:])
+    assert "of 250 other images or labels than these 249" in refusal(tmp_path / "b.json", IMAGES[1:])
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_a_figure_edited_by_hand_breaks_the_seal(tmp_path, digits):
         {"top1": 95.0},
         {"top1": -0.1},
         {"top1": "0.9"},
-        {"top1": 0.95},  # of 250 photographs: half a photograph
+        {"top1": 0.95},  # of 250 images: half an image
         {"agreement": None},
         {"agreement": 0.9999},
         {"images": 0},
@@ -134,7 +136,7 @@ def test_sealed_figures_that_no_run_gives_are_refused(tmp_path, change):
     ("top1", "agreement", "program", "edited"),
     [
         (0.952, 0.972, PROGRAM, None),
-        (0.944, 0.972, PROGRAM, None),  # two photographs of 250 are rounding on another processor
+        (0.944, 0.972, PROGRAM, None),  # two images of 250 are rounding on another processor
         (0.5, 0.972, PROGRAM, "top-1 50.00 %"),
         (0.952, 0.5, PROGRAM, "agreement 50.00 %"),
         (None, 0.5, PROGRAM, "agreement 50.00 %"),

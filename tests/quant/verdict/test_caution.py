@@ -5,7 +5,7 @@ from quant.verdict.verdict import cautions
 
 
 def answers(count, wrong):
-    """Logits of two classes; the first `wrong` photographs are put into the other one."""
+    """Logits of two classes; the first `wrong` images are put into the other one."""
     logits = torch.zeros(count, 2)
     logits[:, 0] = 1.0
     logits[:wrong, 1] = 2.0
@@ -19,19 +19,19 @@ def found(count, wrong, *, labelled=True, **changes):
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-def test_a_loss_well_within_the_limit_on_many_photographs_is_no_matter_of_caution(labelled):
+def test_a_loss_well_within_the_limit_on_many_images_is_no_matter_of_caution(labelled):
     assert found(1000, 2, labelled=labelled) == ()
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-def test_a_loss_that_other_photographs_might_push_over_the_limit_is(labelled):
+def test_a_loss_that_other_images_might_push_over_the_limit_is(labelled):
     (sentence,) = found(1000, 9, labelled=labelled)
-    assert sentence.startswith("close to the limit: seen on 1000 photographs") and "1.00 allowed" in sentence
+    assert sentence.startswith("close to the limit: seen on 1000 images") and "1.00 allowed" in sentence
     assert ("top-1" in sentence) == labelled
 
 
-def test_a_dozen_photographs_prove_nothing_even_where_none_changed():
-    assert "12 photographs" in found(12, 0)[0]
+def test_a_dozen_images_prove_nothing_even_where_none_changed():
+    assert "12 images" in found(12, 0)[0]
     assert found(12, 0, max_drop=100.0) == ()
 
 
@@ -40,9 +40,9 @@ def test_an_agreement_that_was_wanted_is_looked_at_too():
     assert found(1000, 2, max_drop=50.0, min_agreement=0.99) == ()
 
 
-def test_few_calibration_photographs_and_suspicions_are_passed_on():
+def test_few_calibration_images_and_suspicions_are_passed_on():
     assert found(1000, 0, calibration=31, suspicions=("odd",)) == (
-        "calibrated on 31 photographs; with fewer than 32 another draw may do worse",
+        "calibrated on 31 images; with fewer than 32 another draw may do worse",
         "odd",
     )
     assert found(1000, 0, calibration=0) == ()  # a program without quantized activations

@@ -16,7 +16,7 @@ def test_the_first_layer_below_the_threshold_is_named_with_its_clipping():
     found = diagnose(layers(40.0, 22.0, 9.5, 3.0), MINMAX)
     assert (found.layer, found.operator, found.sqnr_db) == ("layer2", "product", 9.5)
     assert found.finding == ("SQNR first falls below 10 dB at layer2 (product, 9.5 dB, 0.1 % of its values clipped)")
-    assert found.sentence.endswith("; try: --recipe int8 (loss-aware ranges, repaired layers)")
+    assert found.sentence.endswith("; try: --recipe int8 (loss-aware ranges, reconstructed layers)")
 
 
 def test_without_a_broken_layer_the_steepest_fall_is_named():

@@ -31,14 +31,14 @@ def test_text_of_others_is_escaped():
     assert parsed(page).find("p/strong").text == "fail"
 
 
-def test_check_has_no_quantized_column_and_photographs_may_have_no_labels():
+def test_check_has_no_quantized_column_and_images_may_have_no_labels():
     page = outcome_html(outcome(quantized=None, float_accuracy=NO_ACCURACY, pte_accuracy=NO_ACCURACY))
     assert "None" not in page
 
 
 def test_a_caution_is_part_of_the_verdict():
-    page = outcome_html(outcome(verdict=Verdict(passed=True, reasons=("fine",), cautions=("few photographs",))))
-    assert "pass with caution" in page and "few photographs" in page
+    page = outcome_html(outcome(verdict=Verdict(passed=True, reasons=("fine",), cautions=("few images",))))
+    assert "pass with caution" in page and "few images" in page
 
 
 def test_example_notebook_is_kept_without_outputs():

@@ -8,7 +8,7 @@ from edge_effnet.errors import InputError
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.verdict.verdict import check_max_drop, check_min_agreement, judge
 from tests.support.baselines import baseline_of
-from tests.support.outcomes import NO_ACCURACY, photos
+from tests.support.outcomes import NO_ACCURACY, images
 
 
 def accuracy(top1):
@@ -17,12 +17,12 @@ def accuracy(top1):
 
 def verdict(before, after, *, max_drop=1.0, baseline=None, agreement=1.0):
     fidelity = Fidelity(agreement=agreement, sqnr_db=20.0)
-    return judge(accuracy(before), accuracy(after), fidelity, max_drop=max_drop, photographs=10, baseline=baseline)
+    return judge(accuracy(before), accuracy(after), fidelity, max_drop=max_drop, images=10, baseline=baseline)
 
 
 def unlabelled(agreement, *, max_drop=1.0, baseline=None):
     fidelity = Fidelity(agreement=agreement, sqnr_db=20.0)
-    return judge(NO_ACCURACY, NO_ACCURACY, fidelity, max_drop=max_drop, photographs=10, baseline=baseline)
+    return judge(NO_ACCURACY, NO_ACCURACY, fidelity, max_drop=max_drop, images=10, baseline=baseline)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def unlabelled(agreement, *, max_drop=1.0, baseline=None):
         (0.96, 0.96, 0.0, True),
         (0.96, 0.97, 0.0, True),  # better than float is no regression
         (0.96, 0.952, 0.5, False),
-        (0.96, 0.952, 0.8, True),  # exactly as much as allowed, on 250 photographs
+        (0.96, 0.952, 0.8, True),  # exactly as much as allowed, on 250 images
         (0.96, 0.948, 0.8, False),
         (1.0, 0.0, 100.0, True),
         (1.0, 0.99, 0.0, False),
@@ -42,7 +42,7 @@ def test_top1_may_fall_by_as_much_as_allowed_and_no_more(before, after, max_drop
 
 
 @given(count=st.integers(1, 5000), data=st.data())
-def test_a_drop_of_exactly_the_allowed_photographs_passes_and_one_more_fails(count, data):
+def test_a_drop_of_exactly_the_allowed_images_passes_and_one_more_fails(count, data):
     right = data.draw(st.integers(1, count))
     lost = data.draw(st.integers(0, right - 1))
     allowed = 100.0 * lost / count
@@ -55,7 +55,7 @@ def test_the_reasons_give_the_figures():
     assert reason == "top-1 91.60 % against 96.00 % of float: +4.40 points lost, 1.00 allowed"
 
 
-def test_without_labels_the_share_of_unchanged_photographs_decides():
+def test_without_labels_the_share_of_unchanged_images_decides():
     assert unlabelled(0.99).passed and not unlabelled(0.98).passed
     assert unlabelled(0.98).reasons[0].startswith("agreement 98.00 % against 100.00 % of float")
 
@@ -73,7 +73,7 @@ def test_a_failure_against_float_is_no_better_for_a_low_baseline():
 
 
 def test_without_labels_the_baselines_agreement_is_the_second_bar():
-    bar = baseline_of(photos(250, labelled=False), top1=None, agreement=0.999)
+    bar = baseline_of(images(250, labelled=False), top1=None, agreement=0.999)
     assert unlabelled(0.99, baseline=bar).passed
     assert not unlabelled(0.985, max_drop=1.4, baseline=replace(bar, agreement=1.0)).passed
     assert not unlabelled(0.985, max_drop=1.0, baseline=bar).passed
@@ -91,22 +91,22 @@ def test_a_max_drop_within_the_range_is_taken(value):
 
 
 @pytest.mark.parametrize(
-    ("agreement", "sqnr_db", "photographs", "passed"),
+    ("agreement", "sqnr_db", "images", "passed"),
     [
         (0.896, 20.0, 250, False),
         (0.90, 8.0, 250, True),
         (0.99, 7.9, 250, False),
-        (0.65, 4.0, 19, True),  # too few photographs to say so
+        (0.65, 4.0, 19, True),  # too few images to say so
     ],
 )
-def test_a_collapsed_program_fails_whatever_is_allowed(agreement, sqnr_db, photographs, passed):
+def test_a_collapsed_program_fails_whatever_is_allowed(agreement, sqnr_db, images, passed):
     found = judge(
         accuracy(0.9),
         accuracy(0.9),
         Fidelity(agreement=agreement, sqnr_db=sqnr_db),
         max_drop=100.0,
         min_agreement=0.0,
-        photographs=photographs,
+        images=images,
     )
     assert found.passed is passed
     assert passed or "collapsed" in found.reasons[0]
@@ -115,7 +115,7 @@ def test_a_collapsed_program_fails_whatever_is_allowed(agreement, sqnr_db, photo
 @pytest.mark.parametrize(("agreement", "passed"), [(0.992, True), (0.988, False)])
 def test_agreement_may_be_asked_for(agreement, passed):
     fidelity = Fidelity(agreement=agreement, sqnr_db=20.0)
-    found = judge(accuracy(0.9), accuracy(0.9), fidelity, max_drop=1.0, min_agreement=0.99, photographs=250)
+    found = judge(accuracy(0.9), accuracy(0.9), fidelity, max_drop=1.0, min_agreement=0.99, images=250)
     assert found.passed is passed
     assert passed or f"agreement {100 * agreement:.2f} %, at least 99.00 wanted" in found.reasons[0]
 

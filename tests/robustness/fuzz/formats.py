@@ -83,12 +83,12 @@ def _in_artifact(
 
 
 def _sees_rightly(folder: Path, scene: Scene) -> None:
-    """The honest network classes every photograph rightly: so must any program that passed."""
+    """The honest network classes every image rightly: so must any program that passed."""
     with HostRuntime() as runtime:
         program = runtime.load(folder / "model.pte", "judged")
         found = runtime.run(program, scene.inputs).argmax(dim=1)
     if not torch.equal(found, scene.labels):
-        raise WrongVerdictError(f"{int((found != scene.labels).sum())} of {len(found)} photographs in a wrong class")
+        raise WrongVerdictError(f"{int((found != scene.labels).sum())} of {len(found)} images in a wrong class")
 
 
 def _verify_bundle(path: Path, cases: int) -> Call:
@@ -116,8 +116,8 @@ def _pickled(scene: Scene) -> bytes:
     return file.getvalue()
 
 
-def _photograph(suffix: str) -> Format:
-    """A photograph among those that judge."""
+def _image(suffix: str) -> Format:
+    """An image among those that judge."""
 
     def seed(scene: Scene) -> bytes:
         path = next((scene.files.data / "val" / "red").glob("*.jpg"))
@@ -179,7 +179,7 @@ def _baseline() -> Format:
         accuracy = Accuracy(top1=1.0, top5=1.0, top1_interval=None)
         program = scene.artifact.manifest["files"]["model.pte"]["sha256"]
         fidelity = Fidelity(agreement=1.0, sqnr_db=scene.artifact.manifest["verdict"]["pte"]["sqnr_db"])
-        text = baseline_json(make_baseline(scene.photos, accuracy, fidelity, program))
+        text = baseline_json(make_baseline(scene.images, accuracy, fidelity, program))
         return text.encode()
 
     def place(scene: Scene, mutant: bytes, folder: Path) -> Trial:
@@ -204,8 +204,8 @@ def _results() -> Format:
         values = json.loads((GOLDEN / "results" / "good.json").read_text())
         values["program_sha256"] = scene.artifact.manifest["files"]["model.pte"]["sha256"]
         values["photographs"] = [
-            {"name": photo.name, "sha256": photo.sha256, "logits": base64.b64encode(row.numpy().tobytes()).decode()}
-            for photo, row in zip(scene.photos, scene.outputs, strict=True)
+            {"name": image.name, "sha256": image.sha256, "logits": base64.b64encode(row.numpy().tobytes()).decode()}
+            for image, row in zip(scene.images, scene.outputs, strict=True)
         ]
         return json.dumps(values).encode()
 
@@ -215,11 +215,11 @@ def _results() -> Format:
         honest.write_bytes(seed(scene))
 
         def oracle() -> None:
-            right = {photo.sha256: photo.label for photo in scene.photos}
-            for photograph in json.loads(mutant)["photographs"]:
-                found = np.frombuffer(base64.b64decode(photograph["logits"]), dtype="<f4").argmax()
-                if found != right[photograph["sha256"]]:
-                    raise WrongVerdictError(f"{photograph['name']} was taken for {scene.artifact.labels[found]}")
+            right = {image.sha256: image.label for image in scene.images}
+            for image in json.loads(mutant)["photographs"]:
+                found = np.frombuffer(base64.b64decode(image["logits"]), dtype="<f4").argmax()
+                if found != right[image["sha256"]]:
+                    raise WrongVerdictError(f"{image['name']} was taken for {scene.artifact.labels[found]}")
 
         check = (*_check(scene.artifact.folder, scene.files.data), "--device", f"ios:{path}")
         return Trial(commands=[check, ("compare", str(honest), str(path))], oracle=oracle)
@@ -255,8 +255,8 @@ FORMATS: dict[str, Format] = {
     ),
     "safetensors": _weights(".safetensors", lambda scene: scene.files.weights.read_bytes()),
     "pth": _weights(".pth", _pickled),
-    "jpeg": _photograph(".jpg"),
-    "png": _photograph(".png"),
+    "jpeg": _image(".jpg"),
+    "png": _image(".png"),
     "tar": _shard(),
     "manifest": _manifest(),
     "baseline": _baseline(),

@@ -22,7 +22,7 @@ from unittest import mock
 from apps.cli.edge_effnet import app
 from apps.cli.exit_codes import FAULT, INPUT, MACHINE, PASS, REGRESSION, guarded
 from edge_effnet.errors import InputError, MachineError
-from quant.data.split import sha256_of_photo
+from quant.data.split import sha256_of_image
 from tests.robustness.fuzz.formats import FORMATS, Format, Trial, WrongVerdictError
 from tests.robustness.fuzz.scene import Scene
 from tests.robustness.fuzz.warm import WarmRuntime
@@ -139,7 +139,7 @@ def _sandbox() -> Iterator[tuple[Path, Path]]:
 
 
 def _listing(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): sha256_of_photo(p) if p.is_file() else "" for p in folder.rglob("*")}
+    return {str(p.relative_to(folder)): sha256_of_image(p) if p.is_file() else "" for p in folder.rglob("*")}
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What mutants are made of and shown to: a tiny artifact, its weights and photographs."""
+"""What mutants are made of and shown to: a tiny artifact, its weights and images."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from tests.support.images import pack_shards
 
 from quant import quantize
 from quant.artifact.model import Artifact, open_artifact
-from quant.data.split import Photo, evaluation_photos
+from quant.data.split import ImageRecord, evaluation_images
 from quant.program.host import HostRuntime
-from tests.support.photos import pack_shards
 from tests.support.tiny import TinyFiles, train_tiny
 
 _JUDGED = 4
-"""Photographs a class: a check of a mutant takes a tenth of a second."""
+"""Images a class: a check of a mutant takes a tenth of a second."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,17 +28,17 @@ class Scene:
     files: TinyFiles
     artifact: Artifact
     shards: Path
-    """The photographs as tar files."""
+    """The images as tar files."""
     inputs: torch.Tensor
-    """Of the photographs that judge, [n, 3, H, W]."""
+    """Of the evaluation images, [n, 3, H, W]."""
     outputs: torch.Tensor
     """Logits of the program for them, [n, 3]."""
-    photos: tuple[Photo, ...]
+    images: tuple[ImageRecord, ...]
 
     @property
     def labels(self) -> torch.Tensor:
         """int64 [n]."""
-        return torch.tensor([photo.label for photo in self.photos])
+        return torch.tensor([image.label for image in self.images])
 
 
 def make_scene(folder: Path) -> Scene:
@@ -55,10 +55,10 @@ def make_scene(folder: Path) -> Scene:
     if not shards.exists():
         pack_shards(data, shards)
     opened = open_artifact(artifact)
-    photos = evaluation_photos(
+    images = evaluation_images(
         data, class_names=opened.labels, num_classes=len(opened.labels), calibrated_on=frozenset()
     ).evaluation
-    inputs = torch.stack([opened.preprocess(photo.path) for photo in photos])
+    inputs = torch.stack([opened.preprocess(image.path) for image in images])
     with HostRuntime() as runtime:
         outputs = runtime.run(runtime.load(opened.program, "honest"), inputs)
     return Scene(
@@ -67,7 +67,7 @@ def make_scene(folder: Path) -> Scene:
         shards=shards,
         inputs=inputs,
         outputs=outputs,
-        photos=photos,
+        images=images,
     )
 
 
@@ -83,7 +83,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def tar_of(folder: Path) -> Path:
-    """The one shard of photographs that judge."""
+    """The one shard of evaluation images."""
     path = folder / "val" / "00.tar"
     assert tarfile.is_tarfile(path)
     return path

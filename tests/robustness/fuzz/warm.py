@@ -1,4 +1,4 @@
-"""One runtime for many checks: the child process of production, started anew only after a mutant has ended it."""
+"""One runtime for many checks: the child process of production, started again only after a mutant has ended it."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_scales_of_a_network_are_settled_by_millionths():
         graph, [images(4, SIZE, seed=2)], RECIPES["int8-minmax"], seed=0, progress=NoProgress()
     )
     before = {node.name: tensor_scale(node) for node in converted.graph.nodes if node.target is QUANTIZE}
-    settle.settle_roundings(converted)
+    settle.make_scales_portable(converted)
     for node in converted.graph.nodes:
         if node.target not in (aten.mul.Tensor, aten.sigmoid.default) or not is_int8(node):
             continue

@@ -1,4 +1,4 @@
-"""Photographs that others made to do harm or that nobody meant to be read: a defined picture, or one sentence."""
+"""Images that others made to do harm or that nobody meant to be read: a defined picture, or one sentence."""
 
 import os
 import threading
@@ -12,19 +12,19 @@ from PIL import Image
 from edge_effnet import InputError, Preprocess
 from edge_effnet.images import MAX_FILE_BYTES, PixelBudget, open_rgb
 from quant.data.readers.labelled import FolderImages
-from quant.data.split import sha256_of_photo
+from quant.data.split import sha256_of_image
 from quant.training.validate import read_plain
 from tests.support.deadline import deadline
-from tests.support.photos import draw_photo
+from tests.support.images import draw_image
 
 
 def trained_on(path):
-    """What `train` decodes of the folder that a photograph lies in."""
+    """What `train` decodes of the folder that an image lies in."""
     images = FolderImages(path.parents[1])
     return [images.image(item) for item in images.items()]
 
 
-@pytest.mark.parametrize("read", [open_rgb, sha256_of_photo, trained_on])
+@pytest.mark.parametrize("read", [open_rgb, sha256_of_image, trained_on])
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path, read):
     path = tmp_path / "train" / "red" / "0.jpg"
     path.parent.mkdir(parents=True)
@@ -33,9 +33,9 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path, read):
         read(path)
 
 
-@pytest.mark.parametrize("read", [open_rgb, sha256_of_photo, trained_on])
+@pytest.mark.parametrize("read", [open_rgb, sha256_of_image, trained_on])
 def test_a_file_that_is_mostly_a_hole_is_refused_by_its_size(tmp_path, read):
-    path = draw_photo(tmp_path / "train" / "red" / "0.jpg")
+    path = draw_image(tmp_path / "train" / "red" / "0.jpg")
     os.truncate(path, MAX_FILE_BYTES + 1)
     with deadline(1), pytest.raises(InputError, match=r"0\.jpg: has 1073741825 bytes, more than the 1073741824"):
         read(path)
@@ -56,7 +56,7 @@ def test_sixteen_bits_take_no_memory_besides_the_picture(tmp_path, dtype):
     assert peak < 3 * values.size
 
 
-def test_large_photographs_are_decoded_in_turn_and_small_ones_at_once():
+def test_large_images_are_decoded_in_turn_and_small_ones_at_once():
     budget = PixelBudget(total=100, free=10)
     held, most = 0, 0
 

@@ -1,4 +1,4 @@
-"""Programs timed in turns, each in a process of its own, so that a slow moment of the machine hits all alike."""
+"""Programs timed in interleaved runs, each in a process of its own, so that a slow moment hits all alike."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class _Served:
         return values
 
 
-def time_in_turns(programs: Sequence[Program], threads: int, side: int, repeats: int) -> list[Timing]:
+def time_interleaved(programs: Sequence[Program], threads: int, side: int, repeats: int) -> list[Timing]:
     """Time programs of one input size against each other.
 
     Args:

@@ -1,6 +1,6 @@
-"""How far apart photographs and their copies are, by the thumbnails that tell calibration photographs again.
+"""How far apart images and their copies are, by the hashes that tell calibration images again.
 
-python benchmarks/thumbnails.py --data PHOTOS
+python benchmarks/perceptual_hash.py --data IMAGES
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image
 
 from edge_effnet.images import IMAGE_SUFFIXES
 from edge_effnet.preprocess import Preprocess
-from quant.data.perceptual_hash import thumbnail_maker
+from quant.data.perceptual_hash import hash_maker
 
 SAVED: dict[str, tuple[str, dict[str, Any], float]] = {
     "JPEG, quality 95": ("JPEG", {"quality": 95}, 1.0),
@@ -29,7 +29,7 @@ SAVED: dict[str, tuple[str, dict[str, Any], float]] = {
     "JPEG of half the size": ("JPEG", {"quality": 90}, 0.5),
     "JPEG of twice the size": ("JPEG", {"quality": 90}, 2.0),
 }
-"""Ways to save a photograph anew: format, options, scale."""
+"""Ways to save an image again: format, options, scale."""
 
 
 def main() -> None:
@@ -37,10 +37,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--every", type=int, default=5, help="photograph that is saved anew")
+    parser.add_argument("--every", type=int, default=5, help="image that is saved again")
     options = parser.parse_args()
     preprocess = Preprocess(crop=options.size, resize=round(options.size / 0.875))
-    make = thumbnail_maker(preprocess)
+    make = hash_maker(preprocess)
     paths = sorted(path for path in options.data.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     known = torch.cat([make(preprocess(path)[None]) for path in paths])
     distances = torch.cdist(known, known, p=1) / known.shape[1]
@@ -54,7 +54,7 @@ def main() -> None:
                 if index % options.every == 0
             ]
             print(
-                json.dumps({"saved anew": name, "copies": len(found), "farthest": round(max(found), 2)}), flush=True
+                json.dumps({"saved again": name, "copies": len(found), "farthest": round(max(found), 2)}), flush=True
             )
 
 
