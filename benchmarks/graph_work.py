@@ -14,9 +14,9 @@ from edge_effnet.model import EfficientNet
 from quant.graph.export import export_graph
 from quant.graph.qdq import WEIGHTED
 from quant.lower.xnnpack.lower import lower_xnnpack
+from quant.ptq.convert import convert, fixed_specs
 from quant.ptq.quantizers import activations_of
 from quant.ptq.ranges import ActivationRange
-from quant.ptq.steps import convert, fixed_specs
 
 SIDE = 32
 """Of the input, pixels: the network itself then takes next to no time."""

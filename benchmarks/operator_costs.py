@@ -13,6 +13,7 @@ from __future__ import annotations
 import platform
 import statistics
 import tempfile
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from quant.graph.export import export_graph
 from quant.graph.fallback_units import nodes_of, units
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.program.host import HostRuntime
-from quant.ptq.steps import activation_specs, quantize_with
+from quant.ptq.steps import Context, Phase, State, quantize_program, run_steps
 from quant.recipes import RECIPES
 
 REPEATS = 100
@@ -54,11 +55,11 @@ def networks(kind: str, depth: int, images: torch.Tensor) -> dict[str, fx.GraphM
     """The same layers in float, in int8, and the odd ones in float."""
     model = nn.Sequential(*(layer(kind) for _ in range(depth))).eval()
     graph = export_graph(model, SIDE, CHANNELS)
-    recipe, progress = RECIPES["int8-minmax"], NoProgress()
-    specs = activation_specs(graph, [images], recipe, seed=0, progress=progress)
+    context = Context(inputs=[images], recipe=RECIPES["int8-minmax"], seed=0, progress=NoProgress())
+    prepared = run_steps(Phase.NETWORK, State(graph=graph), context)
 
     def quantized(floats: frozenset[str]) -> fx.GraphModule:
-        return quantize_with(graph, specs, floats, [images], recipe, progress).converted
+        return quantize_program(replace(prepared, float_nodes=floats), context).converted
 
     return {"int8": quantized(frozenset()), "float32": graph, "mixed": quantized(nodes_of(units(graph)[1::2]))}
 

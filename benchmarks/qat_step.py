@@ -29,7 +29,7 @@ from quant.common.progress import NoProgress
 from quant.common.quiet import quiet_libraries
 from quant.common.thread_invariance import thread_invariant
 from quant.graph.export import export_graph
-from quant.ptq.steps import quantize_beside
+from quant.ptq.steps import quantize_graph
 from quant.qat.network import trainable
 from quant.qat.options import QatOptions
 from quant.recipes import RECIPES
@@ -46,7 +46,7 @@ def _int8(variant: str, images: torch.Tensor, *, taught: bool) -> Callable[[], t
     model = EfficientNet.from_name(variant, num_classes=10).eval()
     size = images.shape[-1]
     teacher = export_graph(fold_for_inference(model, size), size)
-    quantized = quantize_beside(teacher, [images[:8]], RECIPES["int8-fast"], seed=0, progress=NoProgress())
+    quantized = quantize_graph(teacher, [images[:8]], RECIPES["int8-fast"], seed=0, progress=NoProgress())
     options = QatOptions()
     network = trainable(quantized.converted, quantized.unrounded, precision=options.gradient_dtype())
     student = network.module.to(memory_format=torch.channels_last)

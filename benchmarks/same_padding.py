@@ -36,7 +36,7 @@ def programs(folder: Path) -> dict[str, Path]:
     paths = {}
     for fold in SAME_PADDING_FOLDS:
         graph = export_graph(fold_for_inference(model, IMAGE_SIZE, same_padding=fold), IMAGE_SIZE)
-        int8 = quantize_graph(graph, [images], RECIPES["int8-minmax"], seed=0, progress=NoProgress())
+        int8 = quantize_graph(graph, [images], RECIPES["int8-minmax"], seed=0, progress=NoProgress()).converted
         for precision, module in (("float32", graph), ("int8", int8)):
             path = folder / f"{fold}-{precision}.pte"
             path.write_bytes(lower_xnnpack(module, (1, 3, IMAGE_SIZE, IMAGE_SIZE)).data)

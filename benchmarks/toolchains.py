@@ -55,7 +55,7 @@ def _ours(material: Material, toolchain: str) -> Program:
         graph = export_graph(fold_for_inference(material.network, side), side)  # type: ignore[arg-type]
         if recipe is not None:
             images = [torch.cat([torch.from_numpy(x) for x in material.batches("calibration")])]
-            graph = quantize_graph(graph, images, RECIPES[recipe], seed=0, progress=NoProgress())
+            graph = quantize_graph(graph, images, RECIPES[recipe], seed=0, progress=NoProgress()).converted
         path.write_bytes(lower_xnnpack(graph, (1, 3, side, side)).data)
     return Program(
         toolchain=toolchain,

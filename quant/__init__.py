@@ -1,4 +1,7 @@
-"""Quantize an EfficientNet, lower it, and prove that it still sees what it saw."""
+"""Quantize an EfficientNet, lower it, and prove that it still sees what it saw.
+
+What stands in `__all__` is what users import; where it lives may change.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,58 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from quant.artifact.model import Artifact, open_artifact
+    from quant.common.findings import Finding, Severity
+    from quant.lower.options import BackendOptions
     from quant.pipeline.check import check
-    from quant.pipeline.quantize import quantize
+    from quant.pipeline.quantize import QuantizeResult, RunResult, quantize
+    from quant.pipeline.request import QuantizeConfig
+    from quant.pipeline.results import ProgramRow, RunOutcome
+    from quant.qat.options import QatOptions
+    from quant.recipes import RECIPES, Recipe
+    from quant.verdict.outcome import Outcome
+    from quant.verdict.verdict import Verdict
 
-__all__ = ["check", "quantize"]
+__all__ = [
+    "RECIPES",
+    "Artifact",
+    "BackendOptions",
+    "Finding",
+    "Outcome",
+    "ProgramRow",
+    "QatOptions",
+    "QuantizeConfig",
+    "QuantizeResult",
+    "Recipe",
+    "RunOutcome",
+    "RunResult",
+    "Severity",
+    "Verdict",
+    "check",
+    "open_artifact",
+    "quantize",
+]
 
 
-_HOMES = {"check": "quant.pipeline.check", "quantize": "quant.pipeline.quantize"}
+_HOMES = {
+    "Artifact": "quant.artifact.model",
+    "open_artifact": "quant.artifact.model",
+    "Finding": "quant.common.findings",
+    "Severity": "quant.common.findings",
+    "BackendOptions": "quant.lower.options",
+    "check": "quant.pipeline.check",
+    "QuantizeResult": "quant.pipeline.quantize",
+    "RunResult": "quant.pipeline.quantize",
+    "quantize": "quant.pipeline.quantize",
+    "QuantizeConfig": "quant.pipeline.request",
+    "ProgramRow": "quant.pipeline.results",
+    "RunOutcome": "quant.pipeline.results",
+    "QatOptions": "quant.qat.options",
+    "RECIPES": "quant.recipes",
+    "Recipe": "quant.recipes",
+    "Outcome": "quant.verdict.outcome",
+    "Verdict": "quant.verdict.verdict",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from apps.device.ios import NAME as IOS
 from apps.device.ios import read_exported
 from apps.device.job.drive import run_job
 from apps.device.job.folder import write_job
-from apps.device.job.limit import limit_note, limited
+from apps.device.job.limit import limit_findings, limited
 from apps.device.job.results import Results, require_results_file, require_same_program, write_results
 from apps.device.options import DeviceOptions
 from apps.device.outcome import DeviceOutcome
@@ -23,21 +20,16 @@ from apps.device.table import open_device, split_device
 from edge_effnet.errors import InputError
 from edge_effnet.io.temporary import scratch_folder
 from quant.artifact.model import Artifact, open_artifact
-from quant.checks.artifact import Findings, artifact_doubts, file_doubts
 from quant.common.atomic_io import explained_writes
+from quant.common.findings import Finding, finding
 from quant.common.progress import NoProgress, Progress, Stopwatch
-from quant.data.batches import Model
-from quant.data.perceptual_hash import hash_maker
 from quant.data.source import image_folder
 from quant.data.split import ImageRecord
-from quant.lower.choices import runs_here
-from quant.metrics.evaluate import collect_logits
-from quant.pipeline.check import images_for, verify_golden, verify_shapes
-from quant.program.host import HostRuntime, check_threads
-from quant.program.timing import Measured, ProgramFigures, measure_programs
+from quant.pipeline.check import images_for, judge_artifact, look
+from quant.program.host import check_threads
+from quant.program.timing import ProgramFigures
 from quant.thresholds import MAX_DROP_POINTS
-from quant.verdict.assemble import Evidence, summarize
-from quant.verdict.verdict import Verdict, check_max_drop, check_min_agreement
+from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement
 
 # The device's latency is what counts; this host's float program is only timed to fill its column.
 _HOST_REPEATS = 10
@@ -99,18 +91,32 @@ def check_on_device(
         if results is not None:
             write_results(Path(results), found)
         with watch.measure("host"):
-            logits, measured, findings = _on_this_host(artifact, images, options.threads, progress)
-    limits = limit_note(len(images), len(split.evaluation))
-    notes = (*split.notes, *limits, *findings.reservations, *_emulation_note(found), *said)
-    logits["pte"] = found.logits
-    evidence = _evidence(artifact, images, logits, found, measured["float"], notes, watch, findings)
-    outcome = summarize(evidence, max_drop=max_drop, min_agreement=wanted)
-    same = compare_logits(logits["host"], found.logits, [p.name for p in images]) if "host" in logits else None
+            seen = look(artifact, images, options.threads, progress, Stopwatch(), repeats=_HOST_REPEATS)
+    host = seen.logits.get("pte")
+    same = None if host is None else compare_logits(host, found.logits, [p.name for p in images])
     exact = is_exact(artifact)
-    reasons = faults(same, exact=exact) if same is not None else ()
-    if reasons:
-        kept = () if outcome.verdict.passed else outcome.verdict.reasons
-        outcome = replace(outcome, verdict=Verdict(passed=False, reasons=(*reasons, *kept)))
+    outcome = judge_artifact(
+        artifact,
+        seen,
+        images=images,
+        pte_logits=found.logits,
+        pte_program=ProgramFigures(
+            latency_ms=found.latency_p50_ms,
+            latency_p90_ms=found.latency_p90_ms,
+            load_ms=found.load_ms,
+            size_bytes=artifact.program.stat().st_size,
+        ),
+        threads=found.values["runtime"]["threads"],
+        findings=(
+            *(finding("device-differs", reason) for reason in ([] if same is None else faults(same, exact=exact))),
+            *split.findings,
+            *limit_findings(len(images), len(split.evaluation)),
+            *_emulation(found),
+            *(finding("device", sentence) for sentence in said),
+        ),
+        seconds=watch.total(),
+        limits=Limits(max_drop=max_drop, min_agreement=wanted, baseline=None),
+    )
     return DeviceOutcome(outcome=outcome, results=found, same=same, exact=exact)
 
 
@@ -156,73 +162,7 @@ def _require_classes(found: Results, artifact: Artifact) -> None:
         )
 
 
-def _on_this_host(
-    artifact: Artifact, images: Sequence[ImageRecord], threads: int, progress: Progress
-) -> tuple[dict[str, torch.Tensor], dict[str, Measured], Findings]:
-    """Logits of "float", and of "host", the same program, where this host runs it; reasons not to believe them."""
-    paths = {"float": artifact.float_program}
-    if runs_here(artifact.manifest["backend"]):
-        paths["pte"] = artifact.program
-    files = file_doubts(artifact)
-    with HostRuntime(threads) as runtime:
-        measured = measure_programs(
-            runtime, paths, artifact.preprocess, images[0].path, progress, repeats=_HOST_REPEATS
-        )
-        verify_shapes(artifact, measured)
-        verify_golden(artifact, measured, files)
-        models: dict[str, Model] = {
-            "host" if name == "pte" else name: program.run for name, program in measured.items()
-        }
-        models["hashes"] = hash_maker(artifact.preprocess)
-        logits = collect_logits(models, images, artifact.preprocess, progress)
-        hashes = logits.pop("hashes")
-        findings = artifact_doubts(
-            artifact, files, measured["float"].run, logits["float"], logits.get("host"), hashes, images
-        )
-        return logits, measured, findings
-
-
-def _evidence(
-    artifact: Artifact,
-    images: Sequence[ImageRecord],
-    logits: Mapping[str, torch.Tensor],
-    found: Results,
-    float_program: Measured,
-    notes: tuple[str, ...],
-    watch: Stopwatch,
-    findings: Findings,
-) -> Evidence:
-    return Evidence(
-        artifact=str(artifact.folder),
-        variant=artifact.manifest["variant"],
-        activation=artifact.manifest["activation"],
-        recipe=artifact.manifest["recipe"]["name"],
-        backend=artifact.manifest["backend"],
-        threads=found.values["runtime"]["threads"],
-        logits=logits,
-        images=images,
-        class_names=artifact.labels,
-        float_program=float_program.figures,
-        pte_program=ProgramFigures(
-            latency_ms=found.latency_p50_ms,
-            latency_p90_ms=found.latency_p90_ms,
-            load_ms=found.load_ms,
-            size_bytes=artifact.program.stat().st_size,
-        ),
-        delegation=artifact.delegation,
-        calibration_images=len(artifact.calibrated_on),
-        search=None,
-        training=None,
-        notes=notes,
-        seconds=watch.total(),
-        program=artifact.manifest["files"]["model.pte"]["sha256"],
-        reservations=findings.reservations,
-        doubts=findings.doubts,
-        layers=artifact.layers() if "layers.json" in artifact.manifest["files"] else (),
-    )
-
-
-def _emulation_note(found: Results) -> tuple[str, ...]:
+def _emulation(found: Results) -> tuple[Finding, ...]:
     if not found.values["device"]["emulated"]:
         return ()
-    return ("Emulated: accuracy is a phone's, times are not.",)
+    return (finding("device", "Emulated: accuracy is a phone's, times are not."),)

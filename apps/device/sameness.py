@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from quant.artifact.model import Artifact
+from quant.lower.table import BACKENDS
 from quant.metrics.evaluate import fidelity
 from quant.thresholds import DEVICE_MIN_AGREEMENT, DEVICE_MIN_SQNR_DB, SHARE_ROUNDING
 
@@ -46,8 +47,9 @@ def compare_logits(reference: torch.Tensor, other: torch.Tensor, names: list[str
 
 
 def is_exact(artifact: Artifact) -> bool:
-    """Whether the program gives the same bits on every processor: for XNNPACK, int8 from first to last layer."""
-    if artifact.manifest["backend"] != "xnnpack" or artifact.manifest.get("precision", "int8") != "int8":
+    """Whether the program gives the same bits on every processor: int8 from first to last layer, where that does."""
+    backend = BACKENDS.get(artifact.manifest["backend"])
+    if backend is None or not backend.precisions[artifact.manifest.get("precision", backend.default)].exact:
         return False
     layers = artifact.layers() if "layers.json" in artifact.manifest["files"] else []
     return bool(layers) and all(layer.precision == "int8" for layer in layers)

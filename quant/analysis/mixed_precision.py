@@ -21,7 +21,6 @@ from torch import fx
 
 from quant.analysis.layers import LayerReport, analyze
 from quant.analysis.transfer import Judged, Target, chance
-from quant.common.progress import Progress
 from quant.common.thread_invariance import thread_invariant
 from quant.data.batches import first_images
 from quant.graph.fallback_units import Unit, nodes_of, units
@@ -29,8 +28,8 @@ from quant.graph.latency_model import added_milliseconds
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics import metrics
 from quant.metrics.evaluate import fidelity
-from quant.ptq.steps import Quantized, activation_specs, convert, equalized_graph, quantize_with
-from quant.recipes import Recipe
+from quant.ptq.convert import convert
+from quant.ptq.steps import Context, Phase, Quantized, State, quantize_program, run_steps
 from quant.thresholds import ANALYSIS, TARGET_CHANCE
 
 # Steps of estimated SQNR between the sets of the curve that may be tried: finer ones the images cannot tell.
@@ -87,44 +86,40 @@ Outlook = Callable[[torch.Tensor, torch.Tensor], float]
 
 def search_float_layers(
     graph_module: fx.GraphModule,
-    inputs: Sequence[torch.Tensor],
-    recipe: Recipe,
+    context: Context,
     target: Target,
     *,
     selection: Sequence[torch.Tensor],
     labels: torch.Tensor | None,
     judged: Judged,
     original: fx.GraphModule,
-    seed: int,
-    progress: Progress,
 ) -> tuple[Quantized, Found]:
     """Quantize with the cheapest float layers that meet a target.
 
     Args:
         graph_module: from `export_graph`; left untouched.
-        inputs: calibration images in batches, each [n, C, H, W] float32.
-        recipe: how to quantize; its own float layers are only one choice among others.
+        context: how to quantize; the recipe's own float layers are only one choice among others.
         target: what to meet.
         selection: images to choose on, in batches.
         labels: their classes, [N]; None without labels.
         judged: the images of the verdict, as float sees them.
         original: the float network that the target refers to: `graph_module`, unless its activation was swapped.
-        seed: of everything random.
-        progress: told of the stages.
     """
-    reference = equalized_graph(graph_module, inputs, replace(recipe, float_convolutions=0), seed=seed)
-    activation = activation_specs(reference, inputs, recipe, seed=seed, progress=progress)
+    context = replace(context, recipe=replace(context.recipe, float_convolutions=0))
+    prepared = run_steps(Phase.NETWORK, State(graph=graph_module), context)
+    reference, activation = prepared.graph, prepared.activation
+    assert activation is not None
 
     def quantize(floats: frozenset[str]) -> fx.GraphModule:
-        return quantize_with(reference, activation, floats, inputs, recipe, progress).converted
+        return quantize_program(replace(prepared, float_nodes=floats), context).converted
 
     def logits(network: fx.GraphModule) -> torch.Tensor:
         with torch.no_grad(), thread_invariant():
             return torch.cat([network(batch) for batch in selection])
 
     # Ranges decide what a layer's quantization does, reconstruction hardly: the cheap network orders the layers.
-    plain = convert(reference, activation, frozenset(), inputs[:1])
-    reports = analyze(reference, plain, first_images(inputs, ANALYSIS), seed=seed)
+    plain = convert(reference, activation, frozenset(), first_images(context.inputs, 1))
+    reports = analyze(reference, plain, first_images(context.inputs, ANALYSIS), seed=context.seed)
     found = search(
         reference,
         units(reference),
@@ -134,7 +129,7 @@ def search_float_layers(
         logits=lambda network: logits(simulation_of(network).module),
         reference=logits(original),
         labels=labels,
-        outlook=lambda expected, given: chance(target, expected, given, judged, seed=seed),
+        outlook=lambda expected, given: chance(target, expected, given, judged, seed=context.seed),
     )
     return Quantized(reference=reference, converted=found.converted, unrounded={}), found
 

@@ -9,79 +9,64 @@ import torch
 
 from quant.analysis.layers import LayerReport
 from quant.artifact.model import Artifact
-from quant.checks.dead_layers import program_doubts
-from quant.checks.golden_inputs import golden_input_doubts, golden_value_doubts
-from quant.checks.program_identity import bundle_doubts, other_ranges, seal_doubts
+from quant.checks.dead_layers import check_programs
+from quant.checks.golden_inputs import check_golden_inputs, check_golden_values
+from quant.checks.program_identity import check_bundle, check_ranges, check_seal
 from quant.checks.recorded_figures import Recorded
-from quant.checks.reference import Reference, find_doubts, reservations
+from quant.checks.reference import Reference, check_reference
+from quant.common.findings import Finding
 from quant.data.batches import Model
 from quant.data.perceptual_hash import Calibrated
 from quant.data.split import ImageRecord
+from quant.lower.table import BACKENDS
 from quant.program.reader import read_pte
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FileDoubts:
-    """Reasons not to believe an artifact."""
+class FileFindings:
+    """What an artifact's own files say, before anything is run."""
 
-    sentences: tuple[str, ...]
-    analyzed: bool
-    """Whether layers.json, where there is one, is of the program."""
+    findings: tuple[Finding, ...]
+    layers: tuple[LayerReport, ...]
+    """The analysis of its program; empty where there is none, or where layers.json is of another program."""
 
 
-def file_doubts(artifact: Artifact) -> FileDoubts:
+def check_files(artifact: Artifact) -> FileFindings:
     """Look into the files of an artifact.
 
     Raises:
         InputError: a broken program, or one that reads its input in another order.
     """
     programs = {name: read_pte(path) for name, path in artifact.programs.items()}
-    other = other_ranges(programs["pte"], _analysis(artifact))
-    return FileDoubts(
-        sentences=(
-            *seal_doubts(artifact),
-            *program_doubts(programs),
-            *(() if other is None else (other,)),
-            *bundle_doubts(artifact),
-            *golden_value_doubts(artifact),
-        ),
-        analyzed=other is None,
+    layers = artifact.layers() if "layers.json" in artifact.manifest["files"] else ()
+    backend = BACKENDS.get(artifact.manifest["backend"])
+    readable = backend is not None and backend.ranges_readable
+    other = check_ranges(programs["pte"], layers) if readable and layers else None
+    found = (
+        check_seal(artifact),
+        *check_programs(programs),
+        other,
+        check_bundle(artifact),
+        check_golden_values(artifact),
+    )
+    return FileFindings(
+        findings=tuple(each for each in found if each is not None), layers=() if other is not None else tuple(layers)
     )
 
 
-def _analysis(artifact: Artifact) -> Sequence[LayerReport]:
-    """What layers.json says of a program for XNNPACK, whose ranges can be read; empty for others."""
-    if artifact.manifest["backend"] != "xnnpack" or "layers.json" not in artifact.manifest["files"]:
-        return ()
-    return artifact.layers()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Findings:
-    """What speaks against a verdict."""
-
-    doubts: tuple[str, ...]
-    """A sentence for each reason not to believe it."""
-    reservations: tuple[str, ...]
-    """Sentences for what a pass is to be taken with caution for."""
-    analyzed: bool
-    """Whether layers.json, where there is one, is of the program."""
-
-
-def artifact_doubts(
+def check_artifact(
     artifact: Artifact,
-    files: FileDoubts,
+    *,
     run_float: Model,
     float_logits: torch.Tensor,
     pte_logits: torch.Tensor | None,
     hashes: torch.Tensor,
     images: Sequence[ImageRecord],
-) -> Findings:
-    """Look for reasons not to believe a verdict on an artifact.
+) -> tuple[Finding, ...]:
+    """Look for reasons not to believe a verdict on an artifact over images.
 
     Args:
         artifact: opened.
-        files: what its own files give away.
         run_float: its float program.
         float_logits: of it, [images, classes].
         pte_logits: of its program on this host; None where this host does not run it.
@@ -91,6 +76,7 @@ def artifact_doubts(
     Raises:
         InputError: an unreadable image.
     """
+    golden = check_golden_inputs(artifact, images)
     reference = Reference(
         run=run_float,
         logits=float_logits,
@@ -102,8 +88,4 @@ def artifact_doubts(
         hashes=hashes,
         calibrated=Calibrated.of(artifact.manifest),
     )
-    return Findings(
-        doubts=(*files.sentences, *golden_input_doubts(artifact, images), *find_doubts(reference)),
-        reservations=reservations(reference),
-        analyzed=files.analyzed,
-    )
+    return (*([] if golden is None else [golden]), *check_reference(reference))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edge_effnet.errors import InputError
+from quant.common.findings import Finding, finding
 from quant.program.flatbuffer import BrokenTableError, Budget
 from quant.program.reader import PteFile
 from quant.program.xnnpack_payload import PayloadLayer, read_payload
@@ -12,27 +13,28 @@ from quant.program.xnnpack_payload import PayloadLayer, read_payload
 _SHOWN = 3
 
 
-def program_doubts(programs: Mapping[str, PteFile]) -> tuple[str, ...]:
+def check_programs(programs: Mapping[str, PteFile]) -> tuple[Finding, ...]:
     """Look into programs without running them.
 
     Args:
         programs: by name.
 
     Returns:
-        A sentence for each that has layers whose weights are all zero.
+        A finding for each that has layers whose weights are all zero.
 
     Raises:
         InputError: a broken file, or an input that is not contiguous: it would be read in another order than it is
             given in, in silence (pytorch/executorch #21837).
     """
-    doubts = []
+    found = []
     for name, program in programs.items():
         require_contiguous(program)
         dead = dead_layers(program)
         if dead:
             shown = ", ".join(dead[:_SHOWN]) + (f" and {len(dead) - _SHOWN} more" if len(dead) > _SHOWN else "")
-            doubts.append(f"the {name} program's weights are all zero in {shown}: it computes nothing there")
-    return tuple(doubts)
+            message = f"the {name} program's weights are all zero in {shown}: it computes nothing there"
+            found.append(finding("dead-layers", message))
+    return tuple(found)
 
 
 def dead_layers(program: PteFile) -> list[str]:

@@ -10,6 +10,7 @@ import torch
 from edge_effnet.images import quiet_pillow
 from edge_effnet.preprocess import Preprocess
 from quant.artifact.model import Artifact
+from quant.common.findings import Finding, finding
 from quant.data.split import ImageRecord
 from quant.thresholds import GOLDEN_INPUT_STEPS
 
@@ -17,11 +18,11 @@ from quant.thresholds import GOLDEN_INPUT_STEPS
 _WHOLE = 0.02
 
 
-def golden_value_doubts(artifact: Artifact) -> tuple[str, ...]:
+def check_golden_values(artifact: Artifact) -> Finding | None:
     """Undo the normalisation of the golden inputs.
 
     Returns:
-        A sentence for the first whose pixels are no whole numbers of 0..255. A program that takes pixels has none.
+        A finding for the first whose pixels are no whole numbers of 0..255. A program that takes pixels has none.
 
     Raises:
         InputError: a golden file that cannot be read.
@@ -34,19 +35,20 @@ def golden_value_doubts(artifact: Artifact) -> tuple[str, ...]:
         levels = (golden.input * std + mean) * 255
         off = (levels - levels.round().clamp(0, 255)).abs().max().item()
         if not off <= _WHOLE:
-            return (
+            return finding(
+                "preprocessing",
                 f"preprocessing: the golden input of {golden.image} was not made with the mean and std that "
                 f"manifest.json gives: undone, its pixels are up to {off:.2f} off whole numbers of 0 to 255; one of "
                 "the two was changed",
             )
-    return ()
+    return None
 
 
-def golden_input_doubts(artifact: Artifact, images: Sequence[ImageRecord]) -> tuple[str, ...]:
+def check_golden_inputs(artifact: Artifact, images: Sequence[ImageRecord]) -> Finding | None:
     """Preprocess again those golden images that are among `images`, and compare with the golden inputs.
 
     Returns:
-        A sentence for the first that differs by more than decoders do.
+        A finding for the first that differs by more than decoders do.
 
     Raises:
         InputError: an image or golden file that cannot be read.
@@ -59,11 +61,12 @@ def golden_input_doubts(artifact: Artifact, images: Sequence[ImageRecord]) -> tu
             continue
         off = _steps_off(artifact.preprocess, image.path, golden.input)
         if not off <= GOLDEN_INPUT_STEPS:
-            return (
+            return finding(
+                "preprocessing",
                 f"preprocessing: {image.path} does not become the golden input that `quantize` made of it ({off:.1f} "
                 "of 255 steps off on average): size, mean and std, channel order or layout are others now",
             )
-    return ()
+    return None
 
 
 def _steps_off(preprocess: Preprocess, path: Path, expected: torch.Tensor) -> float:

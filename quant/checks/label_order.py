@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from quant.common.findings import Finding, finding
 from quant.thresholds import PERMUTED_IMAGES
 
 _SHOWN = 4
@@ -31,11 +32,21 @@ def permuted_classes(logits: torch.Tensor, labels: torch.Tensor) -> dict[int, in
     return _cycles(moved)
 
 
-def permuted_sentence(moved: dict[int, int], names: Sequence[str]) -> str:
-    """Name the classes that were found."""
+def check_label_order(logits: torch.Tensor, labels: torch.Tensor, names: Sequence[str]) -> Finding | None:
+    """Name the classes that float takes for each other; None where there are none.
+
+    Args:
+        logits: of the float network, [N, classes].
+        labels: int64, [N].
+        names: of the classes, by index.
+    """
+    moved = permuted_classes(logits, labels)
+    if not moved:
+        return None
     pairs = [f"{names[label]!r} is taken for {names[usual]!r}" for label, usual in list(moved.items())[:_SHOWN]]
     more = f" and {len(moved) - _SHOWN} more" if len(moved) > _SHOWN else ""
-    return f"labels: {', '.join(pairs)}{more}: the class names or folders are in another order than its outputs"
+    message = f"labels: {', '.join(pairs)}{more}: the class names or folders are in another order than its outputs"
+    return finding("label-order", message)
 
 
 def _cycles(moved: dict[int, int]) -> dict[int, int]:

@@ -9,6 +9,7 @@ import torch
 
 from edge_effnet.images import quiet_pillow
 from edge_effnet.preprocess import IMAGENET_MEAN, IMAGENET_STD, INCEPTION_MEAN, INCEPTION_STD, Preprocess
+from quant.common.findings import Finding, finding
 from quant.common.subsample import subsample
 from quant.data.batches import Model, iterate_batches
 from quant.data.split import ImageRecord
@@ -67,7 +68,7 @@ class Probe:
     preprocess: Preprocess
 
 
-def better_reading(run: Model, probe: Probe, readings: Collection[str]) -> str | None:
+def better_reading(run: Model, probe: Probe, readings: Collection[str]) -> Finding | None:
     """Look for another reading of the images that suits float better, beyond chance.
 
     It has to class more images rightly, or as many with a likelier label on most of them, which shows more.
@@ -78,7 +79,7 @@ def better_reading(run: Model, probe: Probe, readings: Collection[str]) -> str |
         readings: keys of `READINGS`.
 
     Returns:
-        A sentence that names the best; None where the present one is as good as any.
+        A finding that names the best; None where the present one is as good as any.
     """
     rows = subsample(len(probe.images), PROBE_IMAGES)
     labels, now = probe.labels[rows], probe.logits[rows]
@@ -93,10 +94,11 @@ def better_reading(run: Model, probe: Probe, readings: Collection[str]) -> str |
     if not convincing:
         return None
     name, best = max(convincing.items(), key=lambda item: (item[1].right, item[1].likelier))
-    return (
+    return finding(
+        "preprocessing",
         f"preprocessing: with {name} the float network is right on {best.right} of {len(rows)} images instead "
         f"of {best.right - best.won + best.lost}, and the right class is likelier on {best.likelier}: the "
-        "images, mean and std, or channel order are not those that the weights were trained with"
+        "images, mean and std, or channel order are not those that the weights were trained with",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from quant.common.findings import Finding, finding
 from quant.data.split import ImageRecord
 from quant.metrics import metrics
 from quant.thresholds import FLOAT_FALL_POINTS, REPEAT_IMAGES, REPEAT_SQNR_DB, ROUNDING_SQNR_DB, SHARE_ROUNDING
@@ -43,7 +44,7 @@ class Recorded:
         return self.hashes == tuple(sorted(image.sha256 for image in images))
 
 
-def other_program(recorded: Recorded, sqnr_db: float, images: Sequence[ImageRecord]) -> str | None:
+def other_program(recorded: Recorded, sqnr_db: float, images: Sequence[ImageRecord]) -> Finding | None:
     """Say how the program's noise contradicts what was recorded on the same images; None where it does not.
 
     Args:
@@ -57,13 +58,14 @@ def other_program(recorded: Recorded, sqnr_db: float, images: Sequence[ImageReco
     then, now = min(recorded.sqnr_db, ROUNDING_SQNR_DB), min(sqnr_db, ROUNDING_SQNR_DB)
     if abs(then - now) <= REPEAT_SQNR_DB:
         return None
-    return (
+    return finding(
+        "program-changed",
         f"another program: its logits have {now:.1f} dB, and `quantize` recorded {then:.1f} dB on these very "
-        "images: model.pte, float.pte or the manifest is not what it was"
+        "images: model.pte, float.pte or the manifest is not what it was",
     )
 
 
-def other_float(recorded: Recorded, top1: float, images: Sequence[ImageRecord]) -> str | None:
+def other_float(recorded: Recorded, top1: float, images: Sequence[ImageRecord]) -> Finding | None:
     """Say how the float network's top-1 contradicts what was recorded; None where it does not.
 
     Args:
@@ -77,16 +79,17 @@ def other_float(recorded: Recorded, top1: float, images: Sequence[ImageRecord]) 
         allowed = max(REPEAT_IMAGES / recorded.images, 0.01) + SHARE_ROUNDING
         if abs(top1 - recorded.top1) <= allowed:
             return None
-        return _sentence(recorded.top1, top1, "on these very images")
+        return _changed(recorded.top1, top1, "on these very images")
     highest = metrics.wilson_interval(top1, len(images))[1]
     lowest = metrics.wilson_interval(recorded.top1, recorded.images)[0]
     if highest >= lowest - FLOAT_FALL_POINTS / 100:
         return None
-    return _sentence(recorded.top1, top1, f"on {recorded.images} others")
+    return _changed(recorded.top1, top1, f"on {recorded.images} others")
 
 
-def _sentence(then: float, now: float, where: str) -> str:
-    return (
+def _changed(then: float, now: float, where: str) -> Finding:
+    return finding(
+        "float-changed",
         f"float itself: its top-1 is {100 * now:.2f} %, and `quantize` recorded {100 * then:.2f} % {where}"
-        ": float.pte, the preprocessing, the labels or the images are not what they were"
+        ": float.pte, the preprocessing, the labels or the images are not what they were",
     )

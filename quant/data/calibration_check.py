@@ -11,6 +11,7 @@ from torch import nn
 
 from edge_effnet.errors import InputError
 from edge_effnet.model import EfficientNet
+from quant.common.findings import Finding, finding
 from quant.common.thread_invariance import thread_invariant
 from quant.data.batches import first_images
 from quant.data.perceptual_hash import fields
@@ -30,28 +31,30 @@ _LOG_VARIANCE = 1.0
 _STEM_IMAGES = 32
 
 
-def calibration_notes(model: EfficientNet, inputs: Sequence[torch.Tensor]) -> tuple[str, ...]:
-    """Return a sentence for each thing that looks wrong with calibration images; none where all is well.
+def check_calibration(model: EfficientNet, inputs: Sequence[torch.Tensor]) -> tuple[Finding, ...]:
+    """Find what looks wrong with calibration images; nothing where all is well.
 
     Args:
         model: the network before folding: its BatchNorm remembers what it was trained on.
         inputs: the preprocessed images in batches, each [n, C, H, W] float32.
     """
-    notes = []
+    found = []
     count = sum(len(batch) for batch in inputs)
     twins = twins_among(inputs)
     if twins > _ALIKE_SHARE * count:
-        notes.append(
+        message = (
             f"{twins} of the {count} calibration images look like another one of them: ranges fitted on copies "
             "or bursts may not hold elsewhere; give images that differ as the phone's do."
         )
+        found.append(finding("calibration-duplicates", message))
     if (shift := stem_shift(model, inputs)) is not None and (shift[0] > _MEAN_SHIFT or shift[1] > _LOG_VARIANCE):
-        notes.append(
+        message = (
             "The images do not look to the network as its training set did (the stem's means are "
             f"{shift[0]:.1f} standard deviations off, its variances by a factor of {math.exp(shift[1]):.1f}): is the "
             "preprocessing (mean, std, RGB order) that of these weights? --origin names another."
         )
-    return tuple(notes)
+        found.append(finding("calibration-statistics", message))
+    return tuple(found)
 
 
 def twins_among(inputs: Sequence[torch.Tensor]) -> int:

@@ -14,6 +14,7 @@ from edge_effnet.class_names import is_line_of_text
 from edge_effnet.errors import InputError
 from edge_effnet.images import IMAGE_SUFFIXES, MAX_FILE_BYTES
 from edge_effnet.io.files import open_given
+from quant.common.findings import Finding, Severity, finding, messages
 from quant.thresholds import DEFAULT_CALIBRATION, MIN_CALIBRATION, MIN_SELECTION
 
 
@@ -40,10 +41,15 @@ class DataSplit:
     selection: tuple[ImageRecord, ...]
     """What settings are chosen on: neither fitted on nor judged on; empty where none were asked for or left."""
     evaluation: tuple[ImageRecord, ...]
-    notes: tuple[str, ...]
-    """Sentences for the user."""
+    findings: tuple[Finding, ...]
+    """What was done with the folder that the user may not expect."""
     training: tuple[ImageRecord, ...] = ()
     """What weights are trained on, the calibration images among them; empty where none were asked for."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The findings' sentences."""
+        return messages(self.findings, *Severity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +95,12 @@ def split_images(
         raise InputError(f"--calibration {calibration}: ranges need at least {MIN_CALIBRATION} images.")
     train, val = data / "train", data / "val"
     rng = random.Random(seed)
-    notes: list[str] = []
+    findings: list[Finding] = []
     if _is_split(data, class_names):
         if not (train.is_dir() and val.is_dir()):
             missing = "val" if train.is_dir() else "train"
             raise InputError(f"{data}: has no {missing}/ beside its other half; add it, or pass class folders alone.")
-        pool, judged = list_images(train, data), _without_copies(list_images(val, data), notes)
+        pool, judged = list_images(train, data), _without_copies(list_images(val, data), findings)
         names = _match_classes(val, judged, class_names, num_classes)
         if names is not None and any(p.class_name is not None for p in pool):
             _match_classes(train, pool, names, num_classes)
@@ -104,7 +110,7 @@ def split_images(
         evaluation = _labelled(judged, names)
         _refuse_shared(pool, evaluation)
     else:
-        listed = _without_copies(list_images(data, data), notes)
+        listed = _without_copies(list_images(data, data), findings)
         names = _match_classes(data, listed, class_names, num_classes)
         half = len(listed) // 2
         trained = _draw(listed, half if training else min(calibration, half), rng, per_class_share=0.5)
@@ -117,14 +123,15 @@ def split_images(
         )
     if len(chosen) < calibration and (calibration != DEFAULT_CALIBRATION or len(chosen) < DEFAULT_CALIBRATION // 2):
         # The default is a wish, of which half does nearly as well; what was asked for is a promise.
-        notes.append(f"Calibrating on {len(chosen)} images; {calibration} were asked for.")
+        message = f"Calibrating on {len(chosen)} images; {calibration} were asked for."
+        findings.append(finding("images-fewer", message))
     return DataSplit(
         class_names=names,
         calibration=_labelled(chosen, names),
         selection=_labelled(selected, names),
         evaluation=evaluation,
         training=_labelled(trained, names) if training else (),
-        notes=tuple(notes),
+        findings=tuple(findings),
     )
 
 
@@ -143,11 +150,11 @@ def evaluation_images(
         InputError: as `split_images`; and for a `val/` that holds an image the program was fitted on.
     """
     _require_folder(data)
-    notes: list[str] = []
+    findings: list[Finding] = []
     root = data / "val" if _is_split(data, class_names) else data
     if not root.is_dir():
         raise InputError(f"{data}: has train/ but no val/; add it, or pass the folder to evaluate on.")
-    listed = _without_copies(list_images(root, data), notes)
+    listed = _without_copies(list_images(root, data), findings)
     names = _match_classes(root, listed, class_names, num_classes)
     images = _labelled(listed, names)
     fitted = [p for p in images if p.sha256 in calibrated_on]
@@ -158,10 +165,11 @@ def evaluation_images(
         )
     kept = tuple(p for p in images if p.sha256 not in calibrated_on)
     if fitted:
-        notes.append(f"Left out {len(fitted)} images that the program was calibrated on.")
+        message = f"Left out {len(fitted)} images that the program was calibrated on."
+        findings.append(finding("images-left-out", message))
     if not kept:
         raise InputError(f"{data}: the program was calibrated on all of these images; give it others.")
-    return DataSplit(class_names=names, calibration=(), selection=(), evaluation=kept, notes=tuple(notes))
+    return DataSplit(class_names=names, calibration=(), selection=(), evaluation=kept, findings=tuple(findings))
 
 
 def list_images(root: Path, data: Path) -> list[_Listed]:
@@ -323,7 +331,7 @@ def _refuse_shared(pool: Sequence[_Listed], evaluation: Sequence[ImageRecord]) -
             )
 
 
-def _without_copies(images: Sequence[_Listed], notes: list[str]) -> list[_Listed]:
+def _without_copies(images: Sequence[_Listed], findings: list[Finding]) -> list[_Listed]:
     """Keep one of images with the same content: copies could end up on both sides of the split."""
     kept: dict[tuple[int, str], _Listed] = {}
     by_size: dict[int, list[_Listed]] = defaultdict(list)
@@ -336,6 +344,7 @@ def _without_copies(images: Sequence[_Listed], notes: list[str]) -> list[_Listed
             if twin.class_name != image.class_name:
                 raise InputError(f"{image.path} and {twin.path} are one image in two classes; remove one.")
     if len(kept) < len(images):
-        notes.append(f"Left out {len(images) - len(kept)} copies of other images.")
+        message = f"Left out {len(images) - len(kept)} copies of other images."
+        findings.append(finding("images-left-out", message))
     chosen = {p.path for p in kept.values()}
     return [p for p in images if p.path in chosen]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import fx
 
+from quant.common.findings import Finding, finding
 from quant.graph.qdq import WEIGHTED
 from quant.thresholds import PHONE_FILE_MB, PHONE_GMACS, PHONE_RAM_MB
 
@@ -40,8 +41,8 @@ def footprint(graph_module: fx.GraphModule) -> Footprint:
     return Footprint(macs=macs, activations=peak)
 
 
-def phone_warnings(footprint: Footprint, size_bytes: int) -> tuple[str, ...]:
-    """Sentences where a program is too large for a phone of today; RAM counts weights, packed once more, and tensors.
+def check_footprint(footprint: Footprint, size_bytes: int) -> tuple[Finding, ...]:
+    """Say where a program is too large for a phone of today; RAM counts weights, packed once more, and tensors.
 
     Args:
         footprint: of the network.
@@ -58,7 +59,8 @@ def phone_warnings(footprint: Footprint, size_bytes: int) -> tuple[str, ...]:
     found = [figure for figure, beyond in figures.items() if beyond]
     if not found:
         return ()
-    return (f"Large for a phone: {', '.join(found)}; take a smaller variant, image size or precision.",)
+    message = f"Large for a phone: {', '.join(found)}; take a smaller variant, image size or precision."
+    return (finding("large-for-phones", message),)
 
 
 def _elements(node: fx.Node) -> int:

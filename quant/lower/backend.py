@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # the table stays light: `--help` and refusals need no torch
     from torch import fx
 
     from quant.lower.result import LoweredProgram
+    from quant.lower.xnnpack.normalization import Normalization
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +27,8 @@ class Source:
     input_shape: tuple[int, ...]
     """[1, C, H, W]."""
     options: BackendOptions = field(default_factory=BackendOptions)
+    normalization: Normalization | None = None
+    """What the program does to pixels by itself; only the default's can."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +37,8 @@ class Precision:
 
     placement: str | None = None
     """Where q/dq pairs go in the graph that it is given: a key of `PLACEMENTS`; None: a float graph."""
+    exact: bool = False
+    """Whether an all-int8 program computes the same bits on every processor."""
     needs: str | None = None
     """What the device has to have, where not every one has it."""
     summary: str
@@ -55,6 +60,8 @@ class Backend:
     """Has `lower(source: Source) -> LoweredProgram`; imported only when something is lowered."""
     runs_here: bool
     """Whether this host's runtime runs its programs, so that they are measured."""
+    ranges_readable: bool = False
+    """Whether the ranges of int8 layers can be read back out of its programs."""
     activations: tuple[str, ...] = ("swish", "swish-memory-efficient", "hardswish", "relu6", "relu")
     """Keys of `edge_effnet.activations.ACTIVATIONS`."""
     image_sizes: tuple[int, int] = (32, 2048)

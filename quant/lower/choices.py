@@ -11,6 +11,8 @@ from quant.lower.table import BACKENDS, find_backend
 
 ALL = "all"
 
+DEFAULT_BACKEND = "xnnpack"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
@@ -26,10 +28,10 @@ class Choice:
         """Folder of its artifact."""
         return f"{self.backend.name}-{self.precision}"
 
-
-def is_single(names: Sequence[str]) -> bool:
-    """Whether the words ask for the one artifact that `quantize` makes by default."""
-    return list(names) in ([], ["xnnpack"])
+    @property
+    def placement(self) -> str | None:
+        """Where q/dq pairs go in its graph: a key of `PLACEMENTS`; None: a float graph."""
+        return self.backend.precisions[self.precision].placement
 
 
 def choose(names: Sequence[str]) -> tuple[Choice, ...]:

@@ -17,7 +17,7 @@ BACKENDS: dict[str, Backend] = {
             name="xnnpack",
             devices="Android and iOS CPU",
             precisions={
-                "int8": Precision(placement="xnnpack", summary="static int8 weights and activations"),
+                "int8": Precision(placement="xnnpack", exact=True, summary="static int8 weights and activations"),
                 "fp32": _FP32,
                 "fp16": Precision(needs="ARMv8.2 with FP16", summary="fp16 weights and activations"),
                 "int8-dynamic": Precision(
@@ -27,6 +27,7 @@ BACKENDS: dict[str, Backend] = {
             default="int8",
             module="quant.lower.xnnpack.lower",
             runs_here=True,
+            ranges_readable=True,
         ),
         Backend(
             name="coreml",

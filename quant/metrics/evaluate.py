@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from edge_effnet.errors import InputError
 from edge_effnet.images import quiet_pillow
 from edge_effnet.preprocess import Preprocess
 from quant.common.progress import Progress
+from quant.common.subsample import subsample
 from quant.common.thread_invariance import thread_invariant
 from quant.data.batches import Model, iterate_batches
 from quant.data.split import ImageRecord
@@ -69,28 +71,56 @@ def collect_logits(
     images: Sequence[ImageRecord],
     preprocess: Preprocess,
     progress: Progress,
+    *,
+    programs: Mapping[str, Model] | None = None,
+    limits: Mapping[str, int | None] | None = None,
 ) -> dict[str, torch.Tensor]:
     """Run several models over images that are decoded once.
 
+    Args:
+        models: run in this process, one after the other; their outputs have to be finite.
+        images: to run over.
+        preprocess: to inputs.
+        progress: told of the images done.
+        programs: run in processes of their own, beside the models; what they put out is theirs.
+        limits: how many images, evenly of all, those models or programs see that are too slow for all.
+
     Returns:
-        For each model, float32 [images, classes].
+        For each model and program, float32 [images seen, classes].
 
     Raises:
-        InputError: an image that cannot be read, or an output that is not finite.
+        InputError: an image that cannot be read, or a model's output that is not finite.
     """
-    rows = {name: LogitRows(len(images)) for name in models}
-    with progress.stage("Evaluating", len(images)) as advance, torch.no_grad(), quiet_pillow():
+    programs, limits = programs or {}, limits or {}
+    seen = {name: subsample(len(images), limits.get(name)) for name in (*models, *programs)}
+    rows = {name: LogitRows(len(indices)) for name, indices in seen.items()}
+
+    def run_all(which: Mapping[str, Model], batch: torch.Tensor, done: int) -> None:
+        with torch.no_grad():
+            for name, model in which.items():
+                kept = [i - done for i in seen[name] if 0 <= i - done < len(batch)]
+                if kept:
+                    rows[name].add(model(batch if len(kept) == len(batch) else batch[kept]))
+
+    done = 0
+    with (
+        progress.stage("Evaluating", len(images)) as advance,
+        quiet_pillow(),
+        ThreadPoolExecutor(max_workers=1) as beside,
+    ):
         for batch in iterate_batches([p.path for p in images], preprocess):
-            for name, model in models.items():
-                rows[name].add(model(batch))
+            other = beside.submit(run_all, programs, batch, done)
+            run_all(models, batch, done)
+            other.result()
+            done += len(batch)
             advance(len(batch))
     logits = {name: found.whole() for name, found in rows.items()}
-    for name, values in logits.items():
-        bad = (~values.isfinite().all(dim=1)).nonzero().flatten().tolist()
+    for name in models:
+        bad = (~logits[name].isfinite().all(dim=1)).nonzero().flatten().tolist()
         if bad:
             raise InputError(
-                f"the {name} model's output for {images[bad[0]].path} is not finite ({len(bad)} images in "
-                "all); its weights or its preprocessing are broken."
+                f"the {name} model's output for {images[seen[name][bad[0]]].path} is not finite ({len(bad)} images "
+                "in all); its weights or its preprocessing are broken."
             )
     return logits
 

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from edge_effnet.errors import InputError
+from quant.analysis.layers import LayerReport
 from quant.artifact.model import Artifact, open_artifact, verify_images
-from quant.checks.artifact import FileDoubts, Findings, artifact_doubts, file_doubts
+from quant.checks.artifact import check_artifact, check_files
 from quant.common.atomic_io import write_atomically
+from quant.common.findings import Finding, Severity, messages
 from quant.common.progress import NoProgress, Progress, Stopwatch
-from quant.data.batches import Model
 from quant.data.perceptual_hash import hash_maker
 from quant.data.source import image_folder
-from quant.data.split import DataSplit, evaluation_images
-from quant.lower.choices import require_runs_here
+from quant.data.split import DataSplit, ImageRecord, evaluation_images
+from quant.lower.choices import require_runs_here, runs_here
 from quant.metrics import metrics
 from quant.metrics.evaluate import collect_logits
 from quant.program.host import HostRuntime, check_threads
-from quant.program.timing import Measured, measure_programs
-from quant.thresholds import GOLDEN_MIN_SQNR_DB, MAX_DROP_POINTS
-from quant.verdict.assemble import Evidence, summarize
+from quant.program.timing import Measured, ProgramFigures, measure_programs
+from quant.thresholds import GOLDEN_MIN_SQNR_DB, LATENCY_REPEATS, MAX_DROP_POINTS
+from quant.verdict.assemble import Evidence, assemble
 from quant.verdict.baseline import baseline_json, make_baseline, read_baseline, require_baseline_file
 from quant.verdict.outcome import Outcome
-from quant.verdict.verdict import check_max_drop, check_min_agreement
+from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement
 
 
 def check(
@@ -75,10 +77,21 @@ def check(
         with watch.measure("load"):
             split = images_for(artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)))
         known = None if update_baseline or baseline is None else read_baseline(Path(baseline), split.evaluation)
-        evidence = _collect(artifact, split, threads, progress, watch)
-    outcome = summarize(evidence, max_drop=max_drop, min_agreement=wanted, baseline=known)
+        seen = look(artifact, split.evaluation, threads, progress, watch)
+    outcome = judge_artifact(
+        artifact,
+        seen,
+        images=split.evaluation,
+        pte_logits=seen.logits["pte"],
+        pte_program=seen.measured["pte"].figures,
+        threads=threads,
+        findings=split.findings,
+        seconds=watch.total(),
+        limits=Limits(max_drop=max_drop, min_agreement=wanted, baseline=known),
+    )
     if update_baseline and baseline is not None:
-        figures = make_baseline(split.evaluation, outcome.pte_accuracy, outcome.pte, evidence.program)
+        sha256 = artifact.manifest["files"]["model.pte"]["sha256"]
+        figures = make_baseline(split.evaluation, outcome.pte_accuracy, outcome.pte, sha256)
         write_atomically(Path(baseline), baseline_json(figures).encode())
     return outcome
 
@@ -97,27 +110,123 @@ def images_for(artifact: Artifact, folder: Path) -> DataSplit:
     )
 
 
-def _collect(artifact: Artifact, split: DataSplit, threads: int, progress: Progress, watch: Stopwatch) -> Evidence:
-    """Time both programs, prove that they are what the manifest says, run them over the images."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What this host makes of an artifact."""
+
+    logits: Mapping[str, torch.Tensor]
+    """[images, classes] of "float", and of "pte" where this host runs the program."""
+    measured: Mapping[str, Measured]
+    """Likewise."""
+    findings: tuple[Finding, ...]
+    """Of its files and of the images."""
+    layers: tuple[LayerReport, ...]
+    """The analysis of the program; empty without one, or where layers.json is of another program."""
+
+
+def look(
+    artifact: Artifact,
+    images: Sequence[ImageRecord],
+    threads: int,
+    progress: Progress,
+    watch: Stopwatch,
+    *,
+    repeats: int = LATENCY_REPEATS,
+) -> Seen:
+    """Time what this host runs of an artifact, prove that it is what the manifest says, run it over images.
+
+    Args:
+        artifact: opened.
+        images: to run over.
+        threads: of the runtime.
+        progress: told of the stages.
+        watch: told of their times.
+        repeats: forwards timed of each program.
+
+    Raises:
+        InputError: programs or golden files that do not belong together, an unreadable image.
+    """
     with watch.measure("load"):
         # Before anything runs: it is the cause, outputs are what it shows.
-        files = file_doubts(artifact)
+        files = check_files(artifact)
+    paths = artifact.programs if runs_here(artifact.manifest["backend"]) else {"float": artifact.float_program}
     with HostRuntime(threads) as runtime:
         with watch.measure("time"):
             measured = measure_programs(
-                runtime, artifact.programs, artifact.preprocess, split.evaluation[0].path, progress
+                runtime, paths, artifact.preprocess, images[0].path, progress, repeats=repeats
             )
             verify_shapes(artifact, measured)
-            verify_golden(artifact, measured, files)
+            verify_golden(artifact, measured, messages(files.findings, Severity.ERROR))
         with watch.measure("evaluate"):
-            models: dict[str, Model] = {name: program.run for name, program in measured.items()}
-            models["hashes"] = hash_maker(artifact.preprocess)
-            logits = collect_logits(models, split.evaluation, artifact.preprocess, progress)
-            hashes = logits.pop("hashes")
-            findings = artifact_doubts(
-                artifact, files, measured["float"].run, logits["float"], logits["pte"], hashes, split.evaluation
+            logits = collect_logits(
+                {"hashes": hash_maker(artifact.preprocess)},
+                images,
+                artifact.preprocess,
+                progress,
+                programs={name: program.run for name, program in measured.items()},
             )
-    return _evidence(artifact, split, threads, logits, measured, watch, findings)
+            found = check_artifact(
+                artifact,
+                run_float=measured["float"].run,
+                float_logits=logits["float"],
+                pte_logits=logits.get("pte"),
+                hashes=logits.pop("hashes"),
+                images=images,
+            )
+    return Seen(logits=logits, measured=measured, findings=(*files.findings, *found), layers=files.layers)
+
+
+def judge_artifact(
+    artifact: Artifact,
+    seen: Seen,
+    *,
+    images: Sequence[ImageRecord],
+    pte_logits: torch.Tensor,
+    pte_program: ProgramFigures,
+    threads: int,
+    findings: tuple[Finding, ...],
+    seconds: dict[str, float],
+    limits: Limits,
+) -> Outcome:
+    """Judge what an artifact's program put out, here or on a device.
+
+    Args:
+        artifact: opened.
+        seen: what this host makes of it.
+        images: that the logits are of.
+        pte_logits: of the program, [images, classes].
+        pte_program: what it cost where it ran.
+        threads: of the runtime there.
+        findings: beside those of `seen`, about the images and the device; failures among them come first.
+        seconds: by stage.
+        limits: what is allowed.
+    """
+    manifest = artifact.manifest
+    return assemble(
+        Evidence(
+            artifact=str(artifact.folder),
+            variant=manifest["variant"],
+            activation=manifest["activation"],
+            recipe=manifest["recipe"]["name"],
+            backend=manifest["backend"],
+            threads=threads,
+            logits={"float": seen.logits["float"], "pte": pte_logits},
+            images=images,
+            class_names=artifact.labels,
+            float_program=seen.measured["float"].figures,
+            pte_program=pte_program,
+            delegation=artifact.delegation,
+            calibration_images=len(artifact.calibrated_on),
+            search=None,
+            training=None,
+            layers=seen.layers,
+            float_layers=(),
+            findings=(*findings, *seen.findings),
+            seconds=seconds,
+            program=manifest["files"]["model.pte"]["sha256"],
+        ),
+        limits,
+    )
 
 
 def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:
@@ -140,13 +249,13 @@ def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:
                 )
 
 
-def verify_golden(artifact: Artifact, programs: Mapping[str, Measured], files: FileDoubts) -> None:
+def verify_golden(artifact: Artifact, programs: Mapping[str, Measured], doubts: Sequence[str]) -> None:
     """Compare programs' outputs for the golden inputs with those written beside them.
 
     Args:
         artifact: that they are of.
         programs: "pte" and "float", or one of them.
-        files: what its files give away, which may be why.
+        doubts: what its files give away, which may be why.
 
     Raises:
         InputError: they differ by more than rounding.
@@ -167,44 +276,10 @@ def verify_golden(artifact: Artifact, programs: Mapping[str, Measured], files: F
                     f"{path}: its output for the golden input {image} is not the one that `quantize` wrote "
                     f"({sqnr:.1f} dB, at least {GOLDEN_MIN_SQNR_DB:.0f} wanted); it is another program, the runtime "
                     "here computes something else, or the golden files or mean and std were changed."
-                    + "".join(f" {sentence}." for sentence in files.sentences)
+                    + "".join(f" {sentence}." for sentence in doubts)
                 )
 
 
 def _needs_normalizing(program: Measured, given: torch.Tensor) -> bool:
     """Whether golden pixels are not what a program takes: the float program beside one that takes pixels."""
     return given.dtype == torch.uint8 and program.program.input_dtype != torch.uint8
-
-
-def _evidence(
-    artifact: Artifact,
-    split: DataSplit,
-    threads: int,
-    logits: dict[str, torch.Tensor],
-    measured: dict[str, Measured],
-    watch: Stopwatch,
-    findings: Findings,
-) -> Evidence:
-    return Evidence(
-        artifact=str(artifact.folder),
-        variant=artifact.manifest["variant"],
-        activation=artifact.manifest["activation"],
-        recipe=artifact.manifest["recipe"]["name"],
-        backend=artifact.manifest["backend"],
-        threads=threads,
-        logits=logits,
-        images=split.evaluation,
-        class_names=artifact.labels,
-        float_program=measured["float"].figures,
-        pte_program=measured["pte"].figures,
-        delegation=artifact.delegation,
-        calibration_images=len(artifact.calibrated_on),
-        search=None,
-        training=None,
-        layers=artifact.layers() if findings.analyzed and "layers.json" in artifact.manifest["files"] else (),
-        notes=(*split.notes, *findings.reservations),
-        reservations=findings.reservations,
-        seconds=watch.total(),
-        program=artifact.manifest["files"]["model.pte"]["sha256"],
-        doubts=findings.doubts,
-    )

@@ -1,4 +1,4 @@
-"""The command that makes an artifact again, and what a change of its options makes of it."""
+"""The command that makes an artifact again."""
 
 from __future__ import annotations
 
@@ -14,36 +14,33 @@ from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
 
 def quantize_command(request: Request) -> tuple[str, ...]:
     """Return the command of a run word by word, paths as the user gave them, defaults left out."""
+    config = request.config
     options: list[tuple[str, Any, Any]] = [
-        ("--weights", request.weights, SAMPLE),
-        ("--data", request.data, SAMPLE),
-        ("--origin", request.options.origin, None),
-        ("--image-size", request.options.image_size, None),
-        ("--activation", request.activation, None),
-        ("--calibration", request.calibration, DEFAULT_CALIBRATION),
+        ("--weights", config.weights, SAMPLE),
+        ("--data", config.data, SAMPLE),
+        ("--origin", config.origin, None),
+        ("--image-size", config.image_size, None),
+        ("--activation", config.activation, None),
+        ("--calibration", config.calibration, DEFAULT_CALIBRATION),
         ("--recipe", request.recipe.name, DEFAULT_RECIPE),
-        *(("--backend", name, None) for name in request.backends),
-        ("--out", str(request.out), default_out(request.spec.name, request.recipe.name, request.backend)),
-        ("--compute-units", request.backend_options.compute_units, BackendOptions().compute_units),
-        ("--ios", request.backend_options.ios, BackendOptions().ios),
+        *(("--backend", name, None) for name in config.backends if not request.alone),
+        ("--out", str(request.out), default_out(request.spec.name, request.recipe.name, request.choices)),
+        ("--compute-units", config.backend_options.compute_units, BackendOptions().compute_units),
+        ("--ios", config.backend_options.ios, BackendOptions().ios),
         # Given, it asks for a search, even where it is the default's figure.
-        ("--max-drop", f"{request.max_drop:g}", f"{MAX_DROP_POINTS:g}" if _by_agreement(request) else None),
-        ("--min-agreement", _percent(request.min_agreement), None),
-        ("--seed", request.seed, 0),
-        ("--threads", request.threads, 1),
+        ("--max-drop", f"{request.limits.max_drop:g}", f"{MAX_DROP_POINTS:g}" if _by_agreement(request) else None),
+        ("--min-agreement", None if config.min_agreement is None else f"{config.min_agreement:g}", None),
+        ("--seed", config.seed, 0),
+        ("--threads", config.threads, 1),
         ("--epochs", f"{request.qat.epochs:g}", f"{QatOptions().epochs:g}"),
         ("--steps", request.qat.steps, None),
         ("--teacher", request.qat.teacher, QatOptions().teacher),
     ]
     given = [(name, str(value)) for name, value, default in options if value is not None and value != default]
-    flags = ("--embed-preprocess",) if request.embed_preprocess else ()
+    flags = ("--embed-preprocess",) if config.embed_preprocess else ()
     return ("quantize", "--variant", request.spec.name, *(word for option in given for word in option), *flags)
 
 
 def _by_agreement(request: Request) -> bool:
     """Whether the run would be the same without `--max-drop` of its default."""
-    return request.min_agreement is not None or not request.targeted
-
-
-def _percent(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:g}"
+    return request.config.min_agreement is not None or not (request.targeted and request.alone)

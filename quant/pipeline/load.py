@@ -12,11 +12,13 @@ from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import sample_metadata, sample_weights
 from edge_effnet.weights import Checkpoint, load_pretrained
+from quant.common.findings import Finding, finding
 from quant.common.progress import Progress, Stopwatch
 from quant.data.calibration_check import require_rgb
 from quant.data.readers.shards import listed_classes
 from quant.data.source import image_folder
 from quant.data.split import DataSplit, split_images
+from quant.lower.choices import check_fits
 from quant.pipeline.request import Request
 
 
@@ -28,8 +30,7 @@ class Loaded:
     model: EfficientNet
     """The checkpoint's, with the activation that was asked for."""
     split: DataSplit
-    notes: tuple[str, ...]
-    """Sentences for the user."""
+    findings: tuple[Finding, ...]
 
     @property
     def preprocess(self) -> Preprocess:
@@ -57,11 +58,12 @@ def load_checkpoint(request: Request) -> Checkpoint:
     """Read the float weights.
 
     Raises:
-        InputError: unusable weights, or a network of something other than images.
+        InputError: unusable weights, a network of something other than images, or one that a backend does not run.
     """
-    source = sample_weights(request.spec.name) if request.sample else request.weights
-    checkpoint = load_pretrained(source, variant=request.spec.name, options=request.options)
+    source = sample_weights(request.spec.name) if request.sample else request.config.weights
+    checkpoint = load_pretrained(source, variant=request.spec.name, options=request.load_options)
     require_rgb(checkpoint.model, source)
+    check_fits(request.choices, activation=request.final_activation, image_size=checkpoint.preprocess.crop)
     return checkpoint
 
 
@@ -73,37 +75,41 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
         InputError: unusable images.
         MachineError: no room for drawn ones.
     """
+    config = request.config
     with ExitStack() as stack:
         with watch.measure("load"):
             folder = stack.enter_context(
                 image_folder(
-                    request.data,
+                    config.data,
                     checkpoint.preprocess,
                     progress,
-                    calibration=request.calibration,
+                    calibration=config.calibration,
                     selection=request.selection,
                 )
             )
             split = split_images(
                 folder,
-                calibration=request.calibration,
-                seed=request.seed,
+                calibration=config.calibration,
+                seed=config.seed,
                 class_names=checkpoint.class_names or listed_classes(folder),
                 num_classes=checkpoint.num_classes,
                 selection=request.selection,
                 training=request.recipe.trains,
             )
             model = checkpoint.model
-            if request.activation is not None:
-                model = swap_activation(copy.deepcopy(model), request.activation)
+            if config.activation is not None:
+                model = swap_activation(copy.deepcopy(model), config.activation)
         said = (sample_note(request.spec.name),) if request.sample else ()
-        yield Loaded(checkpoint=checkpoint, model=model, split=split, notes=(*said, *checkpoint.notes, *split.notes))
+        understood = tuple(finding("weights", note) for note in checkpoint.notes)
+        yield Loaded(checkpoint=checkpoint, model=model, split=split, findings=(*said, *understood, *split.findings))
 
 
-def sample_note(variant: str) -> str:
-    """One sentence that says what the sample model of a variant is."""
+def sample_note(variant: str) -> Finding:
+    """Say what the sample model of a variant is."""
     made = sample_metadata(variant)
-    return (
+    return finding(
+        "sample-model",
         f"Sample model: {variant} trained on drawn pictures of {len(made['class_names'])} classes "
-        f"({100 * made['val_top1']:.1f} % of {made['val_images']}), for a first look; nothing of yours was quantized."
+        f"({100 * made['val_top1']:.1f} % of {made['val_images']}), for a first look; nothing of yours was "
+        "quantized.",
     )

@@ -9,22 +9,26 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from quant.data.perceptual_hash import Calibrated
 from quant.data.split import ImageRecord
-from quant.lower.result import LoweredProgram
 from quant.pipeline.command import quantize_command
-from quant.pipeline.load import Loaded
-from quant.pipeline.request import Request
+from quant.pipeline.judge import Run
+from quant.pipeline.programs import Program
 
 _TENSOR = {"dtype": "float32", "layout": "NCHW"}
 _PIXELS = {"dtype": "uint8", "layout": "NHWC"}
 
 
-def describe(
-    request: Request, network: Loaded, program: LoweredProgram, verdict: dict[str, Any], calibrated: Calibrated
-) -> dict[str, Any]:
-    """Say what a program was made from, how, and what was found out about it."""
+def describe(run: Run, program: Program, verdict: dict[str, Any]) -> dict[str, Any]:
+    """Say what a program was made from, how, and what was found out about it.
+
+    Args:
+        run: that it is of.
+        program: one of its programs.
+        verdict: what `Outcome.to_json` gives, or what stands for it where this host does not run the program.
+    """
+    request, network, choice, lowered = run.request, run.network, program.choice, program.lowered
     checkpoint, split = network.checkpoint, network.split
+    recipe = {"name": choice.precision} if choice.placement is None else request.recipe.to_json()
     return {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "variant": request.spec.name,
@@ -32,21 +36,27 @@ def describe(
         "image_size": checkpoint.preprocess.crop,
         "labelled": bool(split.class_names or checkpoint.class_names),
         "preprocess": checkpoint.preprocess.to_dict(),
-        "input": {"shape": list(program.input_shape), **(_PIXELS if program.takes_pixels else _TENSOR)},
-        "output": {"shape": list(program.output_shape), "dtype": "float32", "layout": "NC"},
-        "recipe": {**request.recipe.to_json(), "seed": request.seed},
+        "input": {"shape": list(lowered.input_shape), **(_PIXELS if lowered.takes_pixels else _TENSOR)},
+        "output": {"shape": list(lowered.output_shape), "dtype": "float32", "layout": "NC"},
+        "recipe": {**recipe, "seed": request.config.seed},
         "sample_model": request.sample,
-        "backend": request.backend,
-        "delegation": asdict(program.delegation),
+        "backend": choice.backend.name,
+        # The default's artifact stands alone and has none.
+        **({} if request.alone else {"precision": choice.precision}),
+        "delegation": asdict(lowered.delegation),
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "torchao", "executorch", "edge-effnet")},
         },
-        "weights": {"name": Path(request.weights).name, "origin": checkpoint.origin, "sha256": checkpoint.sha256},
+        "weights": {
+            "name": Path(request.config.weights).name,
+            "origin": checkpoint.origin,
+            "sha256": checkpoint.sha256,
+        },
         "photographs": {
             "calibration": [
                 {**_named(image), "thumbnail": digits}
-                for image, digits in zip(split.calibration, calibrated.to_hex(), strict=True)
+                for image, digits in zip(split.calibration, run.calibrated.to_hex(), strict=True)
             ],
             "evaluation": [_named(image) for image in split.evaluation],
             **({"training": [_named(image) for image in split.training]} if split.training else {}),

@@ -1,9 +1,9 @@
-"""What a run is asked for, looked up and checked before any work."""
+"""What a run is asked for: one config, checked once, and what it names, looked up before any work."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_effnet.errors import InputError
@@ -13,57 +13,115 @@ from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.checkpoint import LoadOptions
 from quant.artifact.recognise import require_replaceable
 from quant.common.overwrite import require_apart, require_no_image
+from quant.lower.choices import DEFAULT_BACKEND, Choice, check_fits, choose
 from quant.lower.options import BackendOptions
 from quant.lower.xnnpack.normalization import Normalization
+from quant.program.host import check_threads
 from quant.qat.options import QatOptions
-from quant.recipes import RECIPES, Recipe, find_recipe
-from quant.thresholds import MAX_DROP_POINTS, SELECTION
-from quant.verdict.verdict import check_max_drop, check_min_agreement
+from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe, find_recipe
+from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, SELECTION
+from quant.training.rank import is_alone
+from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement
+
+_MAX_SEED = 2**63 - 1  # torch's
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QuantizeConfig:
+    """The arguments of `quantize`, for one backend or many.
+
+    Raises:
+        InputError: a number out of range.
+    """
+
+    variant: str
+    """Any of its names, such as "b0" or "efficientnet-b0"."""
+    weights: str | Path = SAMPLE
+    """A file, or a published name or hub id (see `load_pretrained`), or `SAMPLE`: those of this package."""
+    data: str | Path = SAMPLE
+    """Folder of images (see `split_images`), or `SAMPLE`: the pictures that those were trained on."""
+    origin: str | None = None
+    """Whose layout the weights have, where keys and names leave it open; a key of `ORIGINS`."""
+    image_size: int | None = None
+    """Side of the network's input, pixels; None takes the weights'."""
+    activation: str | None = None
+    """Swap to this one before quantizing; None keeps the network's own."""
+    calibration: int = DEFAULT_CALIBRATION
+    """Images to fit ranges on."""
+    recipe: str = DEFAULT_RECIPE
+    """A key of `RECIPES`."""
+    backend: str | Sequence[str] = DEFAULT_BACKEND
+    """Programs to make, as `--backend` takes them: NAME, NAME:PRECISION, NAME:all or all. The default's makes one
+    artifact; any other a folder of artifacts, one a program, ranked."""
+    backend_options: BackendOptions = field(default_factory=BackendOptions)
+    """Of single backends."""
+    out: str | Path | None = None
+    """The artifact folder; `<variant>-<recipe>-<backend>` by default. What an earlier run left there is replaced."""
+    max_drop: float | None = None
+    """Top-1 that the .pte may lose against float, points; `MAX_DROP_POINTS` by default."""
+    min_agreement: float | None = None
+    """Images that have to keep float's class, percent. This one or `max_drop` given, one artifact, and a recipe that
+    `searches`: the cheapest float layers that meet both are searched for, on images that are neither fitted on nor
+    judged on."""
+    seed: int = 0
+    """Of the calibration sample and of everything random."""
+    threads: int = 1
+    """Of the runtime that times and judges the programs."""
+    qat: QatOptions | None = None
+    """Settings of a recipe that trains; its defaults where None."""
+    embed_preprocess: bool = False
+    """Let the program normalise by itself: its input is then uint8 pixels, [1, H, W, 3]."""
+
+    def __post_init__(self) -> None:
+        check_threads(self.threads)
+        if not 0 <= self.seed <= _MAX_SEED:
+            raise InputError(f"--seed {self.seed}: need a whole number from 0 to {_MAX_SEED}.")
+        check_max_drop(MAX_DROP_POINTS if self.max_drop is None else self.max_drop)
+        check_min_agreement(self.min_agreement)
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """The words of `--backend`."""
+        return (self.backend,) if isinstance(self.backend, str) else tuple(self.backend)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """The arguments of `quantize`, whatever it makes."""
+    """A config, and what it names."""
 
+    config: QuantizeConfig
     spec: VariantSpec
-    weights: str | Path
-    data: str | Path
-    options: LoadOptions
-    activation: str | None
-    """To swap to; None keeps the network's own."""
-    calibration: int
     recipe: Recipe
-    backend: str
-    """What the artifact is named by."""
-    backends: tuple[str, ...]
-    """As they were asked for; empty for the one artifact of xnnpack."""
-    backend_options: BackendOptions
+    choices: tuple[Choice, ...]
+    """Programs to make, none twice."""
     out: Path
-    max_drop: float
-    """Points."""
-    min_agreement: float | None
-    """Share of 1."""
-    targeted: bool
-    """Whether the user gave a target."""
-    threads: int
-    seed: int
+    limits: Limits
     qat: QatOptions
-    embed_preprocess: bool
-    """Whether the program takes pixels and normalises them by itself."""
 
-    def normalization(self, preprocess: Preprocess) -> Normalization | None:
-        """What the program does by itself, if anything."""
-        return Normalization(mean=preprocess.mean, std=preprocess.std) if self.embed_preprocess else None
+    @property
+    def alone(self) -> bool:
+        """Whether the one program asked for is the default's: its artifact is then all that is written."""
+        return self.choices == choose([DEFAULT_BACKEND])
+
+    @property
+    def load_options(self) -> LoadOptions:
+        """How to read the weights."""
+        return LoadOptions(origin=self.config.origin, image_size=self.config.image_size)
 
     @property
     def sample(self) -> bool:
         """Whether the weights are those that come with the package."""
-        return self.weights == SAMPLE
+        return self.config.weights == SAMPLE
+
+    @property
+    def targeted(self) -> bool:
+        """Whether the user gave a target."""
+        return not (self.config.max_drop is None and self.config.min_agreement is None)
 
     @property
     def searches(self) -> bool:
         """Whether float layers are searched for until the target is met."""
-        return self.targeted and self.recipe.searches
+        return self.targeted and self.recipe.searches and self.alone
 
     @property
     def selection(self) -> int:
@@ -73,91 +131,75 @@ class Request:
     @property
     def final_activation(self) -> str:
         """The activation of the program."""
-        return self.activation or self.spec.activation
+        return self.config.activation or self.spec.activation
+
+    def normalization(self, preprocess: Preprocess) -> Normalization | None:
+        """What the program does by itself, if anything."""
+        return Normalization(mean=preprocess.mean, std=preprocess.std) if self.config.embed_preprocess else None
 
 
-def default_out(variant: str, recipe: str, backend: str) -> str:
+def default_out(variant: str, recipe: str, choices: Sequence[Choice]) -> str:
     """Name the artifact folder where the user does not."""
-    return f"{variant}-{recipe}-{backend}"
+    alone = tuple(choices) == choose([DEFAULT_BACKEND])
+    return f"{variant}-{recipe}-{DEFAULT_BACKEND if alone else 'backends'}"
 
 
-def check_request(
-    variant: str,
-    *,
-    weights: str | Path,
-    data: str | Path,
-    options: LoadOptions,
-    activation: str | None,
-    calibration: int,
-    recipe: str,
-    backend: str,
-    backends: Sequence[str] = (),
-    backend_options: BackendOptions | None = None,
-    out: str | Path | None,
-    max_drop: float | None,
-    min_agreement: float | None,
-    seed: int,
-    threads: int,
-    qat: QatOptions | None,
-    embed_preprocess: bool = False,
-) -> Request:
-    """Look everything up that needs no work; arguments as of `quant.pipeline.quantize.quantize`.
-
-    Args:
-        variant: see there.
-        weights: see there.
-        data: see there.
-        options: of loading the weights.
-        activation: see there.
-        calibration: see there.
-        recipe: see there.
-        backend: what the artifact is named by.
-        backends: of a run over several.
-        backend_options: likewise.
-        out: see there.
-        max_drop: see there.
-        min_agreement: percent.
-        seed: see there.
-        threads: see there.
-        qat: see there.
-        embed_preprocess: see there.
+def resolve(config: QuantizeConfig) -> Request:
+    """Look everything up that needs no work.
 
     Raises:
-        InputError: an unknown name, a number out of range, a folder in the way that is no artifact, that weights or
-            images lie in, or that lies among these.
+        InputError: an unknown name, options that do not go together, an impossible backend, a folder in the way that
+            is no artifact, that weights or images lie in, or that lies among these.
     """
-    spec = resolve_variant(variant)
-    if weights == SAMPLE:
+    spec = resolve_variant(config.variant)
+    if config.weights == SAMPLE:
         sample_weights(spec.name)
-    if threads < 1:
-        raise InputError(f"--threads {threads}: need at least 1.")
-    found = find_recipe(recipe)
-    if qat is not None and not found.trains:
+    recipe = find_recipe(config.recipe)
+    choices = choose(config.backends)
+    if not choices:
+        raise InputError("--backend: names no program; leave it out for the default.")
+    out = default_out(spec.name, recipe.name, choices) if config.out is None else config.out
+    request = Request(
+        config=config,
+        spec=spec,
+        recipe=recipe,
+        choices=choices,
+        out=Path(out),
+        limits=Limits(
+            max_drop=MAX_DROP_POINTS if config.max_drop is None else config.max_drop,
+            min_agreement=check_min_agreement(config.min_agreement),
+            baseline=None,
+        ),
+        qat=config.qat or QatOptions(),
+    )
+    _require_fitting(request)
+    check_fits(choices, activation=request.final_activation, image_size=config.image_size or spec.resolution)
+    require_apart(request.out, {"--weights": config.weights, "--data": config.data})
+    require_replaceable(request.out)
+    require_no_image(request.out, config.data)
+    return request
+
+
+def _require_fitting(request: Request) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        InputError: settings of training without a recipe that trains, or what one artifact alone can have.
+    """
+    config, recipe = request.config, request.recipe
+    if config.qat is not None and not recipe.trains:
         trained = ", ".join(name for name, other in RECIPES.items() if other.trains)
         raise InputError(
-            f"--recipe {recipe} trains nothing; --epochs, --steps, --teacher and --resume are for {trained}."
+            f"--recipe {recipe.name} trains nothing; --epochs, --steps, --teacher and --resume are for {trained}."
         )
-    request = Request(
-        spec=spec,
-        weights=weights,
-        data=data,
-        options=options,
-        activation=activation,
-        calibration=calibration,
-        recipe=found,
-        backend=backend,
-        backends=tuple(backends),
-        backend_options=backend_options or BackendOptions(),
-        out=Path(out if out is not None else default_out(spec.name, recipe, backend)),
-        max_drop=check_max_drop(MAX_DROP_POINTS if max_drop is None else max_drop),
-        min_agreement=check_min_agreement(min_agreement),
-        targeted=not (max_drop is None and min_agreement is None),
-        threads=threads,
-        seed=seed,
-        qat=qat or QatOptions(),
-        embed_preprocess=embed_preprocess,
-    )
-    require_apart(request.out, {"--weights": weights, "--data": data})
-    require_replaceable(request.out)
-    require_no_image(request.out, data)
-    return request
+    if recipe.trains and not request.alone:
+        raise InputError(
+            f"--recipe {recipe.name} trains {DEFAULT_BACKEND}'s arithmetic: make that program alone (without "
+            f"--backend), or choose --recipe {DEFAULT_RECIPE} for several backends."
+        )
+    if config.embed_preprocess and not request.alone:
+        raise InputError("--embed-preprocess is for the int8 xnnpack program alone: leave out --backend.")
+    if not (recipe.trains or is_alone()):
+        raise InputError(
+            f"--recipe {recipe.name} trains nothing that processes could share: start it without torchrun."
+        )

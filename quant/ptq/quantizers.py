@@ -8,8 +8,9 @@ ranges of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import fx
@@ -25,13 +26,6 @@ with quiet_libraries():
         QuantizationSpecBase,
         Quantizer,
         SharedQuantizationSpec,
-    )
-with quiet_libraries():
-    from torchao.quantization.pt2e.quantizer import (
-        QuantizationAnnotation,
-        QuantizationSpec,
-        QuantizationSpecBase,
-        Quantizer,
     )
 
 aten = torch.ops.aten
@@ -188,4 +182,20 @@ def _annotation(node: fx.Node) -> QuantizationAnnotation:
     return node.meta.setdefault("quantization_annotation", QuantizationAnnotation(_annotated=True))
 
 
-PLACEMENTS = {"xnnpack": EfficientNetQuantizer, "inputs": InputQuantizer}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """Where q/dq pairs go, and what follows from that."""
+
+    quantizer: Callable[..., Any]
+    """Makes a PT2E quantizer of `activation`, `weight` and `float_nodes`."""
+    xnnpack_arithmetic: bool
+    """Whether `quant.lower.xnnpack.simulator` computes the graph as its program does, to the bit: layers are
+    reconstructed, scales made portable and figures simulated in that arithmetic."""
+    skips_float: bool
+    """Whether tensors between two float layers need no range."""
+
+
+PLACEMENTS: Mapping[str, Placement] = {
+    "xnnpack": Placement(quantizer=EfficientNetQuantizer, xnnpack_arithmetic=True, skips_float=True),
+    "inputs": Placement(quantizer=InputQuantizer, xnnpack_arithmetic=False, skips_float=False),
+}

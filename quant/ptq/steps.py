@@ -1,50 +1,88 @@
-"""Post-training quantization: ranges from images, PT2E (torchao) conversion, reconstruction."""
+"""Post-training quantization: the steps in their order, as a list that every caller reads.
+
+`quantize` runs them all; the search runs those of the network once and those of a program for each set of float
+layers; a run over several backends runs those of a program for each placement. A new method is one file and one
+`Step` (docs/adding-a-method.md).
+"""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
 
 import torch
 from torch import fx
 
 from quant.common.progress import Progress
-from quant.common.quiet import quiet_libraries
-from quant.common.thread_invariance import thread_invariant
 from quant.data.batches import first_images
 from quant.graph.fallback_units import convolution_units, nodes_of
 from quant.graph.memory import give_back_freed_memory, images_that_fit
-from quant.graph.qdq import QMAX, QMIN, WEIGHTED, TensorScale
+from quant.graph.qdq import WEIGHTED
+from quant.lower.xnnpack.portable_scales import make_scales_portable
 from quant.ptq.channel_groups import groupable, split_channels
+from quant.ptq.convert import convert, fixed_specs, observer_spec
 from quant.ptq.equalize import equalizable, equalize
-from quant.ptq.quantizers import ActivationSpec, EfficientNetQuantizer, activations_of
-from quant.ptq.ranges import ActivationRange, find_ranges
+from quant.ptq.quantizers import PLACEMENTS, ActivationSpec, Placement, activations_of
+from quant.ptq.ranges import find_ranges
 from quant.ptq.reconstruct import reconstruct
 from quant.recipes import Recipe
-from quant.thresholds import ACTIVATION_SCALE_FLOOR, EQUALIZATION, WEIGHT_SCALE_FLOOR
-
-with quiet_libraries():
-    from torchao.quantization.pt2e import HistogramObserver, MinMaxObserver, PerChannelMinMaxObserver
-    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
-    from torchao.quantization.pt2e.quantizer import FixedQParamsQuantizationSpec, QuantizationSpec
-
-_OBSERVERS: dict[str, Any] = {"histogram": HistogramObserver, "minmax": MinMaxObserver}
-
-_WEIGHT_SPEC = QuantizationSpec(
-    dtype=torch.int8,
-    # Symmetric: -128 has no positive twin, and XNNPACK's kernels assume it away.
-    quant_min=QMIN + 1,
-    quant_max=QMAX,
-    qscheme=torch.per_channel_symmetric,
-    ch_axis=0,
-    observer_or_fake_quant_ctr=PerChannelMinMaxObserver.with_args(eps=WEIGHT_SCALE_FLOOR),
-)
+from quant.thresholds import EQUALIZATION
 
 
-Placement = Callable[..., Any]
-"""Makes a quantizer of `activation`, `weight` and `float_nodes`."""
+class Phase(Enum):
+    """How often a step runs."""
+
+    NETWORK = "once for a network and a recipe, whatever the backend"
+    PROGRAM = "for each placement and set of float layers"
+    FINAL = "on the network that training or the search chose"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """What all steps are given beside the network."""
+
+    inputs: Sequence[torch.Tensor]
+    """Calibration images in batches, each [n, C, H, W] float32."""
+    recipe: Recipe
+    seed: int
+    """Of everything random."""
+    progress: Progress
+    placements: tuple[Placement, ...] = (PLACEMENTS["xnnpack"],)
+    """Those that the network is quantized for: ranges are found for all of them at once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """A network on its way from float to int8; a step returns the next."""
+
+    graph: fx.GraphModule
+    """Float: exported, and rewritten by the steps done."""
+    float_nodes: frozenset[str] | None = None
+    """Nodes that stay in float; None: the first convolutions that the recipe names."""
+    placement: Placement = PLACEMENTS["xnnpack"]
+    activation: ActivationSpec | None = None
+    """The spec of each activation, from `ranges` on."""
+    converted: fx.GraphModule | None = None
+    """With int8 weights and q/dq pairs, from `convert` on."""
+    unrounded: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """By reconstructed layer, what its int8 weights were rounded from, in their steps."""
+
+    def floats(self, recipe: Recipe) -> frozenset[str]:
+        """Nodes of the graph that stay in float."""
+        if self.float_nodes is not None:
+            return self.float_nodes
+        return nodes_of(convolution_units(self.graph)[: recipe.float_convolutions])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One method at its place."""
+
+    name: str
+    phase: Phase
+    applies: Callable[[State, Context], bool]
+    run: Callable[[State, Context], State]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,11 +90,132 @@ class Quantized:
     """A quantized network beside the float one that it was made from."""
 
     reference: fx.GraphModule
-    """The float graph, equalized where the recipe says so."""
+    """The float graph, with channel groups and equalized where the recipe says so."""
     converted: fx.GraphModule
     """With int8 weights and q/dq pairs: what a backend lowers."""
-    unrounded: dict[str, torch.Tensor]
+    unrounded: Mapping[str, torch.Tensor]
     """By reconstructed layer, what its int8 weights were rounded from, in their steps."""
+
+
+def _channel_groups(state: State, context: Context) -> State:
+    # What stays in float needs no scales of its own.
+    in_float = state.floats(context.recipe)
+    graph = split_channels(
+        state.graph,
+        [name for name in groupable(state.graph) if name not in in_float],
+        first_images(context.inputs, EQUALIZATION),
+        seed=context.seed,
+        plain_share=context.recipe.plain_share,
+        most=context.recipe.grouped,
+    )
+    return replace(state, graph=graph)
+
+
+def _equalize(state: State, context: Context) -> State:
+    in_float = state.floats(context.recipe)
+    names = [name for name in equalizable(state.graph)[: context.recipe.equalized] if name not in in_float]
+    if not names:
+        return state
+    graph = equalize(
+        state.graph,
+        names,
+        first_images(context.inputs, EQUALIZATION),
+        seed=context.seed,
+        plain_share=context.recipe.plain_share,
+    )
+    return replace(state, graph=graph)
+
+
+def _ranges(state: State, context: Context) -> State:
+    recipe, inputs = context.recipe, context.inputs
+    if recipe.ranges != "loss-aware":
+        return replace(state, activation=observer_spec(recipe.ranges))
+    skips_float = all(placement.skips_float for placement in context.placements)
+    names = activations_of(state.graph, state.floats(recipe) if skips_float else frozenset())
+    with context.progress.stage("Ranges", sum(len(batch) for batch in inputs)) as advance:
+        found = find_ranges(
+            state.graph, names, inputs, seed=context.seed, plain_share=recipe.plain_share, advance=advance
+        )
+    return replace(state, activation=fixed_specs(found))
+
+
+def _convert(state: State, context: Context) -> State:
+    assert state.activation is not None
+    graph, activation, floats = state.graph, state.activation, state.floats(context.recipe)
+    if context.recipe.ranges == "loss-aware":
+        # All scales of activations are given: one image runs the weights' observers.
+        converted = convert(graph, activation, floats, first_images(context.inputs, 1), placement=state.placement)
+    else:
+        with context.progress.stage("Calibrating", sum(len(batch) for batch in context.inputs)) as advance:
+            converted = convert(graph, activation, floats, context.inputs, advance, state.placement)
+    give_back_freed_memory()
+    return replace(state, converted=converted)
+
+
+def _reconstruct(state: State, context: Context) -> State:
+    assert state.converted is not None
+    layers = sum(node.target in WEIGHTED for node in state.graph.graph.nodes)
+    with context.progress.stage("Reconstructing", layers) as advance:
+        inputs = images_that_fit(state.graph, context.inputs)
+        return replace(state, unrounded=reconstruct(state.graph, state.converted, inputs, advance))
+
+
+def _portable_scales(state: State, context: Context) -> State:
+    assert state.converted is not None
+    make_scales_portable(state.converted)
+    return state
+
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        name="channel groups",
+        phase=Phase.NETWORK,
+        applies=lambda state, context: context.recipe.grouped > 0,
+        run=_channel_groups,
+    ),
+    Step(
+        name="equalize",
+        phase=Phase.NETWORK,
+        applies=lambda state, context: context.recipe.equalized > 0,
+        run=_equalize,
+    ),
+    Step(name="ranges", phase=Phase.NETWORK, applies=lambda state, context: True, run=_ranges),
+    Step(name="convert", phase=Phase.PROGRAM, applies=lambda state, context: True, run=_convert),
+    Step(
+        name="reconstruct",
+        phase=Phase.PROGRAM,
+        applies=lambda state, context: context.recipe.reconstruct and state.placement.xnnpack_arithmetic,
+        run=_reconstruct,
+    ),
+    Step(
+        name="portable scales",
+        phase=Phase.FINAL,
+        applies=lambda state, context: state.placement.xnnpack_arithmetic,
+        run=_portable_scales,
+    ),
+)
+"""From input to output of the method; a step sees what those before it made."""
+
+
+def run_steps(phase: Phase, state: State, context: Context) -> State:
+    """Run the steps of one phase that apply, in their order."""
+    for step in STEPS:
+        if step.phase is phase and step.applies(state, context):
+            state = step.run(state, context)
+    return state
+
+
+def quantize_program(prepared: State, context: Context) -> Quantized:
+    """Run the steps of a program on a network whose own steps are done."""
+    state = run_steps(Phase.PROGRAM, prepared, context)
+    assert state.converted is not None
+    return Quantized(reference=state.graph, converted=state.converted, unrounded=state.unrounded)
+
+
+def finish(quantized: Quantized, placement: Placement, context: Context) -> None:
+    """Run the final steps, in place."""
+    state = State(graph=quantized.reference, placement=placement, converted=quantized.converted)
+    run_steps(Phase.FINAL, state, context)
 
 
 def quantize_graph(
@@ -66,8 +225,8 @@ def quantize_graph(
     *,
     seed: int,
     progress: Progress,
-) -> fx.GraphModule:
-    """Quantize an exported float graph.
+) -> Quantized:
+    """Quantize an exported float graph for XNNPACK, all but the final steps.
 
     Args:
         graph_module: from `export_graph`; left untouched.
@@ -75,147 +234,6 @@ def quantize_graph(
         recipe: how.
         seed: of everything random.
         progress: told of the stages.
-
-    Returns:
-        A graph with int8 weights and q/dq pairs: the reference that a backend lowers.
     """
-    return quantize_beside(graph_module, inputs, recipe, seed=seed, progress=progress).converted
-
-
-def quantize_beside(
-    graph_module: fx.GraphModule,
-    inputs: Sequence[torch.Tensor],
-    recipe: Recipe,
-    *,
-    seed: int,
-    progress: Progress,
-) -> Quantized:
-    """`quantize_graph`, with the float graph that it was fitted to."""
-    reference = equalized_graph(graph_module, inputs, recipe, seed=seed)
-    floats = nodes_of(convolution_units(reference)[: recipe.float_convolutions])
-    activation = activation_specs(reference, inputs, recipe, float_nodes=floats, seed=seed, progress=progress)
-    return quantize_with(reference, activation, floats, inputs, recipe, progress)
-
-
-def equalized_graph(
-    graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor], recipe: Recipe, *, seed: int
-) -> fx.GraphModule:
-    """Return the float graph with the recipe's channel groups and equalization; arguments as `quantize_graph`."""
-    if recipe.grouped:
-        # What stays in float needs no scales of its own.
-        in_float = nodes_of(convolution_units(graph_module)[: recipe.float_convolutions])
-        graph_module = split_channels(
-            graph_module,
-            [name for name in groupable(graph_module) if name not in in_float],
-            first_images(inputs, EQUALIZATION),
-            seed=seed,
-            plain_share=recipe.plain_share,
-            most=recipe.grouped,
-        )
-    in_float = nodes_of(convolution_units(graph_module)[: recipe.float_convolutions])
-    names = [name for name in equalizable(graph_module)[: recipe.equalized] if name not in in_float]
-    if not names:
-        return graph_module
-    return equalize(
-        graph_module, names, first_images(inputs, EQUALIZATION), seed=seed, plain_share=recipe.plain_share
-    )
-
-
-def activation_specs(
-    graph_module: fx.GraphModule,
-    inputs: Sequence[torch.Tensor],
-    recipe: Recipe,
-    *,
-    float_nodes: frozenset[str] = frozenset(),
-    seed: int,
-    progress: Progress,
-) -> ActivationSpec:
-    """Ranges of every activation but those that stay in float; arguments as `quantize_with`."""
-    if recipe.ranges != "loss-aware":
-        return _observer_spec(recipe.ranges)
-    names = activations_of(graph_module, float_nodes)
-    with progress.stage("Ranges", sum(len(batch) for batch in inputs)) as advance:
-        ranges = find_ranges(graph_module, names, inputs, seed=seed, plain_share=recipe.plain_share, advance=advance)
-    return fixed_specs(ranges)
-
-
-def quantize_with(
-    graph_module: fx.GraphModule,
-    activation: ActivationSpec,
-    float_nodes: frozenset[str],
-    inputs: Sequence[torch.Tensor],
-    recipe: Recipe,
-    progress: Progress,
-) -> Quantized:
-    """Convert and reconstruct with given specs and float nodes; other arguments as `quantize_graph`."""
-    if recipe.ranges == "loss-aware":
-        # All scales of activations are given: one image runs the weights' observers.
-        converted = convert(graph_module, activation, float_nodes, first_images(inputs, 1))
-    else:
-        with progress.stage("Calibrating", sum(len(batch) for batch in inputs)) as advance:
-            converted = convert(graph_module, activation, float_nodes, inputs, advance)
-    give_back_freed_memory()
-    unrounded: dict[str, torch.Tensor] = {}
-    if recipe.reconstruct:
-        layers = sum(node.target in WEIGHTED for node in graph_module.graph.nodes)
-        with progress.stage("Reconstructing", layers) as advance:
-            unrounded = reconstruct(graph_module, converted, images_that_fit(graph_module, inputs), advance)
-    return Quantized(reference=graph_module, converted=converted, unrounded=unrounded)
-
-
-def convert(
-    graph_module: fx.GraphModule,
-    activation: ActivationSpec,
-    float_nodes: frozenset[str],
-    inputs: Sequence[torch.Tensor],
-    advance: Callable[[int], None] = lambda images: None,
-    placement: Placement = EfficientNetQuantizer,
-) -> fx.GraphModule:
-    """PT2E's prepare, calibrate and convert with the EfficientNet-aware quantizer.
-
-    Args:
-        graph_module: left untouched.
-        activation: spec of each activation.
-        float_nodes: nodes that stay in float.
-        inputs: what the observers see; weights are observed too, so it needs at least one batch.
-        advance: told of the images seen.
-        placement: of `quant.ptq.quantizers.PLACEMENTS`.
-    """
-    quantizer = placement(activation=activation, weight=_WEIGHT_SPEC, float_nodes=float_nodes)
-    with quiet_libraries(), torch.no_grad():
-        prepared = prepare_pt2e(copy.deepcopy(graph_module), quantizer)
-        for batch in inputs:
-            with thread_invariant():
-                prepared(batch)
-            advance(len(batch))
-        converted = convert_pt2e(prepared)
-    assert isinstance(converted, fx.GraphModule)
-    return converted
-
-
-def fixed_specs(ranges: dict[str, ActivationRange]) -> ActivationSpec:
-    """Specs that give each activation the scale of its range."""
-    scales = {name: activation_range.scale() for name, activation_range in ranges.items()}
-    return lambda node: _fixed_spec(scales[node.name])
-
-
-def _observer_spec(method: str) -> ActivationSpec:
-    spec = QuantizationSpec(
-        dtype=torch.int8,
-        quant_min=QMIN,
-        quant_max=QMAX,
-        qscheme=torch.per_tensor_affine,
-        observer_or_fake_quant_ctr=_OBSERVERS[method].with_args(eps=ACTIVATION_SCALE_FLOOR),
-    )
-    return lambda node: spec
-
-
-def _fixed_spec(scale: TensorScale) -> FixedQParamsQuantizationSpec:
-    return FixedQParamsQuantizationSpec(
-        dtype=torch.int8,
-        scale=scale.scale,
-        zero_point=scale.zero_point,
-        quant_min=QMIN,
-        quant_max=QMAX,
-        qscheme=torch.per_tensor_affine,
-    )
+    context = Context(inputs=inputs, recipe=recipe, seed=seed, progress=progress)
+    return quantize_program(run_steps(Phase.NETWORK, State(graph=graph_module), context), context)

@@ -1,4 +1,4 @@
-"""Logits and measurements -> the outcome of a run."""
+"""Logits, measurements and findings -> the outcome of a run; the only place that makes one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from quant.analysis.fallback_cost import FloatLayer
 from quant.analysis.layers import LayerReport
 from quant.analysis.mixed_precision import Found
+from quant.common.findings import Finding, Severity, finding, messages
 from quant.data.split import ImageRecord
 from quant.lower.result import Delegation
 from quant.metrics import metrics
@@ -17,15 +18,15 @@ from quant.metrics.evaluate import Accuracy, Fidelity, accuracy, fidelity, label
 from quant.metrics.per_class import class_figures, confusion_changes
 from quant.program.timing import ProgramFigures
 from quant.qat.run import QatReport
-from quant.verdict.baseline import Baseline, baseline_doubt
+from quant.verdict.baseline import check_baseline
 from quant.verdict.diagnosis import Circumstances, Diagnosis, diagnose, layer_causes
 from quant.verdict.outcome import Flip, Outcome
-from quant.verdict.verdict import Verdict, cautions, has_collapsed, judge
+from quant.verdict.verdict import Compared, Limits, compare, decide, has_collapsed, weak_evidence
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """What a run collected; fields as in `Outcome`."""
+    """What a run collected; fields as in `Outcome`. None has a default: what is left out would be lost in silence."""
 
     artifact: str
     variant: str
@@ -34,8 +35,8 @@ class Evidence:
     backend: str
     threads: int
     logits: Mapping[str, torch.Tensor]
-    """[images, classes] of "float" and "pte", and where there was one: "quantized", the reference graph; "ptq",
-    the one before training; "swapped", the float network with the program's activation instead of its own."""
+    """[images, classes] of "float" and "pte", and where there was one: "quantized", the reference graph; "ptq", the
+    one before training; "swapped", the float network with the program's activation instead of its own."""
     images: Sequence[ImageRecord]
     class_names: Sequence[str]
     float_program: ProgramFigures
@@ -44,52 +45,39 @@ class Evidence:
     calibration_images: int
     search: Found | None
     training: QatReport | None
-    layers: Sequence[LayerReport] = ()
+    layers: Sequence[LayerReport]
     """The analysis of the int8 network, from input to output; empty without one."""
-    float_layers: tuple[FloatLayer, ...] = ()
-    notes: tuple[str, ...]
-    suspicions: tuple[str, ...] = ()
-    """Those of the notes that cast doubt on the verdict."""
-    reservations: tuple[str, ...] = ()
-    """What else a pass is to be taken with caution for."""
+    float_layers: tuple[FloatLayer, ...]
+    findings: tuple[Finding, ...]
+    """Of the images, the weights, the files and the device."""
     seconds: dict[str, float]
     program: str
     """SHA-256 of the .pte."""
-    doubts: tuple[str, ...]
-    """Reasons not to believe the figures (`quant.doubts`)."""
 
 
-def summarize(
-    evidence: Evidence, *, max_drop: float, min_agreement: float | None = None, baseline: Baseline | None = None
-) -> Outcome:
+def assemble(evidence: Evidence, limits: Limits) -> Outcome:
     """Compute every figure and the verdict."""
+    evidence = _finite(evidence)
     labels = labels_of(evidence.images)
     float_logits, pte_logits = evidence.logits["float"], evidence.logits["pte"]
     quantized = evidence.logits.get("quantized")
     float_accuracy, pte_accuracy = accuracy(float_logits, labels), accuracy(pte_logits, labels)
     pte = fidelity(float_logits, pte_logits)
-    edited = None if baseline is None else baseline_doubt(baseline, evidence.program, pte_accuracy, pte)
-    doubts = (*evidence.doubts, *([] if edited is None else [edited]))
-    verdict = judge(
-        float_accuracy,
-        pte_accuracy,
-        pte,
-        max_drop=max_drop,
-        images=len(evidence.images),
-        min_agreement=min_agreement,
-        baseline=baseline,
-        doubts=doubts,
-    )
-    verdict = _with_search(verdict, evidence.search)
+    compared = compare(float_accuracy, pte_accuracy, pte, limits, images=len(evidence.images))
+    compared = replace(compared, failures=(*_target_missed(evidence.search), *compared.failures))
+    errors = [found for found in evidence.findings if found.severity == Severity.ERROR]
+    if limits.baseline is not None:
+        edited = check_baseline(limits.baseline, evidence.program, pte_accuracy, pte)
+        errors += [] if edited is None else [edited]
+    verdict = decide(errors, compared)
     diagnosis = None if verdict.passed else _diagnosed(evidence)
-    if diagnosis is None:
-        verdict = replace(verdict, cautions=_cautions(evidence, max_drop, min_agreement))
-    elif has_collapsed(pte, len(evidence.images)):
-        verdict = replace(verdict, reasons=(*verdict.reasons, diagnosis.sentence))
-    if _lost_something(verdict, doubts):
-        verdict = replace(verdict, reasons=(*verdict.reasons, *layer_causes(evidence.layers, pte.sqnr_db)))
+    causes = () if diagnosis is None else _causes(evidence, diagnosis, compared, pte)
+    doubtful = weak_evidence(float_logits, pte_logits, labels, limits, calibration=evidence.calibration_images)
+    weak = doubtful if verdict.passed else ()
+    others = tuple(found for found in evidence.findings if found.severity != Severity.ERROR)
+    cautions = messages((*weak, *others), Severity.WARNING) if verdict.passed else ()
     return Outcome(
-        verdict=verdict,
+        verdict=replace(verdict, reasons=(*verdict.reasons, *messages(causes, Severity.NOTE)), cautions=cautions),
         artifact=evidence.artifact,
         variant=evidence.variant,
         activation=evidence.activation,
@@ -107,8 +95,8 @@ def summarize(
         pte=pte,
         pte_program=evidence.pte_program,
         drop_interval=(None if labels is None else metrics.paired_drop_interval(float_logits, pte_logits, labels)),
-        max_drop=max_drop,
-        min_agreement=min_agreement,
+        max_drop=limits.max_drop,
+        min_agreement=limits.min_agreement,
         delegation=evidence.delegation,
         calibration_images=evidence.calibration_images,
         evaluation_images=len(evidence.images),
@@ -118,9 +106,27 @@ def summarize(
         classes=class_figures(float_logits, pte_logits, labels, evidence.class_names),
         confusion=confusion_changes(float_logits, pte_logits, labels, evidence.class_names),
         flips=_flips(float_logits, pte_logits, evidence.images, evidence.class_names),
-        notes=evidence.notes,
+        findings=(*errors, *_with_remedy(compared.failures, diagnosis), *causes, *weak, *others),
+        notes=messages(others, Severity.WARNING, Severity.NOTE),
         seconds=evidence.seconds,
     )
+
+
+def _finite(evidence: Evidence) -> Evidence:
+    """Fail a program whose outputs are not finite; its figures are of those that are, the others being no answer."""
+    logits = evidence.logits["pte"]
+    broken = ~logits.isfinite().all(dim=1)
+    count = int(broken.sum())
+    if not count:
+        return evidence
+    first = evidence.images[int(broken.nonzero()[0])].name
+    found = finding(
+        "not-finite",
+        f"not finite: the program's output for {count} of {len(logits)} images (first: {first}): values beyond what "
+        "its precision holds",
+    )
+    answers = torch.where(broken[:, None], torch.zeros_like(logits), logits)
+    return replace(evidence, logits={**evidence.logits, "pte": answers}, findings=(found, *evidence.findings))
 
 
 def _figures(evidence: Evidence, name: str, labels: torch.Tensor | None) -> tuple[Accuracy, Fidelity] | None:
@@ -129,45 +135,45 @@ def _figures(evidence: Evidence, name: str, labels: torch.Tensor | None) -> tupl
     return None if logits is None else (accuracy(logits, labels), fidelity(evidence.logits["float"], logits))
 
 
-def _cautions(evidence: Evidence, max_drop: float, min_agreement: float | None) -> tuple[str, ...]:
-    return cautions(
-        evidence.logits["float"],
-        evidence.logits["pte"],
-        labels_of(evidence.images),
-        max_drop=max_drop,
-        min_agreement=min_agreement,
-        calibration=evidence.calibration_images,
-        suspicions=(*evidence.suspicions, *evidence.reservations),
-    )
-
-
 def _diagnosed(evidence: Evidence) -> Diagnosis:
     circumstances = Circumstances(
         recipe=evidence.recipe,
         targeted=evidence.search is not None,
         calibration=evidence.calibration_images,
-        suspicions=evidence.suspicions,
+        odd_images=any(found.code.startswith("calibration-") for found in evidence.findings),
     )
     return diagnose(evidence.layers, circumstances)
 
 
-def _lost_something(verdict: Verdict, doubts: Sequence[str]) -> bool:
-    """Whether a verdict fails for the program's sake, rather than for what was found of its inputs alone."""
-    return not verdict.passed and bool(set(verdict.reasons) - set(doubts))
+def _causes(evidence: Evidence, diagnosis: Diagnosis, compared: Compared, pte: Fidelity) -> tuple[Finding, ...]:
+    """What explains a failure, where it is the program's rather than that of its inputs alone."""
+    found: list[Finding] = []
+    if has_collapsed(pte, len(evidence.images)):
+        found.append(finding("first-broken-layer", diagnosis.sentence, remedy=diagnosis.remedies[0].sentence))
+    if compared.failures:
+        found += layer_causes(evidence.layers, pte.sqnr_db)
+    return tuple(found)
 
 
-def _with_search(verdict: Verdict, found: Found | None) -> Verdict:
+def _with_remedy(failures: Sequence[Finding], diagnosis: Diagnosis | None) -> tuple[Finding, ...]:
+    """The failures with what is likeliest to help this very run."""
+    if diagnosis is None:
+        return tuple(failures)
+    return tuple(replace(failure, remedy=diagnosis.remedies[0].sentence) for failure in failures)
+
+
+def _target_missed(search: Found | None) -> tuple[Finding, ...]:
     """A target that no set of float layers meets fails, whatever the evaluation images happen to say."""
-    if found is None or found.chosen.met:
-        return verdict
-    best = found.chosen
-    sentence = (
-        f"the target was not reached on {found.images} selection images by any of {len(found.points)} "
+    if search is None or search.chosen.met:
+        return ()
+    best = search.chosen
+    message = (
+        f"the target was not reached on {search.images} selection images by any of {len(search.points)} "
         f"sets of float layers; the best, {len(best.float_layers)} layers, agrees on {100 * best.agreement:.2f} %, "
         f"loses {best.drop:.2f} points of top-1 and holds on the evaluation images with a chance of "
         f"{100 * best.chance:.0f} %"
     )
-    return Verdict(passed=False, reasons=(sentence, *(() if verdict.passed else verdict.reasons)))
+    return (finding("target-not-met", message),)
 
 
 def _flips(

@@ -11,6 +11,7 @@ from typing import Any
 
 from edge_effnet.errors import InputError
 from quant.common.atomic_io import require_writable
+from quant.common.findings import Finding, finding
 from quant.common.json_io import read_json
 from quant.data.split import ImageRecord
 from quant.metrics.evaluate import Accuracy, Fidelity
@@ -84,7 +85,7 @@ def require_baseline_file(path: Path) -> None:
         _parse_baseline(path, "choose another name for the baseline.")
 
 
-def baseline_doubt(baseline: Baseline, program: str, accuracy: Accuracy, pte: Fidelity) -> str | None:
+def check_baseline(baseline: Baseline, program: str, accuracy: Accuracy, pte: Fidelity) -> Finding | None:
     """Say where a baseline contradicts the very program that it is of; None for another one, or where it does not.
 
     Args:
@@ -101,15 +102,17 @@ def baseline_doubt(baseline: Baseline, program: str, accuracy: Accuracy, pte: Fi
         pairs.append(("top-1", baseline.top1, accuracy.top1))
     for figure, then, now in pairs:
         if abs(then - now) > allowed:
-            return (
+            return finding(
+                "baseline-edited",
                 f"baseline: it gives {figure} {100 * then:.2f} % for this very program on these images, it is "
-                f"{100 * now:.2f} %: the file was edited, write it again with --update-baseline"
+                f"{100 * now:.2f} %: the file was edited, write it again with --update-baseline",
             )
     then, now = (min(figure, ROUNDING_SQNR_DB) for figure in (baseline.sqnr_db, pte.sqnr_db))
     if abs(then - now) > REPEAT_SQNR_DB:
-        return (
+        return finding(
+            "baseline-edited",
             f"baseline: it gives {then:.1f} dB for this very program on these images, it has {now:.1f} dB: the "
-            "file was edited, write it again with --update-baseline"
+            "file was edited, write it again with --update-baseline",
         )
     return None
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from quant.analysis.layers import BROKEN_SQNR_DB, LayerReport, first_broken
+from quant.common.findings import Finding, finding
 from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe
 from quant.thresholds import (
     ANALYSIS_FALL_DB,
@@ -67,8 +68,8 @@ class Circumstances:
     """Whether float layers were searched for."""
     calibration: int
     """Images that ranges were fitted on; 0 for a program without any."""
-    suspicions: tuple[str, ...]
-    """What looks wrong with the images."""
+    odd_images: bool
+    """Whether something looks wrong with the calibration images."""
 
 
 def diagnose(layers: Sequence[LayerReport], circumstances: Circumstances) -> Diagnosis:
@@ -127,7 +128,7 @@ def _may_train(circumstances: Circumstances) -> bool:
 
 _REMEDIES: tuple[tuple[Callable[[Circumstances], bool], Remedy], ...] = (
     (
-        lambda c: bool(c.suspicions),
+        lambda c: c.odd_images,
         Remedy(
             sentence="check the preprocessing (mean, std, RGB order; --origin) and the calibration images: a "
             "note says what looks wrong with them"
@@ -174,8 +175,8 @@ _REMEDIES: tuple[tuple[Callable[[Circumstances], bool], Remedy], ...] = (
 """What helps, the likeliest first."""
 
 
-def layer_causes(reports: Sequence[LayerReport], sqnr_db: float) -> tuple[str, ...]:
-    """Return a sentence for each thing that could explain a failing verdict, beside what `diagnose` finds.
+def layer_causes(reports: Sequence[LayerReport], sqnr_db: float) -> tuple[Finding, ...]:
+    """Find each thing in the analysis that could explain a failing verdict, beside what `diagnose` finds.
 
     Args:
         reports: from input to output; empty without an analysis.
@@ -184,15 +185,17 @@ def layer_causes(reports: Sequence[LayerReport], sqnr_db: float) -> tuple[str, .
     causes = []
     clipped = max(filter(_saturated, reports), key=lambda report: report.noise_share, default=None)
     if clipped is not None:
-        causes.append(
+        message = (
             f"saturated: {clipped.layer} ({clipped.operator}) has {100 * (clipped.clipped or 0.0):.1f} % of its "
             f"values beyond its int8 grid, and makes {100 * clipped.noise_share:.0f} % of the noise in the logits"
         )
+        causes.append(finding("saturated-layer", message))
     if reports and sqnr_db < reports[-1].sqnr_db - ANALYSIS_FALL_DB:
-        causes.append(
+        message = (
             f"another program or other images: the logits had {reports[-1].sqnr_db:.1f} dB when layers.json was "
             f"written, and have {sqnr_db:.1f} dB now"
         )
+        causes.append(finding("analysis-differs", message))
     return tuple(causes)
 
 

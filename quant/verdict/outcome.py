@@ -8,6 +8,7 @@ from typing import Any
 
 from quant.analysis.fallback_cost import FloatLayer
 from quant.analysis.mixed_precision import Found
+from quant.common.findings import Finding
 from quant.lower.result import Delegation
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.metrics.per_class import ClassFigures, ConfusionChange
@@ -94,7 +95,10 @@ class Outcome:
     classes: tuple[ClassFigures, ...]
     confusion: tuple[ConfusionChange, ...]
     flips: tuple[Flip, ...]
+    findings: tuple[Finding, ...]
+    """All of them: what fails the verdict first."""
     notes: tuple[str, ...]
+    """Sentences of those that were there before the verdict and do not fail it."""
     seconds: dict[str, float]
 
     @property
@@ -113,6 +117,7 @@ class Outcome:
             "verdict": "pass" if self.passed else "fail",
             "reasons": list(self.verdict.reasons),
             "cautions": list(self.verdict.cautions),
+            "findings": [found.to_json() for found in self.findings],
             "artifact": self.artifact,
             "variant": self.variant,
             "activation": self.activation,

@@ -17,7 +17,7 @@ from quant.lower.coreml_check import CoremlMismatchError, read_back
 from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS
 from quant.pipeline.check import check
-from quant.pipeline.fleet_run import quantize_fleet
+from quant.pipeline.quantize import quantize
 from quant.program.reader import parse_pte, read_pte
 from tests.support.checkpoints import colour_checkpoint
 from tests.support.images import draw_halves
@@ -39,8 +39,8 @@ def made(tmp_path_factory):
         patch.setitem(VARIANTS, "lite0", replace(TINY, name="lite0"))
         weights = colour_checkpoint(folder / "tiny.safetensors", "lite0", 32)
         data = draw_halves(folder / "photos", train=6, val=8)
-        result = quantize_fleet(
-            "lite0", backends=ASKED, weights=weights, data=data, calibration=9, out=folder / "out", max_drop=60
+        result = quantize(
+            "lite0", backend=ASKED, weights=weights, data=data, calibration=9, out=folder / "out", max_drop=60
         )
     return result, data
 

@@ -6,7 +6,6 @@ import json
 
 import pytest
 from PIL import Image
-from tests.support.images import draw_image
 
 from benchmarks.report_picture import SCALE, WIDTH, take
 from quant.data.split import ImageRecord
@@ -14,6 +13,7 @@ from quant.report.comparison import opened, render_comparison
 from quant.verdict.diagnosis import Circumstances, diagnose
 from quant.verdict.verdict import Verdict
 from tests.support.browser import CHROMIUM, DRIVER, browser, console, requests, show
+from tests.support.images import draw_image
 from tests.support.outcomes import flip, outcome
 from tests.support.paths import ROOT
 from tests.support.reports import IMAGE, ODD, SCRIPT, SHOWN, hostile, layers, many_classes, measured_artifact, page
@@ -39,7 +39,9 @@ def driver(tmp_path_factory):
 
 def failed():
     broken = layers()[5:]
-    diagnosis = diagnose(broken, Circumstances(recipe="int8-minmax", targeted=False, calibration=16, suspicions=()))
+    diagnosis = diagnose(
+        broken, Circumstances(recipe="int8-minmax", targeted=False, calibration=16, odd_images=False)
+    )
     reasons = (
         "collapsed: agrees with float on 77.20 % of images at 3.3 dB; below 90 % or 8 dB nothing else counts",
         "top-1 76.80 % against 95.20 % of float: +18.40 points lost, 1.00 allowed",

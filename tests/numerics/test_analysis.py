@@ -10,9 +10,9 @@ from edge_effnet.fuse import fold_for_inference
 from quant.analysis.layers import analyze, first_broken, reports_from_json, reports_json
 from quant.graph.export import export_graph
 from quant.graph.fallback_units import nodes_of, units
+from quant.ptq.convert import convert, fixed_specs
 from quant.ptq.quantizers import activations_of
 from quant.ptq.ranges import ActivationRange, find_ranges
-from quant.ptq.steps import convert, fixed_specs
 from tests.support.networks import images, trained_looking
 
 pytestmark = pytest.mark.usefixtures("one_thread")

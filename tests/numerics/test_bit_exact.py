@@ -54,7 +54,7 @@ def _run(runtime, tmp_path, lowered, inputs):
 def test_simulation_equals_program_bit_for_bit(runtime, tmp_path, variant, activation, padding):
     graph = _graph(variant, activation, padding)
     inputs, seen = images(4, SIZE, seed=1), images(4, SIZE, seed=2)
-    converted = quantize_graph(graph, [seen], RECIPES["int8-minmax"], seed=0, progress=NoProgress())
+    converted = quantize_graph(graph, [seen], RECIPES["int8-minmax"], seed=0, progress=NoProgress()).converted
     lowered = lower_xnnpack(converted, (1, 3, SIZE, SIZE))
     found = _run(runtime, tmp_path, lowered, inputs)
     with torch.no_grad():
@@ -80,7 +80,7 @@ def test_float_program_equals_network(runtime, tmp_path, variant, activation, pa
 def test_float_layers_share_the_delegate(runtime, tmp_path):
     graph = _graph("b0", "swish", "same")
     inputs, seen = images(4, SIZE, seed=1), images(4, SIZE, seed=2)
-    converted = quantize_graph(graph, [seen], RECIPES["int8"], seed=0, progress=NoProgress())
+    converted = quantize_graph(graph, [seen], RECIPES["int8"], seed=0, progress=NoProgress()).converted
     lowered = lower_xnnpack(converted, (1, 3, SIZE, SIZE))
     found = _run(runtime, tmp_path, lowered, inputs)
     with torch.no_grad():

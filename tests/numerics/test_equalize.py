@@ -8,15 +8,15 @@ from torch import nn
 
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
-from quant.common.progress import NoProgress
 from quant.graph.export import export_graph
 from quant.graph.fallback_units import units
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.metrics import sqnr_db
+from quant.ptq.convert import convert
 from quant.ptq.equalize import GATE_SUFFIX, equalizable, equalize
-from quant.ptq.steps import activation_specs, convert
 from quant.recipes import RECIPES
 from tests.support.networks import assert_same_outputs, images, trained_looking
+from tests.support.ptq import activation_specs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 64
@@ -96,7 +96,7 @@ def test_int8_loses_less_where_ranges_differ():
     x = [torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(1))]
 
     def loss(module):
-        specs = activation_specs(module, x, RECIPES["int8-strict"], seed=0, progress=NoProgress())
+        specs = activation_specs(module, x, RECIPES["int8-strict"])
         simulation = simulation_of(convert(module, specs, frozenset(), x)).module
         with torch.no_grad():
             return sqnr_db(graph(x[0]), simulation(x[0]))

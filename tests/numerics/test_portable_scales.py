@@ -44,7 +44,7 @@ def test_scales_of_a_network_are_settled_by_millionths():
     graph = export_graph(fold_for_inference(model, SIZE), SIZE)
     converted = quantize_graph(
         graph, [images(4, SIZE, seed=2)], RECIPES["int8-minmax"], seed=0, progress=NoProgress()
-    )
+    ).converted
     before = {node.name: tensor_scale(node) for node in converted.graph.nodes if node.target is QUANTIZE}
     settle.make_scales_portable(converted)
     for node in converted.graph.nodes:

@@ -30,12 +30,14 @@ from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.metrics import sqnr_db
 from quant.program.host import HostRuntime
 from quant.ptq.activation_swap import refit
+from quant.ptq.convert import convert
 from quant.ptq.quantizers import activations_of
 from quant.ptq.ranges import find_ranges, scale_of
 from quant.ptq.reconstruct import _forward, _Layer, _refit, _round_to_nearest, _round_with_feedback
-from quant.ptq.steps import activation_specs, convert, quantize_beside, quantize_graph
+from quant.ptq.steps import quantize_graph
 from quant.recipes import RECIPES, find_recipe
 from tests.support.networks import images, trained_looking
+from tests.support.ptq import activation_specs
 
 SIZE = 64
 aten = torch.ops.aten
@@ -173,7 +175,7 @@ def test_a_swapped_activation_is_mostly_made_up_for():
 
 @pytest.mark.usefixtures("one_thread")
 def test_what_repair_rounded_from_rounds_to_what_it_gave(graph):
-    quantized = quantize_beside(graph, [images(8, SIZE)], RECIPES["int8-strict"], seed=0, progress=NoProgress())
+    quantized = quantize_graph(graph, [images(8, SIZE)], RECIPES["int8-strict"], seed=0, progress=NoProgress())
     nodes = {node.name: node for node in quantized.converted.graph.nodes}
     assert len(quantized.unrounded) > 80
     for name, unrounded in quantized.unrounded.items():
@@ -276,7 +278,9 @@ def test_leading_layers_are_whole_layers(graph):
 
 @pytest.mark.usefixtures("one_thread")
 def test_every_operator_reads_and_writes_int8(graph):
-    converted = quantize_graph(graph, [images(2, SIZE)], RECIPES["int8-minmax"], seed=0, progress=NoProgress())
+    converted = quantize_graph(
+        graph, [images(2, SIZE)], RECIPES["int8-minmax"], seed=0, progress=NoProgress()
+    ).converted
     for node in converted.graph.nodes:
         if node.op == "call_function" and str(node.target).startswith("aten."):
             activations = [a for a in node.all_input_nodes if a.op == "call_function"]
@@ -332,7 +336,7 @@ def test_a_layer_without_activation_may_stay_in_float_between_int8_ones(graph):
     """Its convolution stands between a dq and a q like an int8 one's; only its weights tell."""
     inputs = [images(2, SIZE)]
     projection = [unit for unit in units(graph) if unit.name.endswith("project")][3:4]
-    specs = activation_specs(graph, inputs, RECIPES["int8-fast"], seed=0, progress=NoProgress())
+    specs = activation_specs(graph, inputs, RECIPES["int8-fast"])
     converted = convert(graph, specs, nodes_of(projection), inputs)
     simulation = simulation_of(converted)
     assert projection[0].nodes[0].name in simulation.floats

@@ -30,7 +30,7 @@ def test_trained_network_equals_its_program_bit_for_bit(tmp_path, variant, activ
     model = EfficientNet.from_name(variant, num_classes=5, image_size=SIZE, activation=activation, padding=padding)
     graph = export_graph(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
     inputs, seen = images(4, SIZE, seed=1), images(4, SIZE, seed=2)
-    converted = quantize_graph(graph, [seen], RECIPES["int8-fast"], seed=0, progress=NoProgress())
+    converted = quantize_graph(graph, [seen], RECIPES["int8-fast"], seed=0, progress=NoProgress()).converted
     network = trainable(converted)
     generator = torch.Generator().manual_seed(3)
     before = network.module(inputs).detach()

@@ -152,7 +152,9 @@ def test_images_of_a_manifest_that_no_folder_can_hold_have_no_picture(tmp_path, 
     (tmp_path / "a.jpg").write_bytes(b"x")
     listed = [{"name": name, "sha256": "0" * 64}]
     verdict = outcome(flips=(flip(image=name),)).to_json()
-    folder = make_artifact(tmp_path / "a", verdict=verdict, photographs={"calibration": [], "evaluation": listed}).folder
+    folder = make_artifact(
+        tmp_path / "a", verdict=verdict, photographs={"calibration": [], "evaluation": listed}
+    ).folder
     made = make_report([folder], data=tmp_path / "photos", out=tmp_path / "r.html")
     assert made.missing == (name,)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from edge_effnet import EfficientNet, InputError, Preprocess, save_checkpoint
 from edge_effnet.variants import VARIANTS
 from quant import quantize
 from quant.common.progress import NoProgress
-from quant.pipeline.fleet_run import quantize_fleet
 from quant.ptq.histograms import ChannelExtremes, WeightedHistograms
 from quant.training import train
 from tests.support.images import COLOURS, draw_halves
@@ -33,7 +33,7 @@ def overflowing(path: Path, suffix: str, factor: float) -> Path:
     return path
 
 
-@pytest.mark.parametrize("make", [quantize, lambda *a, **k: quantize_fleet(*a, backends=["xnnpack:fp32"], **k)])
+@pytest.mark.parametrize("make", [quantize, partial(quantize, backend=["xnnpack:fp32"])])
 @pytest.mark.parametrize(
     ("suffix", "factor", "layer"),
     [

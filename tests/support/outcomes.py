@@ -44,6 +44,7 @@ def outcome(**changes: Any) -> Outcome:
     """An outcome of `quantize`, with some fields changed."""
     program = ProgramFigures(latency_ms=6.5, latency_p90_ms=7.25, load_ms=3.0, size_bytes=4_269_368)
     fields: dict[str, Any] = {
+        "findings": (),
         "verdict": Verdict(passed=True, reasons=("top-1 95.60 % against 96.00 % of float: +0.40 points lost",)),
         "artifact": "b0-int8-xnnpack",
         "variant": "b0",

@@ -11,7 +11,7 @@ from apps.cli import exit_codes
 from apps.cli.help import SETTINGS, epilog
 from edge_effnet.errors import InputError
 from edge_effnet.samples.trained import SAMPLE
-from quant.lower.choices import choose, is_single
+from quant.lower.choices import DEFAULT_BACKEND, choose
 from quant.lower.options import BackendOptions
 from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
 from quant.training.rank import is_leader
@@ -53,8 +53,8 @@ def quantize_command(
         float | None, typer.Option(help=f"Top-1 that may be lost, points; {MAX_DROP_POINTS:g}.")
     ] = None,
     min_agreement: Annotated[float | None, typer.Option(help="Images that must keep float's class, %.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=_MAX_SEED, help="Of the calibration draw.")] = 0,
-    threads: Annotated[int, typer.Option(help="Of the runtime.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=_MAX_SEED, help="Random seed for calibration sampling.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads for timing and evaluation.")] = 1,
     epochs: Annotated[float | None, typer.Option(help="qat-int8: passes over the images.")] = None,
     steps: Annotated[int | None, typer.Option(help="qat-int8: stop after so many steps.")] = None,
     teacher: Annotated[str | None, typer.Option(help="qat-int8: whose logits are learned; float.")] = None,
@@ -70,10 +70,10 @@ def quantize_command(
     With --max-drop or --min-agreement: as many layers in float as it takes.
     """
     weights, data = _sources(variant, weights, data)
-    names = backend or []
+    names = backend or [DEFAULT_BACKEND]
     # Light: an impossible backend is refused before the stack is imported.
     choose(names)
-    backend_options = BackendOptions(compute_units=compute_units, ios=ios)
+    options = BackendOptions(compute_units=compute_units, ios=ios)
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
@@ -82,10 +82,15 @@ def quantize_command(
         bars.say(f"No --weights: the sample {variant} and drawn pictures, for a first look.")
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
-        from quant.pipeline.quantize import quantize  # noqa: PLC0415
+        from apps.cli.render.programs import print_run  # noqa: PLC0415
+        from quant.pipeline.quantize import RunResult, run_quantize  # noqa: PLC0415
+        from quant.pipeline.request import QuantizeConfig  # noqa: PLC0415
         from quant.qat.options import QatOptions  # noqa: PLC0415
 
-    settings: dict[str, Any] = dict(  # noqa: C408  (reads like the call)
+    chosen: dict[str, Any] = {"epochs": epochs, "steps": steps, "teacher": teacher, "resume": resume or None}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    config = QuantizeConfig(
+        variant=variant,
         weights=weights,
         data=data,
         origin=origin,
@@ -93,32 +98,24 @@ def quantize_command(
         activation=activation,
         calibration=calibration,
         recipe=recipe,
+        backend=tuple(names),
+        backend_options=options,
         out=out,
         max_drop=max_drop,
         min_agreement=min_agreement,
         seed=seed,
         threads=threads,
-        progress=bars,
+        qat=QatOptions(**given) if given else None,
+        embed_preprocess=embed_preprocess,
     )
-    chosen: dict[str, Any] = {"epochs": epochs, "steps": steps, "teacher": teacher, "resume": resume or None}
-    given = {name: value for name, value in chosen.items() if value is not None}
-    if not is_single(names):
-        if embed_preprocess:
-            raise InputError("--embed-preprocess is for the int8 xnnpack program alone: leave out --backend.")
-        from apps.cli.render.programs import print_fleet  # noqa: PLC0415
-        from quant.pipeline.fleet_run import quantize_fleet  # noqa: PLC0415
-
-        fleet = quantize_fleet(variant, backends=names, options=backend_options, **settings)
-        print_fleet(fleet.outcome, as_json=as_json, report=str(fleet.folder / "report.html"), data=data)
-        return exit_codes.PASS if fleet.passed else exit_codes.REGRESSION
-    result = quantize(
-        variant, qat=QatOptions(**given) if given else None, embed_preprocess=embed_preprocess, **settings
-    )
-    if is_leader():
+    result = run_quantize(config, bars)
+    if isinstance(result, RunResult):
+        print_run(result.outcome, as_json=as_json, report=str(result.folder / "report.html"), data=data)
+    elif is_leader():
         print_outcome(
             result.outcome,
             as_json=as_json,
-            report=str(result.artifact.folder / "report.html"),
+            report=str(result.folder / "report.html"),
             next_command=result.next_command if weights != SAMPLE or not result.passed else own_command(variant),
         )
     return exit_codes.PASS if result.passed else exit_codes.REGRESSION

@@ -9,10 +9,10 @@ from rich.text import Text
 from apps.cli.render.outcome import print_end, verdict_text
 from apps.cli.render.plain import PlainConsole, write, write_json
 from quant.lower.table import BACKENDS
-from quant.pipeline.fleet_report import MEASURED, FleetOutcome, FleetRow
+from quant.pipeline.results import MEASURED, ProgramRow, RunOutcome
 
 
-def print_fleet(outcome: FleetOutcome, *, as_json: bool, report: str, data: str) -> None:
+def print_run(outcome: RunOutcome, *, as_json: bool, report: str, data: str) -> None:
     """Print the results to standard output: one JSON object, or what there is to say, a table and three lines.
 
     Args:
@@ -27,7 +27,7 @@ def print_fleet(outcome: FleetOutcome, *, as_json: bool, report: str, data: str)
         write(_report(outcome, report, data))
 
 
-def _report(outcome: FleetOutcome, report: str, data: str) -> str:
+def _report(outcome: RunOutcome, report: str, data: str) -> str:
     console = PlainConsole()
     with console.capture() as captured:
         for note in outcome.notes:
@@ -37,7 +37,7 @@ def _report(outcome: FleetOutcome, report: str, data: str) -> str:
                 console.print(f"{row.name}: {sentence}", markup=False)
         stages = ", ".join(f"{name} {value:.0f}" for name, value in outcome.seconds.items() if name != "total")
         console.print(f"Seconds: {outcome.seconds['total']:.0f} ({stages})")
-        console.print(fleet_table(outcome))
+        console.print(programs_table(outcome))
         print_end(
             console,
             verdict_text(passed=outcome.passed, reasons=[_verdict(outcome)]),
@@ -48,19 +48,19 @@ def _report(outcome: FleetOutcome, report: str, data: str) -> str:
     return captured.get()
 
 
-def _verdict(outcome: FleetOutcome) -> str:
+def _verdict(outcome: RunOutcome) -> str:
     measured = [row for row in outcome.rows if row.status == MEASURED]
     failed = [row.name for row in measured if not row.passed]
     return f"{len(measured)} programs measured here" + (f"; {', '.join(failed)} failed" if failed else "")
 
 
-def _next_command(outcome: FleetOutcome, data: str) -> tuple[str, ...]:
+def _next_command(outcome: RunOutcome, data: str) -> tuple[str, ...]:
     """Check the best program; nothing where none was measured."""
     best = next((row.name for row in outcome.rows if row.status == MEASURED), None)
     return () if best is None else ("edge-effnet", "check", f"{outcome.folder}/{best}", "--data", data)
 
 
-def fleet_table(outcome: FleetOutcome) -> Table:
+def programs_table(outcome: RunOutcome) -> Table:
     """The programs in their rank, a row each; 80 columns hold the widest."""
     table = Table(
         title=Text(f"{outcome.variant}, {outcome.recipe}"),
@@ -78,7 +78,7 @@ def fleet_table(outcome: FleetOutcome) -> Table:
     return table
 
 
-def _cells(row: FleetRow) -> list[str]:
+def _cells(row: ProgramRow) -> list[str]:
     """Megabytes, partitions, operators left over, accuracy, latency, and whether that was measured here."""
     if row.report is None or row.size_bytes is None:
         return [*[""] * 7, row.status]
@@ -97,7 +97,7 @@ def _cells(row: FleetRow) -> list[str]:
     ]
 
 
-def _sentences(row: FleetRow) -> list[str]:
+def _sentences(row: ProgramRow) -> list[str]:
     """What a row's figures do not say."""
     found = [row.reason] if row.reason else []
     if row.outcome is not None and BACKENDS[row.backend].images is not None:

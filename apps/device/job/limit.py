@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from edge_effnet.errors import InputError
+from quant.common.findings import Finding, finding
 from quant.data.split import ImageRecord
 from quant.metrics.metrics import wilson_interval
 
@@ -42,15 +43,16 @@ def limited(images: Sequence[ImageRecord], limit: int | None) -> Sequence[ImageR
     return [images[i] for i in chosen]
 
 
-def limit_note(taken: int, total: int) -> tuple[str, ...]:
-    """One sentence on what the limit costs; none where all were taken."""
+def limit_findings(taken: int, total: int) -> tuple[Finding, ...]:
+    """Say what the limit costs; nothing where all were taken."""
     if taken == total:
         return ()
     narrow, wide = (_width(count) for count in (total, taken))
-    return (
+    message = (
         f"{taken} of {total} images (--limit): near 95 %, a share's 95 % interval is {wide:.1f} points wide "
-        f"instead of {narrow:.1f}.",
+        f"instead of {narrow:.1f}."
     )
+    return (finding("images-fewer", message),)
 
 
 def _width(count: int) -> float:

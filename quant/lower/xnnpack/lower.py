@@ -21,6 +21,7 @@ def lower(source: Source) -> LoweredProgram:
         source.input_shape,
         half=source.precision == "fp16",
         dynamic_classifier=source.precision == "int8-dynamic",
+        normalization=source.normalization,
     )
 
 

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.support.images import draw_classes
 
 from apps.device.job.folder import Settings, write_job
 from apps.device.job.results import read_results
@@ -24,6 +23,7 @@ from quant.artifact.golden import golden_images
 from quant.common.progress import NoProgress
 from quant.data.split import ImageRecord
 from tests.support.artifacts import make_artifact, sha256_of
+from tests.support.images import draw_classes
 from tests.support.kotlin import ANDROID, Kotlin, MissingError, write_android_api
 from tests.support.programs import PREPROCESS, RIGHT, SIZE, ColourNet
 
@@ -63,7 +63,7 @@ def test_the_core_passes_its_tests_and_writes_what_the_schemas_allow(kotlin, cor
     assert "OK (" in done.stdout
 
     for name in ("job", "results"):
-        schema = json.loads((ANDROID.parent / f"device/{name}.schema.json").read_text())
+        schema = json.loads((ANDROID.parent / f"device/job/{name}.schema.json").read_text())
         written = json.loads((tmp_path / f"{name}.json").read_text())
         jsonschema.Draft202012Validator(schema).validate(written)
     assert json.loads((tmp_path / "status.json").read_text()) == {"state": "done", "done": 5, "of": 5, "error": None}

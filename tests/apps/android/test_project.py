@@ -150,14 +150,14 @@ def objects(schema):
 
 
 FORMATS = {
-    "job": ("job/JobSpec.kt", "job/PixelFiles.kt", "job/Image.kt", "files/Sha256.kt", "program/InputSpec.kt"),
+    "job": ("job/JobSpec.kt", "job/PixelFiles.kt", "job/Photograph.kt", "files/Sha256.kt", "program/InputSpec.kt"),
     "results": ("job/ResultsFormat.kt", "job/PhotographLogits.kt"),
 }
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_kotlin_reads_every_object_of_the_schema_with_exactly_its_keys(name):
-    schema = json.loads((ROOT / f"apps/device/{name}.schema.json").read_text())
+    schema = json.loads((ROOT / f"apps/device/job/{name}.schema.json").read_text())
     expected = set(objects(schema))
     found = {keys for path in FORMATS[name] for keys in calls(CORE / path, "exactly")}
     assert found == expected

@@ -3,8 +3,8 @@ from types import SimpleNamespace
 
 from rich.console import Console
 
-from apps.cli.render.programs import fleet_table
-from quant.pipeline.fleet_report import MEASURED, MISSING, NOT_HERE
+from apps.cli.render.programs import programs_table
+from quant.pipeline.results import MEASURED, MISSING, NOT_HERE
 
 
 def row(name, status, **changes):
@@ -27,7 +27,7 @@ def test_the_widest_rows_fit_80_columns_uncut():
         row("mediatek-int8", MISSING),
     ]
     console = Console(width=80, file=io.StringIO())
-    console.print(fleet_table(SimpleNamespace(variant="b0", recipe="int8", rows=rows)))
+    console.print(programs_table(SimpleNamespace(variant="b0", recipe="int8", rows=rows)))
     shown = console.file.getvalue()
     assert "…" not in shown
     assert all(value in shown for value in ("xnnpack-int8-dynamic", "16.04", "113.6", "1618.2", "on 250", "not here"))

@@ -135,8 +135,8 @@ JOB = {
     "Job.File": ["pixels", "files", "[]"],
 }
 SHARED = {
-    ("Image.swift", "Photograph"): ("job", ["photographs", "[]"]),
-    ("Image.swift", "PhotographResult"): ("results", ["photographs", "[]"]),
+    ("Photograph.swift", "Photograph"): ("job", ["photographs", "[]"]),
+    ("Photograph.swift", "PhotographResult"): ("results", ["photographs", "[]"]),
     ("TensorSpec.swift", "TensorSpec"): ("job", ["input"]),
     ("Normalization.swift", "Normalization"): ("job", ["normalize", 1]),
 }
@@ -163,5 +163,5 @@ def part_of(schema, path):
 
 @pytest.mark.parametrize(("file", "struct", "schema", "path"), STRUCTS, ids=lambda v: v if isinstance(v, str) else "")
 def test_formats_have_the_keys_of_the_schemas(file, struct, schema, path):
-    part = part_of(json.loads((DEVICE / f"{schema}.schema.json").read_text()), path)
+    part = part_of(json.loads((DEVICE / "job" / f"{schema}.schema.json").read_text()), path)
     assert json_keys(CORE / file, struct) == set(part["properties"]) == set(part["required"])

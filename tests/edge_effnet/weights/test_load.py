@@ -197,7 +197,7 @@ def test_a_file_without_a_classifier(path: Path) -> None:
     tensors = {name: tensor for name, tensor in state_dict().items() if not name.startswith("classifier")}
     assert "no classifier; give num_classes to make one, or include_top=False" in refusal(tensors, path)
     checkpoint = load_checkpoint(path, "b0", num_classes=3)
-    assert "regenerated for 3 classes (the file has none)" in checkpoint.notes[0]
+    assert "reinitialized for 3 classes (the file has none)" in checkpoint.notes[0]
     assert checkpoint.model(images(1, 32)).shape == (1, 3)
     assert load_checkpoint(path, "b0", include_top=False).model.classifier is None
 

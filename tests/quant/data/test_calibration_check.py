@@ -5,7 +5,7 @@ import torch
 
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
-from quant.data.calibration_check import calibration_notes, stem_shift, twins_among
+from quant.data.calibration_check import check_calibration, stem_shift, twins_among
 from tests.support.networks import images, trained_looking
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -18,7 +18,7 @@ def model():
 
 
 def test_images_like_the_training_s_raise_no_note(model):
-    assert calibration_notes(model, list(images(32, SIZE).split(16))) == ()
+    assert check_calibration(model, list(images(32, SIZE).split(16))) == ()
 
 
 def test_copies_and_bursts_are_counted(model):
@@ -27,14 +27,14 @@ def test_copies_and_bursts_are_counted(model):
         32, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)
     )
     assert twins_among([inputs]) == 0 and twins_among([burst]) == 32
-    (note,) = calibration_notes(model, [burst])
-    assert note.startswith("32 of the 32 calibration images look like another")
+    (note,) = check_calibration(model, [burst])
+    assert note.message.startswith("32 of the 32 calibration images look like another")
 
 
 @pytest.mark.parametrize("wrong", [lambda x: x * 0.2, lambda x: x + 8.0, lambda x: x * 58.0 + 120.0])
 def test_another_normalisation_is_noticed(model, wrong):
-    notes = calibration_notes(model, [wrong(images(32, SIZE))])
-    assert any("preprocessing" in note for note in notes)
+    notes = check_calibration(model, [wrong(images(32, SIZE))])
+    assert any("preprocessing" in note.message for note in notes)
 
 
 def test_without_batchnorm_nothing_is_claimed(model):

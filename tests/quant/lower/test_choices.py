@@ -8,7 +8,7 @@ import pytest
 from edge_effnet.activations import ACTIVATIONS
 from edge_effnet.errors import InputError
 from quant.lower import vendor_sdk
-from quant.lower.choices import check_fits, choose, is_single, require_runs_here
+from quant.lower.choices import check_fits, choose, require_runs_here
 from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS
 from quant.program import openvino_library
@@ -87,11 +87,6 @@ def test_networks_that_a_backend_does_not_run_are_refused():
 def test_the_table_names_activations_that_exist():
     for backend in BACKENDS.values():
         assert set(backend.activations) <= set(ACTIVATIONS), backend.name
-
-
-def test_only_no_backend_or_xnnpack_alone_makes_the_one_artifact():
-    assert is_single([]) and is_single(["xnnpack"])
-    assert not is_single(["xnnpack:int8"]) and not is_single(["all"]) and not is_single(["xnnpack", "coreml"])
 
 
 def test_options_say_what_they_take():

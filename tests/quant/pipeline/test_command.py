@@ -3,13 +3,11 @@ from pathlib import Path
 import pytest
 
 from edge_effnet.samples import SAMPLE
-from edge_effnet.weights.checkpoint import LoadOptions
 from quant.artifact.recognise import changed, check_command
 from quant.lower.options import BackendOptions
 from quant.pipeline.command import quantize_command
-from quant.pipeline.request import check_request
+from quant.pipeline.request import QuantizeConfig, resolve
 from quant.qat.options import QatOptions
-from quant.thresholds import DEFAULT_CALIBRATION
 
 
 @pytest.fixture(autouse=True)
@@ -18,22 +16,8 @@ def _empty_folder(tmp_path, monkeypatch):
 
 
 def command(**changes):
-    settings = {
-        "weights": "w.pth",
-        "data": "my images",
-        "options": LoadOptions(origin=None, image_size=None),
-        "activation": None,
-        "calibration": DEFAULT_CALIBRATION,
-        "recipe": "int8",
-        "backend": "xnnpack",
-        "out": None,
-        "max_drop": None,
-        "min_agreement": None,
-        "seed": 0,
-        "threads": 1,
-        "qat": None,
-    }
-    return quantize_command(check_request("b0", **{**settings, **changes}))
+    config = QuantizeConfig(variant="b0", **{"weights": "w.pth", "data": "my images", **changes})
+    return quantize_command(resolve(config))
 
 
 BASE = ("quantize", "--variant", "b0", "--weights", "w.pth", "--data", "my images")
@@ -51,8 +35,7 @@ BASE = ("quantize", "--variant", "b0", "--weights", "w.pth", "--data", "my image
         ({"recipe": "qat-int8", "qat": QatOptions(epochs=2)}, ("--recipe", "qat-int8", "--epochs", "2")),
         (
             {
-                "backend": "backends",
-                "backends": ("xnnpack:all", "coreml"),
+                "backend": ("xnnpack:all", "coreml"),
                 "backend_options": BackendOptions(ios=18),
             },
             ("--backend", "xnnpack:all", "--backend", "coreml", "--ios", "18"),

@@ -71,7 +71,9 @@ def unlabelled():
 
 def failed():
     broken = [replace(LAYER, layer="stages.0.1.expand", sqnr_db=5.0)]
-    diagnosis = diagnose(broken, Circumstances(recipe="int8-minmax", targeted=False, calibration=128, suspicions=()))
+    diagnosis = diagnose(
+        broken, Circumstances(recipe="int8-minmax", targeted=False, calibration=128, odd_images=False)
+    )
     return outcome(verdict=Verdict(passed=False, reasons=("collapsed",)), diagnosis=diagnosis)
 
 
@@ -211,7 +213,7 @@ def test_a_layer_named_like_mathematics_or_markup_is_drawn_as_text():
 
 def replace_diagnosis(analysis):
     broken = [replace(analysis[0], sqnr_db=1.0)]
-    diagnosis = diagnose(broken, Circumstances(recipe="int8", targeted=False, calibration=128, suspicions=()))
+    diagnosis = diagnose(broken, Circumstances(recipe="int8", targeted=False, calibration=128, odd_images=False))
     return outcome(verdict=Verdict(passed=False, reasons=("x",)), diagnosis=diagnosis)
 
 

@@ -6,12 +6,14 @@ import pytest
 import torch
 
 from edge_effnet.errors import InputError
+from quant.common.findings import finding
 from quant.common.progress import NoProgress
 from quant.lower.result import Delegation
 from quant.metrics.evaluate import Accuracy, accuracy, collect_logits, fidelity, labels_of
 from quant.program.timing import ProgramFigures
-from quant.verdict.assemble import Evidence, summarize
+from quant.verdict.assemble import Evidence, assemble
 from quant.verdict.outcome import Flip
+from quant.verdict.verdict import Limits
 from tests.support.artifacts import LAYER
 from tests.support.images import COLOURS, draw_image
 from tests.support.outcomes import NO_ACCURACY, images, outcome
@@ -40,12 +42,17 @@ def evidence(**changes):
         "calibration_images": 8,
         "search": None,
         "training": None,
-        "notes": ("a note",),
+        "layers": (),
+        "float_layers": (),
+        "findings": (finding("weights", "a note"),),
         "seconds": {"total": 1.0},
         "program": "ab" * 32,
-        "doubts": (),
     }
     return Evidence(**{**fields, **changes})
+
+
+def summarize(collected, *, max_drop, min_agreement=None, baseline=None):
+    return assemble(collected, Limits(max_drop=max_drop, min_agreement=min_agreement, baseline=baseline))
 
 
 def test_figures_flips_and_verdict_come_from_the_logits():
@@ -187,7 +194,10 @@ def test_another_failure_has_remedies_but_no_layer_to_blame():
 
 
 def test_a_pass_has_no_diagnosis_and_says_what_to_be_careful_about():
-    found = summarize(evidence(logits=many(0), images=images(100), suspicions=("odd images",)), max_drop=1.0)
+    found = summarize(
+        evidence(logits=many(0), images=images(100), findings=(finding("calibration-statistics", "odd images"),)),
+        max_drop=1.0,
+    )
     assert found.passed and found.diagnosis is None and "diagnosis" not in found.to_json()
     assert found.to_json()["cautions"] == list(found.verdict.cautions)
     assert found.verdict.cautions[-1] == "odd images"

@@ -6,8 +6,8 @@ import pytest
 from edge_effnet.errors import InputError
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.verdict.baseline import (
-    baseline_doubt,
     baseline_json,
+    check_baseline,
     digest_of,
     make_baseline,
     read_baseline,
@@ -145,10 +145,10 @@ def test_sealed_figures_that_no_run_gives_are_refused(tmp_path, change):
 )
 def test_a_baseline_of_this_very_program_has_to_be_right(top1, agreement, program, edited):
     now = NO_ACCURACY if top1 is None else accuracy(0.952)
-    found = baseline_doubt(baseline_of(top1=top1, agreement=agreement), program, now, FIDELITY)
-    assert found is None if edited is None else f"it gives {edited} for this very program" in found
+    found = check_baseline(baseline_of(top1=top1, agreement=agreement), program, now, FIDELITY)
+    assert found is None if edited is None else f"it gives {edited} for this very program" in found.message
     if edited is None and program != PROGRAM:
-        assert baseline_doubt(baseline_of(top1=top1, agreement=agreement), PROGRAM, now, FIDELITY) is not None
+        assert check_baseline(baseline_of(top1=top1, agreement=agreement), PROGRAM, now, FIDELITY) is not None
 
 
 @pytest.mark.parametrize(
@@ -156,5 +156,5 @@ def test_a_baseline_of_this_very_program_has_to_be_right(top1, agreement, progra
     [(20.9, PROGRAM, False), (5.0, PROGRAM, True), (60.0, PROGRAM, True), (5.0, "cd" * 32, False)],
 )
 def test_a_baseline_of_this_very_program_has_its_sqnr(sqnr_db, program, edited):
-    found = baseline_doubt(baseline_of(sqnr_db=sqnr_db), program, accuracy(0.952), FIDELITY)
-    assert (found is not None and f"it gives {sqnr_db:.1f} dB for this very program" in found) == edited
+    found = check_baseline(baseline_of(sqnr_db=sqnr_db), program, accuracy(0.952), FIDELITY)
+    assert (found is not None and f"it gives {sqnr_db:.1f} dB for this very program" in found.message) == edited

@@ -5,7 +5,7 @@ import pytest
 from quant.verdict.diagnosis import Circumstances, diagnose
 from tests.support.artifacts import LAYER
 
-MINMAX = Circumstances(recipe="int8-minmax", targeted=False, calibration=128, suspicions=())
+MINMAX = Circumstances(recipe="int8-minmax", targeted=False, calibration=128, odd_images=False)
 
 
 def layers(*sqnr):
@@ -44,7 +44,7 @@ def test_without_an_analysis_there_is_a_remedy_all_the_same(reports):
         ),
         ({"recipe": "qat-int8"}, [{}]),
         ({"recipe": "fp16", "calibration": 0}, [{}, {}]),
-        ({"suspicions": ("odd",)}, [{}, {"--recipe": "int8"}, {"--recipe": "qat-int8"}, {}]),
+        ({"odd_images": True}, [{}, {"--recipe": "int8"}, {"--recipe": "qat-int8"}, {}]),
     ],
 )
 def test_remedies_fit_the_run(changes, options):

@@ -6,13 +6,18 @@ from hypothesis import strategies as st
 
 from edge_effnet.errors import InputError
 from quant.metrics.evaluate import Accuracy, Fidelity
-from quant.verdict.verdict import check_max_drop, check_min_agreement, judge
+from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement, compare, decide
 from tests.support.baselines import baseline_of
 from tests.support.outcomes import NO_ACCURACY, images
 
 
 def accuracy(top1):
     return Accuracy(top1=top1, top5=1.0, top1_interval=(0.0, 1.0))
+
+
+def judge(before, after, fidelity, *, max_drop, images, min_agreement=None, baseline=None, errors=()):
+    limits = Limits(max_drop=max_drop, min_agreement=min_agreement, baseline=baseline)
+    return decide(errors, compare(before, after, fidelity, limits, images=images))
 
 
 def verdict(before, after, *, max_drop=1.0, baseline=None, agreement=1.0):

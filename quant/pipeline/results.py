@@ -18,7 +18,7 @@ _GROUPS = (MEASURED, NOT_HERE, MISSING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FleetRow:
+class ProgramRow:
     """One program of a run, or why there is none."""
 
     name: str
@@ -65,13 +65,13 @@ class FleetRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FleetOutcome:
+class RunOutcome:
     """Everything that a run over several backends found out."""
 
     folder: str
     variant: str
     recipe: str
-    rows: tuple[FleetRow, ...]
+    rows: tuple[ProgramRow, ...]
     """In their rank."""
     notes: tuple[str, ...]
     seconds: dict[str, float]
@@ -94,12 +94,12 @@ class FleetOutcome:
         }
 
 
-def ranked(rows: Sequence[FleetRow]) -> tuple[FleetRow, ...]:
+def ranked(rows: Sequence[ProgramRow]) -> tuple[ProgramRow, ...]:
     """Order rows: measured first, those that hold first, then whole delegates, small files, high agreement."""
     return tuple(sorted(rows, key=_rank))
 
 
-def _rank(row: FleetRow) -> tuple[float, ...]:
+def _rank(row: ProgramRow) -> tuple[float, ...]:
     left = len(row.report.leftovers) if row.report else 0
     agreement = row.outcome.pte.agreement if row.outcome else 0.0
     return (_GROUPS.index(row.status), not row.passed, left, row.size_bytes or 0, -agreement)

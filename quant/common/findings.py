@@ -1,0 +1,193 @@
+"""What a run finds out beside its figures, as data: a code, how serious it is, a sentence, and what to do about it.
+
+Findings come from every package, so they stand below all of them. The table is the only place that knows how serious
+a kind of finding is; docs/findings.md shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Severity(StrEnum):
+    """What a finding does to a verdict."""
+
+    ERROR = "error"
+    """It fails."""
+    WARNING = "warning"
+    """A pass is to be taken with caution."""
+    NOTE = "note"
+    """Nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kind:
+    """What all findings of one code share."""
+
+    severity: Severity
+    meaning: str
+    """One line for docs/findings.md."""
+    remedy: str
+    """What to do where a finding says nothing better; empty where nothing has to be done."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing found out."""
+
+    code: str
+    """A key of `KINDS`."""
+    severity: Severity
+    message: str
+    """A sentence with the figures."""
+    remedy: str
+    """What to do; empty where nothing has to be done."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Of the list `findings` in the object that `--json` prints."""
+        return {"code": self.code, "severity": str(self.severity), "message": self.message, "remedy": self.remedy}
+
+
+def finding(code: str, message: str, *, remedy: str | None = None) -> Finding:
+    """Make a finding of a kind.
+
+    Args:
+        code: a key of `KINDS`.
+        message: a sentence with the figures.
+        remedy: instead of the kind's.
+    """
+    kind = KINDS[code]
+    return Finding(
+        code=code, severity=kind.severity, message=message, remedy=kind.remedy if remedy is None else remedy
+    )
+
+
+def messages(findings: Iterable[Finding], *severities: Severity) -> tuple[str, ...]:
+    """Sentences of the findings of these severities, in their order."""
+    return tuple(found.message for found in findings if found.severity in severities)
+
+
+def _error(meaning: str, remedy: str) -> Kind:
+    return Kind(severity=Severity.ERROR, meaning=meaning, remedy=remedy)
+
+
+def _warning(meaning: str, remedy: str) -> Kind:
+    return Kind(severity=Severity.WARNING, meaning=meaning, remedy=remedy)
+
+
+def _note(meaning: str, remedy: str = "") -> Kind:
+    return Kind(severity=Severity.NOTE, meaning=meaning, remedy=remedy)
+
+
+_REGENERATE = "Regenerate the artifact with `quantize`."
+_OTHER_IMAGES = "Judge on images that the program was not calibrated on."
+_PREPROCESSING = "Check mean, std, channel order and --origin, and that the images are like those of the training."
+_MORE_IMAGES = "Evaluate on more images, or allow more with --max-drop."
+
+KINDS: Mapping[str, Kind] = {
+    # The program against float, the limits and the baseline.
+    "collapsed": _error(
+        "The program sees next to nothing of what float sees; it fails whatever is allowed.",
+        "Take --recipe int8, and see `edge-effnet analyze` for the layer where the signal is lost.",
+    ),
+    "not-finite": _error(
+        "The program puts out values that are not finite.",
+        "Choose a precision or backend with more range, or leave this one out.",
+    ),
+    "accuracy-drop": _error(
+        "More top-1 (without labels: agreement) is lost against float than --max-drop allows.",
+        "Let the search keep layers in float: --min-agreement 99.",
+    ),
+    "agreement-low": _error(
+        "Fewer images keep float's class than --min-agreement asks for.",
+        "Take --recipe int8, whose search keeps layers in float until the target is met.",
+    ),
+    "baseline-drop": _error(
+        "More is lost against the baseline than --max-drop allows.",
+        "Find what changed since the baseline was written; --update-baseline accepts the new figures.",
+    ),
+    "target-not-met": _error(
+        "No set of float layers meets the target on the selection images.",
+        "Ask for less, or train: --recipe qat-int8.",
+    ),
+    "device-differs": _error(
+        "The device's answers are not those of the same program on this host.",
+        "Update the device's runtime to the version of the manifest, and check again.",
+    ),
+    # What makes figures meaningless.
+    "one-class": _error(
+        "Float takes every image for one class: agreement and top-1 mean nothing.",
+        "Evaluate on images of several classes.",
+    ),
+    "label-order": _error(
+        "Float takes classes for each other as a whole: names or folders are in another order than its outputs.",
+        "Put the class names into the order of the network's outputs.",
+    ),
+    "preprocessing": _error(
+        "Another reading of the images suits float better, or golden inputs are not what this preprocessing makes.",
+        _PREPROCESSING,
+    ),
+    "leakage": _error(
+        "Evaluation images are copies of calibration images, enough of them to flatter the verdict.", _OTHER_IMAGES
+    ),
+    "float-changed": _error(
+        "Float's top-1 is not the one that `quantize` recorded.",
+        "Restore float.pte, preprocessing, labels and images, or regenerate the artifact.",
+    ),
+    "program-changed": _error(
+        "The program is not the one that the manifest, layers.json or model.bpte are of.", _REGENERATE
+    ),
+    "manifest-edited": _error("The manifest was edited after `quantize` wrote it.", _REGENERATE),
+    "baseline-edited": _error(
+        "The baseline's figures for this very program are not those it has.", "Write it again with --update-baseline."
+    ),
+    "dead-layers": _error(
+        "Layers of a program have nothing but zeros for weights.",
+        "Check the weights file, then regenerate the artifact.",
+    ),
+    # What a pass is to be taken with caution for.
+    "near-max-drop": _warning("The loss may be above --max-drop on other images like these.", _MORE_IMAGES),
+    "near-min-agreement": _warning(
+        "The agreement may be below --min-agreement on other images like these.", _MORE_IMAGES
+    ),
+    "few-calibration-images": _warning(
+        "Ranges were fitted on few images; another draw may do worse.", "Calibrate on more images (--calibration)."
+    ),
+    "calibration-duplicates": _warning(
+        "Many calibration images look like another one of them.", "Give images that differ as the phone's do."
+    ),
+    "calibration-statistics": _warning(
+        "The calibration images do not look to the stem as its training set did.", _PREPROCESSING
+    ),
+    "selection-on-evaluation": _warning(
+        "Float layers were chosen on the evaluation images, which flatters the verdict.",
+        "Give more images, so that some can be kept back to choose on.",
+    ),
+    "nearly-one-class": _warning(
+        "Float takes nearly every image for one class: the rest say little.", "Evaluate on images of all classes."
+    ),
+    "near-duplicates": _warning("A few evaluation images look like calibration images.", _OTHER_IMAGES),
+    # What else there is to know.
+    "weights": _note(
+        "How the weights file was understood, where it leaves something open.", "Check it against the training."
+    ),
+    "sample-model": _note("The sample model was quantized, nothing of the user's."),
+    "images-left-out": _note("Images were left out: copies of others, or ones that the program was calibrated on."),
+    "images-fewer": _note("Fewer images were taken than asked for, or than there are."),
+    "large-for-phones": _note(
+        "The program asks much of a phone: arithmetic, memory or file size.",
+        "Take a smaller variant, image size or precision.",
+    ),
+    "device": _note("What the device said about itself: emulated, hot, low on battery."),
+    # Why a program failed, as far as the analysis tells.
+    "first-broken-layer": _note("Where the signal is first lost.", "See `edge-effnet analyze`."),
+    "saturated-layer": _note(
+        "A layer's values lie beyond its int8 grid, and that makes much of the noise.", "See `edge-effnet analyze`."
+    ),
+    "analysis-differs": _note(
+        "The logits are worse than when layers.json was written: another program, or other images.", _REGENERATE
+    ),
+}

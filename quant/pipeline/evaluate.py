@@ -1,0 +1,113 @@
+"""The stage that runs everything over the evaluation images: programs timed, images decoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from edge_effnet.io.temporary import scratch_folder
+from quant.checks.reference import Reference, check_reference
+from quant.common.atomic_io import explained_writes
+from quant.common.findings import Finding
+from quant.common.progress import Progress
+from quant.data.batches import Model
+from quant.data.perceptual_hash import Calibrated, hash_maker
+from quant.lower.xnnpack.simulator import simulation_of
+from quant.metrics.evaluate import collect_logits
+from quant.pipeline.float_graphs import Graphs
+from quant.pipeline.int8_graphs import Int8Graphs, Trained
+from quant.pipeline.load import Loaded
+from quant.pipeline.programs import Programs
+from quant.program.host import HostRuntime
+from quant.program.timing import Measured, measure_programs
+from quant.ptq.quantizers import PLACEMENTS
+from quant.thresholds import LATENCY_REPEATS
+
+_SLOW_REPEATS = 3
+"""Forwards timed of a program that is judged on a few images only, because each takes seconds."""
+
+FLOAT = "float"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluated:
+    """What all programs and graphs make of the evaluation images."""
+
+    measured: Mapping[str, Measured]
+    """By name of the choice, those that this host runs; `FLOAT` is the float network's own program."""
+    logits: Mapping[str, torch.Tensor]
+    """[images, classes] of `FLOAT`, of "swapped" and "ptq" where there are such, of each placement, and of each
+    measured program, which may have seen fewer images."""
+    findings: tuple[Finding, ...]
+    """About float and the images."""
+
+
+def measure(runtime: HostRuntime, network: Loaded, programs: Programs, progress: Progress) -> dict[str, Measured]:
+    """Load and time what this host runs; slow programs a few times only."""
+    files = {FLOAT: programs.float.data}
+    files |= {p.choice.name: p.lowered.data for p in programs.chosen if p.choice.backend.runs_here}
+    slow = {p.choice.name for p in programs.chosen if p.choice.backend.images is not None}
+    image = network.split.evaluation[0].path
+    found: dict[str, Measured] = {}
+    with scratch_folder() as folder:
+        paths = {name: folder / f"{name}.pte" for name in files}
+        for name, path in paths.items():
+            with explained_writes(path):
+                path.write_bytes(files[name])
+        for group, repeats in ((set(paths) - slow, LATENCY_REPEATS), (set(paths) & slow, _SLOW_REPEATS)):
+            chosen = {name: path for name, path in paths.items() if name in group}
+            found |= measure_programs(runtime, chosen, network.preprocess, image, progress, repeats=repeats)
+    return found
+
+
+def evaluate(
+    network: Loaded,
+    graphs: Graphs,
+    int8: Int8Graphs,
+    trained: Trained | None,
+    programs: Programs,
+    measured: Mapping[str, Measured],
+    calibrated: Calibrated,
+    progress: Progress,
+) -> Evaluated:
+    """Run everything over the evaluation images, and look at what float makes of them.
+
+    Raises:
+        InputError: an image that cannot be read, or a float output that is not finite.
+    """
+    models: dict[str, Model] = {FLOAT: graphs.original}
+    if graphs.float is not graphs.original:
+        models["swapped"] = graphs.float
+    if trained is not None:
+        models["ptq"] = trained.before
+    models |= {name: _computed(int8, name) for name in int8.by_placement}
+    models["hashes"] = hash_maker(network.preprocess)
+    logits = collect_logits(
+        models,
+        network.split.evaluation,
+        network.preprocess,
+        progress,
+        programs={name: program.run for name, program in measured.items() if name != FLOAT},
+        limits={p.choice.name: p.choice.backend.images for p in programs.chosen},
+    )
+    reference = Reference(
+        run=measured[FLOAT].run,
+        logits=logits[FLOAT],
+        images=network.split.evaluation,
+        class_names=network.class_names,
+        preprocess=network.preprocess,
+        pte_logits=None,
+        recorded=None,
+        hashes=logits.pop("hashes"),
+        calibrated=calibrated,
+    )
+    return Evaluated(measured=measured, logits=logits, findings=check_reference(reference))
+
+
+def _computed(int8: Int8Graphs, placement: str) -> nn.Module:
+    """The graph of a placement, in the arithmetic of its programs where that is known."""
+    converted = int8.by_placement[placement].converted
+    return simulation_of(converted).module if PLACEMENTS[placement].xnnpack_arithmetic else converted

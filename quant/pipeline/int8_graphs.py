@@ -1,0 +1,174 @@
+"""The stage that quantizes: one network, its ranges found once, converted for each placement asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from quant.analysis.layers import LayerReport, analyze
+from quant.analysis.mixed_precision import Found, search_float_layers
+from quant.analysis.transfer import Judged, Target
+from quant.common.findings import Finding, finding
+from quant.common.progress import Progress
+from quant.common.subsample import subsample
+from quant.data.batches import batch_size_for, read_batches
+from quant.data.calibration_check import check_calibration
+from quant.lower.xnnpack.simulator import simulation_of
+from quant.metrics.evaluate import collect_logits, labels_of
+from quant.pipeline.float_graphs import Graphs
+from quant.pipeline.load import Loaded
+from quant.pipeline.request import Request
+from quant.ptq.quantizers import PLACEMENTS
+from quant.ptq.steps import Context, Phase, Quantized, State, finish, quantize_program, run_steps
+from quant.qat.run import QatReport, train_quantized
+from quant.thresholds import ANALYSIS, ANALYSIS_LEAST, MIN_SELECTION, OUTLOOK_IMAGES
+from quant.training.distributed import Group
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Int8Graphs:
+    """What was quantized, before training."""
+
+    by_placement: Mapping[str, Quantized]
+    """Keys of `PLACEMENTS`."""
+    search: Found | None
+    """Where float layers were searched for."""
+    findings: tuple[Finding, ...]
+    """About the calibration images."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """How the quantized network was trained, in place."""
+
+    report: QatReport
+    before: nn.Module
+    """The arithmetic that training started from."""
+
+
+def quantize_graphs(
+    request: Request, network: Loaded, graphs: Graphs, inputs: list[torch.Tensor], progress: Progress
+) -> Int8Graphs:
+    """Quantize as the recipe says, or with the float layers that the target takes.
+
+    Args:
+        request: what is wanted.
+        network: loaded.
+        graphs: its float graphs.
+        inputs: calibration images in batches, each [n, C, H, W] float32.
+        progress: told of the stages.
+    """
+    findings = (*check_calibration(network.checkpoint.model, inputs), *_selection_findings(request, network))
+    context = _context(request, inputs, progress)
+    if request.searches:
+        quantized, found = _search(request, network, graphs, context)
+        return Int8Graphs(by_placement={"xnnpack": quantized}, search=found, findings=findings)
+    names = placements_of(request)
+    quantized_by = {}
+    if names:
+        prepared = run_steps(Phase.NETWORK, State(graph=graphs.float, placement=PLACEMENTS[names[0]]), context)
+        for name in names:
+            state = State(graph=prepared.graph, placement=PLACEMENTS[name], activation=prepared.activation)
+            quantized_by[name] = quantize_program(state, context)
+    return Int8Graphs(by_placement=quantized_by, search=None, findings=findings)
+
+
+def placements_of(request: Request) -> list[str]:
+    """Placements that the programs asked for need, each once."""
+    wanted = (choice.placement for choice in request.choices if choice.missing is None)
+    return list(dict.fromkeys(name for name in wanted if name is not None))
+
+
+def train_graph(
+    request: Request, network: Loaded, graphs: Graphs, quantized: Quantized, progress: Progress, group: Group
+) -> Trained:
+    """Train the quantized network in place; what a swapped activation lost is to be learned too."""
+    split = network.split
+    before = simulation_of(quantized.converted).module
+    report = train_quantized(
+        quantized,
+        graphs.original,
+        network.preprocess,
+        request.qat,
+        variant=request.spec.name,
+        recipe=request.recipe.name,
+        training=split.training,
+        selection=split.selection,
+        selection_inputs=read_batches(split.selection, network.preprocess, progress),
+        class_names=network.class_names,
+        out=request.out,
+        seed=request.config.seed,
+        progress=progress,
+        group=group,
+    )
+    return Trained(report=report, before=before)
+
+
+def finish_graphs(request: Request, int8: Int8Graphs, inputs: list[torch.Tensor], progress: Progress) -> None:
+    """Run the final steps on every quantized network, in place."""
+    context = _context(request, inputs, progress)
+    for name, quantized in int8.by_placement.items():
+        finish(quantized, PLACEMENTS[name], context)
+
+
+def analyze_graphs(
+    request: Request, network: Loaded, int8: Int8Graphs, progress: Progress
+) -> dict[str, list[LayerReport]]:
+    """Compare each network of XNNPACK's arithmetic layer by layer with float, on evaluation images; by placement."""
+    wanted = {name: q for name, q in int8.by_placement.items() if PLACEMENTS[name].xnnpack_arithmetic}
+    if not wanted:
+        return {}
+    count = min(ANALYSIS, max(ANALYSIS_LEAST, batch_size_for(network.preprocess.crop)))
+    images = network.split.evaluation
+    inputs = read_batches([images[i] for i in subsample(len(images), count)], network.preprocess, progress)
+    found = {}
+    for name, quantized in wanted.items():
+        with progress.stage("Analyzing", sum(len(batch) for batch in inputs)) as advance:
+            found[name] = analyze(
+                quantized.reference, quantized.converted, inputs, seed=request.config.seed, advance=advance
+            )
+    return found
+
+
+def _context(request: Request, inputs: list[torch.Tensor], progress: Progress) -> Context:
+    return Context(
+        inputs=inputs,
+        recipe=request.recipe,
+        seed=request.config.seed,
+        progress=progress,
+        placements=tuple(PLACEMENTS[name] for name in placements_of(request)),
+    )
+
+
+def _search(request: Request, network: Loaded, graphs: Graphs, context: Context) -> tuple[Quantized, Found]:
+    images = network.split.selection or network.split.evaluation
+    return search_float_layers(
+        graphs.float,
+        context,
+        Target(min_agreement=request.limits.min_agreement or 0.0, max_drop=request.limits.max_drop),
+        selection=read_batches(images, network.preprocess, context.progress),
+        labels=labels_of(images),
+        judged=_judged(network, graphs, context.progress),
+        original=graphs.original,
+    )
+
+
+def _judged(network: Loaded, graphs: Graphs, progress: Progress) -> Judged:
+    """Float's view of the evaluation images, thinned where there are very many."""
+    images = network.split.evaluation
+    seen = [images[i] for i in subsample(len(images), OUTLOOK_IMAGES)]
+    logits = collect_logits({"float": graphs.original}, seen, network.preprocess, progress)["float"]
+    return Judged(logits=logits, labels=labels_of(seen), images=len(images))
+
+
+def _selection_findings(request: Request, network: Loaded) -> tuple[Finding, ...]:
+    if not request.searches or network.split.selection:
+        return ()
+    message = (
+        f"Fewer than {MIN_SELECTION} images were left to choose float layers on: they were chosen on the "
+        "evaluation images, which flatters the verdict."
+    )
+    return (finding("selection-on-evaluation", message),)

@@ -1,0 +1,125 @@
+"""The stage that judges: from what a program put out to its outcome."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from quant.analysis.fallback_cost import FloatLayer, float_layers
+from quant.analysis.layers import LayerReport
+from quant.checks.dead_layers import check_programs
+from quant.common.findings import Finding
+from quant.common.subsample import subsample
+from quant.data.perceptual_hash import Calibrated
+from quant.graph.footprint import Footprint, check_footprint
+from quant.lower.choices import Choice
+from quant.pipeline.evaluate import FLOAT, Evaluated
+from quant.pipeline.int8_graphs import Int8Graphs, Trained
+from quant.pipeline.load import Loaded
+from quant.pipeline.programs import Program, Programs
+from quant.pipeline.request import Request
+from quant.program.reader import parse_pte
+from quant.ptq.quantizers import PLACEMENTS
+from quant.verdict.assemble import Evidence, assemble
+from quant.verdict.outcome import Outcome
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """Everything that was made and found out, before anything is judged or written."""
+
+    request: Request
+    network: Loaded
+    int8: Int8Graphs
+    trained: Trained | None
+    layers: Mapping[str, Sequence[LayerReport]]
+    """The analysis by placement, where there is one."""
+    programs: Programs
+    evaluated: Evaluated
+    footprint: Footprint
+    calibrated: Calibrated
+    """The images that ranges were fitted on, as they look."""
+    seconds: dict[str, float]
+
+    def layers_of(self, choice: Choice) -> Sequence[LayerReport]:
+        """The analysis of a program's network; empty where there is none."""
+        return () if choice.placement is None else self.layers.get(choice.placement, ())
+
+    def recipe_of(self, choice: Choice) -> str:
+        """The recipe where one was applied, else the precision."""
+        return self.request.recipe.name if choice.placement is not None else choice.precision
+
+    def size_findings(self, program: Program) -> tuple[Finding, ...]:
+        """What a program asks too much of a phone."""
+        return check_footprint(self.footprint, len(program.lowered.data))
+
+
+def judge(run: Run, program: Program, artifact: str) -> Outcome:
+    """Judge a measured program.
+
+    Args:
+        run: that it is of.
+        program: one of `run.programs` that this host runs.
+        artifact: path of its folder.
+
+    Raises:
+        InputError: a broken program.
+    """
+    request, network, choice = run.request, run.network, program.choice
+    rows = subsample(len(network.split.evaluation), choice.backend.images)
+    data = {"pte" if request.alone else choice.name: program.lowered.data}
+    if request.alone:
+        data["float"] = run.programs.float.data
+    dead = check_programs({name: parse_pte(file, name) for name, file in data.items()})
+    return assemble(
+        Evidence(
+            artifact=artifact,
+            variant=request.spec.name,
+            activation=request.final_activation,
+            recipe=run.recipe_of(choice),
+            backend=choice.backend.name,
+            threads=request.config.threads,
+            logits=_logits(run, choice, rows),
+            images=[network.split.evaluation[i] for i in rows],
+            class_names=network.class_names,
+            float_program=run.evaluated.measured[FLOAT].figures,
+            pte_program=run.evaluated.measured[choice.name].figures,
+            delegation=program.lowered.delegation,
+            calibration_images=len(network.split.calibration) if choice.placement else 0,
+            search=run.int8.search,
+            training=None if run.trained is None else run.trained.report,
+            layers=run.layers_of(choice),
+            float_layers=_float_layers(run, choice),
+            findings=(
+                *dead,
+                *network.findings,
+                *run.int8.findings,
+                *run.evaluated.findings,
+                *run.size_findings(program),
+            ),
+            seconds=run.seconds,
+            program=hashlib.sha256(program.lowered.data).hexdigest(),
+        ),
+        request.limits,
+    )
+
+
+def _logits(run: Run, choice: Choice, rows: Sequence[int]) -> dict[str, torch.Tensor]:
+    """What a verdict compares, on the images that the program saw."""
+    logits = run.evaluated.logits
+    found = {name: logits[name][rows] for name in (FLOAT, "swapped", "ptq") if name in logits}
+    if choice.placement is not None:
+        found["quantized"] = logits[choice.placement][rows]
+    return {**found, "pte": logits[choice.name]}
+
+
+def _float_layers(run: Run, choice: Choice) -> tuple[FloatLayer, ...]:
+    placement = choice.placement
+    if placement is None or not PLACEMENTS[placement].xnnpack_arithmetic:
+        return ()
+    quantized = run.int8.by_placement[placement]
+    reason = "the search for the target" if run.int8.search else f"recipe {run.request.recipe.name}"
+    return float_layers(quantized.reference, quantized.converted, reason=reason)

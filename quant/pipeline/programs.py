@@ -1,0 +1,69 @@
+"""The stage that lowers: each choice's graph to a program, and the float network to its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import fx
+
+from quant.common.progress import Progress
+from quant.lower.backend import Source
+from quant.lower.choices import Choice
+from quant.lower.delegation import DelegationReport, report_delegation
+from quant.lower.result import LoweredProgram
+from quant.lower.xnnpack.lower import lower_xnnpack
+from quant.pipeline.float_graphs import Graphs
+from quant.pipeline.int8_graphs import Int8Graphs
+from quant.pipeline.load import Loaded
+from quant.pipeline.request import Request
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Program:
+    """A lowered program and what it was made from."""
+
+    choice: Choice
+    graph: fx.GraphModule
+    """What was lowered."""
+    lowered: LoweredProgram
+    delegation: DelegationReport
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Programs:
+    """Everything that was lowered."""
+
+    float: LoweredProgram
+    """The float network's own, which is what all others are judged against."""
+    chosen: Sequence[Program]
+
+
+def lower_programs(
+    request: Request, network: Loaded, graphs: Graphs, int8: Int8Graphs, progress: Progress
+) -> Programs:
+    """Lower the graph that each choice wants.
+
+    Raises:
+        ValueError: the network holds what a backend does not run.
+    """
+    wanted = [choice for choice in request.choices if choice.missing is None]
+    chosen = []
+    with progress.stage("Lowering", 1 + len(wanted)) as advance:
+        for choice in wanted:
+            placement = choice.placement
+            graph = graphs.float if placement is None else int8.by_placement[placement].converted
+            source = Source(
+                graph=graph,
+                precision=choice.precision,
+                input_shape=network.input_shape,
+                options=request.config.backend_options,
+                normalization=request.normalization(network.preprocess),
+            )
+            lowered = choice.backend.lower(source)
+            report = report_delegation(lowered, graph)
+            chosen.append(Program(choice=choice, graph=graph, lowered=lowered, delegation=report))
+            advance(1)
+        float_program = lower_xnnpack(graphs.original, network.input_shape)
+        advance(1)
+    return Programs(float=float_program, chosen=chosen)

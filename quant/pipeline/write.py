@@ -1,0 +1,161 @@
+"""The stage that writes: an artifact folder for each program, and of several the page that compares them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from quant.artifact.bundle import bundle_program, verify_bundle
+from quant.artifact.golden import golden_images, golden_pairs
+from quant.artifact.model import Artifact, write_artifact
+from quant.artifact.recognise import require_replaceable
+from quant.common.atomic_io import atomic_folder
+from quant.common.findings import Severity, messages
+from quant.lower.choices import Choice
+from quant.metrics.evaluate import Fidelity, fidelity
+from quant.pipeline.evaluate import FLOAT
+from quant.pipeline.judge import Run, judge
+from quant.pipeline.manifest import describe
+from quant.pipeline.programs import Program
+from quant.pipeline.results import MEASURED, MISSING, NOT_HERE, ProgramRow, RunOutcome, ranked
+from quant.program.host import HostRuntime
+from quant.report.comparison import opened, render_comparison
+from quant.report.single import Sources, render_report
+from quant.verdict.outcome import Outcome
+
+
+def write_one(run: Run, runtime: HostRuntime) -> tuple[Artifact, Outcome]:
+    """Judge the one program of a run and write its artifact."""
+    (program,) = run.programs.chosen
+    outcome = judge(run, program, str(run.request.out))
+    return _write(run, program, run.request.out, outcome.to_json(), runtime), outcome
+
+
+def write_many(run: Run, runtime: HostRuntime) -> RunOutcome:
+    """Judge every program that this host runs, and write all artifacts into one folder, whole or not at all."""
+    request = run.request
+    with atomic_folder(request.out) as folder:
+        rows = [_row(run, program, folder, runtime) for program in run.programs.chosen]
+        _share_float_program([folder / row.name / "float.pte" for row in rows])
+        findings = (*run.network.findings, *run.int8.findings, *run.evaluated.findings)
+        outcome = RunOutcome(
+            folder=str(request.out),
+            variant=request.spec.name,
+            recipe=request.recipe.name,
+            rows=ranked([*rows, *(_missing(choice) for choice in request.choices if choice.missing is not None)]),
+            notes=messages(findings, Severity.WARNING, Severity.NOTE),
+            seconds=run.seconds,
+        )
+        (folder / "fleet.json").write_text(json.dumps(outcome.to_json(), indent=2) + "\n")
+        (folder / "report.html").write_bytes(render_comparison(opened([folder]), beside=folder))
+        # Minutes have passed.
+        require_replaceable(request.out)
+    return outcome
+
+
+def _row(run: Run, program: Program, folder: Path, runtime: HostRuntime) -> ProgramRow:
+    choice, request = program.choice, run.request
+    measured = choice.name in run.evaluated.measured
+    outcome = judge(run, program, str(request.out / choice.name)) if measured else None
+    simulated = None if measured else _simulated(run, choice)
+    reason = "" if measured else f"not measured here: runs on {choice.backend.devices} only"
+    verdict = outcome.to_json() if outcome is not None else _unmeasured(run, program, reason, simulated)
+    _write(run, program, folder / choice.name, verdict, runtime)
+    return ProgramRow(
+        name=choice.name,
+        backend=choice.backend.name,
+        precision=choice.precision,
+        devices=choice.backend.devices,
+        status=MEASURED if measured else NOT_HERE,
+        reason=reason,
+        size_bytes=len(program.lowered.data),
+        report=program.delegation,
+        outcome=outcome,
+        simulated=simulated,
+        bundle="verified here" if measured else "written, not run here",
+        warnings=messages(run.size_findings(program), *Severity),
+    )
+
+
+def _write(run: Run, program: Program, folder: Path, verdict: dict[str, Any], runtime: HostRuntime) -> Artifact:
+    network, choice, logits = run.network, program.choice, run.evaluated.logits
+    measured, pixels = run.evaluated.measured.get(choice.name), run.request.config.embed_preprocess
+    expected = logits[choice.placement or ("swapped" if "swapped" in logits else FLOAT)]
+    # Of a program that does not run here: what the graph gives that it was made from.
+    golden = golden_pairs(
+        network.split.evaluation,
+        network.preprocess,
+        lambda x, rows: expected[rows] if measured is None else measured.run(x),
+        run.evaluated.measured[FLOAT].run,
+        takes_pixels=pixels,
+    )
+    compute = torch.no_grad()(program.graph) if measured is None else measured.run
+    bundle = bundle_program(program.lowered.data, golden)
+    if measured is not None:
+        verify_bundle(runtime, bundle, len(golden))
+    layers = list(run.layers_of(choice))
+    return write_artifact(
+        folder,
+        model=program.lowered.data,
+        float_model=run.programs.float.data,
+        classes=network.class_names,
+        golden=golden,
+        images=golden_images(network.preprocess, compute, takes_pixels=pixels),
+        layers=layers,
+        manifest=describe(run, program, verdict),
+        extra={
+            "model.bpte": bundle,
+            "delegation.json": (json.dumps(program.delegation.to_json(), indent=1) + "\n").encode(),
+        },
+        report=lambda manifest: render_report(
+            manifest, Sources(layers=layers, delegation=program.delegation, images=network.split.evaluation)
+        ),
+    )
+
+
+def _simulated(run: Run, choice: Choice) -> Fidelity | None:
+    """Of the int8 graph that an unmeasured program was made from."""
+    if choice.placement is None:
+        return None
+    return fidelity(run.evaluated.logits[FLOAT], run.evaluated.logits[choice.placement])
+
+
+def _unmeasured(run: Run, program: Program, reason: str, simulated: Fidelity | None) -> dict[str, Any]:
+    """What stands for a verdict in the manifest of a program that this host does not run."""
+    figures = None if simulated is None else {"agreement": simulated.agreement, "sqnr_db": simulated.sqnr_db}
+    return {
+        "verdict": NOT_HERE,
+        "reasons": [reason],
+        "float": {"size_bytes": len(run.programs.float.data)},
+        "pte": {"size_bytes": len(program.lowered.data)},
+        "simulated": figures,
+    }
+
+
+def _share_float_program(paths: Sequence[Path]) -> None:
+    """Let all artifacts share one float.pte on the disk, where it can."""
+    for path in paths[1:]:
+        link = path.with_suffix(".link")
+        try:
+            os.link(paths[0], link)
+        except OSError:
+            return
+        link.replace(path)
+
+
+def _missing(choice: Choice) -> ProgramRow:
+    """Say what a backend that was asked for lacks here."""
+    assert choice.missing is not None
+    return ProgramRow(
+        name=choice.name,
+        backend=choice.backend.name,
+        precision=choice.precision,
+        devices=choice.backend.devices,
+        status=MISSING,
+        reason=choice.missing,
+    )
