@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quant.artifact.model import Artifact, open_artifact
+    from quant.artifact.model import Artifact
+    from quant.artifact.open import open_artifact
     from quant.common.findings import Finding, Severity
     from quant.lower.options import BackendOptions
     from quant.pipeline.check import check
@@ -44,7 +45,7 @@ __all__ = [
 
 _HOMES = {
     "Artifact": "quant.artifact.model",
-    "open_artifact": "quant.artifact.model",
+    "open_artifact": "quant.artifact.open",
     "Finding": "quant.common.findings",
     "Severity": "quant.common.findings",
     "BackendOptions": "quant.lower.options",

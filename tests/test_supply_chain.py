@@ -9,7 +9,7 @@ import pytest
 
 from apps.cli.edge_effnet import app
 from apps.cli.exit_codes import guarded
-from quant.artifact.model import open_artifact
+from quant.artifact.open import open_artifact
 from quant.artifact.sbom import bill_of_materials
 from tests.support.artifacts import edit_manifest, make_artifact
 from tests.support.paths import ROOT

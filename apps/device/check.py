@@ -19,7 +19,8 @@ from apps.device.sameness import compare_logits, faults, is_exact
 from apps.device.table import open_device, split_device
 from edge_effnet.errors import InputError
 from edge_effnet.io.temporary import scratch_folder
-from quant.artifact.model import Artifact, open_artifact
+from quant.artifact.model import Artifact
+from quant.artifact.open import open_artifact
 from quant.common.atomic_io import explained_writes
 from quant.common.findings import Finding, finding
 from quant.common.progress import NoProgress, Progress, Stopwatch

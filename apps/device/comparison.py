@@ -11,7 +11,7 @@ import torch
 from apps.device.job.results import Results, read_results, require_same_program
 from apps.device.sameness import Sameness, compare_logits, faults, is_exact
 from edge_effnet.errors import InputError
-from quant.artifact.model import open_artifact
+from quant.artifact.open import open_artifact
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

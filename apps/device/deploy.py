@@ -10,7 +10,8 @@ from pathlib import Path
 
 from apps.device.ios import ios_app
 from edge_effnet.errors import InputError
-from quant.artifact.model import Artifact, open_artifact
+from quant.artifact.model import Artifact
+from quant.artifact.open import open_artifact
 from quant.artifact.recognise import ARTIFACT
 from quant.common.atomic_io import atomic_folder
 from quant.common.overwrite import require_replaceable

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from edge_effnet.errors import InputError
-from quant.artifact.model import open_artifact
+from quant.artifact.open import open_artifact
 from quant.common.progress import NoProgress, Progress
 from quant.program.host import HostRuntime
 from quant.thresholds import LATENCY_REPEATS

@@ -11,7 +11,8 @@ import torch
 
 from edge_effnet.errors import InputError
 from quant.analysis.layers import LayerReport
-from quant.artifact.model import Artifact, open_artifact, verify_images
+from quant.artifact.model import Artifact
+from quant.artifact.open import open_artifact, verify_images
 from quant.checks.artifact import check_artifact, check_files
 from quant.common.atomic_io import write_atomically
 from quant.common.findings import Finding, Severity, messages

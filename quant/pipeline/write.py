@@ -12,8 +12,9 @@ import torch
 
 from quant.artifact.bundle import bundle_program, verify_bundle
 from quant.artifact.golden import golden_images, golden_pairs
-from quant.artifact.model import Artifact, write_artifact
+from quant.artifact.model import Artifact
 from quant.artifact.recognise import require_replaceable
+from quant.artifact.write import write_artifact
 from quant.common.atomic_io import atomic_folder
 from quant.common.findings import Severity, messages
 from quant.lower.choices import Choice

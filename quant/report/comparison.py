@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from edge_effnet.errors import InputError
-from quant.artifact.model import Artifact, open_artifact
+from quant.artifact.model import Artifact
+from quant.artifact.open import open_artifact
 from quant.metrics.evaluate import Fidelity
 from quant.report.facts import FAIL, Facts, Figures
 from quant.report.page import render_page

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from edge_effnet.errors import InputError
 from edge_effnet.samples import SAMPLE
-from quant.artifact.model import Artifact, open_artifact
+from quant.artifact.model import Artifact
+from quant.artifact.open import open_artifact
 from quant.common.atomic_io import require_writable, write_atomically
 from quant.common.progress import NoProgress, Progress
 from quant.data.source import image_folder

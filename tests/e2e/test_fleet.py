@@ -9,7 +9,7 @@ import torch
 
 from edge_effnet.errors import InputError
 from edge_effnet.variants import VARIANTS
-from quant.artifact.model import open_artifact
+from quant.artifact.open import open_artifact
 from quant.common.subsample import subsample
 from quant.graph.export import export_graph
 from quant.lower.backend import Source

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from quant import check
-from quant.artifact.model import open_artifact
+from quant.artifact.open import open_artifact
 from quant.thresholds import DEFAULT_CALIBRATION
 from tests.support.cli import only_json, run_cli
 from tests.support.peers import torchvision

@@ -18,7 +18,7 @@ import pytest
 from apps.cli.exit_codes import INPUT, MACHINE, PASS
 from edge_effnet.variants import VARIANTS
 from quant import check, quantize
-from quant.artifact.model import open_artifact
+from quant.artifact.open import open_artifact
 from quant.common.atomic_io import atomic_folder
 from quant.common.progress import NoProgress
 from tests.robustness.faults.commands import COMMANDS

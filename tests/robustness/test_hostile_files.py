@@ -16,7 +16,7 @@ from edge_effnet import InputError, load_checkpoint
 from edge_effnet.images import open_rgb
 from edge_effnet.io.text import plain
 from edge_effnet.weights.sources import Source
-from quant.artifact.model import open_artifact
+from quant.artifact.open import open_artifact
 from quant.common.json_io import read_json
 from quant.common.progress import NoProgress
 from quant.data.source import image_folder

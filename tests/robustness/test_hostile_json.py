@@ -11,7 +11,7 @@ from apps.device.comparison import compare
 from apps.device.job.results import Results, read_results, write_results
 from apps.device.local import parse_status
 from edge_effnet import InputError
-from quant.artifact.model import open_artifact
+from quant.artifact.open import open_artifact
 from quant.common.json_io import parse_json, read_json
 from quant.report.make import make_report
 from quant.training.output import started_from

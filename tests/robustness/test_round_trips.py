@@ -19,7 +19,7 @@ from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VARIANTS, resolve_variant
 from edge_effnet.weights.layouts import LAYOUTS, detect_layout
-from quant.artifact.model import open_artifact
+from quant.artifact.open import open_artifact
 from quant.recipes import RECIPES, find_recipe
 from tests.support.artifacts import make_artifact
 from tests.support.paths import GOLDEN

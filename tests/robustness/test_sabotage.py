@@ -19,7 +19,7 @@ from apps.cli.exit_codes import INPUT, REGRESSION, guarded
 from edge_effnet import Preprocess, load_checkpoint, save_checkpoint
 from edge_effnet.variants import VARIANTS
 from quant import quantize
-from quant.artifact.model import open_artifact
+from quant.artifact.open import open_artifact
 from quant.program.host import HostRuntime
 from quant.program.reader import read_pte
 from quant.program.xnnpack_payload import read_payload

@@ -21,7 +21,7 @@ def sbom_command(
 ) -> int:
     """Print what an artifact was made of: a CycloneDX bill of materials (JSON) of its files, weights and software."""
     from apps.cli.render.plain import write_json  # noqa: PLC0415
-    from quant.artifact.model import open_artifact  # noqa: PLC0415
+    from quant.artifact.open import open_artifact  # noqa: PLC0415
     from quant.artifact.sbom import bill_of_materials  # noqa: PLC0415
 
     write_json(bill_of_materials(open_artifact(folder)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from apps.device.job.folder import JOB, Job, Settings, write_job
 from apps.device.job.limit import limited
-from quant.artifact.model import open_artifact
+from quant.artifact.open import open_artifact
 from quant.common.atomic_io import atomic_folder
 from quant.common.overwrite import require_no_image, require_replaceable
 from quant.common.progress import NoProgress, Progress

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from edge_effnet.errors import InputError, MachineError
-from quant.artifact.model import Golden, open_artifact, write_artifact
+from quant.artifact.model import Golden
+from quant.artifact.open import open_artifact
 from quant.artifact.recognise import require_replaceable
+from quant.artifact.write import write_artifact
 from tests.support.artifacts import LAYER, edit_manifest, make_artifact, manifest_fields, sign_again, snapshot
 from tests.support.images import COLOURS, draw_image
 from tests.support.programs import PREPROCESS, SIZE

@@ -180,7 +180,7 @@ def test_another_process_may_replace_the_folder_meanwhile(tmp_path, folder, monk
 
 def test_a_file_that_comes_during_the_run_is_found_before_the_folder_is_replaced(folder, monkeypatch):
     (folder / "notes.txt").write_text("precious")
-    monkeypatch.setattr("quant.artifact.model.atomic_folder", lambda folder: pytest.fail("too late"))
+    monkeypatch.setattr("quant.artifact.write.atomic_folder", lambda folder: pytest.fail("too late"))
     with pytest.raises(InputError, match=r"holds notes\.txt"):
         make_artifact(folder)
 

@@ -7,7 +7,8 @@ import pytest
 
 from edge_effnet.errors import InputError
 from quant.analysis.mixed_precision import Found, Point
-from quant.artifact.model import open_artifact, write_artifact
+from quant.artifact.open import open_artifact
+from quant.artifact.write import write_artifact
 from quant.data.split import ImageRecord
 from quant.metrics.per_class import ClassFigures
 from quant.qat.run import QatReport

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_effnet import load_checkpoint
 from edge_effnet.errors import InputError
-from quant.artifact.model import open_artifact
+from quant.artifact.open import open_artifact
 from quant.training.checkpoint import load_state
 from tests.support.tiny import SIDE, TinyFiles
 
