@@ -15,7 +15,7 @@ from apps.device.job.limit import limit_findings, limited
 from apps.device.job.results import Results, require_results_file, require_same_program, write_results
 from apps.device.options import DeviceOptions
 from apps.device.outcome import DeviceOutcome
-from apps.device.sameness import compare_logits, faults, is_exact
+from apps.device.sameness import Sameness, compare_logits, faults, is_exact
 from apps.device.table import open_device, split_device
 from edge_effnet.errors import InputError
 from edge_effnet.io.temporary import scratch_folder
@@ -86,9 +86,7 @@ def check_on_device(
                 if transport == IOS
                 else _run(artifact, images, device, options, progress, keep=keep)
             )
-        require_same_program(found, artifact.manifest["files"]["model.pte"]["sha256"], artifact.folder)
-        images = _those_of(found, images, split.evaluation)
-        _require_classes(found, artifact)
+        images = _those_of(artifact, found, images, split.evaluation)
         if results is not None:
             write_results(Path(results), found)
         with watch.measure("host"):
@@ -109,11 +107,10 @@ def check_on_device(
         ),
         threads=found.values["runtime"]["threads"],
         findings=(
-            *(finding("device-differs", reason) for reason in ([] if same is None else faults(same, exact=exact))),
+            *_differences(same, exact=exact),
             *split.findings,
             *limit_findings(len(images), len(split.evaluation)),
-            *_emulation(found),
-            *(finding("device", sentence) for sentence in said),
+            *_said(found, said),
         ),
         seconds=watch.total(),
         limits=Limits(max_drop=max_drop, min_agreement=wanted, baseline=None),
@@ -139,12 +136,15 @@ def _run(
         return run_job(remote, job, progress, keep=keep), remote.notes
 
 
-def _those_of(found: Results, images: Sequence[ImageRecord], everything: Sequence[ImageRecord]) -> list[ImageRecord]:
-    """The images of the results, in their order.
+def _those_of(
+    artifact: Artifact, found: Results, images: Sequence[ImageRecord], everything: Sequence[ImageRecord]
+) -> list[ImageRecord]:
+    """The images of an artifact's results, in their order.
 
     Raises:
-        InputError: an image that the data folder does not have.
+        InputError: results of another program, or an image that the data folder does not have.
     """
+    require_same_program(found, artifact.manifest["files"]["model.pte"]["sha256"], artifact.folder)
     by_hash = {image.sha256: image for image in (*everything, *images)}
     unknown = [name for name, sha256 in found.images if sha256 not in by_hash]
     if unknown:
@@ -152,18 +152,21 @@ def _those_of(found: Results, images: Sequence[ImageRecord], everything: Sequenc
             f"{found.where}: {len(unknown)} of its {len(found.images)} images are not among those of "
             f"--data (first: {unknown[0]}); give the folder that the job was made from."
         )
-    return [by_hash[sha256] for _, sha256 in found.images]
-
-
-def _require_classes(found: Results, artifact: Artifact) -> None:
     if found.logits.shape[1] != len(artifact.labels):
         raise InputError(
             f"{found.where}: {found.logits.shape[1]} logits an image, the artifact has {len(artifact.labels)} "
             "classes; run this artifact on the device."
         )
+    return [by_hash[sha256] for _, sha256 in found.images]
 
 
-def _emulation(found: Results) -> tuple[Finding, ...]:
-    if not found.values["device"]["emulated"]:
-        return ()
-    return (finding("device", "Emulated: accuracy is a phone's, times are not."),)
+def _differences(same: Sameness | None, *, exact: bool) -> tuple[Finding, ...]:
+    """What is more than rounding between the device and this host."""
+    reasons = () if same is None else faults(same, exact=exact)
+    return tuple(finding("device-differs", reason) for reason in reasons)
+
+
+def _said(found: Results, said: Sequence[str]) -> tuple[Finding, ...]:
+    """What the device said about itself."""
+    emulated = ["Emulated: accuracy is a phone's, times are not."] if found.values["device"]["emulated"] else []
+    return tuple(finding("device", sentence) for sentence in (*emulated, *said))

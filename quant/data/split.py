@@ -93,45 +93,92 @@ def split_images(
     _require_folder(data)
     if calibration < MIN_CALIBRATION:
         raise InputError(f"--calibration {calibration}: ranges need at least {MIN_CALIBRATION} images.")
-    train, val = data / "train", data / "val"
     rng = random.Random(seed)
     findings: list[Finding] = []
-    if _is_split(data, class_names):
-        if not (train.is_dir() and val.is_dir()):
-            missing = "val" if train.is_dir() else "train"
-            raise InputError(f"{data}: has no {missing}/ beside its other half; add it, or pass class folders alone.")
-        pool, judged = list_images(train, data), _without_copies(list_images(val, data), findings)
-        names = _match_classes(val, judged, class_names, num_classes)
-        if names is not None and any(p.class_name is not None for p in pool):
-            _match_classes(train, pool, names, num_classes)
-        chosen = _draw(pool, calibration, rng)
-        selected = _enough(_draw(_others(pool, chosen), selection, rng))
-        trained = _others(pool, selected)
-        evaluation = _labelled(judged, names)
-        _refuse_shared(pool, evaluation)
-    else:
-        listed = _without_copies(list_images(data, data), findings)
-        names = _match_classes(data, listed, class_names, num_classes)
-        half = len(listed) // 2
-        trained = _draw(listed, half if training else min(calibration, half), rng, per_class_share=0.5)
-        chosen = trained[:calibration]
-        selected = _enough(_draw(_others(listed, trained), selection, rng, per_class_share=1 / 3))
-        evaluation = _labelled(_others(listed, [*trained, *selected]), names)
-    if len(chosen) < MIN_CALIBRATION:
-        raise InputError(
-            f"{data}: only {len(chosen)} images to calibrate on; ranges need at least {MIN_CALIBRATION}."
-        )
-    if len(chosen) < calibration and (calibration != DEFAULT_CALIBRATION or len(chosen) < DEFAULT_CALIBRATION // 2):
+    drawn = (
+        _from_halves(data, calibration, selection, class_names, num_classes, rng, findings)
+        if _is_split(data, class_names)
+        else _from_one(data, calibration, selection, class_names, num_classes, rng, findings, training=training)
+    )
+    count = len(drawn.calibration)
+    if count < MIN_CALIBRATION:
+        raise InputError(f"{data}: only {count} images to calibrate on; ranges need at least {MIN_CALIBRATION}.")
+    if count < calibration and (calibration != DEFAULT_CALIBRATION or count < DEFAULT_CALIBRATION // 2):
         # The default is a wish, of which half does nearly as well; what was asked for is a promise.
-        message = f"Calibrating on {len(chosen)} images; {calibration} were asked for."
+        message = f"Calibrating on {count} images; {calibration} were asked for."
         findings.append(finding("images-fewer", message))
     return DataSplit(
-        class_names=names,
-        calibration=_labelled(chosen, names),
-        selection=_labelled(selected, names),
-        evaluation=evaluation,
-        training=_labelled(trained, names) if training else (),
+        class_names=drawn.names,
+        calibration=_labelled(drawn.calibration, drawn.names),
+        selection=_labelled(drawn.selection, drawn.names),
+        evaluation=drawn.evaluation,
+        training=_labelled(drawn.training, drawn.names) if training else (),
         findings=tuple(findings),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Drawn:
+    """The sides of a split before their files are hashed."""
+
+    names: tuple[str, ...] | None
+    calibration: Sequence[_Listed]
+    selection: Sequence[_Listed]
+    training: Sequence[_Listed]
+    evaluation: tuple[ImageRecord, ...]
+
+
+def _from_halves(
+    data: Path,
+    calibration: int,
+    selection: int,
+    class_names: tuple[str, ...] | None,
+    num_classes: int,
+    rng: random.Random,
+    findings: list[Finding],
+) -> _Drawn:
+    """Calibrate on images of `train/`, judge on all of `val/`."""
+    train, val = data / "train", data / "val"
+    if not (train.is_dir() and val.is_dir()):
+        missing = "val" if train.is_dir() else "train"
+        raise InputError(f"{data}: has no {missing}/ beside its other half; add it, or pass class folders alone.")
+    pool, judged = list_images(train, data), _without_copies(list_images(val, data), findings)
+    names = _match_classes(val, judged, class_names, num_classes)
+    if names is not None and any(p.class_name is not None for p in pool):
+        _match_classes(train, pool, names, num_classes)
+    chosen = _draw(pool, calibration, rng)
+    selected = _enough(_draw(_others(pool, chosen), selection, rng))
+    evaluation = _labelled(judged, names)
+    _refuse_shared(pool, evaluation)
+    return _Drawn(
+        names=names, calibration=chosen, selection=selected, training=_others(pool, selected), evaluation=evaluation
+    )
+
+
+def _from_one(
+    data: Path,
+    calibration: int,
+    selection: int,
+    class_names: tuple[str, ...] | None,
+    num_classes: int,
+    rng: random.Random,
+    findings: list[Finding],
+    *,
+    training: bool,
+) -> _Drawn:
+    """Split class folders alone, or images alone, by chance."""
+    listed = _without_copies(list_images(data, data), findings)
+    names = _match_classes(data, listed, class_names, num_classes)
+    half = len(listed) // 2
+    trained = _draw(listed, half if training else min(calibration, half), rng, per_class_share=0.5)
+    selected = _enough(_draw(_others(listed, trained), selection, rng, per_class_share=1 / 3))
+    evaluation = _labelled(_others(listed, [*trained, *selected]), names)
+    return _Drawn(
+        names=names,
+        calibration=trained[:calibration],
+        selection=selected,
+        training=trained,
+        evaluation=evaluation,
     )
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.device.ios import read_exported
-from apps.device.job.limit import limit_note, limited
+from apps.device.job.limit import limit_findings, limited
 from apps.device.job.results import parse_results, read_results, require_same_program, write_results
 from apps.device.sameness import compare_logits, faults
 from edge_effnet.errors import InputError
@@ -89,9 +89,10 @@ def test_a_limit_takes_evenly_of_each_class(count, limit):
 
 
 def test_a_limit_says_what_it_costs():
-    assert limit_note(50, 50) == ()
-    assert limit_note(30, 250) == (
-        "30 of 250 images (--limit): near 95 %, a share's 95 % interval is 17.9 points wide instead of 5.5.",
+    assert limit_findings(50, 50) == ()
+    (found,) = limit_findings(30, 250)
+    assert found.message == (
+        "30 of 250 images (--limit): near 95 %, a share's 95 % interval is 17.9 points wide instead of 5.5."
     )
     with pytest.raises(InputError, match=r"--limit 0: need at least 1"):
         limited(images(3), 0)
