@@ -36,9 +36,9 @@ def test_a_good_file_gives_its_numbers_to_the_bit(tmp_path):
     ("name", "complaint"),
     [
         ("schema-2", r"schema 2; this version reads 1"),
-        ("no-images", r"not a results file of a device \(\$\.images"),
+        ("no-images", r"not a results file of a device \(\$\.photographs"),
         ("no-latency", r"'latency' is a required property"),
-        ("logits-not-base64", r"\$\.images\[0\]\.logits"),
+        ("logits-not-base64", r"\$\.photographs\[0\]\.logits"),
         ("unknown-key", r"'more' was unexpected"),
         ("truncated", r"not readable as JSON, truncated or damaged"),
         ("none", r"no such file"),
