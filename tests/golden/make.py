@@ -110,7 +110,7 @@ GOOD = {
 
 BROKEN = {
     "schema-2": {**GOOD, "schema": 2},
-    "no-images": {**GOOD, "photographs": []},
+    "no-photographs": {**GOOD, "photographs": []},
     "no-latency": {key: value for key, value in GOOD.items() if key != "latency"},
     "logits-not-base64": {**GOOD, "photographs": [{**GOOD["photographs"][0], "logits": "not base64!"}]},
     "unknown-key": {**GOOD, "more": 1},

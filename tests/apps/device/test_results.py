@@ -36,7 +36,7 @@ def test_a_good_file_gives_its_numbers_to_the_bit(tmp_path):
     ("name", "complaint"),
     [
         ("schema-2", r"schema 2; this version reads 1"),
-        ("no-images", r"not a results file of a device \(\$\.photographs"),
+        ("no-photographs", r"not a results file of a device \(\$\.photographs"),
         ("no-latency", r"'latency' is a required property"),
         ("logits-not-base64", r"\$\.photographs\[0\]\.logits"),
         ("unknown-key", r"'more' was unexpected"),
@@ -48,7 +48,7 @@ def test_broken_files_are_one_sentence_each(name, complaint):
     with pytest.raises(InputError, match=complaint) as caught:
         read_results(RESULTS / f"{name}.json")
     assert f"{name}.json" in str(caught.value)
-    assert set(BROKEN) <= {"schema-2", "no-images", "no-latency", "logits-not-base64", "unknown-key"}
+    assert set(BROKEN) <= {"schema-2", "no-photographs", "no-latency", "logits-not-base64", "unknown-key"}
 
 
 def with_logits(*rows):
