@@ -13,7 +13,6 @@ from torch import fx
 from edge_effnet.images import quiet_pillow
 from quant.common.progress import Progress
 from quant.common.subsample import subsample
-from quant.common.thread_invariance import thread_invariant
 from quant.data.batches import iterate_batches
 from quant.data.perceptual_hash import hash_maker
 from quant.lower.xnnpack.simulator import simulation_of
@@ -73,7 +72,7 @@ def all_logits(
     rows = {name: LogitRows(len(indices)) for name, indices in seen.items()}
 
     def run_all(which: Mapping[str, Any], batch: torch.Tensor, done: int) -> None:
-        with torch.no_grad(), thread_invariant():
+        with torch.no_grad():
             for name, model in which.items():
                 kept = [i - done for i in seen[name] if 0 <= i - done < len(batch)]
                 if kept:

@@ -12,7 +12,6 @@ from torch import fx
 
 from quant.common.progress import Progress
 from quant.common.quiet import quiet_libraries
-from quant.common.thread_invariance import thread_invariant
 from quant.data.batches import first_images
 from quant.graph.fallback_units import convolution_units, nodes_of
 from quant.graph.memory import give_back_freed_memory, images_that_fit
@@ -185,8 +184,7 @@ def convert(
     with quiet_libraries(), torch.no_grad():
         prepared = prepare_pt2e(copy.deepcopy(graph_module), quantizer)
         for batch in inputs:
-            with thread_invariant():
-                prepared(batch)
+            prepared(batch)
             advance(len(batch))
         converted = convert_pt2e(prepared)
     assert isinstance(converted, fx.GraphModule)
