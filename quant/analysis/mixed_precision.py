@@ -21,7 +21,6 @@ from torch import fx
 
 from quant.analysis.layers import LayerReport, analyze
 from quant.analysis.transfer import Judged, Target, chance
-from quant.common.thread_invariance import thread_invariant
 from quant.data.batches import first_images
 from quant.graph.fallback_units import Unit, nodes_of, units
 from quant.graph.latency_model import added_milliseconds
@@ -114,7 +113,7 @@ def search_float_layers(
         return quantize_program(replace(prepared, float_nodes=floats), context).converted
 
     def logits(network: fx.GraphModule) -> torch.Tensor:
-        with torch.no_grad(), thread_invariant():
+        with torch.no_grad():
             return torch.cat([network(batch) for batch in selection])
 
     # Ranges decide what a layer's quantization does, reconstruction hardly: the cheap network orders the layers.

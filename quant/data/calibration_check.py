@@ -12,7 +12,6 @@ from torch import nn
 from edge_effnet.errors import InputError
 from edge_effnet.model import EfficientNet
 from quant.common.findings import Finding, finding
-from quant.common.thread_invariance import thread_invariant
 from quant.data.batches import first_images
 from quant.data.perceptual_hash import fields
 
@@ -65,7 +64,6 @@ def twins_among(inputs: Sequence[torch.Tensor]) -> int:
     return int((distances.min(dim=1).values < _ALIKE).sum())
 
 
-@thread_invariant()
 def stem_shift(model: EfficientNet, inputs: Sequence[torch.Tensor]) -> tuple[float, float] | None:
     """Compare the stem's statistics with those that its BatchNorm learned.
 

@@ -10,8 +10,6 @@ from typing import Any
 import torch
 from torch import fx
 
-from quant.common.thread_invariance import thread_invariant
-
 _FLOAT16_MAX = 6.0e4
 
 
@@ -72,7 +70,6 @@ class ChunkedRun(fx.Interpreter):
             if self._readers[source] == 0 and source.op == "call_function":
                 del self._stored[source]
 
-    @thread_invariant()
     def _call(self, node: fx.Node, index: int) -> torch.Tensor:
         def value(source: fx.Node) -> Any:
             if source.op == "get_attr":

@@ -13,12 +13,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import fx
 
-from quant.common.thread_invariance import thread_invariant
 from quant.graph.memory import backward_batch
 
 
 @torch.no_grad()
-@thread_invariant()
 def run_forward(
     interpreter: fx.Interpreter,
     inputs: Sequence[torch.Tensor],
@@ -30,7 +28,6 @@ def run_forward(
         advance(len(batch))
 
 
-@thread_invariant()
 def run_both_ways(
     interpreter: fx.Interpreter,
     inputs: Sequence[torch.Tensor],

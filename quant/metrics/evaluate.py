@@ -13,7 +13,6 @@ from edge_effnet.images import quiet_pillow
 from edge_effnet.preprocess import Preprocess
 from quant.common.progress import Progress
 from quant.common.subsample import subsample
-from quant.common.thread_invariance import thread_invariant
 from quant.data.batches import Model, iterate_batches
 from quant.data.split import ImageRecord
 from quant.metrics import metrics
@@ -65,7 +64,6 @@ class Fidelity:
     """Of the logits, dB."""
 
 
-@thread_invariant()
 def collect_logits(
     models: Mapping[str, Model],
     images: Sequence[ImageRecord],

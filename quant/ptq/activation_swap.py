@@ -16,7 +16,6 @@ from torch import fx
 from torch.nn import functional as F
 
 from quant.common.quiet import quiet_libraries
-from quant.common.thread_invariance import thread_invariant
 from quant.graph.chunked_run import ChunkedRun
 from quant.graph.qdq import WEIGHTED, argument, constant_of, pair
 from quant.ptq.least_squares import Moments, channel_gain, gathered, refit_weights, sampled
@@ -56,7 +55,6 @@ def refit(
     return fitted
 
 
-@thread_invariant()
 def _refit_layer(
     module: fx.GraphModule, node: fx.Node, sources: Iterable[torch.Tensor], targets: Iterable[torch.Tensor]
 ) -> None:

@@ -10,7 +10,6 @@ import torch
 from torch import fx
 
 from quant.common.quiet import quiet_libraries
-from quant.common.thread_invariance import thread_invariant
 from quant.graph.qdq import QMAX, QMIN, TensorScale
 from quant.ptq.quantizers import PLACEMENTS, ActivationSpec, Placement
 from quant.ptq.ranges import ActivationRange
@@ -57,8 +56,7 @@ def convert(
     with quiet_libraries(), torch.no_grad():
         prepared = prepare_pt2e(copy.deepcopy(graph_module), quantizer)
         for batch in inputs:
-            with thread_invariant():
-                prepared(batch)
+            prepared(batch)
             advance(len(batch))
         converted = convert_pt2e(prepared)
     assert isinstance(converted, fx.GraphModule)

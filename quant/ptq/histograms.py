@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import fx
 
-from quant.common.one_thread_each import unwatched
 from quant.graph.finite import require_usable
 from quant.graph.silu import SiluAtOnce
 
@@ -56,9 +55,8 @@ class _Sensitivities(SiluAtOnce):
         result = super().run_node(n)
         if n.name in self._names:
             turn = self._turn
-            with unwatched():
-                output = result.detach()
-                bins = self.bins_of(n.name, output, self._sample(output, turn))
+            output = result.detach()
+            bins = self.bins_of(n.name, output, self._sample(output, turn))
             if not result.requires_grad:
                 self.count(n.name, bins)
             else:

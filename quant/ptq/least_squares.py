@@ -6,8 +6,6 @@ from collections.abc import Iterable
 
 import torch
 
-from quant.common.thread_invariance import thread_invariant
-
 # Ridge, as a share of the mean variance of a layer's inputs; grows where positions are few.
 _RIDGE = 0.05
 
@@ -28,7 +26,6 @@ class Moments:
         self._input = torch.zeros(inputs, dtype=torch.float64)
         self._target = torch.zeros(outputs, dtype=torch.float64)
 
-    @thread_invariant()
     def add(self, x: torch.Tensor, t: torch.Tensor) -> None:
         """Add samples: inputs [C, n], targets [K, n]."""
         self.count += x.shape[1]
@@ -61,7 +58,6 @@ class Moments:
         )
 
 
-@thread_invariant()
 def refit_weights(weight: torch.Tensor, moments: Moments) -> tuple[torch.Tensor, torch.Tensor]:
     """Move weights towards the least-squares solution: ridge regression around where they are.
 

@@ -17,7 +17,6 @@ import torch
 from torch import fx
 from torch.nn import functional as F
 
-from quant.common.thread_invariance import thread_invariant
 from quant.graph.chunked_run import ChunkedRun
 from quant.graph.qdq import DEQUANTIZE, QMAX, WEIGHTED, argument, constant_of, pair, quantize_bias, tensor_scale
 from quant.lower.xnnpack.arithmetic import requantization_scale
@@ -136,7 +135,6 @@ def _refit_pointwise(layer: _Layer, sources: Iterable[torch.Tensor], targets: It
     layer.bias.copy_(moments.mean_target - rounded @ moments.mean_input)
 
 
-@thread_invariant()
 def _refit_channels(layer: _Layer, sources: Iterable[torch.Tensor], targets: Iterable[torch.Tensor]) -> None:
     """Gain (spatial layers) and bias for each output channel."""
     weight = layer.real_weight()
@@ -206,8 +204,7 @@ def _round_with_feedback(layer: _Layer, weight: torch.Tensor, factor: torch.Tens
     errors, unrounded = torch.zeros_like(weight), torch.empty_like(weight)
     for start in range(0, weight.shape[1], _BLOCK):
         block = slice(start, start + _BLOCK)
-        with thread_invariant():
-            wanted = weight[:, block] + errors[:, :start] @ reach[:start, block]
+        wanted = weight[:, block] + errors[:, :start] @ reach[:start, block]
         for column in range(wanted.shape[1]):
             index = start + column
             current = wanted[:, column] + errors[:, start:index] @ reach[start:index, index]

@@ -9,21 +9,23 @@ Tensors hold whole numbers in float32. Where a gradient is the gradient of a rou
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch.nn import functional as F
 
-from quant.common.one_thread_each import in_whole_vectors, unwatched
 from quant.graph.qdq import QMAX, QMIN
 from quant.lower.xnnpack.arithmetic import logistic
-from quant.qat.filter_gradients import Geometry, convolution_gradients
-from quant.qat.rows import like, long_rows, parts, repeated, total
+from quant.qat.rows import like, long_rows, parts, repeated
 
 aten = torch.ops.aten
 
 SIGMOID_STEPS = 256
 """XNNPACK's int8 sigmoid writes steps of 1/256 above a zero point of -128."""
+
+Geometry = tuple[Sequence[int], Sequence[int], Sequence[int], int]
+"""Stride, padding, dilation, groups."""
 
 
 class Requantize(torch.autograd.Function):
@@ -43,10 +45,9 @@ class Requantize(torch.autograd.Function):
         scaled = rows if consumed else torch.empty_like(rows)
         steps = torch.empty_like(rows)
         factor = repeated(ratio, rows)
-        with unwatched():
-            for part in parts(rows):
-                torch.mul(rows[part], factor, out=scaled[part])
-                torch.round(scaled[part], out=steps[part]).clamp_(low, high)
+        for part in parts(rows):
+            torch.mul(rows[part], factor, out=scaled[part])
+            torch.round(scaled[part], out=steps[part]).clamp_(low, high)
         ctx.save_for_backward(ratio)
         # Neither input nor output, though it may lie in an input's memory: autograd need not watch it.
         ctx.scaled = scaled.detach()
@@ -58,19 +59,16 @@ class Requantize(torch.autograd.Function):
         (ratio,), scaled = ctx.saved_tensors, ctx.scaled
         rows = long_rows(gradient)
         factor = repeated(ratio, rows)
-        # By column where each has a factor, else by row.
-        dim, on_zero, on_scaled = min(factor.dim(), 1), [], []
-        with unwatched():
-            for part in parts(rows):
-                inside = inside_limits(rows[part], scaled[part], ctx.limits)
-                # Saturated at -128 or 127, a tensor moves against its zero point; elsewhere the zero point cancels.
-                on_zero.append(inside.sum(1) - rows[part].sum(1))
-                on_scaled.append((inside * scaled[part]).sum(1 - dim))
-                torch.mul(inside, factor, out=scaled[part])
-            whole = torch.stack(on_scaled).sum(0) if dim else total(on_scaled)
+        on_scaled, on_zero = torch.zeros_like(factor), rows.new_zeros(())
+        for part in parts(rows):
+            inside = inside_limits(rows[part], scaled[part], ctx.limits)
+            # Saturated at -128 or 127, a tensor moves against its zero point; elsewhere the zero point cancels.
+            on_zero += inside.sum() - rows[part].sum()
+            on_scaled += _dot(inside, scaled[part]) if factor.dim() == 0 else (inside * scaled[part]).sum(0)
+            torch.mul(inside, factor, out=scaled[part])
         # scaled / ratio is the accumulator, which then need not be kept.
-        on_ratio = whole.view(-1, *ratio.shape).sum(0) / ratio
-        return like(scaled, gradient), on_ratio, total(on_zero), None, None, None
+        on_ratio = on_scaled.view(-1, *ratio.shape).sum(0) / ratio
+        return like(scaled, gradient), on_ratio, on_zero, None, None, None
 
 
 class SiLU(torch.autograd.Function):
@@ -89,10 +87,8 @@ class SiLU(torch.autograd.Function):
         rows = long_rows(v)
         steps = torch.empty_like(rows)
         ctx.corrections = gate_corrections(scale)
-        with unwatched():
-            for part in parts(rows):
-                scaled = _silu_scaled(rows[part], scale, out_scale, ctx.corrections, out=steps[part])
-                scaled.round_().clamp_(low, high)
+        for part in parts(rows):
+            _silu_scaled(rows[part], scale, out_scale, ctx.corrections, out=steps[part]).round_().clamp_(low, high)
         ctx.save_for_backward(v, scale, out_scale)
         ctx.limits = (low - 0.5, high + 0.5)
         return like(steps, v)
@@ -103,19 +99,17 @@ class SiLU(torch.autograd.Function):
         rows, steps = long_rows(gradient), long_rows(v)
         scratch = torch.empty_like(rows[next(iter(parts(rows)))])
         factor = scale / out_scale
-        on_scale, on_out, on_zero = [], [], []
-        with unwatched():
-            for part in parts(rows):
-                # Computed again rather than kept: it is a third of the memory, and in the cache.
-                scaled = _silu_scaled(steps[part], scale, out_scale, ctx.corrections, out=scratch[: len(rows[part])])
-                inside = inside_limits(rows[part], scaled, ctx.limits)
-                on_zero.append(inside.sum(1) - rows[part].sum(1))
-                on_out.append(scaled.mul_(inside).sum(1))
-                on_real = _silu_gradient(inside, torch.mul(steps[part], scale, out=scaled))
-                torch.mul(on_real, factor, out=rows[part])
-                on_scale.append(on_real.mul_(steps[part]).sum(1))
-        of_scale, of_out = total(on_scale) / out_scale, -total(on_out) / out_scale
-        return like(rows, gradient), of_scale, of_out, total(on_zero), None, None
+        on_scale, on_out, on_zero = (rows.new_zeros(()) for _ in range(3))
+        for part in parts(rows):
+            # Computed again rather than kept: it is a third of the memory, and in the cache.
+            scaled = _silu_scaled(steps[part], scale, out_scale, ctx.corrections, out=scratch[: len(rows[part])])
+            inside = inside_limits(rows[part], scaled, ctx.limits)
+            on_zero += inside.sum() - rows[part].sum()
+            on_out -= _dot(inside, scaled)
+            on_real = aten.silu_backward(inside, torch.mul(steps[part], scale, out=scaled))
+            on_scale += _dot(on_real, steps[part])
+            torch.mul(on_real, factor, out=rows[part])
+        return like(rows, gradient), on_scale / out_scale, on_out / out_scale, on_zero, None, None
 
 
 class ScaledGradient(torch.autograd.Function):
@@ -210,10 +204,9 @@ class QuantizedConvolution(torch.autograd.Function):
         scaled = long_rows(accumulator)
         steps = torch.empty_like(scaled)
         factor = repeated(ratio, scaled)
-        with unwatched():
-            for part in parts(scaled):
-                scaled[part].mul_(factor)
-                torch.round(scaled[part], out=steps[part]).clamp_(low, high)
+        for part in parts(scaled):
+            scaled[part].mul_(factor)
+            torch.round(scaled[part], out=steps[part]).clamp_(low, high)
         ctx.save_for_backward(v, weight, bias, ratio)
         ctx.scaled = scaled.detach()
         ctx.limits = (low - 0.5, high + 0.5)
@@ -224,12 +217,11 @@ class QuantizedConvolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         v, weight, bias, ratio = ctx.saved_tensors
         rows, inside = long_rows(gradient), ctx.scaled
-        per_column, given = rows.new_zeros(rows.shape[1]), []
-        with unwatched():
-            for part in parts(rows):
-                aten.hardtanh_backward.grad_input(rows[part], inside[part], *ctx.limits, grad_input=inside[part])
-                per_column += inside[part].sum(0)
-                given.append(rows[part].sum(1))
+        per_column, given = rows.new_zeros(rows.shape[1]), rows.new_zeros(())
+        for part in parts(rows):
+            aten.hardtanh_backward.grad_input(rows[part], inside[part], *ctx.limits, grad_input=inside[part])
+            per_column += inside[part].sum(0)
+            given += rows[part].sum()
         on_shift = per_column.view(-1, len(ratio)).sum(0)
         shape = (-1, 1, 1, 1)
         on_v, on_filters = _convolution_gradients(
@@ -237,7 +229,7 @@ class QuantizedConvolution(torch.autograd.Function):
         )
         on_ratio = (weight * on_filters).sum((1, 2, 3)) + bias * on_shift
         on_weight = on_filters * ratio.view(shape)
-        return on_v, on_weight, on_shift * ratio, on_ratio, on_shift.sum() - total(given), None, None, None, None
+        return on_v, on_weight, on_shift * ratio, on_ratio, on_shift.sum() - given, None, None, None, None
 
 
 class Gate(torch.autograd.Function):
@@ -255,11 +247,10 @@ class Gate(torch.autograd.Function):
     ) -> torch.Tensor:
         pixels, gates = _pixels(v), gate.flatten(1)
         scaled, steps = torch.empty_like(pixels), torch.empty_like(pixels)
-        with unwatched():
-            for row in range(len(pixels)):
-                # The product first, as the kernel has it: whole numbers, exact.
-                torch.mul(pixels[row], gates[row], out=scaled[row]).mul_(ratio)
-                torch.round(scaled[row], out=steps[row]).clamp_(low, high)
+        for row in range(len(pixels)):
+            # The product first, as the kernel has it: whole numbers, exact.
+            torch.mul(pixels[row], gates[row], out=scaled[row]).mul_(ratio)
+            torch.round(scaled[row], out=steps[row]).clamp_(low, high)
         ctx.save_for_backward(v, gate, ratio)
         ctx.scaled = scaled.detach()
         ctx.limits = (low - 0.5, high + 0.5)
@@ -270,24 +261,27 @@ class Gate(torch.autograd.Function):
         v, gate, ratio = ctx.saved_tensors
         pixels, rows, gates = _pixels(v), _pixels(gradient), gate.flatten(1)
         on_v, on_gate = ctx.scaled, torch.empty_like(gates)
-        factors, on_zero = gates * ratio, []
-        with unwatched():
-            for row in range(len(rows)):
-                inside = inside_limits(rows[row], on_v[row], ctx.limits)
-                on_zero.append(inside.sum(1) - rows[row].sum(1))
-                torch.mul(inside, factors[row], out=on_v[row])
-                on_gate[row] = inside.mul_(pixels[row]).sum(0)
+        factors, on_zero = gates * ratio, rows.new_zeros(())
+        for row in range(len(rows)):
+            inside = inside_limits(rows[row], on_v[row], ctx.limits)
+            on_zero += inside.sum() - rows[row].sum()
+            torch.mul(inside, factors[row], out=on_v[row])
+            on_gate[row] = inside.mul_(pixels[row]).sum(0)
         on_ratio = (on_gate * gates).sum()
-        return _image(on_v, v), (on_gate * ratio).view_as(gate), on_ratio, total(on_zero), None, None
+        return _image(on_v, v), (on_gate * ratio).view_as(gate), on_ratio, on_zero, None, None
 
 
 def _convolution_gradients(
     gradient: torch.Tensor, v: torch.Tensor, weight: torch.Tensor, geometry: Geometry, precision: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Gradients on a convolution's input and filters."""
+    stride, padding, dilation, groups = geometry
     # Depthwise kernels are bound by memory, and slower with a conversion around them.
-    chosen = precision if geometry[3] == 1 else gradient.dtype
-    on_v, on_weight = convolution_gradients(gradient.to(chosen), v.to(chosen), weight.to(chosen), geometry)
+    chosen = precision if groups == 1 else gradient.dtype
+    on_v, on_weight, _ = aten.convolution_backward(
+        *(x.to(chosen) for x in (gradient, v, weight)),
+        None, stride, padding, dilation, False, [0, 0], groups, [True, True, False],
+    )  # fmt: skip
     return on_v.to(gradient.dtype), on_weight.to(gradient.dtype)
 
 
@@ -311,7 +305,7 @@ def gate_steps(
     v: torch.Tensor, scale: torch.Tensor, corrections: Corrections, *, out: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Sigmoid of `v * scale` in steps of 1/256, as the program's table has it."""
-    steps = _sigmoid_(torch.mul(v, scale, out=out)).mul_(SIGMOID_STEPS).round_().clamp_(max=SIGMOID_STEPS - 1)
+    steps = torch.mul(v, scale, out=out).sigmoid_().mul_(SIGMOID_STEPS).round_().clamp_(max=SIGMOID_STEPS - 1)
     for value, difference in corrections:
         steps.add_(v == value, alpha=difference)
     return steps
@@ -344,17 +338,6 @@ def inside_limits(gradient: torch.Tensor, scaled: torch.Tensor, limits: tuple[fl
     """The gradient where nothing saturated, zero elsewhere."""
     kept: torch.Tensor = aten.hardtanh_backward(gradient, scaled, *limits)
     return kept
-
-
-def _sigmoid_(x: torch.Tensor) -> torch.Tensor:
-    with in_whole_vectors(x.numel()):
-        return x.sigmoid_()
-
-
-def _silu_gradient(gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    with in_whole_vectors(x.numel()):
-        found: torch.Tensor = aten.silu_backward(gradient, x)
-        return found
 
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

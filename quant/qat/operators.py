@@ -16,12 +16,12 @@ import torch
 from torch.nn import functional as F
 
 from quant.graph.qdq import QMAX, QMIN, Range
-from quant.qat.filter_gradients import Geometry
 from quant.qat.kernels import (
     SIGMOID_STEPS,
     Convolution,
     FixedPointSum,
     Gate,
+    Geometry,
     QuantizedConvolution,
     Requantize,
     Rounded,

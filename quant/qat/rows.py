@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
-
-from quant.common.one_thread_each import on_one_thread
 
 _CACHED = 2**18
 """Numbers of a piece."""
@@ -42,9 +39,3 @@ def parts(rows: torch.Tensor) -> list[slice]:
     """Cut into pieces that stay in the cache over all the operations on them: twice as fast as whole tensors."""
     count = max(1, _CACHED // rows.shape[1])
     return [slice(first, first + count) for first in range(0, rows.shape[0], count)]
-
-
-def total(row_sums: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Add up the sums of rows. Of a row, since one is summed within a thread: no bit depends on their number."""
-    with on_one_thread():
-        return torch.cat(list(row_sums)).sum()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from torch import nn
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
 from quant.common.progress import Progress
-from quant.common.thread_invariance import thread_invariant
 from quant.data.split import ImageRecord
 from quant.metrics.evaluate import labels_of
 from quant.ptq.steps import Quantized
@@ -98,23 +96,21 @@ def train_quantized(
         batch_statistics=options.batchnorm == "batch",
     )
     network.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    # On a GPU its own kernels decide, and the detours would cost time.
-    with thread_invariant() if group.device.type == "cpu" else nullcontext():
-        task = Distillation(
-            network,
-            teacher,
-            preprocess,
-            options,
-            selection=selection_inputs,
-            labels=labels_of(selection),
-            device=group.device,
-        )
-        loop = Loop(config, task, SplitImages(training, class_names), group)
-        if options.resume:
-            loop.restore()
-        else:
-            loop.record_start(progress)
-        loop.run(progress)
+    task = Distillation(
+        network,
+        teacher,
+        preprocess,
+        options,
+        selection=selection_inputs,
+        labels=labels_of(selection),
+        device=group.device,
+    )
+    loop = Loop(config, task, SplitImages(training, class_names), group)
+    if options.resume:
+        loop.restore()
+    else:
+        loop.record_start(progress)
+    loop.run(progress)
     model = loop.finished_model()
     write_back(network, model.cpu(), quantized.converted)
     if group.leads:
