@@ -69,7 +69,7 @@ def test_one_of_weights_and_data_alone_is_explained(called, arguments, words):
         (["--recipe", "int4"], ["unknown recipe 'int4'", "int8"]),
         (["--backend", "tflite"], ["unknown backend 'tflite'", "xnnpack"]),
         (["--backend", "vulkan:int8"], ["vulkan has no 'int8'", "vulkan:fp16, vulkan:fp32", "openvino"]),
-        (["--backend", "samsung"], ["LiteCore", "EXYNOS_AI_LITECORE_ROOT", "repeat the command"]),
+        (["--backend", "qnn"], ["unknown backend 'qnn'", "xnnpack, coreml, vulkan, openvino, portable, or all"]),
         (["--compute-units", "npu"], ["unknown compute units 'npu'", "cpu_and_ne"]),
         (["--ios", "12"], ["--ios 12", "17, 18"]),
         (["--origin", "google"], ["unknown origin 'google'", "lukemelas", "timm-tf"]),
