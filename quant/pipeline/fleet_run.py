@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from edge_effnet.errors import InputError
-from edge_effnet.io.temporary import scratch_folder
+from edge_effnet.io.files import scratch_folder
 from edge_effnet.samples import SAMPLE
 from edge_effnet.weights.checkpoint import LoadOptions
 from quant.artifact.recognise import require_replaceable
