@@ -1,6 +1,6 @@
 """Every command and every piece of Python in README and docs: understood by the real command line, and run.
 
-Those that train or quantize are in `test_docs_long_commands.py`; those that cannot run here are in the table
+Those that train or quantize are in `test_long_commands.py`; those that cannot run here are in the table
 `ELSEWHERE`, with the reason.
 """
 
