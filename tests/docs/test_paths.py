@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.code_blocks import PAGES
 from tests.support.paths import ROOT
+from tests.test_imports import ROOMS
 
 EXAMPLES = {"quant/ptq/power_of_two.py"}
 """What a page tells the reader to write."""
@@ -223,3 +224,8 @@ def test_a_path_is_told_from_one_that_is_gone(mentioned, exists):
 )
 def test_a_name_is_told_from_one_that_is_gone(mentioned, exists):
     assert name_exists(mentioned) == exists
+
+
+def test_readme_has_the_rooms_of_quant_in_the_order_of_imports():
+    rows = re.findall(r"^\| (`quant/[^|]*`) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert tuple(room for row in rows for room in re.findall(r"quant/(\w+)", row)) == ROOMS
