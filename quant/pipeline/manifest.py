@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from quant.common.machine import machine
 from quant.data.perceptual_hash import Calibrated
 from quant.data.split import ImageRecord
 from quant.lower.result import LoweredProgram
@@ -40,8 +41,9 @@ def describe(
         "delegation": asdict(program.delegation),
         "versions": {
             "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "torchao", "executorch", "edge-effnet")},
+            **{name: version(name) for name in ("torch", "torchao", "executorch", "numpy", "pillow", "edge-effnet")},
         },
+        "machine": machine(),
         "weights": {"name": Path(request.weights).name, "origin": checkpoint.origin, "sha256": checkpoint.sha256},
         "photographs": {
             "calibration": [

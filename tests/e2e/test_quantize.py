@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from tests.support.images import COLOURS, draw_image
 
 from edge_effnet import load_checkpoint
 from edge_effnet.errors import InputError
@@ -15,6 +14,7 @@ from quant.artifact.model import open_artifact
 from quant.metrics.metrics import topk_accuracy
 from quant.program.host import HostRuntime
 from tests.support.artifacts import sha256_of, snapshot
+from tests.support.images import COLOURS, draw_image
 
 PROMISED = {
     "float": {"top1", "top5", "latency_ms", "size_bytes"},
@@ -130,7 +130,9 @@ def test_the_manifest_says_what_was_made_from_what(quantized):
     assert manifest["weights"]["name"] == "b0.safetensors"
     assert manifest["recipe"]["name"] == "int8" and manifest["recipe"]["seed"] == 3
     assert manifest["versions"]["torch"].split("+")[0] == "2.13.0"
-    assert {"torch", "torchao", "executorch", "edge-effnet", "python"} <= set(manifest["versions"])
+    packages = {"torch", "torchao", "executorch", "numpy", "pillow", "edge-effnet"}
+    assert set(manifest["versions"]) == packages | {"python"}
+    assert manifest["machine"]["processor"] and manifest["machine"]["threads"] >= 1
     assert manifest["verdict"] == quantized.values
     used = manifest["photographs"]
     assert (len(used["calibration"]), len(used["evaluation"])) == (16, 18)
