@@ -177,7 +177,7 @@ def _run(request: Request, network: Loaded, progress: Progress, watch: Stopwatch
             evaluated=evaluated,
             footprint=footprint(graphs.float),
             calibrated=calibrated,
-            seconds=watch.total(),
+            watch=watch,
         )
         if request.alone:
             artifact, outcome = write_one(run, runtime)

@@ -56,20 +56,6 @@ def test_report_starts_from_ptq_and_the_program_is_what_was_trained(sources, tmp
         assert next(csv.DictReader(file))["step"] == "0"
 
 
-@pytest.mark.parametrize("batchnorm", ["folded", "batch"])
-def test_the_program_does_not_depend_on_the_threads(sources, tmp_path, batchnorm):
-    found, before = {}, torch.get_num_threads()
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            options = _options(batch_size=9, batchnorm=batchnorm)
-            result = quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / str(threads), qat=options)
-            found[threads] = (result.artifact.program.read_bytes(), result.outcome.to_json()["training"])
-    finally:
-        torch.set_num_threads(before)
-    assert found[1] == found[2] == found[3]
-
-
 @pytest.mark.usefixtures("one_thread")
 def test_interrupted_training_resumes_to_the_same_program(sources, tmp_path, monkeypatch):
     whole = quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / "whole", qat=_options(steps=12))
