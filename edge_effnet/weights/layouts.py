@@ -41,113 +41,58 @@ class Layout:
         return f"{prefix}.{names[inner]}.{tensor}"
 
 
-_ENDS = ("stem.conv", "stem.norm", "head.conv", "head.norm", "classifier")
-_BLOCK = (
-    "expand.conv",
-    "expand.norm",
-    "depthwise.conv",
-    "depthwise.norm",
-    "squeeze_excite.reduce",
-    "squeeze_excite.expand",
-    "project.conv",
-    "project.norm",
-)
+_BLOCKS = {
+    "edge-effnet": "stages.{stage}.{repeat}",
+    "torchvision": "features.{stage_from_1}.{repeat}.block",
+    "timm": "blocks.{stage}.{repeat}",
+    "lukemelas": "_blocks.{index}",
+}
+"""Prefix of a block; the packages stand in this order below."""
+
+_Names = dict[str, tuple[str, str, str, str]]
+
+_ENDS: _Names = {
+    "stem.conv": ("stem.conv", "features.0.0", "conv_stem", "_conv_stem"),
+    "stem.norm": ("stem.norm", "features.0.1", "bn1", "_bn0"),
+    "head.conv": ("head.conv", "features.8.0", "conv_head", "_conv_head"),
+    "head.norm": ("head.norm", "features.8.1", "bn2", "_bn1"),
+    "classifier": ("classifier", "classifier.1", "classifier", "_fc"),
+}
+
+_EXPANDED: _Names = {
+    "expand.conv": ("expand.conv", "0.0", "conv_pw", "_expand_conv"),
+    "expand.norm": ("expand.norm", "0.1", "bn1", "_bn0"),
+    "depthwise.conv": ("depthwise.conv", "1.0", "conv_dw", "_depthwise_conv"),
+    "depthwise.norm": ("depthwise.norm", "1.1", "bn2", "_bn1"),
+    "squeeze_excite.reduce": ("squeeze_excite.reduce", "2.fc1", "se.conv_reduce", "_se_reduce"),
+    "squeeze_excite.expand": ("squeeze_excite.expand", "2.fc2", "se.conv_expand", "_se_expand"),
+    "project.conv": ("project.conv", "3.0", "conv_pwl", "_project_conv"),
+    "project.norm": ("project.norm", "3.1", "bn3", "_bn2"),
+}
+
+_UNEXPANDED: _Names = {
+    "depthwise.conv": ("depthwise.conv", "0.0", "conv_dw", "_depthwise_conv"),
+    "depthwise.norm": ("depthwise.norm", "0.1", "bn1", "_bn1"),
+    "squeeze_excite.reduce": ("squeeze_excite.reduce", "1.fc1", "se.conv_reduce", "_se_reduce"),
+    "squeeze_excite.expand": ("squeeze_excite.expand", "1.fc2", "se.conv_expand", "_se_expand"),
+    "project.conv": ("project.conv", "2.0", "conv_pw", "_project_conv"),
+    "project.norm": ("project.norm", "2.1", "bn2", "_bn2"),
+}
+
+
+def _column(names: _Names, package: int) -> dict[str, str]:
+    return {ours: theirs[package] for ours, theirs in names.items()}
+
 
 LAYOUTS: dict[str, Layout] = {
-    "edge-effnet": Layout(
-        name="edge-effnet",
-        ends={name: name for name in _ENDS},
-        block="stages.{stage}.{repeat}",
-        expanded={name: name for name in _BLOCK},
-        unexpanded={name: name for name in _BLOCK},
-    ),
-    "torchvision": Layout(
-        name="torchvision",
-        ends={
-            "stem.conv": "features.0.0",
-            "stem.norm": "features.0.1",
-            "head.conv": "features.8.0",
-            "head.norm": "features.8.1",
-            "classifier": "classifier.1",
-        },
-        block="features.{stage_from_1}.{repeat}.block",
-        expanded={
-            "expand.conv": "0.0",
-            "expand.norm": "0.1",
-            "depthwise.conv": "1.0",
-            "depthwise.norm": "1.1",
-            "squeeze_excite.reduce": "2.fc1",
-            "squeeze_excite.expand": "2.fc2",
-            "project.conv": "3.0",
-            "project.norm": "3.1",
-        },
-        unexpanded={
-            "depthwise.conv": "0.0",
-            "depthwise.norm": "0.1",
-            "squeeze_excite.reduce": "1.fc1",
-            "squeeze_excite.expand": "1.fc2",
-            "project.conv": "2.0",
-            "project.norm": "2.1",
-        },
-    ),
-    "timm": Layout(
-        name="timm",
-        ends={
-            "stem.conv": "conv_stem",
-            "stem.norm": "bn1",
-            "head.conv": "conv_head",
-            "head.norm": "bn2",
-            "classifier": "classifier",
-        },
-        block="blocks.{stage}.{repeat}",
-        expanded={
-            "expand.conv": "conv_pw",
-            "expand.norm": "bn1",
-            "depthwise.conv": "conv_dw",
-            "depthwise.norm": "bn2",
-            "squeeze_excite.reduce": "se.conv_reduce",
-            "squeeze_excite.expand": "se.conv_expand",
-            "project.conv": "conv_pwl",
-            "project.norm": "bn3",
-        },
-        unexpanded={
-            "depthwise.conv": "conv_dw",
-            "depthwise.norm": "bn1",
-            "squeeze_excite.reduce": "se.conv_reduce",
-            "squeeze_excite.expand": "se.conv_expand",
-            "project.conv": "conv_pw",
-            "project.norm": "bn2",
-        },
-    ),
-    "lukemelas": Layout(
-        name="lukemelas",
-        ends={
-            "stem.conv": "_conv_stem",
-            "stem.norm": "_bn0",
-            "head.conv": "_conv_head",
-            "head.norm": "_bn1",
-            "classifier": "_fc",
-        },
-        block="_blocks.{index}",
-        expanded={
-            "expand.conv": "_expand_conv",
-            "expand.norm": "_bn0",
-            "depthwise.conv": "_depthwise_conv",
-            "depthwise.norm": "_bn1",
-            "squeeze_excite.reduce": "_se_reduce",
-            "squeeze_excite.expand": "_se_expand",
-            "project.conv": "_project_conv",
-            "project.norm": "_bn2",
-        },
-        unexpanded={
-            "depthwise.conv": "_depthwise_conv",
-            "depthwise.norm": "_bn1",
-            "squeeze_excite.reduce": "_se_reduce",
-            "squeeze_excite.expand": "_se_expand",
-            "project.conv": "_project_conv",
-            "project.norm": "_bn2",
-        },
-    ),
+    name: Layout(
+        name=name,
+        ends=_column(_ENDS, package),
+        block=block,
+        expanded=_column(_EXPANDED, package),
+        unexpanded=_column(_UNEXPANDED, package),
+    )
+    for package, (name, block) in enumerate(_BLOCKS.items())
 }
 
 

@@ -107,14 +107,18 @@ _TIMM_TF_LITE = {
     "lite4": by_crop_fraction(380, 0.92, "bilinear"),
 }
 
-_LUKEMELAS = {
-    name: Preprocess(crop=spec.resolution, resize=spec.resolution)
-    for name, spec in VARIANTS.items()
-    if not name.startswith("lite")
-}
+_AT_RESOLUTION = {n: Preprocess(crop=spec.resolution, resize=spec.resolution) for n, spec in VARIANTS.items()}
 
-ORIGINS: dict[str, Origin] = {
-    "torchvision": Origin(
+_LUKEMELAS = {name: preprocess for name, preprocess in _AT_RESOLUTION.items() if not name.startswith("lite")}
+
+
+def _from_tensorflow(name: str, layout: str, preprocess: Mapping[str, Preprocess]) -> Origin:
+    """Weights trained in TensorFlow, or as there."""
+    return Origin(name=name, layout=layout, padding="same", bn_eps=TF_EPS, bn_eps_of={}, preprocess=preprocess)
+
+
+_ORIGINS = (
+    Origin(
         name="torchvision",
         layout="torchvision",
         padding="symmetric",
@@ -122,55 +126,15 @@ ORIGINS: dict[str, Origin] = {
         bn_eps_of={"b5": TF_EPS, "b6": TF_EPS, "b7": TF_EPS},
         preprocess=_TORCHVISION,
     ),
-    "timm": Origin(
-        name="timm",
-        layout="timm",
-        padding="symmetric",
-        bn_eps=TORCH_EPS,
-        bn_eps_of={},
-        preprocess=_TIMM,
-    ),
-    "timm-tf": Origin(
-        name="timm-tf",
-        layout="timm",
-        padding="same",
-        bn_eps=TF_EPS,
-        bn_eps_of={},
-        preprocess={**_TIMM_TF_B, **_TIMM_TF_L2, **_inception(_TIMM_TF_LITE)},
-    ),
-    "timm-tf-advprop": Origin(
-        name="timm-tf-advprop",
-        layout="timm",
-        padding="same",
-        bn_eps=TF_EPS,
-        bn_eps_of={},
-        preprocess=_inception(_TIMM_TF_B),
-    ),
-    "lukemelas": Origin(
-        name="lukemelas",
-        layout="lukemelas",
-        padding="same",
-        bn_eps=TF_EPS,
-        bn_eps_of={},
-        preprocess=_LUKEMELAS,
-    ),
-    "lukemelas-advprop": Origin(
-        name="lukemelas-advprop",
-        layout="lukemelas",
-        padding="same",
-        bn_eps=TF_EPS,
-        bn_eps_of={},
-        preprocess=_inception(_LUKEMELAS),
-    ),
-    "edge-effnet": Origin(
-        name="edge-effnet",
-        layout="edge-effnet",
-        padding="same",
-        bn_eps=TF_EPS,
-        bn_eps_of={},
-        preprocess={name: Preprocess(crop=s.resolution, resize=s.resolution) for name, s in VARIANTS.items()},
-    ),
-}
+    Origin(name="timm", layout="timm", padding="symmetric", bn_eps=TORCH_EPS, bn_eps_of={}, preprocess=_TIMM),
+    _from_tensorflow("timm-tf", "timm", {**_TIMM_TF_B, **_TIMM_TF_L2, **_inception(_TIMM_TF_LITE)}),
+    _from_tensorflow("timm-tf-advprop", "timm", _inception(_TIMM_TF_B)),
+    _from_tensorflow("lukemelas", "lukemelas", _LUKEMELAS),
+    _from_tensorflow("lukemelas-advprop", "lukemelas", _inception(_LUKEMELAS)),
+    _from_tensorflow("edge-effnet", "edge-effnet", _AT_RESOLUTION),
+)
+
+ORIGINS: dict[str, Origin] = {origin.name: origin for origin in _ORIGINS}
 
 
 def resolve_origin(name: str) -> Origin:
