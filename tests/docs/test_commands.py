@@ -9,10 +9,10 @@ import shutil
 
 import pytest
 import typer
-from tests.support.images import draw_halves
 
 from tests.support.code_blocks import blocks
 from tests.support.doc_commands import APPS, COMMANDS, ELSEWHERE, ids, is_quick, run, runnable
+from tests.support.images import draw_halves
 from tests.support.paths import ROOT
 from tests.support.reports import measured_artifact
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.support.images import draw_halves, pack_shards
 
 from edge_effnet import EfficientNet
 from edge_effnet.errors import InputError
@@ -18,6 +17,7 @@ from edge_effnet.weights.save import save_checkpoint
 from quant import quantize
 from quant.pipeline.check import check
 from quant.qat.options import QatOptions
+from tests.support.images import draw_halves, pack_shards
 from tests.support.paths import ROOT
 from tests.support.training import TINY, without_torchrun
 

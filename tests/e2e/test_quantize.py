@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from tests.support.images import COLOURS, draw_image
 
 from edge_effnet import load_checkpoint
 from edge_effnet.errors import InputError
@@ -15,6 +14,7 @@ from quant.artifact.model import open_artifact
 from quant.metrics.metrics import topk_accuracy
 from quant.program.host import HostRuntime
 from tests.support.artifacts import sha256_of, snapshot
+from tests.support.images import COLOURS, draw_image
 
 PROMISED = {
     "float": {"top1", "top5", "latency_ms", "size_bytes"},

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
 
 from apps.cli.commands.quantize import app
 from apps.cli.exit_codes import guarded
 from edge_effnet import EfficientNet, save_checkpoint
 from tests.support.artifacts import make_artifact, snapshot
 from tests.support.cli import command_line, environment, run_cli
+from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
 
 QUICK = ("--variant", "lite0", "--calibration", "8")
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.support.images import COLOURS
 
 from quant.analysis.layers import LayerReport
 from quant.artifact.model import Artifact, Golden, GoldenImage, write_artifact
 from quant.artifact.recognise import SEAL, seal_of
+from tests.support.images import COLOURS
 from tests.support.programs import PREPROCESS, RIGHT, SIZE, ColourNet, colour_program
 
 LAYER = LayerReport(

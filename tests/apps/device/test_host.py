@@ -8,7 +8,6 @@ import time
 
 import pytest
 import torch
-from tests.support.images import draw_halves
 
 from apps.device.check import check_on_device
 from apps.device.comparison import compare
@@ -19,6 +18,7 @@ from apps.device.local import LocalRemote
 from edge_effnet.errors import InputError, MachineError
 from tests.support.artifacts import make_artifact, snapshot
 from tests.support.cli import only_json, run_cli
+from tests.support.images import draw_halves
 from tests.support.programs import SWAPPED
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tests.support.images import pack_shards
 
 from quant import quantize
 from quant.artifact.model import Artifact, open_artifact
 from quant.data.split import ImageRecord, evaluation_images
 from quant.program.host import HostRuntime
+from tests.support.images import pack_shards
 from tests.support.tiny import TinyFiles, train_tiny
 
 _JUDGED = 4
