@@ -140,7 +140,7 @@ from dataclasses import replace
 from pathlib import Path
 from edge_effnet.variants import VARIANTS
 from quant import quantize
-from tests.integration.test_qat import two_process_options
+from tests.e2e.test_qat import two_process_options
 from tests.support.training import TINY
 VARIANTS["lite0"] = replace(TINY, name="lite0")
 folder = Path(sys.argv[1])
