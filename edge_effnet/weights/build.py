@@ -59,7 +59,7 @@ class Trained:
         return cls(
             spec=spec,
             layout=layout,
-            padding=origin.padding,
+            padding=origin.padding_for(spec.name),
             bn_eps=origin.eps(spec.name),
             activation=spec.activation,
         )
