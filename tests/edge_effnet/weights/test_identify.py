@@ -64,9 +64,7 @@ def test_a_layout_refuses_blocks_that_it_has_no_names_for() -> None:
         LAYOUTS["lukemelas"].theirs(VARIANTS["v2-s"], ())
 
 
-@pytest.mark.parametrize(
-    ("shape", "got"), [(None, "is missing"), ((3,), r"the shape \[3\]"), ((0, 1, 1, 1), "0")]
-)
+@pytest.mark.parametrize(("shape", "got"), [(None, "is missing"), ((3,), r"the shape \[3\]"), ((0, 1, 1, 1), "0")])
 def test_a_pruned_network_without_its_counts_is_refused(shape: tuple[int, ...] | None, got: str) -> None:
     with torch.device("meta"):
         tensors = EfficientNet.from_name(a_pruned("b1-pruned")).state_dict()
