@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from edge_effnet.activations import activation_name
-from edge_effnet.blocks import ConvBNAct, LayerSettings, MBConv
+from edge_effnet.blocks import BLOCKS, Block, ConvBNAct, LayerSettings
 from edge_effnet.errors import InputError
 from edge_effnet.padding import check_padding, output_image_size
 from edge_effnet.preprocess import Preprocess
@@ -42,7 +42,7 @@ class NetworkSettings(TypedDict, total=False):
 
 
 class EfficientNet(nn.Module):
-    """An image classifier: stem, seven stages of MBConv blocks, head, mean pooling, classifier.
+    """An image classifier: stem, stages of blocks, head, mean pooling, classifier.
 
     `from_name` builds one with new weights, `from_pretrained` loads one. Weights as new follow the TensorFlow
     reference: convolutions normal with variance 2 / fan-out, the classifier uniform within 1 / sqrt(classes).
@@ -104,7 +104,7 @@ class EfficientNet(nn.Module):
         size = output_image_size(size, (_STEM_STRIDE,))
         self.stages = _make_stages(spec, settings, drop_connect_rate=drop_connect_rate, input_size=size)
         size = output_image_size(size, [stage.stride for stage in spec.stages])
-        last_channels = spec.scaled_stages[-1].out_channels
+        last_channels = spec.block_specs[-1][-1].out_channels
         self.head = ConvBNAct(last_channels, spec.head_channels, settings=settings, input_size=size)
         self.dropout = nn.Dropout(dropout)
         self.classifier: nn.Linear | None = nn.Linear(spec.head_channels, num_classes) if include_top else None
@@ -204,7 +204,7 @@ class EfficientNet(nn.Module):
         endpoints: list[torch.Tensor] = []
         previous = self.stem(x)
         for block in self.stages.modules():
-            if not isinstance(block, MBConv):
+            if not isinstance(block, Block):
                 continue
             current = block(previous)
             if current.shape[2] < previous.shape[2]:
@@ -252,25 +252,12 @@ def _make_stages(
 ) -> nn.Sequential:
     stages = nn.Sequential()
     index, size = 0, input_size
-    for stage in spec.scaled_stages:
+    for specs in spec.block_specs:
         blocks = nn.Sequential()
-        for repeat in range(stage.repeats):
-            first = repeat == 0
-            stride = stage.stride if first else 1
-            blocks.append(
-                MBConv(
-                    stage.in_channels if first else stage.out_channels,
-                    stage.out_channels,
-                    kernel=stage.kernel,
-                    stride=stride,
-                    expand_ratio=stage.expand_ratio,
-                    squeeze_excite=spec.squeeze_excite,
-                    drop_connect_rate=drop_connect_rate * index / spec.blocks,
-                    settings=settings,
-                    input_size=size,
-                )
-            )
-            index, size = index + 1, output_image_size(size, (stride,))
+        for block in specs:
+            rate = drop_connect_rate * index / spec.blocks
+            blocks.append(BLOCKS[block.kind](block, drop_connect_rate=rate, settings=settings, input_size=size))
+            index, size = index + 1, output_image_size(size, (block.stride,))
         stages.append(blocks)
     return stages
 

@@ -51,7 +51,7 @@ class Trained:
         return cls(
             spec=spec,
             layout=layout,
-            padding=saved.padding if saved else origin.padding,
+            padding=saved.padding if saved else origin.padding_for(spec.name),
             bn_eps=saved.bn_eps if saved else origin.eps(spec.name),
             activation=saved.activation if saved else spec.activation,
         )

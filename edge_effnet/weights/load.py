@@ -15,7 +15,7 @@ from edge_effnet.weights.build import Trained, adapt, build_network
 from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions, Wanted
 from edge_effnet.weights.containers import Contents, open_container
 from edge_effnet.weights.files import read_file, sha256_of
-from edge_effnet.weights.identify import choose_origin, find_variant, fingerprint_of_tensors
+from edge_effnet.weights.identify import choose_origin, find_variant, fingerprint_of_tensors, with_widths
 from edge_effnet.weights.layouts import LAYOUTS, Layout, detect_layout
 from edge_effnet.weights.origins import Origin, rescaled, resolve_origin
 from edge_effnet.weights.save import SavedSettings
@@ -94,11 +94,12 @@ def _variant_of(contents: Contents, layout: Layout, expected: VariantSpec | None
                 f"{path}: no variant of EfficientNet ({fingerprint or 'no convolutions at its ends'}): a "
                 "damaged file, or another architecture."
             )
-        return found
-    # A few tensors missing would make the fingerprint one of nothing: strict matching then says which.
-    if found is not None and found != expected:
+        return with_widths(found, contents.tensors, layout, title=str(path))
+    # A few tensors missing would make the fingerprint one of nothing: strict matching then says which. A network that
+    # somebody pruned by whole tiles looks like an unpruned one.
+    if found is not None and found != expected and found.pruned >= expected.pruned:
         raise InputError(f"{path}: holds {found.name} ({fingerprint}), not {expected.name}; ask for {found.name}.")
-    return expected
+    return with_widths(expected, contents.tensors, layout, title=str(path))
 
 
 def _origin_of(
