@@ -17,8 +17,8 @@ import torch
 from torch import fx
 
 from quant.common.one_thread_each import unwatched
+from quant.graph.export import SiluAtOnce
 from quant.graph.finite import require_usable
-from quant.graph.silu import SiluAtOnce
 
 BINS = 2048
 
