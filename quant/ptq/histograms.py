@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import fx
 
+from quant.graph.export import SiluAtOnce
 from quant.graph.finite import require_usable
-from quant.graph.silu import SiluAtOnce
 
 BINS = 2048
 

@@ -7,8 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.device.adb.phones import Phone
-from apps.device.adb.program import call_adb, complaint, find_adb
+from apps.device.adb.phones import Phone, call_adb, complaint, find_adb
 from apps.device.remote import ConnectionLostError
 from edge_effnet.errors import MachineError
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,6 +13,8 @@ import torch
 from edge_effnet.preprocess import Preprocess
 from quant.data.batches import read_ahead
 from quant.data.readers.labelled import Item
+
+T = TypeVar("T")
 
 _AHEAD = 3
 """Batches in flight: enough to hide an uneven one."""
@@ -59,3 +63,17 @@ def to_input(batch: Batch, preprocess: Preprocess, device: torch.device) -> tupl
 def _stacked(samples: list[tuple[np.ndarray, int]]) -> Batch:
     pixels, labels = zip(*samples, strict=True)
     return Batch(np.stack(pixels), np.array(labels, dtype=np.int64))
+
+
+def local_batches(
+    items: Iterator[T], *, first: int, steps: int, batch_size: int, rank: int, world: int
+) -> Iterator[list[T]]:
+    """Cut an epoch into global batches and yield this process's part of those from `first` to `steps` - 1.
+
+    The processes' parts together are the batch that one process would see.
+    """
+    remaining = islice(items, first * batch_size, None)
+    for _ in range(first, steps):
+        batch = list(islice(remaining, batch_size))
+        assert len(batch) == batch_size, "an epoch was planned longer than its images"
+        yield batch[rank::world]
