@@ -4,39 +4,56 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tests.support.cli import environment
 
 
-def run_forked(
-    command: str,
-    *arguments: object,
-    cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
-    before: Callable[[], object] | None = None,
-) -> subprocess.CompletedProcess[str]:
-    """Run `quantize` or `edge-effnet` to its end.
+class Forked:
+    """A running `quantize` or `edge-effnet`; what it says goes into files.
 
     Args:
         command: one of the two.
         arguments: of it.
-        cwd: its current folder.
-        env: changes to its environment.
-        before: called in it first.
+        settings: of `start_forked`.
     """
-    words = [command, *map(str, arguments)]
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as error:
-        process = start_forked(words, (out.fileno(), error.fileno()), cwd=cwd, env=env, before=before)
-        _, status = os.waitpid(process, 0)
-        out.seek(0), error.seek(0)
-        return subprocess.CompletedProcess(words, os.waitstatus_to_exitcode(status), out.read(), error.read())
+
+    def __init__(self, command: str, *arguments: object, error: int | None = None, **settings: Any) -> None:
+        self._words = [command, *map(str, arguments)]
+        self._files = [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115  (closed in `wait`)
+        out, err = (file.fileno() for file in self._files)
+        self.pid = start_forked(self._words, (out, err if error is None else error), **settings)
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+        if self._code is None:
+            process, status = os.waitpid(self.pid, os.WNOHANG)
+            self._code = os.waitstatus_to_exitcode(status) if process else None
+        return self._code
+
+    def wait(self) -> subprocess.CompletedProcess[str]:
+        """Wait for its end."""
+        if self._code is None:
+            self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        said = []
+        for file in self._files:
+            with file:
+                file.seek(0)
+                said.append(file.read())
+        return subprocess.CompletedProcess(self._words, self._code, *said)
+
+
+def run_forked(command: str, *arguments: object, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """Run `quantize` or `edge-effnet` to its end; arguments as `Forked`."""
+    return Forked(command, *arguments, **settings).wait()
 
 
 def start_forked(
@@ -48,9 +65,15 @@ def start_forked(
     before: Callable[[], object] | None = None,
     after: Callable[[], object] | None = None,
 ) -> int:
-    """Start a command with two descriptors for its standard output and error; returns the process, to be waited for.
+    """Start a command; returns the process, to be waited for.
 
-    `after` is called in it where it comes to its end.
+    Args:
+        words: the command and its arguments.
+        outputs: descriptors for its standard output and error.
+        cwd: its current folder.
+        env: changes to its environment.
+        before: called in it first.
+        after: called in it where it comes to its end.
     """
     process = os.fork()
     if process == 0:
@@ -73,6 +96,8 @@ def _become(
         os.environ.update(environment(env))
         _take_streams(outputs)
         tempfile.tempdir = os.environ.get("TMPDIR")
+        # A job in the background ignores interrupts, and hands that down to all that it starts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         # Nothing of pytest's: warnings and records go where the command sends them.
         warnings.resetwarnings()
         logging.root.handlers.clear()
