@@ -22,14 +22,18 @@ class Forked:
     Args:
         command: one of the two.
         arguments: of it.
+        out: a descriptor for its standard output instead.
+        error: one for its standard error.
         settings: of `start_forked`.
     """
 
-    def __init__(self, command: str, *arguments: object, error: int | None = None, **settings: Any) -> None:
+    def __init__(
+        self, command: str, *arguments: object, out: int | None = None, error: int | None = None, **settings: Any
+    ) -> None:
         self._words = [command, *map(str, arguments)]
         self._files = [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115  (closed in `wait`)
-        out, err = (file.fileno() for file in self._files)
-        self.pid = start_forked(self._words, (out, err if error is None else error), **settings)
+        outputs = [given or file.fileno() for given, file in zip((out, error), self._files, strict=True)]
+        self.pid = start_forked(self._words, outputs, **settings)
         self._code: int | None = None
 
     def poll(self) -> int | None:
@@ -58,7 +62,7 @@ def run_forked(command: str, *arguments: object, **settings: Any) -> subprocess.
 
 def start_forked(
     words: Sequence[str],
-    outputs: tuple[int, int],
+    outputs: Sequence[int],
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
@@ -83,7 +87,7 @@ def start_forked(
 
 def _become(
     words: Sequence[str],
-    outputs: tuple[int, int],
+    outputs: Sequence[int],
     cwd: Path,
     env: Mapping[str, str] | None,
     before: Callable[[], object] | None,
@@ -111,12 +115,14 @@ def _become(
         os._exit(code)
 
 
-def _take_streams(outputs: tuple[int, int]) -> None:
+def _take_streams(outputs: Sequence[int]) -> None:
     silence = os.open(os.devnull, os.O_RDONLY)
     for number, descriptor in enumerate((silence, *outputs)):
         os.dup2(descriptor, number)
     sys.stdin = os.fdopen(0, closefd=False)
-    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
+    encoding = os.environ.get("PYTHONIOENCODING", "utf-8")
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding=encoding, closefd=False) for number in (1, 2))
+    sys.stderr.reconfigure(line_buffering=True)
 
 
 def _main_of(program: str) -> Callable[[], object]:
@@ -127,10 +133,13 @@ def _main_of(program: str) -> Callable[[], object]:
 
 
 def _called(main: Callable[[], object]) -> int:
+    code = 0
     try:
         main()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
-    finally:
+        code = end.code if isinstance(end.code, int) else 1
+    try:
         sys.stdout.flush()
-    return 0
+    except OSError:  # as Python itself has it, where its last words cannot be written
+        code = 120
+    return code
