@@ -11,10 +11,10 @@ from typing import Any
 import hypothesis
 import pytest
 import torch
-from tests.support.images import draw_halves
 
 from tests.support.checkpoints import colour_checkpoint
 from tests.support.cli import run_cli
+from tests.support.images import draw_halves
 from tests.support.zygote import zygote
 
 # The same examples in every run, and no deadline: a busy machine is no bug.

@@ -62,9 +62,8 @@ def fingerprint_of_spec(spec: VariantSpec) -> Fingerprint:
 
 def fingerprint_of_tensors(tensors: Mapping[str, torch.Tensor], layout: Layout) -> Fingerprint | None:
     """Fingerprint of a state dict in `layout`, or None where its ends are no convolutions."""
-    head_name = layout.head_of(tensors)
-    assert head_name is not None  # a layout is told by its ends
-    stem, head = tensors[f"{layout.ends['stem.conv']}.weight"], tensors[head_name]
+    stem = tensors[f"{layout.ends['stem.conv']}.weight"]
+    head = tensors[f"{layout.ends['head.conv']}.weight"]
     if stem.ndim != 4 or head.ndim != 4:
         return None
     names = {names[SPATIAL[kind]] for kind, names in layout.kinds.items()}

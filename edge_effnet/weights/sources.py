@@ -54,36 +54,25 @@ _LUKEMELAS_URL = "https://github.com/lukemelas/EfficientNet-PyTorch/releases/dow
 _TORCHVISION_URL = "https://download.pytorch.org/models"
 
 
+def _source(name: str, url: str, sha256_prefix: str, variant: str, origin: str, top1: float | None = None) -> Source:
+    address = f"{url}-{sha256_prefix}.pth"
+    return Source(name=name, url=address, sha256_prefix=sha256_prefix, variant=variant, origin=origin, top1=top1)
+
+
 def _lukemelas(variant: str, sha256_prefix: str, top1: float) -> Source:
-    return Source(
-        name=f"lukemelas/efficientnet-{variant}",
-        url=f"{_LUKEMELAS_URL}/efficientnet-{variant}-{sha256_prefix}.pth",
-        sha256_prefix=sha256_prefix,
-        variant=variant,
-        origin="lukemelas",
-        top1=top1,
-    )
+    name = f"efficientnet-{variant}"
+    return _source(f"lukemelas/{name}", f"{_LUKEMELAS_URL}/{name}", sha256_prefix, variant, "lukemelas", top1)
 
 
 def _advprop(variant: str, sha256_prefix: str) -> Source:
-    return Source(
-        name=f"lukemelas/efficientnet-{variant}-advprop",
-        url=f"{_LUKEMELAS_URL}/adv-efficientnet-{variant}-{sha256_prefix}.pth",
-        sha256_prefix=sha256_prefix,
-        variant=variant,
-        origin="lukemelas-advprop",
-    )
+    name, url = f"efficientnet-{variant}", f"{_LUKEMELAS_URL}/adv-efficientnet-{variant}"
+    return _source(f"lukemelas/{name}-advprop", url, sha256_prefix, variant, "lukemelas-advprop")
 
 
 def _torchvision(variant: str, trained_by: str, sha256_prefix: str, top1: float) -> Source:
-    return Source(
-        name=f"torchvision/efficientnet_{variant}",
-        url=f"{_TORCHVISION_URL}/efficientnet_{variant}_{trained_by}-{sha256_prefix}.pth",
-        sha256_prefix=sha256_prefix,
-        variant=variant,
-        origin="torchvision",
-        top1=top1,
-    )
+    name = f"efficientnet_{variant}"
+    url = f"{_TORCHVISION_URL}/{name}_{trained_by}"
+    return _source(f"torchvision/{name}", url, sha256_prefix, variant, "torchvision", top1)
 
 
 def _torchvision_v2(size: str, sha256_prefix: str, top1: float) -> Source:

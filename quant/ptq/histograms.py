@@ -2,7 +2,7 @@
 
 An activation holds up to a million numbers of each image, and neighbours hold much the same: some thousand of
 them, evenly spread, tell as much about the whole and cost a fraction. Single-threaded NumPy counts them: at that
-size it is faster than torch, and sums in one order on any number of threads.
+size it is faster than torch.
 """
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ def test_runs_into_the_same_folder_leave_one_of_them_whole(tmp_path):
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
-def test_killed_commands_leave_whole_files_and_no_litter(tiny, artifact, tmp_path, name):
+def test_killed_commands_leave_whole_files(tiny, artifact, tmp_path, name):
     """A few moments of the hundreds that `python -m tests.robustness.faults` tries."""
     report = kill_loop(COMMANDS[name], tiny, tmp_path / name, kills=4, seed=1)
     assert report.failures == [] and report.kills == 4

@@ -9,9 +9,8 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.support.images import draw_halves
-
 from edge_effnet.variants import VARIANTS
+from tests.support.images import draw_halves
 from tests.support.training import TINY
 
 SIDE = 32

@@ -12,6 +12,9 @@ from apps.device.adb.program import call_adb, complaint, find_adb
 from apps.device.remote import ConnectionLostError
 from edge_effnet.errors import MachineError
 
+SCRATCH = "/data/local/tmp"
+"""Where adb may write; the app may not."""
+
 _COMPLAINTS = {
     "No space left": "the phone is full; free some space on it, or take fewer images (--limit)",
     "INSTALL_FAILED_INSUFFICIENT_STORAGE": "the phone has no room for the app; free some space on it",

@@ -16,8 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from apps.device.adb.checks import SCRATCH, require_room
-from apps.device.adb.client import AdbClient
+from apps.device.adb.client import SCRATCH, AdbClient
 from apps.device.adb.executor_server import PROGRAM, ExecutorServer
 from apps.device.adb.state import PhoneState, read_state
 from apps.device.job.folder import Job, Settings
@@ -57,8 +56,6 @@ class AdbRunnerRemote:
             self._before = read_state(self._client)
             self.notes = self._before.notes()
         self._client.shell(f"mkdir -p {self._folder}")
-        files = [self._program, *(job.folder / name for name in self.missing(job))]
-        require_room(self._client, [path.stat().st_size for path in files])
         self._client.push(self._program, f"{self._folder}/{PROGRAM}")
         self._client.shell(f"chmod 755 {self._folder}/{PROGRAM}")
 

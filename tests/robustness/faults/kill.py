@@ -68,11 +68,10 @@ def kill_loop(command: Command, files: TinyFiles, folder: Path, *, kills: int, s
             report.kills += 1
         _look(command, out, before, report)
         before = _snapshot(out)
+    litter = _hidden(out)
     _undisturbed(words, out, scratch, report)
-    for place in (out, scratch):
-        litter = {path.name for path in place.iterdir()} - set(command.outputs)
-        if litter:
-            report.failures.append(f"litter after a whole run: {sorted(litter)}")
+    if more := _hidden(out) - litter:
+        report.failures.append(f"litter after a whole run: {sorted(more)}")
     report.seconds = time.monotonic() - start
     return report
 
@@ -110,6 +109,11 @@ def _look(command: Command, out: Path, before: dict[str, bytes], report: Report)
     visible = {path.name for path in out.iterdir() if not path.name.startswith(".")}
     if visible - set(command.outputs):
         report.failures.append(f"unknown files: {sorted(visible - set(command.outputs))}")
+
+
+def _hidden(out: Path) -> set[str]:
+    """What killed runs leave: a run that comes to its end adds nothing to it."""
+    return {path.name for path in out.iterdir() if path.name.startswith(".")}
 
 
 def _snapshot(out: Path) -> dict[str, bytes]:
