@@ -69,14 +69,17 @@ def fingerprint_of_tensors(tensors: Mapping[str, torch.Tensor], layout: Layout) 
     names = {names[SPATIAL[kind]] for kind, names in layout.kinds.items()}
     gates = {name for names in layout.kinds.values() for ours, name in names.items() if ours == _GATE}
     # They cover more than a pixel; the depthwise ones are the only ones that see one input channel.
-    spatial = [t for key, t in tensors.items() if _ends_with(key, names) and t.ndim == 4 and t.shape[2] > 1]
+    # The stem, which may be named like a block's and see one channel too, is none of them.
+    spatial = [
+        t for key, t in tensors.items() if t is not stem and _ends_with(key, names) and t.ndim == 4 and t.shape[2] > 1
+    ]
     depthwise = [t for t in spatial if t.shape[1] == 1]
     return Fingerprint(
         stem_channels=stem.shape[0],
         last_channels=head.shape[1],
         head_channels=head.shape[0],
         blocks=len(depthwise),
-        fused_blocks=sum(t is not stem and t.shape[1] > 1 for t in spatial),
+        fused_blocks=len(spatial) - len(depthwise),
         squeeze_excite=any(_ends_with(key, gates) for key in tensors),
         pruned=sum(t.shape[0] % _DIVISOR != 0 for t in depthwise) > len(depthwise) / 2,
     )

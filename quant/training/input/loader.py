@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from edge_effnet.preprocess import Preprocess
+from quant.data.batches import read_ahead
 from quant.data.readers.labelled import Item
 
 _AHEAD = 3
@@ -43,19 +42,8 @@ def iterate(batches: Iterable[list[Item]], read: Read, *, workers: int) -> Itera
         for items in batches:
             yield _stacked([read(item) for item in items])
         return
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        pending: deque[list[Future[tuple[np.ndarray, int]]]] = deque()
-        try:
-            for items in batches:
-                pending.append([pool.submit(read, item) for item in items])
-                if len(pending) > _AHEAD:
-                    yield _stacked([future.result() for future in pending.popleft()])
-            while pending:
-                yield _stacked([future.result() for future in pending.popleft()])
-        finally:
-            for batch in pending:
-                for future in batch:
-                    future.cancel()
+    for samples in read_ahead(read, batches, workers=workers, ahead=_AHEAD):
+        yield _stacked(samples)
 
 
 def to_input(batch: Batch, preprocess: Preprocess, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -60,6 +60,18 @@ def test_every_variant_is_found_by_its_shapes(variant: str, layout: str) -> None
     assert with_widths(VARIANTS[variant], theirs, names_of, title="x") == spec
 
 
+@pytest.mark.parametrize("package", ["edge-effnet", "torchvision", "timm", "lukemelas"])
+def test_gray_stems_do_not_look_like_blocks(package: str) -> None:
+    for variant in ("b0", "v2-s") if package != "lukemelas" else ("b0",):
+        layout = layout_of(package, VARIANTS[variant])
+        with torch.device("meta"):
+            tensors = EfficientNet.from_name(variant, in_channels=1).state_dict()
+        names = layout.theirs(VARIANTS[variant], tensors)
+        fingerprint = fingerprint_of_tensors({names[name]: tensor for name, tensor in tensors.items()}, layout)
+        assert fingerprint is not None
+        assert find_variant(fingerprint) is VARIANTS[variant]
+
+
 def test_a_layout_refuses_blocks_that_it_has_no_names_for() -> None:
     with pytest.raises(InputError, match=r"v2-s has blocks \(conv, fused\) that lukemelas has no names for; take"):
         LAYOUTS["lukemelas"].theirs(VARIANTS["v2-s"], ())
