@@ -13,10 +13,12 @@ from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.build import Trained, adapt, build_network
 from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions
 from edge_effnet.weights.containers import Contents, open_container
+from edge_effnet.weights.described import Described
 from edge_effnet.weights.files import read_file, sha256_of
 from edge_effnet.weights.identify import choose_origin, find_variant, fingerprint_of_tensors
-from edge_effnet.weights.layouts import LAYOUTS, Layout, detect_layout
+from edge_effnet.weights.layouts import LAYOUTS, Layout
 from edge_effnet.weights.origins import Origin, rescaled, resolve_origin
+from edge_effnet.weights.placement import Placement, place
 from edge_effnet.weights.save import SavedSettings
 
 
@@ -79,17 +81,17 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     """
     contents = open_container(read_file(path), path)
     saved = SavedSettings.from_metadata(contents.metadata, path)
-    layout = _layout_of(contents, path)
-    spec = _variant_of(contents, layout, expected, path)
-    origin, guess = _origin_of(contents, layout, spec, path, options)
-    preprocess, assumed = _preprocess_of(spec, origin, saved, options)
-    trained = Trained.of(spec, layout, origin, saved)
-    model = build_network(trained, contents.tensors, options, image_size=preprocess.crop, path=path)
+    placed = _placed(contents, path)
+    spec = _variant_of(placed, expected, path)
+    origin, guess = _origin_of(contents, placed.layout, spec, path, options)
+    preprocess, assumed = _preprocess_of(spec, origin, saved, contents.described, options)
+    trained = Trained.of(spec, placed.layout, origin, saved)
+    model = build_network(trained, placed, options, image_size=preprocess.crop, path=path)
     file_classes = None if model.classifier is None else model.num_classes
     guesses = () if saved is not None else (guess, assumed)
-    notes = [*contents.notes, *(note for note in guesses if note is not None)]
+    notes = [*contents.notes, *placed.notes, *(note for note in guesses if note is not None)]
     notes += adapt(model, trained, options, path=path)
-    names = contents.class_names or (saved.class_names if saved else None) or options.class_names
+    names = contents.described.class_names or (saved.class_names if saved else None) or options.class_names
     fitting = _fitting_names(names, file_classes, model, notes)
     model.class_names = None if fitting is None else require_class_names(fitting, path)
     model.preprocess = preprocess
@@ -105,19 +107,19 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     )
 
 
-def _layout_of(contents: Contents, path: Path) -> Layout:
-    layout = detect_layout(contents.tensors)
-    if layout is None:
+def _placed(contents: Contents, path: Path) -> Placement:
+    placed = place(contents.tensors, contents.others, path)
+    if placed is None:
         keys = list(contents.tensors)
         raise InputError(
             f"{path}: no EfficientNet in a layout known here ({', '.join(LAYOUTS)}); its {len(keys)} "
             f"tensors begin with {', '.join(map(brief, keys[:4]))}."
         )
-    return layout
+    return placed
 
 
-def _variant_of(contents: Contents, layout: Layout, expected: VariantSpec | None, path: Path) -> VariantSpec:
-    fingerprint = fingerprint_of_tensors(contents.tensors, layout)
+def _variant_of(placed: Placement, expected: VariantSpec | None, path: Path) -> VariantSpec:
+    fingerprint = fingerprint_of_tensors(placed.tensors, placed.layout)
     found = None if fingerprint is None else find_variant(fingerprint)
     if expected is None:
         if found is None:
@@ -136,8 +138,8 @@ def _origin_of(
     contents: Contents, layout: Layout, spec: VariantSpec, path: Path, options: LoadOptions
 ) -> tuple[Origin, str | None]:
     if options.origin is None:
-        arch = () if contents.arch is None else (contents.arch,)
-        architectures = (*options.architectures, *arch)
+        said = (name for name in contents.described.architectures if _may_be(name, spec))
+        architectures = (*options.architectures, *said)
         return choose_origin(layout, spec, architectures=architectures, file_name=path.name)
     origin = resolve_origin(options.origin)
     # Our own layout can hold anybody's weights, so there the origin is the caller's to say.
@@ -148,11 +150,25 @@ def _origin_of(
     return origin, None
 
 
+def _may_be(name: str, spec: VariantSpec) -> bool:
+    """Whether a name in the file can be that of its network: its teacher's, say, is another variant's."""
+    try:
+        return resolve_variant(name) == spec
+    except InputError:
+        return True
+
+
 def _preprocess_of(
-    spec: VariantSpec, origin: Origin, saved: SavedSettings | None, options: LoadOptions
+    spec: VariantSpec, origin: Origin, saved: SavedSettings | None, described: Described, options: LoadOptions
 ) -> tuple[Preprocess, str | None]:
-    """Return the preprocessing, and a sentence for the user where it had to be assumed."""
+    """Return the preprocessing, and a sentence for the user where the file decided or it had to be assumed."""
     known = options.preprocess or (saved.preprocess if saved else None) or origin.preprocess.get(spec.name)
+    said = described.resizing if options.preprocess is None and saved is None else None
+    if said is not None:
+        base = known or Preprocess(crop=spec.resolution, resize=spec.resolution)
+        changed = said.applied(base)
+        note = f"{said.where} says how images were prepared, which was taken: {said}."
+        return rescaled(changed, options.image_size or changed.crop), None if changed == base else note
     size = options.image_size
     if size is None and options.preprocess is None and saved is not None:
         size = saved.image_size

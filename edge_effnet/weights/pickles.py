@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import mmap
 import pickle
 import re
@@ -10,36 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import foreign
 from edge_effnet.io.text import brief
 from edge_effnet.weights.archive import ZIP_SIGNATURE, pickles_of, require_plain_archive
-
-_NUMBERS = ("f4", "f8", "i8")
-
-
-def _number_dtype(name: object, *_flags: object) -> np.dtype[Any]:
-    """Stands for `numpy.dtype`, which would make room for a scalar of any size."""
-    if name not in _NUMBERS:
-        raise pickle.UnpicklingError(f"numpy type {name!r}")
-    return np.dtype(name)
-
-
-# What training scripts keep beside the weights and what cannot run anything: parsed arguments, and numpy's
-# scalars (a best accuracy, say) under the names that numpy 1 and 2 give them.
-_NUMPY_SCALAR = np.float64(0).__reduce__()[0]
-_SAFE_CLASSES: list[Any] = [
-    argparse.Namespace,
-    (_number_dtype, "numpy.dtype"),
-    np.dtypes.Float32DType,
-    np.dtypes.Float64DType,
-    np.dtypes.Int64DType,
-    (_NUMPY_SCALAR, "numpy._core.multiarray.scalar"),
-    (_NUMPY_SCALAR, "numpy.core.multiarray.scalar"),
-]
+from edge_effnet.weights.inert import SAFE_CLASSES
 
 _REFUSED_NAME = re.compile(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL|Unsupported class) ([\w.]+)")
 
@@ -57,7 +33,7 @@ def read_pickle(path: Path, *, damaged: str) -> Any:
     Raises:
         InputError: damaged, a pickle that wants to run code, or one that unpacks to more than it is.
     """
-    with foreign(damaged), torch.serialization.safe_globals(_SAFE_CLASSES):
+    with foreign(damaged), torch.serialization.safe_globals(SAFE_CLASSES):
         try:
             zipped = _is_zip(path)
             if zipped:
