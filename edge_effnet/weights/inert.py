@@ -77,6 +77,13 @@ class _Dict:
         return {}
 
 
+class _Text:
+    """Makes a plain string where a file names a subclass."""
+
+    def __new__(cls, value: object = "", *_arguments: object) -> Any:
+        return value if isinstance(value, str) else ""
+
+
 def _array(*_arguments: object) -> Array:
     return Array()
 
@@ -93,10 +100,6 @@ def _path(*parts: str) -> str:
 
 def _listed(values: Any = ()) -> list[Any]:
     return list(values)
-
-
-def _text(value: object = "", *_arguments: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _nothing(*_arguments: object) -> None:
@@ -125,7 +128,6 @@ SAFE_CLASSES: list[Any] = [
     (_listed, "builtins.frozenset"),
     (_Dict, "collections.defaultdict"),
     *((_Dict, name) for name in _ATTRIBUTE_DICTS),
-    (_text, "torch.torch_version.TorchVersion"),
-    (_text, "numpy.str_"),
+    (_Text, "torch.torch_version.TorchVersion"),
 ]
 """For `torch.serialization.safe_globals`."""
