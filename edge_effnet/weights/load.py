@@ -20,6 +20,7 @@ from edge_effnet.weights.layouts import LAYOUTS, Layout
 from edge_effnet.weights.origins import Origin, rescaled, resolve_origin
 from edge_effnet.weights.placement import Placement, place
 from edge_effnet.weights.save import SavedSettings
+from edge_effnet.weights.torchscript import require_activations
 
 
 def load_checkpoint(
@@ -83,6 +84,7 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     saved = SavedSettings.from_metadata(contents.metadata, path)
     placed = _placed(contents, path)
     spec = _variant_of(placed, expected, path)
+    require_activations(contents.metadata, spec.activation, path)
     origin, guess = _origin_of(contents, placed.layout, spec, path, options)
     preprocess, assumed = _preprocess_of(spec, origin, saved, contents.described, options)
     trained = Trained.of(spec, placed.layout, origin, saved)

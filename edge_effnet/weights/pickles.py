@@ -19,6 +19,14 @@ from edge_effnet.weights.inert import SAFE_CLASSES
 
 _REFUSED_NAME = re.compile(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL|Unsupported class) ([\w.]+)")
 
+# What stands first in a file of torch.save(model): the network's class.
+_OF_NETWORKS = re.compile(r"(?:torch\.(?:nn|fx)|torchvision|timm|efficientnet_pytorch|transformers|__main__)\.")
+_WHOLE = (
+    ": a whole model, not its weights; where it was made, run: import torch; model = torch.load(PATH, "
+    'weights_only=False); torch.save(model.state_dict(), "weights.pth").'
+)
+_PLAIN = "; save plain weights instead: torch.save(model.state_dict(), PATH)."
+
 # torch takes these for harmless, and a few bytes make them fill any memory; no weights need them.
 _FILLS_MEMORY = ("bytearray", "_rebuild_device_tensor_from_cpu_tensor", "_rebuild_device_tensor_from_numpy")
 
@@ -45,8 +53,8 @@ def read_pickle(path: Path, *, damaged: str) -> Any:
             if refused is None:
                 raise
             raise InputError(
-                f"{path}: refused, because unpickling it would run {brief(refused[1])}, which can be any code; save "
-                "plain weights instead: torch.save(model.state_dict(), PATH)."
+                f"{path}: refused, because unpickling it would run {brief(refused[1])}, which can be any code"
+                f"{_WHOLE if _OF_NETWORKS.match(refused[1]) else _PLAIN}"
             ) from error
 
 
