@@ -7,7 +7,7 @@ import json
 import operator
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -55,6 +55,15 @@ class Described:
     """What images went through."""
     notes: tuple[str, ...] = ()
     """Sentences for the user."""
+
+    def or_else(self, other: Described) -> Described:
+        """Take the other's word where this one is silent; notes are this one's."""
+        return replace(
+            self,
+            architectures=(*self.architectures, *other.architectures),
+            class_names=self.class_names or other.class_names,
+            resizing=self.resizing or other.resizing,
+        )
 
 
 def describe(outer: Mapping[Any, Any]) -> Described:
@@ -124,6 +133,11 @@ def _class_names(entries: list[tuple[str, Mapping[Any, Any]]], notes: list[str])
                     "0, 1, 2, ...: ignored."
                 )
     return None
+
+
+def class_names_of(config: Mapping[Any, Any]) -> tuple[str, ...] | None:
+    """Read the class names of a hub's config."""
+    return _class_names([("config", config)], [])
 
 
 def _parsed(value: Any) -> Any:

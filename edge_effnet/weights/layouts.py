@@ -148,6 +148,35 @@ LAYOUTS: dict[str, Layout] = {
             "project.norm": "_bn2",
         },
     ),
+    "transformers": Layout(
+        name="transformers",
+        ends={
+            "stem.conv": "efficientnet.embeddings.convolution",
+            "stem.norm": "efficientnet.embeddings.batchnorm",
+            "head.conv": "efficientnet.encoder.top_conv",
+            "head.norm": "efficientnet.encoder.top_bn",
+            "classifier": "classifier",
+        },
+        block="efficientnet.encoder.blocks.{index}",
+        expanded={
+            "expand.conv": "expansion.expand_conv",
+            "expand.norm": "expansion.expand_bn",
+            "depthwise.conv": "depthwise_conv.depthwise_conv",
+            "depthwise.norm": "depthwise_conv.depthwise_norm",
+            "squeeze_excite.reduce": "squeeze_excite.reduce",
+            "squeeze_excite.expand": "squeeze_excite.expand",
+            "project.conv": "projection.project_conv",
+            "project.norm": "projection.project_bn",
+        },
+        unexpanded={
+            "depthwise.conv": "depthwise_conv.depthwise_conv",
+            "depthwise.norm": "depthwise_conv.depthwise_norm",
+            "squeeze_excite.reduce": "squeeze_excite.reduce",
+            "squeeze_excite.expand": "squeeze_excite.expand",
+            "project.conv": "projection.project_conv",
+            "project.norm": "projection.project_bn",
+        },
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from edge_effnet.class_names import require_class_names
@@ -20,7 +21,16 @@ from edge_effnet.weights.layouts import LAYOUTS, Layout
 from edge_effnet.weights.origins import Origin, rescaled, resolve_origin
 from edge_effnet.weights.placement import Placement, place
 from edge_effnet.weights.save import SavedSettings
+from edge_effnet.weights.snapshot import (
+    CONFIG_FILE,
+    PROCESSOR_FILE,
+    WEIGHT_FILES,
+    Snapshot,
+    read_config,
+    read_snapshot,
+)
 from edge_effnet.weights.torchscript import require_activations
+from edge_effnet.weights.transformers_config import require_padding
 
 
 def load_checkpoint(
@@ -71,7 +81,45 @@ def load_checkpoint(
         preprocess=preprocess,
     )
     expected = resolve_variant(variant) if isinstance(variant, str) else variant
-    return load_file(Path(source), expected, options)
+    return load_path(Path(source), expected, options)
+
+
+def load_path(path: Path, expected: VariantSpec | None, options: LoadOptions) -> Checkpoint:
+    """Load a file, or a folder with one; a config beside a published name says what the weights do not.
+
+    Raises:
+        InputError: as `load_checkpoint`.
+    """
+    folder = path.parent if path.name in WEIGHT_FILES else path
+    if not folder.is_dir():
+        return load_file(path, expected, options)
+    weights = path
+    if path.is_dir():
+        weights = next((path / name for name in WEIGHT_FILES if (path / name).is_file()), path)
+    if not (folder / CONFIG_FILE).is_file():
+        return load_file(weights, expected, options)
+    config = read_config(folder / CONFIG_FILE, str(folder))
+    processor = folder / PROCESSOR_FILE
+    parsed = read_config(processor, str(folder)) if processor.is_file() else None
+    return load_beside(weights, read_snapshot(config, parsed, str(folder)), expected, options)
+
+
+def load_beside(path: Path, snapshot: Snapshot, expected: VariantSpec | None, options: LoadOptions) -> Checkpoint:
+    """Load a file with what a config beside it says; `options` come first.
+
+    Raises:
+        InputError: as `load_checkpoint`.
+    """
+    named = () if snapshot.architecture is None else (snapshot.architecture,)
+    known = replace(
+        options,
+        preprocess=options.preprocess or snapshot.preprocess,
+        architectures=(*options.architectures, *named),
+        described=snapshot.described,
+        odd_blocks=snapshot.odd_blocks,
+    )
+    checkpoint = load_file(path, expected or snapshot.spec, known)
+    return replace(checkpoint, notes=(*snapshot.notes, *checkpoint.notes))
 
 
 def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) -> Checkpoint:
@@ -82,18 +130,28 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     """
     contents = open_container(read_file(path), path)
     saved = SavedSettings.from_metadata(contents.metadata, path)
+    described = contents.described.or_else(options.described)
     placed = _placed(contents, path)
     spec = _variant_of(placed, expected, path)
     require_activations(contents.metadata, spec.activation, path)
-    origin, guess = _origin_of(contents, placed.layout, spec, path, options)
-    preprocess, assumed = _preprocess_of(spec, origin, saved, contents.described, options)
+    origin, guess = _origin_of(described, placed.layout, spec, path, options)
+    preprocess, assumed = _preprocess_of(spec, origin, saved, described, options)
+    of_transformers = placed.layout.name == "transformers"
+    if options.odd_blocks is not None and not of_transformers:
+        raise InputError(
+            f"{path}: its config.json is made for transformers (model_type 'efficientnet'), its tensors are named as "
+            f"those of {placed.layout.name}; take both from one repository."
+        )
+    if of_transformers:
+        require_padding(spec, preprocess.crop, options.odd_blocks, path)
     trained = Trained.of(spec, placed.layout, origin, saved)
     model = build_network(trained, placed, options, image_size=preprocess.crop, path=path)
     file_classes = None if model.classifier is None else model.num_classes
     guesses = () if saved is not None else (guess, assumed)
     notes = [*contents.notes, *placed.notes, *(note for note in guesses if note is not None)]
     notes += adapt(model, trained, options, path=path)
-    names = contents.described.class_names or (saved.class_names if saved else None) or options.class_names
+    own_names = contents.described.class_names or (saved.class_names if saved else None)
+    names = own_names or options.described.class_names
     fitting = _fitting_names(names, file_classes, model, notes)
     model.class_names = None if fitting is None else require_class_names(fitting, path)
     model.preprocess = preprocess
@@ -137,10 +195,10 @@ def _variant_of(placed: Placement, expected: VariantSpec | None, path: Path) -> 
 
 
 def _origin_of(
-    contents: Contents, layout: Layout, spec: VariantSpec, path: Path, options: LoadOptions
+    described: Described, layout: Layout, spec: VariantSpec, path: Path, options: LoadOptions
 ) -> tuple[Origin, str | None]:
     if options.origin is None:
-        said = (name for name in contents.described.architectures if _may_be(name, spec))
+        said = (name for name in described.architectures if _may_be(name, spec))
         architectures = (*options.architectures, *said)
         return choose_origin(layout, spec, architectures=architectures, file_name=path.name)
     origin = resolve_origin(options.origin)

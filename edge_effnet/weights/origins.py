@@ -170,6 +170,15 @@ ORIGINS: dict[str, Origin] = {
         bn_eps_of={},
         preprocess={name: Preprocess(crop=s.resolution, resize=s.resolution) for name, s in VARIANTS.items()},
     ),
+    # Keras' weights: `google/efficientnet-b0` to `-b7`, whose images are squeezed into the square, not cropped.
+    "transformers": Origin(
+        name="transformers",
+        layout="transformers",
+        padding="same",
+        bn_eps=TF_EPS,
+        bn_eps_of={},
+        preprocess={name: p for name, p in _LUKEMELAS.items() if name not in ("b8", "l2")},
+    ),
 }
 
 

@@ -75,6 +75,11 @@ _PARTS = (
         roots=(("conv_stem.", "0."), ("bn1.", "1."), ("blocks.", "2."), ("conv_head.", "3."), ("bn2.", "4.")),
         proof="2.0.0.conv_dw.weight",
     ),
+    _Naming(
+        layout=LAYOUTS["transformers"],
+        roots=(("efficientnet.", ""),),
+        proof="encoder.blocks.0.depthwise_conv.depthwise_conv.weight",
+    ),
 )
 
 
