@@ -33,7 +33,7 @@ RESIZING_KEYS = (
     "pretrained_cfg",
     "default_cfg",
 )
-"""Entries whose `img_size`, `mean`, `std`, ... are those of the images."""
+"""Entries whose `img_size`, `mean`, `std`, ... are those of the images; so are the outermost ones."""
 
 _PLACEHOLDER = re.compile(r"LABEL_\d+")
 """What transformers calls classes that nobody named."""
@@ -115,7 +115,9 @@ def _architectures(entries: list[tuple[str, Mapping[Any, Any]]]) -> Iterator[str
 
 
 def _resizing(name: str, entry: Mapping[Any, Any], notes: list[str]) -> Resizing | None:
-    return read_resizing(entry, f"The file's {name}", notes) if name in RESIZING_KEYS else None
+    if name and name not in RESIZING_KEYS:
+        return None
+    return read_resizing(entry, f"The file's {name}" if name else "The file", notes)
 
 
 def _class_names(entries: list[tuple[str, Mapping[Any, Any]]], notes: list[str]) -> tuple[str, ...] | None:

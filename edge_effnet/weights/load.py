@@ -28,6 +28,7 @@ from edge_effnet.weights.snapshot import (
     Snapshot,
     read_config,
     read_snapshot,
+    weight_file,
 )
 from edge_effnet.weights.torchscript import require_activations
 from edge_effnet.weights.transformers_config import require_padding
@@ -93,9 +94,7 @@ def load_path(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     folder = path.parent if path.name in WEIGHT_FILES else path
     if not folder.is_dir():
         return load_file(path, expected, options)
-    weights = path
-    if path.is_dir():
-        weights = next((path / name for name in WEIGHT_FILES if (path / name).is_file()), path)
+    weights = weight_file(path)
     if not (folder / CONFIG_FILE).is_file():
         return load_file(weights, expected, options)
     config = read_config(folder / CONFIG_FILE, str(folder))

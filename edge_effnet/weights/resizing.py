@@ -9,13 +9,11 @@ from typing import Any
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief
 from edge_effnet.preprocess import INTERPOLATIONS, Preprocess
+from edge_effnet.weights.inert import Array
 from edge_effnet.weights.origins import by_crop_fraction, rescaled
 
 _SIZES = ("input_size", "img_size", "image_size")
 """Preferred first, as timm does."""
-
-_INTERPOLATION_OF_CODE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
-"""Pillow's numbers, which transformers writes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +102,7 @@ def _interpolation(value: Any, where: str, notes: list[str]) -> str | None:
 
 
 def _three(value: Any, where: str, name: str, notes: list[str]) -> tuple[float, float, float] | None:
+    value = value.values if isinstance(value, Array) else value
     if not isinstance(value, list | tuple):
         return None
     if len(value) == 3 and all(type(number) in (int, float) and -1 <= number <= 1 for number in value):

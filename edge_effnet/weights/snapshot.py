@@ -44,6 +44,11 @@ class Snapshot:
     """Sentences for the user."""
 
 
+def weight_file(path: Path) -> Path:
+    """Return the weight file that a path means: itself, or the one in a model's folder where there is one."""
+    return next((path / name for name in WEIGHT_FILES if (path / name).is_file()), path)
+
+
 def read_config(path: Path, where: str) -> Any:
     """Read a JSON file of a model's folder.
 

@@ -108,11 +108,11 @@ def preprocess_of_processor(processor: Any, where: str) -> tuple[Preprocess | No
     if not isinstance(processor, Mapping):
         return None, (f"{where} has no preprocessor_config.json: the published networks' preprocessing was taken.",)
     with foreign(f"{where}: its preprocessor_config.json cannot be used; take that of the published network."):
-        resize = _side(processor["size"])
-        crop = _side(processor["crop_size"]) if processor.get("do_center_crop") else resize
         interpolation = _RESAMPLING.get(processor.get("resample", 3), "unknown")
         usable = interpolation if interpolation in INTERPOLATIONS else "bicubic"
         try:
+            resize = _side(processor["size"])
+            crop = _side(processor["crop_size"]) if processor.get("do_center_crop") else resize
             mean, std = _normalization(processor)
             made = Preprocess(crop=crop, resize=resize, interpolation=usable, mean=mean, std=std)
         except InputError as error:

@@ -180,6 +180,16 @@ def test_options_come_before_what_the_file_says(tmp_path: Path) -> None:
     assert load(entry, tmp_path, preprocess=given).preprocess == given
 
 
+def test_preprocessing_at_the_top_of_the_file(tmp_path: Path) -> None:
+    entry = {"img_size": 192, "mean": np.array([0.5, 0.5, 0.5]), "std": (0.25, 0.25, 0.25)}
+    checkpoint = load(entry, tmp_path)
+    assert checkpoint.preprocess == Preprocess(crop=192, resize=219, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    assert checkpoint.notes == (
+        "The file says how images were prepared, which was taken: size 192, mean (0.5, 0.5, 0.5), std (0.25, 0.25, "
+        "0.25).",
+    )
+
+
 def test_what_the_origin_says_anyway_is_no_news(tmp_path: Path) -> None:
     assert load({"args": {"img_size": 224, "crop_pct": 0.875}}, tmp_path).notes == ()
 

@@ -548,3 +548,11 @@ def test_folders_that_do_not_fit(config: str, message: str, tmp_path: Path) -> N
 
 def test_a_folder_without_weights(tmp_path: Path) -> None:
     assert "a folder; give the weight file itself" in hub_error(str(tmp_path), InputError)
+
+
+def test_training_notes_which_file_of_a_folder_it_began_with(tmp_path: Path) -> None:
+    from quant.training.output import started_from
+
+    folder = timm_folder(tmp_path / "snapshot")
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert started_from(folder) == {"file": "snapshot", "sha256": digest, "metadata": None}
