@@ -1,1 +1,1 @@
-"""What people run: command lines and, later, apps."""
+"""What people run: command lines, checks on devices, apps."""

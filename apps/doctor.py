@@ -68,50 +68,39 @@ def is_sound(findings: list[Finding]) -> bool:
 def _installation() -> Iterator[Finding]:
     pins = {name: pin for name, pin, extra in _requirements() if name in PINNED and extra is None}
     yield Finding(group="installation", name="python", found=platform.python_version(), ready=True)
-    yield _installed(PACKAGE, required=False)
-    for name in PINNED:
-        yield _pinned(name, pins.get(name))
-    yield _installed("pillow", required=True)
-
-
-def _installed(name: str, *, required: bool) -> Finding:
-    found = _version(name)
-    advice = "" if found else f"pip install {name if name != PACKAGE else '.'}"
-    return Finding(
-        group="installation",
-        name=name,
-        found=found or "missing",
-        ready=found is not None,
-        required=required,
-        advice=advice,
-    )
-
-
-def _pinned(name: str, pin: str | None) -> Finding:
-    found = _version(name)
-    # A build for one kind of machine, 2.13.0+cpu, is the release 2.13.0.
-    ready = found is not None and pin in (None, found.split("+")[0])
-    return Finding(
-        group="installation",
-        name=name,
-        found=found or "missing",
-        ready=ready,
-        required=True,
-        advice="" if ready else f"pip install {name}=={pin}" if pin else f"pip install {name}",
-    )
+    for name in (PACKAGE, *PINNED, "pillow"):
+        found, pin = _version(name), pins.get(name)
+        # A build for one kind of machine, 2.13.0+cpu, is the release 2.13.0.
+        ready = found is not None and pin in (None, found.split("+")[0])
+        wanted = "." if name == PACKAGE else f"{name}=={pin}" if pin else name
+        yield Finding(
+            group="installation",
+            name=name,
+            found=found or "missing",
+            ready=ready,
+            required=name != PACKAGE,
+            advice="" if ready else f"pip install {wanted}",
+        )
 
 
 def _runtime() -> Finding:
     """Ask the runtime in a process of its own: a broken one takes its process with it."""
+    names, why = None, ""
     try:
         answer = _ask_runtime()
     except (OSError, subprocess.TimeoutExpired) as error:
-        return _no_runtime(type(error).__name__)
-    names = re.search(r"^backends: (.*)$", answer.stdout, re.MULTILINE)
-    if answer.returncode != 0 or names is None:
-        last = answer.stderr.strip().splitlines()[-1:] or [f"exit code {answer.returncode}"]
-        return _no_runtime(last[0])
-    return Finding(group="runtime", name="executorch", found=names[1], ready=True, required=True)
+        why = type(error).__name__
+    else:
+        names = re.search(r"^backends: (.*)$", answer.stdout, re.MULTILINE) if answer.returncode == 0 else None
+        why = (answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"])[-1]
+    return Finding(
+        group="runtime",
+        name="executorch",
+        found=names[1] if names else f"does not start: {why}",
+        ready=names is not None,
+        required=True,
+        advice="" if names else "reinstall: pip install --force-reinstall .",
+    )
 
 
 def _ask_runtime() -> subprocess.CompletedProcess[str]:
@@ -123,17 +112,6 @@ def _ask_runtime() -> subprocess.CompletedProcess[str]:
         errors="replace",
         timeout=_RUNTIME_TIMEOUT_S,
         check=False,
-    )
-
-
-def _no_runtime(why: str) -> Finding:
-    return Finding(
-        group="runtime",
-        name="executorch",
-        found=f"does not start: {why}",
-        ready=False,
-        required=True,
-        advice="reinstall: pip install --force-reinstall .",
     )
 
 

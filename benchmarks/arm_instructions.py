@@ -19,10 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from networks import NETWORKS, make_material
 from tables import write_results
 from toolchains import OURS_FLOAT, RECIPES_OF_OURS, Program, make_programs
-
-from tests.support.networks import NETWORKS, make_material
 
 REFERENCE = "ai-edge-quantizer"
 

@@ -23,18 +23,18 @@ from quant.ptq.ranges import find_ranges
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Images a second, by turn."""
+    """Images a second, by run."""
 
     plain: tuple[float, ...]
     calibration: tuple[float, ...]
 
     @property
     def ratios(self) -> tuple[float, ...]:
-        """Calibration's rate as a share of plain inference's, by turn."""
+        """Calibration's rate as a share of plain inference's, by run."""
         return tuple(c / p for c, p in zip(self.calibration, self.plain, strict=True))
 
     def cells(self) -> list[str]:
-        """Rates and their ratio, each a median, and the ratio's smallest and largest turn."""
+        """Rates and their ratio, each a median, and the ratio's smallest and largest run."""
         medians = [statistics.median(values) for values in (self.plain, self.calibration)]
         return [
             *(f"{value:.1f}" for value in medians),
@@ -44,7 +44,7 @@ class Speed:
 
 
 def measure_speed(model: EfficientNet, batches: Sequence[torch.Tensor], turns: int) -> Speed:
-    """Time both interleaved, after one turn to warm up."""
+    """Time both interleaved, after one run to warm up."""
     folded = fold_for_inference(model.eval(), batches[0].shape[-1])
     graph = export_graph(folded, batches[0].shape[-1])
     names = activations_of(graph, frozenset())

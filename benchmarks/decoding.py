@@ -36,7 +36,7 @@ class Decoding:
 
 
 def measure_decoding(model: EfficientNet, paths: Sequence[Path], preprocess: Preprocess, turns: int) -> Decoding:
-    """Time decoding alone, the network alone, and both as `quantize` runs them; the least of several turns."""
+    """Time decoding alone, the network alone, and both as `quantize` runs them; the least of several runs."""
     folded = fold_for_inference(model.eval(), preprocess.crop)
     batches: list[torch.Tensor] = []
 

@@ -1,4 +1,4 @@
-"""Quantize the same network twice on one thread and once on two, with every recipe, and compare what came out.
+"""Quantize the same network twice on one thread and twice on two, with every recipe, and compare what came out.
 
 python benchmarks/determinism.py --variant b0 --weights W.pth --data IMAGES
 """
@@ -18,12 +18,10 @@ from quant import quantize
 from quant.qat.options import QatOptions
 from quant.recipes import RECIPES
 
-RUNS = {"first": 1, "again": 1, "two threads": 2}
-"""Threads of each run; the first is what the others are compared with."""
+THREADS = (1, 2)
+"""Of torch; each number is compared with itself."""
 
-_TIMES = frozenset(
-    {"created", "seconds", "latency_ms", "latency_p90_ms", "load_ms", "added_ms", "artifact", "threads", "seal"}
-)
+_TIMES = frozenset({"created", "seconds", "latency_ms", "latency_p90_ms", "load_ms", "added_ms", "artifact", "seal"})
 """Keys of the manifest that time and place decide, or that follow from them."""
 
 _DRAWN = frozenset({"manifest.json", "report.html"})
@@ -46,13 +44,17 @@ def differences(first: Path, second: Path) -> list[str]:
 
 
 def compare_runs(folder: Path, recipe: str, arguments: dict[str, Any], *, steps: int) -> dict[str, list[str]]:
-    """Quantize as `RUNS` says; returns what differs from the first run."""
+    """Quantize twice on each of `THREADS`; returns what differs between the two, by the number of threads."""
     qat = QatOptions(steps=steps, batch_size=8) if RECIPES[recipe].trains else None
-    for name, threads in RUNS.items():
+    found = {}
+    for threads in THREADS:
         torch.set_num_threads(threads)
-        # The same folder each time: its name is in the manifest.
-        quantize(**arguments, recipe=recipe, qat=qat, out=folder / "a").artifact.folder.rename(folder / name)
-    return {name: differences(folder / "first", folder / name) for name in list(RUNS)[1:]}
+        first, again = folder / f"{threads} first", folder / f"{threads} again"
+        for run in (first, again):
+            # The same folder each time: its name is in the manifest.
+            quantize(**arguments, recipe=recipe, qat=qat, out=folder / "a").artifact.folder.rename(run)
+        found[f"threads {threads}"] = differences(first, again)
+    return found
 
 
 def main() -> int:

@@ -15,13 +15,13 @@ from pathlib import Path
 from toolchains import Program
 
 BLOCK = 10
-"""Forwards of one turn: enough for caches and clock to be the program's own."""
+"""Forwards of one run: enough for caches and clock to be the program's own."""
 
 STARTS = 5
 """Fresh processes in which each program is loaded and run once: a single one may wait for the disk or a neighbour."""
 
 PAUSE_S = 0.02
-"""Between turns, for the thread pool that ran last to go to sleep."""
+"""Between runs, for the thread pool that ran last to go to sleep."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ def time_interleaved(programs: Sequence[Program], threads: int, side: int, repea
         programs: each gets a process.
         threads: of each.
         side: of the input, pixels.
-        repeats: forwards of each program, after one turn to warm up.
+        repeats: forwards of each program, after one run to warm up.
     """
     starts: list[list[float]] = [[] for _ in programs]
     for _ in range(STARTS - 1):

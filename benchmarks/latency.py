@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from interleaved import Timing, time_interleaved
+from networks import NETWORKS, make_material
 from tables import write_results
 from toolchains import OURS_FLOAT, TOOLCHAINS, Program, make_programs
-
-from tests.support.networks import NETWORKS, make_material
 
 REFERENCE = "ai-edge-quantizer"
 """The peer that ratios are against, beside the own fp32 program."""

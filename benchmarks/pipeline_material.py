@@ -20,7 +20,7 @@ from quant.data.batches import iterate_batches
 from quant.data.split import split_images
 
 EVALUATED = 32
-"""Drawn pictures that judge."""
+"""Drawn pictures of the evaluation set."""
 
 _SETTLING = 8
 """Pictures that the statistics of a random network are measured on."""

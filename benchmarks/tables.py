@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from quant.common.machine import processor_name
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -86,10 +87,4 @@ def write_tables(
 
 def machine() -> str:
     """The processor and its cores that this process may use."""
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    return f"{names[0] if names else platform.machine()}, {len(os.sched_getaffinity(0))} cores"
+    return f"{processor_name()}, {len(os.sched_getaffinity(0))} cores"

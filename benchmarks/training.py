@@ -47,12 +47,12 @@ class Throughput:
     image_size: int
     batch_size: int
     plain_s: tuple[float, ...]
-    """Seconds a step, by turn."""
+    """Seconds a step, by run."""
     ours_s: tuple[float, ...]
-    """Seconds a step, by turn."""
+    """Seconds a step, by run."""
 
     def cells(self) -> list[str]:
-        """Row of the table: medians of the turns; median, smallest and largest of their ratios."""
+        """Row of the table: medians of the runs; median, smallest and largest of their ratios."""
         rates = [self.batch_size / statistics.median(seconds) for seconds in (self.plain_s, self.ours_s)]
         ratios = [o / p for o, p in zip(self.ours_s, self.plain_s, strict=True)]
         more = [100 * (value - 1) for value in (statistics.median(ratios), min(ratios), max(ratios))]

@@ -3,54 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import torch
 from torch import nn
-from torch.nn import functional as F
 
 from edge_effnet.errors import InputError
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
-class _SwishFunction(torch.autograd.Function):
-    """x * sigmoid(x), keeping only x for the backward pass instead of x and sigmoid(x)."""
+class MemoryEfficientSwish(nn.SiLU):
+    """Swish that keeps its input alone for the backward pass, as torch's own does: lukemelas' name for it.
 
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(x)
-        y: torch.Tensor = F.silu(x)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> torch.Tensor:
-        (grad,), (x,) = grad_outputs, ctx.saved_tensors
-        if torch.is_grad_enabled():  # a second derivative is wanted, which the fused kernel does not have
-            sigmoid = torch.sigmoid(x)
-            result: torch.Tensor = grad * (sigmoid * (1 + x * (1 - sigmoid)))
-        else:  # the formula's intermediate results would cost more memory than was saved
-            result = torch.ops.aten.silu_backward(grad, x)
-        return result
-
-
-class MemoryEfficientSwish(nn.Module):
-    """Swish that recomputes its sigmoid in the backward pass.
-
-    Without a gradient to save for, and while a compiler, exporter or tracer looks on, it is plain `F.silu`: a
-    network with this activation exports as it is (lukemelas' package needed
-    `set_swish(memory_efficient=False)` first, its issue #218).
+    A network with this activation exports as it is; that package needed `set_swish(memory_efficient=False)` first
+    (its issue #218).
     """
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x: any shape, floating point -> the same shape."""
-        watched = (
-            torch.compiler.is_compiling() or torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined]
-        )
-        if watched or not (torch.is_grad_enabled() and x.requires_grad):
-            return F.silu(x)
-        y: torch.Tensor = _SwishFunction.apply(x)
-        return y
 
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {

@@ -1,4 +1,4 @@
-"""The blocks of EfficientNet: convolution + BatchNorm + activation, squeeze-excite, DropConnect, MBConv."""
+"""The blocks of EfficientNet: convolution + BatchNorm + activation, squeeze-excite, DropConnect, MBConv and kin."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import nn
 from edge_effnet.activations import make_activation
 from edge_effnet.errors import InputError
 from edge_effnet.padding import Window, make_padding
+from edge_effnet.stages import BlockSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,48 +101,146 @@ class DropConnect(nn.Module):
         return f"rate={self.rate:.4f}"
 
 
-class MBConv(nn.Module):
+class Block(nn.Module):
+    """What a network's stages are made of: a branch, and the block's input added to it where shapes allow."""
+
+    has_skip: bool
+    """Whether the block adds its input."""
+    drop_connect: DropConnect
+
+    def branch(self, x: torch.Tensor) -> torch.Tensor:
+        """x: [N, C_in, H, W] -> [N, C_out, ceil(H / stride), ceil(W / stride)]."""
+        raise NotImplementedError
+
+    @property
+    def last_layer(self) -> ConvBNAct:
+        """The layer that gives the branch's output."""
+        raise NotImplementedError
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x: [N, C_in, H, W] -> [N, C_out, ceil(H / stride), ceil(W / stride)]."""
+        y = self.branch(x)
+        return self.drop_connect(y) + x if self.has_skip else y
+
+
+class MBConv(Block):
     """Mobile inverted bottleneck: expand, filter each channel, squeeze-excite, project; skip if shapes allow.
 
     Sandler et al., "MobileNetV2" (2018), with squeeze-excite as in Tan et al., "MnasNet" (2019).
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        kernel: int,
-        stride: int,
-        expand_ratio: int,
-        squeeze_excite: float,
-        drop_connect_rate: float,
-        settings: LayerSettings,
-        input_size: int,
+        self, spec: BlockSpec, *, drop_connect_rate: float, settings: LayerSettings, input_size: int
     ) -> None:
         super().__init__()
-        inner = in_channels * expand_ratio
+        inner = spec.inner_channels
         self.expand: nn.Module = (
-            ConvBNAct(in_channels, inner, settings=settings, input_size=input_size)
-            if expand_ratio > 1
+            ConvBNAct(spec.in_channels, inner, settings=settings, input_size=input_size)
+            if spec.expands
             else nn.Identity()
         )
         self.depthwise = ConvBNAct(
-            inner, inner, settings=settings, input_size=input_size, kernel=kernel, stride=stride, groups=inner
+            inner,
+            inner,
+            settings=settings,
+            input_size=input_size,
+            kernel=spec.kernel,
+            stride=spec.stride,
+            groups=inner,
         )
-        # Squeezed relative to the block's input, not to the expanded channels.
         self.squeeze_excite: nn.Module = (
-            SqueezeExcite(inner, max(1, int(in_channels * squeeze_excite)), activation=settings.activation)
-            if squeeze_excite > 0
+            SqueezeExcite(inner, spec.squeezed_channels, activation=settings.activation)
+            if spec.squeezed_channels
             else nn.Identity()
         )
         self.project = ConvBNAct(
-            inner, out_channels, settings=settings, input_size=-(-input_size // stride), activated=False
+            inner, spec.out_channels, settings=settings, input_size=-(-input_size // spec.stride), activated=False
         )
         self.drop_connect = DropConnect(drop_connect_rate)
-        self.has_skip = stride == 1 and in_channels == out_channels
+        self.has_skip = spec.has_skip
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x: [N, C_in, H, W] -> [N, C_out, ceil(H / stride), ceil(W / stride)]."""
+    def branch(self, x: torch.Tensor) -> torch.Tensor:
+        """As `Block.branch`."""
         y: torch.Tensor = self.project(self.squeeze_excite(self.depthwise(self.expand(x))))
-        return self.drop_connect(y) + x if self.has_skip else y
+        return y
+
+    @property
+    def last_layer(self) -> ConvBNAct:
+        """As `Block.last_layer`."""
+        return self.project
+
+
+class FusedMBConv(Block):
+    """MBConv whose expansion and depthwise convolution are one spatial convolution; no squeeze-excite.
+
+    Gupta and Akin, "Accelerator-aware Neural Network Design using AutoML" (2020), there the edge residual block.
+    """
+
+    def __init__(
+        self, spec: BlockSpec, *, drop_connect_rate: float, settings: LayerSettings, input_size: int
+    ) -> None:
+        super().__init__()
+        self.expand = ConvBNAct(
+            spec.in_channels,
+            spec.inner_channels,
+            settings=settings,
+            input_size=input_size,
+            kernel=spec.kernel,
+            stride=spec.stride,
+        )
+        self.project = ConvBNAct(
+            spec.inner_channels,
+            spec.out_channels,
+            settings=settings,
+            input_size=-(-input_size // spec.stride),
+            activated=False,
+        )
+        self.drop_connect = DropConnect(drop_connect_rate)
+        self.has_skip = spec.has_skip
+
+    def branch(self, x: torch.Tensor) -> torch.Tensor:
+        """As `Block.branch`."""
+        y: torch.Tensor = self.project(self.expand(x))
+        return y
+
+    @property
+    def last_layer(self) -> ConvBNAct:
+        """As `Block.last_layer`."""
+        return self.project
+
+
+class ConvBlock(Block):
+    """A spatial convolution with its activation: V2's first blocks."""
+
+    def __init__(
+        self, spec: BlockSpec, *, drop_connect_rate: float, settings: LayerSettings, input_size: int
+    ) -> None:
+        super().__init__()
+        self.filter = ConvBNAct(
+            spec.in_channels,
+            spec.out_channels,
+            settings=settings,
+            input_size=input_size,
+            kernel=spec.kernel,
+            stride=spec.stride,
+        )
+        self.drop_connect = DropConnect(drop_connect_rate)
+        self.has_skip = spec.has_skip
+
+    def branch(self, x: torch.Tensor) -> torch.Tensor:
+        """As `Block.branch`."""
+        y: torch.Tensor = self.filter(x)
+        return y
+
+    @property
+    def last_layer(self) -> ConvBNAct:
+        """As `Block.last_layer`."""
+        return self.filter
+
+
+BLOCKS: dict[str, type[MBConv | FusedMBConv | ConvBlock]] = {
+    "mbconv": MBConv,
+    "fused": FusedMBConv,
+    "conv": ConvBlock,
+}
+"""By the kinds of `edge_effnet.stages.BLOCK_KINDS`."""

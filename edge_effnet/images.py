@@ -1,11 +1,11 @@
-"""Threads that decode large images take turns, so that two of 179 megapixels are not in memory at once."""
+"""Decoding images of others: upright 8-bit RGB, or one sentence."""
 
 from __future__ import annotations
 
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,61 +15,24 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import open_given
 
-
-class PixelBudget:
-    """Pixels that all threads of a process together may hold."""
-
-    def __init__(self, *, total: int, free: int) -> None:
-        """Start with none held.
-
-        Args:
-            total: pixels at once; an image of more is let in alone.
-            free: pixels up to which an image does not count: usual ones never wait, on however many threads.
-        """
-        self._total, self._free = total, free
-        self._changed = threading.Condition()
-        self._held = 0
-
-    @contextmanager
-    def hold(self, pixels: int) -> Iterator[None]:
-        """Hold an image's pixels inside the block; wait before it while others hold too many."""
-        if pixels <= self._free:
-            yield
-            return
-        with self._changed:
-            self._changed.wait_for(lambda: self._held == 0 or self._held + pixels <= self._total)
-            self._held += pixels
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._held -= pixels
-                self._changed.notify_all()
-
-
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """What is decoded, whatever a file's name says: Pillow knows forty more, and hands some to other programs (EPS)."""
 
-
 # Below this a file is an icon or a damaged download; its upscaled blur would only distort the figures.
 MIN_SIDE = 8
-
 
 MAX_FILE_BYTES = 1 << 30
 """The largest images that are decoded have half of it, uncompressed."""
 
-
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
-
 
 _STRIP_PIXELS = 1 << 20
 
-
-# Pillow keeps four bytes a pixel, twice while it converts (of WebP four times): 256 megapixels are some 2 GB.
-_budget = PixelBudget(total=256 * 1024 * 1024, free=32 * 1024 * 1024)
+# Pillow keeps four bytes a pixel, twice while it converts (of WebP four times): two of 179 megapixels are some 3 GB.
+_LARGE_PIXELS = 32 * 1024 * 1024
+_one_large_image = threading.Lock()
 
 
 @contextmanager
@@ -117,7 +80,7 @@ def decode_rgb(file: BinaryIO, name: str) -> Image.Image:
             )
         if image.mode == "F":
             raise InputError(f"{name}: floating-point pixels have no known white; save it with 8 or 16 bits.")
-        with _budget.hold(image.width * image.height):
+        with _one_large_image if image.width * image.height > _LARGE_PIXELS else nullcontext():
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             return _as_rgb(image)

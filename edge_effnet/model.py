@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import torch
 from torch import nn
 
 from edge_effnet.activations import activation_name
-from edge_effnet.blocks import ConvBNAct, LayerSettings, MBConv
+from edge_effnet.blocks import BLOCKS, Block, ConvBNAct, LayerSettings
 from edge_effnet.errors import InputError
 from edge_effnet.padding import check_padding, output_image_size
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
 
 if TYPE_CHECKING:
+    from edge_effnet.weights.checkpoint import Wanted
     from edge_effnet.weights.sources import Source
 
 _logger = logging.getLogger(__name__)
@@ -25,8 +26,23 @@ _logger = logging.getLogger(__name__)
 _STEM_STRIDE = 2
 
 
+class NetworkSettings(TypedDict, total=False):
+    """Settings of `EfficientNet`, by name."""
+
+    num_classes: int
+    in_channels: int
+    image_size: int | None
+    dropout_rate: float | None
+    drop_connect_rate: float
+    activation: str | None
+    padding: str
+    bn_eps: float
+    bn_momentum: float
+    include_top: bool
+
+
 class EfficientNet(nn.Module):
-    """An image classifier: stem, seven stages of MBConv blocks, head, mean pooling, classifier.
+    """An image classifier: stem, stages of blocks, head, mean pooling, classifier.
 
     `from_name` builds one with new weights, `from_pretrained` loads one. Weights as new follow the TensorFlow
     reference: convolutions normal with variance 2 / fan-out, the classifier uniform within 1 / sqrt(classes).
@@ -88,7 +104,7 @@ class EfficientNet(nn.Module):
         size = output_image_size(size, (_STEM_STRIDE,))
         self.stages = _make_stages(spec, settings, drop_connect_rate=drop_connect_rate, input_size=size)
         size = output_image_size(size, [stage.stride for stage in spec.stages])
-        last_channels = spec.scaled_stages[-1].out_channels
+        last_channels = spec.block_specs[-1][-1].out_channels
         self.head = ConvBNAct(last_channels, spec.head_channels, settings=settings, input_size=size)
         self.dropout = nn.Dropout(dropout)
         self.classifier: nn.Linear | None = nn.Linear(spec.head_channels, num_classes) if include_top else None
@@ -97,22 +113,8 @@ class EfficientNet(nn.Module):
             self.apply(initialize)
 
     @classmethod
-    def from_name(
-        cls,
-        variant: str | VariantSpec,
-        *,
-        num_classes: int = 1000,
-        in_channels: int = 3,
-        image_size: int | None = None,
-        dropout_rate: float | None = None,
-        drop_connect_rate: float = 0.2,
-        activation: str | None = None,
-        padding: str = "same",
-        bn_eps: float = 1e-3,
-        bn_momentum: float = 0.01,
-        include_top: bool = True,
-    ) -> EfficientNet:
-        """Build a network with new weights; the arguments are those of the class.
+    def from_name(cls, variant: str | VariantSpec, **settings: Unpack[NetworkSettings]) -> EfficientNet:
+        """Build a network with new weights; the settings are those of the class.
 
         `variant` is a name (`b0`, `efficientnet-b0`, `tf_efficientnet_lite0`, ...) or a `VariantSpec` of
         one's own.
@@ -120,19 +122,7 @@ class EfficientNet(nn.Module):
         Raises:
             InputError: unknown variant, activation or padding; a value out of range.
         """
-        return cls(
-            variant if isinstance(variant, VariantSpec) else resolve_variant(variant),
-            num_classes=num_classes,
-            in_channels=in_channels,
-            image_size=image_size,
-            dropout_rate=dropout_rate,
-            drop_connect_rate=drop_connect_rate,
-            activation=activation,
-            padding=padding,
-            bn_eps=bn_eps,
-            bn_momentum=bn_momentum,
-            include_top=include_top,
-        )
+        return cls(variant if isinstance(variant, VariantSpec) else resolve_variant(variant), **settings)
 
     @classmethod
     def from_pretrained(
@@ -140,17 +130,9 @@ class EfficientNet(nn.Module):
         source: str | Path | Source,
         *,
         variant: str | None = None,
-        origin: str | None = None,
-        num_classes: int | None = None,
-        in_channels: int | None = None,
         advprop: bool = False,
-        image_size: int | None = None,
-        dropout_rate: float | None = None,
-        drop_connect_rate: float = 0.2,
-        activation: str | None = None,
-        padding: str | None = None,
-        include_top: bool = True,
         cache_dir: Path | None = None,
+        **wanted: Unpack[Wanted],
     ) -> EfficientNet:
         """Load a network with weights, in eval mode.
 
@@ -161,18 +143,9 @@ class EfficientNet(nn.Module):
             source: a file; a published name (`efficientnet-b0`, `torchvision/efficientnet_b0`, see
                 `edge_effnet.weights.sources.SOURCES`); or a hub id (`hf://timm/efficientnet_b0.ra_in1k`).
             variant: needed only where the file's own shapes should be checked against an expectation.
-            origin: who trained the weights, where the file alone does not tell (see
-                `edge_effnet.weights.origins.ORIGINS`).
-            num_classes: other than the checkpoint's reinitializes the classifier.
-            in_channels: other than the checkpoint's reinitializes the first convolution.
             advprop: the AdvProp weights of a lukemelas variant, with their own preprocessing.
-            image_size: side of the images, pixels; the checkpoint's by default.
-            dropout_rate: before the classifier; the variant's by default.
-            drop_connect_rate: of the last block.
-            activation: instead of the one that it was trained with.
-            padding: instead of the one that it was trained with.
-            include_top: False drops the classifier.
             cache_dir: where downloads are kept; torch.hub's and huggingface_hub's own folders by default.
+            wanted: as for `load_checkpoint`.
 
         Raises:
             InputError: unknown source, or a file that is not such a network.
@@ -182,17 +155,7 @@ class EfficientNet(nn.Module):
         from edge_effnet.weights.checkpoint import LoadOptions  # noqa: PLC0415
         from edge_effnet.weights.pretrained import load_pretrained  # noqa: PLC0415
 
-        options = LoadOptions(
-            origin=origin,
-            num_classes=num_classes,
-            in_channels=in_channels,
-            image_size=image_size,
-            dropout_rate=dropout_rate,
-            drop_connect_rate=drop_connect_rate,
-            activation=activation,
-            padding=padding,
-            include_top=include_top,
-        )
+        options = LoadOptions(**wanted)
         checkpoint = load_pretrained(source, variant=variant, advprop=advprop, options=options, cache_dir=cache_dir)
         for note in checkpoint.notes:
             _logger.warning("%s: %s", source, note)
@@ -241,7 +204,7 @@ class EfficientNet(nn.Module):
         endpoints: list[torch.Tensor] = []
         previous = self.stem(x)
         for block in self.stages.modules():
-            if not isinstance(block, MBConv):
+            if not isinstance(block, Block):
                 continue
             current = block(previous)
             if current.shape[2] < previous.shape[2]:
@@ -289,25 +252,12 @@ def _make_stages(
 ) -> nn.Sequential:
     stages = nn.Sequential()
     index, size = 0, input_size
-    for stage in spec.scaled_stages:
+    for specs in spec.block_specs:
         blocks = nn.Sequential()
-        for repeat in range(stage.repeats):
-            first = repeat == 0
-            stride = stage.stride if first else 1
-            blocks.append(
-                MBConv(
-                    stage.in_channels if first else stage.out_channels,
-                    stage.out_channels,
-                    kernel=stage.kernel,
-                    stride=stride,
-                    expand_ratio=stage.expand_ratio,
-                    squeeze_excite=spec.squeeze_excite,
-                    drop_connect_rate=drop_connect_rate * index / spec.blocks,
-                    settings=settings,
-                    input_size=size,
-                )
-            )
-            index, size = index + 1, output_image_size(size, (stride,))
+        for block in specs:
+            rate = drop_connect_rate * index / spec.blocks
+            blocks.append(BLOCKS[block.kind](block, drop_connect_rate=rate, settings=settings, input_size=size))
+            index, size = index + 1, output_image_size(size, (block.stride,))
         stages.append(blocks)
     return stages
 

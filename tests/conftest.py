@@ -1,20 +1,20 @@
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from subprocess import CompletedProcess
-from typing import Any
 
 import hypothesis
 import pytest
 import torch
-from tests.support.images import draw_halves
 
+from quant import quantize
 from tests.support.checkpoints import colour_checkpoint
-from tests.support.cli import run_cli
+from tests.support.images import draw_halves
+from tests.support.runs import QuantizeRun, run_quantize
+from tests.support.shared import Shared
+from tests.support.tiny import TinyFiles, installed, quantize_tiny, train_tiny
+from tests.support.warm import warm_runtime
 from tests.support.zygote import zygote
 
 # The same examples in every run, and no deadline: a busy machine is no bug.
@@ -58,53 +58,66 @@ def realdata(pytestconfig: pytest.Config) -> Path:
     return folder
 
 
-SETTINGS = ("--variant", "b0", "--calibration", "16", "--max-drop", "40", "--seed", "3")
-
-
-@dataclass(frozen=True)
-class QuantizeRun:
-    """One run of the real `quantize --json`, shared by the tests that look at it; none of them writes here."""
-
-    weights: Path
-    data: Path
-    folder: Path
-    process: CompletedProcess[str]
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """What `--json` printed."""
-        assert self.process.returncode == 0, self.process.stderr
-        values = json.loads(self.process.stdout)
-        assert isinstance(values, dict)
-        return values
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """Folders that are made once a session, whichever worker asks first."""
+    return Shared(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_weights(shared: Shared) -> Path:
     """B0 at 64 pixels with three classes: the whole structure, squeeze-excite and swish included."""
-    return colour_checkpoint(tmp_path_factory.mktemp("weights") / "b0.safetensors", "b0", 64)
+    name = "b0.safetensors"
+    return shared.folder("small-weights", lambda folder: colour_checkpoint(folder / name, "b0", 64)) / name
 
 
 @pytest.fixture(scope="session")
-def lite_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Lite0 at 32 pixels: the quickest network there is."""
-    return colour_checkpoint(tmp_path_factory.mktemp("weights") / "lite0.safetensors", "lite0", 32)
+def lite_weights(shared: Shared) -> Path:
+    """Lite0 at 32 pixels: the quickest network of the table."""
+    name = "lite0.safetensors"
+    return shared.folder("lite-weights", lambda folder: colour_checkpoint(folder / name, "lite0", 32)) / name
 
 
 @pytest.fixture(scope="session")
-def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_data(shared: Shared) -> Path:
     """`train/` and `val/`, 6 images a class each."""
-    return draw_halves(tmp_path_factory.mktemp("photographs"), train=6, val=6)
+    return shared.folder("photographs", lambda folder: draw_halves(folder, train=6, val=6))
 
 
 @pytest.fixture(scope="session")
-def quantized(small_weights: Path, small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> QuantizeRun:
-    """An artifact made by the real command, in a process of its own."""
-    folder = tmp_path_factory.mktemp("artifact") / "b0"
-    process = run_cli(
-        "quantize", *SETTINGS, "--weights", small_weights, "--data", small_data, "--out", folder, "--json"
-    )
-    return QuantizeRun(weights=small_weights, data=small_data, folder=folder, process=process)
+def whole_b0(small_weights: Path, small_data: Path, shared: Shared) -> Path:
+    """An artifact of the whole B0 in int8, without the search: the same bits on every processor."""
+
+    def make(folder: Path) -> None:
+        settings = {"calibration": 16, "recipe": "int8-strict", "max_drop": 100, "out": folder / "b0"}
+        quantize("b0", weights=small_weights, data=small_data, **settings)
+
+    return shared.folder("whole-b0", make) / "b0"
+
+
+@pytest.fixture(scope="session")
+def tiny(shared: Shared) -> TinyFiles:
+    """A trained network of 40,000 weights and its images; `lite0` names it where `tiny_variant` is used."""
+    return TinyFiles.of(shared.folder("tiny", train_tiny))
+
+
+@pytest.fixture(scope="module")
+def tiny_variant() -> Iterator[None]:
+    """Let `lite0` name the tiny network in a module."""
+    with installed():
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_artifact(tiny: TinyFiles, shared: Shared) -> Path:
+    """The tiny network by the default recipe."""
+    return shared.folder("tiny-artifact", lambda folder: quantize_tiny(tiny, folder / "a")) / "a"
+
+
+@pytest.fixture(scope="session")
+def quantized(tiny: TinyFiles, shared: Shared) -> QuantizeRun:
+    """An artifact of the tiny network made by the real command, in a process of its own."""
+    return QuantizeRun.of(tiny, shared.folder("quantized", lambda folder: run_quantize(tiny, folder)))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -114,6 +127,13 @@ def one_torch_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_runtime() -> Iterator[None]:
+    """What runs `quantize` and `check` in this process shares the runtime's child process."""
+    with warm_runtime():
+        yield
 
 
 @pytest.fixture(scope="session")

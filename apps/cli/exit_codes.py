@@ -26,7 +26,6 @@ import typer
 from apps.cli.process import keep_freed_memory
 from apps.cli.render.plain import PlainFormatter, sentence
 from edge_effnet.errors import InputError, MachineError
-from edge_effnet.io.temporary import own_temporary_files
 from edge_effnet.io.text import plain
 
 PASS = 0
@@ -46,9 +45,7 @@ def run(app: typer.Typer) -> NoReturn:
     _configure_output()
     keep_freed_memory()
     signal.signal(signal.SIGTERM, _terminate)
-    with own_temporary_files():
-        code = guarded(lambda: app(standalone_mode=False))
-    sys.exit(code)
+    sys.exit(guarded(lambda: app(standalone_mode=False)))
 
 
 def guarded(command: Callable[[], object]) -> int:

@@ -18,7 +18,7 @@ from apps.device.outcome import DeviceOutcome
 from apps.device.sameness import Sameness, compare_logits, faults, is_exact
 from apps.device.table import open_device, split_device
 from edge_effnet.errors import InputError
-from edge_effnet.io.temporary import scratch_folder
+from edge_effnet.io.files import scratch_folder
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact
 from quant.common.atomic_io import explained_writes

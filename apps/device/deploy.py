@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 
-from apps.device.ios import ios_app
 from edge_effnet.errors import InputError
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact
@@ -36,6 +39,12 @@ class AppProject:
     """What to do when the model is there."""
 
 
+@cache
+def ios_app() -> SimpleNamespace:
+    """Names and versions that Python and the app of `apps/ios` share: `ios.json`."""
+    return SimpleNamespace(**json.loads(resources.files("apps.device").joinpath("ios.json").read_text()))
+
+
 APPS: dict[str, AppProject] = {
     app.name: app
     for app in (
@@ -54,7 +63,7 @@ APPS: dict[str, AppProject] = {
             pinned_in=f"{ios_app().project}/project.pbxproj",
             pin=re.compile(r"swiftpm-([0-9][0-9A-Za-z.]*)"),
             remedy="set the branch swiftpm-VERSION there",
-            backends=ios_app().backends,
+            backends=tuple(ios_app().backends),
             next_step="open the project in Xcode and run it",
         ),
     )

@@ -18,7 +18,6 @@ from apps.device.job.folder import EMULATED, Job, Settings
 from apps.device.options import EMULATOR_VARIABLE, DeviceOptions
 from apps.device.remote import Remote, Status
 from edge_effnet.errors import InputError, MachineError
-from edge_effnet.io.interrupts import interrupts_held
 from quant.common.atomic_io import explained_writes
 from quant.common.json_io import parse_json
 
@@ -90,16 +89,15 @@ class LocalRemote:
         shutil.copyfile(runner_source(), runner)
         with (self._folder / "log").open("wb") as log:
             try:
-                with interrupts_held():
-                    # A session of its own: Ctrl-C reaches us, and we end the child.
-                    self._child = subprocess.Popen(
-                        [*self._interpreter, str(runner), str(self._folder), *self._words],
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
-                        env=self._environment,
-                        start_new_session=True,
-                    )
+                # A session of its own: Ctrl-C reaches us, and we end the child.
+                self._child = subprocess.Popen(
+                    [*self._interpreter, str(runner), str(self._folder), *self._words],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=self._environment,
+                    start_new_session=True,
+                )
             except OSError as error:
                 program = self._interpreter[0]
                 raise MachineError(f"{self.name}: {program} does not start ({error.strerror}).") from error

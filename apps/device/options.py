@@ -24,7 +24,7 @@ class DeviceOptions:
     apk: Path | None = None
     """adb: app to install first."""
     executor_runner: Path | None = None
-    """adb: an `executor_runner` built for Android with --server_mode, to use instead of the app."""
+    """adb: an `executor_runner` built for Android, to use instead of the app."""
 
     def emulator_path(self) -> Path | None:
         """The emulator given, else the environment's."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +16,6 @@ from apps.device.local import RUNNER, parse_status, runner_source
 from apps.device.options import DeviceOptions
 from apps.device.remote import ConnectionLostError, Remote, Status, unlike
 from edge_effnet.errors import InputError, MachineError
-from edge_effnet.io.interrupts import interrupts_held
 
 # What OpenSSH's own parser takes for a user, a host name and an address; nothing that could be an option.
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -26,6 +23,8 @@ _TARGET = re.compile(rf"(?:(?P<user>{_NAME})@)?(?P<host>{_NAME})(?::(?P<port>\d{
 
 CONNECT_TIMEOUT_S = 15
 _COMMAND_TIMEOUT_S = 600.0
+_PERSIST_S = 60
+"""How long a connection that nobody closed waits for commands."""
 
 _HOME = ".edge-effnet"
 """Folder below the home on the board; removed when it is empty again."""
@@ -52,7 +51,7 @@ class _Answer:
 
 
 class SshRemote:
-    """A `Remote` behind ssh. One connection carries all commands; a new one is made when it breaks."""
+    """A `Remote` behind ssh."""
 
     def __init__(self, name: str, target: str, port: str | None, options: DeviceOptions) -> None:
         self.name = name
@@ -60,27 +59,28 @@ class SshRemote:
         self.notes: list[str] = []
         self._python = options.remote_python
         self._target = target
-        self._options = [
+        words = [
+            "ssh",
             *(["-F", str(options.ssh_config.resolve())] if options.ssh_config else []),
             *(["-p", port] if port else []),
             *_each("-o", "BatchMode=yes", f"ConnectTimeout={CONNECT_TIMEOUT_S}"),
             *_each("-o", "ServerAliveInterval=5", "ServerAliveCountMax=3", "LogLevel=ERROR"),
+            *_each("-o", "ControlMaster=auto", f"ControlPersist={_PERSIST_S}"),
         ]
         # Sockets have short paths only: the system's folder, not one below the user's TMPDIR.
-        self._sockets = Path(tempfile.mkdtemp(prefix="eff-", dir="/tmp"))
-        self._master: subprocess.Popen[bytes] | None = None
+        self._sockets = tempfile.TemporaryDirectory(prefix="eff-", dir="/tmp")
+        # The first command's connection carries the later ones; ssh makes a new one when it broke.
+        self._ssh = [*words, "-S", f"{self._sockets.name}/s"]
         self._reached = False
         self._folder = ""
 
     def open(self, job: Job) -> None:
-        """Connect, look for Python with ExecuTorch and for room, make the folder."""
+        """Connect, look for Python with ExecuTorch, make the folder."""
         self._folder = f"{_HOME}/{job.id}"
-        self._connect()
         self._require_executorch(job)
-        made = self._run(f"mkdir -p {self._folder} && df -Pk {self._folder}")
+        made = self._run(f"mkdir -p {self._folder}")
         if made.code:
             raise MachineError(f"{self.name}: no folder can be made in its home ({made.error}).")
-        self._require_room(made.output, job)
 
     def missing(self, job: Job) -> list[str]:
         """Compare SHA-256 of what is there."""
@@ -139,8 +139,9 @@ class SshRemote:
 
     def close(self) -> None:
         """Close the connection."""
-        self._disconnect()
-        shutil.rmtree(self._sockets, ignore_errors=True)
+        with suppress(OSError):
+            subprocess.run([*self._ssh, "-O", "exit", "--", self._target], capture_output=True, check=False)
+        self._sockets.cleanup()
 
     def _require_executorch(self, job: Job) -> None:
         wanted = job.values["program"]["executorch"]
@@ -153,71 +154,26 @@ class SshRemote:
                 f"executorch=={wanted}), or name the interpreter that has it (--remote-python)."
             )
 
-    def _require_room(self, listing: bytes, job: Job) -> None:
-        """Refuse a board without room for the job; `listing` is what `df -Pk` printed."""
-        with suppress(ValueError, IndexError):
-            free = 1024 * int(listing.decode().splitlines()[-1].split()[3])
-            here = not self.missing(job)
-            if free < job.bytes and not here:
-                raise MachineError(
-                    f"{self.name}: {free / 1e6:.0f} MB free there, {job.bytes / 1e6:.0f} MB needed; free some, or "
-                    "take fewer images (--limit)."
-                )
-
     def _run(self, command: str, *, stdin: int = subprocess.DEVNULL) -> _Answer:
         """Run a command line on the board; it holds words of ours, and quoted ones, only."""
-        words = ["ssh", *self._options, "-S", str(self._sockets / "s"), "-o", "ControlMaster=no"]
         try:
             done = subprocess.run(
-                [*words, "--", self._target, command],
+                [*self._ssh, "--", self._target, command],
                 stdin=stdin,
                 capture_output=True,
                 check=False,
                 timeout=_COMMAND_TIMEOUT_S,
             )
+        except FileNotFoundError as error:
+            raise MachineError("ssh is not installed here; install the OpenSSH client.") from error
         except subprocess.TimeoutExpired as error:
             raise ConnectionLostError(f"{self.name}: no answer in {_COMMAND_TIMEOUT_S:.0f} s.") from error
         said = done.stderr.decode(errors="replace").strip()
         # 255 is ssh's own; what runs there has no reason to use it.
         if done.returncode == 255:
-            raise ConnectionLostError(f"{self.name}: the connection broke ({_last_line(said)}).")
+            raise self._unreachable(said)
+        self._reached = True
         return _Answer(done.returncode, done.stdout, _last_line(said))
-
-    def _connect(self) -> None:
-        """Open the connection that the commands share."""
-        if self._master is not None and self._master.poll() is None:
-            return
-        self._disconnect()
-        socket = self._sockets / "s"
-        socket.unlink(missing_ok=True)
-        words = ["ssh", *self._options, "-M", "-N", "-S", str(socket), "--", self._target]
-        try:
-            with interrupts_held():
-                self._master = subprocess.Popen(
-                    words,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    start_new_session=True,
-                )
-        except FileNotFoundError as error:
-            raise MachineError("ssh is not installed here; install the OpenSSH client.") from error
-        deadline = time.monotonic() + 2 * CONNECT_TIMEOUT_S
-        while not socket.exists() and self._master.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if socket.exists():
-            self._reached = True
-            return
-        self._disconnect(keep_error=True)
-
-    def _disconnect(self, *, keep_error: bool = False) -> None:
-        master, self._master = self._master, None
-        if master is None:
-            return
-        master.terminate()
-        _, said = master.communicate()
-        if keep_error:
-            raise self._unreachable(said.decode(errors="replace").strip())
 
     def _unreachable(self, said: str) -> MachineError:
         if self._reached:

@@ -1,4 +1,4 @@
-"""One peer in a process of its own: quantizes, then runs over the judged images.
+"""One peer in a process of its own: quantizes, then runs over the evaluation images.
 
     python -m peers.child NAME FOLDER VARIANT WEIGHTS
 

@@ -30,7 +30,7 @@ def quantize(material: Material, out: Path) -> None:
 
 
 def quantize_controlled(material: Material, out: Path) -> None:
-    """`nncf.quantize_with_accuracy_control` on labelled images that are not judged on."""
+    """`nncf.quantize_with_accuracy_control` on labelled images that are not of the evaluation set."""
     images, labels = material.batches("validation"), material.labels("validation")
 
     def accuracy(compiled: Any, items: Iterable[tuple[np.ndarray, int]]) -> tuple[float, list[float]]:

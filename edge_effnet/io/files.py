@@ -1,9 +1,10 @@
-"""Files of others: regular ones only, opened or refused in one sentence; what their readers raise becomes one too."""
+"""Files of others, regular ones only, opened or refused in one sentence; and files of ours, whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -72,3 +73,41 @@ def open_given(path: Path, *, limit: int | None) -> BufferedReader:
         file.close()
         raise InputError(f"{path}: has {size} bytes, more than the {limit} allowed; replace or remove it.")
     return file
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name beside `path`, then rename it.
+
+    Raises:
+        OSError: full or read-only disk, no permission.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o666 & ~umask())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def umask() -> int:
+    """Permissions that new files do not get."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Give a folder below the system's for temporary files that vanishes at the end.
+
+    Raises:
+        OSError: no room or no permission.
+    """
+    with tempfile.TemporaryDirectory(prefix="edge-effnet.") as folder:
+        yield Path(folder)

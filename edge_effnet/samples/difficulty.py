@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 Range = tuple[float, float]
 
@@ -57,80 +58,33 @@ class Tier:
     """JPEG quality, 1..95."""
 
 
-TIERS: tuple[Tier, ...] = (
-    Tier(
-        name="easy",
-        share=0.82,
-        extent=(0.56, 0.92),
-        crop=-0.08,
-        periods=(4.0, 7.0),
-        contrast=(0.32, 0.7),
-        tilt=0.22,
-        spin=0.04,
-        occluders=(0.0, 1.0),
-        occluder_width=(0.05, 0.15),
-        distractors=(0.0, 1.4),
-        clutter=(0.0, 6.0),
-        pattern=0.15,
-        background_contrast=(0.05, 0.35),
-        shadow=(0.0, 0.35),
-        lighting=(0.0, 0.4),
-        defocus=(0.0, 0.003),
-        motion=(0.0, 0.006),
-        noise=(0.0, 0.03),
-        exposure=(0.0, 0.4),
-        white_balance=(0.0, 0.1),
-        quality=(70.0, 95.0),
-    ),
-    Tier(
-        name="medium",
-        share=0.14,
-        extent=(0.44, 0.8),
-        crop=0.06,
-        periods=(4.5, 8.0),
-        contrast=(0.22, 0.55),
-        tilt=0.4,
-        spin=0.08,
-        occluders=(0.0, 2.0),
-        occluder_width=(0.07, 0.22),
-        distractors=(0.0, 2.4),
-        clutter=(2.0, 12.0),
-        pattern=0.35,
-        background_contrast=(0.15, 0.5),
-        shadow=(0.1, 0.5),
-        lighting=(0.1, 0.6),
-        defocus=(0.0, 0.006),
-        motion=(0.0, 0.014),
-        noise=(0.01, 0.05),
-        exposure=(0.0, 0.6),
-        white_balance=(0.0, 0.18),
-        quality=(50.0, 92.0),
-    ),
-    Tier(
-        name="hard",
-        share=0.04,
-        extent=(0.27, 0.55),
-        crop=0.2,
-        periods=(5.0, 9.0),
-        contrast=(0.12, 0.38),
-        tilt=0.55,
-        spin=0.2,
-        occluders=(0.0, 3.0),
-        occluder_width=(0.1, 0.28),
-        distractors=(1.0, 4.0),
-        clutter=(5.0, 24.0),
-        pattern=0.5,
-        background_contrast=(0.3, 0.8),
-        shadow=(0.2, 0.6),
-        lighting=(0.2, 0.8),
-        defocus=(0.001, 0.01),
-        motion=(0.0, 0.022),
-        noise=(0.02, 0.09),
-        exposure=(0.2, 1.0),
-        white_balance=(0.05, 0.28),
-        quality=(25.0, 80.0),
-    ),
-)
+_ROWS: dict[str, tuple[Any, Any, Any]] = {
+    "name": ("easy", "medium", "hard"),
+    "share": (0.82, 0.14, 0.04),
+    "extent": ((0.56, 0.92), (0.44, 0.8), (0.27, 0.55)),
+    "crop": (-0.08, 0.06, 0.2),
+    "periods": ((4.0, 7.0), (4.5, 8.0), (5.0, 9.0)),
+    "contrast": ((0.32, 0.7), (0.22, 0.55), (0.12, 0.38)),
+    "tilt": (0.22, 0.4, 0.55),
+    "spin": (0.04, 0.08, 0.2),
+    "occluders": ((0.0, 1.0), (0.0, 2.0), (0.0, 3.0)),
+    "occluder_width": ((0.05, 0.15), (0.07, 0.22), (0.1, 0.28)),
+    "distractors": ((0.0, 1.4), (0.0, 2.4), (1.0, 4.0)),
+    "clutter": ((0.0, 6.0), (2.0, 12.0), (5.0, 24.0)),
+    "pattern": (0.15, 0.35, 0.5),
+    "background_contrast": ((0.05, 0.35), (0.15, 0.5), (0.3, 0.8)),
+    "shadow": ((0.0, 0.35), (0.1, 0.5), (0.2, 0.6)),
+    "lighting": ((0.0, 0.4), (0.1, 0.6), (0.2, 0.8)),
+    "defocus": ((0.0, 0.003), (0.0, 0.006), (0.001, 0.01)),
+    "motion": ((0.0, 0.006), (0.0, 0.014), (0.0, 0.022)),
+    "noise": ((0.0, 0.03), (0.01, 0.05), (0.02, 0.09)),
+    "exposure": ((0.0, 0.4), (0.0, 0.6), (0.2, 1.0)),
+    "white_balance": ((0.0, 0.1), (0.0, 0.18), (0.05, 0.28)),
+    "quality": ((70.0, 95.0), (50.0, 92.0), (25.0, 80.0)),
+}
+"""Fields of `Tier`, each of the easy, the medium and the hard one."""
+
+TIERS: tuple[Tier, ...] = tuple(Tier(**{field: row[tier] for field, row in _ROWS.items()}) for tier in range(3))
 """From easy to hard. The tail holds pictures that nobody can name: it keeps a good network below 100 %."""
 
 

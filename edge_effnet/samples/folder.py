@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from edge_effnet.errors import InputError, MachineError
 from edge_effnet.samples.classes import CLASS_NAMES
 from edge_effnet.samples.dataset import SPLITS, check_arguments, draw_jpeg, label_of
-from edge_effnet.samples.workers import run_workers
 
 Progress = Callable[[int, int], None]
 """Called with the pictures written so far and the total."""
@@ -19,7 +22,9 @@ Progress = Callable[[int, int], None]
 # `quantize` takes its calibration images from train/; the file name tells them from the training ones.
 _PLACES = {"train": ("train", ""), "calibration": ("train", "calibration-"), "val": ("val", "")}
 
-_REPORT = 8  # pictures between two reports of progress: about a quarter of a second
+_WORKER = (
+    "import json, sys; from edge_effnet.samples.folder import write_share; write_share(**json.loads(sys.argv[1]))"
+)
 
 
 def picture_path(split: str, index: int) -> Path:
@@ -51,10 +56,12 @@ def write_folder(
     _check(folder, split_counts, size, seed, workers)
     partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
     try:
-        _make_folders(partial, split_counts)
-        total, done = sum(split_counts.values()), 0
-        for count in _written(partial, split_counts, size, seed, workers):
-            done += count
+        for split in split_counts:
+            for index in range(len(CLASS_NAMES)):
+                (partial / picture_path(split, index)).parent.mkdir(parents=True, exist_ok=True)
+        total = sum(split_counts.values())
+        written = _write if workers == 1 else _write_in_processes
+        for done, _ in enumerate(written(partial, split_counts, size, seed, min(workers, total)), start=1):
             if progress is not None:
                 progress(done, total)
         partial.replace(folder)
@@ -79,40 +86,49 @@ def _check(folder: Path, split_counts: dict[str, int], size: int, seed: int, wor
         raise InputError(f"{folder}: exists and is not an empty folder; name a new one or remove it.")
 
 
-def _make_folders(partial: Path, split_counts: dict[str, int]) -> None:
-    for split in split_counts:
-        for index in range(len(CLASS_NAMES)):
-            (partial / picture_path(split, index)).parent.mkdir(parents=True, exist_ok=True)
+def _write(folder: Path, counts: dict[str, int], size: int, seed: int, step: int, first: int = 0) -> Iterator[None]:
+    """Write every `step`-th picture from the `first` on."""
+    pictures = [(split, index) for split, count in counts.items() for index in range(count)]
+    for split, index in pictures[first::step]:
+        data, _ = draw_jpeg(split, index, size, seed)
+        (folder / picture_path(split, index)).write_bytes(data)
+        yield
 
 
-def _written(partial: Path, split_counts: dict[str, int], size: int, seed: int, workers: int) -> Iterator[int]:
-    """Write everything; yield how many pictures were written since the last time."""
-    pictures = [(split, index) for split, count in split_counts.items() for index in range(count)]
-    if workers == 1:
-        yield from _write(partial, pictures, size, seed)
-        return
-    counts = list(split_counts.items())
-    yield from run_workers(
-        [
-            {"folder": str(partial), "counts": counts, "share": [k, workers], "size": size, "seed": seed}
-            for k in range(min(workers, len(pictures)))
-        ]
-    )
-
-
-def _write(folder: Path, pictures: list[tuple[str, int]], size: int, seed: int) -> Iterator[int]:
-    for start in range(0, len(pictures), _REPORT):
-        batch = pictures[start : start + _REPORT]
-        for split, index in batch:
-            data, _ = draw_jpeg(split, index, size, seed)
-            (folder / picture_path(split, index)).write_bytes(data)
-        yield len(batch)
-
-
-def write_share(*, folder: str, counts: list[tuple[str, int]], share: tuple[int, int], size: int, seed: int) -> None:
-    """Write every n-th picture from the k-th on (`share` is k, n): one worker's part, counted on stdout."""
-    first, step = share
-    pictures = [(split, index) for split, count in counts for index in range(count)]
-    for count in _write(Path(folder), pictures[first::step], size, seed):
-        sys.stdout.write(f"{count}\n")  # one short write a line: the workers share one pipe
+def write_share(folder: str, **share: Any) -> None:
+    """Write one worker's part, arguments as for `_write`; a line on stdout for each picture."""
+    for _ in _write(Path(folder), **share):
+        sys.stdout.write("\n")
         sys.stdout.flush()
+
+
+def _write_in_processes(folder: Path, counts: dict[str, int], size: int, seed: int, workers: int) -> Iterator[None]:
+    """Draw in several processes, which import numpy and Pillow only, whatever the caller's main module does.
+
+    Raises:
+        MachineError: a worker failed; the message ends with its last line.
+    """
+    # One thread each: they share the cores already.
+    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": paths}
+    reader, writer = os.pipe()
+    started: list[subprocess.Popen[bytes]] = []
+    with tempfile.TemporaryFile() as complaints, os.fdopen(reader) as lines:
+        try:
+            with os.fdopen(writer, "wb") as theirs:  # the reader ends when the last worker has
+                for first in range(workers):
+                    share = {"counts": counts, "size": size, "seed": seed, "step": workers, "first": first}
+                    # -P: a json.py in the user's current folder is none of the worker's modules.
+                    command = [sys.executable, "-P", "-c", _WORKER, json.dumps({"folder": str(folder), **share})]
+                    started.append(subprocess.Popen(command, stdout=theirs, stderr=complaints, env=environment))
+            for _ in lines:
+                yield
+            codes = [worker.wait() for worker in started]
+        finally:
+            for worker in started:
+                worker.kill()
+                worker.wait()
+        if any(codes):
+            complaints.seek(0)
+            said = complaints.read().decode(errors="replace").strip().splitlines() or ["no message"]
+            raise MachineError(f"a drawing process ended with code {max(codes, key=abs)}: {said[-1]}")

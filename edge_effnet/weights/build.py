@@ -49,20 +49,12 @@ class Trained:
     @classmethod
     def of(cls, spec: VariantSpec, layout: Layout, origin: Origin, saved: SavedSettings | None) -> Trained:
         """Take the file's own settings where it has them, else those of its origin."""
-        if saved is not None:
-            return cls(
-                spec=spec,
-                layout=layout,
-                padding=saved.padding,
-                bn_eps=saved.bn_eps,
-                activation=saved.activation,
-            )
         return cls(
             spec=spec,
             layout=layout,
-            padding=origin.padding,
-            bn_eps=origin.eps(spec.name),
-            activation=spec.activation,
+            padding=saved.padding if saved else origin.padding_for(spec.name),
+            bn_eps=saved.bn_eps if saved else origin.eps(spec.name),
+            activation=saved.activation if saved else spec.activation,
         )
 
 

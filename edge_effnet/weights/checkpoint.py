@@ -1,8 +1,9 @@
-"""What loading takes and gives: `LoadOptions` in, `Checkpoint` out."""
+"""What loading takes and gives: `Wanted` in, `Checkpoint` out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
@@ -32,9 +33,34 @@ class Checkpoint:
     """Sentences for the user: what was guessed, chosen or reinitialized."""
 
 
+class Wanted(TypedDict, total=False):
+    """What a caller may want other than the file has it; what is left out is the file's or the origin's."""
+
+    origin: str | None
+    """Who trained the weights, where the file alone does not tell: a key of `edge_effnet.weights.origins.ORIGINS`."""
+    num_classes: int | None
+    """Other than the file's reinitializes the classifier."""
+    in_channels: int | None
+    """Other than the file's reinitializes the first convolution."""
+    image_size: int | None
+    """Side of the images, pixels; other than the origin's scales the preprocessing."""
+    dropout_rate: float | None
+    """Before the classifier; the variant's by default."""
+    drop_connect_rate: float
+    """Of the last block, 0.2 by default."""
+    activation: str | None
+    """Instead of the one that the weights were trained with."""
+    padding: str | None
+    """Instead of the one that the weights were trained with."""
+    include_top: bool
+    """False drops the classifier."""
+    preprocess: Preprocess | None
+    """What images went through in training, where it is not what the origin does."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadOptions:
-    """What a caller wants other than the file has it; None keeps the file's or the origin's."""
+    """`Wanted`, and what a hub's config or a table of published weights knows; None keeps the file's."""
 
     origin: str | None = None
     num_classes: int | None = None
@@ -46,7 +72,6 @@ class LoadOptions:
     padding: str | None = None
     include_top: bool = True
     preprocess: Preprocess | None = None
-    """What a hub's config or a table of published weights says, instead of the origin's."""
     described: Described = field(default_factory=Described)
     """What a config beside the file says, where the file itself does not."""
     odd_blocks: tuple[int, ...] | None = None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from edge_effnet.variants import VARIANTS, VariantSpec
-from edge_effnet.weights.layouts import Layout
+from edge_effnet.errors import InputError
+from edge_effnet.io.text import brief
+from edge_effnet.variants import VARIANTS, BlockWidths, VariantSpec
+from edge_effnet.weights.layouts import SPATIAL, Layout
 from edge_effnet.weights.origins import ORIGINS, Origin
 
 
@@ -25,48 +27,66 @@ class Fingerprint:
     """Outputs of the last convolution."""
     blocks: int
     """MBConv blocks."""
+    fused_blocks: int
+    """Blocks whose spatial convolution mixes channels."""
     squeeze_excite: bool
     """Whether any block has squeeze-excite."""
+    pruned: bool
+    """Whether most blocks filter channels of a number that no rule of scaling gives."""
 
     def __str__(self) -> str:
         """As messages show it."""
         gates = "with" if self.squeeze_excite else "without"
+        fused = f"{self.fused_blocks} fused and " if self.fused_blocks else ""
+        pruned = "pruned " if self.pruned else ""
         return (
-            f"stem {self.stem_channels}, head {self.last_channels} -> {self.head_channels}, {self.blocks} "
-            f"blocks {gates} squeeze-excite"
+            f"stem {self.stem_channels}, head {self.last_channels} -> {self.head_channels}, {fused}{self.blocks} "
+            f"{pruned}blocks {gates} squeeze-excite"
         )
 
 
 def fingerprint_of_spec(spec: VariantSpec) -> Fingerprint:
     """Fingerprint of a variant."""
+    stages = spec.scaled_stages
+    blocks = sum(stage.repeats for stage in stages if stage.block == "mbconv")
     return Fingerprint(
         stem_channels=spec.stem_channels,
-        last_channels=spec.scaled_stages[-1].out_channels,
+        last_channels=stages[-1].out_channels,
         head_channels=spec.head_channels,
-        blocks=spec.blocks,
+        blocks=blocks,
+        fused_blocks=spec.blocks - blocks,
         squeeze_excite=spec.squeeze_excite > 0,
+        pruned=spec.pruned,
     )
 
 
 def fingerprint_of_tensors(tensors: Mapping[str, torch.Tensor], layout: Layout) -> Fingerprint | None:
     """Fingerprint of a state dict in `layout`, or None where its ends are no convolutions."""
-    stem = tensors[f"{layout.ends['stem.conv']}.weight"]
-    head = tensors[f"{layout.ends['head.conv']}.weight"]
+    head_name = layout.head_of(tensors)
+    assert head_name is not None  # a layout is told by its ends
+    stem, head = tensors[f"{layout.ends['stem.conv']}.weight"], tensors[head_name]
     if stem.ndim != 4 or head.ndim != 4:
         return None
-    names = {layout.expanded["depthwise.conv"], layout.unexpanded["depthwise.conv"]}
-    gates = {layout.expanded["squeeze_excite.expand"], layout.unexpanded["squeeze_excite.expand"]}
+    names = {names[SPATIAL[kind]] for kind, names in layout.kinds.items()}
+    gates = {name for names in layout.kinds.values() for ours, name in names.items() if ours == _GATE}
+    # They cover more than a pixel; the depthwise ones are the only ones that see one input channel.
+    spatial = [t for key, t in tensors.items() if _ends_with(key, names) and t.ndim == 4 and t.shape[2] > 1]
+    depthwise = [t for t in spatial if t.shape[1] == 1]
     return Fingerprint(
         stem_channels=stem.shape[0],
         last_channels=head.shape[1],
         head_channels=head.shape[0],
-        # Depthwise kernels are the only ones that see one input channel and cover more than a pixel.
-        blocks=sum(
-            _ends_with(key, names) and t.ndim == 4 and t.shape[1] == 1 and t.shape[2] > 1
-            for key, t in tensors.items()
-        ),
+        blocks=len(depthwise),
+        fused_blocks=sum(t is not stem and t.shape[1] > 1 for t in spatial),
         squeeze_excite=any(_ends_with(key, gates) for key in tensors),
+        pruned=sum(t.shape[0] % _DIVISOR != 0 for t in depthwise) > len(depthwise) / 2,
     )
+
+
+_GATE = "squeeze_excite.expand"
+
+_DIVISOR = 8
+"""`round_filters` gives multiples of it."""
 
 
 def _ends_with(key: str, modules: Iterable[str]) -> bool:
@@ -78,22 +98,56 @@ def find_variant(fingerprint: Fingerprint) -> VariantSpec | None:
     return next((spec for spec in VARIANTS.values() if fingerprint_of_spec(spec) == fingerprint), None)
 
 
+def with_widths(spec: VariantSpec, tensors: Mapping[str, torch.Tensor], layout: Layout, *, title: str) -> VariantSpec:
+    """Give a pruned variant the channel counts of a state dict; any other is returned as it is.
+
+    Raises:
+        InputError: a tensor that has them is missing or no convolution.
+    """
+    if not spec.pruned:
+        return spec
+    widths = []
+    for stage, scaled in enumerate(spec.scaled_stages):
+        for repeat in range(scaled.repeats):
+            convolutions = ("depthwise.conv", "squeeze_excite.reduce", "project.conv")
+            keys = [f"stages.{stage}.{repeat}.{name}.weight" for name in convolutions]
+            names = layout.theirs(spec, keys).values()
+            inner, squeezed, outputs = (_outputs(tensors, name, title) for name in names)
+            widths.append(BlockWidths(inner_channels=inner, squeezed_channels=squeezed, out_channels=outputs))
+    return replace(spec, widths=tuple(widths))
+
+
+def _outputs(tensors: Mapping[str, torch.Tensor], name: str, title: str) -> int:
+    tensor = tensors.get(name)
+    if tensor is None or tensor.ndim != 4 or not 1 <= tensor.shape[0] <= _MOST_CHANNELS:
+        got = "is missing" if tensor is None else f"has the shape {brief(list(tensor.shape))}"
+        raise InputError(f"{title}: {brief(name)} {got}; a pruned network's channel counts are read from it.")
+    return tensor.shape[0]
+
+
+_MOST_CHANNELS = 100_000
+
+
 # What an architecture's name, in the file or in a hub's config, says about the training.
 _BY_ARCHITECTURE: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ("timm", re.compile(r"tf_efficientnet_\w+?(?:_ap\b|\.ap_)"), "timm-tf-advprop"),
-    ("timm", re.compile(r"tf_efficientnet_"), "timm-tf"),
-    ("timm", re.compile(r"efficientnet_"), "timm"),
+    ("timm", re.compile(r"tf_efficientnet(?:v2)?_"), "timm-tf"),
+    ("timm", re.compile(r"efficientnet(?:v2)?_"), "timm"),
 )
 
 # What a file's name says. Anybody calls a file efficientnet_b0.pth; only publishers put their hash into it.
 _BY_FILE_NAME: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ("timm", re.compile(r"tf_efficientnet_\w+?(?:_ap\b|_ap[-_]|\.ap_)"), "timm-tf-advprop"),
-    ("timm", re.compile(r"tf_efficientnet_"), "timm-tf"),
-    ("timm", re.compile(r"efficientnet_\w+-[0-9a-f]{8}\.pth"), "timm"),
+    ("timm", re.compile(r"tf_efficientnet(?:v2)?_"), "timm-tf"),
+    ("timm", re.compile(r"efficientnet(?:v2)?_\w+-[0-9a-f]{8}\.pth"), "timm"),
     ("lukemelas", re.compile(r"adv-efficientnet-|advprop"), "lukemelas-advprop"),
 )
 
-_TF_ONLY = frozenset({"b6", "b7", "b8", "l2", "lite1", "lite2", "lite3", "lite4"})
+_TF_ONLY = frozenset(
+    {"b6", "b7", "b8", "l2", "lite1", "lite2", "lite3", "lite4"}
+    | {"v2-s", "v2-m", "v2-l", "v2-xl", "v2-b0", "v2-b1", "v2-b2", "v2-b3"}
+)
+_NOT_TF = frozenset({"b1-pruned", "b2-pruned", "b3-pruned", "v2-rw-t", "v2-rw-s", "v2-rw-m"})
 
 
 def choose_origin(
@@ -125,7 +179,9 @@ def choose_origin(
     return ORIGINS[layout.name], None
 
 
-def _guess_for_timm(spec: VariantSpec) -> tuple[Origin, str]:
+def _guess_for_timm(spec: VariantSpec) -> tuple[Origin, str | None]:
+    if spec.name in _NOT_TF:
+        return ORIGINS["timm"], None
     if spec.name in _TF_ONLY:
         return ORIGINS["timm-tf"], (
             f"timm publishes {spec.name} only as weights ported from TensorFlow (SAME padding, BatchNorm "

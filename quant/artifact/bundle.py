@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge_effnet.io.temporary import scratch_folder
+from edge_effnet.io.files import scratch_folder
 from quant.artifact.model import Golden
 from quant.common.atomic_io import explained_writes
 from quant.common.quiet import quiet_libraries

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from edge_effnet.images import quiet_pillow
-from edge_effnet.io.temporary import scratch_folder
+from edge_effnet.io.files import scratch_folder
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import draw
 from quant.artifact.model import Golden, GoldenImage

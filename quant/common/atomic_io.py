@@ -13,14 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edge_effnet.errors import MachineError
-from edge_effnet.io.temporary import prefix_of, sweep
+from edge_effnet.io.files import umask, write_whole
 
 _AT_FDCWD = -100
-
-
 _RENAME_EXCHANGE = 2  # linux/fs.h
-
-
 _RENAME_SWAP = 2  # sys/stdio.h of macOS
 
 
@@ -67,18 +63,15 @@ def explained_writes(path: Path) -> Iterator[None]:
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Give a temporary folder beside `target`; on success it takes the place of `target`, else it vanishes.
 
-    What earlier processes left there when they were killed is swept first.
-
     Raises:
         MachineError: full or read-only disk, no permission.
     """
     with explained_writes(target):
         target = target.resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
-        sweep(target)
-        temporary = Path(tempfile.mkdtemp(prefix=prefix_of(target.name), suffix=".tmp", dir=target.parent))
+        temporary = _beside(target, ".tmp", target.parent)
         try:
-            temporary.chmod(0o777 & ~_umask())
+            temporary.chmod(0o777 & ~umask())
             yield temporary
             _sync_tree(temporary)
             _replace_folder(temporary, target)
@@ -93,19 +86,7 @@ def write_atomically(target: Path, data: bytes) -> None:
         MachineError: full or read-only disk, no permission.
     """
     with explained_writes(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        sweep(target)
-        handle, name = tempfile.mkstemp(prefix=prefix_of(target.name), suffix=".tmp", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o666 & ~_umask())
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(target, data)
 
 
 def require_writable(target: Path) -> None:
@@ -124,8 +105,11 @@ def require_writable(target: Path) -> None:
             raise NotADirectoryError(errno.ENOTDIR, f"{parent} is a file")
         if os.path.ismount(target):
             raise OSError(errno.EBUSY, "it is a mount point, which cannot be replaced")
-        sweep(parent / place.name)
-        Path(tempfile.mkdtemp(prefix=prefix_of(place.name), suffix=".tmp", dir=parent)).rmdir()
+        _beside(place, ".tmp", parent).rmdir()
+
+
+def _beside(target: Path, suffix: str, parent: Path) -> Path:
+    return Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=suffix, dir=parent))
 
 
 def _replace_folder(temporary: Path, target: Path) -> None:
@@ -134,7 +118,7 @@ def _replace_folder(temporary: Path, target: Path) -> None:
         return
     if exchange(temporary, target):
         return
-    attic = Path(tempfile.mkdtemp(prefix=prefix_of(target.name), suffix=".old", dir=target.parent))
+    attic = _beside(target, ".old", target.parent)
     retired = attic / target.name
     try:
         target.rename(retired)
@@ -161,9 +145,3 @@ def _sync_tree(folder: Path) -> None:
         if path.is_file():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -42,7 +42,7 @@ def require_replaceable(folder: Path, kinds: Sequence[Kind], *, option: str = "-
     if lies_in(Path.cwd(), folder):
         raise InputError(f"{folder}: holds the current folder, which cannot be replaced; choose another {option}.")
     require_writable(folder)
-    fault = _settled(folder, lambda: _fault(folder, kinds))
+    fault = _fault(folder, kinds)
     if fault is not None:
         raise InputError(f"{folder}: {fault} choose another {option}.")
 
@@ -92,23 +92,6 @@ def _is_same(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except OSError:
         return False
-
-
-def _settled(folder: Path, look: Callable[[], str | None]) -> str | None:
-    """Look again where another process put its own folder there meanwhile: what was seen is of neither then."""
-    while True:
-        before = _identity(folder)
-        fault = look()
-        if fault is None or _identity(folder) == before:
-            return fault
-
-
-def _identity(folder: Path) -> tuple[int, int, int] | None:
-    try:
-        status = folder.stat(follow_symlinks=False)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_ctime_ns
 
 
 def _fault(folder: Path, kinds: Sequence[Kind]) -> str | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,13 +17,11 @@ from quant.data.split import ImageRecord
 
 Model = Callable[[torch.Tensor], torch.Tensor]
 
+Item = TypeVar("Item")
+Read = TypeVar("Read")
 
 BATCH_SIZE_AT_224 = 16
-
-
 _LARGEST_BATCH = 64
-
-
 _WORKERS = 2
 
 
@@ -50,16 +49,24 @@ def iterate_pixels(
         InputError: an image that cannot be read, named.
     """
     size = batch_size or batch_size_for(preprocess.crop)
-    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-        pending: deque[list[Future[np.ndarray]]] = deque()
-        starts = iter(range(0, len(paths), size))
+    batches = (paths[start : start + size] for start in range(0, len(paths), size))
+    for images in read_ahead(preprocess.pixels, batches, workers=_WORKERS, ahead=2):
+        yield np.stack(images)
+
+
+def read_ahead(
+    read: Callable[[Item], Read], batches: Iterable[Sequence[Item]], *, workers: int, ahead: int
+) -> Iterator[list[Read]]:
+    """Read the items of every batch in threads, so many batches ahead of the one that is given; in their order."""
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        pending: deque[list[Future[Read]]] = deque()
         try:
-            for start in starts:
-                pending.append([pool.submit(preprocess.pixels, p) for p in paths[start : start + size]])
-                if len(pending) > 2:
-                    yield _collect(pending.popleft())
+            for items in batches:
+                pending.append([pool.submit(read, item) for item in items])
+                if len(pending) > ahead:
+                    yield [future.result() for future in pending.popleft()]
             while pending:
-                yield _collect(pending.popleft())
+                yield [future.result() for future in pending.popleft()]
         finally:
             for batch in pending:
                 for future in batch:
@@ -78,10 +85,6 @@ def read_batches(images: Sequence[ImageRecord], preprocess: Preprocess, progress
             batches.append(batch)
             advance(len(batch))
     return batches
-
-
-def _collect(futures: list[Future[np.ndarray]]) -> np.ndarray:
-    return np.stack([future.result() for future in futures])
 
 
 def first_images(inputs: Sequence[torch.Tensor], count: int) -> list[torch.Tensor]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from edge_effnet.io.temporary import scratch_folder
+from edge_effnet.io.files import scratch_folder
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import CLASS_NAMES, SAMPLE, write_folder
 from quant.common.atomic_io import explained_writes

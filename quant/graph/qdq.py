@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import torch.ao.quantization.fx._decomposed  # registers the quantized_decomposed operators
 from torch import fx
+from torch.nn import functional as F
 
 aten = torch.ops.aten
 decomposed = torch.ops.quantized_decomposed
@@ -47,6 +48,19 @@ def pair(value: Any) -> tuple[int, int]:
     """A convolution's setting for height and width, however it was written."""
     values = [value] if isinstance(value, int) else list(value)
     return (values[0], values[0]) if len(values) == 1 else (values[0], values[1])
+
+
+def geometry(convolution: fx.Node) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], int]:
+    """Stride, padding, dilation and groups of a convolution."""
+    stride, padding, dilation = (pair(argument(convolution, i, d)) for i, d in ((3, 1), (4, 0), (5, 1)))
+    return stride, padding, dilation, int(argument(convolution, 6, 1))
+
+
+def without_bias(layer: fx.Node, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """What a convolution or linear layer gives with these weights, before its bias is added."""
+    if layer.target is aten.linear.default:
+        return F.linear(x, weight)
+    return F.conv2d(x, weight, None, *geometry(layer))
 
 
 def is_depthwise(convolution: fx.Node) -> bool:
@@ -106,6 +120,14 @@ def constant_of(module: fx.GraphModule, node: Any) -> torch.Tensor:
     tensor = operator.attrgetter(str(node.target))(module)
     assert isinstance(tensor, torch.Tensor)
     return tensor.detach()
+
+
+def add_constant(module: fx.GraphModule, target: str, value: torch.Tensor) -> fx.Node:
+    """Register a tensor under a new name; the node that reads it, inserted where the graph inserts now."""
+    module.register_parameter(target, torch.nn.Parameter(value, requires_grad=False))
+    node = module.graph.get_attr(target)
+    node.meta["val"] = torch.empty_like(value, device="meta")  # as export leaves it: shapes are read from there
+    return node
 
 
 def quantize_bias(bias: torch.Tensor, input_scale: float, weight_scales: torch.Tensor) -> torch.Tensor:

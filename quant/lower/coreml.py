@@ -1,4 +1,7 @@
-"""Core ML (Neural Engine, GPU and CPU of Apple's devices): one delegate; lowers anywhere, runs on Apple's."""
+"""Core ML (Neural Engine, GPU and CPU of Apple's devices): one delegate; lowers anywhere, runs on Apple's.
+
+What can be known without an Apple machine is what the mlprogram inside the .pte says: it is read back.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,20 @@ from torch import fx
 
 from quant.graph.export import join_silu
 from quant.lower.backend import Source
-from quant.lower.coreml_check import read_back
 from quant.lower.partitioned import lower_partitioned
 from quant.lower.result import LoweredProgram
-from quant.program.coreml_payload import quiet_converter
+from quant.program.coreml_payload import quiet_converter, read_mlprogram
+from quant.program.reader import parse_pte
 
 # Weights go to int8 after conversion, one scale an output channel.
 _WEIGHTS_ONLY = {"mode": "linear_symmetric", "dtype": "int8", "granularity": "per_channel"}
+
+_SPECIFICATION = {17: 8, 18: 9}
+"""Version of the model format that an iOS release reads."""
+
+
+class CoremlMismatchError(ValueError):
+    """The mlprogram inside a .pte is not the one asked for."""
 
 
 def lower(source: Source) -> LoweredProgram:
@@ -48,3 +58,39 @@ def _partitioner(source: Source) -> Any:
 
 def _reason(node: fx.Node) -> str:
     return "coremltools has no translation of it"
+
+
+def read_back(data: bytes, source: Source) -> tuple[str, ...]:
+    """Check the mlprogram inside a .pte, and say what it is.
+
+    Raises:
+        CoremlMismatchError: it is not what `source` asked for.
+    """
+    delegates = [d for method in parse_pte(data).methods for d in method.delegates if d.backend == "CoreMLBackend"]
+    if len(delegates) != 1:
+        raise CoremlMismatchError(f"{len(delegates)} Core ML delegates in the program; one was to hold all of it.")
+    program = read_mlprogram(bytes(delegates[0].data))
+    ((output, _),) = program.outputs.values() if len(program.outputs) == 1 else [("no single", ())]
+    layers = sum(program.computed_in.values())
+    wanted = "FLOAT32" if source.precision == "fp32" else "FLOAT16"
+    quantizes = program.operators.get("quantize", 0)
+    faults = {
+        f"specification {program.specification} for iOS {source.options.ios}": (
+            program.specification != _SPECIFICATION[source.options.ios]
+        ),
+        f"inputs {dict(program.inputs)}": list(program.inputs.values()) != [("FLOAT32", source.input_shape)],
+        f"{len(program.outputs)} outputs": len(program.outputs) != 1,
+        f"layers computed in {dict(program.computed_in)}, {wanted} wanted": set(program.computed_in) != {wanted},
+        f"{quantizes} quantize operators": (quantizes > 0) != (source.precision == "int8"),
+        f"{program.int8_weights} of {layers} layers with int8 weights": (
+            (program.int8_weights > 0) != source.precision.startswith("int8")
+        ),
+    }
+    found = [fault for fault, wrong in faults.items() if wrong]
+    if found:
+        raise CoremlMismatchError(f"the mlprogram for coreml:{source.precision} has {'; '.join(found)}.")
+    return (
+        f"read back: {layers} layers in {wanted.lower()}, {program.int8_weights} of them with int8 weights, "
+        f"{quantizes} int8 activations, float32 input, {output.lower()} output, specification "
+        f"{program.specification} (iOS {source.options.ios})",
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from edge_effnet.errors import InputError
-from quant.lower import vendor_sdk
 from quant.lower.backend import Backend, Precision
 from quant.program import openvino_library
 
@@ -72,36 +71,6 @@ BACKENDS: dict[str, Backend] = {
             # 1.8 s for each forward of B0.
             images=16,
         ),
-        Backend(
-            name="qnn",
-            devices="Qualcomm NPU",
-            precisions={
-                "int8": Precision(summary="8a8w: static int8 weights and activations"),
-                "16a8w": Precision(summary="static int8 weights, 16-bit activations"),
-            },
-            default="int8",
-            module="quant.lower.vendor_sdk",
-            runs_here=False,
-            missing=vendor_sdk.QNN.missing,
-        ),
-        Backend(
-            name="mediatek",
-            devices="MediaTek NPU",
-            precisions={"int8": Precision(summary="static int8 weights and activations")},
-            default="int8",
-            module="quant.lower.vendor_sdk",
-            runs_here=False,
-            missing=vendor_sdk.MEDIATEK.missing,
-        ),
-        Backend(
-            name="samsung",
-            devices="Samsung Exynos NPU",
-            precisions={"int8": Precision(summary="static int8 weights and activations")},
-            default="int8",
-            module="quant.lower.vendor_sdk",
-            runs_here=False,
-            missing=vendor_sdk.SAMSUNG.missing,
-        ),
     )
 }
 
@@ -113,5 +82,5 @@ def find_backend(name: str) -> Backend:
         InputError: no such backend; the message lists the choices.
     """
     if name not in BACKENDS:
-        raise InputError(f"unknown backend {name!r}; choose one of: {', '.join(BACKENDS)}.")
+        raise InputError(f"unknown backend {name!r}; choose one of: {', '.join(BACKENDS)}, or all.")
     return BACKENDS[name]

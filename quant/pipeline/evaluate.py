@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from edge_effnet.io.temporary import scratch_folder
+from edge_effnet.io.files import scratch_folder
 from quant.checks.reference import Reference, check_reference
 from quant.common.atomic_io import explained_writes
 from quant.common.findings import Finding

@@ -62,11 +62,10 @@ def quantize_graphs(
         progress: told of the stages.
     """
     findings = (*check_calibration(network.checkpoint.model, inputs), *_selection_findings(request, network))
-    context = _context(request, inputs, progress)
+    context, names = _context(request, inputs, progress), placements_of(request)
     if request.searches:
         quantized, found = _search(request, network, graphs, context)
-        return Int8Graphs(by_placement={"xnnpack": quantized}, search=found, findings=findings)
-    names = placements_of(request)
+        return Int8Graphs(by_placement=dict.fromkeys(names, quantized), search=found, findings=findings)
     quantized_by = {}
     if names:
         prepared = run_steps(Phase.NETWORK, State(graph=graphs.float, placement=PLACEMENTS[names[0]]), context)
@@ -83,10 +82,11 @@ def placements_of(request: Request) -> list[str]:
 
 
 def train_graph(
-    request: Request, network: Loaded, graphs: Graphs, quantized: Quantized, progress: Progress, group: Group
+    request: Request, network: Loaded, graphs: Graphs, int8: Int8Graphs, progress: Progress, group: Group
 ) -> Trained:
-    """Train the quantized network in place; what a swapped activation lost is to be learned too."""
+    """Train the one quantized network in place; what a swapped activation lost is to be learned too."""
     split = network.split
+    (quantized,) = int8.by_placement.values()
     before = simulation_of(quantized.converted).module
     report = train_quantized(
         quantized,

@@ -12,6 +12,7 @@ from quant.analysis.fallback_cost import FloatLayer, float_layers
 from quant.analysis.layers import LayerReport
 from quant.checks.dead_layers import check_programs
 from quant.common.findings import Finding
+from quant.common.progress import Stopwatch
 from quant.common.subsample import subsample
 from quant.data.perceptual_hash import Calibrated
 from quant.graph.footprint import Footprint, check_footprint
@@ -42,7 +43,8 @@ class Run:
     footprint: Footprint
     calibrated: Calibrated
     """The images that ranges were fitted on, as they look."""
-    seconds: dict[str, float]
+    watch: Stopwatch
+    """Of the stages."""
 
     def layers_of(self, choice: Choice) -> Sequence[LayerReport]:
         """The analysis of a program's network; empty where there is none."""
@@ -100,7 +102,7 @@ def judge(run: Run, program: Program, artifact: str) -> Outcome:
                 *run.evaluated.findings,
                 *run.size_findings(program),
             ),
-            seconds=run.seconds,
+            seconds=run.watch.total(),
             program=hashlib.sha256(program.lowered.data).hexdigest(),
         ),
         request.limits,

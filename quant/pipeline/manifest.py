@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from quant.common.machine import machine
 from quant.data.split import ImageRecord
 from quant.pipeline.command import quantize_command
 from quant.pipeline.judge import Run
@@ -46,8 +47,9 @@ def describe(run: Run, program: Program, verdict: dict[str, Any]) -> dict[str, A
         "delegation": asdict(lowered.delegation),
         "versions": {
             "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "torchao", "executorch", "edge-effnet")},
+            **{name: version(name) for name in ("torch", "torchao", "executorch", "numpy", "pillow", "edge-effnet")},
         },
+        "machine": machine(),
         "weights": {
             "name": Path(request.config.weights).name,
             "origin": checkpoint.origin,

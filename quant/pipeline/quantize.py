@@ -152,7 +152,7 @@ def _run(request: Request, network: Loaded, progress: Progress, watch: Stopwatch
     trained = None
     if request.recipe.trains:
         with watch.measure("train"):
-            trained = train_graph(request, network, graphs, int8.by_placement["xnnpack"], progress, group)
+            trained = train_graph(request, network, graphs, int8, progress, group)
     if not group.leads:
         return None
     finish_graphs(request, int8, inputs, progress)
@@ -177,7 +177,7 @@ def _run(request: Request, network: Loaded, progress: Progress, watch: Stopwatch
             evaluated=evaluated,
             footprint=footprint(graphs.float),
             calibrated=calibrated,
-            seconds=watch.total(),
+            watch=watch,
         )
         if request.alone:
             artifact, outcome = write_one(run, runtime)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from quant.common.findings import Finding, Severity, messages
 from quant.lower.delegation import DelegationReport
 from quant.metrics.evaluate import Fidelity
 from quant.verdict.outcome import Outcome
@@ -73,13 +74,25 @@ class RunOutcome:
     recipe: str
     rows: tuple[ProgramRow, ...]
     """In their rank."""
-    notes: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    """About the weights and the images, whatever the program."""
     seconds: dict[str, float]
 
     @property
     def passed(self) -> bool:
         """Whether every program that was measured holds."""
         return all(row.passed for row in self.rows)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences of the findings that fail no verdict."""
+        return messages(self.findings, Severity.WARNING, Severity.NOTE)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What the passes are to be taken with caution for, each once."""
+        said = (caution for row in self.rows if row.outcome for caution in row.outcome.verdict.cautions)
+        return tuple(dict.fromkeys(said))
 
     def to_json(self) -> dict[str, Any]:
         """The object that `--json` prints and fleet.json keeps."""
@@ -90,6 +103,7 @@ class RunOutcome:
             "recipe": self.recipe,
             "programs": [row.to_json() for row in self.rows],
             "notes": list(self.notes),
+            "findings": [found.to_json() for found in self.findings],
             "seconds": self.seconds,
         }
 

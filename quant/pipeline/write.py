@@ -41,16 +41,16 @@ def write_many(run: Run, runtime: HostRuntime) -> RunOutcome:
     """Judge every program that this host runs, and write all artifacts into one folder, whole or not at all."""
     request = run.request
     with atomic_folder(request.out) as folder:
-        rows = [_row(run, program, folder, runtime) for program in run.programs.chosen]
-        _share_float_program([folder / row.name / "float.pte" for row in rows])
-        findings = (*run.network.findings, *run.int8.findings, *run.evaluated.findings)
+        with run.watch.measure("write"):
+            rows = [_row(run, program, folder, runtime) for program in run.programs.chosen]
+            _share_float_program([folder / row.name / "float.pte" for row in rows])
         outcome = RunOutcome(
             folder=str(request.out),
             variant=request.spec.name,
             recipe=request.recipe.name,
             rows=ranked([*rows, *(_missing(choice) for choice in request.choices if choice.missing is not None)]),
-            notes=messages(findings, Severity.WARNING, Severity.NOTE),
-            seconds=run.seconds,
+            findings=(*run.network.findings, *run.int8.findings, *run.evaluated.findings),
+            seconds=run.watch.total(),
         )
         (folder / "fleet.json").write_text(json.dumps(outcome.to_json(), indent=2) + "\n")
         (folder / "report.html").write_bytes(render_comparison(opened([folder]), beside=folder))

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
-import time
 import weakref
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from edge_effnet.errors import InputError, MachineError
-from edge_effnet.io.interrupts import interrupts_held
-from quant.program.process_limits import PipeClosedError, read_exactly, write_all
-from quant.program.worker import header
 
 # A forward, or a load, of the largest variant on one slow core stays far below; a hang does not.
 SILENCE_TIMEOUT_S = 300.0
-
-# A reply holds the logits of one batch, or a sentence.
-_MAX_REPLY_BYTES = 1 << 30
 
 # More than any phone or host has cores; the runtime would try to start them all.
 MAX_THREADS = 256
@@ -77,24 +71,25 @@ class HostRuntime:
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = check_threads(threads)
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
-        with interrupts_held():
-            # A session of its own: Ctrl-C in the terminal reaches us, and we end the child.
-            self._child = subprocess.Popen(
-                # -P: a torch.py or json.py in the user's current folder is none of the worker's modules.
-                [sys.executable, "-P", "-m", "quant.program.worker", str(threads)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                bufsize=0,
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)},
-            )
+        with ExitStack() as resources:
+            self._log = resources.enter_context(tempfile.TemporaryFile())
+            self._pipe, theirs = multiprocessing.Pipe()
+            resources.enter_context(self._pipe)
+            with theirs:
+                # A session of its own: Ctrl-C in the terminal reaches us, and we end the child.
+                self._child = subprocess.Popen(
+                    # -P: a torch.py or json.py in the user's current folder is none of the worker's modules.
+                    [sys.executable, "-P", "-m", "quant.program.worker", str(theirs.fileno()), str(threads)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._log,
+                    stderr=self._log,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)},
+                )
             # An interrupt that comes before `with` does: the child ends with this object, or with the process.
-            self._end = weakref.finalize(self, _end, self._child, self._log)
+            self._end = weakref.finalize(self, _end, self._child, resources.pop_all())
         self._started = False
-        assert self._child.stdin is not None
-        os.set_blocking(self._child.stdin.fileno(), False)
 
     def __enter__(self) -> HostRuntime:
         return self
@@ -114,7 +109,7 @@ class HostRuntime:
         Raises:
             InputError: not a program that this runtime can load, or one that crashes it.
         """
-        reply, _ = self._ask({"request": "load", "name": name, "path": str(path)}, what=str(path))
+        reply, _ = self._ask("load", name, str(path), what=str(path))
         return LoadedProgram(
             name=name,
             load_ms=reply["load_ms"],
@@ -137,9 +132,7 @@ class HostRuntime:
         Raises:
             InputError: an input that does not fit, or a program that fails on it.
         """
-        array = _rows(program, inputs)
-        request = {"request": "run", "name": program.name, "shape": list(array.shape), "dtype": array.dtype.str}
-        reply, payload = self._ask(request, _bytes(array), what=program.name)
+        reply, payload = self._ask("run", program.name, _rows(program, inputs), what=program.name)
         return torch.from_numpy(np.frombuffer(payload, dtype="<f4").reshape(reply["shape"]).copy())
 
     def time(
@@ -153,17 +146,8 @@ class HostRuntime:
         Raises:
             InputError: an input that does not fit.
         """
-        arrays = [_rows(program, x) for program, x in zip(programs, inputs, strict=True)]
-        names = [p.name for p in programs]
-        request = {
-            "request": "time",
-            "inputs": [
-                {"name": name, "shape": list(array.shape), "dtype": array.dtype.str, "bytes": array.nbytes}
-                for name, array in zip(names, arrays, strict=True)
-            ],
-            "repeats": repeats,
-        }
-        reply, _ = self._ask(request, b"".join(map(_bytes, arrays)), what=", ".join(names))
+        arrays = {program.name: _rows(program, x) for program, x in zip(programs, inputs, strict=True)}
+        reply, _ = self._ask("time", arrays, repeats, what=", ".join(arrays))
         times: dict[str, list[float]] = reply["times_ms"]
         return times
 
@@ -175,7 +159,7 @@ class HostRuntime:
         """
         # The file in the page cache: the figure is the program's, not the disk's.
         path.read_bytes()
-        reply, _ = self._ask({"request": "start", "path": str(path)}, what=str(path))
+        reply, _ = self._ask("start", str(path), what=str(path))
         return Start(first_ms=reply["first_ms"], peak_bytes=reply["peak_bytes"])
 
     def verify_bundle(self, path: Path, cases: int, *, rtol: float, atol: float) -> None:
@@ -184,56 +168,43 @@ class HostRuntime:
         Raises:
             InputError: an output differs, or the runtime refuses the bundle.
         """
-        request = {"request": "verify", "path": str(path), "cases": cases, "rtol": rtol, "atol": atol}
-        self._ask(request, what=str(path))
+        self._ask("verify", str(path), cases, rtol, atol, what=str(path))
 
-    def _ask(
-        self, request: dict[str, Any], payload: bytes | memoryview = b"", *, what: str
-    ) -> tuple[dict[str, Any], bytes]:
-        assert self._child.stdin is not None
+    def _ask(self, method: str, *arguments: Any, what: str) -> tuple[dict[str, Any], bytes]:
+        """Call a method of `quant.program.worker.Worker`; what it returned, and its payload."""
         try:
             if not self._started:
                 self._receive()
                 self._started = True
-            until = time.monotonic() + SILENCE_TIMEOUT_S
-            write_all(self._child.stdin.fileno(), header(request, payload), until)
-            write_all(self._child.stdin.fileno(), payload, until)
-            reply, data = self._receive()
+            self._pipe.send((method, arguments))
+            reply, payload = self._receive()
         except TimeoutError as error:
             self._child.kill()
             raise InputError(
                 f"{what}: no word from the runtime in {SILENCE_TIMEOUT_S:.0f} s; the program hangs."
             ) from error
-        except PipeClosedError as error:
+        except (EOFError, OSError) as error:
             raise self._crashed(what) from error
-        except (ValueError, KeyError, TypeError) as error:
+        except ValueError as error:
             # Its memory is no longer its own.
             self._child.kill()
             raise InputError(
                 f"{what}: the program makes the ExecuTorch runtime answer nonsense; do not use it."
             ) from error
-        if not reply["ok"]:
+        if "error" in reply:
             raise InputError(f"{what}: the ExecuTorch runtime refuses this program ({reply['error']}).")
-        return reply, data
+        return reply, payload
 
     def _receive(self) -> tuple[dict[str, Any], bytes]:
-        """Read the next answer; a sign of life gives it more time.
-
-        Raises:
-            PipeClosedError: the child is gone.
-            TimeoutError: silence.
-            ValueError: what came is no message.
-        """
-        assert self._child.stdout is not None
-        pipe = self._child.stdout.fileno()
-        while True:
-            until = time.monotonic() + SILENCE_TIMEOUT_S
-            (size,) = struct.unpack("<I", read_exactly(pipe, 4, until))
-            message = json.loads(read_exactly(pipe, _allowed(size), until))
-            payload = read_exactly(pipe, _allowed(message["bytes"]), until)
-            if "alive" not in message:
-                message["ok"] = message["ok"] is True
-                return message, payload
+        """Read the next answer; an empty one is a sign of life, which gives it more time."""
+        message = b""
+        while not message:
+            if not self._pipe.poll(SILENCE_TIMEOUT_S):
+                raise TimeoutError
+            message = self._pipe.recv_bytes()
+        # Never unpickled: what comes from there is data.
+        head, _, payload = message.partition(b"\n")
+        return json.loads(head), payload
 
     def _crashed(self, what: str) -> Exception:
         code = self._child.wait()
@@ -249,23 +220,11 @@ class HostRuntime:
         return InputError(f"{what}: the program crashes the ExecuTorch runtime ({cause}); it is damaged or hostile.")
 
 
-def _end(child: subprocess.Popen[bytes], log: IO[bytes]) -> None:
-    for stream in (child.stdin, child.stdout):
-        if stream is not None:
-            try:
-                stream.close()
-            except OSError:
-                continue
+def _end(child: subprocess.Popen[bytes], resources: ExitStack) -> None:
+    resources.close()
     if child.poll() is None:
         child.kill()
     child.wait()
-    log.close()
-
-
-def _allowed(size: int) -> int:
-    if not 0 <= size <= _MAX_REPLY_BYTES:
-        raise ValueError(f"a message of {size} bytes")
-    return size
 
 
 def _rows(program: LoadedProgram, inputs: torch.Tensor) -> np.ndarray:
@@ -276,11 +235,6 @@ def _rows(program: LoadedProgram, inputs: torch.Tensor) -> np.ndarray:
             f"{program.input_shape}, one a call; got {inputs.dtype} {tuple(inputs.shape)}."
         )
     return np.ascontiguousarray(inputs.detach().numpy(), dtype=_INPUT_DTYPES[program.input_dtype])
-
-
-def _bytes(array: np.ndarray) -> memoryview:
-    """A contiguous array's memory, not copied."""
-    return array.reshape(-1).view(np.uint8).data
 
 
 def _dtype_of(name: str, what: str) -> torch.dtype:

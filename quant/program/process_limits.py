@@ -1,17 +1,13 @@
-"""What keeps the runtime's child process in bounds: memory, time for each byte, and its peak."""
+"""What keeps the runtime's child process in bounds: memory, and its peak."""
 
 from __future__ import annotations
 
-import os
 import resource
-import select
 import sys
-import time
 from pathlib import Path
 
 BASE_BYTES = 4 * 1024**3
 """Address space that any program may take beyond the libraries: the largest variant's activations fit."""
-
 
 BYTES_PER_FILE_BYTE = 6
 """More for large files: read, verified, and weights packed once more by the backend."""
@@ -39,51 +35,7 @@ def no_core_dump() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-class PipeClosedError(Exception):
-    """The other end is gone."""
-
-
-def read_exactly(descriptor: int, count: int, until: float) -> bytes:
-    """Read `count` bytes.
-
-    Args:
-        descriptor: of a pipe.
-        count: bytes.
-        until: `time.monotonic()` at which to give up.
-
-    Raises:
-        PipeClosedError: it ends before.
-        TimeoutError: not there in time.
-    """
-    parts, left = [], count
-    while left > 0:
-        if not select.select([descriptor], [], [], max(0.0, until - time.monotonic()))[0]:
-            raise TimeoutError
-        part = os.read(descriptor, min(left, 1 << 20))
-        if not part:
-            raise PipeClosedError
-        parts.append(part)
-        left -= len(part)
-    return b"".join(parts)
-
-
-def write_all(descriptor: int, data: bytes | memoryview, until: float) -> None:
-    """Write `data` to a pipe that does not block; other arguments and errors as `read_exactly`."""
-    view = memoryview(data)
-    while view:
-        if not select.select([], [descriptor], [], max(0.0, until - time.monotonic()))[1]:
-            raise TimeoutError
-        try:
-            view = view[os.write(descriptor, view[: 1 << 20]) :]
-        except BlockingIOError:
-            continue
-        except BrokenPipeError as error:
-            raise PipeClosedError from error
-
-
 _CLEAR = Path("/proc/self/clear_refs")
-
-
 _STATUS = Path("/proc/self/status")
 
 
@@ -98,7 +50,5 @@ def peak_bytes() -> int:
     if _STATUS.exists():
         line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
-    import resource  # noqa: PLC0415  (Unix only)
-
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

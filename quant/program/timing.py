@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from edge_effnet.images import quiet_pillow
-from edge_effnet.io.temporary import scratch_folder
+from edge_effnet.io.files import scratch_folder
 from edge_effnet.preprocess import Preprocess
 from quant.common.atomic_io import explained_writes
 from quant.common.progress import Progress

@@ -1,7 +1,7 @@
-"""Child process that holds the C++ runtime: `python -m quant.program.worker`.
+"""Child process that holds the C++ runtime: `python -m quant.program.worker PIPE THREADS`.
 
-Protocol, both ways: a 4-byte little-endian length, that many bytes of JSON, then as many raw bytes as the JSON's
-`bytes` says. Requests: load, start, run, time, verify; `{"alive": true}` may come before an answer.
+Requests come pickled: (method of `Worker`, arguments). Answers are bytes: a line of JSON (`error` where there is
+one), then raw numbers; before an answer may come empty messages, signs of life.
 A crash of the runtime kills this process and nothing else.
 """
 
@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import statistics
-import struct
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -31,30 +31,8 @@ _HEARTBEAT_S = 1.0
 # The parent gives up long before. Where it was killed, the alarm ends a program that hangs: nobody else would.
 _ORPHAN_S = 900
 
-
-def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
-    """Read one message; None at the end of the stream."""
-    head = stream.read(4)
-    if len(head) < 4:
-        return None
-    message = json.loads(stream.read(struct.unpack("<I", head)[0]))
-    return message, stream.read(message.get("bytes", 0))
-
-
-def send(stream: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> None:
-    """Write one message."""
-    stream.write(header(message, payload) + payload)
-    stream.flush()
-
-
 # ExecuTorch's numbers of scalar types.
 _DTYPES = {0: "uint8", 6: "float32"}
-
-
-def header(message: dict[str, Any], payload: bytes | memoryview) -> bytes:
-    """What the pipe carries of a message before its payload."""
-    body = json.dumps({**message, "bytes": len(payload)}).encode()
-    return struct.pack("<I", len(body)) + body
 
 
 def program_in_bundle(data: bytes) -> bytes:
@@ -71,8 +49,8 @@ def program_in_bundle(data: bytes) -> bytes:
 class Heartbeat:
     """Says once in a while that a long request is being worked on: a hang is one forward that does not end."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+    def __init__(self, pipe: Connection[Any, Any]) -> None:
+        self._pipe = pipe
         self._last = time.monotonic()
 
     def __call__(self) -> None:
@@ -81,7 +59,7 @@ class Heartbeat:
         now = time.monotonic()
         if now - self._last > _HEARTBEAT_S:
             self._last = now
-            send(self._stream, {"alive": True})
+            self._pipe.send_bytes(b"")
 
 
 class Worker:
@@ -140,10 +118,9 @@ class Worker:
         method.call([self._torch.from_numpy(zeros)])
         return {"first_ms": 1e3 * (time.perf_counter() - start), "peak_bytes": peak_bytes() - before}
 
-    def run(self, name: str, shape: list[int], dtype: str, payload: bytes) -> tuple[dict[str, Any], bytes]:
+    def run(self, name: str, rows: np.ndarray) -> tuple[dict[str, Any], bytes]:
         """Run a program on each row of an array; returns the float32 outputs, stacked."""
         method, _ = self._programs[name]
-        rows = np.frombuffer(payload, dtype=dtype).reshape(shape)
         outputs = []
         for row in rows:
             self._alive()
@@ -164,14 +141,9 @@ class Worker:
             bundle.verify_result_with_bundled_expected_output("forward", index, rtol, atol)
         return {"cases": cases}
 
-    def time(self, inputs: list[dict[str, Any]], repeats: int, payload: bytes) -> dict[str, Any]:
+    def time(self, inputs: Mapping[str, np.ndarray], repeats: int) -> dict[str, Any]:
         """Time programs, each on its input, turn by turn so that a drifting clock hits all alike; ms each."""
-        tensors, offset = {}, 0
-        for entry in inputs:
-            data = payload[offset : offset + entry["bytes"]]
-            array = np.frombuffer(data, dtype=entry["dtype"]).reshape(entry["shape"])
-            tensors[entry["name"]] = self._torch.from_numpy(array.copy())
-            offset += entry["bytes"]
+        tensors = {name: self._torch.from_numpy(array.copy()) for name, array in inputs.items()}
         times: dict[str, list[float]] = {name: [] for name in tensors}
         warm_up = max(3, math.ceil(repeats / 10))
         for turn in range(warm_up + repeats):
@@ -185,42 +157,28 @@ class Worker:
 
 
 def main() -> None:
-    """Serve requests from standard input until it closes."""
-    requests = sys.stdin.buffer
-    # The runtime prints to both standard streams: keep the protocol's own copy and send the rest to stderr.
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    try:
+    """Serve requests until the other end of the pipe closes."""
+    pipe: Connection[Any, Any] = Connection(int(sys.argv[1]))
+    with suppress(EOFError, OSError, KeyboardInterrupt):
         no_core_dump()
-        worker = Worker(int(sys.argv[1]), Heartbeat(replies))
-        send(replies, {"ok": True})
-        while (request := receive(requests)) is not None:
-            message, payload = request
+        worker = Worker(int(sys.argv[2]), Heartbeat(pipe))
+        answer = b"{}\n"
+        while True:
+            pipe.send_bytes(answer)
+            method, arguments = pipe.recv()
             signal.alarm(_ORPHAN_S)
-            reply = _answer(worker, message, payload)
+            answer = _answer(getattr(worker, method), arguments)
             signal.alarm(0)
-            send(replies, *reply)
-    except (BrokenPipeError, KeyboardInterrupt):
-        pass
 
 
-def _answer(worker: Worker, message: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
-    reply, data = {}, b""
+def _answer(method: Callable[..., Any], arguments: tuple[Any, ...]) -> bytes:
     try:
-        if message["request"] == "load":
-            path = str(Path(message["path"]))
-            reply = worker.load(message["name"], path)
-        elif message["request"] == "run":
-            reply, data = worker.run(message["name"], message["shape"], message["dtype"], payload)
-        elif message["request"] == "start":
-            reply = worker.start(str(Path(message["path"])))
-        elif message["request"] == "verify":
-            reply = worker.verify(message["path"], message["cases"], message["rtol"], message["atol"])
-        else:
-            reply = worker.time(message["inputs"], message["repeats"], payload)
+        found = method(*arguments)
     except Exception as error:  # whatever the runtime raises goes back as a sentence
-        return {"ok": False, "error": f"{type(error).__name__}: {error}"}, b""
-    return {"ok": True, **reply}, data
+        found = {"error": f"{type(error).__name__}: {error}"}
+    reply, payload = found if isinstance(found, tuple) else (found, b"")
+    assert isinstance(payload, bytes)
+    return json.dumps(reply).encode() + b"\n" + payload
 
 
 if __name__ == "__main__":

@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import fx
-from torch.nn import functional as F
 
 from quant.common.quiet import quiet_libraries
 from quant.graph.chunked_run import ChunkedRun
-from quant.graph.qdq import WEIGHTED, argument, constant_of, pair
+from quant.graph.qdq import WEIGHTED, constant_of, without_bias
 from quant.ptq.least_squares import Moments, channel_gain, gathered, refit_weights, sampled
 
 aten = torch.ops.aten
@@ -68,17 +67,9 @@ def _refit_layer(
         weight.copy_(fitted.view_as(weight))
         bias.copy_(moments.mean_target - fitted @ moments.mean_input)
         return
-    y, t = gathered(_forward(node, weight, source) for source in sources), gathered(targets)
+    y, t = gathered(without_bias(node, source, weight) for source in sources), gathered(targets)
     if node.target is aten.conv2d.default:
         gain = channel_gain(y, t)
         weight.mul_(gain.to(weight.dtype).view(-1, 1, 1, 1))
         y *= gain[:, None]
     bias.copy_((t - y).mean(dim=1))
-
-
-def _forward(node: fx.Node, weight: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-    """The layer's output without bias."""
-    if node.target is aten.linear.default:
-        return F.linear(source, weight)
-    stride, padding, dilation = (pair(argument(node, i, d)) for i, d in ((3, 1), (4, 0), (5, 1)))
-    return F.conv2d(source, weight, None, stride, padding, dilation, int(argument(node, 6, 1)))

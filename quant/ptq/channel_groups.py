@@ -21,7 +21,7 @@ import torch
 from torch import fx
 
 from quant.common.quiet import quiet_libraries
-from quant.graph.qdq import constant_of, is_depthwise
+from quant.graph.qdq import add_constant, constant_of, is_depthwise
 from quant.ptq.equalize import equalizable, silu_product
 from quant.ptq.ranges import ChannelRanges, channel_ranges
 
@@ -136,11 +136,9 @@ def _mixes(node: fx.Node) -> bool:
 
 
 def _channelwise(node: fx.Node) -> bool:
-    if node.target is aten.mul.Tensor:
-        return True
-    return node.target in (aten.sigmoid.default, aten.mean.dim, aten.pad.default) or (
-        node.target is aten.conv2d.default and is_depthwise(node)
-    )
+    if node.target is aten.conv2d.default:
+        return is_depthwise(node)
+    return node.target in (aten.mul.Tensor, aten.sigmoid.default, aten.mean.dim, aten.pad.default)
 
 
 def _split(module: fx.GraphModule, convolution: fx.Node, groups: Sequence[torch.Tensor]) -> None:
@@ -227,12 +225,8 @@ def _value(like: fx.Node, args: tuple[Any, ...]) -> torch.Tensor:
 
 
 def _constants(module: fx.GraphModule, node: fx.Node, k: int, *values: torch.Tensor) -> list[fx.Node]:
-    nodes = []
-    for kind, value in zip(("weight", "bias"), values, strict=True):
-        target = f"{node.name}_g{k}_{kind}"
-        module.register_parameter(target, torch.nn.Parameter(value.contiguous(), requires_grad=False))
-        with module.graph.inserting_before(node):
-            constant = module.graph.get_attr(target)
-        constant.meta["val"] = torch.empty_like(value, device="meta")
-        nodes.append(constant)
-    return nodes
+    with module.graph.inserting_before(node):
+        return [
+            add_constant(module, f"{node.name}_g{k}_{kind}", value.contiguous())
+            for kind, value in zip(("weight", "bias"), values, strict=True)
+        ]

@@ -25,7 +25,7 @@ import torch
 from torch import fx
 
 from quant.common.quiet import quiet_libraries
-from quant.graph.qdq import constant_of, is_depthwise
+from quant.graph.qdq import add_constant, constant_of, is_depthwise
 from quant.ptq.ranges import channel_ranges
 
 aten = torch.ops.aten
@@ -184,12 +184,5 @@ def _fold(module: fx.GraphModule, reader: fx.Node, k: torch.Tensor) -> None:
 
 
 def _constants(module: fx.GraphModule, name: str, *values: torch.Tensor) -> list[fx.Node]:
-    """Register tensors under new names and return the nodes that read them."""
-    nodes = []
-    for kind, value in zip(("weight", "bias"), values, strict=False):
-        target = f"{name}_equalized_{kind}"
-        module.register_parameter(target, torch.nn.Parameter(value, requires_grad=False))
-        node = module.graph.get_attr(target)
-        node.meta["val"] = torch.empty_like(value, device="meta")  # as export leaves it: shapes are read from there
-        nodes.append(node)
-    return nodes
+    pairs = zip(("weight", "bias"), values, strict=False)
+    return [add_constant(module, f"{name}_equalized_{kind}", value) for kind, value in pairs]

@@ -2,7 +2,7 @@
 
 An activation holds up to a million numbers of each image, and neighbours hold much the same: some thousand of
 them, evenly spread, tell as much about the whole and cost a fraction. Single-threaded NumPy counts them: at that
-size it is faster than torch, and sums in one order on any number of threads.
+size it is faster than torch.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import fx
 
+from quant.graph.export import SiluAtOnce
 from quant.graph.finite import require_usable
-from quant.graph.silu import SiluAtOnce
 
 BINS = 2048
 

@@ -30,7 +30,6 @@ with quiet_libraries():
 
 aten = torch.ops.aten
 
-
 # XNNPACK's int8 sigmoid writes exactly this scale and zero point, and rejects every other.
 SIGMOID_OUTPUT = FixedQParamsQuantizationSpec(
     dtype=torch.int8,
@@ -41,27 +40,18 @@ SIGMOID_OUTPUT = FixedQParamsQuantizationSpec(
     qscheme=torch.per_tensor_affine,
 )
 
-
 ActivationSpec = Callable[[fx.Node], QuantizationSpecBase]
 
-
 _UNARY = (aten.hardswish.default, aten.hardswish_.default, aten.mean.dim)
-
-
 _BINARY = (aten.add.Tensor, aten.add_.Tensor, aten.mul.Tensor, aten.mul_.Tensor)
-
 
 SAME_VALUES = (aten.flatten.using_ints, aten.view.default, aten.reshape.default, aten.pad.default)
 """Operators that move values and compute none."""
 
 
 @dataclass
-class EfficientNetQuantizer(Quantizer):  # type: ignore[misc]
-    """Annotates convolutions, classifier, activations, gates, pooling and residual additions.
-
-    One q/dq pair stands behind every operator that XNNPACK runs, except between a convolution and the clamp
-    (ReLU, ReLU6) that XNNPACK fuses into it.
-    """
+class _Placement(Quantizer):  # type: ignore[misc]
+    """What the quantizers share: a spec for each tensor, the same for all who read it."""
 
     activation: ActivationSpec
     """Gives the spec (observer or fixed qparams) of the tensor that a node produces."""
@@ -70,6 +60,22 @@ class EfficientNetQuantizer(Quantizer):  # type: ignore[misc]
     float_nodes: frozenset[str] = frozenset()
     """Names of graph nodes that stay in float."""
     _specs: dict[fx.Node, QuantizationSpecBase] = field(default_factory=dict, init=False, repr=False)
+
+    def validate(self, model: fx.GraphModule) -> None:
+        """Nothing to add: the tables of operators decide what is annotated (PT2E protocol)."""
+
+    def _spec(self, node: fx.Node) -> QuantizationSpecBase:
+        if node not in self._specs:
+            self._specs[node] = self.activation(node)
+        return self._specs[node]
+
+
+class EfficientNetQuantizer(_Placement):
+    """Annotates convolutions, classifier, activations, gates, pooling and residual additions.
+
+    One q/dq pair stands behind every operator that XNNPACK runs, except between a convolution and the clamp
+    (ReLU, ReLU6) that XNNPACK fuses into it.
+    """
 
     def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
         """Annotate in place (PT2E protocol)."""
@@ -87,9 +93,6 @@ class EfficientNetQuantizer(Quantizer):  # type: ignore[misc]
             elif node.target in SAME_VALUES:
                 self._annotate(node, inputs=(node.args[0],), shared=True)
         return model
-
-    def validate(self, model: fx.GraphModule) -> None:
-        """Nothing to add: the table of operators above decides what is annotated (PT2E protocol)."""
 
     def _annotate(
         self,
@@ -113,10 +116,7 @@ class EfficientNetQuantizer(Quantizer):  # type: ignore[misc]
         node.meta["quantization_annotation"] = annotation
 
     def _spec(self, node: fx.Node) -> QuantizationSpecBase:
-        if node not in self._specs:
-            is_sigmoid = node.target is aten.sigmoid.default
-            self._specs[node] = SIGMOID_OUTPUT if is_sigmoid else self.activation(node)
-        return self._specs[node]
+        return SIGMOID_OUTPUT if node.target is aten.sigmoid.default else super()._spec(node)
 
 
 def activations_of(graph_module: fx.GraphModule, float_nodes: frozenset[str]) -> list[str]:
@@ -137,17 +137,8 @@ def activations_of(graph_module: fx.GraphModule, float_nodes: frozenset[str]) ->
 _READ_INT8 = (*WEIGHTED, aten.add.Tensor, aten.add_.Tensor, aten.mean.dim)
 
 
-@dataclass
-class InputQuantizer(Quantizer):  # type: ignore[misc]
+class InputQuantizer(_Placement):
     """Annotates what convolutions, classifier, residual additions and pooling read."""
-
-    activation: ActivationSpec
-    """Gives the spec of the tensor that a node produces."""
-    weight: QuantizationSpec
-    """Spec of convolution and classifier weights."""
-    float_nodes: frozenset[str] = frozenset()
-    """Names of graph nodes that stay in float."""
-    _specs: dict[fx.Node, QuantizationSpecBase] = field(default_factory=dict, init=False, repr=False)
 
     def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
         """Annotate in place (PT2E protocol)."""
@@ -164,18 +155,13 @@ class InputQuantizer(Quantizer):  # type: ignore[misc]
                 annotation.input_qspec_map[node.args[1]] = self.weight
         return model
 
-    def validate(self, model: fx.GraphModule) -> None:
-        """Nothing to add: the table of operators above decides what is annotated (PT2E protocol)."""
-
     def _spec(self, node: fx.Node) -> QuantizationSpecBase:
         # A padded or flattened tensor holds the values of the one before it, whose range was measured.
         while node.target in SAME_VALUES:
             source = node.args[0]
             assert isinstance(source, fx.Node)
             node = source
-        if node not in self._specs:
-            self._specs[node] = self.activation(node)
-        return self._specs[node]
+        return super()._spec(node)
 
 
 def _annotation(node: fx.Node) -> QuantizationAnnotation:

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import fx
-from torch.nn import functional as F
 
 from quant.graph.chunked_run import ChunkedRun
-from quant.graph.qdq import DEQUANTIZE, QMAX, WEIGHTED, argument, constant_of, pair, quantize_bias, tensor_scale
+from quant.graph.qdq import DEQUANTIZE, QMAX, WEIGHTED, constant_of, quantize_bias, tensor_scale, without_bias
 from quant.lower.xnnpack.arithmetic import requantization_scale
 from quant.lower.xnnpack.simulator import Simulation, simulation_of
 from quant.ptq.least_squares import Moments, channel_gain, gathered, refit_weights, sampled
@@ -149,11 +148,7 @@ def _refit_channels(layer: _Layer, sources: Iterable[torch.Tensor], targets: Ite
 
 def _forward(layer: _Layer, weight: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     """The layer's output without bias, in real units."""
-    x = (source - layer.input_zero_point) * layer.input_scale
-    if layer.node.target is aten.linear.default:
-        return F.linear(x, weight)
-    stride, padding, dilation = (pair(argument(layer.node, i, d)) for i, d in ((3, 1), (4, 0), (5, 1)))
-    return F.conv2d(x, weight, None, stride, padding, dilation, int(argument(layer.node, 6, 1)))
+    return without_bias(layer.node, (source - layer.input_zero_point) * layer.input_scale, weight)
 
 
 def _choose_scales(layer: _Layer, weight: torch.Tensor, importance: torch.Tensor) -> None:

@@ -17,15 +17,12 @@ from torch.nn import functional as F
 
 from quant.graph.qdq import QMAX, QMIN
 from quant.lower.xnnpack.arithmetic import logistic
-from quant.qat.rows import like, long_rows, parts, repeated
+from quant.qat.rows import like, long_rows, parts, repeated, scale_and_round
 
 aten = torch.ops.aten
 
 SIGMOID_STEPS = 256
 """XNNPACK's int8 sigmoid writes steps of 1/256 above a zero point of -128."""
-
-Geometry = tuple[Sequence[int], Sequence[int], Sequence[int], int]
-"""Stride, padding, dilation, groups."""
 
 
 class Requantize(torch.autograd.Function):
@@ -43,11 +40,7 @@ class Requantize(torch.autograd.Function):
     ) -> torch.Tensor:
         rows = long_rows(accumulator)
         scaled = rows if consumed else torch.empty_like(rows)
-        steps = torch.empty_like(rows)
-        factor = repeated(ratio, rows)
-        for part in parts(rows):
-            torch.mul(rows[part], factor, out=scaled[part])
-            torch.round(scaled[part], out=steps[part]).clamp_(low, high)
+        steps = scale_and_round(rows, repeated(ratio, rows), low, high, scaled=scaled)
         ctx.save_for_backward(ratio)
         # Neither input nor output, though it may lie in an input's memory: autograd need not watch it.
         ctx.scaled = scaled.detach()
@@ -61,7 +54,7 @@ class Requantize(torch.autograd.Function):
         factor = repeated(ratio, rows)
         on_scaled, on_zero = torch.zeros_like(factor), rows.new_zeros(())
         for part in parts(rows):
-            inside = inside_limits(rows[part], scaled[part], ctx.limits)
+            inside = _inside(rows[part], scaled[part], ctx.limits)
             # Saturated at -128 or 127, a tensor moves against its zero point; elsewhere the zero point cancels.
             on_zero += inside.sum() - rows[part].sum()
             on_scaled += _dot(inside, scaled[part]) if factor.dim() == 0 else (inside * scaled[part]).sum(0)
@@ -86,9 +79,11 @@ class SiLU(torch.autograd.Function):
     ) -> torch.Tensor:
         rows = long_rows(v)
         steps = torch.empty_like(rows)
-        ctx.corrections = gate_corrections(scale)
+        corrections = gate_corrections(scale)
+        factor = scale * (1.0 / SIGMOID_STEPS) / out_scale
         for part in parts(rows):
-            _silu_scaled(rows[part], scale, out_scale, ctx.corrections, out=steps[part]).round_().clamp_(low, high)
+            gate = gate_steps(rows[part], scale, corrections, out=steps[part])
+            gate.mul_(rows[part]).mul_(factor).round_().clamp_(low, high)
         ctx.save_for_backward(v, scale, out_scale)
         ctx.limits = (low - 0.5, high + 0.5)
         return like(steps, v)
@@ -97,19 +92,19 @@ class SiLU(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         v, scale, out_scale = ctx.saved_tensors
         rows, steps = long_rows(gradient), long_rows(v)
-        scratch = torch.empty_like(rows[next(iter(parts(rows)))])
-        factor = scale / out_scale
+        factor, limits = scale / out_scale, [limit * out_scale.item() for limit in ctx.limits]
         on_scale, on_out, on_zero = (rows.new_zeros(()) for _ in range(3))
         for part in parts(rows):
             # Computed again rather than kept: it is a third of the memory, and in the cache.
-            scaled = _silu_scaled(steps[part], scale, out_scale, ctx.corrections, out=scratch[: len(rows[part])])
-            inside = inside_limits(rows[part], scaled, ctx.limits)
+            x = steps[part] * scale
+            real = F.silu(x)
+            inside = _inside(rows[part], real, limits)
             on_zero += inside.sum() - rows[part].sum()
-            on_out -= _dot(inside, scaled)
-            on_real = aten.silu_backward(inside, torch.mul(steps[part], scale, out=scaled))
-            on_scale += _dot(on_real, steps[part])
-            torch.mul(on_real, factor, out=rows[part])
-        return like(rows, gradient), on_scale / out_scale, on_out / out_scale, on_zero, None, None
+            on_out -= _dot(inside, real)
+            on_x = aten.silu_backward.grad_input(inside, x, grad_input=real)
+            on_scale += _dot(on_x, steps[part])
+            torch.mul(on_x, factor, out=rows[part])
+        return like(rows, gradient), on_scale / out_scale, on_out / out_scale**2, on_zero, None, None
 
 
 class ScaledGradient(torch.autograd.Function):
@@ -155,81 +150,8 @@ class FixedPointSum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
         a, b, first, second = ctx.saved_tensors
-        return gradient * first, gradient * second, _dot(gradient, a), _dot(gradient, b)
-
-
-class Convolution(torch.autograd.Function):
-    """Convolution of whole numbers; its gradients may be computed in bfloat16, which holds whole numbers to 256."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        v: torch.Tensor,
-        weight: torch.Tensor,
-        geometry: Geometry,
-        precision: torch.dtype,
-    ) -> torch.Tensor:
-        ctx.save_for_backward(v, weight)
-        ctx.geometry, ctx.precision = geometry, precision
-        return F.conv2d(v, weight, None, *geometry)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        v, weight = ctx.saved_tensors
-        on_v, on_weight = _convolution_gradients(gradient, v, weight, ctx.geometry, ctx.precision)
-        return on_v, on_weight, None, None
-
-
-class QuantizedConvolution(torch.autograd.Function):
-    """Convolution and requantization in one: nothing of the size of an activation is multiplied on the way back.
-
-    A channel's ratio goes into the filters that the gradient is convolved with, and its own gradient follows from
-    theirs: the accumulator is linear in a filter, so <weight, gradient of weight> is what a factor on it would get.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        v: torch.Tensor,
-        weight: torch.Tensor,
-        bias: torch.Tensor,
-        ratio: torch.Tensor,
-        zero: torch.Tensor,  # noqa: ARG004  (its gradient is what it is given for)
-        low: int,
-        high: int,
-        geometry: Geometry,
-        precision: torch.dtype,
-    ) -> torch.Tensor:
-        accumulator = F.conv2d(v, weight, bias, *geometry)
-        scaled = long_rows(accumulator)
-        steps = torch.empty_like(scaled)
-        factor = repeated(ratio, scaled)
-        for part in parts(scaled):
-            scaled[part].mul_(factor)
-            torch.round(scaled[part], out=steps[part]).clamp_(low, high)
-        ctx.save_for_backward(v, weight, bias, ratio)
-        ctx.scaled = scaled.detach()
-        ctx.limits = (low - 0.5, high + 0.5)
-        ctx.geometry, ctx.precision = geometry, precision
-        return like(steps, accumulator)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        v, weight, bias, ratio = ctx.saved_tensors
-        rows, inside = long_rows(gradient), ctx.scaled
-        per_column, given = rows.new_zeros(rows.shape[1]), rows.new_zeros(())
-        for part in parts(rows):
-            aten.hardtanh_backward.grad_input(rows[part], inside[part], *ctx.limits, grad_input=inside[part])
-            per_column += inside[part].sum(0)
-            given += rows[part].sum()
-        on_shift = per_column.view(-1, len(ratio)).sum(0)
-        shape = (-1, 1, 1, 1)
-        on_v, on_filters = _convolution_gradients(
-            like(inside, gradient), v, weight * ratio.view(shape), ctx.geometry, ctx.precision
-        )
-        on_ratio = (weight * on_filters).sum((1, 2, 3)) + bias * on_shift
-        on_weight = on_filters * ratio.view(shape)
-        return on_v, on_weight, on_shift * ratio, on_ratio, on_shift.sum() - given, None, None, None, None
+        rows = long_rows(gradient)
+        return gradient * first, gradient * second, _dot(rows, long_rows(a)), _dot(rows, long_rows(b))
 
 
 class Gate(torch.autograd.Function):
@@ -254,7 +176,7 @@ class Gate(torch.autograd.Function):
         ctx.save_for_backward(v, gate, ratio)
         ctx.scaled = scaled.detach()
         ctx.limits = (low - 0.5, high + 0.5)
-        return _image(steps, v)
+        return like(steps, v)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -263,26 +185,12 @@ class Gate(torch.autograd.Function):
         on_v, on_gate = ctx.scaled, torch.empty_like(gates)
         factors, on_zero = gates * ratio, rows.new_zeros(())
         for row in range(len(rows)):
-            inside = inside_limits(rows[row], on_v[row], ctx.limits)
+            inside = _inside(rows[row], on_v[row], ctx.limits)
             on_zero += inside.sum() - rows[row].sum()
             torch.mul(inside, factors[row], out=on_v[row])
             on_gate[row] = inside.mul_(pixels[row]).sum(0)
         on_ratio = (on_gate * gates).sum()
-        return _image(on_v, v), (on_gate * ratio).view_as(gate), on_ratio, on_zero, None, None
-
-
-def _convolution_gradients(
-    gradient: torch.Tensor, v: torch.Tensor, weight: torch.Tensor, geometry: Geometry, precision: torch.dtype
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gradients on a convolution's input and filters."""
-    stride, padding, dilation, groups = geometry
-    # Depthwise kernels are bound by memory, and slower with a conversion around them.
-    chosen = precision if groups == 1 else gradient.dtype
-    on_v, on_weight, _ = aten.convolution_backward(
-        *(x.to(chosen) for x in (gradient, v, weight)),
-        None, stride, padding, dilation, False, [0, 0], groups, [True, True, False],
-    )  # fmt: skip
-    return on_v.to(gradient.dtype), on_weight.to(gradient.dtype)
+        return like(on_v, v), (on_gate * ratio).view_as(gate), on_ratio, on_zero, None, None
 
 
 def _pixels(x: torch.Tensor) -> torch.Tensor:
@@ -291,14 +199,8 @@ def _pixels(x: torch.Tensor) -> torch.Tensor:
     return last.reshape(len(x), -1, x.shape[1])
 
 
-def _image(pixels: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Back from `_pixels`."""
-    n, c, h, w = x.shape
-    return pixels.view(n, h, w, c).permute(0, 3, 1, 2)
-
-
 Corrections = list[tuple[float, float]]
-"""Whole numbers whose fast sigmoid rounds otherwise than the program's table, and by how many steps."""
+"""Whole numbers of which a fast sigmoid may round to another step than the program's table has, and that step."""
 
 
 def gate_steps(
@@ -306,35 +208,24 @@ def gate_steps(
 ) -> torch.Tensor:
     """Sigmoid of `v * scale` in steps of 1/256, as the program's table has it."""
     steps = torch.mul(v, scale, out=out).sigmoid_().mul_(SIGMOID_STEPS).round_().clamp_(max=SIGMOID_STEPS - 1)
-    for value, difference in corrections:
-        steps.add_(v == value, alpha=difference)
+    for value, exact in corrections:
+        steps.masked_fill_(v == value, exact)
     return steps
 
 
 def gate_corrections(scale: torch.Tensor) -> Corrections:
     """What `gate_steps` has to correct at a scale; mostly nothing."""
-    v = torch.arange(QMIN - QMAX, QMAX - QMIN + 1, dtype=torch.float32, device=scale.device)
-    fast, exact = (
-        (values * SIGMOID_STEPS).round().clamp(max=SIGMOID_STEPS - 1)
-        for values in (torch.sigmoid(v * scale), logistic(v * scale))
-    )
-    places = (fast != exact).nonzero().flatten()
-    return list(zip(v[places].tolist(), (exact - fast)[places].tolist(), strict=True))
+    # One more than there are: a whole number of vectors.
+    v = torch.arange(QMIN - QMAX, QMAX - QMIN + 2, dtype=torch.float32, device=scale.device)
+    x = v * scale
+    # Where numbers are no whole vector, at the end of a thread's share, torch computes them one by one.
+    found = logistic(x), torch.sigmoid(x), torch.sigmoid(x.repeat_interleave(2)[::2])
+    exact, vectors, single = ((s * SIGMOID_STEPS).round().clamp(max=SIGMOID_STEPS - 1) for s in found)
+    places = ((vectors != exact) | (single != exact)).nonzero().flatten()
+    return list(zip(v[places].tolist(), exact[places].tolist(), strict=True))
 
 
-def _silu_scaled(
-    v: torch.Tensor,
-    scale: torch.Tensor,
-    out_scale: torch.Tensor,
-    corrections: Corrections,
-    *,
-    out: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """The product before rounding, in steps of the output."""
-    return gate_steps(v, scale, corrections, out=out).mul_(v).mul_(scale * (1.0 / SIGMOID_STEPS) / out_scale)
-
-
-def inside_limits(gradient: torch.Tensor, scaled: torch.Tensor, limits: tuple[float, float]) -> torch.Tensor:
+def _inside(gradient: torch.Tensor, scaled: torch.Tensor, limits: Sequence[float]) -> torch.Tensor:
     """The gradient where nothing saturated, zero elsewhere."""
     kept: torch.Tensor = aten.hardtanh_backward(gradient, scaled, *limits)
     return kept

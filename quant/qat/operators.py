@@ -16,13 +16,11 @@ import torch
 from torch.nn import functional as F
 
 from quant.graph.qdq import QMAX, QMIN, Range
+from quant.qat.convolution import Convolution, Geometry, QuantizedConvolution
 from quant.qat.kernels import (
     SIGMOID_STEPS,
-    Convolution,
     FixedPointSum,
     Gate,
-    Geometry,
-    QuantizedConvolution,
     Requantize,
     Rounded,
     ScaledGradient,

@@ -39,3 +39,14 @@ def parts(rows: torch.Tensor) -> list[slice]:
     """Cut into pieces that stay in the cache over all the operations on them: twice as fast as whole tensors."""
     count = max(1, _CACHED // rows.shape[1])
     return [slice(first, first + count) for first in range(0, rows.shape[0], count)]
+
+
+def scale_and_round(
+    rows: torch.Tensor, factor: torch.Tensor, low: int, high: int, *, scaled: torch.Tensor
+) -> torch.Tensor:
+    """Multiply, into `scaled`, which may be `rows` itself; round half to even and saturate, into new memory."""
+    steps = torch.empty_like(rows)
+    for part in parts(rows):
+        torch.mul(rows[part], factor, out=scaled[part])
+        torch.round(scaled[part], out=steps[part]).clamp_(low, high)
+    return steps

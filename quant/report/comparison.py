@@ -15,8 +15,7 @@ from quant.artifact.open import open_artifact
 from quant.metrics.evaluate import Fidelity
 from quant.report.facts import FAIL, Facts, Figures
 from quant.report.page import render_page
-from quant.report.pareto import front
-from quant.report.plots.pareto import Dot, plot_pareto
+from quant.report.plots.pareto import Dot, front, plot_pareto
 from quant.report.single import facts_of
 from quant.verdict.verdict import has_collapsed
 

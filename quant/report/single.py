@@ -15,7 +15,6 @@ from quant.artifact.model import Artifact
 from quant.common.json_io import read_json, schema_fault
 from quant.data.split import ImageRecord
 from quant.lower.delegation import DelegationReport
-from quant.report.confusion import matrix_of
 from quant.report.facts import Facts, read_facts
 from quant.report.page import render_page
 from quant.report.plots.layers import plot_layers
@@ -24,6 +23,9 @@ from quant.report.plots.training import plot_training
 from quant.report.thumbnails import shown_flips, thumbnails
 
 _MAX_DELEGATION_BYTES = 16 * 1024 * 1024
+
+_LARGEST_MATRIX = 14
+"""Classes; a larger matrix is a list of the cells that changed most."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +58,7 @@ def render_report(manifest: Mapping[str, Any], sources: Sources) -> bytes:
         facts=facts,
         flips=flips,
         thumbnails=thumbnails(flips, sources.images, Preprocess.from_dict(dict(manifest["preprocess"]))),
-        matrix=matrix_of(facts),
+        matrix=_matrix(facts),
         layers=layers,
         delegation=sources.delegation,
         plots=_plots(facts, layers),
@@ -92,6 +94,19 @@ def remade_report(artifact: Artifact, images: Sequence[ImageRecord] = ()) -> byt
         images=images,
     )
     return render_report({**artifact.manifest, "files": files}, sources)
+
+
+def _matrix(facts: Facts) -> dict[str, Any] | None:
+    """Names, and per true class (without labels, float's) the images more in each answer than float puts there.
+
+    None where nothing changed, or the matrix would be too large to be looked at.
+    """
+    known = [row.name for row in facts.classes or ()]
+    changes = {(change.name, change.answer): change.pte_count - change.float_count for change in facts.confusion}
+    names = list(dict.fromkeys([*known, *(name for cell in changes for name in cell)]))
+    if not changes or len(names) > _LARGEST_MATRIX:
+        return None
+    return {"names": names, "cells": [[changes.get((row, column), 0) for column in names] for row in names]}
 
 
 def _delegation(artifact: Artifact) -> DelegationReport:

@@ -22,9 +22,8 @@ from quant.training.config import TrainConfig
 from quant.training.curves import write_csv
 from quant.training.distributed import Group, agreed, share_statistics
 from quant.training.input.augment import augmented, sample_rng
-from quant.training.input.loader import Batch, iterate, to_input
-from quant.training.input.sampler import local_batches
-from quant.training.optim.ema import WeightAverage
+from quant.training.input.loader import Batch, iterate, local_batches, to_input
+from quant.training.optim.average import WeightAverage
 from quant.training.optim.optimizer import make_optimizer, restore_optimizer, set_learning_rate
 from quant.training.optim.precision import choose_precision
 from quant.training.optim.schedule import Epoch, learning_rate, plan_epochs, progress_at

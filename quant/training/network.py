@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from edge_effnet.blocks import MBConv
+from edge_effnet.blocks import Block
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import SAMPLE
@@ -101,8 +101,8 @@ def _start_shallow(model: EfficientNet) -> None:
     Goyal et al., "Accurate, Large Minibatch SGD" (2017), section 5.1.
     """
     for block in model.modules():
-        if isinstance(block, MBConv) and block.has_skip:
-            norm = block.project.norm
+        if isinstance(block, Block) and block.has_skip:
+            norm = block.last_layer.norm
             assert isinstance(norm, nn.BatchNorm2d)
             nn.init.zeros_(norm.weight)
 

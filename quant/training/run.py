@@ -21,7 +21,7 @@ from quant.training.input.loader import iterate, to_input
 from quant.training.input.sets import open_sets
 from quant.training.loop import Loop
 from quant.training.network import make_network, preprocess_at
-from quant.training.optim.batchnorm import recompute_statistics
+from quant.training.optim.average import recompute_statistics
 from quant.training.output import command_line, rounded_to_half, started_from, write_weights
 from quant.training.task import Classification
 from quant.training.validate import batched, read_plain

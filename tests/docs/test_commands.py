@@ -1,6 +1,6 @@
 """Every command and every piece of Python in README and docs: understood by the real command line, and run.
 
-Those that train or quantize are in `test_docs_long_commands.py`; those that cannot run here are in the table
+Those that train or quantize are in `test_long_commands.py`; those that cannot run here are in the table
 `ELSEWHERE`, with the reason.
 """
 
@@ -9,10 +9,10 @@ import shutil
 
 import pytest
 import typer
-from tests.support.images import draw_halves
 
 from tests.support.code_blocks import blocks
 from tests.support.doc_commands import APPS, COMMANDS, ELSEWHERE, ids, is_quick, run, runnable
+from tests.support.images import draw_halves
 from tests.support.paths import ROOT
 from tests.support.reports import measured_artifact
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.support.images import draw_halves
 
 from edge_effnet import load_checkpoint
 from edge_effnet.variants import VARIANTS
@@ -13,6 +12,7 @@ from edge_effnet.weights.layouts import LAYOUTS
 from quant.common.progress import NoProgress
 from quant.training import Stage, train
 from tests.support.doc_commands import ids, is_quick, run, runnable
+from tests.support.images import draw_halves
 from tests.support.training import TINY, tiny_config
 
 pytestmark = pytest.mark.slow

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+import edge_effnet
+import quant
 from tests.support.paths import ROOT
 
 needs_mkdocs = pytest.mark.skipif(
@@ -45,3 +47,10 @@ def test_pages_load_nothing_from_elsewhere(site):
 @pytest.mark.parametrize("name", ["quantize", "check", "EfficientNet", "load_checkpoint"])
 def test_reference_has_the_public_names(site, name):
     assert re.search(rf'id="[\w.]+\.{name}"', (site / "api.html").read_text())
+
+
+@pytest.mark.parametrize("package", [edge_effnet, quant])
+def test_reference_names_all_that_users_import_and_no_more(package):
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    named = re.findall(rf"^::: {package.__name__}\.(?:\w+\.)*(\w+)$", page, re.MULTILINE)
+    assert sorted(named) == sorted(package.__all__)

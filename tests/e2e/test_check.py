@@ -5,13 +5,13 @@ import shutil
 
 import pytest
 from PIL import Image
-from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
 
 from edge_effnet.errors import InputError, MachineError
 from quant import check
 from quant.common.atomic_io import write_atomically
 from quant.verdict.outcome import Outcome
 from tests.support.artifacts import edit_manifest, make_artifact, sign_again, snapshot
+from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
 from tests.support.programs import RIGHT, SIZE, SWAPPED, colour_program
 
 

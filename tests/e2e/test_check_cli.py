@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.images import draw_halves
 
 from apps.cli.edge_effnet import app
 from apps.cli.exit_codes import guarded
 from tests.support.artifacts import make_artifact
 from tests.support.cli import only_json, run_cli
+from tests.support.images import draw_halves
 from tests.support.programs import SWAPPED, colour_program
 
 PROMISED = {

@@ -13,7 +13,7 @@ from quant.artifact.open import open_artifact
 from quant.common.subsample import subsample
 from quant.graph.export import export_graph
 from quant.lower.backend import Source
-from quant.lower.coreml_check import CoremlMismatchError, read_back
+from quant.lower.coreml import CoremlMismatchError, read_back
 from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS
 from quant.pipeline.check import check

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.support.images import COLOURS, draw_halves
 
 from edge_effnet import EfficientNet
 from edge_effnet.weights.save import save_checkpoint
 from quant import quantize
+from tests.support.images import COLOURS, draw_halves
 from tests.support.networks import trained_looking
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]

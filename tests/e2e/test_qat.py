@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.support.images import draw_halves, pack_shards
 
 from edge_effnet import EfficientNet
 from edge_effnet.errors import InputError
@@ -18,6 +17,7 @@ from edge_effnet.weights.save import save_checkpoint
 from quant import quantize
 from quant.pipeline.check import check
 from quant.qat.options import QatOptions
+from tests.support.images import draw_halves, pack_shards
 from tests.support.paths import ROOT
 from tests.support.training import TINY, without_torchrun
 
@@ -54,20 +54,6 @@ def test_report_starts_from_ptq_and_the_program_is_what_was_trained(sources, tmp
     assert trained <= result.artifact.calibrated_on
     with (tmp_path / "out.qat.curve.csv").open() as file:
         assert next(csv.DictReader(file))["step"] == "0"
-
-
-@pytest.mark.parametrize("batchnorm", ["folded", "batch"])
-def test_the_program_does_not_depend_on_the_threads(sources, tmp_path, batchnorm):
-    found, before = {}, torch.get_num_threads()
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            options = _options(batch_size=9, batchnorm=batchnorm)
-            result = quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / str(threads), qat=options)
-            found[threads] = (result.artifact.program.read_bytes(), result.outcome.to_json()["training"])
-    finally:
-        torch.set_num_threads(before)
-    assert found[1] == found[2] == found[3]
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -154,7 +140,7 @@ from dataclasses import replace
 from pathlib import Path
 from edge_effnet.variants import VARIANTS
 from quant import quantize
-from tests.integration.test_qat import two_process_options
+from tests.e2e.test_qat import two_process_options
 from tests.support.training import TINY
 VARIANTS["lite0"] = replace(TINY, name="lite0")
 folder = Path(sys.argv[1])

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
 
 from apps.cli.commands.quantize import app
 from apps.cli.exit_codes import guarded
 from edge_effnet import EfficientNet, save_checkpoint
 from tests.support.artifacts import make_artifact, snapshot
 from tests.support.cli import command_line, environment, run_cli
+from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
 
 QUICK = ("--variant", "lite0", "--calibration", "8")
 
@@ -69,7 +69,7 @@ def test_one_of_weights_and_data_alone_is_explained(called, arguments, words):
         (["--recipe", "int4"], ["unknown recipe 'int4'", "int8"]),
         (["--backend", "tflite"], ["unknown backend 'tflite'", "xnnpack"]),
         (["--backend", "vulkan:int8"], ["vulkan has no 'int8'", "vulkan:fp16, vulkan:fp32", "openvino"]),
-        (["--backend", "samsung"], ["LiteCore", "EXYNOS_AI_LITECORE_ROOT", "repeat the command"]),
+        (["--backend", "qnn"], ["unknown backend 'qnn'", "xnnpack, coreml, vulkan, openvino, portable, or all"]),
         (["--compute-units", "npu"], ["unknown compute units 'npu'", "cpu_and_ne"]),
         (["--ios", "12"], ["--ios 12", "17, 18"]),
         (["--origin", "google"], ["unknown origin 'google'", "lukemelas", "timm-tf"]),

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import typer
 from PIL import Image
-from tests.support.images import draw_halves, draw_image
 
 from apps.cli import exit_codes
 from apps.cli.commands.train import train_command
 from edge_effnet import load_checkpoint
 from quant.common.progress import NoProgress
 from quant.training import train
+from tests.support.images import draw_halves, draw_image
 from tests.support.training import tiny_config, use_tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")

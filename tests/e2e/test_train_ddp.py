@@ -22,9 +22,9 @@ _SCRIPT = """
 import sys
 from pathlib import Path
 from edge_effnet.variants import VARIANTS
-from quant.progress import NoProgress
+from quant.common.progress import NoProgress
 from quant.training import train
-from tests.integration.test_train_ddp import settings
+from tests.e2e.test_train_ddp import settings
 from tests.support.training import TINY
 VARIANTS["lite0"] = TINY
 train(settings(Path(sys.argv[1]), Path(sys.argv[2])), NoProgress())

@@ -88,7 +88,7 @@ _SCRIPT = """
 import sys
 from pathlib import Path
 from edge_effnet.variants import VARIANTS
-from quant.progress import NoProgress
+from quant.common.progress import NoProgress
 from quant.training import train
 from tests.support.training import TINY, tiny_config
 VARIANTS["lite0"] = TINY

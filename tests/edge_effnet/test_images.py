@@ -5,10 +5,10 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
-from tests.support.images import draw_image
 
 from edge_effnet.errors import InputError
 from edge_effnet.images import IMAGE_SUFFIXES, open_rgb, quiet_pillow
+from tests.support.images import draw_image
 
 RAMP = np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8)
 """Grey values 0..252, 8x8."""

@@ -4,10 +4,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.support.images import draw_image
 
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import INTERPOLATIONS, Preprocess
+from tests.support.images import draw_image
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,20 @@ PARAMETERS = {
     "b6": 43_040_704,
     "b7": 66_347_960,
     "lite0": 4_652_008,
+    "es": 5_438_392,
+    "em": 6_899_496,
+    "el": 10_589_712,
+    "v2-b0": 7_139_704,
+    "v2-b1": 8_141_052,
+    "v2-b2": 10_096_086,
+    "v2-b3": 14_358_406,
+    "v2-s": 21_458_488,
+    "v2-m": 54_139_356,
+    "v2-l": 118_515_272,
+    "v2-xl": 208_119_808,
+    "v2-rw-t": 13_649_388,
+    "v2-rw-s": 23_941_296,
+    "v2-rw-m": 53_236_442,
 }
 
 
@@ -67,16 +81,63 @@ def test_round_repeats_rounds_up(repeats: int, depth: float, expected: int) -> N
         ("efficientnet-lite0", "lite0"),
         ("tf_efficientnet_lite4", "lite4"),
         (" l2 ", "l2"),
+        ("v2-s", "v2-s"),
+        ("v2_s", "v2-s"),
+        ("V2S", "v2-s"),
+        ("efficientnetv2_s", "v2-s"),
+        ("efficientnet_v2_s", "v2-s"),
+        ("efficientnetv2-xl", "v2-xl"),
+        ("tf_efficientnetv2_m.in21k_ft_in1k", "v2-m"),
+        ("tf_efficientnetv2_l_in21ft1k", "v2-l"),
+        ("v2-b0", "v2-b0"),
+        ("EfficientNetV2B0", "v2-b0"),
+        ("tf_efficientnetv2_b3.in21k", "v2-b3"),
+        ("efficientnetv2_rw_t.ra2_in1k", "v2-rw-t"),
+        ("es", "es"),
+        ("edgetpu-s", "es"),
+        ("efficientnet-edgetpu-L", "el"),
+        ("efficientnet_em", "em"),
+        ("tf_efficientnet_es.in1k", "es"),
+        ("efficientnet_es_pruned.in1k", "es"),
+        ("efficientnet_el_pruned", "el"),
+        ("b1-pruned", "b1-pruned"),
+        ("efficientnet_b3_pruned.in1k", "b3-pruned"),
     ],
 )
 def test_names_of_peers_are_accepted(name: str, expected: str) -> None:
     assert resolve_variant(name) is VARIANTS[expected]
 
 
-@pytest.mark.parametrize("name", ["", "b9", "b10", "lite", "efficientnetv2_b0", "efficientnet_b1_pruned", "resnet50"])
+@pytest.mark.parametrize("name", ["", "b9", "b10", "lite", "s", "v2", "v2-b4", "em-pruned", "b4-pruned", "resnet50"])
 def test_unknown_names_list_the_known_ones(name: str) -> None:
     with pytest.raises(InputError, match=r"unknown variant .*choose one of b0, b1, .*lite4"):
         resolve_variant(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("efficientnet_cc_b0_4e", "CondConv"),
+        ("tf_efficientnet_cc_b1_8e.in1k", "CondConv"),
+        ("efficientnet_b0_gn", "group normalization"),
+        ("efficientnet_b3_g8_gn", "group normalization"),
+        ("efficientnet_b0_g16_evos", "group normalization"),
+        ("efficientnet_blur_b0", "blurred"),
+        ("efficientnet_x_b3", "stems"),
+        ("efficientnet_h_b5.sw_r448_e450_in1k", "stems"),
+        ("gc_efficientnetv2_rw_t", "global context"),
+    ],
+)
+def test_relatives_that_are_not_built_here_are_refused_by_name(name: str, reason: str) -> None:
+    with pytest.raises(
+        InputError, match=rf"{name}' is not supported: it has .*{reason}.*; take another variant: b0, "
+    ):
+        resolve_variant(name)
+
+
+def test_a_pruned_variant_needs_its_weights() -> None:
+    with pytest.raises(InputError, match="'b1-pruned' has channel counts that only its weights know: load a weight"):
+        EfficientNet.from_name("b1-pruned")
 
 
 def test_lite_keeps_its_ends() -> None:

@@ -19,6 +19,7 @@ from quant.program.host import HostRuntime
 from quant.ptq.steps import quantize_graph
 from quant.qat.kernels import gate_corrections, gate_steps
 from quant.recipes import RECIPES
+from tests.support.families import ES_LIKE, V2_LIKE
 from tests.support.networks import images, trained_looking
 
 SIZE = 64
@@ -29,6 +30,9 @@ NETWORKS = [
     ("b0", "hardswish", "same"),
     ("lite0", "relu6", "same"),
     ("lite0", "relu", "symmetric"),
+    (V2_LIKE, "swish", "same"),
+    (V2_LIKE, "hardswish", "symmetric"),
+    (ES_LIKE, "relu", "same"),
 ]
 
 
@@ -61,6 +65,20 @@ def test_simulation_equals_program_bit_for_bit(runtime, tmp_path, variant, activ
         expected = simulation_of(converted).module(inputs)
     assert found.std(dim=0).mean() > 0, "the outputs have to depend on the images"
     assert torch.equal(found, expected)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("recipe", ["int8-fast", "int8-groups", "int8-strict"])
+@pytest.mark.parametrize("spec", [V2_LIKE, ES_LIKE], ids=lambda spec: spec.name)
+def test_fused_blocks_are_exact_whatever_is_done_to_their_channels(runtime, tmp_path, spec, recipe):
+    graph = _graph(spec, spec.activation, "same")
+    inputs, seen = images(4, SIZE, seed=1), images(4, SIZE, seed=2)
+    converted = quantize_graph(graph, [seen], RECIPES[recipe], seed=0, progress=NoProgress()).converted
+    lowered = lower_xnnpack(converted, (1, 3, SIZE, SIZE))
+    assert (lowered.delegation.partitions, lowered.delegation.left) == (1, 0)
+    found = _run(runtime, tmp_path, lowered, inputs)
+    with torch.no_grad():
+        assert torch.equal(found, simulation_of(converted).module(inputs))
 
 
 @pytest.mark.usefixtures("one_thread")

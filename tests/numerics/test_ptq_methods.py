@@ -19,11 +19,10 @@ from edge_effnet.errors import InputError
 from edge_effnet.fuse import fold_for_inference
 from quant.common.progress import NoProgress
 from quant.data.batches import first_images, later_images
-from quant.graph.export import export_graph
+from quant.graph.export import SiluAtOnce, export_graph
 from quant.graph.fallback_units import nodes_of, units
 from quant.graph.gradients import run_both_ways
 from quant.graph.qdq import DEQUANTIZE, QUANTIZE, constant_of
-from quant.graph.silu import SiluAtOnce
 from quant.lower.xnnpack.emit import UnsupportedOperatorError
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.lower.xnnpack.simulator import simulation_of

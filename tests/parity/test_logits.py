@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from edge_effnet import load_checkpoint
+from edge_effnet import fold_for_inference, load_checkpoint, save_checkpoint
 from tests.support import peers
 from tests.support.networks import assert_same_outputs, images, trained_looking
 
@@ -24,6 +24,8 @@ RTOL = 1e-7  # of doubles: hundreds of roundings leave this many digits, a wrong
 
 # An even side at which all strided convolutions but the last pad unevenly, and one that mixes both kinds.
 SIZES = (224, 195)
+SMALL_SIZES = (96, 75)
+"""The same of networks that are larger or behave like their smaller kin."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Case:
     origin: str
     variant: str
     build: Callable[[], nn.Module]
+    sizes: tuple[int, int] = SIZES
 
     def __str__(self) -> str:
         return f"{self.origin}-{self.variant}"
@@ -65,7 +68,25 @@ CASES = (
     Case("lukemelas", "b0", lukemelas_net("efficientnet-b0")),
     Case("lukemelas", "b1", lukemelas_net("efficientnet-b1")),
     Case("lukemelas", "b4", lukemelas_net("efficientnet-b4")),
+    Case("torchvision", "v2-s", torchvision_net("efficientnet_v2_s"), SMALL_SIZES),
+    Case("torchvision", "v2-m", torchvision_net("efficientnet_v2_m"), SMALL_SIZES),
+    Case("timm", "v2-s", timm_net("efficientnetv2_s"), SMALL_SIZES),
+    Case("timm", "v2-rw-t", timm_net("efficientnetv2_rw_t"), SMALL_SIZES),
+    Case("timm", "v2-rw-s", timm_net("efficientnetv2_rw_s"), SMALL_SIZES),  # fused blocks that do not expand
+    Case("timm-tf", "v2-s", timm_net("tf_efficientnetv2_s"), SMALL_SIZES),
+    Case("timm-tf", "v2-b0", timm_net("tf_efficientnetv2_b0"), SMALL_SIZES),
+    Case("timm-tf", "v2-b1", timm_net("tf_efficientnetv2_b1"), SMALL_SIZES),
+    Case("timm-tf", "v2-b2", timm_net("tf_efficientnetv2_b2"), SMALL_SIZES),  # rounds channels down
+    Case("timm-tf", "v2-b3", timm_net("tf_efficientnetv2_b3"), SMALL_SIZES),
+    Case("timm", "es", timm_net("efficientnet_es"), SMALL_SIZES),
+    Case("timm", "em", timm_net("efficientnet_em"), SMALL_SIZES),  # shapes allow a skip that it does not have
+    Case("timm-tf", "es", timm_net("tf_efficientnet_es"), SMALL_SIZES),
+    Case("timm-tf", "el", timm_net("tf_efficientnet_el"), SMALL_SIZES),
+    Case("timm", "b1-pruned", timm_net("efficientnet_b1_pruned"), SMALL_SIZES),
+    Case("timm", "b2-pruned", timm_net("efficientnet_b2_pruned"), SMALL_SIZES),
+    Case("timm", "b3-pruned", timm_net("efficientnet_b3_pruned"), SMALL_SIZES),
 )
+"""V2's L and XL take gigabytes here; `test_tables` compares all their tensors' names and shapes, and their blocks."""
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -76,10 +97,30 @@ def test_logits_equal_the_peers(case: Case, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(path, case.variant, origin=case.origin)
     assert (checkpoint.origin, checkpoint.num_classes) == (case.origin, 37)
     ours = checkpoint.model.double()
-    for size in SIZES:
+    for size in case.sizes:
         x = images(2, size, seed=size).double()
         with torch.no_grad():
             assert_same_outputs(ours(x), theirs(x), rtol=RTOL)
+    assert ours.output_image_size(case.sizes[0]) == ours.extract_features(images(1, case.sizes[0]).double()).shape[-1]
+
+
+PRUNED_AND_FUSED = ("b2-pruned", "em", "v2-b1")
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.variant in PRUNED_AND_FUSED], ids=str)
+def test_what_we_save_is_what_the_peer_computes(case: Case, tmp_path: Path) -> None:
+    theirs = trained_looking(case.build())
+    torch.save(theirs.state_dict(), tmp_path / "weights.pth")
+    first = load_checkpoint(tmp_path / "weights.pth", origin=case.origin)
+    first.model.preprocess = first.preprocess
+    save_checkpoint(tmp_path / "ours.safetensors", first.model)
+    again = load_checkpoint(tmp_path / "ours.safetensors")
+    assert (again.spec, again.preprocess, again.notes) == (first.spec, first.preprocess, ())
+    assert (again.model.padding, again.model.bn_eps) == (first.model.padding, first.model.bn_eps)
+    x = images(2, 75, seed=1).double()
+    with torch.no_grad():
+        assert_same_outputs(again.model.double()(x), theirs.double()(x), rtol=RTOL)
+        assert_same_outputs(fold_for_inference(again.model, 75)(x), theirs(x), rtol=RTOL)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -9,20 +9,36 @@ import pytest
 import torch
 from torch import nn
 
-from edge_effnet import VARIANTS, EfficientNet, Preprocess
+from edge_effnet import VARIANTS, EfficientNet, InputError, Preprocess, resolve_variant
+from edge_effnet.blocks import Block
+from edge_effnet.weights.identify import with_widths
 from edge_effnet.weights.layouts import LAYOUTS
 from edge_effnet.weights.origins import ORIGINS
 from edge_effnet.weights.sources import HUB_SOURCES, SOURCES
 from tests.support import peers
 
 B0_TO_B7 = [f"b{i}" for i in range(8)]
+TORCHVISION = list(ORIGINS["torchvision"].preprocess)
 LITE = [f"lite{i}" for i in range(5)]
 
+PREFIXES = {
+    "torchvision": ("efficientnet_", "efficientnet_"),
+    "timm": ("efficientnet_", "efficientnet"),
+    "timm-tf": ("tf_efficientnet_", "tf_efficientnet"),
+    "lukemelas": ("efficientnet-", ""),
+}
+"""Of a peer's name, for the variants of the first family and for V2's."""
+
+
+def peers_name(origin: str, variant: str) -> str:
+    return PREFIXES[origin][variant.startswith("v2-")] + variant.replace("-", "_")
+
+
 NETWORKS = [
-    *(("torchvision", variant, f"efficientnet_{variant}") for variant in B0_TO_B7),
-    *(("timm", variant, f"efficientnet_{variant}") for variant in VARIANTS),
-    *(("timm-tf", variant, f"tf_efficientnet_{variant}") for variant in VARIANTS),
-    *(("lukemelas", variant, f"efficientnet-{variant}") for variant in VARIANTS if variant not in LITE),
+    (origin, variant, peers_name(origin, variant))
+    for origin in PREFIXES
+    for variant in ORIGINS[origin].preprocess
+    if not (origin == "lukemelas" and variant in LITE)  # a package of its own, which is not installed
 ]
 
 
@@ -38,21 +54,24 @@ def build(origin: str, name: str) -> nn.Module:
 @pytest.mark.parametrize(("origin", "variant", "name"), NETWORKS, ids=str)
 def test_every_tensor_and_the_batchnorm_eps_of_every_variant(origin: str, variant: str, name: str) -> None:
     theirs = build(origin, name)
+    layout, state_dict = LAYOUTS[ORIGINS[origin].layout], theirs.state_dict()
     with torch.device("meta"):
-        ours = EfficientNet.from_name(variant)
-    expected = {key: tensor.shape for key, tensor in theirs.state_dict().items()}
+        ours = EfficientNet.from_name(with_widths(VARIANTS[variant], state_dict, layout, title=name))
+    expected = {key: tensor.shape for key, tensor in state_dict.items()}
     shapes = {key: tensor.shape for key, tensor in ours.state_dict().items()}
-    keys = LAYOUTS[ORIGINS[origin].layout].theirs(VARIANTS[variant], shapes)
+    keys = layout.theirs(VARIANTS[variant], shapes)
     assert {keys[key]: shape for key, shape in shapes.items()} == expected
     eps = {module.eps for module in theirs.modules() if isinstance(module, nn.BatchNorm2d)}
     assert eps == {ORIGINS[origin].eps(variant)}
+    skips = [block.has_skip for block in theirs.modules() if hasattr(block, "has_skip")]  # timm's
+    assert skips in ([], [block.has_skip for block in ours.modules() if isinstance(block, Block)])
 
 
-@pytest.mark.parametrize("variant", B0_TO_B7)
+@pytest.mark.parametrize("variant", TORCHVISION)
 def test_preprocessing_address_and_accuracy_of_torchvision(variant: str) -> None:
-    weights = peers.torchvision.models.get_model_weights(f"efficientnet_{variant}").IMAGENET1K_V1
+    weights = peers.torchvision.models.get_model_weights(peers_name("torchvision", variant)).IMAGENET1K_V1
     assert ORIGINS["torchvision"].preprocess[variant] == preprocess_of_torchvision(weights)
-    source = SOURCES[f"torchvision/efficientnet_{variant}"]
+    source = SOURCES[f"torchvision/{peers_name('torchvision', variant)}"]
     assert source.url == weights.url
     assert source.top1 == weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]
 
@@ -89,16 +108,37 @@ def preprocess_of_timm(name: str) -> Preprocess:
     )
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_preprocessing_of_timms_own_models(variant: str) -> None:
-    assert ORIGINS["timm"].preprocess[variant] == preprocess_of_timm(f"efficientnet_{variant}")
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_preprocessing_of_timms_ports(variant: str) -> None:
+@pytest.mark.parametrize(("origin", "variant"), [(o, v) for o in ("timm", "timm-tf") for v in ORIGINS[o].preprocess])
+def test_preprocessing_of_timms_own_models_and_of_its_ports(origin: str, variant: str) -> None:
     # Plain B8 is published with RandAugment; timm's default tag of it is the AdvProp one.
-    name = f"tf_efficientnet_{variant}" + (".ra_in1k" if variant == "b8" else "")
-    assert ORIGINS["timm-tf"].preprocess[variant] == preprocess_of_timm(name)
+    name = peers_name(origin, variant) + (".ra_in1k" if (origin, variant) == ("timm-tf", "b8") else "")
+    assert ORIGINS[origin].preprocess[variant] == preprocess_of_timm(name)
+
+
+@pytest.mark.parametrize("variant", [v for v in ORIGINS["timm-tf"].preprocess if v.startswith("v2-")])
+def test_v2_was_designed_for_the_size_that_it_is_tested_at(variant: str) -> None:
+    config = peers.timm.models.get_pretrained_cfg(peers_name("timm-tf", variant))
+    assert VARIANTS[variant].resolution == config.test_input_size[-1]
+
+
+def test_timm_publishes_no_efficientnet_that_is_neither_a_row_nor_refused_by_name() -> None:
+    rows = {"timm": set(), "timm-tf": set()}
+    for name in peers.timm.list_models("*efficientnet*"):
+        if name.startswith(("test_", "efficientvit", "resnet")):
+            continue
+        try:
+            variant = resolve_variant(name).name
+        except InputError as error:
+            assert "is not supported: it has" in str(error)
+            continue
+        rows["timm-tf" if name.startswith("tf_") else "timm"].add(variant)
+    assert {origin: set(ORIGINS[origin].preprocess) for origin in rows} == rows
+
+
+@pytest.mark.parametrize("variant", ["lite0", "lite1", "lite2"])
+def test_lite_in_the_layout_of_lukemelas_is_tensorflows(variant: str) -> None:
+    """The pip packages have the weights that timm ported, so what timm publishes of them holds there too."""
+    assert ORIGINS["lukemelas"].preprocess[variant] == preprocess_of_timm(f"tf_efficientnet_{variant}")
 
 
 @pytest.mark.parametrize("variant", [f"b{i}" for i in range(9)])
@@ -125,7 +165,7 @@ def test_hashes_are_those_in_the_file_names() -> None:
 def test_hub_ids_are_published_by_timm() -> None:
     published = {
         peers.timm.models.get_pretrained_cfg(name).hf_hub_id
-        for name in peers.timm.list_models("tf_efficientnet_*", pretrained=True)
+        for name in peers.timm.list_models("*efficientnet*", pretrained=True)
     }
     assert set(HUB_SOURCES.values()) <= published
 
@@ -134,6 +174,6 @@ def test_resolution_and_dropout_of_lukemelas() -> None:
     from efficientnet_pytorch import utils
 
     for variant, spec in VARIANTS.items():
-        if variant not in LITE:
+        if variant in ORIGINS["lukemelas"].preprocess and variant not in LITE:
             expected = utils.efficientnet_params(f"efficientnet-{variant}")
             assert (spec.width, spec.depth, spec.resolution, spec.dropout) == expected

@@ -1,16 +1,16 @@
 """Images that others made to do harm or that nobody meant to be read: a defined picture, or one sentence."""
 
 import os
-import threading
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from edge_effnet import InputError, Preprocess
-from edge_effnet.images import MAX_FILE_BYTES, PixelBudget, open_rgb
+from edge_effnet import InputError, Preprocess, images
+from edge_effnet.images import MAX_FILE_BYTES, open_rgb
 from quant.data.readers.labelled import FolderImages
 from quant.data.split import sha256_of_image
 from quant.training.validate import read_plain
@@ -20,8 +20,8 @@ from tests.support.images import draw_image
 
 def trained_on(path):
     """What `train` decodes of the folder that an image lies in."""
-    images = FolderImages(path.parents[1])
-    return [images.image(item) for item in images.items()]
+    found = FolderImages(path.parents[1])
+    return [found.image(item) for item in found.items()]
 
 
 @pytest.mark.parametrize("read", [open_rgb, sha256_of_image, trained_on])
@@ -56,34 +56,28 @@ def test_sixteen_bits_take_no_memory_besides_the_picture(tmp_path, dtype):
     assert peak < 3 * values.size
 
 
-def test_large_images_are_decoded_in_turn_and_small_ones_at_once():
-    budget = PixelBudget(total=100, free=10)
-    held, most = 0, 0
+@pytest.mark.parametrize(("large", "expected"), [(100, 1), (1 << 20, 6)])
+def test_large_images_are_decoded_in_turn_and_small_ones_at_once(tmp_path, monkeypatch, large, expected):
+    path, held, together = draw_image(tmp_path / "0.jpg"), [], []
 
-    def decode(pixels):
-        nonlocal held, most
-        with budget.hold(pixels):
-            held += pixels
-            most = max(most, held)
-            time.sleep(0.01)
-            held -= pixels
+    def decode(image):
+        held.append(image)
+        together.append(len(held))
+        time.sleep(0.1)
+        held.pop()
+        return image
 
-    for pixels, expected in ((60, 60), (40, 80), (1000, 1000)):
-        most = 0
-        threads = [threading.Thread(target=decode, args=(pixels,)) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert most == expected
-    with budget.hold(90), budget.hold(10):  # in one thread: it would wait for ever
-        pass
+    monkeypatch.setattr(images, "_LARGE_PIXELS", large)
+    monkeypatch.setattr(images, "_as_rgb", decode)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(open_rgb, [path] * 6))
+    assert max(together) == expected
 
 
 def test_an_elongated_picture_is_refused_where_training_validates_too(tmp_path):
     Image.new("RGB", (8, 20_000)).save(tmp_path / "strip.png")
     (tmp_path / "val" / "red").mkdir(parents=True)
     (tmp_path / "strip.png").rename(tmp_path / "val" / "red" / "strip.png")
-    images = FolderImages(tmp_path / "val")
+    found = FolderImages(tmp_path / "val")
     with pytest.raises(InputError, match=r"strip\.png: 8x20000 pixels is too elongated"):
-        read_plain(images, Preprocess(crop=224, resize=1024), next(images.items()))
+        read_plain(found, Preprocess(crop=224, resize=1024), next(found.items()))

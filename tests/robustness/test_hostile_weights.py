@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import resource
 import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from itertools import product
 from pathlib import Path
@@ -115,61 +113,6 @@ def test_names_of_other_tensors_are_shown_short(tmp_path):
 
 
 # Zip files.
-
-
-def local(name: bytes, content: bytes, size: int, crc: int, method: int) -> bytes:
-    return (
-        struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, method, 0, 0x21, crc, len(content), size, len(name), 0)
-        + name
-        + content
-    )
-
-
-def central(name: bytes, content: bytes, size: int, crc: int, method: int, offset: int) -> bytes:
-    head = (b"PK\1\2", 20, 20, 0, method, 0, 0x21, crc, len(content), size, len(name), 0, 0, 0, 0, 0, offset)
-    return struct.pack("<4s6H3L5H2L", *head) + name
-
-
-def two_directories() -> bytes:
-    """Python reads the second directory, which is harmless; torch the first, which unpacks."""
-    content = b"\x80\x02}." + bytes(1_000_000)
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    packed = packer.compress(content) + packer.flush()
-    name, crc = b"archive/data.pkl", zlib.crc32(content)
-    version = (b"archive/version", b"3\n", 2, zlib.crc32(b"3\n"), 0)
-    first = local(name, packed, len(content), crc, 8)
-    body, end = first + local(*version), central(*version, len(first))
-    bomb, harmless = central(name, packed, len(content), crc, 8, 0) + end, central(name, packed, 10, crc, 0, 0) + end
-    return body + bomb + harmless + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 2, 2, len(bomb), len(body), 0)
-
-
-def saved(content: object) -> bytes:
-    file = io.BytesIO()
-    torch.save(content, file)
-    return file.getvalue()
-
-
-def other_offset(data: bytes) -> bytes:
-    """In the zip64 record alone: torch goes by it, and by nothing before it."""
-    at = data.rindex(b"PK\6\6") + 48
-    return data[:at] + (int.from_bytes(data[at : at + 8], "little") - 1).to_bytes(8, "little") + data[at + 8 :]
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        two_directories(),
-        saved({}) + b"x",
-        saved({})[:-1] + b"\x01",
-        other_offset(saved({})),
-        saved({})[:-22] + bytes(40) + saved({})[-22:],
-    ],
-    ids=["two directories", "appended", "comment", "zip64 offset", "gap"],
-)
-def test_a_zip_that_two_readers_would_read_differently_is_refused(data, tmp_path):
-    path = tmp_path / "w.pth"
-    path.write_bytes(data)
-    assert "not a complete PyTorch weight file" in refusal(path)
 
 
 def archive(path: Path, records: Mapping[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:

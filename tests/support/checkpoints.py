@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from tests.support.images import COLOURS, draw_image
 
 from edge_effnet import EfficientNet, Preprocess, save_checkpoint
+from tests.support.images import COLOURS, draw_image
 from tests.support.networks import trained_looking
 
 _PER_CLASS = 32

@@ -22,11 +22,11 @@ QUICK = ("analyze", "check", "compare", "deploy", "diff", "doctor", "inspect", "
 """Commands of `edge-effnet` that take seconds on the small artifact; the others train or quantize."""
 
 ELSEWHERE = {
-    "quantize --variant b0": "takes a minute and a half to draw and quantize: test_sample_run.py, with lite0",
-    "--backend all": "takes over a minute even of a tiny network: test_fleet.py, most of these programs",
-    "--device arm64:": "needs an ARM processor or an emulated one: test_device_arm64.py, where there is one",
-    "--device adb": "needs a phone: test_device_adb.py, against a double of one",
-    "--device ssh:": "needs another machine: test_device_ssh.py, against a server that it starts",
+    "quantize --variant b0": "takes over a minute to draw and quantize: tests/e2e/test_sample_run.py, with lite0",
+    "--backend all": "takes over a minute even of a tiny network: tests/e2e/test_fleet.py, most of these programs",
+    "--device arm64:": "needs an ARM processor or an emulator: tests/apps/device/test_arm64.py, where there is one",
+    "--device adb": "needs a phone: tests/apps/device/test_adb.py, against a double of one",
+    "--device ssh:": "needs another machine: tests/apps/device/test_ssh.py, against a server that it starts",
 }
 """What cannot be run in a test of the documentation: a whole command, or an option in it; why, and what runs it."""
 

@@ -1,8 +1,8 @@
 """A double of ExecuTorch's executor_runner: the flags that are used here, and what it prints, with Python's runtime.
 
 What it does was written after examples/portable/executor_runner/executor_runner.cpp of ExecuTorch 1.4.1, as it logs
-where it is built for POSIX. `--old` makes it one that has no server mode, `--silent` one without logging, `--short`
-one whose output lacks a class.
+where it is built for POSIX. `--old` makes it one that cannot write its output, `--silent` one without logging,
+`--short` one whose output lacks a class.
 """
 
 import sys
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 SWITCHES = ("--old", "--silent", "--short")
-FLAGS = ("model_path", "inputs", "output_file", "server_mode", "print_output", "cpu_threads", "num_executions")
+FLAGS = ("model_path", "inputs", "output_file", "print_output", "cpu_threads", "num_executions")
 
 
 def parsed(words: list[str]) -> dict[str, str]:
@@ -21,7 +21,7 @@ def parsed(words: list[str]) -> dict[str, str]:
     flags = {}
     for word in words:
         name, _, value = word.removeprefix("--").partition("=")
-        if name not in FLAGS or (name == "server_mode" and "--old" in sys.argv):
+        if name not in FLAGS or (name == "output_file" and "--old" in sys.argv):
             sys.stderr.write(f"ERROR: unknown command line flag '{name}'\n")
             sys.exit(1)
         flags[name] = value
@@ -49,18 +49,12 @@ def main() -> int:
     program = _portable_lib._load_program(flags["model_path"])
     method = program.load_method("forward")
     log(f"Model loaded in {1e3 * (time.perf_counter() - start):f} ms.")
-    if flags.get("server_mode") == "true":
-        log("Running in server mode; waiting for stdin triggers.")
-        for _ in sys.stdin:
-            data = forward(method, flags).contiguous().numpy().tobytes()
-            Path(f"{flags['output_file']}-0.bin").write_bytes(data[:-4] if "--short" in sys.argv else data)
-            log("SERVER MODE DONE")
-        return 0
     count = int(flags.get("num_executions", "1"))
     for number in range(count):
         start = time.perf_counter()
-        forward(method, flags)
+        data = forward(method, flags).contiguous().numpy().tobytes()
         log(f"Iteration {number + 1} of {count}: {1e3 * (time.perf_counter() - start):f} ms")
+    Path(f"{flags['output_file']}-0.bin").write_bytes(data[:-4] if "--short" in sys.argv else data)
     return 0
 
 

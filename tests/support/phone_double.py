@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from apps.device.adb.contract import android_app
+from apps.device.adb.app import android_app
 from apps.device.local import runner_source
 from tests.support import executor_runner_double, phone_app
 from tests.support import zygote as zygote_module
@@ -27,7 +27,6 @@ TOOLS = ("sh", "cat", "sha256sum", "rm", "rmdir", "mkdir", "mv", "chmod", "head"
 COMMANDS = {
     "getprop": 'cat "$STATE/prop-$1" 2>/dev/null || echo',
     "dumpsys": 'cat "$STATE/dumpsys-$1" 2>/dev/null || echo "Can\'t find service: $1"',
-    "df": 'cat "$STATE/df"',
     "input": "",
     "run-as": """
         [ -e "$STATE/installed" ] || { echo "run-as: unknown package: $1" >&2; exit 1; }
@@ -91,10 +90,6 @@ Cached temperatures:
 HAL Ready: true
 """
 
-ROOM = """Filesystem     1K-blocks     Used Available Use% Mounted on
-/dev/block/dm-40 {total} 0 {free}   1% /data/user/0
-"""
-
 
 @dataclass
 class PhoneDouble:
@@ -129,7 +124,6 @@ class PhoneDouble:
             (bin_folder / name).chmod(0o755)
         for name, value in PROPERTIES.items():
             self.set(f"prop-{name}", value)
-        self.set("df", ROOM.format(total=110_000_000, free=60_000_000))
         self.set("install", "Success")
         self.feel()
         self.install()
@@ -223,7 +217,7 @@ class PhoneDouble:
             "STATE": str(self.switches),
             "PACKAGE": APP.package,
             "JOBS": APP.jobs_folder,
-            "INTENT": f"-n {APP.package}/{APP.activity} -a {APP.action} --es {APP.job_extra}",
+            "INTENT": f"-n {APP.package}/{APP.activity} -a {APP.action} --es {APP.extras['job']}",
             "ZYGOTE": f"{sys.executable} -I -S {zygote_module.__file__}",
             "ZYGOTE_SOCKET": str(self.zygote),
             "APP": phone_app.__file__,

@@ -6,13 +6,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from tests.support.images import draw_halves
+from typing import TYPE_CHECKING, Any
 
 from edge_effnet.variants import VARIANTS
+from tests.support.images import draw_halves
 from tests.support.training import TINY
+
+if TYPE_CHECKING:
+    from quant import QuantizeResult
 
 SIDE = 32
 
@@ -25,10 +30,26 @@ class TinyFiles:
     data: Path
     """24 images a class to train and calibrate on, 20 to judge on."""
 
+    @classmethod
+    def of(cls, folder: Path, *, seed: int = 0) -> TinyFiles:
+        """Name what `train_tiny` left in a folder."""
+        return cls(weights=folder / f"tiny{seed}.safetensors", data=folder / "data")
+
 
 def install() -> None:
     """Let `lite0` name the tiny network in this process."""
     VARIANTS["lite0"] = replace(TINY, name="lite0")
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """Let `lite0` name it for a while."""
+    before = VARIANTS["lite0"]
+    install()
+    try:
+        yield
+    finally:
+        VARIANTS["lite0"] = before
 
 
 def train_tiny(folder: Path, *, seed: int = 0) -> TinyFiles:
@@ -39,23 +60,30 @@ def train_tiny(folder: Path, *, seed: int = 0) -> TinyFiles:
     data = folder / "data"
     if not data.exists():
         draw_halves(data, train=24, val=20)
-    result = train(
-        TrainConfig(
-            variant="lite0",
-            data=data,
-            out=folder / f"tiny{seed}.safetensors",
-            stages=(Stage(image_size=SIDE, epochs=30),),
-            batch_size=24,
-            lr=5e-3,
-            augment=0.3,
-            workers=0,
-            threads=1,
-            seed=seed,
-        ),
-        NoProgress(),
+    files = TinyFiles.of(folder, seed=seed)
+    config = TrainConfig(
+        variant="lite0",
+        data=data,
+        out=files.weights,
+        stages=(Stage(image_size=SIDE, epochs=30),),
+        batch_size=24,
+        lr=5e-3,
+        augment=0.3,
+        workers=0,
+        threads=1,
+        seed=seed,
     )
-    assert result.top1 == 1.0
-    return TinyFiles(weights=result.weights, data=data)
+    with installed():
+        assert train(config, NoProgress()).top1 == 1.0
+    return files
+
+
+def quantize_tiny(files: TinyFiles, out: Path, **settings: Any) -> QuantizeResult:
+    """Quantize it by the default recipe."""
+    from quant import quantize
+
+    with installed():
+        return quantize("lite0", weights=files.weights, data=files.data, out=out, **{"calibration": 24, **settings})
 
 
 def main() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.images import draw_halves
 
 from edge_effnet.variants import VARIANTS, StageSpec, VariantSpec
 from quant.training import Stage, TrainConfig
+from tests.support.images import draw_halves
 
 TINY = VariantSpec(
     name="tiny",

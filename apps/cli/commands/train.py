@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +17,7 @@ EPILOG = epilog(
 
 
 def train_command(
-    variant: Annotated[str, typer.Option(help="b0-b8, l2 or lite0-lite4.")],
+    variant: Annotated[str, typer.Option(help="b0-b8, l2, lite0-lite4, v2-b0..v2-b3, v2-s..v2-xl, es, em or el.")],
     data: Annotated[str, typer.Option(help="Folder of train/ and val/, or `sample`.")],
     out: Annotated[Path, typer.Option(help="Weights to write.")] = Path("trained.safetensors"),
     weights: Annotated[Path | None, typer.Option(help="Start from these instead of new weights.")] = None,
@@ -50,6 +50,7 @@ def train_command(
     cache: Annotated[Path | None, typer.Option(help="Keeps the drawn sample images.")] = None,
 ) -> int:
     """Train or fine-tune float weights, ready for `quantize --weights`."""
+    given: dict[str, Any] = dict(locals())
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
     from edge_effnet.samples import SAMPLE  # noqa: PLC0415
@@ -57,41 +58,10 @@ def train_command(
     from quant.training import Stage, TrainConfig, parse_stages, train  # noqa: PLC0415
     from quant.training.rank import is_leader  # noqa: PLC0415
 
-    size = image_size or resolve_variant(variant).resolution
-    result = train(
-        TrainConfig(
-            variant=variant,
-            data=SAMPLE if data == SAMPLE else Path(data),
-            out=out,
-            stages=parse_stages(stages) if stages else (Stage(image_size=size, epochs=epochs),),
-            weights=weights,
-            fresh_head=fresh_head,
-            freeze=freeze,
-            steps=steps,
-            batch_size=batch_size,
-            lr=lr,
-            optimizer=optimizer,
-            weight_decay=weight_decay,
-            warmup=warmup,
-            label_smoothing=label_smoothing,
-            ema_decay=ema_decay,
-            clip_norm=clip_norm,
-            dropout=dropout,
-            drop_connect=drop_connect,
-            augment=augment,
-            padding=padding,
-            precision=precision,
-            half=half,
-            workers=workers,
-            threads=threads,
-            seed=seed,
-            resume=resume,
-            checkpoint_every=checkpoint_every,
-            sample_images=sample_images,
-            cache=cache,
-        ),
-        Bars(quiet=not is_leader()),
-    )
+    size, passes = given.pop("image_size") or resolve_variant(variant).resolution, given.pop("epochs")
+    given["data"] = SAMPLE if data == SAMPLE else Path(data)
+    given["stages"] = parse_stages(stages) if stages else (Stage(image_size=size, epochs=passes),)
+    result = train(TrainConfig(**given), Bars(quiet=not is_leader()))
     if not is_leader():
         return exit_codes.PASS
     typer.echo(f"{result.weights}: top-1 {100 * result.top1:.1f} % of {result.val_images} validation images.")

@@ -40,7 +40,7 @@ def _report(outcome: RunOutcome, report: str, data: str) -> str:
         console.print(programs_table(outcome))
         print_end(
             console,
-            verdict_text(passed=outcome.passed, reasons=[_verdict(outcome)]),
+            verdict_text(passed=outcome.passed, reasons=[_verdict(outcome)], cautions=outcome.cautions),
             folder=outcome.folder,
             report=report,
             next_command=_next_command(outcome, data),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
+from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 
-from apps.device.adb.checks import SCRATCH, require_abi, require_apk, require_room, require_runner
-from apps.device.adb.client import AdbClient
-from apps.device.adb.contract import android_app
+from apps.device.adb.client import SCRATCH, AdbClient
 from apps.device.adb.phones import choose_phone
 from apps.device.adb.runner import AdbRunnerRemote
 from apps.device.adb.state import read_state
@@ -14,7 +16,16 @@ from apps.device.job.folder import Job, Settings
 from apps.device.local import parse_status
 from apps.device.options import DeviceOptions
 from apps.device.remote import Remote, Status, unlike
-from edge_effnet.errors import MachineError
+from edge_effnet.errors import InputError, MachineError
+
+ABIS = ("arm64-v8a", "x86_64")
+"""Processors that ExecuTorch's library for Android has code for."""
+
+
+@cache
+def android_app() -> SimpleNamespace:
+    """Names and versions that Python and the app of `apps/android` share: `android.json`."""
+    return SimpleNamespace(**json.loads(resources.files("apps.device.adb").joinpath("android.json").read_text()))
 
 
 class AdbAppRemote:
@@ -32,7 +43,7 @@ class AdbAppRemote:
         self._folder = self._scratch = ""
 
     def open(self, job: Job) -> None:
-        """Note battery and heat, install or find the app, make the folders, check the room."""
+        """Note battery and heat, install or find the app, make the folders."""
         self._folder, self._scratch = f"{self._app.jobs_folder}/{job.id}", f"{SCRATCH}/edge-effnet-{job.id}"
         # What the run itself does to the phone after a lost connection is no news.
         if not self._started:
@@ -40,7 +51,6 @@ class AdbAppRemote:
         self._require_app()
         self._client.shell(f"mkdir -p {self._scratch}")
         self._inside(f"mkdir -p {self._folder}")
-        require_room(self._client, [(job.folder / name).stat().st_size for name in self.missing(job)])
 
     def missing(self, job: Job) -> list[str]:
         """Compare SHA-256 of what is there."""
@@ -62,7 +72,7 @@ class AdbAppRemote:
         self._client.shell("input keyevent KEYCODE_WAKEUP", check=False)
         app = self._app
         said = self._client.shell(
-            f"am start -W -n {app.package}/{app.activity} -a {app.action} --es {app.job_extra} {job.id}"
+            f"am start -W -n {app.package}/{app.activity} -a {app.action} --es {app.extras['job']} {job.id}"
         )
         if "Error" in said:
             raise MachineError(f"{self.name}: the app does not start ({said.strip().splitlines()[-1]}).")
@@ -127,12 +137,22 @@ def open_adb(detail: str, options: DeviceOptions) -> Remote:
         InputError: several phones and none named, a serial that is none, or a file to install that is none.
         MachineError: no adb, no phone, or one that cannot be used.
     """
-    if options.apk is not None:
-        require_apk(options.apk)
-    if options.executor_runner is not None:
-        require_runner(options.executor_runner)
+    apk, runner = options.apk, options.executor_runner
+    if apk is not None and not apk.is_file():
+        raise InputError(f"--apk {apk}: no such file; build it: see apps/android/README.md.")
+    if apk is not None and apk.suffix != ".apk":
+        raise InputError(f"--apk {apk}: not an Android app; need a file that ends in .apk.")
+    if runner is not None and not runner.is_file():
+        raise InputError(
+            f"--executor-runner {runner}: no such file; build ExecuTorch's executor_runner as docs/device.md says."
+        )
     client = AdbClient(choose_phone(detail))
-    require_abi(client)
-    if options.executor_runner is not None:
-        return AdbRunnerRemote(client, options.executor_runner, Settings(threads=options.threads))
+    abi = client.shell("getprop ro.product.cpu.abi").strip()
+    if abi not in ABIS:
+        raise MachineError(
+            f"adb:{client.phone.serial}: its processor is {abi or 'unknown'}; ExecuTorch has code for "
+            f"{' and '.join(ABIS)} only."
+        )
+    if runner is not None:
+        return AdbRunnerRemote(client, runner, Settings(threads=options.threads))
     return AdbAppRemote(client, options)

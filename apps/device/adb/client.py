@@ -7,10 +7,12 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.device.adb.phones import Phone
-from apps.device.adb.program import call_adb, complaint, find_adb
+from apps.device.adb.phones import Phone, call_adb, complaint, find_adb
 from apps.device.remote import ConnectionLostError
 from edge_effnet.errors import MachineError
+
+SCRATCH = "/data/local/tmp"
+"""Where adb may write; the app may not."""
 
 _COMPLAINTS = {
     "No space left": "the phone is full; free some space on it, or take fewer images (--limit)",
@@ -32,12 +34,6 @@ _COMPLAINTS = {
 # adb ends with 0 when the phone goes away in the middle of a command: only this line says that it came to its end.
 _SAY_END = "echo edge-effnet-exit:$?"
 _ENDED = re.compile(rb"edge-effnet-exit:(\d{1,3})\n\Z")
-
-
-def output_of(said: bytes) -> tuple[bytes, int] | None:
-    """Output and exit code of a command that came to its end; None where the phone went away before."""
-    end = _ENDED.search(said)
-    return None if end is None else (said[: end.start()], int(end[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,25 +101,14 @@ class AdbClient:
             refusal = next((line.strip() for line in said.splitlines() if re.search(r"Failure|INSTALL_", line)), "")
             raise self._failed("install", refusal) if refusal else self._lost(answer)
 
-    def start_shell(self, command: str) -> subprocess.Popen[bytes]:
-        """A command line of ours whose standard input and output stay open; see `output_of`."""
-        return subprocess.Popen(
-            [*self._words, "shell", "-T", f"{command}; {_SAY_END}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
     def _run(self, command: str) -> _Answer:
         # -T: no terminal, which would change bytes on their way.
         done = call_adb([*self._words, "shell", "-T", f"{command}; {_SAY_END}"])
-        whole = output_of(done.stdout)
-        if whole is None:
+        end = _ENDED.search(done.stdout)
+        if end is None:
             raise self._lost(done)
-        output, code = whole
         lines = done.stderr.decode(errors="replace").strip().splitlines()
-        return _Answer(code, output, lines[-1].strip() if lines else "")
+        return _Answer(int(end[1]), done.stdout[: end.start()], lines[-1].strip() if lines else "")
 
     def _lost(self, answer: subprocess.CompletedProcess[bytes]) -> MachineError:
         said = complaint(answer) if answer.returncode else "in the middle of a command"

@@ -1,7 +1,6 @@
-"""`adb` with ExecuTorch's own `executor_runner --server_mode` instead of the app.
+"""`adb` with ExecuTorch's own `executor_runner` instead of the app.
 
-The server runs forwards and knows nothing of jobs: this side does the runner's work of docs/device.md, image by
-image.
+It runs forwards and knows nothing of jobs: this side does the runner's work of docs/device.md, image by image.
 """
 
 from __future__ import annotations
@@ -16,20 +15,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from apps.device.adb.checks import SCRATCH, require_room
-from apps.device.adb.client import AdbClient
-from apps.device.adb.executor_server import PROGRAM, ExecutorServer
+from apps.device.adb.client import SCRATCH, AdbClient
 from apps.device.adb.state import PhoneState, read_state
 from apps.device.job.folder import Job, Settings
 from apps.device.job.runner import finished_lines, network_input, pixels_of, write_whole
 from apps.device.remote import Status
 from edge_effnet.errors import MachineError
 
+_PROGRAM = "executor_runner"
+
 _FORWARD = re.compile(r"Iteration \d+ of \d+: ([0-9.]+) ms")
 _LOAD = re.compile(r"Model loaded in ([0-9.]+) ms")
 
 _BATCH_S = 0.5
 """How long one call of `status` works before it reports."""
+
+_BUILD = "build ExecuTorch's executor_runner as docs/device.md says."
 
 
 class AdbRunnerRemote:
@@ -43,24 +44,20 @@ class AdbRunnerRemote:
         self._program = program
         self._job: Job | None = None
         self._before: PhoneState | None = None
-        self._server: ExecutorServer | None = None
+        self._started = False
         self._results: bytes | None = None
         # What the app would keep on the phone: finished images.
         self._local = tempfile.TemporaryDirectory(prefix="edge-effnet-")
 
     def open(self, job: Job) -> None:
         """Note battery and heat, make the folder, copy the runner."""
-        # Of a connection that was lost.
-        self._stop()
         self._job = job
         if self._before is None:
             self._before = read_state(self._client)
             self.notes = self._before.notes()
         self._client.shell(f"mkdir -p {self._folder}")
-        files = [self._program, *(job.folder / name for name in self.missing(job))]
-        require_room(self._client, [path.stat().st_size for path in files])
-        self._client.push(self._program, f"{self._folder}/{PROGRAM}")
-        self._client.shell(f"chmod 755 {self._folder}/{PROGRAM}")
+        self._client.push(self._program, f"{self._folder}/{_PROGRAM}")
+        self._client.shell(f"chmod 755 {self._folder}/{_PROGRAM}")
 
     def missing(self, job: Job) -> list[str]:
         """The program, where it is not there yet; pixels are sent one by one."""
@@ -75,23 +72,22 @@ class AdbRunnerRemote:
             self._partial.write_bytes(path.read_bytes())
 
     def start(self, job: Job) -> None:
-        """Start the server."""
+        """Keep whole lines of what an earlier run has finished."""
         write_whole(self._partial, "".join(json.dumps(x) + "\n" for x in finished_lines(self._partial, job.values)))
-        self._server = ExecutorServer(self._client, self._folder, job.values["threads"])
-        self._server.wait()
+        self._started = True
 
     def status(self) -> Status:
         """Run images for a while, then say how many are done."""
         if self._results is not None:
             return Status(state="done", done=self._images)
-        if self._server is None:
+        if not self._started:
             return Status(state="absent")
         assert self._job is not None
         done = finished_lines(self._partial, self._job.values)
         until = time.monotonic() + _BATCH_S
         with self._partial.open("a", encoding="utf-8") as file:
             while len(done) < self._images and time.monotonic() < until:
-                line = self._run(self._server, len(done))
+                line = self._run(len(done))
                 file.write(json.dumps(line) + "\n")
                 done.append(line)
         if len(done) == self._images:
@@ -107,14 +103,12 @@ class AdbRunnerRemote:
         return None
 
     def remove(self) -> None:
-        """Stop the server and remove the folder."""
-        self._stop()
+        """Remove the folder."""
         if self._job is not None:
             self._client.shell(f"rm -rf {self._folder}", check=False)
 
     def close(self) -> None:
         """Forget what is on this side."""
-        self._stop()
         self._local.cleanup()
 
     @property
@@ -131,20 +125,19 @@ class AdbRunnerRemote:
         assert self._job is not None
         return self._job.images
 
-    def _run(self, server: ExecutorServer, index: int) -> dict[str, Any]:
-        """One image: push its input, ask for a forward, read the output."""
+    def _run(self, index: int) -> dict[str, Any]:
+        """One image: push its input, run a forward, read the output."""
         assert self._job is not None
-        job = self._job.values
         self._push_input(index)
-        server.forward()
-        logits = self._client.read(f"cat {self._folder}/output-0.bin")
-        classes = job["output"]["shape"][1]
-        if logits is None or len(logits) != 4 * classes:
+        self._execute(1)
+        logits = self._client.read(f"cat {self._folder}/output-0.bin") or b""
+        classes = self._job.values["output"]["shape"][1]
+        if len(logits) != 4 * classes:
             raise MachineError(
-                f"{self.name}: {PROGRAM} wrote {len(logits or b'')} bytes of output, {classes} classes have "
-                f"{4 * classes}; build ExecuTorch's executor_runner as docs/device.md says."
+                f"{self.name}: {_PROGRAM} wrote {len(logits)} bytes of output, {classes} classes have {4 * classes}; "
+                f"{_BUILD}"
             )
-        return {**job["photographs"][index], "logits": base64.b64encode(logits).decode()}
+        return {**self._job.values["photographs"][index], "logits": base64.b64encode(logits).decode()}
 
     def _push_input(self, index: int) -> None:
         assert self._job is not None
@@ -155,26 +148,25 @@ class AdbRunnerRemote:
     def _measured(self, done: list[dict[str, Any]]) -> bytes:
         """Time loads and forwards with the runner's own clock and write the results."""
         assert self._job is not None
-        self._stop()
         self._push_input(0)
         job = self._job.values
-        loads: list[float] = []
-        times: list[float] = []
-        for turn in range(job["loads"]):
-            last = turn == job["loads"] - 1
-            said = self._timed(job["warmup"] + job["repeats"] if last else 1, job["threads"])
-            loads += [float(ms) for ms in _LOAD.findall(said)]
-            times = [float(ms) for ms in _FORWARD.findall(said)]
-        if not loads or len(times) <= job["warmup"]:
-            raise MachineError(f"{self.name}: this executor_runner prints no times; build it as docs/device.md says.")
-        return self._results_of(done, loads, times[job["warmup"] :])
+        loads = [self._execute(1)[0] for _ in range(job["loads"] - 1)]
+        last, times = self._execute(job["warmup"] + job["repeats"])
+        return self._results_of(done, [*loads, last], times[job["warmup"] :])
 
-    def _timed(self, executions: int, threads: int) -> str:
-        return self._client.shell(
-            f"cd {self._folder} && ./{PROGRAM} --model_path=model.pte --inputs=input.bin "
-            f"--num_executions={executions} --print_output=none --cpu_threads={threads} 2>&1",
+    def _execute(self, forwards: int) -> tuple[float, list[float]]:
+        """Load the program and run the input that was pushed last; ms of the load and of each forward."""
+        assert self._job is not None
+        said = self._client.shell(
+            f"cd {self._folder} && ./{_PROGRAM} --model_path=model.pte --inputs=input.bin --output_file=output "
+            f"--num_executions={forwards} --print_output=none --cpu_threads={self._job.values['threads']} 2>&1",
             check=False,
         )
+        load, times = _LOAD.search(said), [float(ms) for ms in _FORWARD.findall(said)]
+        if load is None or len(times) < forwards:
+            last = said.strip().rpartition("\n")[2].strip()[-300:] or "no word of it"
+            raise MachineError(f"{self.name}: {_PROGRAM} ended ({last}) without telling its times; {_BUILD}")
+        return float(load[1]), times
 
     def _results_of(self, done: list[dict[str, Any]], loads: list[float], times: list[float]) -> bytes:
         assert self._job is not None
@@ -210,8 +202,3 @@ class AdbRunnerRemote:
         if self._before.battery_c is None or after.battery_c is None:
             return None
         return {"before_c": self._before.battery_c, "after_c": after.battery_c, "status": after.throttling}
-
-    def _stop(self) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            server.stop()

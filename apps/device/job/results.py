@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import reprlib
 import statistics
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,12 +15,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from apps.device.job.schemas import parse_checked, read_checked
 from edge_effnet.errors import InputError
 from quant.common.atomic_io import require_writable, write_atomically
+from quant.common.json_io import load_schema, parse_json, read_limited, schema_fault
 from quant.pipeline.bench import p90
 
 _WHAT = "a results file of a device"
+
+_SCHEMA, _PACKAGE = "results", "apps.device.job"
+
+# Logits of a million images of ten classes stay below this.
+_MAX_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +69,40 @@ def read_results(path: Path) -> Results:
         InputError: missing, truncated, against the schema, or logits that are not the same count of finite numbers
             for each image.
     """
-    return _complete(Results(values=read_checked(path, schema="results", what=_WHAT), where=str(path)))
+    return _complete(_read(path))
 
 
 def parse_results(text: bytes, *, where: str) -> Results:
-    """`read_results` for what a device sent."""
-    return _complete(Results(values=parse_checked(text, schema="results", what=_WHAT, where=where), where=where))
+    """`read_results` for what a device sent; `where` names its origin."""
+    return _complete(_parsed(text, where))
+
+
+def _read(path: Path) -> Results:
+    try:
+        text = read_limited(path, limit=_MAX_BYTES)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; {_WHAT} is wanted.") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not {_WHAT} ({error}); take another file.") from error
+    return _parsed(text, str(path))
+
+
+def _parsed(text: bytes, where: str) -> Results:
+    try:
+        value = parse_json(text)
+    except ValueError as error:
+        raise InputError(f"{where}: not readable as JSON, truncated or damaged ({error}); regenerate it.") from error
+    wanted = load_schema(_SCHEMA, _PACKAGE)["properties"]["schema"]["const"]
+    if isinstance(value, dict) and value.get("schema") != wanted:
+        raise InputError(
+            f"{where}: schema {reprlib.repr(value.get('schema'))}; this version reads {wanted}: use the same version "
+            "on both sides."
+        )
+    if (fault := schema_fault(value, _SCHEMA, _PACKAGE)) is not None:
+        raise InputError(f"{where}: not {_WHAT} ({fault}); regenerate it.")
+    return Results(values=value, where=where)
 
 
 def write_results(path: Path, results: Results) -> None:
@@ -90,7 +124,7 @@ def require_results_file(path: Path) -> None:
     require_writable(path)
     if path.exists() or path.is_symlink():
         try:
-            read_checked(path, schema="results", what=_WHAT)
+            _read(path)
         except InputError as error:
             raise InputError(f"--results {path}: is something other than {_WHAT}; choose another name.") from error
 

@@ -27,7 +27,6 @@ _REGISTERED = {
     "openvino": "OpenvinoBackend",
     "coreml": "CoreMLBackend",
     "vulkan": "VulkanBackend",
-    "qnn": "QnnBackend",
 }
 
 # Raspberry Pi and the like slow down from 80-85 degrees on.

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from edge_effnet.class_names import require_class_names
 from edge_effnet.errors import InputError
 from edge_effnet.images import IMAGE_SUFFIXES
+from edge_effnet.io.files import open_given
 from edge_effnet.io.text import LONGEST, brief
-from quant.data.readers.plain_tar import Member, PlainTar, open_tar
 
 _CLASS = "cls"
 
@@ -19,6 +21,9 @@ _CLASS = "cls"
 _MAX_PICTURE_BYTES = 512 * 1024 * 1024
 
 _MAX_CLASS_BYTES = 1024
+
+# Writers fill their last record, 10 KB by default, with zeros.
+_MAX_PADDING = 1024 * 1024
 
 _ABOUT_THE_SHARD = re.compile(r"__[^/]*__($|/)")
 """Names that webdataset keeps for itself."""
@@ -32,8 +37,8 @@ class Sample:
     """Its members' name without the suffix."""
     name: str
     """`SHARD:KEY`, for messages."""
-    tar: PlainTar
-    members: dict[str, Member]
+    shard: BinaryIO
+    members: dict[str, tarfile.TarInfo]
     """By suffix, in lower case."""
 
     @property
@@ -75,31 +80,67 @@ class Sample:
         member = self.members[suffix]
         if member.size > limit:
             raise InputError(f"{self.name}.{suffix}: has {member.size} bytes, which is no {what}; remove the sample.")
-        return self.tar.read(member)
+        self.shard.seek(member.offset_data)
+        data = self.shard.read(member.size)
+        if len(data) < member.size:
+            raise InputError(f"{self.name}.{suffix}: cut off; write or copy the shard again.")
+        return data
 
 
 def samples_of(shard: Path) -> Iterator[Sample]:
-    """Walk over a shard; members other than pictures and classes are passed by.
+    """Walk over a shard, an uncompressed tar file; what is no picture and no class is passed by.
 
     Raises:
-        InputError: a damaged shard, or a key that has two members of one kind.
+        InputError: a damaged shard, a member with holes, or a key that has two members of one kind.
     """
-    with open_tar(shard) as tar:
-        sample: Sample | None = None
-        for member in tar:
-            key, suffix = _split(member.name)
-            if suffix != _CLASS and f".{suffix}" not in IMAGE_SUFFIXES:
-                continue
-            if sample is None or key != sample.key:
-                if sample is not None:
-                    yield sample
-                # Of a long key the end is what tells it from others.
-                sample = Sample(key, f"{shard}:{brief(key[-LONGEST:])}", tar, {})
-            if suffix in sample.members:
-                raise InputError(f"{sample.name}.{suffix}: is in it twice; write the shard again, each name once.")
-            sample.members[suffix] = member
-        if sample is not None:
-            yield sample
+    try:
+        with (
+            open_given(shard, limit=None) as file,
+            tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar,
+        ):
+            yield from _samples(shard, file, tar)
+    except InputError:
+        raise
+    except (tarfile.TarError, OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{shard}: not a complete tar file, uncompressed ({error}); write or copy it again."
+        ) from error
+
+
+def _samples(shard: Path, file: BinaryIO, tar: tarfile.TarFile) -> Iterator[Sample]:
+    sample: Sample | None = None
+    for member in tar:
+        if member.issparse():
+            raise InputError(
+                f"{shard}: {brief(repr(member.name))} is a sparse member, which no picture is; write the shard "
+                "again, without --sparse."
+            )
+        key, suffix = _split(member.name) if member.isreg() else ("", "")
+        if suffix != _CLASS and f".{suffix}" not in IMAGE_SUFFIXES:
+            continue
+        if sample is None or key != sample.key:
+            if sample is not None:
+                yield sample
+            # Of a long key the end is what tells it from others.
+            sample = Sample(key, f"{shard}:{brief(key[-LONGEST:])}", file, {})
+        if suffix in sample.members:
+            raise InputError(f"{sample.name}.{suffix}: is in it twice; write the shard again, each name once.")
+        sample.members[suffix] = member
+    _require_end(shard, file, tar.offset)
+    if sample is not None:
+        yield sample
+
+
+def _require_end(shard: Path, file: BinaryIO, offset: int) -> None:
+    """Look for two empty blocks and nothing behind: `tarfile` takes a header that was cut or damaged for the end."""
+    file.seek(offset)
+    end, rest = file.read(2 * tarfile.BLOCKSIZE), file.read(_MAX_PADDING + 1)
+    if end != bytes(2 * tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("cut off")
+    if len(rest) > _MAX_PADDING or any(rest):
+        raise InputError(
+            f"{shard}: continues after its end, as tar files do that were joined; write it again as one."
+        )
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -28,9 +28,9 @@ from quant.graph.qdq import (
     constant_of,
     following_quantize,
     fused_clamp,
+    geometry,
     is_int8,
     is_weight,
-    pair,
     quantize_bias,
     tensor_scale,
 )
@@ -223,8 +223,7 @@ def _emit_conv(emitter: Emitter, node: fx.Node) -> None:
     source = emitter.read(activation, node)
     weight, scales = _weights(emitter, node, source)
     out_channels, group_inputs, kernel_h, kernel_w = weight.shape
-    stride, padding = pair(argument(node, 3, 1)), pair(argument(node, 4, 0))
-    dilation, groups = pair(argument(node, 5, 1)), int(argument(node, 6, 1))
+    stride, padding, dilation, groups = geometry(node)
     left, right, top, bottom = (p + padding[i] for p, i in zip(pad, (1, 1, 0, 0), strict=True))
     height = (source.shape[2] + top + bottom - dilation[0] * (kernel_h - 1) - 1) // stride[0] + 1
     width = (source.shape[3] + left + right - dilation[1] * (kernel_w - 1) - 1) // stride[1] + 1

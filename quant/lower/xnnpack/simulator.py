@@ -18,9 +18,9 @@ from quant.graph.qdq import (
     constant_of,
     following_quantize,
     fused_clamp,
+    geometry,
     is_int8,
     is_weight,
-    pair,
     quantize_bias,
     tensor_scale,
 )
@@ -156,8 +156,7 @@ def _weighted(builder: _Builder, node: fx.Node, scale: TensorScale) -> tuple[Any
 
 
 def _conv(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[int, int]) -> fx.Node:
-    geometry = (*(pair(argument(node, i, d)) for i, d in ((3, 1), (4, 0), (5, 1))), argument(node, 6, 1))
-    return builder.call(arithmetic.convolve, *_weighted(builder, node, scale), limits, geometry)
+    return builder.call(arithmetic.convolve, *_weighted(builder, node, scale), limits, geometry(node))
 
 
 def _linear(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[int, int]) -> fx.Node:

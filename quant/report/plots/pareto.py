@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from quant.report.formats import short
-from quant.report.pareto import front
 from quant.report.plots.svg import COLOURS, drawing, frame, to_svg
 
 if TYPE_CHECKING:
@@ -135,3 +134,16 @@ def _label(dots: Sequence[Dot], best: Sequence[tuple[float, float]], low: float,
         f"Pareto-optimal in the two: {points or 'none'}.",
     )
     return " ".join(filter(None, sentences))
+
+
+def front(points: Sequence[tuple[float, ...]]) -> list[int]:
+    """Return the indices of the points that no other one dominates; equal points stay together.
+
+    Args:
+        points: coordinates, each the higher the better.
+    """
+    return [i for i, point in enumerate(points) if not any(_dominates(other, point) for other in points)]
+
+
+def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one != other and all(mine >= theirs for mine, theirs in zip(one, other, strict=True))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from edge_effnet.preprocess import Preprocess
+from quant.data.batches import read_ahead
 from quant.data.readers.labelled import Item
+
+T = TypeVar("T")
 
 _AHEAD = 3
 """Batches in flight: enough to hide an uneven one."""
@@ -43,19 +46,8 @@ def iterate(batches: Iterable[list[Item]], read: Read, *, workers: int) -> Itera
         for items in batches:
             yield _stacked([read(item) for item in items])
         return
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        pending: deque[list[Future[tuple[np.ndarray, int]]]] = deque()
-        try:
-            for items in batches:
-                pending.append([pool.submit(read, item) for item in items])
-                if len(pending) > _AHEAD:
-                    yield _stacked([future.result() for future in pending.popleft()])
-            while pending:
-                yield _stacked([future.result() for future in pending.popleft()])
-        finally:
-            for batch in pending:
-                for future in batch:
-                    future.cancel()
+    for samples in read_ahead(read, batches, workers=workers, ahead=_AHEAD):
+        yield _stacked(samples)
 
 
 def to_input(batch: Batch, preprocess: Preprocess, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -71,3 +63,17 @@ def to_input(batch: Batch, preprocess: Preprocess, device: torch.device) -> tupl
 def _stacked(samples: list[tuple[np.ndarray, int]]) -> Batch:
     pixels, labels = zip(*samples, strict=True)
     return Batch(np.stack(pixels), np.array(labels, dtype=np.int64))
+
+
+def local_batches(
+    items: Iterator[T], *, first: int, steps: int, batch_size: int, rank: int, world: int
+) -> Iterator[list[T]]:
+    """Cut an epoch into global batches and yield this process's part of those from `first` to `steps` - 1.
+
+    The processes' parts together are the batch that one process would see.
+    """
+    remaining = islice(items, first * batch_size, None)
+    for _ in range(first, steps):
+        batch = list(islice(remaining, batch_size))
+        assert len(batch) == batch_size, "an epoch was planned longer than its images"
+        yield batch[rank::world]

@@ -6,12 +6,12 @@ import warnings
 import pytest
 import typer
 from PIL import Image
-from tests.support.images import draw_image
 
 from apps.cli import exit_codes
 from apps.cli.exit_codes import guarded
 from apps.cli.help import EXIT_CODES
 from edge_effnet.errors import InputError, MachineError
+from tests.support.images import draw_image
 
 PACKAGES = ("edge_effnet", "quant", "apps")
 

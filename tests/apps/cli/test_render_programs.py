@@ -24,7 +24,7 @@ def test_the_widest_rows_fit_80_columns_uncut():
     rows = [
         row("xnnpack-int8-dynamic", MEASURED, report=report, size_bytes=16_040_000, outcome=outcome),
         row("coreml-int8-weights", NOT_HERE, report=report, size_bytes=16_450_000),
-        row("mediatek-int8", MISSING),
+        row("openvino-int8", MISSING),
     ]
     console = Console(width=80, file=io.StringIO())
     console.print(programs_table(SimpleNamespace(variant="b0", recipe="int8", rows=rows)))

@@ -140,10 +140,6 @@ def no_activity(phone):
     (phone.root / "bin" / "am").write_text("#!/bin/sh\necho 'Error: Activity class does not exist.'\n")
 
 
-def little_room(phone):
-    phone.set("df", "Filesystem 1K-blocks Used Available Use% Mounted on\n/dev/block/dm-40 9 8 1 99% /data")
-
-
 def full_disk(phone):
     phone.full = "pixels-0000.u8"
 
@@ -157,7 +153,6 @@ REFUSALS = {
     no_app: "the app org.edgeeffnet.app is not installed there; build it (apps/android/README.md) and pass it once",
     release_build: "the app there is a release build; install the debug one",
     no_activity: "the app does not start (Error: Activity class does not exist.)",
-    little_room: "MB needed; free some, or take fewer images (--limit)",
     full_disk: "the phone is full; free some space on it, or take fewer images (--limit)",
     dying_app: "its runner ended without a word: the program crashes the runtime there, or the system ended it",
 }
@@ -262,7 +257,7 @@ def test_results_that_are_not_this_jobs(bench):
 
 def test_connections_that_break_half_way_cost_nothing_but_time(bench, caplog):
     """Where adb itself ends with 0: a listing, a file that is read, a program that is looked for; and a push."""
-    bench.phone.cut = ["df -k", "sha256sum", "/job.json", "am start", "results.json"]
+    bench.phone.cut = ["sha256sum", "/job.json", "am start", "results.json"]
     with caplog.at_level(logging.WARNING):
         assert_same_bits(bench.check())
     assert bench.phone.cut == []

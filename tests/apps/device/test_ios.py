@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.device.deploy import APPS
-from apps.device.ios import ios_app
+from apps.device.deploy import APPS, ios_app
 from tests.support.swift_source import CORE, IOS, SWIFT_FILES, json_keys, syntax_errors
 
 REPOSITORY = IOS.parents[1]

@@ -8,13 +8,13 @@ import shutil
 import subprocess
 
 import pytest
-from tests.support.images import draw_classes
 
-from apps.device.ios import ios_app
+from apps.device.deploy import ios_app
 from apps.device.job.prepare import prepare_job
 from apps.device.job.results import read_results
 from apps.device.job.runner import network_input, pixels_of
 from tests.support.artifacts import make_artifact
+from tests.support.images import draw_classes
 from tests.support.swift_source import IOS
 
 SWIFT = os.environ.get("SWIFT") or shutil.which("swift")

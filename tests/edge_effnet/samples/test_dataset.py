@@ -16,7 +16,9 @@ GOLDEN = {
     ("train", 5): ((157.7, 173.5, 100.0), (153.6, 171.2, 99.8), (98.4, 113.6, 95.8), (100.6, 117.4, 99.0)),
     ("val", 10): ((112.6, 123.8, 120.2), (89.5, 99.1, 97.0), (97.9, 101.5, 106.9), (66.0, 75.6, 71.7)),
 }
-REGENERATE = 'python -c "import test_samples as t; print({k: t.quarters(*k) for k in t.GOLDEN})"  # in tests/unit'
+REGENERATE = (
+    'python -c "import tests.edge_effnet.samples.test_dataset as t; print({k: t.quarters(*k) for k in t.GOLDEN})"'
+)
 
 
 def quarters(split: str, index: int) -> tuple[tuple[float, ...], ...]:

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from edge_effnet.errors import InputError, MachineError
-from edge_effnet.samples import CLASS_NAMES, draw, workers, write_folder
+from edge_effnet.samples import CLASS_NAMES, draw, write_folder
+from edge_effnet.samples import folder as module
 from edge_effnet.samples.contact_sheet import contact_sheet, main
 from edge_effnet.samples.folder import picture_path
 
@@ -35,7 +36,7 @@ def test_a_folder_holds_the_drawn_pictures(tmp_path):
 
 
 def test_a_dead_worker_is_reported_and_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "_BOOT", "import sys; sys.exit('out of memory')")
+    monkeypatch.setattr(module, "_WORKER", "import sys; sys.exit('out of memory')")
     with pytest.raises(MachineError, match="out of memory"):
         write_folder(tmp_path / "set", split_counts={"val": 16}, size=48, workers=2)
     assert list(tmp_path.iterdir()) == []

@@ -2,26 +2,79 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
-from edge_effnet import VARIANTS, EfficientNet, Preprocess
-from edge_effnet.weights.identify import choose_origin, find_variant, fingerprint_of_spec, fingerprint_of_tensors
-from edge_effnet.weights.layouts import LAYOUTS, detect_layout
+from edge_effnet import VARIANTS, EfficientNet, InputError, Preprocess, VariantSpec
+from edge_effnet.variants import BlockWidths
+from edge_effnet.weights.identify import (
+    choose_origin,
+    find_variant,
+    fingerprint_of_spec,
+    fingerprint_of_tensors,
+    with_widths,
+)
+from edge_effnet.weights.layouts import LAYOUTS, detect_layout, kind_of
 from edge_effnet.weights.origins import ORIGINS, by_crop_fraction, rescaled
 
+PRUNED = [name for name, spec in VARIANTS.items() if spec.pruned]
+FAMILIES = [
+    (layout, variant)
+    for layout in LAYOUTS
+    for variant, spec in VARIANTS.items()
+    if {kind_of(stage) for stage in spec.stages} <= set(LAYOUTS[layout].kinds)
+]
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("layout", LAYOUTS)
+
+def a_pruned(variant: str) -> VariantSpec:
+    """With channel counts as pruning leaves them."""
+    spec = VARIANTS[variant]
+    blocks = [block for stage in dataclasses.replace(spec, pruned=False).block_specs for block in stage]
+    return dataclasses.replace(
+        spec,
+        widths=tuple(
+            BlockWidths(
+                inner_channels=block.inner_channels - 3 - index,
+                squeezed_channels=block.squeezed_channels + index % 2,
+                out_channels=block.out_channels,
+            )
+            for index, block in enumerate(blocks)
+        ),
+    )
+
+
+@pytest.mark.parametrize(("layout", "variant"), FAMILIES)
 def test_every_variant_is_found_by_its_shapes(variant: str, layout: str) -> None:
     with torch.device("meta"):
-        tensors = EfficientNet.from_name(variant).state_dict()
+        spec = a_pruned(variant) if variant in PRUNED else VARIANTS[variant]
+        tensors = EfficientNet.from_name(spec).state_dict()
     names = LAYOUTS[layout].theirs(VARIANTS[variant], tensors)
     theirs = {names[name]: tensor for name, tensor in tensors.items()}
     assert detect_layout(theirs) is LAYOUTS[layout]
     fingerprint = fingerprint_of_tensors(theirs, LAYOUTS[layout])
     assert fingerprint is not None
     assert find_variant(fingerprint) is VARIANTS[variant]
+    assert with_widths(VARIANTS[variant], theirs, LAYOUTS[layout], title="x") == spec
+
+
+def test_a_layout_refuses_blocks_that_it_has_no_names_for() -> None:
+    with pytest.raises(InputError, match=r"v2-s has blocks \(conv, fused\) that lukemelas has no names for; take"):
+        LAYOUTS["lukemelas"].theirs(VARIANTS["v2-s"], ())
+
+
+@pytest.mark.parametrize(("shape", "got"), [(None, "is missing"), ((3,), r"the shape \[3\]"), ((0, 1, 1, 1), "0")])
+def test_a_pruned_network_without_its_counts_is_refused(shape: tuple[int, ...] | None, got: str) -> None:
+    with torch.device("meta"):
+        tensors = EfficientNet.from_name(a_pruned("b1-pruned")).state_dict()
+    name = "stages.2.1.project.conv.weight"
+    if shape is None:
+        del tensors[name]
+    else:
+        tensors[name] = torch.zeros(shape)
+    with pytest.raises(InputError, match=rf"x\.pth: {name} .*{got}.*; a pruned network's channel counts are read"):
+        with_widths(VARIANTS["b1-pruned"], tensors, LAYOUTS["edge-effnet"], title="x.pth")
 
 
 def test_fingerprints_tell_all_variants_apart() -> None:
@@ -45,6 +98,10 @@ def test_fingerprints_tell_all_variants_apart() -> None:
         ((), "tf_efficientnet_b0_ap-f262efe1.pth", "timm-tf-advprop"),
         ((), "TF_EfficientNet_B0.pth", "timm-tf"),
         (("mine",), "efficientnet_b0_ra-3dd342df.pth", "timm"),
+        (("tf_efficientnetv2_s.in1k",), "", "timm-tf"),
+        (("efficientnetv2_rw_s",), "", "timm"),
+        ((), "tf_efficientnetv2_b0-c7cc451f.pth", "timm-tf"),
+        ((), "efficientnetv2_rw_m_agc-3d90cb1e.pth", "timm"),
     ],
 )
 def test_names_tell_timms_ports_from_its_own(architectures: tuple[str, ...], file_name: str, expected: str) -> None:

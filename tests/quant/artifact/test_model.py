@@ -299,7 +299,8 @@ def test_the_documentation_describes_every_key_of_the_schema(pytestconfig):
         for key in line.split("|")[1].replace("`", "").split(", ")
     }
     assert {key.strip() for key in keys} == set(schema["properties"])
-    # A run over several backends adds the precision; earlier versions knew no command.
-    assert set(schema["properties"]) - set(schema["required"]) == {"precision", "command", "golden_photographs"}
+    # A run over several backends adds the precision; earlier versions knew no command and no machine.
+    optional = {"precision", "command", "golden_photographs", "machine"}
+    assert set(schema["properties"]) - set(schema["required"]) == optional
     for key in schema["properties"]["preprocess"]["required"]:
         assert f"`{key}`" in page

@@ -151,31 +151,10 @@ def test_a_folder_that_the_process_works_in_is_left_alone(folder, monkeypatch, p
 
 
 def test_a_name_that_is_too_long_is_told_at_once(tmp_path):
-    for name in ("x" * 240, "x" * 300):
+    for name in ("x" * 250, "x" * 300):
         with pytest.raises(MachineError, match="the name is too long; choose a shorter one"):
             require_replaceable(tmp_path / name)
     assert not list(tmp_path.iterdir())
-
-
-def test_another_process_may_replace_the_folder_meanwhile(tmp_path, folder, monkeypatch):
-    """Half of what was seen is of the old folder, half of the new one: both are whole."""
-    import quant.artifact.recognise as module
-
-    other, read, turns = make_artifact(tmp_path / "b").folder, module.read_json, [0]
-    edit_manifest(other, lambda manifest: manifest["files"].update(more=manifest["files"]["model.pte"]))
-    (other / "more").touch()
-
-    def interrupted(path, **settings):
-        value = read(path, **settings)
-        turns[0] += 1
-        if turns[0] == 1:
-            folder.rename(tmp_path / "old")
-            other.rename(folder)
-        return value
-
-    monkeypatch.setattr(module, "read_json", interrupted)
-    require_replaceable(folder)
-    assert turns == [2]
 
 
 def test_a_file_that_comes_during_the_run_is_found_before_the_folder_is_replaced(folder, monkeypatch):
@@ -337,7 +316,7 @@ def test_older_results_may_be_replaced(tmp_path):
     ],
     ids=["results", "baseline", "report"],
 )
-@pytest.mark.parametrize("length", [240, 300])
+@pytest.mark.parametrize("length", [250, 300])
 def test_a_file_that_cannot_be_written_is_told_before_the_work(folder, write, length):
     with pytest.raises(MachineError, match="the name is too long"):
         write(folder, folder.parent / ("x" * length))

@@ -3,10 +3,10 @@ import warnings
 
 import pytest
 import torch
-from tests.support.images import draw_image
 
 from edge_effnet.errors import InputError
 from quant.data.batches import batch_size_for, iterate_batches
+from tests.support.images import draw_image
 from tests.support.programs import PREPROCESS
 
 

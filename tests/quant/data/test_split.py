@@ -4,10 +4,10 @@ import shutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
 
 from edge_effnet.errors import InputError
 from quant.data.split import evaluation_images, split_images
+from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
 
 
 def split(data, **settings):

@@ -7,19 +7,10 @@ import pytest
 
 from edge_effnet.activations import ACTIVATIONS
 from edge_effnet.errors import InputError
-from quant.lower import vendor_sdk
 from quant.lower.choices import check_fits, choose, require_runs_here
 from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS
 from quant.program import openvino_library
-
-NO_SDK = ("QNN_SDK_ROOT", "EXYNOS_AI_LITECORE_ROOT")
-
-
-@pytest.fixture(autouse=True)
-def no_sdk(monkeypatch):
-    for variable in NO_SDK:
-        monkeypatch.delenv(variable, raising=False)
 
 
 def names(*words):
@@ -33,20 +24,17 @@ def test_a_bare_name_is_its_default_precision_and_all_of_a_backend_is_every_one(
     assert names("coreml", "coreml:fp16") == ["coreml-fp16"]
 
 
-def test_all_is_every_precision_of_every_backend_with_missing_sdks_as_rows():
+def test_all_is_every_precision_of_every_backend_with_what_is_missing_as_rows():
     choices = choose(["all"])
     assert len(choices) == sum(len(backend.precisions) for backend in BACKENDS.values())
     missing = {choice.backend.name: choice.missing for choice in choices if choice.missing}
-    assert {"qnn", "mediatek", "samsung"} <= set(missing) <= {"qnn", "mediatek", "samsung", "openvino"}
-    assert {"xnnpack", "coreml", "vulkan", "portable"}.isdisjoint(missing)
+    assert set(missing) <= {"openvino"}
 
 
 @pytest.mark.parametrize(
     ("word", "expected"),
     [
-        ("qnn", ["Qualcomm AI Engine Direct SDK", "QNN_SDK_ROOT", "--backend qnn"]),
-        ("mediatek", ["NeuroPilot", "mtk_converter", "--backend mediatek"]),
-        ("samsung", ["LiteCore", "EXYNOS_AI_LITECORE_ROOT", "--backend samsung"]),
+        ("qnn", ["unknown backend 'qnn'", "xnnpack, coreml, vulkan, openvino, portable, or all"]),
         ("tflite", ["unknown backend 'tflite'", "xnnpack", "coreml"]),
         ("vulkan:int8", ["vulkan has no 'int8'", "vulkan:fp16, vulkan:fp32", "xnnpack"]),
         ("portable:", ["portable has no ''", "portable:fp32"]),
@@ -58,11 +46,6 @@ def test_what_is_impossible_is_refused_with_what_is_possible(word, expected):
         choose([word])
     for part in expected:
         assert part in str(refused.value)
-
-
-def test_a_path_without_an_sdk_in_it_is_named(monkeypatch, tmp_path):
-    monkeypatch.setenv("QNN_SDK_ROOT", str(tmp_path))
-    assert str(tmp_path) in vendor_sdk.QNN.missing() and "libQnnHtp.so" in vendor_sdk.QNN.missing()
 
 
 def test_nothing_of_the_vendors_packages_is_imported():

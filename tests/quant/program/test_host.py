@@ -104,7 +104,7 @@ def test_a_runtime_that_is_interrupted_while_it_starts_is_ended(monkeypatch):
         pass
     del told
     (child,) = started
-    assert child.returncode == -signal.SIGKILL
+    assert child.wait(timeout=60) == 0  # its pipe is closed
 
 
 class Sturdy:
@@ -254,26 +254,14 @@ def test_the_limit_is_set_before_a_file_is_read(tmp_path, program_file):
     assert int(address_space.split()[3]) < 64 * 1024**3 and cores.split()[4] == "0"
 
 
-@pytest.mark.parametrize("reply", [b"\xff\xff\xff\xff", b"\x04\x00\x00\x00nope", b'\x0b\x00\x00\x00{"ok":true}'])
+@pytest.mark.parametrize("reply", [b"nope", b"\xff\xff\xff\xff"])
 def test_a_runtime_that_answers_nonsense_is_ended(program_file, monkeypatch, reply):
     with HostRuntime() as mad:
         program = mad.load(program_file, "right")
-        monkeypatch.setattr(module, "read_exactly", replies(reply))
+        monkeypatch.setattr(mad._pipe, "recv_bytes", lambda: reply)
         with pytest.raises(InputError, match="answer nonsense"):
             mad.run(program, torch.zeros(1, 3, SIZE, SIZE))
     assert mad._child.poll() is not None
-
-
-def replies(data):
-    """Read from given bytes instead of the pipe."""
-    left = bytearray(data)
-
-    def read(_descriptor, count, _until):
-        part = bytes(left[:count])
-        del left[:count]
-        return part
-
-    return read
 
 
 def test_a_bundle_is_verified_before_it_is_read(tmp_path):

@@ -5,8 +5,7 @@ import pytest
 from edge_effnet.errors import InputError
 from quant.report.comparison import compared, opened, render_comparison
 from quant.report.make import make_report
-from quant.report.pareto import front
-from quant.report.plots.pareto import Dot, accuracy_frame, plot_pareto
+from quant.report.plots.pareto import Dot, accuracy_frame, front, plot_pareto
 from tests.support.artifacts import make_artifact
 from tests.support.outcomes import outcome
 from tests.support.reports import Elements, measured_artifact

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.support.images import draw_classes, draw_image
 
 from edge_effnet import Preprocess
 from edge_effnet.errors import InputError
@@ -17,6 +16,7 @@ from quant.data.readers.shards import ShardImages, find_shards
 from quant.training.distributed import Group
 from quant.training.input.sample_images import SampleImages
 from quant.training.input.sets import open_sets
+from tests.support.images import draw_classes, draw_image
 from tests.support.training import tiny_config
 
 

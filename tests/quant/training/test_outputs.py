@@ -120,4 +120,4 @@ def test_training_in_int8_leaves_files_of_others_alone(tmp_path, suffix):
     with pytest.raises(InputError, match="is of no earlier training run"):
         require_place(tmp_path / "a", options)
     with pytest.raises(MachineError, match="the name is too long"):
-        require_place(tmp_path / ("x" * 220), options)
+        require_place(tmp_path / ("x" * 235), options)

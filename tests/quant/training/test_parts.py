@@ -11,11 +11,9 @@ from torch import nn
 from edge_effnet import EfficientNet, Preprocess
 from edge_effnet.errors import InputError
 from quant.data.readers.labelled import Item, epoch_order
-from quant.training.input.loader import Batch, iterate, to_input
-from quant.training.input.sampler import local_batches
+from quant.training.input.loader import Batch, iterate, local_batches, to_input
 from quant.training.network import set_training_mode
-from quant.training.optim.batchnorm import recompute_statistics
-from quant.training.optim.ema import WeightAverage
+from quant.training.optim.average import WeightAverage, recompute_statistics
 from quant.training.optim.optimizer import make_optimizer, parameter_groups, set_learning_rate
 from quant.training.optim.precision import choose_precision
 from tests.support.training import TINY

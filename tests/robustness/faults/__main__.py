@@ -10,10 +10,9 @@ from pathlib import Path
 
 import torch
 
-from quant import quantize
 from tests.robustness.faults.commands import COMMANDS
 from tests.robustness.faults.kill import kill_loop
-from tests.support.tiny import install, train_tiny
+from tests.support.tiny import install, quantize_tiny, train_tiny
 
 
 def main() -> int:
@@ -29,11 +28,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         files = train_tiny(root)
-        quantize("lite0", weights=files.weights, data=files.data, calibration=24, out=root / "artifact")
+        artifact = root / "artifact"
+        quantize_tiny(files, artifact)
         chosen = arguments.command or list(COMMANDS)
         for name in chosen:
             kills = -(-arguments.kills // len(chosen))
-            report = kill_loop(COMMANDS[name], files, root / name, kills=kills, seed=arguments.seed)
+            report = kill_loop(COMMANDS[name], files, artifact, root / name, kills=kills, seed=arguments.seed)
             broken += len(report.failures)
             row = {
                 "command": name,

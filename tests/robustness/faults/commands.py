@@ -18,8 +18,8 @@ from tests.support.tiny import SIDE, TinyFiles
 class Command:
     """One command line."""
 
-    words: Callable[[TinyFiles, Path], tuple[str, ...]]
-    """(input files, folder to write into) -> program and arguments."""
+    words: Callable[[TinyFiles, Path, Path], tuple[str, ...]]
+    """(input files, an artifact of them, folder to write into) -> program and arguments."""
     outputs: Mapping[str, Callable[[Path], object]]
     """Every name that it leaves in that folder, and how it is read; the reader raises where it is not whole."""
 
@@ -48,14 +48,14 @@ def _picture(path: Path) -> None:
 
 COMMANDS: dict[str, Command] = {
     "quantize": Command(
-        words=lambda files, out: (
+        words=lambda files, _, out: (
             *("quantize", "--variant", "lite0", "--weights", str(files.weights), "--data", str(files.data)),
             *("--calibration", "24", "--out", str(out / "artifact"), "--json"),
         ),
         outputs={"artifact": open_artifact},
     ),
     "train": Command(
-        words=lambda files, out: (
+        words=lambda files, _, out: (
             *("edge-effnet", "train", "--variant", "lite0", "--data", str(files.data), "--image-size", str(SIDE)),
             *("--out", str(out / "w.safetensors"), "--epochs", "2", "--batch-size", "24", "--checkpoint-every", "1"),
             *("--workers", "0", "--threads", "1"),
@@ -69,8 +69,8 @@ COMMANDS: dict[str, Command] = {
         },
     ),
     "check": Command(
-        words=lambda files, out: (
-            *("edge-effnet", "check", str(files.weights.parent / "artifact"), "--data", str(files.data), "--json"),
+        words=lambda files, artifact, out: (
+            *("edge-effnet", "check", str(artifact), "--data", str(files.data), "--json"),
             *("--baseline", str(out / "baseline.json"), "--update-baseline"),
         ),
         outputs={"baseline.json": lambda path: json.loads(path.read_text())},

@@ -8,12 +8,11 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
 from tests.robustness.faults.commands import Command
+from tests.support.forked import start_forked
 from tests.support.tiny import TinyFiles
 
 _WRITES = frozenset(
@@ -37,12 +36,15 @@ class Report:
     failures: list[str] = field(default_factory=list)
 
 
-def kill_loop(command: Command, files: TinyFiles, folder: Path, *, kills: int, seed: int = 0) -> Report:
+def kill_loop(
+    command: Command, files: TinyFiles, artifact: Path, folder: Path, *, kills: int, seed: int = 0
+) -> Report:
     """Kill a command at random moments: half of them drawn from the clock, half from its writes.
 
     Args:
         command: of `COMMANDS`.
         files: what it reads.
+        artifact: made of them.
         folder: empty; written into.
         kills: how many.
         seed: of the moments.
@@ -50,13 +52,13 @@ def kill_loop(command: Command, files: TinyFiles, folder: Path, *, kills: int, s
     report, rng, start = Report(), random.Random(seed), time.monotonic()
     out, scratch = folder / "out", folder / "tmp"
     out.mkdir(parents=True), scratch.mkdir()
-    words = command.words(files, out)
+    words = command.words(files, artifact, out)
     began = time.monotonic()
     report.events = _undisturbed(words, out, scratch, report)
     usual = time.monotonic() - began
     before = _snapshot(out)
     while report.kills < kills and len(report.failures) < 20:
-        at_write = rng.random() < 0.5
+        at_write = report.kills % 2 == 0
         process = _start(words, out, scratch, kill_at=rng.randint(1, report.events) if at_write else None)
         if not at_write:
             time.sleep(rng.uniform(0, usual))
@@ -68,11 +70,10 @@ def kill_loop(command: Command, files: TinyFiles, folder: Path, *, kills: int, s
             report.kills += 1
         _look(command, out, before, report)
         before = _snapshot(out)
+    litter = _hidden(out)
     _undisturbed(words, out, scratch, report)
-    for place in (out, scratch):
-        litter = {path.name for path in place.iterdir()} - set(command.outputs)
-        if litter:
-            report.failures.append(f"litter after a whole run: {sorted(litter)}")
+    if more := _hidden(out) - litter:
+        report.failures.append(f"litter after a whole run: {sorted(more)}")
     report.seconds = time.monotonic() - start
     return report
 
@@ -112,6 +113,11 @@ def _look(command: Command, out: Path, before: dict[str, bytes], report: Report)
         report.failures.append(f"unknown files: {sorted(visible - set(command.outputs))}")
 
 
+def _hidden(out: Path) -> set[str]:
+    """What killed runs leave: a run that comes to its end adds nothing to it."""
+    return {path.name for path in out.iterdir() if path.name.startswith(".")}
+
+
 def _snapshot(out: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(out)): path.read_bytes()
@@ -123,21 +129,7 @@ def _snapshot(out: Path) -> dict[str, bytes]:
 def _start(
     words: tuple[str, ...], out: Path, scratch: Path, *, kill_at: int | None, counts: int | None = None
 ) -> int:
-    """Fork, so that the stack is imported once for all; the child is the command and nothing else."""
-    process = os.fork()
-    if process == 0:
-        _become(words, out, scratch, kill_at, counts)
-    return process
-
-
-def _become(words: tuple[str, ...], out: Path, scratch: Path, kill_at: int | None, counts: int | None) -> NoReturn:
-    import tempfile
-
-    os.setsid()
-    tempfile.tempdir = str(scratch)
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1), os.dup2(silence, 2)
-    sys.argv = list(words)
+    """Start the command; it counts its writes, and dies at one of them if it has to."""
     seen = 0
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
@@ -147,23 +139,11 @@ def _become(words: tuple[str, ...], out: Path, scratch: Path, kill_at: int | Non
             if seen == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    sys.addaudithook(watch)
-    code = _called(_main_of(words[0]))
-    if counts is not None:
-        os.write(counts, str(seen).encode())
-    os._exit(code)
+    def tell() -> None:
+        if counts is not None:
+            os.write(counts, str(seen).encode())
 
-
-def _main_of(program: str) -> Callable[[], object]:
-    from apps.cli import edge_effnet
-    from apps.cli.commands import quantize
-
-    return {"quantize": quantize.main, "edge-effnet": edge_effnet.main}[program]
-
-
-def _called(main: Callable[[], object]) -> int:
-    try:
-        main()
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
-    return 0
+    with Path(os.devnull).open("w") as silence:
+        outputs = (silence.fileno(), silence.fileno())
+        settings = {"env": {"TMPDIR": str(scratch)}, "before": lambda: sys.addaudithook(watch), "after": tell}
+        return start_forked(words, outputs, **settings)

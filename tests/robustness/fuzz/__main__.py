@@ -14,6 +14,7 @@ from tests.robustness.fuzz.formats import FORMATS
 from tests.robustness.fuzz.run import fuzz
 from tests.robustness.fuzz.scene import make_scene
 from tests.support.tiny import install
+from tests.support.warm import warm_runtime
 
 
 def main() -> int:
@@ -28,7 +29,7 @@ def main() -> int:
     torch.set_num_threads(1)
     install()
     broken = 0
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, warm_runtime():
         scene = make_scene(arguments.scene or Path(temporary))
         for name in arguments.format or FORMATS:
             report = fuzz(name, scene, mutants=arguments.mutants, seed=arguments.seed, keep=arguments.keep)

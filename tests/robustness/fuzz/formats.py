@@ -18,12 +18,13 @@ from edge_effnet import load_checkpoint
 from quant.artifact.bundle import verify_bundle
 from quant.artifact.recognise import SEAL, seal_of
 from quant.metrics.evaluate import Accuracy, Fidelity
-from quant.program.host import HostRuntime
 from quant.verdict.baseline import baseline_json, make_baseline
 from tests.robustness.fuzz.mutate import damaged, damaged_json
-from tests.robustness.fuzz.scene import Scene, copy_tree, replace_file, tar_of
+from tests.robustness.fuzz.scene import Scene, replace_file, tar_of
 from tests.support.artifacts import sign_again
 from tests.support.paths import GOLDEN
+from tests.support.shared import linked_copy
+from tests.support.warm import WarmRuntime
 
 _PAGE = "page.html"
 
@@ -73,7 +74,7 @@ def _in_artifact(
     """A file of the artifact folder, whose manifest was mended."""
 
     def place(scene: Scene, mutant: bytes, folder: Path) -> Trial:
-        copy = copy_tree(scene.artifact.folder, folder / "artifact")
+        copy = linked_copy(scene.artifact.folder, folder / "artifact")
         replace_file(copy / name, mutant)
         replace_file(copy / "manifest.json", (scene.artifact.folder / "manifest.json").read_bytes())
         sign_again(copy)
@@ -84,7 +85,7 @@ def _in_artifact(
 
 def _sees_rightly(folder: Path, scene: Scene) -> None:
     """The honest network classes every image rightly: so must any program that passed."""
-    with HostRuntime() as runtime:
+    with WarmRuntime() as runtime:
         program = runtime.load(folder / "model.pte", "judged")
         found = runtime.run(program, scene.inputs).argmax(dim=1)
     if not torch.equal(found, scene.labels):
@@ -93,7 +94,7 @@ def _sees_rightly(folder: Path, scene: Scene) -> None:
 
 def _verify_bundle(path: Path, cases: int) -> Call:
     def run() -> None:
-        with HostRuntime() as runtime:
+        with WarmRuntime() as runtime:
             verify_bundle(runtime, path.read_bytes(), cases)
 
     return run
@@ -129,7 +130,7 @@ def _image(suffix: str) -> Format:
         return file.getvalue()
 
     def place(scene: Scene, mutant: bytes, folder: Path) -> Trial:
-        data = copy_tree(scene.files.data / "val", folder / "val").parent
+        data = linked_copy(scene.files.data / "val", folder / "val").parent
         (data / "val" / "red" / f"mutant{suffix}").write_bytes(mutant)
         return Trial(commands=[_check(scene.artifact.folder, data, "--max-drop", "30")])
 
@@ -138,7 +139,7 @@ def _image(suffix: str) -> Format:
 
 def _shard() -> Format:
     def place(scene: Scene, mutant: bytes, folder: Path) -> Trial:
-        data = copy_tree(scene.shards, folder / "shards")
+        data = linked_copy(scene.shards, folder / "shards")
         replace_file(tar_of(data), mutant)
         return Trial(commands=[_check(scene.artifact.folder, data, "--max-drop", "30")])
 
@@ -147,7 +148,7 @@ def _shard() -> Format:
 
 def _manifest() -> Format:
     def place(scene: Scene, mutant: bytes, folder: Path) -> Trial:
-        copy = copy_tree(scene.artifact.folder, folder / "artifact")
+        copy = linked_copy(scene.artifact.folder, folder / "artifact")
         replace_file(copy / "manifest.json", _sealed(mutant))
 
         def oracle() -> None:

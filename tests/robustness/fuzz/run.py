@@ -25,16 +25,12 @@ from edge_effnet.errors import InputError, MachineError
 from quant.data.split import sha256_of_image
 from tests.robustness.fuzz.formats import FORMATS, Format, Trial, WrongVerdictError
 from tests.robustness.fuzz.scene import Scene
-from tests.robustness.fuzz.warm import WarmRuntime
 
 LIMIT_S = 60
 """For one command on one mutant; an honest one takes a fraction of a second."""
 
 _SILENCE_S = 15
 """Within it, after which a runtime that hangs is ended; users' computers get 300 s for one forward of L2."""
-
-_STARTERS = ("quant.pipeline.check", "apps.device.check", "tests.robustness.fuzz.formats")
-"""Modules that start a runtime."""
 
 _LEGAL = (PASS, REGRESSION, INPUT, MACHINE)
 
@@ -66,10 +62,7 @@ def fuzz(name: str, scene: Scene, *, mutants: int, seed: int = 0, keep: Path | N
         keep: where mutants that broke something are written to.
     """
     report, honest, start = Report(), FORMATS[name].seed(scene), time.monotonic()
-    with contextlib.ExitStack() as stack:
-        for module in _STARTERS:
-            stack.enter_context(mock.patch(f"{module}.HostRuntime", WarmRuntime))
-        stack.enter_context(mock.patch("quant.program.host.SILENCE_TIMEOUT_S", _SILENCE_S))
+    with mock.patch("quant.program.host.SILENCE_TIMEOUT_S", _SILENCE_S):
         for index in range(mutants):
             mutant = FORMATS[name].mutate(honest, random.Random(f"{name} {seed} {index}"))
             fault = _try(FORMATS[name], scene, mutant, report)

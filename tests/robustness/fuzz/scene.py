@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from quant import quantize
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact
 from quant.data.split import ImageRecord, evaluation_images
-from quant.program.host import HostRuntime
 from tests.support.images import pack_shards
-from tests.support.tiny import TinyFiles, train_tiny
+from tests.support.tiny import TinyFiles, quantize_tiny, train_tiny
+from tests.support.warm import WarmRuntime
 
 _JUDGED = 4
 """Images a class: a check of a mutant takes a tenth of a second."""
@@ -44,23 +41,23 @@ class Scene:
 
 def make_scene(folder: Path) -> Scene:
     """Train, quantize and pack, or take what an earlier call left in `folder`."""
-    artifact, data = folder / "artifact", folder / "data"
+    files, artifact = TinyFiles.of(folder), folder / "artifact"
     if not artifact.exists():
-        trained = train_tiny(folder)
-        for path in data.rglob("val/*/*.jpg"):
+        if not files.weights.exists():
+            train_tiny(folder)
+        for path in files.data.rglob("val/*/*.jpg"):
             if int(path.stem) >= _JUDGED:
                 path.unlink()
-        quantize("lite0", weights=trained.weights, data=data, calibration=24, out=artifact)
-    files = TinyFiles(weights=folder / "tiny0.safetensors", data=data)
+        quantize_tiny(files, artifact)
     shards = folder / "shards"
     if not shards.exists():
-        pack_shards(data, shards)
+        pack_shards(files.data, shards)
     opened = open_artifact(artifact)
     images = evaluation_images(
-        data, class_names=opened.labels, num_classes=len(opened.labels), calibrated_on=frozenset()
+        files.data, class_names=opened.labels, num_classes=len(opened.labels), calibrated_on=frozenset()
     ).evaluation
     inputs = torch.stack([opened.preprocess(image.path) for image in images])
-    with HostRuntime() as runtime:
+    with WarmRuntime() as runtime:
         outputs = runtime.run(runtime.load(opened.program, "honest"), inputs)
     return Scene(
         files=files,
@@ -70,11 +67,6 @@ def make_scene(folder: Path) -> Scene:
         outputs=outputs,
         images=images,
     )
-
-
-def copy_tree(source: Path, target: Path) -> Path:
-    """Copy a folder of few files, hard links instead of contents."""
-    return Path(shutil.copytree(source, target, copy_function=os.link))
 
 
 def replace_file(path: Path, data: bytes) -> None:

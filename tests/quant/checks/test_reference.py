@@ -1,0 +1,84 @@
+"""What float's answers say against a verdict; logits, images and networks are written down."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from quant.checks.recorded_figures import Recorded
+from quant.checks.reference import Reference, check_reference
+from quant.data.perceptual_hash import Calibrated
+from tests.support.images import COLOURS, draw_image
+from tests.support.outcomes import images
+from tests.support.programs import PREPROCESS
+
+COUNT = 40
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn")
+    paths = [draw_image(folder / f"{i}.jpg", COLOURS[i % 3], seed=i) for i in range(COUNT)]
+    return [replace(image, path=path) for image, path in zip(images(COUNT), paths, strict=True)]
+
+
+@pytest.fixture
+def codes(drawn):
+    """Codes of what is found, with some parts of an honest reference changed."""
+
+    def found(answers, **changes):
+        fields = {
+            "run": lambda x: torch.zeros(len(x), 3),
+            "logits": 9.0 * torch.eye(3)[torch.tensor(answers)],
+            "images": drawn,
+            "class_names": COLOURS,
+            "preprocess": PREPROCESS,
+            "pte_logits": None,
+            "recorded": None,
+            "hashes": torch.rand(COUNT, 64, generator=torch.Generator().manual_seed(0)) * 255,
+            "calibrated": None,
+        }
+        return [each.code for each in check_reference(Reference(**{**fields, **changes}))]
+
+    return found
+
+
+RIGHT = [i % 3 for i in range(COUNT)]
+
+
+def test_an_honest_reference_has_no_findings(codes):
+    assert codes(RIGHT) == []
+
+
+@pytest.mark.parametrize(
+    ("usual", "code"),
+    [(COUNT, "one-class"), (COUNT - 1, "nearly-one-class"), (30, "nearly-one-class"), (29, None)],
+)
+def test_images_that_are_all_but_one_class_prove_little(codes, drawn, usual, code):
+    unlabelled = [replace(image, label=None) for image in drawn]
+    found = codes([2] * usual + [0] * (COUNT - usual), images=unlabelled)
+    assert found == ([] if code is None else [code])
+
+
+def test_every_check_has_its_say(codes):
+    """Labels in another order, a calibration image among the others, other figures than were recorded."""
+    hashes = torch.rand(COUNT, 64, generator=torch.Generator().manual_seed(0)) * 255
+    calibrated = Calibrated(names=("train/0.jpg",), hashes=hashes[:1])
+    logits = 9.0 * torch.eye(3)[torch.tensor(RIGHT)]
+    same = tuple(sorted(image.sha256 for image in images(COUNT)))
+    recorded = Recorded(top1=1.0, sqnr_db=40.0, images=COUNT, hashes=same)
+    swapped = [{0: 1, 1: 0, 2: 2}[label] for label in RIGHT]
+    sure = torch.tensor([[0.0, 0.0, 99.0]])  # and no reading of the images helps
+    run = {"run": lambda x: sure.expand(len(x), 3)}
+    found = codes(swapped, **run, hashes=hashes, calibrated=calibrated, recorded=recorded, pte_logits=logits.flip(1))
+    assert found == ["leakage", "label-order", "float-changed", "program-changed"]
+
+
+def test_another_reading_is_tried_on_a_network_that_is_often_wrong(codes, drawn):
+    """It reads BGR: blue for red and red for blue."""
+
+    def run(x):
+        return 9.0 * x.mean(dim=(2, 3))
+
+    x = torch.stack([PREPROCESS(image.path) for image in drawn])
+    assert codes(RIGHT, run=run, logits=run(x)) == ["label-order", "preprocessing"]
