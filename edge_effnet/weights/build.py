@@ -16,6 +16,7 @@ from edge_effnet.variants import VariantSpec
 from edge_effnet.weights.checkpoint import LoadOptions
 from edge_effnet.weights.layouts import Layout
 from edge_effnet.weights.origins import Origin
+from edge_effnet.weights.placement import Placement, listed_names
 from edge_effnet.weights.save import SavedSettings
 from edge_effnet.weights.strict import match_tensors
 
@@ -59,7 +60,7 @@ class Trained:
 
 def build_network(
     trained: Trained,
-    tensors: Mapping[str, torch.Tensor],
+    placed: Placement,
     options: LoadOptions,
     *,
     image_size: int,
@@ -72,8 +73,9 @@ def build_network(
     Raises:
         InputError: tensors that are missing, unexpected, misshapen or not finite; an option out of range.
     """
-    title = f"{path}: not a complete {trained.spec.name} in the layout of {trained.layout.name}"
-    in_channels, num_classes = _sizes_of_ends(tensors, trained.layout, title)
+    below = f" below {brief(repr(placed.prefix))}" if placed.prefix else ""
+    title = f"{path}: not a complete {trained.spec.name} in the layout of {trained.layout.name}{below}"
+    in_channels, num_classes = _sizes_of_ends(placed.tensors, trained.layout, title)
     with torch.device("meta"):  # initial weights would only be thrown away
         model = EfficientNet(
             trained.spec,
@@ -88,9 +90,27 @@ def build_network(
             include_top=num_classes is not None,
         )
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    ours = match_tensors(tensors, shapes, trained.layout.theirs(trained.spec, shapes), title=title)
+    names = trained.layout.theirs(trained.spec, shapes)
+    ours = match_tensors(placed.tensors, shapes, names, beside=placed.beside, title=title)
+    if placed.beside:
+        raise InputError(f"{path}: {_beside(placed, trained)}")
     model.load_state_dict(ours, strict=True, assign=True)
     return model.eval()
+
+
+def _beside(placed: Placement, trained: Trained) -> str:
+    """Say what stands beside a complete network, and what to do about it."""
+    names = listed_names(placed.beside)
+    if f"{trained.layout.ends['classifier']}.weight" not in placed.tensors:
+        return (
+            f"the head of this {trained.spec.name} is not one Linear but {names}, and tensors do not tell what lies "
+            "between; train a head of one Linear, or leave these out for a network without a head."
+        )
+    return (
+        f"beside the {trained.spec.name} and its classifier there are {names}, which may take part in what it "
+        "computes: a second head, or layers in between; where they do not, leave them out: torch.save({k: v for k, v "
+        'in weights.items() if k not in THESE}, "weights.pth").'
+    )
 
 
 def _sizes_of_ends(tensors: Mapping[str, torch.Tensor], layout: Layout, title: str) -> tuple[int, int | None]:

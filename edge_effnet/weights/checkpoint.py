@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec
+from edge_effnet.weights.described import Described
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +72,9 @@ class LoadOptions:
     padding: str | None = None
     include_top: bool = True
     preprocess: Preprocess | None = None
-    class_names: tuple[str, ...] | None = None
-    """What a hub's config says, where the file has none."""
+    described: Described = field(default_factory=Described)
+    """What a config beside the file says, where the file itself does not."""
+    odd_blocks: tuple[int, ...] | None = None
+    """What transformers' config says about padding; see `require_padding`."""
     architectures: tuple[str, ...] = ()
     """Names of the architecture that may tell the origin, more trustworthy than the file's own."""

@@ -1,10 +1,9 @@
-"""Opening what training scripts wrap around weights: nested dicts, prefixes, EMA copies, class names."""
+"""Opening what training scripts wrap around weights: nested dicts, EMA copies, modules saved apart."""
 
 from __future__ import annotations
 
-import json
-import operator
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,28 @@ import torch
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief
+from edge_effnet.weights.described import Described, describe
+from edge_effnet.weights.placement import listed_names
 from edge_effnet.weights.plain import plain_tensors
 
 # Preferred first: an exponential moving average generalises better than the last step's weights.
-EMA_KEYS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
+EMA_KEYS = (
+    *("state_dict_ema", "model_ema", "ema_state_dict", "ema", "ema_model", "model_state_dict_ema"),
+    *("ema_model_state_dict", "swa_model", "swa_state_dict", "averaged_model"),
+)
 STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model", "module", "net", "weights")
-CLASS_NAME_KEYS = ("class_names", "classes", "class_to_idx")
-ARCH_KEYS = ("arch", "architecture")
-
-PREFIXES = ("module.", "_orig_mod.", "model.")
-"""Left by DistributedDataParallel, torch.compile and Lightning; possibly one inside the other."""
 
 # torch.optim.swa_utils.AveragedModel counts its steps in a tensor beside the weights.
 _COUNTERS = frozenset({"n_averaged"})
 
+# What a training run needs to be resumed, and no network to compute.
+_OF_TRAINING = re.compile(
+    r"optim|opt$|opt_|\w*optimizer|sched|\w*scheduler|scaler|\w*_scaler|criteri|loss|callbacks|loops|rng"
+)
+
 _MAX_DEPTH = 8
+_MAX_NODES = 100_000
+"""Containers and tensors that are looked at; a dict of dicts of itself has no end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,11 +41,11 @@ class Contents:
     """What a weight file holds, unwrapped."""
 
     tensors: dict[str, torch.Tensor]
-    """As named in the file, without wrappers' prefixes."""
-    class_names: tuple[str, ...] | None
-    """In order of the class index."""
-    arch: str | None
-    """The architecture's name as the file gives it."""
+    """The state dict, as named in the file."""
+    others: dict[str, torch.Tensor]
+    """Of modules that the file holds beside it: `classifier.weight` of a dict under `classifier`."""
+    described: Described
+    """What else the file says about its network."""
     metadata: Mapping[str, Any]
     """The outermost container without its tensors."""
     notes: tuple[str, ...]
@@ -53,90 +59,91 @@ def open_container(loaded: Any, path: Path) -> Contents:
         InputError: there is none, or one of tensors that are not plain.
     """
     notes: list[str] = []
+    others: dict[str, torch.Tensor] = {}
+    tensors = _find_tensors(loaded, path, notes, others)
     outer = loaded if isinstance(loaded, Mapping) else {}
-    tensors = _find_tensors(loaded, path, notes)
+    described = describe(outer)
     return Contents(
-        tensors=plain_tensors(_strip_prefixes(tensors), path),
-        class_names=_class_names(outer, notes),
-        arch=next((outer[key] for key in ARCH_KEYS if isinstance(outer.get(key), str)), None),
+        tensors=plain_tensors(tensors, path),
+        others=plain_tensors(others, path),
+        described=described,
         metadata={key: value for key, value in outer.items() if not isinstance(value, torch.Tensor)},
-        notes=tuple(notes),
+        notes=(*notes, *described.notes),
     )
 
 
-def _find_tensors(loaded: Any, path: Path, notes: list[str], depth: int = 0) -> dict[str, torch.Tensor]:
+def _find_tensors(
+    loaded: Any, path: Path, notes: list[str], others: dict[str, torch.Tensor], depth: int = 0
+) -> dict[str, torch.Tensor]:
     if not isinstance(loaded, Mapping):
         raise InputError(
             f"{path}: holds a {type(loaded).__name__}, not a state dict; save torch.save(model.state_dict(), PATH)."
         )
     if depth > _MAX_DEPTH:  # a container can even hold itself
         raise InputError(f"{path}: containers nested more than {_MAX_DEPTH} deep; save the state dict alone.")
-    for key in EMA_KEYS + STATE_DICT_KEYS:
-        if isinstance(loaded.get(key), Mapping) and loaded[key]:
-            if key in EMA_KEYS:
-                notes.append(f"The averaged copy of the weights ({key!r}) was taken, not the last step's.")
-            return _find_tensors(loaded[key], path, notes, depth + 1)
-    tensors = {
-        key: value
-        for key, value in loaded.items()
-        if isinstance(key, str) and isinstance(value, torch.Tensor) and key not in _COUNTERS
-    }
+    known = EMA_KEYS + STATE_DICT_KEYS
+    chosen = next((key for key in known if isinstance(loaded.get(key), Mapping) and _holds(loaded[key])), None)
+    if chosen is not None:
+        if chosen in EMA_KEYS:
+            notes.append(f"The averaged copy of the weights ({chosen!r}) was taken, not the last step's.")
+        copies = known if chosen in EMA_KEYS else (chosen,)
+        others |= _modules_of({key: value for key, value in loaded.items() if key not in copies}, notes)
+        return _find_tensors(loaded[chosen], path, notes, others, depth + 1)
+    tensors = _direct(loaded)
+    if modules := _modules_of(loaded, notes):
+        # Beside whole modules a number is a measurement, not a weight.
+        tensors = {key: tensor for key, tensor in tensors.items() if tensor.numel() != 1} | modules
     if not tensors:
         keys = ", ".join(brief(repr(key)) for key in list(loaded)[:8]) or "none"
         raise InputError(f"{path}: no weights inside (keys: {keys}); save a state dict, or one under 'state_dict'.")
     return tensors
 
 
-def _strip_prefixes(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    while True:
-        prefix = next((p for p in PREFIXES if all(key.startswith(p) for key in tensors)), None)
-        if prefix is None:
-            return tensors
-        tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
+def _direct(loaded: Mapping[Any, Any]) -> dict[str, torch.Tensor]:
+    return {
+        key: value
+        for key, value in loaded.items()
+        if isinstance(key, str) and isinstance(value, torch.Tensor) and key not in _COUNTERS
+    }
 
 
-def _class_names(outer: Mapping[str, Any], notes: list[str]) -> tuple[str, ...] | None:
-    for key in CLASS_NAME_KEYS:
-        value = outer.get(key)
-        if value is None or (isinstance(value, str | list | tuple | Mapping) and not value):
+def _modules_of(loaded: Mapping[Any, Any], notes: list[str]) -> dict[str, torch.Tensor]:
+    """Return the tensors of modules under keys of their own, as `key.name`; what is none is named in `notes`."""
+    modules: dict[str, torch.Tensor] = {}
+    left = []
+    for key, value in loaded.items():
+        if not isinstance(key, str) or isinstance(value, torch.Tensor):
             continue
-        names = _ordered_names(_parsed(value))
-        if names is not None:
-            return names
-        notes.append(
-            f"The file's {key!r} is neither a list of names nor a mapping between names and the indices "
-            "0, 1, 2, ...: ignored."
-        )
-    return None
+        tensors = dict(_tensors_in(value, f"{key}.", budget=[_MAX_NODES]))
+        if any(name.endswith("weight") for name in tensors) and not _OF_TRAINING.match(key.lower()):
+            modules |= {name: tensor for name, tensor in tensors.items() if name.rpartition(".")[2] not in _COUNTERS}
+        elif any(tensor.numel() > 1 for tensor in tensors.values()):
+            left.append(key)
+    if left:
+        notes.append(f"Left out, as no part of the network: {listed_names(left)}.")
+    return modules
 
 
-def _parsed(value: Any) -> Any:
-    """Read JSON where a file can hold only strings, as safetensors' metadata does."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return None
+def _holds(container: Mapping[Any, Any]) -> bool:
+    """Whether there are tensors, or so many containers that the end was not reached."""
+    budget = [_MAX_NODES]
+    return next(_tensors_in(container, "", budget=budget), None) is not None or budget[0] < 0
 
 
-def _ordered_names(value: Any) -> tuple[str, ...] | None:
-    """Accept a list of names, {name: index} or {index: name}; two classes may share one, as in ImageNet."""
+def _tensors_in(value: Any, prefix: str, *, budget: list[int], depth: int = 0) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the tensors in nested containers by their dotted names, as far as `budget` and `_MAX_DEPTH` reach."""
+    if depth > _MAX_DEPTH:
+        budget[0] = -1
+    items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, Mapping):
-        by_name = all(isinstance(index, int) for index in value.values())
-        pairs = [(index, name) for name, index in value.items()] if by_name else list(value.items())
-        try:
-            by_index = {_index(key): name for key, name in pairs}
-        except (TypeError, ValueError, RuntimeError):
-            return None
-        if sorted(by_index) != list(range(len(value))):
-            return None
-        value = [by_index[index] for index in range(len(value))]
-    if not isinstance(value, list | tuple):
-        return None
-    return tuple(value) if all(isinstance(name, str) for name in value) else None
-
-
-def _index(key: Any) -> int:
-    """Read a class index, which JSON can hold as a string only."""
-    return int(key) if isinstance(key, str) else operator.index(key)
+        items = value.items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    for key, inner in items:
+        if isinstance(inner, torch.Tensor):
+            yield f"{prefix}{key}", inner
+        elif isinstance(inner, Mapping | list | tuple):
+            budget[0] -= 1
+            if budget[0] < 0:
+                return
+            yield from _tensors_in(inner, f"{prefix}{key}.", budget=budget, depth=depth + 1)

@@ -12,9 +12,11 @@ from safetensors import SafetensorError, safe_open
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import foreign
 from edge_effnet.io.text import brief
+from edge_effnet.weights.formats import HEAD_BYTES, ZIP_SIGNATURE, is_safetensors, refuse_other_formats, zip_names
 from edge_effnet.weights.pickles import read_pickle
+from edge_effnet.weights.torchscript import is_torchscript, read_torchscript
 
-SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".safetensors")
+SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".safetensors", ".ptl")
 
 _HASH_BLOCK_BYTES = 1024 * 1024
 
@@ -29,7 +31,7 @@ def sha256_of(path: Path) -> str:
 
 
 def read_file(path: Path) -> Any:
-    """Read a `.pth`-like or `.safetensors` file.
+    """Read a file of torch.save, torch.jit.save or safetensors, whatever its name.
 
     Returns:
         What the file holds: for safetensors the dict of tensors, with the header's metadata (strings) added
@@ -40,8 +42,14 @@ def read_file(path: Path) -> Any:
             code.
     """
     _require_weight_file(path)
-    if path.suffix.lower() == ".safetensors":
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    refuse_other_formats(head, path)
+    zipped = head.startswith(ZIP_SIGNATURE)
+    if is_safetensors(head, path) or path.suffix.lower() == ".safetensors":
         return _read_safetensors(path)
+    if zipped and is_torchscript(zip_names(path)):
+        return read_torchscript(path)
     return read_pickle(
         path,
         damaged=f"{path}: not a complete PyTorch weight file: truncated, damaged, or of another format; download or "

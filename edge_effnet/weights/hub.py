@@ -6,12 +6,10 @@ huggingface_hub itself.
 
 from __future__ import annotations
 
-import json
+import contextlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import (
@@ -26,22 +24,19 @@ from huggingface_hub.errors import (
 )
 
 from edge_effnet.errors import InputError, MachineError
-from edge_effnet.io.files import foreign
-from edge_effnet.io.text import brief
-from edge_effnet.preprocess import IMAGENET_MEAN, IMAGENET_STD, INTERPOLATIONS, Preprocess
-from edge_effnet.variants import VariantSpec, resolve_variant
-from edge_effnet.weights.origins import by_crop_fraction
+from edge_effnet.weights.snapshot import (
+    CONFIG_FILE,
+    PROCESSOR_FILE,
+    WEIGHT_FILES,
+    Snapshot,
+    is_of_transformers,
+    read_config,
+    read_snapshot,
+)
 
 SCHEME = "hf://"
 
-CONFIG_FILE = "config.json"
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-"""Preferred first."""
-
 _SERVER_ERROR = 500
-
-_MAX_CONFIG_BYTES = 4 * 1024 * 1024
-"""Names of 21,843 classes, with a description of each, are 2 MB."""
 
 _ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 
@@ -52,16 +47,8 @@ class HubModel:
 
     weights: Path
     """The weight file in huggingface_hub's cache."""
-    spec: VariantSpec
-    """By the config's architecture."""
-    architecture: str
-    """As the config names it, with the tag of its training: `tf_efficientnet_b0.ap_in1k`."""
-    preprocess: Preprocess | None
-    """By the config's `pretrained_cfg`; None where it has none."""
-    class_names: tuple[str, ...] | None
-    """The config's `label_names`."""
-    notes: tuple[str, ...]
-    """Sentences for the user."""
+    snapshot: Snapshot
+    """What the files beside it say."""
 
 
 def fetch_from_hub(source: str, cache_dir: Path | None = None) -> HubModel:
@@ -77,83 +64,14 @@ def fetch_from_hub(source: str, cache_dir: Path | None = None) -> HubModel:
             f"{source!r} is no hub id; write hf://owner/name, such as hf://timm/efficientnet_b0.ra_in1k."
         )
     repo, revision = match["repo"], match["revision"]
-    config = _read_config(_fetch(repo, CONFIG_FILE, revision, cache_dir), repo)
-    architecture, pretrained = config["architecture"], config.get("pretrained_cfg") or {}
-    if not isinstance(pretrained, Mapping):
-        raise InputError(
-            f"{SCHEME}{repo}: its pretrained_cfg is no mapping; take another revision of the repository."
-        )
-    tag = pretrained.get("tag") or ""
-    preprocess, notes = _preprocess(pretrained, repo)
-    return HubModel(
-        weights=_fetch_weights(repo, revision, cache_dir),
-        spec=_variant(architecture, repo),
-        architecture=f"{architecture}.{tag}"
-        if isinstance(tag, str) and tag and "." not in architecture
-        else architecture,
-        preprocess=preprocess,
-        class_names=_label_names(config),
-        notes=notes,
-    )
-
-
-def _read_config(path: Path, repo: str) -> dict[str, Any]:
-    if path.stat().st_size > _MAX_CONFIG_BYTES:
-        raise InputError(
-            f"{SCHEME}{repo}: its {CONFIG_FILE} has more than {_MAX_CONFIG_BYTES} bytes, as none of timm's."
-        )
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{SCHEME}{repo}: its {CONFIG_FILE} is not JSON ({brief(error)}).") from error
-    if isinstance(config, dict) and isinstance(config.get("architecture"), str):
-        return config
-    hint = ""
-    if isinstance(config, dict) and "model_type" in config:
-        hint = f" It is made for transformers (model_type {brief(repr(config['model_type']))}); take timm's instead."
-    raise InputError(f"{SCHEME}{repo}: its {CONFIG_FILE} names no timm architecture.{hint}")
-
-
-def _variant(architecture: str, repo: str) -> VariantSpec:
-    try:
-        return resolve_variant(architecture)
-    except InputError as error:
-        raise InputError(f"{SCHEME}{repo}: {error}") from error
-
-
-def _preprocess(pretrained: Mapping[str, Any], repo: str) -> tuple[Preprocess | None, tuple[str, ...]]:
-    """Read timm's `pretrained_cfg`; what it leaves out is ImageNet's usual."""
-    if "input_size" not in pretrained:
-        return None, ()
-    notes = []
-    interpolation = pretrained.get("interpolation", "bicubic")
-    if not isinstance(interpolation, str) or interpolation not in INTERPOLATIONS:
-        notes.append(f"The config asks for {brief(repr(interpolation))} interpolation; bicubic is used.")
-        interpolation = "bicubic"
-    if pretrained.get("crop_mode", "center") != "center":
-        notes.append(
-            f"The config asks for crop mode {brief(repr(pretrained['crop_mode']))}; the centre is cropped, which can "
-            "cost a little accuracy on images that are not square."
-        )
-    with foreign(f"{SCHEME}{repo}: its pretrained_cfg cannot be used; take another revision of the repository."):
-        try:
-            geometry = by_crop_fraction(
-                int(pretrained["input_size"][-1]), float(pretrained.get("crop_pct", 0.875)), interpolation
-            )
-            return replace(
-                geometry,
-                mean=tuple(pretrained.get("mean", IMAGENET_MEAN)),
-                std=tuple(pretrained.get("std", IMAGENET_STD)),
-            ), tuple(notes)
-        except InputError as error:
-            raise InputError(f"{SCHEME}{repo}: its pretrained_cfg cannot be used ({error}).") from error
-
-
-def _label_names(config: Mapping[str, Any]) -> tuple[str, ...] | None:
-    names = config.get("label_names")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        return None
-    return tuple(names)
+    where = f"{SCHEME}{repo}"
+    config = read_config(_fetch(repo, CONFIG_FILE, revision, cache_dir), where)
+    processor = None
+    if is_of_transformers(config):
+        with contextlib.suppress(_NoSuchFileError):
+            processor = read_config(_fetch(repo, PROCESSOR_FILE, revision, cache_dir), where)
+    snapshot = read_snapshot(config, processor, where)
+    return HubModel(weights=_fetch_weights(repo, revision, cache_dir), snapshot=snapshot)
 
 
 def _fetch_weights(repo: str, revision: str | None, cache_dir: Path | None) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from edge_effnet.errors import InputError
@@ -49,6 +49,11 @@ class Layout:
         prefix = self.block.format(stage=stage, stage_from_1=stage + 1, repeat=repeat, index=firsts[stage] + repeat)
         return f"{prefix}.{names[inner]}.{tensor}"
 
+    def head_of(self, keys: Container[str]) -> str | None:
+        """Name of the head's weight, if it is among the keys of a state dict."""
+        name = f"{self.ends['head.conv']}.weight"
+        return name if name in keys else None
+
 
 def kind_of(stage: StageSpec) -> str:
     """Which of `Layout.kinds` names a stage's blocks: its block, and for MBConv whether it expands."""
@@ -63,47 +68,72 @@ _BLOCKS = {
     "torchvision": "features.{stage_from_1}.{repeat}.block",
     "timm": "blocks.{stage}.{repeat}",
     "lukemelas": "_blocks.{index}",
+    "transformers": "efficientnet.encoder.blocks.{index}",
 }
 """Prefix of a block; the packages stand in this order below."""
 
-_Names = dict[str, tuple[str, str, str, str | None]]
+_Names = dict[str, tuple[str, str, str, str | None, str | None]]
 
 _ENDS: _Names = {
-    "stem.conv": ("stem.conv", "features.0.0", "conv_stem", "_conv_stem"),
-    "stem.norm": ("stem.norm", "features.0.1", "bn1", "_bn0"),
-    "head.conv": ("head.conv", "features.8.0", "conv_head", "_conv_head"),
-    "head.norm": ("head.norm", "features.8.1", "bn2", "_bn1"),
-    "classifier": ("classifier", "classifier.1", "classifier", "_fc"),
+    "stem.conv": ("stem.conv", "features.0.0", "conv_stem", "_conv_stem", "efficientnet.embeddings.convolution"),
+    "stem.norm": ("stem.norm", "features.0.1", "bn1", "_bn0", "efficientnet.embeddings.batchnorm"),
+    "head.conv": ("head.conv", "features.8.0", "conv_head", "_conv_head", "efficientnet.encoder.top_conv"),
+    "head.norm": ("head.norm", "features.8.1", "bn2", "_bn1", "efficientnet.encoder.top_bn"),
+    "classifier": ("classifier", "classifier.1", "classifier", "_fc", "classifier"),
 }
 
 _KINDS: dict[str, _Names] = {
     "mbconv": {
-        "expand.conv": ("expand.conv", "0.0", "conv_pw", "_expand_conv"),
-        "expand.norm": ("expand.norm", "0.1", "bn1", "_bn0"),
-        "depthwise.conv": ("depthwise.conv", "1.0", "conv_dw", "_depthwise_conv"),
-        "depthwise.norm": ("depthwise.norm", "1.1", "bn2", "_bn1"),
-        "squeeze_excite.reduce": ("squeeze_excite.reduce", "2.fc1", "se.conv_reduce", "_se_reduce"),
-        "squeeze_excite.expand": ("squeeze_excite.expand", "2.fc2", "se.conv_expand", "_se_expand"),
-        "project.conv": ("project.conv", "3.0", "conv_pwl", "_project_conv"),
-        "project.norm": ("project.norm", "3.1", "bn3", "_bn2"),
+        "expand.conv": ("expand.conv", "0.0", "conv_pw", "_expand_conv", "expansion.expand_conv"),
+        "expand.norm": ("expand.norm", "0.1", "bn1", "_bn0", "expansion.expand_bn"),
+        "depthwise.conv": ("depthwise.conv", "1.0", "conv_dw", "_depthwise_conv", "depthwise_conv.depthwise_conv"),
+        "depthwise.norm": ("depthwise.norm", "1.1", "bn2", "_bn1", "depthwise_conv.depthwise_norm"),
+        "squeeze_excite.reduce": (
+            "squeeze_excite.reduce",
+            "2.fc1",
+            "se.conv_reduce",
+            "_se_reduce",
+            "squeeze_excite.reduce",
+        ),
+        "squeeze_excite.expand": (
+            "squeeze_excite.expand",
+            "2.fc2",
+            "se.conv_expand",
+            "_se_expand",
+            "squeeze_excite.expand",
+        ),
+        "project.conv": ("project.conv", "3.0", "conv_pwl", "_project_conv", "projection.project_conv"),
+        "project.norm": ("project.norm", "3.1", "bn3", "_bn2", "projection.project_bn"),
     },
     "unexpanded": {
-        "depthwise.conv": ("depthwise.conv", "0.0", "conv_dw", "_depthwise_conv"),
-        "depthwise.norm": ("depthwise.norm", "0.1", "bn1", "_bn1"),
-        "squeeze_excite.reduce": ("squeeze_excite.reduce", "1.fc1", "se.conv_reduce", "_se_reduce"),
-        "squeeze_excite.expand": ("squeeze_excite.expand", "1.fc2", "se.conv_expand", "_se_expand"),
-        "project.conv": ("project.conv", "2.0", "conv_pw", "_project_conv"),
-        "project.norm": ("project.norm", "2.1", "bn2", "_bn2"),
+        "depthwise.conv": ("depthwise.conv", "0.0", "conv_dw", "_depthwise_conv", "depthwise_conv.depthwise_conv"),
+        "depthwise.norm": ("depthwise.norm", "0.1", "bn1", "_bn1", "depthwise_conv.depthwise_norm"),
+        "squeeze_excite.reduce": (
+            "squeeze_excite.reduce",
+            "1.fc1",
+            "se.conv_reduce",
+            "_se_reduce",
+            "squeeze_excite.reduce",
+        ),
+        "squeeze_excite.expand": (
+            "squeeze_excite.expand",
+            "1.fc2",
+            "se.conv_expand",
+            "_se_expand",
+            "squeeze_excite.expand",
+        ),
+        "project.conv": ("project.conv", "2.0", "conv_pw", "_project_conv", "projection.project_conv"),
+        "project.norm": ("project.norm", "2.1", "bn2", "_bn2", "projection.project_bn"),
     },
     "fused": {
-        "expand.conv": ("expand.conv", "0.0", "conv_exp", None),
-        "expand.norm": ("expand.norm", "0.1", "bn1", None),
-        "project.conv": ("project.conv", "1.0", "conv_pwl", None),
-        "project.norm": ("project.norm", "1.1", "bn2", None),
+        "expand.conv": ("expand.conv", "0.0", "conv_exp", None, None),
+        "expand.norm": ("expand.norm", "0.1", "bn1", None, None),
+        "project.conv": ("project.conv", "1.0", "conv_pwl", None, None),
+        "project.norm": ("project.norm", "1.1", "bn2", None, None),
     },
     "conv": {
-        "filter.conv": ("filter.conv", "0.0", "conv", None),
-        "filter.norm": ("filter.norm", "0.1", "bn1", None),
+        "filter.conv": ("filter.conv", "0.0", "conv", None, None),
+        "filter.norm": ("filter.norm", "0.1", "bn1", None, None),
     },
 }
 
@@ -128,7 +158,7 @@ _SIX = "torchvision-of-6-stages"
 # torchvision's head has the number behind the stages'; V2-S is the one of its networks with six.
 LAYOUTS[_SIX] = replace(
     LAYOUTS["torchvision"],
-    ends=LAYOUTS["torchvision"].ends | {"head.conv": "features.7.0", "head.norm": "features.7.1"},
+    ends={**LAYOUTS["torchvision"].ends, "head.conv": "features.7.0", "head.norm": "features.7.1"},
 )
 
 

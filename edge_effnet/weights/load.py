@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
@@ -14,11 +15,24 @@ from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.build import Trained, adapt, build_network
 from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions, Wanted
 from edge_effnet.weights.containers import Contents, open_container
+from edge_effnet.weights.described import Described
 from edge_effnet.weights.files import read_file, sha256_of
 from edge_effnet.weights.identify import choose_origin, find_variant, fingerprint_of_tensors, with_widths
-from edge_effnet.weights.layouts import LAYOUTS, Layout, detect_layout
+from edge_effnet.weights.layouts import LAYOUTS, Layout
 from edge_effnet.weights.origins import Origin, rescaled, resolve_origin
+from edge_effnet.weights.placement import Placement, place
 from edge_effnet.weights.save import SavedSettings
+from edge_effnet.weights.snapshot import (
+    CONFIG_FILE,
+    PROCESSOR_FILE,
+    WEIGHT_FILES,
+    Snapshot,
+    read_config,
+    read_snapshot,
+    weight_file,
+)
+from edge_effnet.weights.torchscript import require_activations
+from edge_effnet.weights.transformers_config import require_padding
 
 
 def load_checkpoint(
@@ -37,7 +51,43 @@ def load_checkpoint(
             lists what is missing, unexpected or misshapen.
     """
     expected = resolve_variant(variant) if isinstance(variant, str) else variant
-    return load_file(Path(source), expected, LoadOptions(**wanted))
+    return load_path(Path(source), expected, LoadOptions(**wanted))
+
+
+def load_path(path: Path, expected: VariantSpec | None, options: LoadOptions) -> Checkpoint:
+    """Load a file, or a folder with one; a config beside a published name says what the weights do not.
+
+    Raises:
+        InputError: as `load_checkpoint`.
+    """
+    folder = path.parent if path.name in WEIGHT_FILES else path
+    if not folder.is_dir():
+        return load_file(path, expected, options)
+    weights = weight_file(path)
+    if not (folder / CONFIG_FILE).is_file():
+        return load_file(weights, expected, options)
+    config = read_config(folder / CONFIG_FILE, str(folder))
+    processor = folder / PROCESSOR_FILE
+    parsed = read_config(processor, str(folder)) if processor.is_file() else None
+    return load_beside(weights, read_snapshot(config, parsed, str(folder)), expected, options)
+
+
+def load_beside(path: Path, snapshot: Snapshot, expected: VariantSpec | None, options: LoadOptions) -> Checkpoint:
+    """Load a file with what a config beside it says; `options` come first.
+
+    Raises:
+        InputError: as `load_checkpoint`.
+    """
+    named = () if snapshot.architecture is None else (snapshot.architecture,)
+    known = replace(
+        options,
+        preprocess=options.preprocess or snapshot.preprocess,
+        architectures=(*options.architectures, *named),
+        described=snapshot.described,
+        odd_blocks=snapshot.odd_blocks,
+    )
+    checkpoint = load_file(path, expected or snapshot.spec, known)
+    return replace(checkpoint, notes=(*snapshot.notes, *checkpoint.notes))
 
 
 def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) -> Checkpoint:
@@ -48,17 +98,28 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     """
     contents = open_container(read_file(path), path)
     saved = SavedSettings.from_metadata(contents.metadata, path)
-    layout = _layout_of(contents, path)
-    spec = _variant_of(contents, layout, expected, path)
-    origin, guess = _origin_of(contents, layout, spec, path, options)
-    preprocess, assumed = _preprocess_of(spec, origin, saved, options)
-    trained = Trained.of(spec, layout, origin, saved)
-    model = build_network(trained, contents.tensors, options, image_size=preprocess.crop, path=path)
+    described = contents.described.or_else(options.described)
+    placed = _placed(contents, path)
+    spec = _variant_of(placed, expected, path)
+    require_activations(contents.metadata, spec.activation, path)
+    origin, guess = _origin_of(described, placed.layout, spec, path, options)
+    preprocess, assumed = _preprocess_of(spec, origin, saved, described, options)
+    of_transformers = placed.layout.name == "transformers"
+    if options.odd_blocks is not None and not of_transformers:
+        raise InputError(
+            f"{path}: its config.json is made for transformers (model_type 'efficientnet'), its tensors are named as "
+            f"those of {placed.layout.name}; take both from one repository."
+        )
+    if of_transformers:
+        require_padding(spec, preprocess.crop, options.odd_blocks, path)
+    trained = Trained.of(spec, placed.layout, origin, saved)
+    model = build_network(trained, placed, options, image_size=preprocess.crop, path=path)
     file_classes = None if model.classifier is None else model.num_classes
     guesses = () if saved is not None else (guess, assumed)
-    notes = [*contents.notes, *(note for note in guesses if note is not None)]
+    notes = [*contents.notes, *placed.notes, *(note for note in guesses if note is not None)]
     notes += adapt(model, trained, options, path=path)
-    names = contents.class_names or (saved.class_names if saved else None) or options.class_names
+    own_names = contents.described.class_names or (saved.class_names if saved else None)
+    names = own_names or options.described.class_names
     fitting = _fitting_names(names, file_classes, model, notes)
     model.class_names = None if fitting is None else require_class_names(fitting, path)
     model.preprocess = preprocess
@@ -74,19 +135,19 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     )
 
 
-def _layout_of(contents: Contents, path: Path) -> Layout:
-    layout = detect_layout(contents.tensors)
-    if layout is None:
+def _placed(contents: Contents, path: Path) -> Placement:
+    placed = place(contents.tensors, contents.others, path)
+    if placed is None:
         keys = list(contents.tensors)
         raise InputError(
             f"{path}: no EfficientNet in a layout known here ({', '.join(LAYOUTS)}); its {len(keys)} "
             f"tensors begin with {', '.join(map(brief, keys[:4]))}."
         )
-    return layout
+    return placed
 
 
-def _variant_of(contents: Contents, layout: Layout, expected: VariantSpec | None, path: Path) -> VariantSpec:
-    fingerprint = fingerprint_of_tensors(contents.tensors, layout)
+def _variant_of(placed: Placement, expected: VariantSpec | None, path: Path) -> VariantSpec:
+    fingerprint = fingerprint_of_tensors(placed.tensors, placed.layout)
     found = None if fingerprint is None else find_variant(fingerprint)
     if expected is None:
         if found is None:
@@ -94,20 +155,20 @@ def _variant_of(contents: Contents, layout: Layout, expected: VariantSpec | None
                 f"{path}: no variant of EfficientNet ({fingerprint or 'no convolutions at its ends'}): a "
                 "damaged file, or another architecture."
             )
-        return with_widths(found, contents.tensors, layout, title=str(path))
+        return with_widths(found, placed.tensors, placed.layout, title=str(path))
     # A few tensors missing would make the fingerprint one of nothing: strict matching then says which. A network that
     # somebody pruned by whole tiles looks like an unpruned one.
     if found is not None and found != expected and found.pruned >= expected.pruned:
         raise InputError(f"{path}: holds {found.name} ({fingerprint}), not {expected.name}; ask for {found.name}.")
-    return with_widths(expected, contents.tensors, layout, title=str(path))
+    return with_widths(expected, placed.tensors, placed.layout, title=str(path))
 
 
 def _origin_of(
-    contents: Contents, layout: Layout, spec: VariantSpec, path: Path, options: LoadOptions
+    described: Described, layout: Layout, spec: VariantSpec, path: Path, options: LoadOptions
 ) -> tuple[Origin, str | None]:
     if options.origin is None:
-        arch = () if contents.arch is None else (contents.arch,)
-        architectures = (*options.architectures, *arch)
+        said = (name for name in described.architectures if _may_be(name, spec))
+        architectures = (*options.architectures, *said)
         return choose_origin(layout, spec, architectures=architectures, file_name=path.name)
     origin = resolve_origin(options.origin)
     # Our own layout can hold anybody's weights, so there the origin is the caller's to say.
@@ -118,11 +179,25 @@ def _origin_of(
     return origin, None
 
 
+def _may_be(name: str, spec: VariantSpec) -> bool:
+    """Whether a name in the file can be that of its network: its teacher's, say, is another variant's."""
+    try:
+        return resolve_variant(name).name == spec.name
+    except InputError:
+        return True
+
+
 def _preprocess_of(
-    spec: VariantSpec, origin: Origin, saved: SavedSettings | None, options: LoadOptions
+    spec: VariantSpec, origin: Origin, saved: SavedSettings | None, described: Described, options: LoadOptions
 ) -> tuple[Preprocess, str | None]:
-    """Return the preprocessing, and a sentence for the user where it had to be assumed."""
+    """Return the preprocessing, and a sentence for the user where the file decided or it had to be assumed."""
     known = options.preprocess or (saved.preprocess if saved else None) or origin.preprocess.get(spec.name)
+    said = described.resizing if options.preprocess is None and saved is None else None
+    if said is not None:
+        base = known or Preprocess(crop=spec.resolution, resize=spec.resolution)
+        changed = said.applied(base)
+        note = f"{said.where} says how images were prepared, which was taken: {said}."
+        return rescaled(changed, options.image_size or changed.crop), None if changed == base else note
     size = options.image_size
     if size is None and options.preprocess is None and saved is not None:
         size = saved.image_size

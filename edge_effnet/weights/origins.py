@@ -204,6 +204,8 @@ _ORIGINS = (
     # Nobody trained Lite so, but whoever asks for it means this mean.
     _from_tensorflow("lukemelas-advprop", "lukemelas", _inception({**_LUKEMELAS, **_LUKEMELAS_LITE})),
     _from_tensorflow("edge-effnet", "edge-effnet", _AT_RESOLUTION),
+    # Keras' weights, google/efficientnet-b0 to -b7, whose images are squeezed into the square, not cropped.
+    _from_tensorflow("transformers", "transformers", {f"b{i}": _LUKEMELAS[f"b{i}"] for i in range(8)}),
 )
 
 ORIGINS: dict[str, Origin] = {origin.name: origin for origin in _ORIGINS}

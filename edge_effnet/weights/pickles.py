@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import mmap
 import pickle
 import re
@@ -10,40 +9,23 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import foreign
 from edge_effnet.io.text import brief
-
-_ZIP_SIGNATURE = b"PK\x03\x04"
-"""How torch tells a zip from the older format."""
-
-_NUMBERS = ("f4", "f8", "i8")
-
-
-def _number_dtype(name: object, *_flags: object) -> np.dtype[Any]:
-    """Stands for `numpy.dtype`, which would make room for a scalar of any size."""
-    if name not in _NUMBERS:
-        raise pickle.UnpicklingError(f"numpy type {name!r}")
-    return np.dtype(name)
-
-
-# What training scripts keep beside the weights and what cannot run anything: parsed arguments, and numpy's
-# scalars (a best accuracy, say) under the names that numpy 1 and 2 give them.
-_NUMPY_SCALAR = np.float64(0).__reduce__()[0]
-_SAFE_CLASSES: list[Any] = [
-    argparse.Namespace,
-    (_number_dtype, "numpy.dtype"),
-    np.dtypes.Float32DType,
-    np.dtypes.Float64DType,
-    np.dtypes.Int64DType,
-    (_NUMPY_SCALAR, "numpy._core.multiarray.scalar"),
-    (_NUMPY_SCALAR, "numpy.core.multiarray.scalar"),
-]
+from edge_effnet.weights.formats import ZIP_SIGNATURE
+from edge_effnet.weights.inert import SAFE_CLASSES
 
 _REFUSED_NAME = re.compile(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL|Unsupported class) ([\w.]+)")
+
+# What stands first in a file of torch.save(model): the network's class.
+_OF_NETWORKS = re.compile(r"(?:torch\.(?:nn|fx)|torchvision|timm|efficientnet_pytorch|transformers|__main__)\.")
+_WHOLE = (
+    ": a whole model, not its weights; where it was made, run: import torch; model = torch.load(PATH, "
+    'weights_only=False); torch.save(model.state_dict(), "weights.pth").'
+)
+_PLAIN = "; save plain weights instead: torch.save(model.state_dict(), PATH)."
 
 # torch takes these for harmless, and a few bytes make them fill any memory; no weights need them.
 _FILLS_MEMORY = ("bytearray", "_rebuild_device_tensor_from_cpu_tensor", "_rebuild_device_tensor_from_numpy")
@@ -59,7 +41,7 @@ def read_pickle(path: Path, *, damaged: str) -> Any:
     Raises:
         InputError: damaged, a pickle that wants to run code, or one that unpacks to more than it is.
     """
-    with foreign(damaged), torch.serialization.safe_globals(_SAFE_CLASSES):
+    with foreign(damaged), torch.serialization.safe_globals(SAFE_CLASSES):
         try:
             zipped = _is_zip(path)
             if zipped:
@@ -71,14 +53,14 @@ def read_pickle(path: Path, *, damaged: str) -> Any:
             if refused is None:
                 raise
             raise InputError(
-                f"{path}: refused, because unpickling it would run {brief(refused[1])}, which can be any code; save "
-                "plain weights instead: torch.save(model.state_dict(), PATH)."
+                f"{path}: refused, because unpickling it would run {brief(refused[1])}, which can be any code"
+                f"{_WHOLE if _OF_NETWORKS.match(refused[1]) else _PLAIN}"
             ) from error
 
 
 def _is_zip(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(len(_ZIP_SIGNATURE)) == _ZIP_SIGNATURE
+        return file.read(len(ZIP_SIGNATURE)) == ZIP_SIGNATURE
 
 
 def _require_stored(path: Path) -> None:

@@ -12,7 +12,8 @@ from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions
 from edge_effnet.weights.download import download
 from edge_effnet.weights.files import SUFFIXES
 from edge_effnet.weights.hub import SCHEME, fetch_from_hub
-from edge_effnet.weights.load import load_file
+from edge_effnet.weights.load import load_beside, load_file, load_path
+from edge_effnet.weights.snapshot import WEIGHT_FILES
 from edge_effnet.weights.sources import HUB_SOURCES, SOURCES, Source
 
 # Names that mean one of timm's weights: those of its ports from TensorFlow, and any with a tag.
@@ -30,9 +31,9 @@ def load_pretrained(
     """Load weights from wherever they are.
 
     Args:
-        source: a file; a key of `SOURCES`; `hf://owner/name[@revision]`; timm's name with its tag; a
-            variant's name, which means lukemelas' weights of it (where there are none, those of
-            `HUB_SOURCES`); or a `Source` of one's own.
+        source: a file, or a folder as timm and transformers publish it; a key of `SOURCES`;
+            `hf://owner/name[@revision]`; timm's name with its tag; a variant's name, which means lukemelas' weights
+            of it (where there are none, those of `HUB_SOURCES`); or a `Source` of one's own.
         variant: what the weights should be, where that is to be checked.
         advprop: the AdvProp weights of the variant that `source` names.
         options: what is wanted other than the weights have it.
@@ -46,7 +47,7 @@ def load_pretrained(
     expected = None if variant is None else resolve_variant(variant)
     resolved = _resolve(source, advprop=advprop)
     if isinstance(resolved, Path):
-        return load_file(resolved, expected, options)
+        return load_path(resolved, expected, options)
     if isinstance(resolved, Source):
         spec = VARIANTS[resolved.variant]
         _require_variant(resolved.name, spec.name, expected)
@@ -57,15 +58,9 @@ def load_pretrained(
         )
         return load_file(download(resolved, cache_dir), spec, known)
     hub = fetch_from_hub(resolved, cache_dir)
-    _require_variant(resolved, hub.spec.name, expected)
-    known = replace(
-        options,
-        preprocess=options.preprocess or hub.preprocess,
-        class_names=options.class_names or hub.class_names,
-        architectures=(*options.architectures, hub.architecture),
-    )
-    checkpoint = load_file(hub.weights, hub.spec, known)
-    return replace(checkpoint, notes=(*hub.notes, *checkpoint.notes))
+    if hub.snapshot.spec is not None:
+        _require_variant(resolved, hub.snapshot.spec.name, expected)
+    return load_beside(hub.weights, hub.snapshot, expected, options)
 
 
 def _resolve(source: str | Path | Source, *, advprop: bool) -> Path | Source | str:
@@ -76,7 +71,7 @@ def _resolve(source: str | Path | Source, *, advprop: bool) -> Path | Source | s
         found = source
     elif source in SOURCES:
         found = SOURCES[source]
-    elif Path(source).is_file() or Path(source).suffix.lower() in SUFFIXES or source.startswith((".", "/", "~")):
+    elif _is_path(source):
         found = Path(source).expanduser()
     else:
         return _published(source, advprop=advprop)
@@ -85,6 +80,14 @@ def _resolve(source: str | Path | Source, *, advprop: bool) -> Path | Source | s
             f"advprop=True chooses among the published weights of a variant; {source} names one file: leave it out."
         )
     return found
+
+
+def _is_path(source: str) -> bool:
+    """Whether a source is a file or a folder; a folder that is named as a variant is one if a model lies in it."""
+    path = Path(source)
+    if path.is_file() or path.suffix.lower() in SUFFIXES or source.startswith((".", "/", "~")):
+        return True
+    return path.is_dir() and any((path / name).is_file() for name in WEIGHT_FILES)
 
 
 def _published(name: str, *, advprop: bool) -> Source | str:

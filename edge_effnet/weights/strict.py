@@ -18,6 +18,7 @@ def match_tensors(
     shapes: Mapping[str, torch.Size],
     names: Mapping[str, str],
     *,
+    beside: Iterable[str] = (),
     title: str,
 ) -> dict[str, torch.Tensor]:
     """Rename a file's tensors to ours, in float32.
@@ -26,6 +27,7 @@ def match_tensors(
         tensors: the file's, by its names; `plain_tensors`.
         shapes: what the network needs, by our names.
         names: our name -> the file's name.
+        beside: other tensors of the file, to be named where the network is not complete without them.
         title: how messages begin: the file and what it should have been.
 
     Returns:
@@ -42,6 +44,8 @@ def match_tensors(
         for ours, theirs in names.items()
         if theirs in tensors and tensors[theirs].shape != shapes[ours]
     ]
+    if missing or misshapen:
+        unexpected += beside
     problems = [
         f"{len(items)} {kind} ({_shortened(items)})"
         for kind, items in (("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen))

@@ -15,6 +15,7 @@ from edge_effnet.errors import InputError
 from edge_effnet.model import EfficientNet
 from edge_effnet.weights.files import sha256_of
 from edge_effnet.weights.save import save_checkpoint
+from edge_effnet.weights.snapshot import weight_file
 from quant.common.atomic_io import write_atomically
 from quant.common.json_io import read_json
 
@@ -64,7 +65,7 @@ def started_from(weights: Path | None) -> dict[str, Any] | None:
         known = read_json(beside, limit=_MAX_METADATA_BYTES)
     except (OSError, ValueError):  # none, or somebody else's file of that name
         known = None
-    return {"file": weights.name, "sha256": sha256_of(weights), "metadata": known}
+    return {"file": weights.name, "sha256": sha256_of(weight_file(weights)), "metadata": known}
 
 
 def command_line() -> str:

@@ -462,3 +462,97 @@ def test_a_mirror_given_by_environment_variables(hub: Loopback, tmp_path: Path) 
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
     )
     assert result.stdout == f"{CLASSES}\n"
+
+
+# transformers on the hub
+
+
+def test_a_repository_of_transformers(hub: Loopback) -> None:
+    repo = "/google/efficientnet-b0/resolve/main"
+    config = {"model_type": "efficientnet", "id2label": {str(i): n for i, n in enumerate(CONFIG["label_names"])}}
+    processor = {"size": {"height": 224, "width": 224}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
+                 "include_top": False, "resample": 2}  # fmt: skip
+    hub.files[f"{repo}/config.json"] = json.dumps(config).encode()
+    hub.files[f"{repo}/preprocessor_config.json"] = json.dumps(processor).encode()
+    hub.files[f"{repo}/model.safetensors"] = save(state_dict("transformers"))
+    checkpoint = load_pretrained("hf://google/efficientnet-b0", variant="b0")
+    assert (checkpoint.spec.name, checkpoint.origin) == ("b0", "transformers")
+    assert checkpoint.class_names == tuple(CONFIG["label_names"])
+    assert checkpoint.preprocess == Preprocess(
+        crop=224, resize=224, interpolation="bilinear", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
+    )
+    assert torch.equal(checkpoint.model.stem.conv.weight, network().stem.conv.weight)
+
+
+def test_a_repository_of_transformers_without_a_processor(hub: Loopback) -> None:
+    repo = "/me/flowers/resolve/main"
+    hub.files[f"{repo}/config.json"] = b'{"model_type": "efficientnet"}'
+    hub.files[f"{repo}/model.safetensors"] = save(state_dict("transformers"))
+    checkpoint = load_pretrained("hf://me/flowers")
+    assert checkpoint.preprocess == Preprocess(crop=224, resize=224)
+    assert len(checkpoint.notes) == 1 and "has no preprocessor_config.json" in checkpoint.notes[0]
+
+
+# Folders
+
+
+def timm_folder(folder: Path, **config: Any) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(CONFIG | config))
+    (folder / "model.safetensors").write_bytes(save(state_dict("timm")))
+    return folder
+
+
+def test_a_folder_of_timm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = timm_folder(tmp_path / "snapshot")
+    monkeypatch.chdir(tmp_path)
+    for source in (folder, str(folder), "snapshot", "./snapshot", folder / "model.safetensors"):
+        checkpoint = load_pretrained(source)
+        assert (checkpoint.spec.name, checkpoint.origin, checkpoint.notes) == ("b0", "timm-tf-advprop", ())
+        assert checkpoint.class_names == tuple(CONFIG["label_names"])
+        assert (checkpoint.preprocess.crop, checkpoint.preprocess.mean) == (192, (0.4, 0.5, 0.6))
+    given = Preprocess(crop=64, resize=64)
+    assert load_pretrained(folder, options=LoadOptions(preprocess=given)).preprocess == given
+    (folder / "pytorch_model.bin").write_bytes(b"older")
+    assert load_pretrained(folder).origin == "timm-tf-advprop"
+
+
+def test_a_folder_of_weights_alone(tmp_path: Path) -> None:
+    torch.save(state_dict("lukemelas"), tmp_path / "pytorch_model.bin")
+    assert load_pretrained(tmp_path).origin == "lukemelas"
+
+
+def test_a_folder_with_a_config_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(save(state_dict("timm")))
+    own = {"model": {"name": "tf_efficientnet_b0"}, "class_names": CONFIG["label_names"], "img_size": 160}
+    (tmp_path / "config.json").write_text(json.dumps(own))
+    checkpoint = load_pretrained(tmp_path)
+    assert (checkpoint.origin, checkpoint.preprocess.crop) == ("timm-tf", 160)
+    assert checkpoint.class_names == tuple(CONFIG["label_names"])
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("{", "config.json is not JSON"),
+        ("[]", "names no timm architecture"),
+        ('{"model_type": "vit"}', "made for transformers (model_type 'vit')"),
+        ('{"architecture": "efficientnet_b1"}', "holds b0 "),
+    ],
+)
+def test_folders_that_do_not_fit(config: str, message: str, tmp_path: Path) -> None:
+    folder = timm_folder(tmp_path / "snapshot")
+    (folder / "config.json").write_text(config)
+    assert message in hub_error(str(folder), InputError)
+
+
+def test_a_folder_without_weights(tmp_path: Path) -> None:
+    assert "a folder; give the weight file itself" in hub_error(str(tmp_path), InputError)
+
+
+def test_training_notes_which_file_of_a_folder_it_began_with(tmp_path: Path) -> None:
+    from quant.training.output import started_from
+
+    folder = timm_folder(tmp_path / "snapshot")
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert started_from(folder) == {"file": "snapshot", "sha256": digest, "metadata": None}

@@ -1,0 +1,302 @@
+"""Where in a file's names the network lies: the prefix above it, its head, and what belongs to neither."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from edge_effnet.errors import InputError
+from edge_effnet.io.text import brief
+from edge_effnet.weights.layouts import LAYOUTS, Layout
+
+_SHOWN = 8
+
+_USUAL_PREFIX = re.compile(r"(?:(?:module|_orig_mod|model)\.)*")
+"""Left by DistributedDataParallel, torch.compile and Lightning: nothing that a user has to be told."""
+
+_AVERAGED = re.compile(r"(?:^|[._])(?:ema|swa|shadow|avg|averaged?)(?=[._])")
+"""In the prefix of a copy of averaged weights."""
+
+# What stands beside a network in its module and is never on the way from the images to the logits.
+_NO_PART = re.compile(
+    r"(?:criteri(?:on|a)|loss(?:es)?|loss_?fns?|loss_?func(?:tion)?s?|\w+_loss|\w+_criterion"
+    r"|metrics?|\w+_metrics?|acc(?:uracy)?|\w+_acc(?:uracy)?|f1|\w+_f1|auroc|\w+_auroc|confmat|\w+_confmat"
+    r"|confusion_matrix|optimi[sz]ers?|optim|(?:lr_)?schedulers?|(?:amp_|grad_)?scaler"
+    r"|pos_weights?|class_weights?|n_averaged|total_ops|total_params)"
+)
+_COUNTERS = re.compile(r"(?:\w+_)?(?:num_updates|decay|step|steps|initted|epoch)")
+
+# A single number that divides all logits: whichever class is largest stays so.
+_TEMPERATURE = re.compile(r"temperature|temp|t_scale|logit_scale")
+
+_LINEAR_NAMES = frozenset(
+    {"classifier", "fc", "_fc", "head", "last_linear", "linear", "logits", "cls", "out", "0", "1"}
+)
+"""Of modules that multiply by a matrix and add nothing: others without a bias can be cosine heads."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Naming:
+    """A layout's names as they stand in a file where a part of the peer's module was saved."""
+
+    layout: Layout
+    roots: tuple[tuple[str, str], ...] = ()
+    """How names begin: the layout's, the file's."""
+    proof: str = ""
+    """How a tensor's name begins in the file, without which short names such as `0.weight` are anybody's."""
+
+    def theirs(self, name: str) -> str:
+        """A name of the layout as the file has it."""
+        return next((new + name.removeprefix(old) for old, new in self.roots if name.startswith(old)), name)
+
+    def ours(self, name: str) -> str:
+        """Inverse of `theirs`."""
+        return next((old + name.removeprefix(new) for old, new in self.roots if name.startswith(new)), name)
+
+    def trunk(self) -> re.Pattern[str]:
+        """Of the file's names of all tensors but the classifier's."""
+        ends = [name for end, name in self.layout.ends.items() if end != "classifier"]
+        block = self.theirs(self.layout.block.partition("{")[0])
+        # Where the head's number depends on the network it counts on from the stages.
+        modules = [re.escape(self.theirs(f"{name}.").format(head=0)) for name in ends]
+        return re.compile("|".join([*modules, re.escape(block) + r"\d+\."]))
+
+
+_WHOLE = tuple(_Naming(layout=layout) for layout in LAYOUTS.values())
+
+# `model.features` of torchvision, `nn.Sequential(*model.children())` of timm, transformers' EfficientNetModel.
+_PARTS = (
+    _Naming(layout=LAYOUTS["torchvision"], roots=(("features.", ""),), proof="1.0.block.0.0.weight"),
+    _Naming(
+        layout=LAYOUTS["timm"],
+        roots=(("conv_stem.", "0."), ("bn1.", "1."), ("blocks.", "2."), ("conv_head.", "3."), ("bn2.", "4.")),
+        proof="2.0.0.conv",
+    ),
+    _Naming(
+        layout=LAYOUTS["transformers"],
+        roots=(("efficientnet.", ""),),
+        proof="encoder.blocks.0.depthwise_conv.depthwise_conv.weight",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    """One network in a file."""
+
+    naming: _Naming
+    prefix: str
+    """Empty, or ending in a dot."""
+    head: str = ""
+    """The file's name of the head's weight."""
+
+    def end(self, name: str) -> str:
+        """The file's name of the weight of one of the layout's ends."""
+        return self.prefix + self.naming.theirs(f"{self.naming.layout.ends[name]}.weight")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """A file's network, with its tensors named as the layout has them."""
+
+    layout: Layout
+    tensors: dict[str, torch.Tensor]
+    prefix: str
+    """What stood before the names in the file; empty, or ending in a dot."""
+    beside: tuple[str, ...]
+    """Tensors that could belong to the forward pass and are not of this network, by the file's names."""
+    notes: tuple[str, ...]
+    """Sentences for the user on what was left out."""
+
+
+def place(tensors: Mapping[str, torch.Tensor], others: Mapping[str, torch.Tensor], path: Path) -> Placement | None:
+    """Find the network in a state dict; None where there is none.
+
+    Args:
+        tensors: the state dict, by the file's names.
+        others: of modules that the file holds beside it: its head may be one of them.
+        path: for messages.
+
+    Raises:
+        InputError: several networks, and nothing that tells which one is meant.
+    """
+    places = _places(tensors)
+    if not places:
+        return None
+    chosen, of_others, notes = _chosen(places, path)
+    kept = {key: tensor for key, tensor in tensors.items() if not of_others(key)}
+    kept |= _without_networks(others, notes)
+    trunk = _trunk_of(kept, chosen)
+    rest, useless = _sorted_out({key: tensor for key, tensor in kept.items() if key not in trunk})
+    features = trunk[chosen.head].shape[:1]
+    head = _head(rest, chosen, features[0] if features else 0)
+    if head is not None and _is_one_of_several(head, rest):
+        head = None
+    renamed = {chosen.naming.ours(key.removeprefix(chosen.prefix)): tensor for key, tensor in trunk.items()}
+    notes += _notes_on_names(chosen, head, rest, useless)
+    if head is not None:
+        renamed |= _renamed_head(head, rest, chosen.naming.layout)
+    return Placement(
+        layout=chosen.naming.layout,
+        tensors=renamed,
+        prefix=chosen.prefix,
+        beside=tuple(key for key in rest if head is None or key not in _tensors_of(head)),
+        notes=tuple(notes),
+    )
+
+
+def _places(keys: Iterable[str]) -> list[_Place]:
+    found = list(_places_of(_WHOLE, set(keys)))
+    return found or list(_places_of(_PARTS, set(keys)))
+
+
+def _places_of(namings: Iterable[_Naming], keys: set[str]) -> Iterator[_Place]:
+    for naming in namings:
+        stem = _Place(naming=naming, prefix="").end("stem.conv")
+        for key in sorted(keys):
+            prefix = key.removesuffix(stem)
+            if not key.endswith(stem) or (prefix and not prefix.endswith(".")):
+                continue
+            below = {naming.ours(key.removeprefix(prefix)) for key in keys if key.startswith(prefix)}
+            head = naming.layout.head_of(below)
+            proved = not naming.proof or any(key.startswith(prefix + naming.proof) for key in keys)
+            if head is not None and proved:
+                yield _Place(naming=naming, prefix=prefix, head=prefix + naming.theirs(head))
+
+
+def _trunk_of(tensors: Mapping[str, torch.Tensor], place: _Place) -> dict[str, torch.Tensor]:
+    """Return the tensors of the network before its classifier."""
+    trunk = place.naming.trunk()
+    below = len(place.prefix)
+    return {
+        key: tensor for key, tensor in tensors.items() if key.startswith(place.prefix) and trunk.match(key, below)
+    }
+
+
+def _chosen(places: list[_Place], path: Path) -> tuple[_Place, Callable[[str], bool], list[str]]:
+    """Return the network that is meant, which names belong to another copy of it, and sentences about that."""
+    if len(places) == 1:
+        return places[0], lambda _: False, []
+    roots = _diverging([place.prefix for place in places])
+    averaged = [index for index, place in enumerate(places) if _AVERAGED.search(place.prefix)]
+    if len(places) != 2 or len(averaged) != 1:
+        listed = " and ".join(brief(repr(root)) for root in roots)
+        raise InputError(
+            f"{path}: holds {len(places)} networks, below {listed}, and nothing tells which one is meant; keep one: "
+            f"torch.save({{k: v for k, v in weights.items() if k.startswith({brief(repr(roots[0]))})}}, "
+            '"weights.pth").'
+        )
+    mine, other = roots[averaged[0]], roots[1 - averaged[0]]
+
+    def of_the_other(key: str) -> bool:
+        # One without a prefix has all that the chosen one does not.
+        return key.startswith(other) and not (mine.startswith(other) and key.startswith(mine))
+
+    return (
+        places[averaged[0]],
+        of_the_other,
+        [
+            f"The averaged copy of the weights (below {brief(repr(mine))}) was taken, not the last step's (below "
+            f"{brief(repr(other))})."
+        ],
+    )
+
+
+def _diverging(prefixes: list[str]) -> list[str]:
+    """Cut what prefixes have in common at their ends: `model.backbone.` and `ema.backbone.` -> `model.`, `ema.`."""
+    parts = [prefix.split(".")[:-1] for prefix in prefixes]
+    while all(parts) and len({part[-1] for part in parts}) == 1:
+        parts = [part[:-1] for part in parts]
+    return ["".join(f"{name}." for name in part) for part in parts]
+
+
+def _without_networks(others: Mapping[str, torch.Tensor], notes: list[str]) -> dict[str, torch.Tensor]:
+    """Return the other modules' tensors without those of whole networks, which are named in `notes`."""
+    tops = {place.prefix.partition(".")[0] for place in _places(others)}
+    if tops:
+        notes.append(f"Left out, as another network: {listed_names(sorted(tops))}.")
+    return {key: tensor for key, tensor in others.items() if key.partition(".")[0] not in tops}
+
+
+def _sorted_out(rest: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """Part the tensors around a network: those that could belong to the forward pass, and names of the others."""
+    useless = [key for key, tensor in rest.items() if _is_no_part(key, tensor)]
+    return {key: tensor for key, tensor in rest.items() if key not in set(useless)}, useless
+
+
+def _is_no_part(key: str, tensor: torch.Tensor) -> bool:
+    names = key.lower().split(".")
+    if any(_NO_PART.fullmatch(name) for name in names):
+        return True
+    if tensor.numel() != 1:
+        return False
+    if not tensor.is_floating_point():
+        return names[-1] != "num_batches_tracked"
+    return bool(_COUNTERS.fullmatch(names[-1]) or (_TEMPERATURE.fullmatch(names[-1]) and tensor.item() > 0))
+
+
+def _head(rest: Mapping[str, torch.Tensor], place: _Place, features: int) -> str | None:
+    """Find the module that is the classifier: the layout's own name, or the only Linear of that many features."""
+    own = place.end("classifier")
+    linears = [key for key, tensor in rest.items() if key.endswith("weight") and _takes(tensor, features)]
+    if own in rest and (own in linears or not linears):
+        return own.removesuffix(".weight")
+    if len(linears) != 1:
+        return None
+    module = linears[0].removesuffix(".weight")
+    if f"{module}.bias" not in rest and module.rpartition(".")[2] not in _LINEAR_NAMES:
+        return None
+    return module
+
+
+def _is_one_of_several(head: str, rest: Iterable[str]) -> bool:
+    """Whether a Linear is a step of a Sequential that has others: `classifier.1` of `classifier.1` and `.4`."""
+    parent, _, last = head.rpartition(".")
+    others = set(rest) - set(_tensors_of(head))
+    return bool(parent) and last.isdigit() and any(key.startswith(f"{parent}.") for key in others)
+
+
+def _takes(tensor: torch.Tensor, features: int) -> bool:
+    """Whether this is the matrix of a Linear, or of a convolution of one pixel, which is the same after pooling."""
+    shape = list(tensor.shape)
+    return shape[1:2] == [features] and (len(shape) == 2 or shape[2:] == [1, 1])
+
+
+def _tensors_of(module: str) -> tuple[str, str]:
+    return f"{module}.weight", f"{module}.bias"
+
+
+def _renamed_head(module: str, rest: Mapping[str, torch.Tensor], layout: Layout) -> dict[str, torch.Tensor]:
+    weight, bias = (rest.get(name) for name in _tensors_of(module))
+    assert weight is not None
+    own = layout.ends["classifier"]
+    if weight.ndim == 4:
+        weight = weight.flatten(1)
+    if bias is None:
+        bias = torch.zeros(weight.shape[:1])
+    return {f"{own}.weight": weight, f"{own}.bias": bias}
+
+
+def _notes_on_names(
+    place: _Place, head: str | None, rest: Mapping[str, torch.Tensor], useless: list[str]
+) -> list[str]:
+    notes = []
+    if not _USUAL_PREFIX.fullmatch(place.prefix):
+        notes.append(f"The network was found below {brief(repr(place.prefix))}.")
+    if head is not None and (f"{head}.weight" != place.end("classifier") or f"{head}.bias" not in rest):
+        bias = "" if f"{head}.bias" in rest else "; it has no bias"
+        notes.append(f"The Linear {brief(repr(head))} was taken as the classifier{bias}.")
+    if useless:
+        notes.append(f"Left out, as no part of the forward pass: {listed_names(useless)}.")
+    return notes
+
+
+def listed_names(names: Iterable[str]) -> str:
+    """Names for a message, the first few of many."""
+    found = list(names)
+    more = len(found) - _SHOWN
+    return ", ".join(map(brief, found[:_SHOWN])) + (f" and {more} more" if more > 0 else "")

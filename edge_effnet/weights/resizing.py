@@ -1,0 +1,114 @@
+"""Preprocessing as files and hubs write it down: timm's arguments, `pretrained_cfg`, transformers' processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edge_effnet.errors import InputError
+from edge_effnet.io.text import brief
+from edge_effnet.preprocess import INTERPOLATIONS, Preprocess
+from edge_effnet.weights.inert import Array
+from edge_effnet.weights.origins import by_crop_fraction, rescaled
+
+_SIZES = ("input_size", "img_size", "image_size")
+"""Preferred first, as timm does."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resizing:
+    """What is written down of a preprocessing; None where nothing is, which leaves the origin's."""
+
+    where: str
+    """Who says so, as messages begin."""
+    size: int | None = None
+    """Side of the square that the network sees, pixels."""
+    crop_fraction: float | None = None
+    """Of the resized shorter side."""
+    interpolation: str | None = None
+    """A key of `edge_effnet.preprocess.INTERPOLATIONS`."""
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+
+    def applied(self, base: Preprocess) -> Preprocess:
+        """Change a preprocessing to what is written down.
+
+        Raises:
+            InputError: values out of range.
+        """
+        changed = base if self.size is None else rescaled(base, self.size)
+        if self.crop_fraction is not None:
+            changed = replace(by_crop_fraction(changed.crop, self.crop_fraction), interpolation=base.interpolation)
+        try:
+            return replace(
+                changed,
+                interpolation=self.interpolation or base.interpolation,
+                mean=base.mean if self.mean is None else self.mean,
+                std=base.std if self.std is None else self.std,
+            )
+        except InputError as error:
+            raise InputError(f"{self.where} cannot be used: {error}") from error
+
+    def __str__(self) -> str:
+        """As a note shows it."""
+        parts = {
+            "size": self.size,
+            "crop": self.crop_fraction,
+            "interpolation": self.interpolation,
+            "mean": self.mean,
+            "std": self.std,
+        }
+        return ", ".join(f"{name} {value}" for name, value in parts.items() if value is not None)
+
+
+def read_resizing(entry: Mapping[Any, Any], where: str, notes: list[str]) -> Resizing | None:
+    """Read timm's arguments or `pretrained_cfg`; None where nothing about images is in it.
+
+    Args:
+        entry: what timm's `train.py` parsed, or a dict with the same keys.
+        where: who says so, as notes begin.
+        notes: gets a sentence about each value that cannot be used.
+    """
+    sizes = (_size(entry.get(key)) for key in _SIZES)
+    found = Resizing(
+        where=where,
+        size=next((size for size in sizes if size is not None), None),
+        crop_fraction=_number(entry.get("crop_pct")),
+        interpolation=_interpolation(entry.get("interpolation"), where, notes),
+        mean=_three(entry.get("mean"), where, "mean", notes),
+        std=_three(entry.get("std"), where, "std", notes),
+    )
+    return found if str(found) else None
+
+
+def _size(value: Any) -> int | None:
+    """A side in pixels: a number, or the last one of a shape."""
+    value = value[-1] if isinstance(value, list | tuple) and value else value
+    return value if type(value) is int and value > 0 else None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if type(value) in (int, float) and 0 < value <= 1 else None
+
+
+def _interpolation(value: Any, where: str, notes: list[str]) -> str | None:
+    if not isinstance(value, str) or value in ("", "random"):
+        return None
+    if value not in INTERPOLATIONS:
+        notes.append(f"{where} asks for {brief(repr(value))} interpolation, which is not known here: ignored.")
+        return None
+    return value
+
+
+def _three(value: Any, where: str, name: str, notes: list[str]) -> tuple[float, float, float] | None:
+    value = value.values if isinstance(value, Array) else value
+    if not isinstance(value, list | tuple):
+        return None
+    if len(value) == 3 and all(type(number) in (int, float) and -1 <= number <= 1 for number in value):
+        red, green, blue = value
+        return red, green, blue
+    notes.append(
+        f"{where} has a {name} of {brief(value)}, which is no three numbers for pixels from 0 to 1: ignored."
+    )
+    return None

@@ -1,0 +1,153 @@
+"""A model's folder as timm and transformers publish it: what lies in it beside the weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edge_effnet.errors import InputError
+from edge_effnet.io.files import foreign
+from edge_effnet.io.text import brief
+from edge_effnet.preprocess import IMAGENET_MEAN, IMAGENET_STD, INTERPOLATIONS, Preprocess
+from edge_effnet.variants import VariantSpec, resolve_variant
+from edge_effnet.weights.described import Described, class_names_of, describe
+from edge_effnet.weights.origins import by_crop_fraction
+from edge_effnet.weights.transformers_config import preprocess_of_processor, require_efficientnet
+
+CONFIG_FILE = "config.json"
+PROCESSOR_FILE = "preprocessor_config.json"
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+"""Preferred first."""
+
+_MAX_CONFIG_BYTES = 4 * 1024 * 1024
+"""Names of 21,843 classes, with a description of each, are 2 MB."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """What the files beside the weights say."""
+
+    spec: VariantSpec | None
+    """By timm's architecture; None where the shapes of the weights have to tell."""
+    architecture: str | None
+    """As timm names it, with the tag of its training: `tf_efficientnet_b0.ap_in1k`."""
+    preprocess: Preprocess | None
+    """None where nothing is said about it."""
+    odd_blocks: tuple[int, ...] | None = None
+    """transformers' `depthwise_padding`: blocks whose input has an odd side."""
+    described: Described
+    """Class names, and what a config of one's own says."""
+    notes: tuple[str, ...]
+    """Sentences for the user."""
+
+
+def weight_file(path: Path) -> Path:
+    """Return the weight file that a path means: itself, or the one in a model's folder where there is one."""
+    return next((path / name for name in WEIGHT_FILES if (path / name).is_file()), path)
+
+
+def read_config(path: Path, where: str) -> Any:
+    """Read a JSON file of a model's folder.
+
+    Raises:
+        InputError: too large, or no JSON.
+    """
+    if path.stat().st_size > _MAX_CONFIG_BYTES:
+        raise InputError(f"{where}: its {path.name} has more than {_MAX_CONFIG_BYTES} bytes, as none of timm's.")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: its {path.name} is not JSON ({brief(error)}).") from error
+
+
+def is_of_transformers(config: Any) -> bool:
+    """Whether a config is that of transformers' own EfficientNet, which has its preprocessing in a second file."""
+    return isinstance(config, Mapping) and config.get("model_type") == "efficientnet" and "architecture" not in config
+
+
+def read_snapshot(config: Any, processor: Any, where: str) -> Snapshot:
+    """Read what `config.json` and, for transformers, `preprocessor_config.json` hold.
+
+    Args:
+        config: parsed.
+        processor: parsed; None where there is none.
+        where: the folder or the hub's id, for messages.
+
+    Raises:
+        InputError: another architecture, or values that cannot be used.
+    """
+    if not isinstance(config, Mapping):
+        raise InputError(f"{where}: its {CONFIG_FILE} names no timm architecture.")
+    if isinstance(config.get("architecture"), str):
+        return _of_timm(config, where)
+    if is_of_transformers(config):
+        preprocess, notes = preprocess_of_processor(processor, where)
+        return Snapshot(
+            spec=None,
+            architecture=None,
+            preprocess=preprocess,
+            odd_blocks=require_efficientnet(config, where),
+            described=Described(class_names=class_names_of(config)),
+            notes=notes,
+        )
+    if "model_type" in config:
+        raise InputError(
+            f"{where}: its {CONFIG_FILE} names no timm architecture. It is made for transformers (model_type "
+            f"{brief(repr(config['model_type']))}); take timm's instead."
+        )
+    described = describe({"config": config})
+    return Snapshot(spec=None, architecture=None, preprocess=None, described=described, notes=described.notes)
+
+
+def _of_timm(config: Mapping[str, Any], where: str) -> Snapshot:
+    architecture, pretrained = config["architecture"], config.get("pretrained_cfg") or {}
+    if not isinstance(pretrained, Mapping):
+        raise InputError(f"{where}: its pretrained_cfg is no mapping; take another revision of the repository.")
+    tag = pretrained.get("tag") or ""
+    untagged = isinstance(tag, str) and tag and "." not in architecture
+    preprocess, notes = _preprocess(pretrained, where)
+    return Snapshot(
+        spec=_variant(architecture, where),
+        architecture=f"{architecture}.{tag}" if untagged else architecture,
+        preprocess=preprocess,
+        described=Described(class_names=class_names_of(config)),
+        notes=notes,
+    )
+
+
+def _variant(architecture: str, where: str) -> VariantSpec:
+    try:
+        return resolve_variant(architecture)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _preprocess(pretrained: Mapping[str, Any], where: str) -> tuple[Preprocess | None, tuple[str, ...]]:
+    """Read timm's `pretrained_cfg`; what it leaves out is ImageNet's usual."""
+    if "input_size" not in pretrained:
+        return None, ()
+    notes = []
+    interpolation = pretrained.get("interpolation", "bicubic")
+    if not isinstance(interpolation, str) or interpolation not in INTERPOLATIONS:
+        notes.append(f"The config asks for {brief(repr(interpolation))} interpolation; bicubic is used.")
+        interpolation = "bicubic"
+    if pretrained.get("crop_mode", "center") != "center":
+        notes.append(
+            f"The config asks for crop mode {brief(repr(pretrained['crop_mode']))}; the centre is cropped, which can "
+            "cost a little accuracy on images that are not square."
+        )
+    with foreign(f"{where}: its pretrained_cfg cannot be used; take another revision of the repository."):
+        try:
+            geometry = by_crop_fraction(
+                int(pretrained["input_size"][-1]), float(pretrained.get("crop_pct", 0.875)), interpolation
+            )
+            return replace(
+                geometry,
+                mean=tuple(pretrained.get("mean", IMAGENET_MEAN)),
+                std=tuple(pretrained.get("std", IMAGENET_STD)),
+            ), tuple(notes)
+        except InputError as error:
+            raise InputError(f"{where}: its pretrained_cfg cannot be used ({error}).") from error

@@ -1,0 +1,207 @@
+"""What files say about their own networks, as training scripts write it down."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import datetime
+import json
+import os
+import pathlib
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from edge_effnet import Checkpoint, InputError, Preprocess, load_checkpoint
+from tests.support.weight_files import CLASSES, state_dict
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+NAMES = ("tench", "church", "golf ball", "french horn", "gas pump")
+
+
+def load(entries: dict[str, Any], tmp_path: Path, layout: str = "torchvision", **options: Any) -> Checkpoint:
+    path = tmp_path / "weights.pth"
+    torch.save({"state_dict": state_dict(layout)} | entries, path)
+    return load_checkpoint(path, **options)
+
+
+def label_encoder(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An object that pickles as scikit-learn's, which is not installed here."""
+    module = types.ModuleType("sklearn.preprocessing._label")
+    encoder = type("LabelEncoder", (), {"__module__": module.__name__})
+    module.LabelEncoder = encoder  # type: ignore[attr-defined]
+    for name in ("sklearn", "sklearn.preprocessing"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    made = encoder()
+    made.classes_, made._sklearn_version = np.array(NAMES, dtype=object), "1.5.0"
+    return made
+
+
+BY_INDEX = dict(enumerate(NAMES))
+NAMED: dict[str, dict[str, Any]] = {
+    "idx_to_class": {"idx_to_class": BY_INDEX},
+    "id2label": {"id2label": {str(i): name for i, name in BY_INDEX.items()}},
+    "class_labels": {"class_labels": list(NAMES)},
+    "categories": {"meta": {"categories": list(NAMES)}},
+    "label_names": {"config": {"label_names": list(NAMES)}},
+    "hyper parameters": {"hyper_parameters": {"class_names": NAMES}},
+    "deep": {"cfg": {"data": {"train": {"class_to_idx": {name: i for i, name in BY_INDEX.items()}}}}},
+    "arguments": {"args": argparse.Namespace(classes=list(NAMES), lr=0.1)},
+    "text array": {"classes": np.array(NAMES)},
+    "big-endian text array": {"classes": np.array(NAMES).astype(">U12")},
+    "object array": {"class_names": np.array(NAMES, dtype=object)},
+    "numpy strings": {"class_names": [np.str_(name) for name in NAMES]},
+    "numpy indices": {"class_to_idx": {name: np.int64(i) for i, name in BY_INDEX.items()}},
+    "classes_": {"classes_": np.array(NAMES)},
+    "an encoder's state": {"label_encoder": {"classes_": np.array(NAMES, dtype=object)}},
+    "defaultdict": {"idx_to_class": collections.defaultdict(str, BY_INDEX)},
+    "ordered": {"class_to_idx": collections.OrderedDict((name, i) for i, name in BY_INDEX.items())},
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("legacy", [False, True])
+def test_class_names_wherever_they_stand(name: str, legacy: bool, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    content = {"state_dict": state_dict()} | NAMED[name]
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    checkpoint = load_checkpoint(path)
+    assert (checkpoint.class_names, checkpoint.notes) == (NAMES, ())
+
+
+def test_class_names_of_a_pickled_label_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = load({"label_encoder": label_encoder(monkeypatch)}, tmp_path)
+    assert checkpoint.class_names == NAMES
+
+
+def test_class_names_of_numbers_in_a_label_encoder(tmp_path: Path) -> None:
+    names = load({"classes_": np.array([3, 5, 7, 9, 11])}, tmp_path).class_names
+    assert names == ("3", "5", "7", "9", "11")
+
+
+def test_placeholders_are_no_class_names(tmp_path: Path) -> None:
+    entry = {"config": {"id2label": {i: f"LABEL_{i}" for i in range(CLASSES)}}}
+    assert load(entry, tmp_path).class_names is None
+
+
+def test_harmless_objects_beside_the_weights_load(tmp_path: Path) -> None:
+    entries = {
+        "path": pathlib.PurePosixPath("/data/photos"),
+        "own_path": Path("runs") / "1",
+        "windows": pathlib.PureWindowsPath("C:/photos"),
+        "date": datetime.datetime(2024, 5, 1, 12, 30, tzinfo=datetime.UTC),
+        "took": datetime.timedelta(seconds=5),
+        "day": datetime.date(2024, 5, 1),
+        "history": collections.defaultdict(list, {"loss": [1.0, 0.5]}),
+        "counts": collections.Counter({"tench": 3}),
+        "namespace": types.SimpleNamespace(lr=0.1),
+        "array": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "mask": np.array([True, False]),
+        "scalars": [np.float16(1), np.int32(2), np.bool_(True), np.uint8(3)],
+        "labels": frozenset(NAMES),
+        "version": torch.torch_version.TorchVersion("2.13.0"),
+        "args": argparse.Namespace(out=Path("x"), when=datetime.datetime(2024, 5, 1), tags={"a", "b"}),
+    }
+    assert load(entries, tmp_path).num_classes == CLASSES
+
+
+class RunsCode:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.marker),)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda evil: {"args": argparse.Namespace(x=evil)},
+        lambda evil: {"classes": np.array([evil] * CLASSES, dtype=object)},
+        lambda evil: {"history": collections.defaultdict(list, {"x": evil})},
+        lambda evil: {"hyper_parameters": {"a": {"b": [evil]}}},
+    ],
+)
+def test_code_in_what_is_read_is_refused_and_does_not_run(wrap: Any, tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    with pytest.raises(InputError, match=r"refused, because unpickling it would run posix\.mkdir"):
+        load(wrap(RunsCode(marker)), tmp_path)
+    assert not marker.exists()
+
+
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "args": {"args": argparse.Namespace(model="tf_efficientnet_b0")},
+    "args as a dict": {"args": {"model": "tf_efficientnet_b0.ns_jft_in1k"}},
+    "hyper parameters": {"hyper_parameters": {"model_name": "tf_efficientnet_b0"}},
+    "config": {"config": {"backbone": "tf_efficientnet_b0"}},
+    "cfg": {"cfg": {"model": {"name": "tf_efficientnet_b0", "dropout": 0.2}}},
+    "encoder": {"hyper_parameters": {"cfg": {"encoder_name": "timm-tf_efficientnet_b0"}}},
+    "arch": {"arch": "tf_efficientnet_b0"},
+    "model_name": {"model_name": "hf_hub:timm/tf_efficientnet_b0.ns_jft_in1k"},
+    "json": {"config": json.dumps({"model_name": "tf_efficientnet_b0"})},
+}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_architecture_wherever_it_stands(name: str, tmp_path: Path) -> None:
+    checkpoint = load(ARCHITECTURES[name], tmp_path, "timm")
+    assert (checkpoint.origin, checkpoint.notes) == ("timm-tf", ())
+
+
+def test_the_architecture_of_another_network_says_nothing(tmp_path: Path) -> None:
+    entry = {"args": argparse.Namespace(model="efficientnet_b0", backbone="tf_efficientnet_b4")}
+    assert load(entry, tmp_path, "timm").origin == "timm"
+    entry = {"args": argparse.Namespace(backbone="tf_efficientnet_b4")}
+    assert "pass origin='timm-tf'" in load(entry, tmp_path, "timm").notes[0]
+
+
+def test_json_in_the_metadata_of_safetensors(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    config = {"model_name": "tf_efficientnet_b0", "class_names": NAMES, "img_size": 160, "mean": [0.5, 0.5, 0.5]}
+    save_file(state_dict("timm"), path, metadata={"config": json.dumps(config)})
+    checkpoint = load_checkpoint(path)
+    assert (checkpoint.origin, checkpoint.class_names) == ("timm-tf", NAMES)
+    assert checkpoint.preprocess == Preprocess(crop=160, resize=183, mean=(0.5, 0.5, 0.5))
+
+
+def test_options_come_before_what_the_file_says(tmp_path: Path) -> None:
+    entry = {"args": {"img_size": 192, "mean": [0.5, 0.5, 0.5]}}
+    checkpoint = load(entry, tmp_path, image_size=96)
+    assert (checkpoint.preprocess.crop, checkpoint.preprocess.mean) == (96, (0.5, 0.5, 0.5))
+    given = Preprocess(crop=64, resize=64)
+    assert load(entry, tmp_path, preprocess=given).preprocess == given
+
+
+def test_preprocessing_at_the_top_of_the_file(tmp_path: Path) -> None:
+    entry = {"img_size": 192, "mean": np.array([0.5, 0.5, 0.5]), "std": (0.25, 0.25, 0.25)}
+    checkpoint = load(entry, tmp_path)
+    assert checkpoint.preprocess == Preprocess(crop=192, resize=219, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    assert checkpoint.notes == (
+        "The file says how images were prepared, which was taken: size 192, mean (0.5, 0.5, 0.5), std (0.25, 0.25, "
+        "0.25).",
+    )
+
+
+def test_what_the_origin_says_anyway_is_no_news(tmp_path: Path) -> None:
+    assert load({"args": {"img_size": 224, "crop_pct": 0.875}}, tmp_path).notes == ()
+
+
+@pytest.mark.parametrize("values", [{"mean": [123.7, 116.3, 103.5]}, {"interpolation": "lanczos"}, {"std": [0.5]}])
+def test_values_that_cannot_be_used_are_ignored_and_said_so(values: dict[str, Any], tmp_path: Path) -> None:
+    notes = load({"args": values}, tmp_path).notes
+    assert len(notes) == 1
+    assert "The file's args" in notes[0] and "ignored" in notes[0]
+
+
+def test_containers_of_containers_end(tmp_path: Path) -> None:
+    wide: dict[str, Any] = {}
+    wide.update({f"k{i}": wide for i in range(20)})
+    assert load({"log": wide}, tmp_path).num_classes == CLASSES
