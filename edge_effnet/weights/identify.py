@@ -62,22 +62,24 @@ def fingerprint_of_spec(spec: VariantSpec) -> Fingerprint:
 
 def fingerprint_of_tensors(tensors: Mapping[str, torch.Tensor], layout: Layout) -> Fingerprint | None:
     """Fingerprint of a state dict in `layout`, or None where its ends are no convolutions."""
-    head_name = layout.head_of(tensors)
-    assert head_name is not None  # a layout is told by its ends
-    stem, head = tensors[f"{layout.ends['stem.conv']}.weight"], tensors[head_name]
+    stem = tensors[f"{layout.ends['stem.conv']}.weight"]
+    head = tensors[f"{layout.ends['head.conv']}.weight"]
     if stem.ndim != 4 or head.ndim != 4:
         return None
     names = {names[SPATIAL[kind]] for kind, names in layout.kinds.items()}
     gates = {name for names in layout.kinds.values() for ours, name in names.items() if ours == _GATE}
     # They cover more than a pixel; the depthwise ones are the only ones that see one input channel.
-    spatial = [t for key, t in tensors.items() if _ends_with(key, names) and t.ndim == 4 and t.shape[2] > 1]
+    # The stem, which may be named like a block's and see one channel too, is none of them.
+    spatial = [
+        t for key, t in tensors.items() if t is not stem and _ends_with(key, names) and t.ndim == 4 and t.shape[2] > 1
+    ]
     depthwise = [t for t in spatial if t.shape[1] == 1]
     return Fingerprint(
         stem_channels=stem.shape[0],
         last_channels=head.shape[1],
         head_channels=head.shape[0],
         blocks=len(depthwise),
-        fused_blocks=sum(t is not stem and t.shape[1] > 1 for t in spatial),
+        fused_blocks=len(spatial) - len(depthwise),
         squeeze_excite=any(_ends_with(key, gates) for key in tensors),
         pruned=sum(t.shape[0] % _DIVISOR != 0 for t in depthwise) > len(depthwise) / 2,
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from edge_effnet.errors import InputError
 from edge_effnet.variants import StageSpec, VariantSpec
@@ -14,9 +14,9 @@ class Layout:
     """One package's module names, by ours."""
 
     name: str
-    """Its key in `LAYOUTS`."""
+    """The package; rows of `LAYOUTS` that differ in the number of stages share it."""
     ends: Mapping[str, str]
-    """Modules outside the blocks; `{head}` is the number of stages and one."""
+    """Modules outside the blocks."""
     block: str
     """A block's prefix, with `{stage}`, `{stage_from_1}`, `{repeat}` and `{index}` (over all blocks)."""
     kinds: Mapping[str, Mapping[str, str]]
@@ -32,7 +32,7 @@ class Layout:
         if missing:
             raise InputError(
                 f"{spec.name} has blocks ({', '.join(sorted(missing))}) that {self.name} has no names for; take "
-                f"weights in another layout ({', '.join(name for name in LAYOUTS if name != self.name)})."
+                "weights of another package."
             )
         firsts = [0]
         for stage in spec.scaled_stages:
@@ -42,17 +42,12 @@ class Layout:
     def _theirs(self, spec: VariantSpec, firsts: list[int], key: str) -> str:
         module, _, tensor = key.rpartition(".")
         if not module.startswith("stages."):
-            return f"{self.ends[module].format(head=len(spec.stages) + 1)}.{tensor}"
+            return f"{self.ends[module]}.{tensor}"
         _, stage_text, repeat_text, inner = module.split(".", 3)
         stage, repeat = int(stage_text), int(repeat_text)
         names = self.kinds[kind_of(spec.stages[stage])]
         prefix = self.block.format(stage=stage, stage_from_1=stage + 1, repeat=repeat, index=firsts[stage] + repeat)
         return f"{prefix}.{names[inner]}.{tensor}"
-
-    def head_of(self, keys: Container[str]) -> str | None:
-        """Name of the head's weight among the keys of a state dict, whatever its number of stages, or None."""
-        names = (f"{self.ends['head.conv']}.weight".format(head=stages + 1) for stages in range(1, _MOST_STAGES + 1))
-        return next((name for name in names if name in keys), None)
 
 
 def kind_of(stage: StageSpec) -> str:
@@ -60,169 +55,111 @@ def kind_of(stage: StageSpec) -> str:
     return "unexpanded" if stage.block == "mbconv" and stage.expand_ratio == 1 else stage.block
 
 
-_MOST_STAGES = 7
-
 SPATIAL = {"mbconv": "depthwise.conv", "unexpanded": "depthwise.conv", "fused": "expand.conv", "conv": "filter.conv"}
 """Our name for the convolution of each kind of block that covers more than a pixel."""
 
-_ENDS = ("stem.conv", "stem.norm", "head.conv", "head.norm", "classifier")
-_MBCONV = (
-    "expand.conv",
-    "expand.norm",
-    "depthwise.conv",
-    "depthwise.norm",
-    "squeeze_excite.reduce",
-    "squeeze_excite.expand",
-    "project.conv",
-    "project.norm",
-)
-_FUSED = ("expand.conv", "expand.norm", "project.conv", "project.norm")
-_CONV = ("filter.conv", "filter.norm")
+_BLOCKS = {
+    "edge-effnet": "stages.{stage}.{repeat}",
+    "torchvision": "features.{stage_from_1}.{repeat}.block",
+    "timm": "blocks.{stage}.{repeat}",
+    "lukemelas": "_blocks.{index}",
+    "transformers": "efficientnet.encoder.blocks.{index}",
+}
+"""Prefix of a block; the packages stand in this order below."""
+
+_Names = dict[str, tuple[str, str, str, str | None, str | None]]
+
+_ENDS: _Names = {
+    "stem.conv": ("stem.conv", "features.0.0", "conv_stem", "_conv_stem", "efficientnet.embeddings.convolution"),
+    "stem.norm": ("stem.norm", "features.0.1", "bn1", "_bn0", "efficientnet.embeddings.batchnorm"),
+    "head.conv": ("head.conv", "features.8.0", "conv_head", "_conv_head", "efficientnet.encoder.top_conv"),
+    "head.norm": ("head.norm", "features.8.1", "bn2", "_bn1", "efficientnet.encoder.top_bn"),
+    "classifier": ("classifier", "classifier.1", "classifier", "_fc", "classifier"),
+}
+
+_KINDS: dict[str, _Names] = {
+    "mbconv": {
+        "expand.conv": ("expand.conv", "0.0", "conv_pw", "_expand_conv", "expansion.expand_conv"),
+        "expand.norm": ("expand.norm", "0.1", "bn1", "_bn0", "expansion.expand_bn"),
+        "depthwise.conv": ("depthwise.conv", "1.0", "conv_dw", "_depthwise_conv", "depthwise_conv.depthwise_conv"),
+        "depthwise.norm": ("depthwise.norm", "1.1", "bn2", "_bn1", "depthwise_conv.depthwise_norm"),
+        "squeeze_excite.reduce": (
+            "squeeze_excite.reduce",
+            "2.fc1",
+            "se.conv_reduce",
+            "_se_reduce",
+            "squeeze_excite.reduce",
+        ),
+        "squeeze_excite.expand": (
+            "squeeze_excite.expand",
+            "2.fc2",
+            "se.conv_expand",
+            "_se_expand",
+            "squeeze_excite.expand",
+        ),
+        "project.conv": ("project.conv", "3.0", "conv_pwl", "_project_conv", "projection.project_conv"),
+        "project.norm": ("project.norm", "3.1", "bn3", "_bn2", "projection.project_bn"),
+    },
+    "unexpanded": {
+        "depthwise.conv": ("depthwise.conv", "0.0", "conv_dw", "_depthwise_conv", "depthwise_conv.depthwise_conv"),
+        "depthwise.norm": ("depthwise.norm", "0.1", "bn1", "_bn1", "depthwise_conv.depthwise_norm"),
+        "squeeze_excite.reduce": (
+            "squeeze_excite.reduce",
+            "1.fc1",
+            "se.conv_reduce",
+            "_se_reduce",
+            "squeeze_excite.reduce",
+        ),
+        "squeeze_excite.expand": (
+            "squeeze_excite.expand",
+            "1.fc2",
+            "se.conv_expand",
+            "_se_expand",
+            "squeeze_excite.expand",
+        ),
+        "project.conv": ("project.conv", "2.0", "conv_pw", "_project_conv", "projection.project_conv"),
+        "project.norm": ("project.norm", "2.1", "bn2", "_bn2", "projection.project_bn"),
+    },
+    "fused": {
+        "expand.conv": ("expand.conv", "0.0", "conv_exp", None, None),
+        "expand.norm": ("expand.norm", "0.1", "bn1", None, None),
+        "project.conv": ("project.conv", "1.0", "conv_pwl", None, None),
+        "project.norm": ("project.norm", "1.1", "bn2", None, None),
+    },
+    "conv": {
+        "filter.conv": ("filter.conv", "0.0", "conv", None, None),
+        "filter.norm": ("filter.norm", "0.1", "bn1", None, None),
+    },
+}
+
+
+def _column(names: _Names, package: int) -> dict[str, str]:
+    columns = {ours: theirs[package] for ours, theirs in names.items()}
+    return {ours: theirs for ours, theirs in columns.items() if theirs is not None}
+
 
 LAYOUTS: dict[str, Layout] = {
-    "edge-effnet": Layout(
-        name="edge-effnet",
-        ends={name: name for name in _ENDS},
-        block="stages.{stage}.{repeat}",
-        kinds={
-            kind: {name: name for name in names}
-            for kind, names in (("mbconv", _MBCONV), ("unexpanded", _MBCONV), ("fused", _FUSED), ("conv", _CONV))
-        },
-    ),
-    "torchvision": Layout(
-        name="torchvision",
-        ends={
-            "stem.conv": "features.0.0",
-            "stem.norm": "features.0.1",
-            "head.conv": "features.{head}.0",
-            "head.norm": "features.{head}.1",
-            "classifier": "classifier.1",
-        },
-        block="features.{stage_from_1}.{repeat}.block",
-        kinds={
-            "mbconv": {
-                "expand.conv": "0.0",
-                "expand.norm": "0.1",
-                "depthwise.conv": "1.0",
-                "depthwise.norm": "1.1",
-                "squeeze_excite.reduce": "2.fc1",
-                "squeeze_excite.expand": "2.fc2",
-                "project.conv": "3.0",
-                "project.norm": "3.1",
-            },
-            "unexpanded": {
-                "depthwise.conv": "0.0",
-                "depthwise.norm": "0.1",
-                "squeeze_excite.reduce": "1.fc1",
-                "squeeze_excite.expand": "1.fc2",
-                "project.conv": "2.0",
-                "project.norm": "2.1",
-            },
-            "fused": {"expand.conv": "0.0", "expand.norm": "0.1", "project.conv": "1.0", "project.norm": "1.1"},
-            "conv": {"filter.conv": "0.0", "filter.norm": "0.1"},
-        },
-    ),
-    "timm": Layout(
-        name="timm",
-        ends={
-            "stem.conv": "conv_stem",
-            "stem.norm": "bn1",
-            "head.conv": "conv_head",
-            "head.norm": "bn2",
-            "classifier": "classifier",
-        },
-        block="blocks.{stage}.{repeat}",
-        kinds={
-            "mbconv": {
-                "expand.conv": "conv_pw",
-                "expand.norm": "bn1",
-                "depthwise.conv": "conv_dw",
-                "depthwise.norm": "bn2",
-                "squeeze_excite.reduce": "se.conv_reduce",
-                "squeeze_excite.expand": "se.conv_expand",
-                "project.conv": "conv_pwl",
-                "project.norm": "bn3",
-            },
-            "unexpanded": {
-                "depthwise.conv": "conv_dw",
-                "depthwise.norm": "bn1",
-                "squeeze_excite.reduce": "se.conv_reduce",
-                "squeeze_excite.expand": "se.conv_expand",
-                "project.conv": "conv_pw",
-                "project.norm": "bn2",
-            },
-            "fused": {
-                "expand.conv": "conv_exp",
-                "expand.norm": "bn1",
-                "project.conv": "conv_pwl",
-                "project.norm": "bn2",
-            },
-            "conv": {"filter.conv": "conv", "filter.norm": "bn1"},
-        },
-    ),
-    "lukemelas": Layout(
-        name="lukemelas",
-        ends={
-            "stem.conv": "_conv_stem",
-            "stem.norm": "_bn0",
-            "head.conv": "_conv_head",
-            "head.norm": "_bn1",
-            "classifier": "_fc",
-        },
-        block="_blocks.{index}",
-        kinds={
-            "mbconv": {
-                "expand.conv": "_expand_conv",
-                "expand.norm": "_bn0",
-                "depthwise.conv": "_depthwise_conv",
-                "depthwise.norm": "_bn1",
-                "squeeze_excite.reduce": "_se_reduce",
-                "squeeze_excite.expand": "_se_expand",
-                "project.conv": "_project_conv",
-                "project.norm": "_bn2",
-            },
-            "unexpanded": {
-                "depthwise.conv": "_depthwise_conv",
-                "depthwise.norm": "_bn1",
-                "squeeze_excite.reduce": "_se_reduce",
-                "squeeze_excite.expand": "_se_expand",
-                "project.conv": "_project_conv",
-                "project.norm": "_bn2",
-            },
-        },
-    ),
-    "transformers": Layout(
-        name="transformers",
-        ends={
-            "stem.conv": "efficientnet.embeddings.convolution",
-            "stem.norm": "efficientnet.embeddings.batchnorm",
-            "head.conv": "efficientnet.encoder.top_conv",
-            "head.norm": "efficientnet.encoder.top_bn",
-            "classifier": "classifier",
-        },
-        block="efficientnet.encoder.blocks.{index}",
-        kinds={
-            "mbconv": {
-                "expand.conv": "expansion.expand_conv",
-                "expand.norm": "expansion.expand_bn",
-                "depthwise.conv": "depthwise_conv.depthwise_conv",
-                "depthwise.norm": "depthwise_conv.depthwise_norm",
-                "squeeze_excite.reduce": "squeeze_excite.reduce",
-                "squeeze_excite.expand": "squeeze_excite.expand",
-                "project.conv": "projection.project_conv",
-                "project.norm": "projection.project_bn",
-            },
-            "unexpanded": {
-                "depthwise.conv": "depthwise_conv.depthwise_conv",
-                "depthwise.norm": "depthwise_conv.depthwise_norm",
-                "squeeze_excite.reduce": "squeeze_excite.reduce",
-                "squeeze_excite.expand": "squeeze_excite.expand",
-                "project.conv": "projection.project_conv",
-                "project.norm": "projection.project_bn",
-            },
-        },
-    ),
+    name: Layout(
+        name=name,
+        ends=_column(_ENDS, package),
+        block=block,
+        kinds={kind: column for kind, names in _KINDS.items() if (column := _column(names, package))},
+    )
+    for package, (name, block) in enumerate(_BLOCKS.items())
 }
+
+_SIX = "torchvision-of-6-stages"
+
+# torchvision's head has the number behind the stages'; V2-S is the one of its networks with six.
+LAYOUTS[_SIX] = replace(
+    LAYOUTS["torchvision"],
+    ends=LAYOUTS["torchvision"].ends | {"head.conv": "features.7.0", "head.norm": "features.7.1"},
+)
+
+
+def layout_of(package: str, spec: VariantSpec) -> Layout:
+    """The layout in which a package names a variant."""
+    return LAYOUTS[_SIX if package == "torchvision" and len(spec.stages) == 6 else package]
 
 
 def detect_layout(keys: Iterable[str]) -> Layout | None:
@@ -232,7 +169,7 @@ def detect_layout(keys: Iterable[str]) -> Layout | None:
         (
             layout
             for layout in LAYOUTS.values()
-            if f"{layout.ends['stem.conv']}.weight" in present and layout.head_of(present) is not None
+            if {f"{layout.ends['stem.conv']}.weight", f"{layout.ends['head.conv']}.weight"} <= present
         ),
         None,
     )

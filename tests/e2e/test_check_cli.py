@@ -12,7 +12,8 @@ import pytest
 from apps.cli.edge_effnet import app
 from apps.cli.exit_codes import guarded
 from tests.support.artifacts import make_artifact
-from tests.support.cli import only_json, run_cli
+from tests.support.cli import call_cli, only_json, run_cli
+from tests.support.forked import run_forked
 from tests.support.images import draw_halves
 from tests.support.programs import SWAPPED, colour_program
 
@@ -59,7 +60,7 @@ def test_a_pass_exits_0_with_a_table_and_a_silent_standard_error(right, data):
 
 
 def test_a_regression_exits_1_and_json_is_all_of_standard_output(swapped, data):
-    done = run_cli("edge-effnet", "check", swapped, "--data", data, "--json")
+    done = call_cli("edge-effnet", "check", swapped, "--data", data, "--json")
     assert (done.returncode, done.stderr) == (1, "")
     values = only_json(done.stdout)
     assert {"verdict", "artifact", "variant", "recipe", "backend", *PROMISED} <= set(values)
@@ -74,7 +75,7 @@ def test_a_regression_exits_1_and_json_is_all_of_standard_output(swapped, data):
 def test_an_input_error_exits_2_with_one_sentence(right, data, tmp_path):
     folder = shutil.copytree(right, tmp_path / "a")
     (folder / "model.pte").write_bytes(colour_program(SWAPPED))
-    done = run_cli("edge-effnet", "check", folder, "--data", data, "--json")
+    done = run_forked("edge-effnet", "check", folder, "--data", data, "--json")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {folder / 'model.pte'}: ") and done.stderr.count("\n") == 1
 
@@ -122,28 +123,26 @@ def test_bad_input_exits_2_and_says_what_and_what_to_do(called, right, data, arg
 
 def test_standard_output_on_a_full_disk_is_the_machines_fault_and_a_closed_pipe_is_none(right, swapped, data):
     with Path("/dev/full").open("w") as full:
-        done = run_cli("edge-effnet", "check", right, "--data", data, stdout=full)
+        done = run_forked("edge-effnet", "check", right, "--data", data, out=full.fileno())
     assert done.returncode == 3 and "No space left on device; free some space" in done.stderr
     assert done.stderr.count("\n") == 1
     reading, writing = os.pipe()
     os.close(reading)
-    with os.fdopen(writing, "w") as gone:
-        done = run_cli("edge-effnet", "check", swapped, "--data", data, stdout=gone)
+    done = run_forked("edge-effnet", "check", swapped, "--data", data, out=writing)
+    os.close(writing)
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_names_in_no_known_encoding_are_printed(right, tmp_path):
+def test_names_in_no_known_encoding_are_printed(right, swapped, tmp_path):
     """A file name may be any bytes; standard output here knows ASCII alone."""
     data = draw_halves(tmp_path / "data", val=2)
     odd = os.fsdecode(b"caf\xe9 \xe7\x8c\xab.jpg")
     (data / "val" / "red" / "1.jpg").rename(data / "val" / "red" / odd)
     env = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    done = run_cli(
-        "edge-effnet", "check", make_artifact(tmp_path / "a", channels=SWAPPED).folder, "--data", data, env=env
-    )
+    done = run_forked("edge-effnet", "check", swapped, "--data", data, env=env)
     assert done.returncode == 1 and "FAIL" in done.stdout
     (data / "val" / "red" / odd).write_text("no image")
-    done = run_cli("edge-effnet", "check", right, "--data", data, env=env)
+    done = run_forked("edge-effnet", "check", right, "--data", data, env=env)
     assert done.returncode == 2 and "not an image" in done.stderr
 
 
@@ -152,10 +151,12 @@ def test_users_can_check_in_three_lines_of_their_own_pytest(right, swapped, data
     readme = (pytestconfig.rootpath / "README.md").read_text()
     (lines,) = [block.split("```")[0] for block in readme.split("```python\n")[1:] if "assert check(" in block]
     assert len([line for line in lines.splitlines() if line.strip()]) == 3
-    for folder, code in ((right, 0), (swapped, 1)):
-        test = tmp_path / f"test_{code}.py"
+    for name, folder in (("right", right), ("swapped", swapped)):
+        test = tmp_path / f"test_{name}.py"
         test.write_text(lines.replace('"b0-int8-xnnpack"', repr(str(folder))).replace('"photos"', repr(str(data))))
         assert str(folder) in test.read_text() and str(data) in test.read_text()
-        command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", str(test)]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stdout + done.stderr
+    command = [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", "--import-mode=importlib"]
+    done = subprocess.run([*command, "-rA"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    ends = [line.split("::")[0] for line in done.stdout.splitlines() if line.startswith(("PASSED", "FAILED"))]
+    assert sorted(ends) == ["FAILED test_swapped.py", "PASSED test_right.py"]

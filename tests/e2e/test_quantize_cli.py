@@ -4,7 +4,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -16,10 +15,17 @@ from apps.cli.commands.quantize import app
 from apps.cli.exit_codes import guarded
 from edge_effnet import EfficientNet, save_checkpoint
 from tests.support.artifacts import make_artifact, snapshot
-from tests.support.cli import command_line, environment, run_cli
+from tests.support.checkpoints import colour_checkpoint
+from tests.support.forked import Forked, run_forked
 from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
 
+pytestmark = pytest.mark.usefixtures("tiny_variant")
 QUICK = ("--variant", "lite0", "--calibration", "8")
+
+
+@pytest.fixture(scope="module")
+def weights(tiny):
+    return tiny.weights
 
 
 @pytest.fixture
@@ -86,8 +92,8 @@ def test_one_of_weights_and_data_alone_is_explained(called, arguments, words):
         (["--data", "absent"], ["absent: does not exist"]),
     ],
 )
-def test_bad_settings_say_what_was_got_and_what_is_allowed(called, lite_weights, small_data, arguments, words):
-    given = {"--variant": "lite0", "--weights": lite_weights, "--data": small_data}
+def test_bad_settings_say_what_was_got_and_what_is_allowed(called, weights, small_data, arguments, words):
+    given = {"--variant": "lite0", "--weights": weights, "--data": small_data}
     for option in arguments[::2]:
         given.pop(option, None)
     refused(called(*(word for pair in given.items() for word in pair), *arguments), *words)
@@ -112,9 +118,9 @@ def test_files_that_hold_no_weights_are_refused(called, small_data, tmp_path, co
     refused(lite(called, tmp_path / "w.pth", small_data), str(tmp_path / "w.pth"))
 
 
-def test_truncated_weights_are_refused(called, lite_weights, small_data, tmp_path):
+def test_truncated_weights_are_refused(called, weights, small_data, tmp_path):
     cut = tmp_path / "cut.safetensors"
-    cut.write_bytes(lite_weights.read_bytes()[:100_000])
+    cut.write_bytes(weights.read_bytes()[:50_000])
     refused(lite(called, cut, small_data), str(cut), "download or copy it again")
 
 
@@ -136,62 +142,62 @@ def test_weights_that_would_run_code_are_refused(called, small_data, tmp_path):
     assert not trap.exists()
 
 
-def test_too_few_calibration_images_are_told(called, lite_weights, tmp_path):
+def test_too_few_calibration_images_are_told(called, weights, tmp_path):
     data = draw_halves(tmp_path / "data", train=2)
-    refused(lite(called, lite_weights, data), "only 6 images to calibrate on", "at least 8")
+    refused(lite(called, weights, data), "only 6 images to calibrate on", "at least 8")
 
 
-def test_a_missing_class_is_told(called, lite_weights, tmp_path):
+def test_a_missing_class_is_told(called, weights, tmp_path):
     data = draw_halves(tmp_path / "data")
     shutil.rmtree(data / "val" / "green")
-    refused(lite(called, lite_weights, data), "no folder for 'green'", str(data / "val"))
+    refused(lite(called, weights, data), "no folder for 'green'", str(data / "val"))
 
 
-def test_an_empty_class_is_told(called, lite_weights, tmp_path):
+def test_an_empty_class_is_told(called, weights, tmp_path):
     data = draw_halves(tmp_path / "data")
     shutil.rmtree(data / "train" / "green")
     (data / "train" / "green").mkdir()
-    refused(lite(called, lite_weights, data), str(data / "train" / "green"), "no images")
+    refused(lite(called, weights, data), str(data / "train" / "green"), "no images")
 
 
-def test_classes_that_differ_between_train_and_val_are_told(called, lite_weights, tmp_path):
+def test_classes_that_differ_between_train_and_val_are_told(called, weights, tmp_path):
     data = draw_halves(tmp_path / "data")
     (data / "train" / "green").rename(data / "train" / "purple")
-    refused(lite(called, lite_weights, data), "unknown class 'purple'", str(data / "train"))
+    refused(lite(called, weights, data), "unknown class 'purple'", str(data / "train"))
 
 
-def test_a_wrong_number_of_classes_is_told(called, lite_weights, tmp_path):
+def test_a_wrong_number_of_classes_is_told(called, weights, tmp_path):
     data = draw_halves(tmp_path / "data")
     for half in ("train", "val"):
         for index in range(4):
             draw_image(data / half / "purple" / f"{index}.jpg", seed=500 + index + 100 * len(half))
-    refused(lite(called, lite_weights, data), "4 class folders", "3 classes", "'purple'")
+    refused(lite(called, weights, data), "4 class folders", "3 classes", "'purple'")
 
 
-def test_a_folder_without_images_is_told(called, lite_weights, tmp_path):
+def test_a_folder_without_images_is_told(called, weights, tmp_path):
     (tmp_path / "empty").mkdir()
-    refused(lite(called, lite_weights, tmp_path / "empty"), "no images", ".jpg")
+    refused(lite(called, weights, tmp_path / "empty"), "no images", ".jpg")
 
 
-def test_a_image_on_both_sides_is_told(called, lite_weights, tmp_path):
+def test_a_image_on_both_sides_is_told(called, weights, tmp_path):
     data = draw_halves(tmp_path / "data")
     shutil.copy(data / "val" / "red" / "0.jpg", data / "train" / "red" / "copy.jpg")
-    refused(lite(called, lite_weights, data), "copy.jpg", "same image", "Remove one")
+    refused(lite(called, weights, data), "copy.jpg", "same image", "Remove one")
 
 
 @pytest.mark.parametrize("half", ["train", "val"])
-def test_an_unreadable_image_is_named_and_nothing_is_written(called, lite_weights, tmp_path, half):
+def test_an_unreadable_image_is_named_and_nothing_is_written(called, weights, tmp_path, half):
     data = draw_classes(tmp_path / "data" / half, 4, seed=7).parent
     draw_classes(data / {"train": "val", "val": "train"}[half], 4, seed=8)
     for colour in COLOURS:
         whole = (data / half / colour / "0.jpg").read_bytes()
         (data / half / colour / "0.jpg").write_bytes(whole[: len(whole) // 2] + colour.encode())
-    result = lite(called, lite_weights, data, "--calibration", "12")
+    result = lite(called, weights, data, "--calibration", "12")
     refused(result, f"/{half}/", "0.jpg", "not a readable image")
 
 
 @pytest.mark.parametrize("what", ["photographs", "a file", "a link", "the current folder"])
-def test_an_out_that_is_something_else_is_refused_before_the_work(called, lite_weights, small_data, tmp_path, what):
+def test_an_out_that_is_something_else_is_refused_before_the_work(called, weights, small_data, tmp_path, what):
     out = tmp_path / "mine"
     if what == "photographs":
         draw_image(out / "holiday.jpg")
@@ -202,15 +208,13 @@ def test_an_out_that_is_something_else_is_refused_before_the_work(called, lite_w
     else:
         out = Path()
     before = snapshot(tmp_path)
-    refused(lite(called, lite_weights, small_data, "--out", out), "choose another --out")
+    refused(lite(called, weights, small_data, "--out", out), "choose another --out")
     assert snapshot(tmp_path) == before
 
 
-def test_an_out_below_a_file_is_the_machines_matter_and_told_before_the_work(
-    called, lite_weights, small_data, tmp_path
-):
+def test_an_out_below_a_file_is_the_machines_matter_and_told_before_the_work(called, weights, small_data, tmp_path):
     (tmp_path / "file").touch()
-    code, out, err = lite(called, lite_weights, small_data, "--out", tmp_path / "file" / "deep")
+    code, out, err = lite(called, weights, small_data, "--out", tmp_path / "file" / "deep")
     assert (code, out) == (3, "") and "is a file; choose another folder" in err
 
 
@@ -224,15 +228,16 @@ def test_help_names_every_option_and_the_exit_codes(called):
     assert "1 accuracy regression" in " ".join(out.split())
 
 
-def test_a_program_that_sees_less_exits_1_with_a_table_and_is_kept(called, lite_weights, tmp_path):
-    """Calibrated on images that are unlike those it is judged on: nearly black ones, no two alike."""
+def test_a_program_that_sees_less_exits_1_with_a_table_and_is_kept(called, tmp_path):
+    """A network that is hardly trained, calibrated on images unlike those it is judged on: nearly black ones."""
+    weights = colour_checkpoint(tmp_path / "fragile.safetensors", "lite0", 32)
     data = draw_classes(tmp_path / "data" / "val", 8, seed=9).parent
     for index in range(12):
         path = data / "train" / COLOURS[index % 3] / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (40, 40), (index // 3, 0, index % 3)).save(path)
     # A recipe that does not search: the search would end with the whole network in float.
-    code, out, err = lite(called, lite_weights, data, "--out", "lite", "--max-drop", "0", "--recipe", "int8-strict")
+    code, out, err = lite(called, weights, data, "--out", "lite", "--max-drop", "0", "--recipe", "int8-strict")
     assert (code, err) == (1, ""), out
     assert "FAIL" in out and "points lost, 0.00 allowed" in " ".join(out.split())
     last = [line.split(": ")[0].split(" ")[0] for line in out.splitlines() if line][-3:]
@@ -245,22 +250,14 @@ def test_a_program_that_sees_less_exits_1_with_a_table_and_is_kept(called, lite_
 
 
 def test_from_the_shell_an_input_error_exits_2_with_one_sentence(tmp_path):
-    done = run_cli("quantize", "--variant", "b0", "--weights", "w.pth", "--data", "absent", cwd=tmp_path)
+    done = run_forked("quantize", "--variant", "b0", "--weights", "w.pth", "--data", "absent", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: w.pth: ") and done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
-def quantize_process(weights, data, out, **settings):
-    command = command_line("quantize", *QUICK, "--weights", weights, "--data", data, "--out", out)
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    settings.setdefault("preexec_fn", heed_interrupts)
-    return subprocess.Popen(command, env=environment(), **pipes, **settings)
-
-
-def heed_interrupts():
-    """A shell's background jobs, such as CI's may be, hand an ignored SIGINT down to all that they start."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def words_of(weights, data, out):
+    return ("quantize", *QUICK, "--weights", weights, "--data", data, "--out", out)
 
 
 def runtime_of(process):
@@ -274,59 +271,55 @@ def runtime_of(process):
 @pytest.mark.parametrize(
     ("number", "code", "words"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "")]
 )
-def test_a_stopped_run_leaves_the_old_artifact_and_no_litter(lite_weights, small_data, tmp_path, number, code, words):
+def test_a_stopped_run_leaves_the_old_artifact_and_no_litter(weights, small_data, tmp_path, number, code, words):
     """Stopped while the runtime's child process works: late, but before the artifact is written."""
     out = make_artifact(tmp_path / "out" / "lite").folder
     before = snapshot(tmp_path / "out")
-    with quantize_process(lite_weights, small_data, out) as process:
-        while not (runtime := runtime_of(process)):
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.02)
-        process.send_signal(number)
-        stdout, stderr = process.communicate()
-    assert process.returncode == code and stdout == ""
-    assert words in stderr and "Traceback" not in stderr
+    process = Forked(*words_of(weights, small_data, out))
+    while not (runtime := runtime_of(process)):
+        assert process.poll() is None, process.wait()
+        time.sleep(0.02)
+    os.kill(process.pid, number)
+    done = process.wait()
+    assert done.returncode == code and done.stdout == ""
+    assert words in done.stderr and "Traceback" not in done.stderr
     assert snapshot(tmp_path / "out") == before
     assert [p.name for p in out.parent.iterdir()] == ["lite"]
     assert not runtime.exists()
 
 
-def test_a_full_disk_leaves_the_old_artifact_and_no_litter(lite_weights, small_data, tmp_path):
-    """A limit of 1 MB a file stands for it: the system refuses the same write."""
+def test_a_full_disk_leaves_the_old_artifact_and_no_litter(weights, small_data, tmp_path):
+    """A limit of 150 kB a file stands for it: the system refuses the same write."""
     out = make_artifact(tmp_path / "out" / "lite").folder
     before = snapshot(tmp_path / "out")
-    limit = (1_000_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
-    settings = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)}
-    with quantize_process(lite_weights, small_data, out, **settings) as process:
-        stdout, stderr = process.communicate()
-    assert (process.returncode, stdout) == (3, "")
-    assert "cannot be written: the file would grow beyond this system's limit" in stderr
+    limit = (150_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    full = {"before": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)}
+    done = run_forked(*words_of(weights, small_data, out), **full)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "cannot be written: the file would grow beyond this system's limit" in done.stderr
     assert snapshot(tmp_path / "out") == before
     assert [p.name for p in out.parent.iterdir()] == ["lite"]
 
 
-def test_a_terminal_shows_bars_on_standard_error_alone(lite_weights, small_data, tmp_path):
+def test_a_terminal_shows_bars_on_standard_error_alone(weights, small_data, tmp_path):
     import pty
 
     ours, theirs = pty.openpty()
-    command = command_line(
-        "quantize", *QUICK, "--weights", lite_weights, "--data", small_data, "--out", tmp_path / "o", "--json"
-    )
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": theirs}
+    words = (*words_of(weights, small_data, tmp_path / "o"), "--json")
+    process = Forked(*words, error=theirs, env={"TERM": "xterm"})
+    os.close(theirs)
     shown = b""
-    with subprocess.Popen(command, env=environment({"TERM": "xterm"}), **pipes) as process:
-        os.close(theirs)
-        while True:
-            try:
-                part = os.read(ours, 65536)
-            except OSError:  # Linux's way to say that the other end was closed
-                break
-            shown += part
-        stdout = process.stdout.read()
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # Linux's way to say that the other end was closed
+            break
+        shown += part
+    done = process.wait()
     os.close(ours)
-    assert process.returncode in (0, 1)
+    assert done.returncode in (0, 1)
     text = shown.decode()
     for stage in ("Lowering", "Timing", "Evaluating"):
         assert stage in text
     assert "Warning" not in text
-    assert stdout.startswith(b"{") and stdout.endswith(b"}\n") and b"\x1b" not in stdout
+    assert done.stdout.startswith("{") and done.stdout.endswith("}\n") and "\x1b" not in done.stdout

@@ -125,6 +125,16 @@ def test_sigmoids_table_is_the_runtimes_where_float32_rounds_the_other_way():
     assert torch.equal(gate_steps(v, step, gate_corrections(step)), found + 128)
 
 
+def test_the_fast_sigmoid_is_the_table_wherever_a_number_lies():
+    """Found at scale 0.00904: -125 is 62 steps of a vector's sigmoid and of the table, and 63 where it is alone."""
+    step = torch.tensor(0.009040887467563152)
+    v = torch.arange(-255.0, 256.0)
+    table = (arithmetic.logistic(v * step) * 256).round().clamp(max=255)
+    alone = torch.cat([gate_steps(number, step, gate_corrections(step)) for number in v.split(1)])
+    assert torch.equal(gate_steps(v, step, gate_corrections(step)), table)
+    assert torch.equal(alone, table)
+
+
 @pytest.mark.parametrize("groups", [1, 8])
 def test_channels_of_tiny_weights_and_large_biases_are_exact(groups):
     """Found on the real B0 with ranges by min and max: biases of 2**25 steps, of which float32 kept 24 bits."""

@@ -12,7 +12,7 @@ from torch import nn
 from edge_effnet import VARIANTS, EfficientNet, InputError, Preprocess, resolve_variant
 from edge_effnet.blocks import Block
 from edge_effnet.weights.identify import with_widths
-from edge_effnet.weights.layouts import LAYOUTS
+from edge_effnet.weights.layouts import layout_of
 from edge_effnet.weights.origins import ORIGINS
 from edge_effnet.weights.sources import HUB_SOURCES, SOURCES
 from tests.support import peers
@@ -54,7 +54,7 @@ def build(origin: str, name: str) -> nn.Module:
 @pytest.mark.parametrize(("origin", "variant", "name"), NETWORKS, ids=str)
 def test_every_tensor_and_the_batchnorm_eps_of_every_variant(origin: str, variant: str, name: str) -> None:
     theirs = build(origin, name)
-    layout, state_dict = LAYOUTS[ORIGINS[origin].layout], theirs.state_dict()
+    layout, state_dict = layout_of(ORIGINS[origin].layout, VARIANTS[variant]), theirs.state_dict()
     with torch.device("meta"):
         ours = EfficientNet.from_name(with_widths(VARIANTS[variant], state_dict, layout, title=name))
     expected = {key: tensor.shape for key, tensor in state_dict.items()}

@@ -11,7 +11,7 @@ from edge_effnet import InputError
 from quant.program.flatbuffer import Budget
 from quant.program.inspect import inspect_program
 from quant.program.reader import parse_pte, read_pte
-from tests.support.cli import run_cli
+from tests.support.cli import call_cli
 from tests.support.flat_programs import flat_program
 
 LARGE = 2**31 - 1
@@ -101,5 +101,5 @@ def test_a_program_of_two_gigabytes_is_read_in_little_memory(tmp_path):
 def test_the_command_prints_json_of_what_it_reads(tmp_path):
     path = tmp_path / "model.pte"
     path.write_bytes(flat_program(delegates=2, payload=b"XH00"))
-    done = run_cli("edge-effnet", "inspect", path, "--json")
+    done = call_cli("edge-effnet", "inspect", path, "--json")
     assert done.returncode == 0 and len(json.loads(done.stdout)["methods"][0]["delegates"]) == 2

@@ -16,7 +16,7 @@ from apps.cli.render.plain import PlainConsole, PlainFormatter, write_json
 from edge_effnet import InputError, MachineError
 from quant.verdict.verdict import Verdict
 from tests.support.artifacts import LAYER
-from tests.support.cli import run_cli
+from tests.support.cli import call_cli
 from tests.support.flat_programs import flat_program
 from tests.support.outcomes import flip, outcome
 
@@ -113,5 +113,5 @@ def test_names_in_a_program_stay_in_their_lines(tmp_path):
     path.write_bytes(flat_program(delegates=1, backend="x\nPASS  all is well"))
     (tmp_path / "n.pte").write_bytes(flat_program())
     for words in (("inspect", path), ("diff", path, tmp_path / "n.pte")):
-        done = run_cli("edge-effnet", *words)
+        done = call_cli("edge-effnet", *words)
         assert done.returncode == 0 and lines_that_pass(done.stdout) == [] and "x\\nPASS" in done.stdout

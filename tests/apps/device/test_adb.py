@@ -16,7 +16,7 @@ from apps.device.listing import list_devices
 from apps.device.options import DeviceOptions
 from edge_effnet.errors import InputError
 from tests.support.adb_double import adb_double
-from tests.support.cli import only_json, run_cli
+from tests.support.cli import call_cli, only_json
 from tests.support.images import COLOURS, draw_halves, draw_image
 from tests.support.phone_double import APP, PhoneDouble
 from tests.support.phones import Bench, assert_same_bits, hurry, needs_adb, phone_artifact
@@ -51,7 +51,7 @@ def bench(tmp_path, android_zygote, artifact, data, monkeypatch):
 
 def test_the_whole_way_from_the_command_line(bench, tmp_path):
     words = ("--data", bench.data, "--device", "adb", "--results", tmp_path / "phone.json", "--json")
-    done = run_cli("edge-effnet", "check", bench.artifact, *words, env=bench.env)
+    done = call_cli("edge-effnet", "check", bench.artifact, *words, env=bench.env)
     assert (done.returncode, done.stderr) == (0, "")
     values = only_json(done.stdout)
     assert (values["verdict"], values["device"]["transport"]) == ("pass", "adb")
@@ -298,7 +298,7 @@ def test_a_phone_that_never_comes_back_leaves_its_images_here(bench, capsys, cap
 def test_devices_lists_phones_with_battery_and_heat(bench, tmp_path, android_zygote):
     bench.phone.feel(level=9)
     bench.double.phones.append(PhoneDouble(tmp_path / "o", android_zygote, serial="other", state="unauthorized"))
-    done = run_cli("edge-effnet", "devices", "--json", env=bench.env)
+    done = call_cli("edge-effnet", "devices", "--json", env=bench.env)
     assert (done.returncode, done.stderr) == (0, "")
     first, second = (d for d in only_json(done.stdout)["devices"] if d["device"].startswith("adb"))
     assert (first["device"], first["what"], first["ready"]) == ("adb:3A190DLJH000XK", "Pixel 8", True)

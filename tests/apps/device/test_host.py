@@ -17,7 +17,7 @@ from apps.device.job.results import read_results
 from apps.device.local import LocalRemote
 from edge_effnet.errors import InputError, MachineError
 from tests.support.artifacts import make_artifact, snapshot
-from tests.support.cli import only_json, run_cli
+from tests.support.cli import call_cli, only_json
 from tests.support.images import draw_halves
 from tests.support.programs import SWAPPED
 
@@ -62,7 +62,7 @@ def test_images_whose_names_are_no_text_run_too(artifact, tmp_path):
 
 def test_a_program_that_is_wrong_fails_on_a_device_as_it_does_here(data, tmp_path):
     swapped = make_artifact(tmp_path / "a", channels=SWAPPED).folder
-    process = run_cli("edge-effnet", "check", swapped, "--data", data, "--device", "host", "--json")
+    process = call_cli("edge-effnet", "check", swapped, "--data", data, "--device", "host", "--json")
     assert process.returncode == 1
     values = only_json(process.stdout)
     assert values["verdict"] == "fail" and values["device"]["host"]["agreement"] == 1.0
@@ -87,11 +87,11 @@ def test_compare_tells_equal_from_different(found, artifact, tmp_path):
     for image in values["photographs"]:
         image["logits"] = values["photographs"][0]["logits"]
     (tmp_path / "stuck.json").write_text(json.dumps(values))
-    process = run_cli("edge-effnet", "compare", host, tmp_path / "stuck.json", "--json")
+    process = call_cli("edge-effnet", "compare", host, tmp_path / "stuck.json", "--json")
     assert process.returncode == 1
     assert only_json(process.stdout)["reasons"]
     (tmp_path / "cut.json").write_text(host.read_text()[:500])
-    process = run_cli("edge-effnet", "compare", host, tmp_path / "cut.json")
+    process = call_cli("edge-effnet", "compare", host, tmp_path / "cut.json")
     assert process.returncode == 2 and "truncated or damaged" in process.stderr
     assert process.stderr.count("\n") == 1
 
@@ -153,7 +153,7 @@ def test_a_runner_that_cannot_start_or_dies_is_one_sentence(artifact, data, tmp_
 
 
 def test_devices_are_listed_with_what_is_missing():
-    process = run_cli(
+    process = call_cli(
         "edge-effnet", "devices", "--json", env={"EDGE_EFFNET_EMULATOR": "", "PATH": os.environ["PATH"]}
     )
     assert process.returncode == 0, process.stderr
@@ -180,5 +180,5 @@ def test_unknown_devices_are_refused(artifact, data, monkeypatch, device, compla
 
 
 def test_options_of_devices_need_a_device(artifact, data):
-    process = run_cli("edge-effnet", "check", artifact, "--data", data, "--limit", "3")
+    process = call_cli("edge-effnet", "check", artifact, "--data", data, "--limit", "3")
     assert process.returncode == 2 and "add --device" in process.stderr

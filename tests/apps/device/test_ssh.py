@@ -11,7 +11,7 @@ from apps.device.job import drive
 from apps.device.options import DeviceOptions
 from edge_effnet.errors import InputError, MachineError
 from tests.support.artifacts import make_artifact
-from tests.support.cli import only_json, run_cli
+from tests.support.cli import call_cli, only_json
 from tests.support.devices import Trigger
 from tests.support.images import draw_halves, draw_image
 from tests.support.sshd import SSHD, board
@@ -72,7 +72,7 @@ def test_no_shell_there_reads_a_images_name(artifact, data, pi):
 
 
 def test_the_command_line_says_so_too(artifact, data, pi, tmp_path):
-    process = run_cli(
+    process = call_cli(
         "edge-effnet", "check", artifact, "--data", data, "--device", "ssh:board", "--ssh-config", pi.config,
         "--remote-python", sys.executable, "--limit", "6", "--results", tmp_path / "pi.json", "--json",
     )  # fmt: skip

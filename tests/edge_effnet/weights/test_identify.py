@@ -16,13 +16,13 @@ from edge_effnet.weights.identify import (
     fingerprint_of_tensors,
     with_widths,
 )
-from edge_effnet.weights.layouts import LAYOUTS, detect_layout, kind_of
+from edge_effnet.weights.layouts import LAYOUTS, detect_layout, kind_of, layout_of
 from edge_effnet.weights.origins import ORIGINS, by_crop_fraction, rescaled
 
 PRUNED = [name for name, spec in VARIANTS.items() if spec.pruned]
 FAMILIES = [
     (layout, variant)
-    for layout in LAYOUTS
+    for layout in dict.fromkeys(layout.name for layout in LAYOUTS.values())
     for variant, spec in VARIANTS.items()
     if {kind_of(stage) for stage in spec.stages} <= set(LAYOUTS[layout].kinds)
 ]
@@ -47,16 +47,29 @@ def a_pruned(variant: str) -> VariantSpec:
 
 @pytest.mark.parametrize(("layout", "variant"), FAMILIES)
 def test_every_variant_is_found_by_its_shapes(variant: str, layout: str) -> None:
+    names_of = layout_of(layout, VARIANTS[variant])
     with torch.device("meta"):
         spec = a_pruned(variant) if variant in PRUNED else VARIANTS[variant]
         tensors = EfficientNet.from_name(spec).state_dict()
-    names = LAYOUTS[layout].theirs(VARIANTS[variant], tensors)
+    names = names_of.theirs(VARIANTS[variant], tensors)
     theirs = {names[name]: tensor for name, tensor in tensors.items()}
-    assert detect_layout(theirs) is LAYOUTS[layout]
-    fingerprint = fingerprint_of_tensors(theirs, LAYOUTS[layout])
+    assert detect_layout(theirs) is names_of
+    fingerprint = fingerprint_of_tensors(theirs, names_of)
     assert fingerprint is not None
     assert find_variant(fingerprint) is VARIANTS[variant]
-    assert with_widths(VARIANTS[variant], theirs, LAYOUTS[layout], title="x") == spec
+    assert with_widths(VARIANTS[variant], theirs, names_of, title="x") == spec
+
+
+@pytest.mark.parametrize("package", ["edge-effnet", "torchvision", "timm", "lukemelas"])
+def test_gray_stems_do_not_look_like_blocks(package: str) -> None:
+    for variant in ("b0", "v2-s") if package != "lukemelas" else ("b0",):
+        layout = layout_of(package, VARIANTS[variant])
+        with torch.device("meta"):
+            tensors = EfficientNet.from_name(variant, in_channels=1).state_dict()
+        names = layout.theirs(VARIANTS[variant], tensors)
+        fingerprint = fingerprint_of_tensors({names[name]: tensor for name, tensor in tensors.items()}, layout)
+        assert fingerprint is not None
+        assert find_variant(fingerprint) is VARIANTS[variant]
 
 
 def test_a_layout_refuses_blocks_that_it_has_no_names_for() -> None:

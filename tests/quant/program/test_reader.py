@@ -12,7 +12,7 @@ from quant.program.flatbuffer import BrokenTableError
 from quant.program.inspect import compare_programs, inspect_program
 from quant.program.reader import parse_pte
 from quant.program.xnnpack_payload import read_payload
-from tests.support.cli import only_json, run_cli
+from tests.support.cli import call_cli, only_json
 from tests.support.programs import SIZE, SWAPPED, colour_program
 
 
@@ -126,8 +126,8 @@ def test_the_commands(tmp_path, delegated):
     whole, cut = tmp_path / "model.pte", tmp_path / "cut.pte"
     whole.write_bytes(delegated)
     cut.write_bytes(delegated[:500])
-    done = run_cli("edge-effnet", "inspect", whole, "--layers", "--json")
+    done = call_cli("edge-effnet", "inspect", whole, "--layers", "--json")
     assert done.returncode == 0 and done.stderr == ""
     assert only_json(done.stdout)["methods"][0]["delegates"][0]["backend"] == "XnnpackBackend"
-    refused = run_cli("edge-effnet", "diff", whole, cut)
+    refused = call_cli("edge-effnet", "diff", whole, cut)
     assert refused.returncode == 2 and "broken ExecuTorch program" in refused.stderr and not refused.stdout
