@@ -61,8 +61,7 @@ class _Naming:
         """Of the file's names of all tensors but the classifier's."""
         ends = [name for end, name in self.layout.ends.items() if end != "classifier"]
         block = self.theirs(self.layout.block.partition("{")[0])
-        # Where the head's number depends on the network it counts on from the stages.
-        modules = [re.escape(self.theirs(f"{name}.").format(head=0)) for name in ends]
+        modules = [re.escape(self.theirs(f"{name}.")) for name in ends]
         return re.compile("|".join([*modules, re.escape(block) + r"\d+\."]))
 
 
@@ -70,7 +69,11 @@ _WHOLE = tuple(_Naming(layout=layout) for layout in LAYOUTS.values())
 
 # `model.features` of torchvision, `nn.Sequential(*model.children())` of timm, transformers' EfficientNetModel.
 _PARTS = (
-    _Naming(layout=LAYOUTS["torchvision"], roots=(("features.", ""),), proof="1.0.block.0.0.weight"),
+    *(
+        _Naming(layout=layout, roots=(("features.", ""),), proof="1.0.block.0.0.weight")
+        for layout in LAYOUTS.values()
+        if layout.name == "torchvision"
+    ),
     _Naming(
         layout=LAYOUTS["timm"],
         roots=(("conv_stem.", "0."), ("bn1.", "1."), ("blocks.", "2."), ("conv_head.", "3."), ("bn2.", "4.")),
@@ -91,8 +94,6 @@ class _Place:
     naming: _Naming
     prefix: str
     """Empty, or ending in a dot."""
-    head: str = ""
-    """The file's name of the head's weight."""
 
     def end(self, name: str) -> str:
         """The file's name of the weight of one of the layout's ends."""
@@ -132,7 +133,7 @@ def place(tensors: Mapping[str, torch.Tensor], others: Mapping[str, torch.Tensor
     kept |= _without_networks(others, notes)
     trunk = _trunk_of(kept, chosen)
     rest, useless = _sorted_out({key: tensor for key, tensor in kept.items() if key not in trunk})
-    features = trunk[chosen.head].shape[:1]
+    features = trunk[chosen.end("head.conv")].shape[:1]
     head = _head(rest, chosen, features[0] if features else 0)
     if head is not None and _is_one_of_several(head, rest):
         head = None
@@ -158,14 +159,12 @@ def _places_of(namings: Iterable[_Naming], keys: set[str]) -> Iterator[_Place]:
     for naming in namings:
         stem = _Place(naming=naming, prefix="").end("stem.conv")
         for key in sorted(keys):
-            prefix = key.removesuffix(stem)
-            if not key.endswith(stem) or (prefix and not prefix.endswith(".")):
+            place = _Place(naming=naming, prefix=key.removesuffix(stem))
+            if not key.endswith(stem) or (place.prefix and not place.prefix.endswith(".")):
                 continue
-            below = {naming.ours(key.removeprefix(prefix)) for key in keys if key.startswith(prefix)}
-            head = naming.layout.head_of(below)
-            proved = not naming.proof or any(key.startswith(prefix + naming.proof) for key in keys)
-            if head is not None and proved:
-                yield _Place(naming=naming, prefix=prefix, head=prefix + naming.theirs(head))
+            proved = not naming.proof or any(key.startswith(place.prefix + naming.proof) for key in keys)
+            if place.end("head.conv") in keys and proved:
+                yield place
 
 
 def _trunk_of(tensors: Mapping[str, torch.Tensor], place: _Place) -> dict[str, torch.Tensor]:

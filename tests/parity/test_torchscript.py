@@ -27,6 +27,8 @@ NETWORKS: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     ),
     "timm": ("timm", lambda: peers.timm.create_model("efficientnet_b0", num_classes=7)),
     "timm-tf": ("timm-tf", lambda: peers.timm.create_model("tf_efficientnet_b0", num_classes=7)),
+    "timm-es": ("timm", lambda: peers.timm.create_model("efficientnet_es", num_classes=7)),
+    "timm-v2": ("timm-tf", lambda: peers.timm.create_model("tf_efficientnetv2_b0", num_classes=7)),
     "timm-lite": ("timm-tf", lambda: peers.timm.create_model("tf_efficientnet_lite0", num_classes=7)),
 }
 

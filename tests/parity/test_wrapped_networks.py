@@ -189,6 +189,16 @@ def test_parts_of_a_network_in_a_sequential(tmp_path: Path) -> None:
     assert_parity(theirs, load(theirs.state_dict(), tmp_path))
 
 
+@pytest.mark.parametrize("name", ["torchvision/efficientnet_v2_s", "efficientnetv2_rw_t", "efficientnet_es"])
+def test_other_families_in_the_same_ways(name: str, tmp_path: Path) -> None:
+    theirs = HeadOutside("backbone", headless(name), "fc", linear(inputs=1024 if name.endswith("_t") else FEATURES))
+    assert_parity(theirs, load(theirs.state_dict(), tmp_path, origin=None if "/" in name else "timm"))
+    whole = trained(name)
+    body = whole.features if "/" in name else nn.Sequential(*list(whole.children())[:-1])
+    theirs = HeadOutside("body", body, "fc", theirs.fc)
+    assert_parity(theirs, load(theirs.state_dict(), tmp_path, origin=None if "/" in name else "timm"))
+
+
 def test_modules_saved_under_keys_of_their_own(tmp_path: Path) -> None:
     theirs = HeadOutside("backbone", headless("efficientnet_b0"), "fc", linear())
     modules = {name: getattr(theirs, name).state_dict() for name in ("backbone", "fc")}
