@@ -1,4 +1,4 @@
-"""EfficientNet B0-B8, L2, Lite0-Lite4, V2 and EdgeTPU, with the published weights, ready for quantization and export."""
+"""EfficientNet B0-B8, L2, Lite, V2 and EdgeTPU, with the published weights, ready for quantization and export."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ _SIX = "torchvision-of-6-stages"
 # torchvision's head has the number behind the stages'; V2-S is the one of its networks with six.
 LAYOUTS[_SIX] = replace(
     LAYOUTS["torchvision"],
-    ends=LAYOUTS["torchvision"].ends | {"head.conv": "features.7.0", "head.norm": "features.7.1"},
+    ends={**LAYOUTS["torchvision"].ends, "head.conv": "features.7.0", "head.norm": "features.7.1"},
 )
 
 
