@@ -94,6 +94,6 @@ def require_rgb(model: EfficientNet, weights: str | Path) -> None:
     """
     if model.in_channels != RGB:
         raise InputError(
-            f"{weights}: the first convolution takes {model.in_channels} channel{'s' * (model.in_channels != 1)}, a "
+            f"{weights}: the first convolution takes {model.in_channels} channel{'s' * (model.in_channels != 1)}, an "
             f"image has {RGB}; take weights that were trained on images in colour."
         )

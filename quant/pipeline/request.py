@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge_effnet.activations import make_activation
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import SAMPLE, sample_weights
@@ -154,6 +155,8 @@ def resolve(config: QuantizeConfig) -> Request:
     spec = resolve_variant(config.variant)
     if config.weights == SAMPLE:
         sample_weights(spec.name)
+    if config.activation is not None:
+        make_activation(config.activation)
     recipe = find_recipe(config.recipe)
     choices = choose(config.backends)
     if not choices:

@@ -159,4 +159,4 @@ def test_users_can_check_in_three_lines_of_their_own_pytest(right, swapped, data
     done = subprocess.run([*command, "-rA"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
     ends = [line.split("::")[0] for line in done.stdout.splitlines() if line.startswith(("PASSED", "FAILED"))]
-    assert sorted(ends) == ["FAILED test_swapped.py", "PASSED test_right.py"]
+    assert sorted(ends) == [f"{how} test_{name}.py" for how, name in (("FAILED", "swapped"), ("PASSED", "right"))]

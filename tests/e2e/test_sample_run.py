@@ -39,7 +39,7 @@ def test_it_says_first_that_the_sample_model_was_used(first_run):
 def test_it_ends_with_the_command_for_ones_own_images(first_run):
     process, _ = first_run
     last = process.stdout.rstrip().splitlines()[-1]
-    assert last == "Next: quantize --variant lite0 --weights WEIGHTS.pth --data IMAGES"
+    assert last == "Next: quantize --variant lite0 --weights WEIGHTS.pth --data PHOTOS"
 
 
 @pytest.mark.slow

@@ -121,7 +121,7 @@ def test_comparing_results_looks_at_each_image_a_few_times(tmp_path, monkeypatch
         ("delegation.left", 1.0),
         ("delegation.left", 10**15),
         ("files.model.pte", {"sha256": "0" * 64, "bytes": 1e3}),
-        ("images.evaluation", [{"name": "x" * 5000, "sha256": "0" * 64}]),
+        ("photographs.evaluation", [{"name": "x" * 5000, "sha256": "0" * 64}]),
         ("created", "x" * 5000),
         ("recipe.more", [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]),
     ],

@@ -35,7 +35,7 @@ TESTS = [
     ".".join(path.relative_to(CORE / "test/kotlin").with_suffix("").parts)
     for path in sorted((CORE / "test/kotlin").rglob("*Test.kt"))
 ]
-PREPROCESS_TEST = "org.edgeeffnet.core.image.PreprocessTest"
+PREPROCESS_TEST = "org.edgeeffnet.core.photo.PreprocessTest"
 ARTIFACT_TEST = "org.edgeeffnet.core.artifact.ArtifactTest"
 JOB_TEST = "org.edgeeffnet.core.job.PythonJobTest"
 
