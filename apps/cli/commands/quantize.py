@@ -34,7 +34,7 @@ _EPILOG = epilog(
 
 @app.command(epilog=_EPILOG, no_args_is_help=True)
 def quantize_command(
-    variant: Annotated[str, typer.Option(help="Such as b0, b7, lite0, v2-s, v2-b0 or es.")],
+    variant: Annotated[str, typer.Option(help="Such as b0, lite0, v2-s or es.")],
     weights: Annotated[str | None, typer.Option(help="Of lukemelas, timm or torchvision; a hub's name.")] = None,
     data: Annotated[str | None, typer.Option(help="Images: train/ and val/, or class folders.")] = None,
     origin: Annotated[str | None, typer.Option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,

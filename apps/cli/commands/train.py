@@ -17,7 +17,7 @@ EPILOG = epilog(
 
 
 def train_command(
-    variant: Annotated[str, typer.Option(help="Such as b0, b7, lite0, v2-s, v2-b0 or es.")],
+    variant: Annotated[str, typer.Option(help="Such as b0, lite0, v2-s or es.")],
     data: Annotated[str, typer.Option(help="Folder of train/ and val/, or `sample`.")],
     out: Annotated[Path, typer.Option(help="Weights to write.")] = Path("trained.safetensors"),
     weights: Annotated[Path | None, typer.Option(help="Start from these instead of new weights.")] = None,
