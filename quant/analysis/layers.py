@@ -9,12 +9,13 @@ square of the rounding and clipping error, summed). There a layer in float, or a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import fx
 
+from quant.analysis.layer_report import LayerReport
 from quant.graph.fallback_units import module_of
 from quant.graph.gradients import run_both_ways
 from quant.graph.latency_model import node_milliseconds
@@ -22,43 +23,9 @@ from quant.graph.qdq import QMAX, QMIN, TensorScale, following_quantize, fused_c
 from quant.lower.xnnpack.simulator import Simulation, simulation_of
 from quant.ptq.quantizers import SAME_VALUES
 
-BROKEN_SQNR_DB = 10.0
-"""An activation below this has lost the network's signal: the last layers of a near-lossless B0 stay above 15 dB."""
-
 aten = torch.ops.aten
 
-_DIGITS = {"seen": 5, "grid": 5, "clipped": 7, "sqnr_db": 3, "noise": 9, "noise_share": 7, "estimated_ms": 5}
-"""Decimals of the figures in JSON."""
-
 _OPERATORS = {"conv2d": "convolution", "linear": "linear", "mul": "product", "add": "sum", "mean": "pooling"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LayerReport:
-    """One activation of the network, from input to output."""
-
-    node: str
-    """Name in the exported graph."""
-    layer: str
-    """Module that computes it, such as `stages.1.0.expand.conv`."""
-    operator: str
-    """What computes it there: convolution, sigmoid, product, ..."""
-    precision: str
-    """`int8` or `float`."""
-    seen: tuple[float, float]
-    """Smallest and largest value on the images."""
-    grid: tuple[float, float] | None
-    """What the int8 grid covers; None in float."""
-    clipped: float | None
-    """Share of the values outside the grid; None in float."""
-    sqnr_db: float
-    """The int8 stream against the float one, here."""
-    noise: float
-    """What quantizing this tensor alone does to the logits: sum of squares over the images, first order."""
-    noise_share: float
-    """Part of the first-order noise in the logits that this tensor's own quantization makes, 0..1."""
-    estimated_ms: float | None = None
-    """Of the operator in its precision, by `quant.graph.latency_model`; None in analyses of earlier versions."""
 
 
 def analyze(
@@ -85,35 +52,6 @@ def analyze(
     compared = _Comparison(graph_module, grids, _Stream(simulation, ends))
     run_both_ways(compared, inputs, seed=seed, advance=advance)
     return compared.reports()
-
-
-def first_broken(reports: Sequence[LayerReport]) -> LayerReport | None:
-    """Return the first activation below `BROKEN_SQNR_DB`; None where all are above."""
-    return next((report for report in reports if report.sqnr_db < BROKEN_SQNR_DB), None)
-
-
-def reports_json(reports: Sequence[LayerReport]) -> list[dict[str, Any]]:
-    """Return the reports as JSON types, figures rounded to what they mean."""
-    rows = []
-    for report in reports:
-        row = asdict(report)
-        for name, digits in _DIGITS.items():
-            value = row[name]
-            if isinstance(value, tuple):
-                row[name] = [round(part, digits) for part in value]
-            elif value is not None:
-                row[name] = round(value, digits)
-        rows.append(row)
-    return rows
-
-
-def reports_from_json(rows: Sequence[dict[str, Any]]) -> list[LayerReport]:
-    """Read what `reports_json` gave (`layers.schema.json`)."""
-    reports = []
-    for row in rows:
-        pairs = {name: tuple(row[name]) for name in ("seen", "grid") if row[name] is not None}
-        reports.append(LayerReport(**(row | pairs)))
-    return reports
 
 
 def _grids(converted: fx.GraphModule) -> dict[str, TensorScale]:

@@ -19,7 +19,8 @@ from itertools import pairwise
 import torch
 from torch import fx
 
-from quant.analysis.layers import LayerReport, analyze
+from quant.analysis.layer_report import LayerReport
+from quant.analysis.layers import analyze
 from quant.analysis.transfer import Judged, Target, chance
 from quant.data.batches import first_images
 from quant.graph.fallback_units import Unit, nodes_of, units

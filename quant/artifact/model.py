@@ -22,7 +22,7 @@ import torch
 
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
-from quant.analysis.layers import LayerReport, reports_from_json
+from quant.analysis.layer_report import LayerReport, reports_from_json
 from quant.common.json_io import read_json, schema_fault
 from quant.lower.result import Delegation
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from edge_effnet.class_names import is_line_of_text
 from edge_effnet.errors import InputError
-from quant.analysis.layers import LayerReport, reports_json
+from quant.analysis.layer_report import LayerReport, reports_json
 from quant.artifact.model import (
     MANIFEST_SCHEMA,
     RAW_SUFFIXES,

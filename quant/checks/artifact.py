@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from quant.analysis.layers import LayerReport
+from quant.analysis.layer_report import LayerReport
 from quant.artifact.model import Artifact
 from quant.checks.dead_layers import check_programs
 from quant.checks.golden_inputs import check_golden_inputs, check_golden_values

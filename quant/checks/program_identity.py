@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quant.analysis.layers import LayerReport
+from quant.analysis.layer_report import LayerReport
 from quant.artifact.model import Artifact
 from quant.artifact.recognise import SEAL, seal_of
 from quant.checks.dead_layers import xnnpack_layers

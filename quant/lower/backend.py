@@ -12,8 +12,8 @@ from quant.lower.options import BackendOptions
 if TYPE_CHECKING:  # the table stays light: `--help` and refusals need no torch
     from torch import fx
 
+    from quant.lower.options import Normalization
     from quant.lower.result import LoweredProgram
-    from quant.lower.xnnpack.normalization import Normalization
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

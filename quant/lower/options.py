@@ -1,4 +1,4 @@
-"""Settings that belong to one backend."""
+"""What a program is lowered with besides the network."""
 
 from __future__ import annotations
 
@@ -26,3 +26,11 @@ class BackendOptions:
             )
         if self.ios not in IOS_TARGETS:
             raise InputError(f"--ios {self.ios}: choose one of: {', '.join(map(str, IOS_TARGETS))}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Normalization:
+    """What each channel of 0..1 goes through: minus `mean`, divided by `std`."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]

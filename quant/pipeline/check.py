@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from edge_effnet.errors import InputError
-from quant.analysis.layers import LayerReport
+from quant.analysis.layer_report import LayerReport
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact, verify_images
 from quant.checks.artifact import check_artifact, check_files

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from quant.analysis.layers import LayerReport, analyze
+from quant.analysis.layer_report import LayerReport
+from quant.analysis.layers import analyze
 from quant.analysis.mixed_precision import Found, search_float_layers
 from quant.analysis.transfer import Judged, Target
 from quant.common.findings import Finding, finding

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from quant.analysis.fallback_cost import FloatLayer, float_layers
-from quant.analysis.layers import LayerReport
+from quant.analysis.layer_report import LayerReport
 from quant.checks.dead_layers import check_programs
 from quant.common.findings import Finding
 from quant.common.progress import Stopwatch

@@ -14,14 +14,13 @@ from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.checkpoint import LoadOptions
 from quant.artifact.recognise import require_replaceable
 from quant.common.overwrite import require_apart, require_no_image
+from quant.common.rank import is_alone
 from quant.lower.choices import DEFAULT_BACKEND, Choice, check_fits, choose
-from quant.lower.options import BackendOptions
-from quant.lower.xnnpack.normalization import Normalization
+from quant.lower.options import BackendOptions, Normalization
 from quant.program.host import check_threads
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe, find_recipe
 from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, SELECTION
-from quant.training.rank import is_alone
 from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement
 
 _MAX_SEED = 2**63 - 1  # torch's

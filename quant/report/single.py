@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
-from quant.analysis.layers import LayerReport, reports_from_json, reports_json
+from quant.analysis.layer_report import LayerReport, reports_from_json, reports_json
 from quant.artifact.model import Artifact
 from quant.common.json_io import read_json, schema_fault
 from quant.data.split import ImageRecord

@@ -14,7 +14,7 @@ from torch import nn
 
 from edge_effnet.errors import InputError, MachineError
 from edge_effnet.io.text import brief
-from quant.training.rank import environment_number, is_alone, require_torchrun
+from quant.common.rank import environment_number, is_alone, require_torchrun
 
 ValueT = TypeVar("ValueT")
 

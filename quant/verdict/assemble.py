@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from quant.analysis.fallback_cost import FloatLayer
-from quant.analysis.layers import LayerReport
+from quant.analysis.layer_report import LayerReport
 from quant.analysis.mixed_precision import Found
 from quant.common.findings import Finding, Severity, finding, messages
 from quant.data.split import ImageRecord

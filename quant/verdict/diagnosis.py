@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from quant.analysis.layers import BROKEN_SQNR_DB, LayerReport, first_broken
+from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport, first_broken
 from quant.common.findings import Finding, finding
 from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe
 from quant.thresholds import (

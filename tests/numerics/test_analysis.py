@@ -7,7 +7,8 @@ import torch
 
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
-from quant.analysis.layers import analyze, first_broken, reports_from_json, reports_json
+from quant.analysis.layer_report import first_broken, reports_from_json, reports_json
+from quant.analysis.layers import analyze
 from quant.graph.export import export_graph
 from quant.graph.fallback_units import nodes_of, units
 from quant.ptq.convert import convert, fixed_specs

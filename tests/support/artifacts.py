@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from quant.analysis.layers import LayerReport
+from quant.analysis.layer_report import LayerReport
 from quant.artifact.model import Artifact, Golden, GoldenImage
 from quant.artifact.recognise import SEAL, seal_of
 from quant.artifact.write import write_artifact

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from quant.analysis.layers import LayerReport
+from quant.analysis.layer_report import LayerReport
 from quant.artifact.model import Artifact
 from quant.data.split import ImageRecord
 from quant.lower.delegation import DelegationReport

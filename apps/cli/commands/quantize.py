@@ -11,10 +11,10 @@ from apps.cli import exit_codes
 from apps.cli.help import SETTINGS, epilog
 from edge_effnet.errors import InputError
 from edge_effnet.samples.trained import SAMPLE
+from quant.common.rank import is_leader
 from quant.lower.choices import DEFAULT_BACKEND, choose
 from quant.lower.options import BackendOptions
 from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
-from quant.training.rank import is_leader
 
 _MAX_SEED = 2**63 - 1  # torch's
 

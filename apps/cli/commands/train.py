@@ -55,8 +55,8 @@ def train_command(
     from apps.cli.render.bars import Bars  # noqa: PLC0415
     from edge_effnet.samples import SAMPLE  # noqa: PLC0415
     from edge_effnet.variants import resolve_variant  # noqa: PLC0415
+    from quant.common.rank import is_leader  # noqa: PLC0415
     from quant.training import Stage, TrainConfig, parse_stages, train  # noqa: PLC0415
-    from quant.training.rank import is_leader  # noqa: PLC0415
 
     size, passes = given.pop("image_size") or resolve_variant(variant).resolution, given.pop("epochs")
     given["data"] = SAMPLE if data == SAMPLE else Path(data)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from apps.cli.render.plain import PlainConsole, write, write_json
 from edge_effnet.errors import InputError
-from quant.analysis.layers import BROKEN_SQNR_DB, LayerReport, first_broken, reports_json
+from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport, first_broken, reports_json
 from quant.analysis.mixed_precision import Found
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.program.timing import ProgramFigures

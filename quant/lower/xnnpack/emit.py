@@ -34,8 +34,9 @@ from quant.graph.qdq import (
     quantize_bias,
     tensor_scale,
 )
+from quant.lower.options import Normalization
 from quant.lower.xnnpack.delegate import DelegateBuilder
-from quant.lower.xnnpack.normalization import Normalization, emit_pixels
+from quant.lower.xnnpack.normalization import emit_pixels
 from quant.thresholds import WEIGHT_SCALE_FLOOR
 
 with quiet_libraries():

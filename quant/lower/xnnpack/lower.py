@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import fx
 
 from quant.lower.backend import Source
+from quant.lower.options import Normalization
 from quant.lower.program import wrap_delegate
 from quant.lower.result import Delegation, LoweredProgram
 from quant.lower.xnnpack.delegate import DelegateBuilder
 from quant.lower.xnnpack.emit import Emitter, nhwc
-from quant.lower.xnnpack.normalization import Normalization
 
 BACKEND_NAME = "XnnpackBackend"
 

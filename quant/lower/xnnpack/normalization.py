@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
 from quant.common.quiet import quiet_libraries
+from quant.lower.options import Normalization
 from quant.lower.xnnpack.delegate import DelegateBuilder
 
 with quiet_libraries():
     from executorch.backends.xnnpack.serialization import xnnpack_graph_schema as schema
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Normalization:
-    """What each channel of 0..1 goes through: minus `mean`, divided by `std`."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
 
 
 def emit_pixels(builder: DelegateBuilder, shape: tuple[int, ...], normalization: Normalization) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup
 
-from quant.analysis.layers import BROKEN_SQNR_DB, LayerReport
+from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport
 from quant.report.formats import short
 from quant.report.plots.svg import COLOURS, drawing, plain, to_svg
 

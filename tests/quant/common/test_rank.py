@@ -6,8 +6,8 @@ import pytest
 
 from apps.cli.render.bars import Bars
 from edge_effnet.errors import InputError, MachineError
+from quant.common.rank import is_alone, is_leader
 from quant.training.distributed import joined_group
-from quant.training.rank import is_alone, is_leader
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
