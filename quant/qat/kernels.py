@@ -1,15 +1,12 @@
-"""The int8 arithmetic that autograd cannot derive by itself: forward as the program's, backward by hand.
+"""Rounding passed straight through: forward as the program computes, backward as if nothing had been rounded.
 
-Gradients are written over what was kept for them, since memory touched for the first time costs more than the
-arithmetic; so a graph can be walked back once.
-
-Tensors hold whole numbers in float32. Where a gradient is the gradient of a rounding, it is passed straight through.
+Tensors hold whole numbers in float32. Only what every activation of the network goes through has a backward of its
+own, since each pass over an activation counts: requantization, convolution and SiLU. All else is autograd's.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -17,51 +14,109 @@ from torch.nn import functional as F
 
 from quant.graph.qdq import QMAX, QMIN
 from quant.lower.xnnpack.arithmetic import logistic
-from quant.qat.rows import like, long_rows, parts, repeated, scale_and_round
 
 aten = torch.ops.aten
+
+Geometry = tuple[Sequence[int], Sequence[int], Sequence[int], int]
+"""Stride, padding, dilation, groups."""
 
 SIGMOID_STEPS = 256
 """XNNPACK's int8 sigmoid writes steps of 1/256 above a zero point of -128."""
 
+_CACHED = 2**18
+"""Numbers of a piece that stays in the cache over all operations on it."""
+
+
+class Exact(torch.autograd.Function):
+    """The value of `exact` with the gradient of `smooth`."""
+
+    @staticmethod
+    def forward(ctx: Any, smooth: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
+        return exact.view_as(exact)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # noqa: ARG004
+        return gradient, None
+
+
+def exactly(smooth: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
+    """The value of `exact` with the gradient of `smooth`."""
+    value: torch.Tensor = Exact.apply(smooth, exact.detach())
+    return value
+
+
+def rounded(x: torch.Tensor, low: float, high: float) -> torch.Tensor:
+    """Round and clamp; the gradient passes where nothing was clamped."""
+    return exactly(x.clamp(low - 0.5, high + 0.5), x.round().clamp(low, high))
+
 
 class Requantize(torch.autograd.Function):
-    """Accumulator -> int8 steps: multiply, round half to even, saturate."""
+    """Scaled accumulator -> int8 steps: round half to even, saturate."""
 
     @staticmethod
     def forward(
         ctx: Any,
-        accumulator: torch.Tensor,
-        ratio: torch.Tensor,
+        scaled: torch.Tensor,
         zero: torch.Tensor,  # noqa: ARG004  (its gradient is what it is given for)
         low: int,
         high: int,
-        consumed: bool,
     ) -> torch.Tensor:
-        rows = long_rows(accumulator)
-        scaled = rows if consumed else torch.empty_like(rows)
-        steps = scale_and_round(rows, repeated(ratio, rows), low, high, scaled=scaled)
-        ctx.save_for_backward(ratio)
-        # Neither input nor output, though it may lie in an input's memory: autograd need not watch it.
-        ctx.scaled = scaled.detach()
+        ctx.save_for_backward(scaled)
         ctx.limits = (low - 0.5, high + 0.5)
-        return like(steps, accumulator)
+        return scaled.round().clamp_(low, high)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        (ratio,), scaled = ctx.saved_tensors, ctx.scaled
-        rows = long_rows(gradient)
-        factor = repeated(ratio, rows)
-        on_scaled, on_zero = torch.zeros_like(factor), rows.new_zeros(())
-        for part in parts(rows):
-            inside = _inside(rows[part], scaled[part], ctx.limits)
-            # Saturated at -128 or 127, a tensor moves against its zero point; elsewhere the zero point cancels.
-            on_zero += inside.sum() - rows[part].sum()
-            on_scaled += _dot(inside, scaled[part]) if factor.dim() == 0 else (inside * scaled[part]).sum(0)
-            torch.mul(inside, factor, out=scaled[part])
-        # scaled / ratio is the accumulator, which then need not be kept.
-        on_ratio = on_scaled.view(-1, *ratio.shape).sum(0) / ratio
-        return like(scaled, gradient), on_ratio, on_zero, None, None, None
+        inside = aten.hardtanh_backward(gradient, ctx.saved_tensors[0], *ctx.limits)
+        # Saturated at -128 or 127, a tensor moves against its zero point; elsewhere the zero point cancels.
+        return inside, inside.sum() - gradient.sum(), None, None
+
+
+class QuantizedConvolution(torch.autograd.Function):
+    """Convolution and requantization: whole numbers forward, one convolution with real filters backward.
+
+    What is differentiated is `convolution(v, filters, shift)`, with each channel's ratio in its filter: autograd
+    takes it apart there, and nothing of the size of an activation is multiplied on the way back. That way can be
+    gone once: the accumulator's memory is used. Gradients may be computed in bfloat16, which holds whole numbers to
+    256.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        v: torch.Tensor,
+        filters: torch.Tensor,
+        shift: torch.Tensor,  # noqa: ARG004  (its gradient is what it is given for)
+        zero: torch.Tensor,  # noqa: ARG004  (likewise)
+        whole: tuple[torch.Tensor, torch.Tensor | None, torch.Tensor],
+        limits: tuple[int, int],
+        geometry: Geometry,
+        precision: torch.dtype,
+    ) -> torch.Tensor:
+        weight, bias, ratio = whole
+        scaled = F.conv2d(v, weight, bias, *geometry)
+        steps = torch.empty_like(scaled)
+        for part, out in pieces(scaled, steps):
+            torch.round(part.mul_(ratio.view(-1, 1, 1)), out=out).clamp_(*limits)
+        ctx.save_for_backward(v, filters)
+        ctx.scaled, ctx.limits = scaled, (limits[0] - 0.5, limits[1] + 0.5)
+        ctx.geometry, ctx.precision = geometry, precision
+        return steps
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        v, filters = ctx.saved_tensors
+        inside = aten.hardtanh_backward.grad_input(gradient, ctx.scaled, *ctx.limits, grad_input=ctx.scaled)
+        on_shift = inside.sum((0, 2, 3))
+        stride, padding, dilation, groups = ctx.geometry
+        # Depthwise kernels are bound by memory, and slower with a conversion around them.
+        chosen = ctx.precision if groups == 1 else gradient.dtype
+        on_v, on_filters, _ = aten.convolution_backward(
+            *(x.to(chosen) for x in (inside, v, filters)),
+            None, stride, padding, dilation, False, [0, 0], groups, [True, True, False],
+        )  # fmt: skip
+        on_zero = on_shift.sum() - gradient.sum()
+        return on_v.to(v.dtype), on_filters.to(v.dtype), on_shift, on_zero, None, None, None, None
 
 
 class SiLU(torch.autograd.Function):
@@ -77,126 +132,38 @@ class SiLU(torch.autograd.Function):
         low: int,
         high: int,
     ) -> torch.Tensor:
-        rows = long_rows(v)
-        steps = torch.empty_like(rows)
-        corrections = gate_corrections(scale)
+        steps, corrections = torch.empty_like(v), gate_corrections(scale)
         factor = scale * (1.0 / SIGMOID_STEPS) / out_scale
-        for part in parts(rows):
-            gate = gate_steps(rows[part], scale, corrections, out=steps[part])
-            gate.mul_(rows[part]).mul_(factor).round_().clamp_(low, high)
+        for part, out in pieces(v, steps):
+            gate = gate_steps(part, scale, corrections, out=out)
+            gate.mul_(part).mul_(factor).round_().clamp_(low, high)
         ctx.save_for_backward(v, scale, out_scale)
         ctx.limits = (low - 0.5, high + 0.5)
-        return like(steps, v)
+        return steps
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         v, scale, out_scale = ctx.saved_tensors
-        rows, steps = long_rows(gradient), long_rows(v)
-        factor, limits = scale / out_scale, [limit * out_scale.item() for limit in ctx.limits]
-        on_scale, on_out, on_zero = (rows.new_zeros(()) for _ in range(3))
-        for part in parts(rows):
+        limits = [limit * out_scale.item() for limit in ctx.limits]
+        on_v = torch.empty_like(v)
+        on_scale, on_out, on_zero = (v.new_zeros(()) for _ in range(3))
+        for part, given, out in pieces(v, gradient, on_v):
             # Computed again rather than kept: it is a third of the memory, and in the cache.
-            x = steps[part] * scale
+            x = part * scale
             real = F.silu(x)
-            inside = _inside(rows[part], real, limits)
-            on_zero += inside.sum() - rows[part].sum()
-            on_out -= _dot(inside, real)
+            inside = aten.hardtanh_backward(given, real, *limits)
+            on_zero += inside.sum() - given.sum()
+            on_out -= (inside * real).sum()
             on_x = aten.silu_backward.grad_input(inside, x, grad_input=real)
-            on_scale += _dot(on_x, steps[part])
-            torch.mul(on_x, factor, out=rows[part])
-        return like(rows, gradient), on_scale / out_scale, on_out / out_scale**2, on_zero, None, None
+            on_scale += (on_x * part).sum()
+            torch.mul(on_x, scale / out_scale, out=out)
+        return on_v, on_scale / out_scale, on_out / out_scale**2, on_zero, None, None
 
 
-class ScaledGradient(torch.autograd.Function):
-    """The identity, with a factor on its gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, factor: float) -> torch.Tensor:
-        ctx.factor = factor
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return gradient * ctx.factor, None
-
-
-class Rounded(torch.autograd.Function):
-    """Round and clamp; the gradient passes where nothing was clamped."""
-
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, low: float, high: float) -> torch.Tensor:
-        rounded = x.round()
-        ctx.save_for_backward((rounded >= low) & (rounded <= high))
-        return rounded.clamp_(low, high)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        return gradient * ctx.saved_tensors[0], None, None
-
-
-class FixedPointSum(torch.autograd.Function):
-    """Fixed-point sum of two int8 tensors, as XNNPACK's addition; gradients are those of the plain sum."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, a: torch.Tensor, b: torch.Tensor, first: torch.Tensor, second: torch.Tensor
-    ) -> torch.Tensor:
-        ctx.save_for_backward(a, b, first, second)
-        shift = 20 - (math.frexp(max(first.item(), second.item()))[1] - 1)
-        m, n = (round(ratio.item() * 2.0**shift) for ratio in (first, second))
-        total = a.to(torch.int32).mul_(m).add_(b.to(torch.int32).mul_(n)).add_(1 << (shift - 1))
-        return (total >> shift).to(torch.float32)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        a, b, first, second = ctx.saved_tensors
-        rows = long_rows(gradient)
-        return gradient * first, gradient * second, _dot(rows, long_rows(a)), _dot(rows, long_rows(b))
-
-
-class Gate(torch.autograd.Function):
-    """Product of an activation and its squeeze-excite gate, requantized."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        v: torch.Tensor,
-        gate: torch.Tensor,
-        ratio: torch.Tensor,
-        zero: torch.Tensor,  # noqa: ARG004  (its gradient is what it is given for)
-        low: int,
-        high: int,
-    ) -> torch.Tensor:
-        pixels, gates = _pixels(v), gate.flatten(1)
-        scaled, steps = torch.empty_like(pixels), torch.empty_like(pixels)
-        for row in range(len(pixels)):
-            # The product first, as the kernel has it: whole numbers, exact.
-            torch.mul(pixels[row], gates[row], out=scaled[row]).mul_(ratio)
-            torch.round(scaled[row], out=steps[row]).clamp_(low, high)
-        ctx.save_for_backward(v, gate, ratio)
-        ctx.scaled = scaled.detach()
-        ctx.limits = (low - 0.5, high + 0.5)
-        return like(steps, v)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        v, gate, ratio = ctx.saved_tensors
-        pixels, rows, gates = _pixels(v), _pixels(gradient), gate.flatten(1)
-        on_v, on_gate = ctx.scaled, torch.empty_like(gates)
-        factors, on_zero = gates * ratio, rows.new_zeros(())
-        for row in range(len(rows)):
-            inside = _inside(rows[row], on_v[row], ctx.limits)
-            on_zero += inside.sum() - rows[row].sum()
-            torch.mul(inside, factors[row], out=on_v[row])
-            on_gate[row] = inside.mul_(pixels[row]).sum(0)
-        on_ratio = (on_gate * gates).sum()
-        return like(on_v, v), (on_gate * ratio).view_as(gate), on_ratio, on_zero, None, None
-
-
-def _pixels(x: torch.Tensor) -> torch.Tensor:
-    """[N, C, H, W] -> [N, H * W, C], a view where the memory is channels-last."""
-    last = x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
-    return last.reshape(len(x), -1, x.shape[1])
+def pieces(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Tensors of one shape in groups of images that stay in the cache over all the operations on them."""
+    images = max(1, _CACHED // max(1, tensors[0][0].numel()))
+    return zip(*(x.split(images) for x in tensors), strict=True)
 
 
 Corrections = list[tuple[float, float]]
@@ -223,13 +190,3 @@ def gate_corrections(scale: torch.Tensor) -> Corrections:
     exact, vectors, single = ((s * SIGMOID_STEPS).round().clamp(max=SIGMOID_STEPS - 1) for s in found)
     places = ((vectors != exact) | (single != exact)).nonzero().flatten()
     return list(zip(v[places].tolist(), exact[places].tolist(), strict=True))
-
-
-def _inside(gradient: torch.Tensor, scaled: torch.Tensor, limits: Sequence[float]) -> torch.Tensor:
-    """The gradient where nothing saturated, zero elsewhere."""
-    kept: torch.Tensor = aten.hardtanh_backward(gradient, scaled, *limits)
-    return kept
-
-
-def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    return torch.dot(a.reshape(-1), b.reshape(-1))

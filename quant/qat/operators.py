@@ -16,17 +16,16 @@ import torch
 from torch.nn import functional as F
 
 from quant.graph.qdq import QMAX, QMIN, Range
-from quant.qat.convolution import Convolution, Geometry, QuantizedConvolution
 from quant.qat.kernels import (
     SIGMOID_STEPS,
-    FixedPointSum,
-    Gate,
+    Geometry,
+    QuantizedConvolution,
     Requantize,
-    Rounded,
-    ScaledGradient,
     SiLU,
+    exactly,
     gate_corrections,
     gate_steps,
+    rounded,
 )
 
 if TYPE_CHECKING:
@@ -50,15 +49,13 @@ def scale_of(log_scale: torch.Tensor, start: torch.Tensor, factor: float) -> tor
         factor: of the gradient; LSQ's 1 / sqrt(values * 127) for activations, so that a scale that many values
             share does not outrun the weights.
     """
-    learned: torch.Tensor = ScaledGradient.apply(log_scale, factor)
+    learned = exactly(log_scale * factor, log_scale)
     return start * (learned / _STEPS_OF_SCALE).exp()
 
 
 def zero_point_of(offset: torch.Tensor, start: torch.Tensor, factor: float) -> torch.Tensor:
     """A learned zero point, rounded to the int8 value that the program has; arguments as `scale_of`."""
-    learned: torch.Tensor = ScaledGradient.apply(offset, factor)
-    rounded: torch.Tensor = Rounded.apply(start + learned, float(QMIN), float(QMAX))
-    return rounded
+    return rounded(start + exactly(offset * factor, offset), QMIN, QMAX)
 
 
 def quantize(x: torch.Tensor, scale: torch.Tensor, zero: torch.Tensor) -> torch.Tensor:
@@ -77,8 +74,6 @@ def requantize(
     scale: torch.Tensor,
     zero: torch.Tensor,
     limits: Range,
-    *,
-    consumed: bool = False,
 ) -> torch.Tensor:
     """Multiply by `ratio` ([channels] or one), round and saturate to a tensor of the given scale and zero point.
 
@@ -88,10 +83,9 @@ def requantize(
         scale: of the result.
         zero: point of the result.
         limits: of a fused clamp.
-        consumed: nothing else reads the accumulator: its memory is used.
     """
-    low, high = _bounds(limits, scale, zero)
-    steps: torch.Tensor = Requantize.apply(accumulator, ratio, zero, low, high, consumed)
+    factor = ratio.view(-1, *[1] * (accumulator.dim() - 2)) if ratio.dim() else ratio
+    steps: torch.Tensor = Requantize.apply(accumulator * factor, zero, *_bounds(limits, scale, zero))
     return steps
 
 
@@ -126,15 +120,16 @@ def convolve(
     steps = _bias_steps(bias, source, weight_scale)
     ratio = source * weight_scale / scale
     if statistics is None or not statistics.training:
-        low, high = _bounds(limits, scale, zero)
-        shift = torch.zeros_like(weight_scale) if steps is None else steps
+        filters = weight * ratio.view(-1, 1, 1, 1)
+        shift = torch.zeros_like(ratio) if steps is None else steps * ratio
+        whole = weight.detach(), None if steps is None else steps.detach(), ratio.detach()
         result: torch.Tensor = QuantizedConvolution.apply(
-            v, weight, shift, ratio, zero, low, high, geometry, precision
+            v, filters, shift, zero, whole, _bounds(limits, scale, zero), geometry, precision
         )
         return result
-    accumulator = statistics(Convolution.apply(v, weight, geometry, precision))
+    accumulator = statistics(F.conv2d(v, weight, None, *geometry))
     accumulator = accumulator if steps is None else accumulator + steps.view(-1, 1, 1)
-    return requantize(accumulator, ratio, scale, zero, limits, consumed=True)
+    return requantize(accumulator, ratio, scale, zero, limits)
 
 
 def multiply_matrix(
@@ -149,7 +144,7 @@ def multiply_matrix(
 ) -> torch.Tensor:
     """A fully connected layer in int8; arguments as `convolve`."""
     accumulator = F.linear(v, weight, _bias_steps(bias, source, weight_scale))
-    return requantize(accumulator, source * weight_scale / scale, scale, zero, limits, consumed=True)
+    return requantize(accumulator, source * weight_scale / scale, scale, zero, limits)
 
 
 def silu(
@@ -163,10 +158,9 @@ def silu(
 
 def sigmoid(v: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     """Logistic function, in steps of 1/256."""
-    rounded: torch.Tensor = Rounded.apply(torch.sigmoid(v * source) * SIGMOID_STEPS, 0.0, SIGMOID_STEPS - 1.0)
     with torch.no_grad():
         exact = gate_steps(v, source, gate_corrections(source))
-    return rounded + (exact - rounded.detach())
+    return exactly((torch.sigmoid(v * source) * SIGMOID_STEPS).clamp(max=SIGMOID_STEPS - 0.5), exact)
 
 
 def multiply(
@@ -179,12 +173,7 @@ def multiply(
     limits: Range,
 ) -> torch.Tensor:
     """Elementwise product; one factor may be a gate, [N, C, 1, 1]."""
-    if a.shape != b.shape:
-        v, gate = (a, b) if a.shape[2:] != (1, 1) else (b, a)
-        low, high = _bounds(limits, scale, zero)
-        product: torch.Tensor = Gate.apply(v, gate, a_scale * b_scale / scale, zero, low, high)
-        return product
-    return requantize(a * b, a_scale * b_scale / scale, scale, zero, limits, consumed=True)
+    return requantize(a * b, a_scale * b_scale / scale, scale, zero, limits)
 
 
 def add(
@@ -197,8 +186,13 @@ def add(
     limits: Range,
 ) -> torch.Tensor:
     """Sum; the ratios are applied in fixed point."""
-    total: torch.Tensor = FixedPointSum.apply(a, b, a_scale / scale, b_scale / scale)
-    return requantize(total, torch.ones(()), scale, zero, limits, consumed=True)
+    first, second = a_scale / scale, b_scale / scale
+    with torch.no_grad():
+        shift = 20 - (math.frexp(max(first.item(), second.item()))[1] - 1)
+        m, n = (round(ratio.item() * 2.0**shift) for ratio in (first, second))
+        total = a.to(torch.int32).mul_(m).add_(b.to(torch.int32).mul_(n)).add_(1 << (shift - 1))
+        exact = (total >> shift).to(torch.float32)
+    return requantize(exactly(a * first + b * second, exact), torch.ones(()), scale, zero, limits)
 
 
 def mean(
@@ -212,8 +206,7 @@ def mean(
         offset = zero - source_zero * (ratio * elements)
         exact = ((total + source_zero * elements) * ratio + offset).round_().clamp_(QMIN, QMAX) - zero
     # The kernel adds its zero points in float: a rounding apart from the plain one, whose gradient is taken.
-    plain = requantize(total, ratio, scale, zero, NO_LIMITS)
-    return plain + (exact - plain.detach())
+    return exactly(requantize(total, ratio, scale, zero, NO_LIMITS), exact)
 
 
 def hardswish(v: torch.Tensor, source: torch.Tensor, scale: torch.Tensor, zero: torch.Tensor) -> torch.Tensor:
@@ -240,8 +233,7 @@ def weight_steps(weight: torch.Tensor, start: torch.Tensor, scale: torch.Tensor)
         scale: the learned ones, [out].
     """
     ratio = (start / scale).view(-1, *[1] * (weight.dim() - 1))
-    steps: torch.Tensor = Rounded.apply(weight * ratio, float(QMIN + 1), float(QMAX))
-    return steps
+    return rounded(weight * ratio, QMIN + 1, QMAX)
 
 
 def bias_of(offset: torch.Tensor, start: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -256,8 +248,7 @@ def _bias_steps(bias: torch.Tensor | None, source: torch.Tensor, weight_scale: t
     # The program's biases are rounded in double precision.
     steps = bias.to(torch.float64) / (weight_scale.to(torch.float64) * source.to(torch.float64))
     limits = torch.iinfo(torch.int32)
-    rounded: torch.Tensor = Rounded.apply(steps, float(limits.min), float(limits.max))
-    return rounded.to(torch.float32)
+    return rounded(steps, limits.min, limits.max).to(torch.float32)
 
 
 def _bounds(limits: Range, scale: torch.Tensor, zero: torch.Tensor) -> tuple[int, int]:
