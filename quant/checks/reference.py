@@ -58,6 +58,8 @@ def check_reference(reference: Reference) -> tuple[Finding, ...]:
     Raises:
         InputError: an image that cannot be read.
     """
+    if reference.logits.shape[1] == 1:
+        return tuple(each for each in [_classes(reference)] if each is not None)
     found = [each for check in _CHECKS if (each := check(reference)) is not None]
     if not any(each.code in _CAUSES_OF_CHANCE for each in found) and (guessing := _chance(reference)) is not None:
         found.append(guessing)
@@ -65,6 +67,13 @@ def check_reference(reference: Reference) -> tuple[Finding, ...]:
 
 
 def _classes(reference: Reference) -> Finding | None:
+    if reference.logits.shape[1] == 1:
+        return finding(
+            "one-class",
+            "one output: the network gives one number an image, whose largest is always the same: it cannot be judged "
+            "as a classifier",
+            remedy="Give weights with one output for each class.",
+        )
     answers = reference.logits.argmax(dim=1)
     usual = int(answers.mode().values)
     share = int((answers == usual).sum()) / len(answers)
