@@ -70,7 +70,7 @@ def _classes(reference: Reference) -> Finding | None:
     if reference.logits.shape[1] == 1:
         return finding(
             "one-class",
-            "one output: the network gives one number an image, whose largest is always the same: it cannot be judged "
+            "one output: the largest of one number an image is always the same: the network cannot be judged "
             "as a classifier",
             remedy="Give weights with one output for each class.",
         )
