@@ -16,6 +16,7 @@ from apps.cli.commands import (
     doctor,
     inspect,
     job,
+    predict,
     report,
     sbom,
     train,
@@ -29,6 +30,7 @@ app = typer.Typer(
     epilog=epilog("edge-effnet check b0-int8-xnnpack --data photos", "edge-effnet COMMAND --help"),
 )
 app.command("check", epilog=check.EPILOG, no_args_is_help=True)(check.check_command)
+app.command("predict", epilog=predict.EPILOG, no_args_is_help=True)(predict.predict_command)
 app.command("analyze", epilog=analyze.EPILOG, no_args_is_help=True)(analyze.analyze_command)
 app.command("report", epilog=report.EPILOG, no_args_is_help=True)(report.report_command)
 app.command("bench", epilog=bench.EPILOG, no_args_is_help=True)(bench.bench_command)

@@ -15,7 +15,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from edge_effnet.preprocess import Preprocess
 from quant.analysis.layer_report import LayerReport, reports_from_json
 from quant.common.json_io import read_json, schema_fault
 from quant.lower.result import Delegation
+
+if TYPE_CHECKING:
+    from quant.artifact.predict import Prediction
 
 MANIFEST_SCHEMA = 1
 
@@ -130,6 +133,20 @@ class Artifact:
         if (fault := schema_fault(rows, "layers", package="quant.artifact")) is not None:
             raise InputError(f"{path}: not an analysis ({fault}); regenerate the artifact.")
         return reports_from_json(rows)
+
+    def predict(self, image: str | Path, *, top: int = 5) -> Prediction:
+        """Say what the program sees on an image file, and float beside it.
+
+        Args:
+            image: the file; of many, `edge-effnet predict` starts the runtime once.
+            top: classes.
+
+        Raises:
+            InputError: an image that cannot be read, or a program that this host does not run.
+        """
+        from quant.artifact.predict import predict  # noqa: PLC0415  (which imports this module)
+
+        return predict(self, [image], top=top)[0]
 
     def golden(self) -> list[Golden]:
         """Read the golden inputs and outputs.

@@ -18,7 +18,7 @@ from quant.data.perceptual_hash import Calibrated
 from quant.data.split import ImageRecord
 from quant.metrics import metrics
 from quant.metrics.evaluate import fidelity, labels_of
-from quant.thresholds import NEARLY_ONE_CLASS, PLAUSIBLE_TOP1
+from quant.thresholds import COLLAPSE_IMAGES, NEARLY_ONE_CLASS, PLAUSIBLE_TOP1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,11 +58,22 @@ def check_reference(reference: Reference) -> tuple[Finding, ...]:
     Raises:
         InputError: an image that cannot be read.
     """
-    found = (check(reference) for check in _CHECKS)
-    return tuple(each for each in found if each is not None)
+    if reference.logits.shape[1] == 1:
+        return tuple(each for each in [_classes(reference)] if each is not None)
+    found = [each for check in _CHECKS if (each := check(reference)) is not None]
+    if not any(each.code in _CAUSES_OF_CHANCE for each in found) and (guessing := _chance(reference)) is not None:
+        found.append(guessing)
+    return tuple(found)
 
 
 def _classes(reference: Reference) -> Finding | None:
+    if reference.logits.shape[1] == 1:
+        return finding(
+            "one-class",
+            "one output: the largest of one number an image is always the same: the network cannot be judged "
+            "as a classifier",
+            remedy="Give weights with one output for each class.",
+        )
     answers = reference.logits.argmax(dim=1)
     usual = int(answers.mode().values)
     share = int((answers == usual).sum()) / len(answers)
@@ -116,6 +127,19 @@ def _recorded_program(reference: Reference) -> Finding | None:
     return other_program(reference.recorded, sqnr, reference.images)
 
 
+def _chance(reference: Reference) -> Finding | None:
+    top1, classes = reference.top1, reference.logits.shape[1]
+    count = len(reference.images)
+    if top1 is None or count < COLLAPSE_IMAGES or metrics.wilson_interval(top1, count)[0] > 1 / classes:
+        return None
+    return finding(
+        "float-at-chance",
+        f"float at chance: it is right on {100 * top1:.1f} % of {count} images of {classes} classes, which guessing "
+        "reaches too: another order of classes, halves of a split taken for classes, another variant's weights, or "
+        "wrong preprocessing",
+    )
+
+
 _CHECKS: tuple[Callable[[Reference], Finding | None], ...] = (
     _classes,
     _leakage,
@@ -124,3 +148,6 @@ _CHECKS: tuple[Callable[[Reference], Finding | None], ...] = (
     _recorded_float,
     _recorded_program,
 )
+
+_CAUSES_OF_CHANCE = frozenset({"one-class", "label-order", "preprocessing", "float-changed"})
+"""What explains a float network at chance better than that it is."""

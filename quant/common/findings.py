@@ -98,7 +98,11 @@ KINDS: Mapping[str, Kind] = {
         "Choose a precision or backend with more range, or leave this one out.",
     ),
     "accuracy-drop": _error(
-        "More top-1 (without labels: agreement) is lost against float than --max-drop allows.",
+        "More top-1 is lost against float (without labels: expected to be lost) than --max-drop allows.",
+        "Let the search keep layers in float: --min-agreement 99.",
+    ),
+    "sure-images-changed": _error(
+        "Without labels: too many images change class that float is sure of.",
         "Let the search keep layers in float: --min-agreement 99.",
     ),
     "agreement-low": _error(
@@ -121,6 +125,11 @@ KINDS: Mapping[str, Kind] = {
     "one-class": _error(
         "Float takes every image for one class: agreement and top-1 mean nothing.",
         "Evaluate on images of several classes.",
+    ),
+    "float-at-chance": _error(
+        "Float is right no more often than guessing: nothing can be lost, and nothing is proved.",
+        "Check the order of classes, whether folders are halves of a split rather than classes, --variant, and the "
+        "preprocessing.",
     ),
     "label-order": _error(
         "Float takes classes for each other as a whole: names or folders are in another order than its outputs.",

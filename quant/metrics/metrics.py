@@ -21,7 +21,8 @@ def topk_accuracy(logits: torch.Tensor, labels: torch.Tensor, k: int) -> float:
         labels: int64, [N].
         k: at least 1; more than the classes there are counts as all of them.
     """
-    best = logits.topk(min(k, logits.shape[1]), dim=1).indices
+    # int8 logits have ties, which `topk` and `argmax` break each in its own way: one answer an image, everywhere.
+    best = logits.argmax(dim=1, keepdim=True) if k == 1 else logits.topk(min(k, logits.shape[1]), dim=1).indices
     return (best == labels[:, None]).any(dim=1).double().mean().item()
 
 
@@ -51,7 +52,7 @@ def wilson_interval(share: float, count: int, *, confidence: float = CONFIDENCE)
     """Confidence interval of a share seen on `count` images (Wilson 1927)."""
     if count == 0:
         return (0.0, 1.0)
-    z = _quantile(confidence)
+    z = normal_quantile(confidence)
     z2 = z**2
     centre = (share + z2 / (2 * count)) / (1 + z2 / count)
     half = z / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
@@ -78,11 +79,11 @@ def paired_drop_interval(
     won = (~right & still).sum().item() + 0.5
     count = len(labels) + 2
     drop = (lost - won) / count
-    half = _quantile(confidence) * math.sqrt(max(0.0, lost + won - (lost - won) ** 2 / count)) / count
+    half = normal_quantile(confidence) * math.sqrt(max(0.0, lost + won - (lost - won) ** 2 / count)) / count
     return (max(-1.0, drop - half), min(1.0, drop + half))
 
 
-def _quantile(confidence: float) -> float:
+def normal_quantile(confidence: float) -> float:
     """Half-width of a two-sided normal interval, in standard deviations."""
     return NormalDist().inv_cdf((1.0 + confidence) / 2.0)
 

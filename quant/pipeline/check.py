@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -225,9 +226,16 @@ def judge_artifact(
             findings=(*findings, *seen.findings),
             seconds=seconds,
             program=manifest["files"]["model.pte"]["sha256"],
+            temperature=_temperature(manifest["verdict"]),
         ),
         limits,
     )
+
+
+def _temperature(verdict: Mapping[str, Any]) -> float | None:
+    """What `quantize` found on labelled images; None where it had none, or an earlier version ran."""
+    known = verdict["float"].get("top1") is not None and "expected_drop" in verdict
+    return float(verdict["expected_drop"]["temperature"]) if known else None
 
 
 def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:

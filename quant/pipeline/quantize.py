@@ -63,6 +63,8 @@ class QuantizeResult:
         diagnosis = self.outcome.diagnosis
         if diagnosis is None:
             return check_command(command, folder=self.outcome.artifact)
+        if self.outcome.cause_known:
+            return ()
         options = next((remedy.options for remedy in diagnosis.remedies if remedy.options), None)
         return () if options is None else changed(command, options)
 

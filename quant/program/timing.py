@@ -29,7 +29,7 @@ class Measured:
 
     def run(self, inputs: torch.Tensor) -> torch.Tensor:
         """Run on normalised float32 [N, 3, H, W], row by row; a program that takes pixels gets those that it was."""
-        return self.runtime.run(self.program, _input_for(self.program, inputs, self.preprocess))
+        return self.runtime.run(self.program, input_for(self.program, inputs, self.preprocess))
 
 
 def measure_programs(
@@ -59,7 +59,7 @@ def measure_programs(
     loaded = {name: runtime.load(path, name) for name, path in paths.items()}
     with quiet_pillow():
         example = preprocess(image)[None]
-    inputs = [_input_for(program, example, preprocess) for program in loaded.values()]
+    inputs = [input_for(program, example, preprocess) for program in loaded.values()]
     with progress.stage("Timing", len(loaded)) as advance:
         first = runtime.time(list(loaded.values()), inputs, 1)
         turn_ms = sum(times[0] for times in first.values())
@@ -98,7 +98,8 @@ def measure_bytes(
         return measure_programs(runtime, paths, preprocess, image, progress)
 
 
-def _input_for(program: LoadedProgram, inputs: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+def input_for(program: LoadedProgram, inputs: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+    """Turn normalised float32 [N, 3, H, W] into what a program takes: the same, or pixels."""
     return preprocess.to_pixels(inputs) if program.input_dtype is torch.uint8 else inputs
 
 

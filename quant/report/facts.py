@@ -13,6 +13,7 @@ from typing import Any
 from quant.analysis.fallback_cost import FloatLayer
 from quant.analysis.mixed_precision import Point
 from quant.lower.result import Delegation
+from quant.metrics.margins import MarginClass
 from quant.metrics.per_class import ClassFigures, ConfusionChange
 from quant.verdict.outcome import Flip
 
@@ -88,6 +89,14 @@ class Facts:
     simulated: Figures | None
     """The graph that an unmeasured program was made from."""
     drop_interval: tuple[float, float] | None
+    margins: tuple[MarginClass, ...]
+    """Agreement by how sure float is; empty in manifests of earlier versions."""
+    paired: tuple[int, int] | None
+    """Images lost and won; None without labels."""
+    expected: tuple[float, float, float] | None
+    """Top-1 expected to be lost, and its 95 % interval; shares of 1."""
+    findings: tuple[Mapping[str, str], ...]
+    """As `Finding.to_json` gives them."""
     max_drop: float | None
     min_agreement: float | None
     threads: int | None
@@ -175,6 +184,13 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
         lowering=_optional(verdict, "lowering"),
         simulated=_optional(verdict, "simulated"),
         drop_interval=_pair(verdict.get("drop_interval")),
+        margins=tuple(MarginClass(**row) for row in verdict.get("margins", ())),
+        paired=_paired(verdict.get("paired")),
+        expected=_expected(verdict.get("expected_drop")),
+        findings=tuple(
+            {key: str(row[key]) for key in ("code", "severity", "message", "remedy")}
+            for row in verdict.get("findings", ())
+        ),
         max_drop=_number(limits.get("max_drop")),
         min_agreement=_number(limits.get("min_agreement")),
         threads=verdict.get("threads"),
@@ -262,6 +278,17 @@ def _pair(values: Any) -> tuple[float, float] | None:
         return None
     low, high = values
     return float(low), float(high)
+
+
+def _paired(values: Mapping[str, Any] | None) -> tuple[int, int] | None:
+    return None if values is None else (int(values["lost"]), int(values["won"]))
+
+
+def _expected(values: Mapping[str, Any] | None) -> tuple[float, float, float] | None:
+    if values is None:
+        return None
+    low, high = values["interval"]
+    return float(values["share"]), float(low), float(high)
 
 
 def _change(row: Mapping[str, Any]) -> ConfusionChange:

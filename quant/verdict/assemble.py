@@ -21,7 +21,7 @@ from quant.qat.run import QatReport
 from quant.verdict.baseline import check_baseline
 from quant.verdict.diagnosis import Circumstances, Diagnosis, diagnose, layer_causes
 from quant.verdict.outcome import Flip, Outcome
-from quant.verdict.verdict import Compared, Limits, compare, decide, has_collapsed, weak_evidence
+from quant.verdict.verdict import Changes, Compared, Limits, compare, decide, has_collapsed, weak_evidence
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +53,8 @@ class Evidence:
     seconds: dict[str, float]
     program: str
     """SHA-256 of the .pte."""
+    temperature: float | None
+    """Of float's logits, from labelled images of an earlier run; None where there were none."""
 
 
 def assemble(evidence: Evidence, limits: Limits) -> Outcome:
@@ -63,7 +65,8 @@ def assemble(evidence: Evidence, limits: Limits) -> Outcome:
     quantized = evidence.logits.get("quantized")
     float_accuracy, pte_accuracy = accuracy(float_logits, labels), accuracy(pte_logits, labels)
     pte = fidelity(float_logits, pte_logits)
-    compared = compare(float_accuracy, pte_accuracy, pte, limits, images=len(evidence.images))
+    changes = Changes.of(float_logits, pte_logits, labels, temperature=evidence.temperature)
+    compared = compare(float_accuracy, pte_accuracy, pte, limits, images=len(evidence.images), changes=changes)
     compared = replace(compared, failures=(*_target_missed(evidence.search), *compared.failures))
     errors = [found for found in evidence.findings if found.severity == Severity.ERROR]
     if limits.baseline is not None:
@@ -72,7 +75,14 @@ def assemble(evidence: Evidence, limits: Limits) -> Outcome:
     verdict = decide(errors, compared)
     diagnosis = None if verdict.passed else _diagnosed(evidence)
     causes = () if diagnosis is None else _causes(evidence, diagnosis, compared, pte)
-    doubtful = weak_evidence(float_logits, pte_logits, labels, limits, calibration=evidence.calibration_images)
+    doubtful = weak_evidence(
+        float_logits,
+        pte_logits,
+        labels,
+        limits,
+        calibration=evidence.calibration_images,
+        temperature=evidence.temperature,
+    )
     weak = doubtful if verdict.passed else ()
     others = tuple(found for found in evidence.findings if found.severity != Severity.ERROR)
     cautions = messages((*weak, *others), Severity.WARNING) if verdict.passed else ()
@@ -94,7 +104,8 @@ def assemble(evidence: Evidence, limits: Limits) -> Outcome:
         pte_accuracy=pte_accuracy,
         pte=pte,
         pte_program=evidence.pte_program,
-        drop_interval=(None if labels is None else metrics.paired_drop_interval(float_logits, pte_logits, labels)),
+        drop_interval=None if labels is None else changes.interval,
+        changes=changes,
         max_drop=limits.max_drop,
         min_agreement=limits.min_agreement,
         delegation=evidence.delegation,
@@ -106,7 +117,7 @@ def assemble(evidence: Evidence, limits: Limits) -> Outcome:
         classes=class_figures(float_logits, pte_logits, labels, evidence.class_names),
         confusion=confusion_changes(float_logits, pte_logits, labels, evidence.class_names),
         flips=_flips(float_logits, pte_logits, evidence.images, evidence.class_names),
-        findings=(*errors, *_with_remedy(compared.failures, diagnosis), *causes, *weak, *others),
+        findings=(*errors, *_with_remedy(compared.failures, diagnosis, errors), *causes, *weak, *others),
         notes=messages(others, Severity.WARNING, Severity.NOTE),
         seconds=evidence.seconds,
     )
@@ -155,11 +166,14 @@ def _causes(evidence: Evidence, diagnosis: Diagnosis, compared: Compared, pte: F
     return tuple(found)
 
 
-def _with_remedy(failures: Sequence[Finding], diagnosis: Diagnosis | None) -> tuple[Finding, ...]:
-    """The failures with what is likeliest to help this very run."""
+def _with_remedy(
+    failures: Sequence[Finding], diagnosis: Diagnosis | None, errors: Sequence[Finding]
+) -> tuple[Finding, ...]:
+    """The failures with what is likeliest to help this very run: the remedy of the known cause where there is one."""
     if diagnosis is None:
         return tuple(failures)
-    return tuple(replace(failure, remedy=diagnosis.remedies[0].sentence) for failure in failures)
+    remedy = errors[0].remedy if errors else diagnosis.remedies[0].sentence
+    return tuple(replace(failure, remedy=remedy) for failure in failures)
 
 
 def _target_missed(search: Found | None) -> tuple[Finding, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from quant.analysis.fallback_cost import FloatLayer
 from quant.analysis.mixed_precision import Found
-from quant.common.findings import Finding
+from quant.common.findings import Finding, Severity
 from quant.lower.result import Delegation
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.metrics.per_class import ClassFigures, ConfusionChange
@@ -16,7 +16,12 @@ from quant.program.timing import ProgramFigures
 from quant.qat.run import QatReport
 from quant.verdict.diagnosis import Diagnosis
 from quant.verdict.notebook import outcome_html
-from quant.verdict.verdict import Verdict
+from quant.verdict.verdict import Changes, Verdict
+
+OF_THE_PROGRAM = frozenset(
+    {"collapsed", "accuracy-drop", "sure-images-changed", "agreement-low", "baseline-drop", "target-not-met"}
+)
+"""Codes of errors that another recipe may mend; others need other images, weights or files."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,8 +84,10 @@ class Outcome:
     pte_program: ProgramFigures
     drop_interval: tuple[float, float] | None
     """95 % confidence interval of top-1 lost from float to .pte; None without labels."""
+    changes: Changes
+    """Of class, from float to .pte: lost and won, expected loss, by float's margin."""
     max_drop: float
-    """Top-1 that may be lost, points; without labels it bounds the images that change class."""
+    """Top-1 that may be lost, points; without labels it bounds what is expected to be lost."""
     min_agreement: float | None
     """Images that have to keep float's class, share of 1; None where none was asked for."""
     delegation: Delegation
@@ -105,6 +112,21 @@ class Outcome:
     def passed(self) -> bool:
         """Whether the verdict is a pass."""
         return self.verdict.passed
+
+    @property
+    def decided(self) -> Finding | None:
+        """The finding that decided: the first that fails the verdict; None of a pass."""
+        return next((found for found in self.findings if found.severity == Severity.ERROR), None)
+
+    @property
+    def next_step(self) -> str:
+        """The remedy of the finding that decided; empty of a pass."""
+        return "" if self.decided is None else self.decided.remedy
+
+    @property
+    def cause_known(self) -> bool:
+        """Whether what failed is not how the program was made, but what it was given."""
+        return self.decided is not None and self.decided.code not in OF_THE_PROGRAM
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
@@ -147,6 +169,11 @@ class Outcome:
         if self.lowering is not None:
             result["lowering"] = _fidelity(self.lowering)
         result["drop_interval"] = None if self.drop_interval is None else list(self.drop_interval)
+        changes = self.changes
+        result["paired"] = None if changes.paired is None else changes.paired.to_json()
+        result["expected_drop"] = changes.expected.to_json()
+        result["margins"] = [row.to_json() for row in changes.margins]
+        result["next_step"] = self.next_step
         result["limits"] = {"max_drop": self.max_drop, "min_agreement": self.min_agreement}
         result["delegation"] = {
             "partitions": self.delegation.partitions,

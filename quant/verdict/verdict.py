@@ -11,6 +11,15 @@ import torch
 from edge_effnet.errors import InputError
 from quant.common.findings import Finding, Severity, finding, messages
 from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.metrics.margins import (
+    Expected,
+    MarginClass,
+    Paired,
+    expected_loss,
+    fitted_temperature,
+    margin_classes,
+    paired,
+)
 from quant.metrics.metrics import agreement, paired_drop_interval, wilson_interval
 from quant.thresholds import (
     CAUTION_CONFIDENCE,
@@ -19,6 +28,8 @@ from quant.thresholds import (
     COLLAPSE_SQNR_DB,
     FEW_CALIBRATION,
     SHARE_ROUNDING,
+    SURE_MARGIN,
+    SURE_SHARE,
 )
 from quant.verdict.baseline import Baseline
 
@@ -39,12 +50,67 @@ class Limits:
     """What a program is allowed."""
 
     max_drop: float
-    """Top-1 that may be lost, points. Without labels it bounds the share of images that change class, which bounds
-    the loss."""
+    """Top-1 that may be lost, points. Without labels it bounds what is expected to be lost, and the share of changed
+    classes among the images that float is sure of."""
     min_agreement: float | None
     """Share of the images that have to keep their class, 0..1; None asks for none."""
     baseline: Baseline | None
     """Earlier figures on the same images; top-1 (or agreement) may fall behind them by `max_drop` as well."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changes:
+    """What the changes of class mean."""
+
+    expected: Expected
+    """Top-1 that they are expected to cost."""
+    margins: tuple[MarginClass, ...]
+    """By how sure float was, `SURE_MARGIN` among them."""
+    images: int
+    paired: Paired | None
+    """Lost and won; None without labels."""
+    interval: tuple[float, float]
+    """95 % interval of top-1 lost; of what is expected to be lost without labels."""
+
+    @classmethod
+    def of(
+        cls,
+        float_logits: torch.Tensor,
+        pte_logits: torch.Tensor,
+        labels: torch.Tensor | None,
+        *,
+        temperature: float | None = None,
+    ) -> Changes:
+        """Count them; both logits [N, classes], labels int64 [N].
+
+        Args:
+            float_logits: of the float network.
+            pte_logits: of the program.
+            labels: None without labels.
+            temperature: of float on other, labelled images; these images' own where they have labels.
+        """
+        if labels is not None:
+            temperature = fitted_temperature(float_logits, labels)
+        expected = expected_loss(float_logits, pte_logits, temperature=temperature or 1.0)
+        return cls(
+            expected=expected,
+            margins=margin_classes(float_logits, pte_logits, temperature=temperature or 1.0),
+            images=len(float_logits),
+            paired=None if labels is None else paired(float_logits, pte_logits, labels),
+            interval=(
+                expected.interval if labels is None else paired_drop_interval(float_logits, pte_logits, labels)
+            ),
+        )
+
+    @property
+    def sure(self) -> MarginClass:
+        """The images that float is sure of."""
+        return next(row for row in self.margins if row.at_least == SURE_MARGIN)
+
+    @property
+    def float_is_sure(self) -> bool:
+        """Whether float's probabilities say enough to rest a verdict on."""
+        return self.sure.images >= SURE_SHARE * self.images
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +123,13 @@ class Compared:
 
 
 def compare(
-    float_accuracy: Accuracy, pte_accuracy: Accuracy, pte: Fidelity, limits: Limits, *, images: int
+    float_accuracy: Accuracy,
+    pte_accuracy: Accuracy,
+    pte: Fidelity,
+    limits: Limits,
+    *,
+    images: int,
+    changes: Changes | None = None,
 ) -> Compared:
     """Compare a program's figures with what is allowed.
 
@@ -70,6 +142,7 @@ def compare(
         pte: the program's answers against float's.
         limits: what is allowed.
         images: that the figures are of.
+        changes: of class, and what they mean; without them every change counts as lost where there are no labels.
     """
     failures: list[Finding] = []
     passes: list[str] = []
@@ -86,12 +159,7 @@ def compare(
             failures.append(finding("agreement-low", sentence))
         else:
             passes.append(sentence)
-    for code, reference, before, after, figure in _pairs(float_accuracy, pte_accuracy, pte, limits.baseline):
-        drop = 100.0 * (before - after)
-        sentence = (
-            f"{figure} {100 * after:.2f} % against {100 * before:.2f} % of {reference}: "
-            f"{drop:+.2f} points lost, {limits.max_drop:.2f} allowed"
-        )
+    for code, drop, sentence in _drops(float_accuracy, pte_accuracy, pte, limits, changes):
         if drop > limits.max_drop + SHARE_ROUNDING:
             failures.append(finding(code, sentence))
         else:
@@ -99,19 +167,70 @@ def compare(
     return Compared(failures=tuple(failures), passes=tuple(passes))
 
 
-def _pairs(
-    float_accuracy: Accuracy, pte_accuracy: Accuracy, pte: Fidelity, baseline: Baseline | None
-) -> list[tuple[str, str, float, float, str]]:
-    """What is compared: code of a failure, name of the reference, its share and the program's, and of what."""
-    if float_accuracy.top1 is not None and pte_accuracy.top1 is not None:
-        found = [("accuracy-drop", "float", float_accuracy.top1, pte_accuracy.top1, "top-1")]
+def _drops(
+    float_accuracy: Accuracy, pte_accuracy: Accuracy, pte: Fidelity, limits: Limits, changes: Changes | None
+) -> list[tuple[str, float, str]]:
+    """What may not fall further than `max_drop`: code of a failure, points lost, and the sentence."""
+    limit, baseline = limits.max_drop, limits.baseline
+    before, after = float_accuracy.top1, pte_accuracy.top1
+    if before is not None and after is not None:
+        found = [("accuracy-drop", *_fallen("top-1", "float", before, after, limit))]
+        if changes is not None and changes.paired is not None:
+            code, drop, sentence = found[0]
+            found[0] = (code, drop, f"{sentence}; {paired_sentence(changes.paired, changes.interval)}")
         if baseline is not None and baseline.top1 is not None:
-            found.append(("baseline-drop", "the baseline", baseline.top1, pte_accuracy.top1, "top-1"))
+            found.append(("baseline-drop", *_fallen("top-1", "the baseline", baseline.top1, after, limit)))
         return found
-    found = [("accuracy-drop", "float", 1.0, pte.agreement, "agreement")]
+    found = _unlabelled(pte, limit, changes)
     if baseline is not None:
-        found.append(("baseline-drop", "the baseline", baseline.agreement, pte.agreement, "agreement"))
+        found.append(
+            ("baseline-drop", *_fallen("agreement", "the baseline", baseline.agreement, pte.agreement, limit))
+        )
     return found
+
+
+def _unlabelled(pte: Fidelity, limit: float, changes: Changes | None) -> list[tuple[str, float, str]]:
+    if changes is None or not changes.float_is_sure:
+        return [("accuracy-drop", *_fallen("agreement", "float", 1.0, pte.agreement, limit))]
+    expected = 100.0 * changes.expected.share
+    most = 100.0 * changes.expected.interval[1]
+    sure = changes.sure
+    sentence = (
+        f"top-1 expected to lose {expected:.2f} points ({most:.2f} at most), limit {limit:.2f}; "
+        f"agrees on {100 * pte.agreement:.2f} %"
+    )
+    found = [("accuracy-drop", expected, sentence)]
+    if sure.images:
+        kept = (
+            f"agreement where float is sure (margin from {sure.at_least:g}, {sure.images} images) "
+            f"{100 * sure.agreement:.2f} %, limit {100 - limit:.2f}"
+        )
+        found.append(("sure-images-changed", 100.0 * (1.0 - sure.agreement), kept))
+    return found
+
+
+def _fallen(figure: str, reference: str, before: float, after: float, limit: float) -> tuple[float, str]:
+    """Points lost, and the sentence, with as many digits as show on which side of the limit they are."""
+    drop = 100.0 * (before - after)
+    exceeded = drop > limit + SHARE_ROUNDING
+    digits = next((n for n in (1, 2, 3) if _shows(drop, limit, n, exceeded=exceeded)), 4)
+    return drop, (
+        f"{figure} {100 * after:.{digits}f} % ({reference} {100 * before:.{digits}f} %): "
+        f"{0.0 - drop:+.{digits}f} points, limit {0.0 - limit:.{digits}f}"
+    )
+
+
+def _shows(drop: float, limit: float, digits: int, *, exceeded: bool) -> bool:
+    return abs(round(limit, digits) - limit) < SHARE_ROUNDING and (round(drop, digits) > limit) == exceeded
+
+
+def paired_sentence(found: Paired, interval: tuple[float, float]) -> str:
+    """Say what was lost and won, and whether the images can tell; `interval` of the share lost."""
+    low, high = (0.0 - 100.0 * bound for bound in reversed(interval))
+    told = "more than chance" if found.told else "cannot be told from none"
+    gain = 100.0 * (found.won - found.lost) / found.images
+    counts = f"lost {found.lost}, won {found.won} of {found.images}"
+    return f"{counts}: {gain:+.1f} points, between {low:+.1f} and {high:+.1f}; {told}"
 
 
 def decide(errors: Sequence[Finding], compared: Compared) -> Verdict:
@@ -138,6 +257,7 @@ def weak_evidence(
     limits: Limits,
     *,
     calibration: int,
+    temperature: float | None = None,
 ) -> tuple[Finding, ...]:
     """Find why a pass is to be taken with caution: limits that other images might miss, few calibration images.
 
@@ -147,8 +267,9 @@ def weak_evidence(
         labels: int64, [N]; None without labels.
         limits: what is allowed.
         calibration: images that ranges were fitted on; 0 for a program without any.
+        temperature: of float's logits, from labelled images; None where there were none.
     """
-    found = _near_limits(float_logits, pte_logits, labels, limits)
+    found = _near_limits(float_logits, pte_logits, labels, limits, temperature)
     if 0 < calibration < FEW_CALIBRATION:
         message = f"calibrated on {calibration} images; with fewer than {FEW_CALIBRATION} another draw may do worse"
         found.append(finding("few-calibration-images", message))
@@ -156,11 +277,20 @@ def weak_evidence(
 
 
 def _near_limits(
-    float_logits: torch.Tensor, pte_logits: torch.Tensor, labels: torch.Tensor | None, limits: Limits
+    float_logits: torch.Tensor,
+    pte_logits: torch.Tensor,
+    labels: torch.Tensor | None,
+    limits: Limits,
+    temperature: float | None,
 ) -> list[Finding]:
     count, bound = len(float_logits), f"{100 * (1 + CAUTION_CONFIDENCE) / 2:.0f} % bound"
     kept = wilson_interval(agreement(float_logits, pte_logits), count, confidence=CAUTION_CONFIDENCE)[0]
-    if labels is None:
+    changes = Changes.of(float_logits, pte_logits, labels, temperature=temperature)
+    if labels is None and changes.float_is_sure:
+        scale = changes.expected.temperature
+        likely = expected_loss(float_logits, pte_logits, temperature=scale, confidence=CAUTION_CONFIDENCE)
+        lost, figure = 100.0 * likely.interval[1], "what is expected"
+    elif labels is None:
         lost, figure = 100.0 * (1.0 - kept), "agreement"
     else:
         interval = paired_drop_interval(float_logits, pte_logits, labels, confidence=CAUTION_CONFIDENCE)

@@ -60,7 +60,7 @@ def test_a_right_program_passes(passed):
 def test_a_program_that_swaps_two_classes_fails_and_says_which(failed):
     assert not failed.passed
     assert failed.float_accuracy.top1 == 1.0 and failed.pte_accuracy.top1 == pytest.approx(1 / 3)
-    assert "top-1 33.33 % against 100.00 % of float: +66.67 points lost" in failed.verdict.reasons[0]
+    assert "top-1 33.3 % (float 100.0 %): -66.7 points" in failed.verdict.reasons[0]
     assert {(f.label, f.float_class, f.pte_class) for f in failed.flips} == {
         ("blue", "blue", "green"),
         ("green", "green", "blue"),
@@ -169,10 +169,10 @@ def test_a_baseline_is_written_held_and_broken(right, swapped, data, tmp_path):
     assert check(right, data=data, baseline=baseline, update_baseline=True).passed
     assert json.loads(baseline.read_text())["top1"] == 1.0
     held = check(right, data=data, baseline=baseline)
-    assert held.passed and any("of the baseline" in reason for reason in held.verdict.reasons)
+    assert held.passed and any("(the baseline " in reason for reason in held.verdict.reasons)
     # Float may lose as much as it likes here; the baseline still says what was reached before.
     broken = check(swapped, data=data, baseline=baseline)
-    assert not broken.passed and any("of the baseline" in reason for reason in broken.verdict.reasons)
+    assert not broken.passed and any("(the baseline " in reason for reason in broken.verdict.reasons)
 
 
 def test_a_baseline_of_other_images_is_refused(right, data, tmp_path):

@@ -239,7 +239,7 @@ def test_a_program_that_sees_less_exits_1_with_a_table_and_is_kept(called, tmp_p
     # A recipe that does not search: the search would end with the whole network in float.
     code, out, err = lite(called, weights, data, "--out", "lite", "--max-drop", "0", "--recipe", "int8-strict")
     assert (code, err) == (1, ""), out
-    assert "FAIL" in out and "points lost, 0.00 allowed" in " ".join(out.split())
+    assert "FAIL" in out and "points, limit 0.0" in " ".join(out.split())
     last = [line.split(": ")[0].split(" ")[0] for line in out.splitlines() if line][-3:]
     assert last[1:] == ["Artifact", "Next"] and "(open lite/report.html)" in out
     assert out.splitlines()[-1].startswith("Next: quantize --variant lite0") and "--recipe int8 " in out + " "

@@ -9,13 +9,21 @@ from quant.analysis.fallback_cost import FloatLayer
 from quant.data.split import ImageRecord
 from quant.lower.result import Delegation
 from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.metrics.margins import MARGINS, Expected, MarginClass, Paired
 from quant.metrics.per_class import ClassFigures, ConfusionChange
 from quant.program.timing import ProgramFigures
 from quant.verdict.outcome import Flip, Outcome
-from quant.verdict.verdict import Verdict
+from quant.verdict.verdict import Changes, Verdict
 
 ACCURACY = Accuracy(top1=0.96, top5=1.0, top1_interval=(0.93, 0.98))
 NO_ACCURACY = Accuracy(top1=None, top5=None, top1_interval=None)
+CHANGES = Changes(
+    expected=Expected(share=0.002, interval=(0.0, 0.005), temperature=1.0),
+    margins=tuple(MarginClass(at_least=margin, images=200, kept=198) for margin in MARGINS),
+    images=250,
+    paired=Paired(lost=2, won=1, images=250, chance=1.0),
+    interval=(-0.01, 0.02),
+)
 FIDELITY = Fidelity(agreement=0.95, sqnr_db=21.25)
 
 
@@ -45,7 +53,7 @@ def outcome(**changes: Any) -> Outcome:
     program = ProgramFigures(latency_ms=6.5, latency_p90_ms=7.25, load_ms=3.0, size_bytes=4_269_368)
     fields: dict[str, Any] = {
         "findings": (),
-        "verdict": Verdict(passed=True, reasons=("top-1 95.60 % against 96.00 % of float: +0.40 points lost",)),
+        "verdict": Verdict(passed=True, reasons=("top-1 95.6 % (float 96.0 %): -0.4 points, limit -1.0",)),
         "artifact": "b0-int8-xnnpack",
         "variant": "b0",
         "activation": "swish",
@@ -60,6 +68,7 @@ def outcome(**changes: Any) -> Outcome:
         "pte": FIDELITY,
         "pte_program": program,
         "drop_interval": (-0.01, 0.02),
+        "changes": CHANGES,
         "max_drop": 1.0,
         "min_agreement": None,
         "delegation": Delegation(partitions=1, delegated=273, left=0),

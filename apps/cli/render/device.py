@@ -37,13 +37,18 @@ def print_device_outcome(found: DeviceOutcome, *, as_json: bool) -> None:
         table.add_row("top-1, %", share(outcome.float_accuracy.top1), share(outcome.pte_accuracy.top1))
         table.add_row("  95 % interval", interval(outcome.float_accuracy), interval(outcome.pte_accuracy))
         table.add_row("agrees with float, %", "", share(outcome.pte.agreement))
+        for row in outcome.changes.margins:
+            agrees = share(row.agreement) if row.images else "-"
+            table.add_row(f"  float's margin {row.at_least:g} up ({row.images})", "", agrees)
         table.add_row("SQNR, dB", "", f"{outcome.pte.sqnr_db:.1f}")
         for name, value in _figures(found.results):
             table.add_row(name, "", value)
         console.print(table)
         if found.same is not None:
             _print_same(console, found.same, "this host", exact=found.exact)
-        _print_verdict(console, outcome.verdict.reasons, passed=outcome.passed)
+        _print_verdict(console, outcome.verdict.reasons, passed=outcome.passed, cautions=outcome.verdict.cautions)
+        if outcome.next_step:
+            console.print(f"Next: {outcome.next_step}", soft_wrap=True, markup=False)
     write(captured.get())
 
 
@@ -138,5 +143,5 @@ def _print_same(console: Console, same: Sameness, reference: str, *, exact: bool
         console.print(f"  and {len(same.flips) - _FLIPS_SHOWN} more", style="dim")
 
 
-def _print_verdict(console: Console, reasons: Sequence[str], *, passed: bool) -> None:
-    console.print(verdict_text(passed=passed, reasons=reasons))
+def _print_verdict(console: Console, reasons: Sequence[str], *, passed: bool, cautions: Sequence[str] = ()) -> None:
+    console.print(verdict_text(passed=passed, reasons=reasons, cautions=cautions))

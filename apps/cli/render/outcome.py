@@ -101,14 +101,22 @@ def _range(values: tuple[float, float]) -> str:
 
 
 def print_end(
-    console: PlainConsole, verdict: Text, *, folder: str, report: str | None, next_command: Sequence[str]
+    console: PlainConsole,
+    verdict: Text,
+    *,
+    folder: str,
+    report: str | None,
+    next_command: Sequence[str],
+    next_step: str = "",
 ) -> None:
-    """Print the three lines that every run ends with: verdict, folder, next command; paths are never broken."""
+    """Print the lines that every run ends with: verdict, folder, next command or step; paths are never broken."""
     console.print(verdict)
     where = f"Artifact: {folder}" + ("" if report is None else f" (open {report})")
     console.print(where, soft_wrap=True, markup=False)
     if next_command:
         console.print(f"Next: {shlex.join(next_command)}", soft_wrap=True, markup=False)
+    elif next_step:
+        console.print(f"Next: {next_step}", soft_wrap=True, markup=False)
 
 
 def verdict_text(*, passed: bool, reasons: Sequence[str], cautions: Sequence[str] = ()) -> Text:
@@ -134,6 +142,7 @@ def _report(outcome: Outcome, report: str | None, next_command: Sequence[str]) -
             folder=outcome.artifact,
             report=report,
             next_command=next_command,
+            next_step=outcome.next_step,
         )
     return captured.get()
 
@@ -160,6 +169,9 @@ def _table(outcome: Outcome) -> Table:
     table.add_row("  95 % interval", *(interval(a) for a in accuracies))
     table.add_row("top-5, %", *(share(a.top5) for a in accuracies))
     table.add_row("agrees with float, %", *("" if f is None else share(f.agreement) for f in fidelities))
+    for row in outcome.changes.margins:
+        agrees = share(row.agreement) if row.images else "-"
+        table.add_row(f"  float's margin {row.at_least:g} up ({row.images})", *([""] * (len(columns) - 1)), agrees)
     table.add_row("SQNR, dB", *(_sqnr(f) for f in fidelities))
     table.add_row(f"latency, ms ({count(outcome.threads, 'thread')})", *(_latency(p) for p in programs))
     table.add_row("  90th percentile", *("" if p is None else f"{p.latency_p90_ms:.2f}" for p in programs))
@@ -210,6 +222,11 @@ def _print_details(console: PlainConsole, outcome: Outcome) -> None:
     if outcome.drop_interval is not None:
         low, high = (100 * value for value in outcome.drop_interval)
         console.print(f"Top-1 lost, 95 % interval: {low:+.2f} to {high:+.2f} points")
+    expected, low_high = outcome.changes.expected, outcome.changes.expected.interval
+    console.print(
+        f"Expected loss of top-1: {100 * expected.share:.2f} points, {100 * low_high[0]:.2f} to "
+        f"{100 * low_high[1]:.2f}"
+    )
     delegation = outcome.delegation
     console.print(
         f"Delegation: {delegation.delegated} operators in {count(delegation.partitions, 'partition')}, "

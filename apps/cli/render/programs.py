@@ -43,7 +43,8 @@ def _report(outcome: RunOutcome, report: str, data: str) -> str:
             verdict_text(passed=outcome.passed, reasons=[_verdict(outcome)], cautions=outcome.cautions),
             folder=outcome.folder,
             report=report,
-            next_command=_next_command(outcome, data),
+            next_command=_next_command(outcome, data) if outcome.passed else (),
+            next_step=_next_step(outcome),
         )
     return captured.get()
 
@@ -58,6 +59,11 @@ def _next_command(outcome: RunOutcome, data: str) -> tuple[str, ...]:
     """Check the best program; nothing where none was measured."""
     best = next((row.name for row in outcome.rows if row.status == MEASURED), None)
     return () if best is None else ("edge-effnet", "check", f"{outcome.folder}/{best}", "--data", data)
+
+
+def _next_step(outcome: RunOutcome) -> str:
+    """The remedy of what decided against the best program that failed; empty where none did."""
+    return next((row.outcome.next_step for row in outcome.rows if row.outcome and not row.passed), "")
 
 
 def programs_table(outcome: RunOutcome) -> Table:

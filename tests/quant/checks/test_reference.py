@@ -82,3 +82,12 @@ def test_another_reading_is_tried_on_a_network_that_is_often_wrong(codes, drawn)
 
     x = torch.stack([PREPROCESS(image.path) for image in drawn])
     assert codes(RIGHT, run=run, logits=run(x)) == ["label-order", "preprocessing"]
+
+
+def test_a_network_of_one_output_is_never_judged_by_its_largest(drawn, codes):
+    assert "one-class" in codes([0] * COUNT, logits=torch.randn(COUNT, 1), run=lambda x: torch.zeros(len(x), 1))
+
+
+def test_a_float_network_at_chance_is_never_a_pass(codes):
+    """Halves of a split taken for classes: nothing is lost, and nothing is proved."""
+    assert "float-at-chance" in codes(([0, 1, 2, 1, 2, 0, 2, 0, 1] * COUNT)[:COUNT])

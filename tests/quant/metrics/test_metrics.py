@@ -103,3 +103,10 @@ def test_signed_rank_test_is_scipys(count):
 def test_signed_rank_test_knows_nothing_without_gains():
     assert metrics.signed_rank_test(torch.zeros(20)) == 1.0
     assert metrics.signed_rank_test(torch.tensor([1.0] * 3 + [0.0] * 9)) == 1 / 8
+
+
+def test_top1_breaks_ties_as_the_answer_does():
+    """int8 logits tie: top-1, agreement and what is lost and won have to speak of the same answers."""
+    logits = torch.zeros(64, 10)
+    logits[torch.arange(64), torch.arange(64) % 9] = logits[torch.arange(64), 9] = 1.0
+    assert metrics.topk_accuracy(logits, logits.argmax(dim=1), 1) == 1.0

@@ -47,6 +47,7 @@ def evidence(**changes):
         "findings": (finding("weights", "a note"),),
         "seconds": {"total": 1.0},
         "program": "ab" * 32,
+        "temperature": None,
     }
     return Evidence(**{**fields, **changes})
 
@@ -69,7 +70,7 @@ def test_figures_flips_and_verdict_come_from_the_logits():
             pte_probability=pytest.approx(1 / (1 + math.exp(-7) + math.exp(-8))),
         ),
     )
-    assert not found.passed and "+25.00 points lost" in found.verdict.reasons[0]
+    assert not found.passed and "-25.0 points, limit -1.0" in found.verdict.reasons[0]
     assert found.quantized is None and found.lowering is None
     assert found.evaluation_images == 4
     assert summarize(evidence(), max_drop=25.0).passed

@@ -57,12 +57,12 @@ def test_a_drop_of_exactly_the_allowed_images_passes_and_one_more_fails(count, d
 
 def test_the_reasons_give_the_figures():
     (reason,) = verdict(0.96, 0.916).reasons
-    assert reason == "top-1 91.60 % against 96.00 % of float: +4.40 points lost, 1.00 allowed"
+    assert reason == "top-1 91.6 % (float 96.0 %): -4.4 points, limit -1.0"
 
 
 def test_without_labels_the_share_of_unchanged_images_decides():
     assert unlabelled(0.99).passed and not unlabelled(0.98).passed
-    assert unlabelled(0.98).reasons[0].startswith("agreement 98.00 % against 100.00 % of float")
+    assert unlabelled(0.98).reasons[0] == "agreement 98.0 % (float 100.0 %): -2.0 points, limit -1.0"
 
 
 def test_a_baseline_is_a_second_bar():
@@ -70,7 +70,7 @@ def test_a_baseline_is_a_second_bar():
     assert verdict(0.96, 0.975, baseline=bar).passed
     failed = verdict(0.96, 0.96, baseline=bar)
     assert not failed.passed
-    assert failed.reasons == ("top-1 96.00 % against 98.00 % of the baseline: +2.00 points lost, 1.00 allowed",)
+    assert failed.reasons == ("top-1 96.0 % (the baseline 98.0 %): -2.0 points, limit -1.0",)
 
 
 def test_a_failure_against_float_is_no_better_for_a_low_baseline():

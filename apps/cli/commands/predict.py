@@ -1,0 +1,75 @@
+"""`edge-effnet predict`: parse, call, print, exit code."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from apps.cli import exit_codes
+from apps.cli.help import epilog
+from edge_effnet.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from quant.artifact.predict import Prediction
+
+EPILOG = epilog(
+    "edge-effnet predict b0-int8-xnnpack cat.jpg dog.jpg",
+    "edge-effnet predict b0-int8-xnnpack photos --csv",
+    more="predict judges nothing: 0 means answered.",
+)
+
+
+def predict_command(
+    folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    top: Annotated[int, typer.Option(help="Classes of each image.")] = 5,
+    threads: Annotated[int, typer.Option(help="Of the runtime.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="A row each image and class.")] = False,
+) -> int:
+    """Say what an artifact's program sees on images, and float beside it."""
+    if as_json and as_csv:
+        raise InputError("--json and --csv: choose one of them.")
+    from apps.cli.render.bars import Bars  # noqa: PLC0415
+
+    bars = Bars()
+    with bars.waiting("Loading PyTorch and ExecuTorch"):
+        from apps.cli.render.plain import write, write_json  # noqa: PLC0415
+        from quant.artifact.open import open_artifact  # noqa: PLC0415
+        from quant.artifact.predict import predict  # noqa: PLC0415
+
+    found = predict(open_artifact(folder), images, top=top, threads=threads, progress=bars)
+    if as_json:
+        write_json({"predictions": [prediction.to_json() for prediction in found]})
+    else:
+        write(_rows(found) if as_csv else _text(found))
+    return exit_codes.PASS
+
+
+def _rows(found: Sequence[Prediction]) -> str:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("image", "rank", "class", "probability", "float_class", "float_probability"))
+    for prediction in found:
+        for rank, (pte, other) in enumerate(zip(prediction.pte, prediction.float, strict=True), start=1):
+            figures = (f"{pte.probability:.6f}", other.name, f"{other.float_probability:.6f}")
+            rows.writerow((prediction.image, rank, pte.name, *figures))
+    return text.getvalue()
+
+
+def _text(found: Sequence[Prediction]) -> str:
+    lines = []
+    for prediction in found:
+        float_says = "" if prediction.agrees else f"  (float: {prediction.float[0].name})"
+        lines.append(f"{prediction.image}{float_says}")
+        for answer in prediction.pte:
+            lines.append(
+                f"  {100 * answer.probability:5.1f} %  float {100 * answer.float_probability:5.1f} %  {answer.name}"
+            )
+    return "".join(f"{line}\n" for line in lines)

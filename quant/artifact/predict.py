@@ -1,0 +1,160 @@
+"""An artifact's answers for images: its program's, and float's beside them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edge_effnet.errors import InputError
+from edge_effnet.images import IMAGE_SUFFIXES
+from quant.artifact.model import Artifact
+from quant.common.progress import NoProgress, Progress
+from quant.data.split import ImageRecord
+from quant.lower.choices import require_runs_here
+from quant.metrics.evaluate import collect_logits
+from quant.program.host import HostRuntime, LoadedProgram, check_threads
+from quant.program.timing import input_for
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """A class that a program gives an image."""
+
+    name: str
+    index: int
+    probability: float
+    """Softmax of the logits, 0..1."""
+    float_probability: float
+    """The same of float."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """What an artifact makes of one image."""
+
+    image: str
+    pte: tuple[Answer, ...]
+    """The likeliest classes of the program, likeliest first."""
+    float: tuple[Answer, ...]
+    """Those of the float network, by its probability; `probability` is the program's."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both give the same class."""
+        return self.pte[0].index == self.float[0].index
+
+    def to_json(self) -> dict[str, Any]:
+        """Of the object that `--json` prints."""
+        return {
+            "photograph": self.image,
+            "agrees": self.agrees,
+            **{
+                key: [
+                    {
+                        "class": answer.name,
+                        "index": answer.index,
+                        "probability": round(answer.probability, 6),
+                        "float_probability": round(answer.float_probability, 6),
+                    }
+                    for answer in getattr(self, key)
+                ]
+                for key in ("pte", "float")
+            },
+        }
+
+
+def predict(
+    artifact: Artifact,
+    images: Sequence[str | Path],
+    *,
+    top: int = 5,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> list[Prediction]:
+    """Run an artifact's two programs over images.
+
+    Args:
+        artifact: opened.
+        images: files, or folders of them at any depth.
+        top: classes of each image.
+        threads: of the runtime.
+        progress: told of the images done.
+
+    Raises:
+        InputError: no image, an unreadable one, or a program that this host does not run.
+        MachineError: the runtime does not start.
+    """
+    if top < 1:
+        raise InputError(f"--top {top}: need at least 1 class.")
+    check_threads(threads)
+    require_runs_here(artifact.manifest["backend"])
+    records = [
+        ImageRecord(path=path, name=str(path), label=None, sha256="")
+        for path in _found([Path(each) for each in images])
+    ]
+    with HostRuntime(threads) as runtime:
+        loaded = {name: runtime.load(path, name) for name, path in artifact.programs.items()}
+
+        def runner(program: LoadedProgram) -> Any:
+            return lambda x: runtime.run(program, input_for(program, x, artifact.preprocess))
+
+        logits = collect_logits(
+            {},
+            records,
+            artifact.preprocess,
+            progress or NoProgress(),
+            programs={name: runner(program) for name, program in loaded.items()},
+        )
+    chances = {name: found.double().softmax(dim=1) for name, found in logits.items()}
+    return [
+        Prediction(
+            image=record.name,
+            pte=_answers(chances, row, logits["pte"][row], artifact.labels, top),
+            float=_answers(chances, row, logits["float"][row], artifact.labels, top),
+        )
+        for row, record in enumerate(records)
+    ]
+
+
+def _answers(
+    chances: dict[str, torch.Tensor], row: int, logits: torch.Tensor, names: Sequence[str], top: int
+) -> tuple[Answer, ...]:
+    # Stable: int8 logits tie, and the first of them is the program's answer.
+    order = logits.argsort(descending=True, stable=True)[:top].tolist()
+    return tuple(
+        Answer(
+            name=names[index],
+            index=index,
+            probability=chances["pte"][row, index].item(),
+            float_probability=chances["float"][row, index].item(),
+        )
+        for index in order
+    )
+
+
+def _found(given: Sequence[Path]) -> list[Path]:
+    """The files themselves, and all images below the folders."""
+    found: list[Path] = []
+    for path in given:
+        if not path.is_dir():
+            if not path.exists():
+                raise InputError(f"{path}: no such image; give image files, or folders of them.")
+            found.append(path)
+            continue
+        below = sorted(
+            Path(parent, name)
+            for parent, _, names in os.walk(path)
+            for name in names
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
+        )
+        if not below:
+            raise InputError(f"{path}: no images ({', '.join(sorted(IMAGE_SUFFIXES))}) in it; give image files.")
+        found += below
+    if not found:
+        raise InputError("no image: give image files, or folders of them.")
+    return found

@@ -1,0 +1,130 @@
+"""What a change of class means: how sure float was, and what top-1 is expected to lose by it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from quant.metrics.metrics import CONFIDENCE, normal_quantile, sign_test
+
+MARGINS = (0.05, 0.1, 0.2, 0.5)
+"""Float's margin p1 - p2, from where agreement is given by itself."""
+
+_TEMPERATURES = tuple(math.pow(2.0, step / 4) for step in range(-12, 13))
+"""Tried, 1/8 to 8: a quarter of an octave moves no probability by more than some hundredths."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expected:
+    """Top-1 that changed classes are expected to cost, shares of 1."""
+
+    share: float
+    interval: tuple[float, float]
+    """Of 95 % confidence."""
+    temperature: float
+    """That float's logits were divided by; 1 where no labelled images tell."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Of the object that `--json` prints."""
+        return {"share": self.share, "interval": list(self.interval), "temperature": self.temperature}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MarginClass:
+    """The images that float is so sure about."""
+
+    at_least: float
+    """Float's margin p1 - p2."""
+    images: int
+    kept: int
+    """Those that keep float's class."""
+
+    @property
+    def agreement(self) -> float:
+        """Share of 1; 1 where there are none."""
+        return self.kept / self.images if self.images else 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Of the object that `--json` prints."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Paired:
+    """Labelled images that one of two networks alone gets right."""
+
+    lost: int
+    won: int
+    images: int
+    chance: float
+    """Of so uneven a count where nothing is lost or won: exact two-sided binomial test (McNemar 1947)."""
+
+    @property
+    def told(self) -> bool:
+        """Whether the images tell a change from none."""
+        return self.chance <= 1.0 - CONFIDENCE
+
+    def to_json(self) -> dict[str, Any]:
+        """Of the object that `--json` prints."""
+        return {"lost": self.lost, "won": self.won, "chance": self.chance, "told": self.told}
+
+
+def paired(reference: torch.Tensor, other: torch.Tensor, labels: torch.Tensor) -> Paired:
+    """Count what is lost and won from `reference` to `other`, logits [N, classes]; labels int64 [N]."""
+    right, still = reference.argmax(dim=1) == labels, other.argmax(dim=1) == labels
+    lost, won = int((right & ~still).sum()), int((~right & still).sum())
+    chance = min(1.0, 2 * sign_test(max(lost, won), min(lost, won)))
+    return Paired(lost=lost, won=won, images=len(labels), chance=chance)
+
+
+def expected_loss(
+    reference: torch.Tensor, other: torch.Tensor, *, temperature: float = 1.0, confidence: float = CONFIDENCE
+) -> Expected:
+    """Average float's probability of its own class less that of the new one: what top-1 loses if float is calibrated.
+
+    As in `paired_drop_interval`, half an image is added to either side: few images prove little even where none
+    changed.
+
+    Args:
+        reference: float's logits, [N, classes].
+        other: logits, [N, classes].
+        temperature: that float's logits are divided by.
+        confidence: of the interval, two-sided.
+    """
+    before, after = reference.argmax(dim=1, keepdim=True), other.argmax(dim=1, keepdim=True)
+    probability = (reference.double() / temperature).softmax(dim=1)
+    losses = (probability.gather(1, before) - probability.gather(1, after))[:, 0]
+    count, total = len(losses) + 2, losses.sum().item()
+    variance = max(0.0, losses.square().sum().item() + 0.5 - total**2 / count)
+    half = normal_quantile(confidence) * math.sqrt(variance) / count
+    centre = total / count
+    return Expected(
+        share=total / len(losses),
+        interval=(max(0.0, centre - half), min(1.0, centre + half)),
+        temperature=temperature,
+    )
+
+
+def fitted_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
+    """Temperature that makes labels likeliest (Guo et al. 2017), of a grid from 1/8 to 8; logits [N, classes]."""
+    scaled = {t: torch.nn.functional.cross_entropy(logits.double() / t, labels).item() for t in _TEMPERATURES}
+    return min(_TEMPERATURES, key=lambda t: scaled[t])
+
+
+def margin_classes(
+    reference: torch.Tensor, other: torch.Tensor, *, margins: Sequence[float] = MARGINS, temperature: float = 1.0
+) -> tuple[MarginClass, ...]:
+    """Count the images that keep their class, by how sure float is; arguments as `expected_loss`."""
+    probability = (reference.double() / temperature).softmax(dim=1)
+    best = probability.topk(min(2, probability.shape[1]), dim=1).values
+    margin = best[:, 0] - (best[:, 1] if best.shape[1] > 1 else 0.0)
+    same = reference.argmax(dim=1) == other.argmax(dim=1)
+    return tuple(
+        MarginClass(at_least=at_least, images=int(sure.sum()), kept=int((sure & same).sum()))
+        for at_least in margins
+        for sure in [margin >= at_least]
+    )
