@@ -56,6 +56,8 @@ class Wanted(TypedDict, total=False):
     """False drops the classifier."""
     preprocess: Preprocess | None
     """What images went through in training, where it is not what the origin does."""
+    head: str | None
+    """Layers of the head where tensors do not tell them, such as "linear-relu-linear"; "none" for pooled features."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +74,7 @@ class LoadOptions:
     padding: str | None = None
     include_top: bool = True
     preprocess: Preprocess | None = None
+    head: str | None = None
     described: Described = field(default_factory=Described)
     """What a config beside the file says, where the file itself does not."""
     odd_blocks: tuple[int, ...] | None = None

@@ -8,6 +8,7 @@ from typing import Unpack
 
 from edge_effnet.class_names import require_class_names
 from edge_effnet.errors import InputError
+from edge_effnet.head import LINEAR, parse_head
 from edge_effnet.io.text import brief
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
@@ -99,7 +100,7 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     contents = open_container(read_file(path), path)
     saved = SavedSettings.from_metadata(contents.metadata, path)
     described = contents.described.or_else(options.described)
-    placed = _placed(contents, path)
+    placed = _placed(contents, path, _known_head(options, saved))
     spec = _variant_of(placed, expected, path)
     require_activations(contents.metadata, spec.activation, path)
     origin, guess = _origin_of(described, placed.layout, spec, path, options)
@@ -135,8 +136,14 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     )
 
 
-def _placed(contents: Contents, path: Path) -> Placement:
-    placed = place(contents.tensors, contents.others, path)
+def _known_head(options: LoadOptions, saved: SavedSettings | None) -> tuple[str, ...] | None:
+    """Steps of the head as the caller or the file says them; None leaves them to the tensors."""
+    text = options.head or (saved.head if saved is not None and saved.head != LINEAR else None)
+    return None if text is None else parse_head(text)[0]
+
+
+def _placed(contents: Contents, path: Path, head: tuple[str, ...] | None) -> Placement:
+    placed = place(contents.tensors, contents.others, path, head)
     if placed is None:
         keys = list(contents.tensors)
         raise InputError(

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from edge_effnet.errors import InputError
+from edge_effnet.head import LINEAR
 from edge_effnet.preprocess import Preprocess
 from quant.analysis.layers import LayerReport, reports_from_json
 from quant.common.json_io import read_json, schema_fault
@@ -95,6 +96,11 @@ class Artifact:
     def labelled(self) -> bool:
         """Whether the class names are real ones rather than numbers."""
         return bool(self.manifest["labelled"])
+
+    @property
+    def head(self) -> str:
+        """Layers of the classifier (`edge_effnet.head`); "none" where the program puts out features."""
+        return str(self.manifest.get("head", LINEAR))
 
     @cached_property
     def preprocess(self) -> Preprocess:

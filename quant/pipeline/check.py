@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from edge_effnet.errors import InputError
+from edge_effnet.head import NONE
 from quant.analysis.layers import LayerReport
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact, verify_images
@@ -106,7 +107,7 @@ def images_for(artifact: Artifact, folder: Path) -> DataSplit:
     return evaluation_images(
         folder,
         class_names=artifact.labels if artifact.labelled else None,
-        num_classes=len(artifact.labels),
+        num_classes=len(artifact.labels) if artifact.head != NONE else None,
         calibrated_on=artifact.calibrated_on,
     )
 

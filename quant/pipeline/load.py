@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from edge_effnet.activations import swap_activation
+from edge_effnet.head import NONE
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import sample_metadata, sample_weights
@@ -92,7 +93,7 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 calibration=config.calibration,
                 seed=config.seed,
                 class_names=checkpoint.class_names or listed_classes(folder),
-                num_classes=checkpoint.num_classes,
+                num_classes=None if checkpoint.model.head_steps == NONE else checkpoint.num_classes,
                 selection=request.selection,
                 training=request.recipe.trains,
             )

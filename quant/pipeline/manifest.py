@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from edge_effnet.head import LINEAR
 from quant.common.machine import machine
 from quant.data.split import ImageRecord
 from quant.pipeline.command import quantize_command
@@ -34,6 +35,7 @@ def describe(run: Run, program: Program, verdict: dict[str, Any]) -> dict[str, A
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "variant": request.spec.name,
         "activation": request.final_activation,
+        **({} if network.model.head_steps == LINEAR else {"head": network.model.head_steps}),
         "image_size": checkpoint.preprocess.crop,
         "labelled": bool(split.class_names or checkpoint.class_names),
         "preprocess": checkpoint.preprocess.to_dict(),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge_effnet.activations import make_activation
 from edge_effnet.errors import InputError
+from edge_effnet.head import parse_head
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import SAMPLE, sample_weights
 from edge_effnet.variants import VariantSpec, resolve_variant
@@ -45,6 +46,9 @@ class QuantizeConfig:
     """Whose layout the weights have, where keys and names leave it open; a key of `ORIGINS`."""
     image_size: int | None = None
     """Side of the network's input, pixels; None takes the weights'."""
+    head: str | None = None
+    """Layers of the head where tensors do not tell them, such as "linear-relu-linear"; "none" for pooled features
+    (`edge_effnet.head.parse_head`)."""
     activation: str | None = None
     """Swap to this one before quantizing; None keeps the network's own."""
     calibration: int = DEFAULT_CALIBRATION
@@ -107,7 +111,7 @@ class Request:
     @property
     def load_options(self) -> LoadOptions:
         """How to read the weights."""
-        return LoadOptions(origin=self.config.origin, image_size=self.config.image_size)
+        return LoadOptions(origin=self.config.origin, image_size=self.config.image_size, head=self.config.head)
 
     @property
     def sample(self) -> bool:
@@ -157,6 +161,8 @@ def resolve(config: QuantizeConfig) -> Request:
         sample_weights(spec.name)
     if config.activation is not None:
         make_activation(config.activation)
+    if config.head is not None:
+        parse_head(config.head)
     recipe = find_recipe(config.recipe)
     choices = choose(config.backends)
     if not choices:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from edge_effnet.blocks import Block
+from edge_effnet.head import linears_of
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import SAMPLE
@@ -91,8 +92,9 @@ def _start_undecided(model: EfficientNet) -> None:
     are so large that unlearning them takes hundreds of steps (a loss of 6.1 instead of 2.8, measured).
     """
     assert model.classifier is not None
-    nn.init.normal_(model.classifier.weight, std=0.01)
-    nn.init.zeros_(model.classifier.bias)
+    *_, last = linears_of(model.classifier)
+    nn.init.normal_(last.weight, std=0.01)
+    nn.init.zeros_(last.bias)
 
 
 def _start_shallow(model: EfficientNet) -> None:

@@ -35,6 +35,7 @@ from quant.graph.qdq import (
     tensor_scale,
 )
 from quant.lower.xnnpack.delegate import DelegateBuilder
+from quant.lower.xnnpack.float_rules import FLOAT_RULES
 from quant.lower.xnnpack.normalization import Normalization, emit_pixels
 from quant.thresholds import WEIGHT_SCALE_FLOOR
 
@@ -125,6 +126,11 @@ class Emitter:
             if covered is not None:
                 self.values[covered] = value
         return value, limits
+
+    def define_float(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
+        """Define the output of a node that computes in float whatever follows: a q is a conversion of its own."""
+        self.values[node] = Value(self.builder.tensor(nhwc(shape), None), shape, None)
+        return self.values[node]
 
     def convert(self, source: Value, scale: TensorScale | None, shape: tuple[int, ...] | None = None) -> Value:
         """Convert between float and int8 (or between two scales); `shape` where the tensor is not NHWC."""
@@ -416,4 +422,5 @@ RULES: dict[Any, Callable[[Emitter, fx.Node], None]] = {
     aten.pad.default: _emit_pad,
     aten.dropout.default: _emit_identity,
     **dict.fromkeys(CLAMP_RANGES, _emit_clamp),
+    **FLOAT_RULES,
 }
