@@ -14,6 +14,7 @@ from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.build import Trained, adapt, build_network
+from edge_effnet.weights.channels import for_channels
 from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions, Wanted
 from edge_effnet.weights.containers import Contents, open_container
 from edge_effnet.weights.described import Described
@@ -119,6 +120,7 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     guesses = () if saved is not None else (guess, assumed)
     notes = [*contents.notes, *placed.notes, *(note for note in guesses if note is not None)]
     notes += adapt(model, trained, options, path=path)
+    preprocess = for_channels(preprocess, model.in_channels, options, path, notes)
     own_names = contents.described.class_names or (saved.class_names if saved else None)
     names = own_names or options.described.class_names
     fitting = _fitting_names(names, file_classes, model, notes)

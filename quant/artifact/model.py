@@ -58,7 +58,7 @@ class GoldenImage:
     """Such as `landscape.png`."""
     png: bytes
     pixels: torch.Tensor
-    """uint8, [side, side, 3]: resized and cropped."""
+    """uint8, [side, side, channels]: resized and cropped."""
     input: torch.Tensor
     """What the program takes, without the batch dimension."""
     output: torch.Tensor
@@ -161,7 +161,7 @@ class Artifact:
         """
         side = self.preprocess.crop
         tensors = {key: self.manifest[key] for key in ("input", "output")}
-        tensors["pixels"] = {"dtype": "uint8", "shape": [1, side, side, 3]}
+        tensors["pixels"] = {"dtype": "uint8", "shape": [1, side, side, self.preprocess.channels]}
         return [
             GoldenImage(
                 name=Path(entry["photograph"]).name,

@@ -10,12 +10,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_effnet.arrays import ARRAY_SUFFIXES
 from edge_effnet.class_names import is_line_of_text
 from edge_effnet.errors import InputError
 from edge_effnet.images import IMAGE_SUFFIXES, MAX_FILE_BYTES
 from edge_effnet.io.files import open_given
 from quant.common.findings import Finding, Severity, finding, messages
 from quant.thresholds import DEFAULT_CALIBRATION, MIN_CALIBRATION, MIN_SELECTION
+
+_LISTED = IMAGE_SUFFIXES | ARRAY_SUFFIXES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -276,14 +279,12 @@ def _images_in(folder: Path, *, recurse: bool) -> list[Path]:
     paths: list[Path] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if recurse and not f.startswith("."))
-        paths += [
-            Path(parent, f) for f in files if Path(f).suffix.lower() in IMAGE_SUFFIXES and not f.startswith(".")
-        ]
+        paths += [Path(parent, f) for f in files if Path(f).suffix.lower() in _LISTED and not f.startswith(".")]
     return sorted(paths)
 
 
 def _suffixes() -> str:
-    return ", ".join(sorted(IMAGE_SUFFIXES))
+    return ", ".join(sorted(_LISTED))
 
 
 def _match_classes(

@@ -239,7 +239,8 @@ def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:
     """
     side = artifact.manifest["image_size"]
     # The float network's own program always takes what the network takes.
-    inputs = {"float": [1, 3, side, side], "pte": artifact.manifest["input"]["shape"]}
+    channels = artifact.preprocess.channels
+    inputs = {"float": [1, channels, side, side], "pte": artifact.manifest["input"]["shape"]}
     for measured in programs.values():
         for key in ("input", "output"):
             found = list(getattr(measured.program, f"{key}_shape"))

@@ -15,7 +15,7 @@ from edge_effnet.samples import sample_metadata, sample_weights
 from edge_effnet.weights import Checkpoint, load_pretrained
 from quant.common.findings import Finding, finding
 from quant.common.progress import Progress, Stopwatch
-from quant.data.calibration_check import require_rgb
+from quant.data.calibration_check import require_channels
 from quant.data.readers.shards import listed_classes
 from quant.data.source import image_folder
 from quant.data.split import DataSplit, split_images
@@ -41,7 +41,7 @@ class Loaded:
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
         """Of the program, batch included."""
-        return 1, 3, self.preprocess.crop, self.preprocess.crop
+        return 1, self.preprocess.channels, self.preprocess.crop, self.preprocess.crop
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ def load_checkpoint(request: Request) -> Checkpoint:
     """
     source = sample_weights(request.spec.name) if request.sample else request.config.weights
     checkpoint = load_pretrained(source, variant=request.spec.name, options=request.load_options)
-    require_rgb(checkpoint.model, source)
+    require_channels(checkpoint.model, source)
     check_fits(request.choices, activation=request.final_activation, image_size=checkpoint.preprocess.crop)
     return checkpoint
 

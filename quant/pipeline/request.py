@@ -46,6 +46,10 @@ class QuantizeConfig:
     """Whose layout the weights have, where keys and names leave it open; a key of `ORIGINS`."""
     image_size: int | None = None
     """Side of the network's input, pixels; None takes the weights'."""
+    mean: Sequence[float] | None = None
+    """Subtracted from each channel of 0..1, one number for all or one each; None takes the weights'."""
+    std: Sequence[float] | None = None
+    """Divides each channel; likewise."""
     head: str | None = None
     """Layers of the head where tensors do not tell them, such as "linear-relu-linear"; "none" for pooled features
     (`edge_effnet.head.parse_head`)."""
@@ -75,7 +79,7 @@ class QuantizeConfig:
     qat: QatOptions | None = None
     """Settings of a recipe that trains; its defaults where None."""
     embed_preprocess: bool = False
-    """Let the program normalise by itself: its input is then uint8 pixels, [1, H, W, 3]."""
+    """Let the program normalise by itself: its input is then uint8 pixels, [1, H, W, C]."""
 
     def __post_init__(self) -> None:
         check_threads(self.threads)
@@ -111,7 +115,10 @@ class Request:
     @property
     def load_options(self) -> LoadOptions:
         """How to read the weights."""
-        return LoadOptions(origin=self.config.origin, image_size=self.config.image_size, head=self.config.head)
+        config = self.config
+        return LoadOptions(
+            origin=config.origin, image_size=config.image_size, mean=config.mean, std=config.std, head=config.head
+        )
 
     @property
     def sample(self) -> bool:

@@ -15,7 +15,7 @@ from edge_effnet.samples import SAMPLE
 from edge_effnet.variants import resolve_variant
 from edge_effnet.weights.load import load_checkpoint
 from edge_effnet.weights.origins import rescaled
-from quant.data.calibration_check import require_rgb
+from quant.data.calibration_check import require_channels
 from quant.data.readers.labelled import require_classes
 from quant.training.config import TrainConfig
 
@@ -73,7 +73,7 @@ def _loaded(config: TrainConfig, weights: Path, class_names: tuple[str, ...]) ->
         ).model
 
     model = load(None)
-    require_rgb(model, weights)
+    require_channels(model, weights)
     fits = model.num_classes == len(class_names)
     if fits and not config.fresh_head:
         if model.class_names is not None:

@@ -39,6 +39,8 @@ def quantize_command(
     data: Annotated[str | None, typer.Option(help="Images: train/ and val/, or class folders.")] = None,
     origin: Annotated[str | None, typer.Option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
     image_size: Annotated[int | None, typer.Option(min=32, max=2048, help="Input side; the weights' own.")] = None,
+    mean: Annotated[str | None, typer.Option(help="Such as 0.5 or 0.49,0.46,0.41; the weights' own.")] = None,
+    std: Annotated[str | None, typer.Option(help="Likewise; both for weights of 4 channels and more.")] = None,
     head: Annotated[str | None, typer.Option(help="Such as linear-relu-linear, where unclear; none.")] = None,
     activation: Annotated[str | None, typer.Option(help="Swap to swish, hardswish, relu6 or relu.")] = None,
     calibration: Annotated[int, typer.Option(help="Images to fit ranges on.")] = DEFAULT_CALIBRATION,
@@ -96,6 +98,8 @@ def quantize_command(
         data=data,
         origin=origin,
         image_size=image_size,
+        mean=_numbers("--mean", mean),
+        std=_numbers("--std", std),
         head=head,
         activation=activation,
         calibration=calibration,
@@ -143,6 +147,18 @@ def _sources(variant: str, weights: str | None, data: str | None) -> tuple[str, 
             f"--variant {variant} --data {data}."
         )
     return SAMPLE, SAMPLE
+
+
+def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    """Read numbers with commas between.
+
+    Raises:
+        InputError: something else.
+    """
+    try:
+        return None if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{option} {text}: need numbers with commas between, such as 0.485,0.456,0.406.") from None
 
 
 def main() -> None:

@@ -237,7 +237,8 @@ def _emit_conv(emitter: Emitter, node: fx.Node) -> None:
     if emitter.builder.half and (kernel_h, kernel_w, groups, stride) == (1, 1, 1, (1, 1)):
         _emit_half_pointwise(emitter, node, source, weight.flatten(1))
         return
-    depthwise = groups == source.shape[1] and group_inputs == 1
+    # A stem that sees one channel is none: its filters read the same one.
+    depthwise = groups > 1 and groups == source.shape[1] and group_inputs == 1
     # Depthwise weights lie as [1, H, W, channels], others as [out, H, W, in].
     data = weight.permute(1, 2, 3, 0) if depthwise else weight.permute(0, 2, 3, 1)
     builder = emitter.builder

@@ -48,6 +48,9 @@ public struct Manifest: Decodable, Equatable, Sendable {
             let manifest = try JSONDecoder().decode(Manifest.self, from: data)
             try manifest.preprocess.validate()
             try manifest.input.validate(side: manifest.preprocess.crop)
+            guard manifest.preprocess.normalization.channels == manifest.input.channels else {
+                throw InputError("manifest.json: mean has to have a number for each of the input's channels.")
+            }
             guard manifest.output.shape.count == 2 else {
                 throw InputError(
                     "manifest.json: the output has to be one row of classes, not \(manifest.output.shape).")

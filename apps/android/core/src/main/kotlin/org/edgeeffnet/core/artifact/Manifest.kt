@@ -19,6 +19,11 @@ data class Manifest(
         if (input.side != preprocess.crop) {
             throw InputException("The program sees ${input.side} pixels a side, the crop has ${preprocess.crop}.")
         }
+        if (input.channels != preprocess.normalization.channels) {
+            throw InputException(
+                "The program sees ${input.channels} channels, mean has ${preprocess.normalization.channels} numbers.",
+            )
+        }
     }
 
     companion object {
