@@ -18,6 +18,7 @@ from quant.checks.artifact import check_artifact, check_files
 from quant.common.atomic_io import write_atomically
 from quant.common.findings import Finding, Severity, messages
 from quant.common.progress import NoProgress, Progress, Stopwatch
+from quant.data.batches import Model
 from quant.data.perceptual_hash import hash_maker
 from quant.data.source import image_folder
 from quant.data.split import DataSplit, ImageRecord, evaluation_images
@@ -165,17 +166,24 @@ def look(
                 images,
                 artifact.preprocess,
                 progress,
-                programs={name: program.run for name, program in measured.items()},
+                programs={name: _logits_of(artifact, program) for name, program in measured.items()},
             )
             found = check_artifact(
                 artifact,
-                run_float=measured["float"].run,
+                run_float=_logits_of(artifact, measured["float"]),
                 float_logits=logits["float"],
                 pte_logits=logits.get("pte"),
                 hashes=logits.pop("hashes"),
                 images=images,
             )
     return Seen(logits=logits, measured=measured, findings=(*files.findings, *found), layers=files.layers)
+
+
+def _logits_of(artifact: Artifact, program: Measured) -> Model:
+    """What a verdict compares of one of an artifact's programs; the float one puts out logits."""
+    output = artifact.output
+    change = output.compared if program.program.name == "float" else output.logits_of
+    return lambda x: change(program.run(x))
 
 
 def judge_artifact(

@@ -24,6 +24,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--mean", _numbers(config.mean), None),
         ("--std", _numbers(config.std), None),
         ("--head", config.head, None),
+        ("--output", config.output, None),
         ("--activation", config.activation, None),
         ("--calibration", config.calibration, DEFAULT_CALIBRATION),
         ("--recipe", request.recipe.name, DEFAULT_RECIPE),

@@ -40,7 +40,7 @@ def describe(run: Run, program: Program, verdict: dict[str, Any]) -> dict[str, A
         "labelled": bool(split.class_names or checkpoint.class_names),
         "preprocess": checkpoint.preprocess.to_dict(),
         "input": {"shape": list(lowered.input_shape), **(_PIXELS if lowered.takes_pixels else _TENSOR)},
-        "output": {"shape": list(lowered.output_shape), "dtype": "float32", "layout": "NC"},
+        "output": {"shape": list(lowered.output_shape), **program.output.to_manifest()},
         "recipe": {**recipe, "seed": request.config.seed},
         "sample_model": request.sample,
         "backend": choice.backend.name,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_effnet.activations import make_activation
 from edge_effnet.errors import InputError
-from edge_effnet.head import parse_head
+from edge_effnet.head import NONE, parse_head
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import SAMPLE, sample_weights
 from edge_effnet.variants import VariantSpec, resolve_variant
@@ -17,6 +17,7 @@ from quant.artifact.recognise import require_replaceable
 from quant.common.overwrite import require_apart, require_no_image
 from quant.lower.choices import DEFAULT_BACKEND, Choice, check_fits, choose
 from quant.lower.options import BackendOptions
+from quant.lower.output import LOGITS, Output
 from quant.lower.xnnpack.normalization import Normalization
 from quant.program.host import check_threads
 from quant.qat.options import QatOptions
@@ -78,6 +79,9 @@ class QuantizeConfig:
     """Of the runtime that times and judges the programs."""
     qat: QatOptions | None = None
     """Settings of a recipe that trains; its defaults where None."""
+    output: str | None = None
+    """What the program puts out, as `quant.lower.output.Output.parse` reads it: "logits", "softmax", "sigmoid", with
+    ":int8" behind it in int8; None takes logits, or what `head` ends with."""
     embed_preprocess: bool = False
     """Let the program normalise by itself: its input is then uint8 pixels, [1, H, W, C]."""
 
@@ -105,6 +109,7 @@ class Request:
     """Programs to make, none twice."""
     out: Path
     limits: Limits
+    output: Output
     qat: QatOptions
 
     @property
@@ -186,6 +191,7 @@ def resolve(config: QuantizeConfig) -> Request:
             min_agreement=check_min_agreement(config.min_agreement),
             baseline=None,
         ),
+        output=_output(config),
         qat=config.qat or QatOptions(),
     )
     _require_fitting(request)
@@ -194,6 +200,12 @@ def resolve(config: QuantizeConfig) -> Request:
     require_replaceable(request.out)
     require_no_image(request.out, config.data)
     return request
+
+
+def _output(config: QuantizeConfig) -> Output:
+    if config.output is not None:
+        return Output.parse(config.output)
+    return Output(kind=(config.head and parse_head(config.head)[1]) or LOGITS)
 
 
 def _require_fitting(request: Request) -> None:
@@ -213,6 +225,10 @@ def _require_fitting(request: Request) -> None:
             f"--recipe {recipe.name} trains {DEFAULT_BACKEND}'s arithmetic: make that program alone (without "
             f"--backend), or choose --recipe {DEFAULT_RECIPE} for several backends."
         )
+    if request.output.int8 and not request.alone:
+        raise InputError("--output ...:int8 is for the int8 xnnpack program alone: leave out --backend.")
+    if request.output != Output() and config.head == NONE:
+        raise InputError(f"--output {config.output}: --head none has no logits; leave one of the two out.")
     if config.embed_preprocess and not request.alone:
         raise InputError("--embed-preprocess is for the int8 xnnpack program alone: leave out --backend.")
     if not (recipe.trains or is_alone()):

@@ -16,8 +16,6 @@ from quant.lower.options import BackendOptions
 from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
 from quant.training.rank import is_leader
 
-_MAX_SEED = 2**63 - 1  # torch's
-
 
 def own_command(variant: str) -> tuple[str, ...]:
     """The command that a newcomer runs next, word by word."""
@@ -42,6 +40,7 @@ def quantize_command(
     mean: Annotated[str | None, typer.Option(help="Such as 0.5 or 0.49,0.46,0.41; the weights' own.")] = None,
     std: Annotated[str | None, typer.Option(help="Likewise; both for weights of 4 channels and more.")] = None,
     head: Annotated[str | None, typer.Option(help="Such as linear-relu-linear, where unclear; none.")] = None,
+    output: Annotated[str | None, typer.Option(help="logits, softmax or sigmoid; softmax:int8 in int8.")] = None,
     activation: Annotated[str | None, typer.Option(help="Swap to swish, hardswish, relu6 or relu.")] = None,
     calibration: Annotated[int, typer.Option(help="Images to fit ranges on.")] = DEFAULT_CALIBRATION,
     recipe: Annotated[str, typer.Option(help="How to quantize.")] = "int8",
@@ -49,14 +48,14 @@ def quantize_command(
         list[str] | None,
         typer.Option(help="NAME, NAME:PRECISION, NAME:all or all; repeat it."),
     ] = None,
-    compute_units: Annotated[str, typer.Option(help="Core ML: cpu_only, cpu_and_gpu, ...")] = "all",
+    compute_units: Annotated[str, typer.Option(help="Core ML: cpu_only, ... (see docs)")] = "all",
     ios: Annotated[int, typer.Option(help="Core ML: oldest iOS, 17 or 18.")] = 17,
     out: Annotated[Path | None, typer.Option(help="The artifact; <variant>-<recipe>-<backend>.")] = None,
     max_drop: Annotated[
         float | None, typer.Option(help=f"Top-1 that may be lost, points; {MAX_DROP_POINTS:g}.")
     ] = None,
     min_agreement: Annotated[float | None, typer.Option(help="Images that must keep float's class, %.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=_MAX_SEED, help="Random seed for calibration sampling.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed for calibration sampling")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads of the programs.")] = 1,
     epochs: Annotated[float | None, typer.Option(help="qat-int8: passes over the images.")] = None,
     steps: Annotated[int | None, typer.Option(help="qat-int8: stop after so many steps.")] = None,
@@ -69,8 +68,8 @@ def quantize_command(
 ) -> int:
     """Make an int8 program of an EfficientNet and prove that it still sees.
 
-    Without --weights and --data: the sample model. With --backend: a folder of artifacts, one a program.
-    With --max-drop or --min-agreement: as many layers in float as it takes.
+    Without --weights and --data: the sample model. With --backend: a folder of artifacts. With
+    --max-drop or --min-agreement: float layers as needed.
     """
     weights, data = _sources(variant, weights, data)
     names = backend or [DEFAULT_BACKEND]
@@ -101,6 +100,7 @@ def quantize_command(
         mean=_numbers("--mean", mean),
         std=_numbers("--std", std),
         head=head,
+        output=output,
         activation=activation,
         calibration=calibration,
         recipe=recipe,

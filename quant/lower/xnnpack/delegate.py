@@ -65,9 +65,9 @@ class DelegateBuilder:
         self._inputs.append(value)
         return value
 
-    def external_output(self, shape: tuple[int, ...]) -> int:
-        """Define the float32 tensor that the caller gets."""
-        value = self._define(shape, external=self._externals, flags=XNN_VALUE_FLAG_EXTERNAL_OUTPUT)
+    def external_output(self, shape: tuple[int, ...], scale: TensorScale | None = None) -> int:
+        """Define the tensor that the caller gets: int8 with a `TensorScale`, else float32."""
+        value = self._define(shape, scale=scale, external=self._externals, flags=XNN_VALUE_FLAG_EXTERNAL_OUTPUT)
         self._outputs.append(value)
         return value
 

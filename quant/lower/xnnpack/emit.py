@@ -76,6 +76,8 @@ class Emitter:
     """Operators of the network (q/dq and constants not counted) that the delegate runs."""
     normalization: Normalization | None = None
     """Where the input is pixels, uint8 NHWC, instead of what they are normalised to."""
+    int8_output: bool = False
+    """Whether the result is the int8 tensor that the last dq reads."""
     dynamic_classifier: bool = False
     """Whether a linear layer in float gets int8 weights, and int8 activations with a scale found at run time."""
 
@@ -169,9 +171,13 @@ class Emitter:
     def _emit_output(self, node: fx.Node) -> None:
         result = node.args[0]
         result = result[0] if isinstance(result, (tuple, list)) else result
+        if self.int8_output:
+            assert isinstance(result, fx.Node)
+            assert result.target is DEQUANTIZE
+            result = result.args[0]
         value = self.read(result)
         self.output_shape = value.shape
-        external = self.builder.external_output(value.shape)
+        external = self.builder.external_output(value.shape, value.scale)
         if self.builder.half:
             if len(value.shape) == 4:
                 value = self._transpose(value, (0, 3, 1, 2))
