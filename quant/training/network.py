@@ -121,3 +121,5 @@ def set_training_mode(model: EfficientNet, freeze: str) -> None:
     if freeze == "backbone":
         model.eval()
         model.dropout.train()
+        assert model.classifier is not None
+        model.classifier.train()
