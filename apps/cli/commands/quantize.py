@@ -22,6 +22,15 @@ def own_command(variant: str) -> tuple[str, ...]:
     return ("quantize", "--variant", variant, "--weights", "WEIGHTS.pth", "--data", "PHOTOS")
 
 
+_MAX_SEED = 2**63 - 1  # torch's
+
+
+def _seed(value: int) -> int:
+    if not 0 <= value <= _MAX_SEED:
+        raise typer.BadParameter(f"{value} is not in the range 0<=x<={_MAX_SEED}.")
+    return value
+
+
 app = typer.Typer(**SETTINGS)
 
 _EPILOG = epilog(
@@ -55,7 +64,8 @@ def quantize_command(
         float | None, typer.Option(help=f"Top-1 that may be lost, points; {MAX_DROP_POINTS:g}.")
     ] = None,
     min_agreement: Annotated[float | None, typer.Option(help="Images that must keep float's class, %.")] = None,
-    seed: Annotated[int, typer.Option(help="Random seed for calibration sampling")] = 0,
+    # Its range would take a line of the screen.
+    seed: Annotated[int, typer.Option(callback=_seed, help="Random seed for calibration sampling")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads of the programs.")] = 1,
     epochs: Annotated[float | None, typer.Option(help="qat-int8: passes over the images.")] = None,
     steps: Annotated[int | None, typer.Option(help="qat-int8: stop after so many steps.")] = None,
