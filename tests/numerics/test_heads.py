@@ -11,11 +11,12 @@ from torch import nn
 from edge_effnet import EfficientNet, fold_for_inference
 from quant.common.progress import NoProgress
 from quant.graph.export import export_graph
+from quant.graph.fallback_units import nodes_of, units
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.metrics import sqnr_db
 from quant.program.host import HostRuntime
-from quant.ptq.steps import quantize_graph
+from quant.ptq.steps import Context, Phase, State, quantize_graph, quantize_program, run_steps
 from quant.qat.network import trainable
 from quant.recipes import RECIPES
 from tests.support.networks import images, trained_looking
@@ -79,6 +80,23 @@ def test_a_head_is_quantized_and_lowered_with_the_rest(head, hidden, runtime, tm
         assert torch.equal(found, simulated)
     else:
         assert sqnr_db(simulated, found) > 40
+
+
+@pytest.mark.parametrize(("head", "hidden"), [*INT8[:2], IN_FLOAT[0]])
+def test_a_linear_of_a_head_stays_in_float_with_its_activation(head, hidden, runtime, tmp_path: Path) -> None:
+    model, inputs = network(head, hidden), images(4, SIZE, seed=1)
+    graph = export_graph(fold_for_inference(model, SIZE), SIZE)
+    linear = next(unit for unit in units(graph) if unit.nodes[0].target is torch.ops.aten.linear.default)
+    context = Context(inputs=[inputs], recipe=RECIPES["int8-fast"], seed=0, progress=NoProgress())
+    prepared = run_steps(Phase.NETWORK, State(graph=graph, float_nodes=nodes_of([linear])), context)
+    converted = quantize_program(prepared, context).converted
+    lowered = lower_xnnpack(converted, (1, 3, SIZE, SIZE))
+    assert (lowered.delegation.partitions, lowered.delegation.left) == (1, 0)
+    path = tmp_path / "program.pte"
+    path.write_bytes(lowered.data)
+    with torch.no_grad():
+        simulated = simulation_of(converted).module(inputs)
+    assert sqnr_db(simulated, runtime.run(runtime.load(path, "program"), inputs)) > 40
 
 
 @pytest.mark.parametrize(("head", "hidden"), IN_FLOAT)
