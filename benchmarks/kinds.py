@@ -143,7 +143,7 @@ def cells(name: str, row: Row, made: QuantizeResult) -> list[str]:
     )
     pte, reference = outcome.pte_program, outcome.float_program
     return [
-        name, row.weights, str(row.side), float_top1, pte_top1, f"{100 * outcome.pte.agreement:.1f}",
+        name, row.weights, str(row.side), float_top1, pte_top1, "-" if row.settings.get("head") == "none" else f"{100 * outcome.pte.agreement:.1f}",
         f"{outcome.pte.sqnr_db:.1f}", f"{pte.latency_ms:.2f}", f"{pte.latency_ms / reference.latency_ms:.2f}",
         f"{pte.size_bytes / 1e6:.2f}", f"{outcome.seconds['total']:.0f}",
     ]  # fmt: skip

@@ -32,7 +32,9 @@ def read_array(path: Path, channels: int) -> np.ndarray:
     with open_given(path, limit=MAX_FILE_BYTES) as file:
         try:
             array = _loaded(file)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        except (
+            Exception
+        ) as error:  # a broken file fails wherever numpy or zipfile meets it, with whatever that raises
             raise InputError(f"{path}: not a readable array ({brief(error)}); save it with numpy.save.") from error
     if array.ndim == 2 and channels == 1:
         array = array[..., None]

@@ -180,7 +180,8 @@ def _adapt_classifier(model: EfficientNet, options: LoadOptions, path: Path) -> 
     had = None if model.classifier is None else model.num_classes
     if had is None and wanted is None:
         raise InputError(
-            f"{path}: the file has no classifier; give num_classes to make one, or include_top=False to do without."
+            f"{path}: the file has no classifier; give num_classes to make one, or include_top=False to do without; "
+            "--head none puts its features out."
         )
     if wanted is None or wanted == had:
         return []

@@ -28,8 +28,9 @@ class Unit:
     name: str
     """Module, such as `stages.1.0.expand`; `stages.1.0` for its residual addition."""
     nodes: tuple[fx.Node, ...]
-    """A convolution or a Linear of a head (and the one that equalization put beside it) with its padding and activation; or the operators
-    of a module that belong to none: squeeze-excite's pooling and product, a residual addition, the classifier."""
+    """A convolution or a Linear of a head (and the one that equalization put beside it) with its padding and
+    activation; or the operators of a module that belong to none: squeeze-excite's pooling and product, a residual
+    addition, the classifier."""
 
 
 def units(graph_module: fx.GraphModule) -> list[Unit]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,20 @@ def test_arrays_that_are_no_images(array: np.ndarray, said: str, tmp_path: Path)
     np.save(tmp_path / "x.npy", array, allow_pickle=True)
     with pytest.raises(InputError, match=said):
         Preprocess(crop=8, resize=8, mean=(0.5,) * 4, std=(0.5,) * 4).pixels(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize("cut", [3, 60, 130, 400])
+@pytest.mark.parametrize("save", [np.save, np.savez_compressed])
+def test_damaged_arrays_are_named(save: Callable[..., None], cut: int, tmp_path: Path) -> None:
+    path = tmp_path / ("x.npy" if save is np.save else "x.npz")
+    save(path, np.random.default_rng(0).integers(0, 256, (16, 16, 4), dtype=np.uint8))
+    data = path.read_bytes()
+    for broken in (data[:cut], data[:cut] + bytes(8) + data[cut + 8 :]):
+        path.write_bytes(broken)
+        try:
+            Preprocess(crop=8, resize=8, mean=(0.5,) * 4, std=(0.5,) * 4).pixels(path)
+        except InputError as error:
+            assert str(error).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize("order", ["last", "first"])
