@@ -23,6 +23,7 @@ from tables import write_results
 from torch import nn
 
 from edge_effnet import EfficientNet, Preprocess, load_checkpoint, save_checkpoint
+from edge_effnet.blocks import Block
 from edge_effnet.head import make_head
 from quant import QuantizeResult, quantize
 from quant.data.batches import iterate_batches
@@ -33,6 +34,7 @@ COLUMNS = (
 )  # fmt: skip
 
 _SETTLING, _FITTING = 48, 400
+_BRANCH = 0.3
 _STEPS = 400
 
 
@@ -68,6 +70,9 @@ def new_network(arguments: argparse.Namespace, row: Row) -> EfficientNet:
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
             module.momentum = None  # the plain average over the batches
+        if isinstance(module, Block) and module.has_skip and isinstance(module.last_layer.norm, nn.BatchNorm2d):
+            # As training leaves them: a block adds a little to its shortcut, and noise does not grow with depth.
+            nn.init.constant_(module.last_layer.norm.weight, _BRANCH)
     with torch.no_grad():
         for batch in batches(paths_of(arguments)[:_SETTLING], model.preprocess):
             model.train()(batch)
@@ -141,9 +146,11 @@ def cells(name: str, row: Row, made: QuantizeResult) -> list[str]:
     float_top1, pte_top1 = (
         "-" if a.top1 is None else f"{100 * a.top1:.1f}" for a in (outcome.float_accuracy, outcome.pte_accuracy)
     )
+    # Features have no class.
+    agreement = "-" if row.settings.get("head") == "none" else f"{100 * outcome.pte.agreement:.1f}"
     pte, reference = outcome.pte_program, outcome.float_program
     return [
-        name, row.weights, str(row.side), float_top1, pte_top1, "-" if row.settings.get("head") == "none" else f"{100 * outcome.pte.agreement:.1f}",
+        name, row.weights, str(row.side), float_top1, pte_top1, agreement,
         f"{outcome.pte.sqnr_db:.1f}", f"{pte.latency_ms:.2f}", f"{pte.latency_ms / reference.latency_ms:.2f}",
         f"{pte.size_bytes / 1e6:.2f}", f"{outcome.seconds['total']:.0f}",
     ]  # fmt: skip

@@ -9,9 +9,9 @@ import torch
 
 from apps.device.check import check_on_device
 from edge_effnet import InputError
-from quant import check, open_artifact, quantize
+from quant import QuantizeResult, check, open_artifact, quantize
 from quant.lower.output import Output
-from tests.support.tiny import TinyFiles
+from tests.support.tiny import TinyFiles, installed
 
 pytestmark = pytest.mark.usefixtures("tiny_variant", "one_thread")
 
@@ -29,9 +29,18 @@ def test_logits_come_back_out_of_what_is_put_out() -> None:
     assert extreme.isfinite().all()
 
 
+@pytest.fixture(scope="module")
+def plain(tiny: TinyFiles, tmp_path_factory: pytest.TempPathFactory) -> QuantizeResult:
+    """The same network with logits."""
+    with installed():
+        out = tmp_path_factory.mktemp("plain") / "a"
+        return quantize("lite0", weights=tiny.weights, data=tiny.data, out=out, **SETTINGS)
+
+
 @pytest.mark.parametrize("output", ["softmax", "sigmoid", "logits:int8", "softmax:int8"])
-def test_an_output_from_quantize_to_a_device(output: str, tiny: TinyFiles, tmp_path: Path) -> None:
-    plain = quantize("lite0", weights=tiny.weights, data=tiny.data, out=tmp_path / "plain", **SETTINGS)
+def test_an_output_from_quantize_to_a_device(
+    output: str, plain: QuantizeResult, tiny: TinyFiles, tmp_path: Path
+) -> None:
     made = quantize("lite0", weights=tiny.weights, data=tiny.data, out=tmp_path / "a", output=output, **SETTINGS)
     artifact = open_artifact(tmp_path / "a")
     assert made.passed
