@@ -49,8 +49,9 @@ def activation_name(module: nn.Module) -> str | None:
 def swap_activation(model: ModuleT, name: str) -> ModuleT:
     """Replace every activation of `model`, in place, and return it.
 
-    Squeeze-excite's inner activation is swapped too; its gate stays a sigmoid, and layers without an
-    activation stay without. Weights are untouched: for anything but the two swishes, expect to fine-tune.
+    Squeeze-excite's inner activation is swapped too; its gate stays a sigmoid, a classifier's layers stay as they
+    are, and layers without an activation stay without. Weights are untouched: for anything but the two swishes,
+    expect to fine-tune.
 
     Raises:
         InputError: unknown name, or `model` has no activation of the table to swap.
@@ -58,7 +59,8 @@ def swap_activation(model: ModuleT, name: str) -> ModuleT:
     make_activation(name)  # an unknown name fails before anything is changed
     sites = [
         (parent, child_name)
-        for parent in model.modules()
+        for parent_name, parent in model.named_modules()
+        if parent_name.partition(".")[0] != "classifier"
         for child_name, child in parent.named_children()
         if activation_name(child) is not None
     ]

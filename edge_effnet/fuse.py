@@ -15,6 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edge_effnet.blocks import ConvBNAct
 from edge_effnet.errors import InputError
+from edge_effnet.head import folded_head
 from edge_effnet.model import EfficientNet
 from edge_effnet.padding import same_padding as same_padding_of
 from edge_effnet.weights.origins import rescaled
@@ -43,12 +44,14 @@ def fold_for_inference(
 
 
 def fold_batchnorm(model: EfficientNet) -> EfficientNet:
-    """Multiply each BatchNorm's scale into its convolution's weight, its shift into a bias."""
+    """Multiply each BatchNorm's scale into its convolution's or Linear's weight, its shift into a bias."""
     folded = copy.deepcopy(model).eval()
     for layer in _conv_layers(folded):
         if isinstance(layer.norm, nn.BatchNorm2d):
             layer.conv = fuse_conv_bn_eval(layer.conv, layer.norm)
             layer.norm = nn.Identity()
+    if folded.classifier is not None:
+        folded.classifier = folded_head(folded.classifier)
     return folded
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -13,6 +14,7 @@ from torch import nn
 from edge_effnet.activations import activation_name
 from edge_effnet.blocks import BLOCKS, Block, ConvBNAct, LayerSettings
 from edge_effnet.errors import InputError
+from edge_effnet.head import LINEAR, head_text, make_head, parse_head
 from edge_effnet.padding import check_padding, output_image_size
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
@@ -39,6 +41,8 @@ class NetworkSettings(TypedDict, total=False):
     bn_eps: float
     bn_momentum: float
     include_top: bool
+    head: str
+    hidden_features: Sequence[int]
 
 
 class EfficientNet(nn.Module):
@@ -62,6 +66,8 @@ class EfficientNet(nn.Module):
         bn_eps: float = 1e-3,
         bn_momentum: float = 0.01,
         include_top: bool = True,
+        head: str = LINEAR,
+        hidden_features: Sequence[int] = (),
     ) -> None:
         """Build the network; `None` takes the variant's own value.
 
@@ -77,11 +83,16 @@ class EfficientNet(nn.Module):
             bn_eps: added to BatchNorm's variance.
             bn_momentum: weight of the newest batch in BatchNorm's running statistics.
             include_top: with the classifier; without it `forward` returns pooled features.
+            head: layers of the classifier, such as "linear-relu-linear" (`edge_effnet.head.parse_head`); "none" gives
+                the features, [N, C_head].
+            hidden_features: outputs of its Linears but the last one.
 
         Raises:
             InputError: a value out of range, or an unknown name.
         """
         super().__init__()
+        steps, _ = parse_head(head)
+        num_classes = num_classes if steps else spec.head_channels
         self.spec = spec
         self.image_size = spec.resolution if image_size is None else image_size
         self.padding = check_padding(padding)
@@ -107,7 +118,13 @@ class EfficientNet(nn.Module):
         last_channels = spec.block_specs[-1][-1].out_channels
         self.head = ConvBNAct(last_channels, spec.head_channels, settings=settings, input_size=size)
         self.dropout = nn.Dropout(dropout)
-        self.classifier: nn.Linear | None = nn.Linear(spec.head_channels, num_classes) if include_top else None
+        widths = (*hidden_features, num_classes)
+        if include_top and steps and sum(step == LINEAR for step in steps) != len(widths):
+            raise InputError(
+                f"head {head!r} and hidden_features {list(hidden_features)}: need one for each linear but the last."
+            )
+        self.head_steps = head_text(steps)
+        self.classifier: nn.Module | None = make_head(steps, spec.head_channels, widths) if include_top else None
         # On the meta device there is nothing to draw, and drawing would import torch's compiler: 2 s.
         if not self.stem.conv.weight.is_meta:
             self.apply(initialize)
@@ -215,6 +232,8 @@ class EfficientNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x: [N, C, H, W] -> logits [N, classes]; without the classifier, pooled features [N, C_head, 1, 1].
+
+        With `head="none"` they are [N, C_head].
 
         Raises:
             InputError: as `extract_features`.

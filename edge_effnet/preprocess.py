@@ -11,9 +11,15 @@ import numpy as np
 import torch
 from PIL import Image
 
+from edge_effnet.arrays import ARRAY_SUFFIXES, read_array
 from edge_effnet.errors import InputError
 from edge_effnet.images import open_rgb
 from edge_effnet.io.text import brief
+
+GRAY, RGB = 1, 3
+"""Channels that an image file gives; of others there are arrays."""
+
+_MAX_CHANNELS = 1000
 
 INTERPOLATIONS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -52,9 +58,9 @@ class Preprocess:
     """Length of the shorter side after scaling, pixels; at least `crop`."""
     interpolation: str = "bicubic"
     """A key of `INTERPOLATIONS`."""
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    """Subtracted from each channel (RGB, 0..1)."""
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    """Subtracted from each channel, 0..1: three for RGB, one for gray, as many as an array's channels."""
+    std: tuple[float, ...] = IMAGENET_STD
     """Divides each channel after the mean is subtracted."""
 
     def __post_init__(self) -> None:
@@ -68,36 +74,55 @@ class Preprocess:
             raise InputError(
                 f"unknown interpolation {brief(repr(self.interpolation))}; choose one of {', '.join(INTERPOLATIONS)}."
             )
-        if not _three_within(self.mean, -_MAX_MEAN, _MAX_MEAN) or not _three_within(self.std, _MIN_STD, _MAX_STD):
+        within = _all_within(self.mean, -_MAX_MEAN, _MAX_MEAN) and _all_within(self.std, _MIN_STD, _MAX_STD)
+        if not within or len(self.mean) != len(self.std):
             raise InputError(
-                f"mean {brief(self.mean)} and std {brief(self.std)}: need three finite numbers each, mean within "
-                f"{_MAX_MEAN:g} of 0, std above 0, from {_MIN_STD:g} to {_MAX_STD:g}."
+                f"mean {brief(self.mean)} and std {brief(self.std)}: need three finite numbers each (one for gray, "
+                f"as many as channels for arrays), mean within {_MAX_MEAN:g} of 0, std above 0, "
+                f"from {_MIN_STD:g} to {_MAX_STD:g}."
             )
+
+    @property
+    def channels(self) -> int:
+        """Of the network's input: 3 sees colours, 1 grays, any other number arrays."""
+        return len(self.mean)
 
     def pixels(self, path: Path) -> np.ndarray:
         """Read an image and return its resized, cropped pixels.
 
         Returns:
-            uint8, [crop, crop, 3], RGB.
+            uint8, [crop, crop, channels].
 
         Raises:
             InputError: the file is no readable image (see `open_rgb`) or extremely elongated.
         """
+        if path.suffix.lower() in ARRAY_SUFFIXES:
+            planes = np.moveaxis(read_array(path, self.channels), -1, 0)
+            return np.stack([self._centre(Image.fromarray(plane), str(path)) for plane in planes], axis=-1)
         return self.centre(open_rgb(path), str(path))
 
     def centre(self, image: Image.Image, name: str) -> np.ndarray:
-        """Resize a decoded RGB image and cut its centre.
+        """Resize a decoded RGB image and cut its centre; for one channel its luma (ITU-R 601) comes first.
 
         Args:
             image: the image.
             name: for messages.
 
         Returns:
-            uint8, [crop, crop, 3], RGB.
+            uint8, [crop, crop, channels].
 
         Raises:
-            InputError: extremely elongated.
+            InputError: extremely elongated, or the network takes other channels than an image has.
         """
+        if self.channels not in (GRAY, RGB):
+            raise InputError(
+                f"{name}: an image, but the network takes {self.channels} channels; give arrays "
+                f"({', '.join(sorted(ARRAY_SUFFIXES))})."
+            )
+        cut = self._centre(image.convert("L") if self.channels == GRAY else image, name)
+        return cut.reshape(self.crop, self.crop, self.channels)
+
+    def _centre(self, image: Image.Image, name: str) -> np.ndarray:
         width, height = image.size
         shorter, longer = min(width, height), max(width, height)
         scaled = int(self.resize * longer / shorter)
@@ -113,20 +138,20 @@ class Preprocess:
         return np.array(image.crop((left, top, left + self.crop, top + self.crop)))
 
     def normalize(self, pixels: np.ndarray) -> torch.Tensor:
-        """Turn uint8 pixels [..., H, W, 3] into the float32 network input [..., 3, H, W], contiguous."""
+        """Turn uint8 pixels [..., H, W, C] into the float32 network input [..., C, H, W], contiguous."""
         x = torch.from_numpy(np.ascontiguousarray(pixels)).movedim(-1, -3).to(torch.float32).div(255.0)
-        mean = torch.tensor(self.mean).view(3, 1, 1)
-        std = torch.tensor(self.std).view(3, 1, 1)
+        mean = torch.tensor(self.mean).view(-1, 1, 1)
+        std = torch.tensor(self.std).view(-1, 1, 1)
         return ((x - mean) / std).contiguous()
 
     def to_pixels(self, x: torch.Tensor) -> torch.Tensor:
-        """The pixels that `normalize` made [..., 3, H, W] of: uint8 [..., H, W, 3], exactly."""
-        mean = torch.tensor(self.mean).view(3, 1, 1)
-        std = torch.tensor(self.std).view(3, 1, 1)
+        """The pixels that `normalize` made [..., C, H, W] of: uint8 [..., H, W, C], exactly."""
+        mean = torch.tensor(self.mean).view(-1, 1, 1)
+        std = torch.tensor(self.std).view(-1, 1, 1)
         return (x * std + mean).mul(255.0).round().clamp(0, 255).to(torch.uint8).movedim(-3, -1).contiguous()
 
     def __call__(self, path: Path) -> torch.Tensor:
-        """Image file -> float32 [3, crop, crop]."""
+        """Image file -> float32 [channels, crop, crop]."""
         return self.normalize(self.pixels(path))
 
     def to_dict(self) -> dict[str, Any]:
@@ -147,10 +172,10 @@ class Preprocess:
         return cls(**arguments)
 
 
-def _three_within(values: object, low: float, high: float) -> bool:
-    """Whether these are three numbers from `low` to `high`; NaN is in no range, and a bool is no number."""
+def _all_within(values: object, low: float, high: float) -> bool:
+    """Whether these are numbers from `low` to `high`; NaN is in no range, and a bool is no number."""
     return (
         isinstance(values, tuple)
-        and len(values) == 3
+        and 1 <= len(values) <= _MAX_CHANNELS
         and all(type(value) in (int, float) and low <= value <= high for value in values)
     )

@@ -91,14 +91,14 @@ def check_on_device(
             write_results(Path(results), found)
         with watch.measure("host"):
             seen = look(artifact, images, options.threads, progress, Stopwatch(), repeats=_HOST_REPEATS)
-    host = seen.logits.get("pte")
-    same = None if host is None else compare_logits(host, found.logits, [p.name for p in images])
+    host, logits = seen.logits.get("pte"), artifact.output.logits_of(found.logits)
+    same = None if host is None else compare_logits(host, logits, [p.name for p in images])
     exact = is_exact(artifact)
     outcome = judge_artifact(
         artifact,
         seen,
         images=images,
-        pte_logits=found.logits,
+        pte_logits=logits,
         pte_program=ProgramFigures(
             latency_ms=found.latency_p50_ms,
             latency_p90_ms=found.latency_p90_ms,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
@@ -24,3 +26,13 @@ def brief(value: object) -> str:
     if len(text) > LONGEST:
         text = text[: LONGEST - 1] + "…"
     return text if text.isprintable() else repr(text)[1:-1]
+
+
+_SHOWN = 8
+
+
+def listed_names(names: Iterable[str]) -> str:
+    """Names for a message, the first few of many."""
+    found = list(names)
+    more = len(found) - _SHOWN
+    return ", ".join(map(brief, found[:_SHOWN])) + (f" and {more} more" if more > 0 else "")

@@ -10,13 +10,15 @@ import torch
 from torch import nn
 
 from edge_effnet.errors import InputError
-from edge_effnet.io.text import brief
+from edge_effnet.head import LINEAR, head_text
+from edge_effnet.io.text import brief, listed_names
 from edge_effnet.model import EfficientNet, initialize
 from edge_effnet.variants import VariantSpec
 from edge_effnet.weights.checkpoint import LoadOptions
+from edge_effnet.weights.heads import head_layers, suggested_head
 from edge_effnet.weights.layouts import Layout
 from edge_effnet.weights.origins import Origin
-from edge_effnet.weights.placement import Placement, listed_names
+from edge_effnet.weights.placement import Placement
 from edge_effnet.weights.save import SavedSettings
 from edge_effnet.weights.strict import match_tensors
 
@@ -76,6 +78,8 @@ def build_network(
     below = f" below {brief(repr(placed.prefix))}" if placed.prefix else ""
     title = f"{path}: not a complete {trained.spec.name} in the layout of {trained.layout.name}{below}"
     in_channels, num_classes = _sizes_of_ends(placed.tensors, trained.layout, title)
+    if placed.head not in (None, (LINEAR,)):
+        num_classes = placed.widths[-1] if placed.widths else None
     with torch.device("meta"):  # initial weights would only be thrown away
         model = EfficientNet(
             trained.spec,
@@ -87,7 +91,9 @@ def build_network(
             activation=options.activation or trained.activation,
             padding=options.padding or trained.padding,
             bn_eps=trained.bn_eps,
-            include_top=num_classes is not None,
+            include_top=placed.head is not None,
+            head=LINEAR if placed.head is None else head_text(placed.head),
+            hidden_features=placed.widths[:-1],
         )
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     names = trained.layout.theirs(trained.spec, shapes)
@@ -101,10 +107,15 @@ def build_network(
 def _beside(placed: Placement, trained: Trained) -> str:
     """Say what stands beside a complete network, and what to do about it."""
     names = listed_names(placed.beside)
-    if f"{trained.layout.ends['classifier']}.weight" not in placed.tensors:
+    if placed.head is None:
+        layers = head_layers(placed.beside)
+        features = trained.spec.head_channels
+        suggested = suggested_head(layers, features) if layers else None
+        say = f"say it with --head, such as --head {suggested}" if suggested else "say it with --head"
         return (
             f"the head of this {trained.spec.name} is not one Linear but {names}, and tensors do not tell what lies "
-            "between; train a head of one Linear, or leave these out for a network without a head."
+            f"between, such as the activation; {say} (its words: docs/own-model.md), or --head none for the features "
+            "in front of it."
         )
     return (
         f"beside the {trained.spec.name} and its classifier there are {names}, which may take part in what it "
@@ -169,13 +180,14 @@ def _adapt_classifier(model: EfficientNet, options: LoadOptions, path: Path) -> 
     had = None if model.classifier is None else model.num_classes
     if had is None and wanted is None:
         raise InputError(
-            f"{path}: the file has no classifier; give num_classes to make one, or include_top=False to do without."
+            f"{path}: the file has no classifier; give num_classes to make one, or include_top=False to do without; "
+            "--head none puts its features out."
         )
     if wanted is None or wanted == had:
         return []
     if wanted < 1:
         raise InputError(f"num_classes {wanted}: need at least 1.")
-    model.classifier = nn.Linear(model.spec.head_channels, wanted)
+    model.classifier, model.head_steps = nn.Linear(model.spec.head_channels, wanted), LINEAR
     model.classifier.apply(initialize)
     model.num_classes = wanted
     model.eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -56,6 +57,12 @@ class Wanted(TypedDict, total=False):
     """False drops the classifier."""
     preprocess: Preprocess | None
     """What images went through in training, where it is not what the origin does."""
+    mean: Sequence[float] | None
+    """Subtracted from each channel of 0..1; one number stands for all. The file's or the origin's by default."""
+    std: Sequence[float] | None
+    """Divides each channel; likewise."""
+    head: str | None
+    """Layers of the head where tensors do not tell them, such as "linear-relu-linear"; "none" for pooled features."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +79,9 @@ class LoadOptions:
     padding: str | None = None
     include_top: bool = True
     preprocess: Preprocess | None = None
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+    head: str | None = None
     described: Described = field(default_factory=Described)
     """What a config beside the file says, where the file itself does not."""
     odd_blocks: tuple[int, ...] | None = None

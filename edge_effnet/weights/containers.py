@@ -11,9 +11,8 @@ from typing import Any
 import torch
 
 from edge_effnet.errors import InputError
-from edge_effnet.io.text import brief
+from edge_effnet.io.text import brief, listed_names
 from edge_effnet.weights.described import Described, describe
-from edge_effnet.weights.placement import listed_names
 from edge_effnet.weights.plain import plain_tensors
 
 # Preferred first: an exponential moving average generalises better than the last step's weights.

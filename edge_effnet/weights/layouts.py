@@ -42,7 +42,8 @@ class Layout:
     def _theirs(self, spec: VariantSpec, firsts: list[int], key: str) -> str:
         module, _, tensor = key.rpartition(".")
         if not module.startswith("stages."):
-            return f"{self.ends[module]}.{tensor}"
+            end, dot, step = module.partition(".") if module.startswith("classifier.") else (module, "", "")
+            return f"{self.ends[end]}{dot}{step}.{tensor}"
         _, stage_text, repeat_text, inner = module.split(".", 3)
         stage, repeat = int(stage_text), int(repeat_text)
         names = self.kinds[kind_of(spec.stages[stage])]

@@ -8,11 +8,13 @@ from typing import Unpack
 
 from edge_effnet.class_names import require_class_names
 from edge_effnet.errors import InputError
+from edge_effnet.head import LINEAR, parse_head
 from edge_effnet.io.text import brief
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.build import Trained, adapt, build_network
+from edge_effnet.weights.channels import for_channels
 from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions, Wanted
 from edge_effnet.weights.containers import Contents, open_container
 from edge_effnet.weights.described import Described
@@ -99,7 +101,7 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     contents = open_container(read_file(path), path)
     saved = SavedSettings.from_metadata(contents.metadata, path)
     described = contents.described.or_else(options.described)
-    placed = _placed(contents, path)
+    placed = _placed(contents, path, _known_head(options, saved))
     spec = _variant_of(placed, expected, path)
     require_activations(contents.metadata, spec.activation, path)
     origin, guess = _origin_of(described, placed.layout, spec, path, options)
@@ -118,6 +120,7 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     guesses = () if saved is not None else (guess, assumed)
     notes = [*contents.notes, *placed.notes, *(note for note in guesses if note is not None)]
     notes += adapt(model, trained, options, path=path)
+    preprocess = for_channels(preprocess, model.in_channels, options, path, notes)
     own_names = contents.described.class_names or (saved.class_names if saved else None)
     names = own_names or options.described.class_names
     fitting = _fitting_names(names, file_classes, model, notes)
@@ -135,8 +138,14 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     )
 
 
-def _placed(contents: Contents, path: Path) -> Placement:
-    placed = place(contents.tensors, contents.others, path)
+def _known_head(options: LoadOptions, saved: SavedSettings | None) -> tuple[str, ...] | None:
+    """Steps of the head as the caller or the file says them; None leaves them to the tensors."""
+    text = options.head or (saved.head if saved is not None and saved.head != LINEAR else None)
+    return None if text is None else parse_head(text)[0]
+
+
+def _placed(contents: Contents, path: Path, head: tuple[str, ...] | None) -> Placement:
+    placed = place(contents.tensors, contents.others, path, head)
     if placed is None:
         keys = list(contents.tensors)
         raise InputError(

@@ -10,10 +10,9 @@ from pathlib import Path
 import torch
 
 from edge_effnet.errors import InputError
-from edge_effnet.io.text import brief
+from edge_effnet.io.text import brief, listed_names
+from edge_effnet.weights.heads import find_head
 from edge_effnet.weights.layouts import LAYOUTS, Layout
-
-_SHOWN = 8
 
 _USUAL_PREFIX = re.compile(r"(?:(?:module|_orig_mod|model)\.)*")
 """Left by DistributedDataParallel, torch.compile and Lightning: nothing that a user has to be told."""
@@ -32,11 +31,6 @@ _COUNTERS = re.compile(r"(?:\w+_)?(?:num_updates|decay|step|steps|initted|epoch)
 
 # A single number that divides all logits: whichever class is largest stays so.
 _TEMPERATURE = re.compile(r"temperature|temp|t_scale|logit_scale")
-
-_LINEAR_NAMES = frozenset(
-    {"classifier", "fc", "_fc", "head", "last_linear", "linear", "logits", "cls", "out", "0", "1"}
-)
-"""Of modules that multiply by a matrix and add nothing: others without a bias can be cosine heads."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,22 +102,32 @@ class Placement:
     tensors: dict[str, torch.Tensor]
     prefix: str
     """What stood before the names in the file; empty, or ending in a dot."""
-    beside: tuple[str, ...]
+    head: tuple[str, ...] | None
+    """Steps of its head, empty for features; None where there is no head."""
+    widths: tuple[int, ...]
+    """Outputs of the head's Linears."""
+    beside: Mapping[str, torch.Tensor]
     """Tensors that could belong to the forward pass and are not of this network, by the file's names."""
     notes: tuple[str, ...]
     """Sentences for the user on what was left out."""
 
 
-def place(tensors: Mapping[str, torch.Tensor], others: Mapping[str, torch.Tensor], path: Path) -> Placement | None:
+def place(
+    tensors: Mapping[str, torch.Tensor],
+    others: Mapping[str, torch.Tensor],
+    path: Path,
+    head: tuple[str, ...] | None = None,
+) -> Placement | None:
     """Find the network in a state dict; None where there is none.
 
     Args:
         tensors: the state dict, by the file's names.
         others: of modules that the file holds beside it: its head may be one of them.
         path: for messages.
+        head: steps of the head, where it is known; see `edge_effnet.head.parse_head`.
 
     Raises:
-        InputError: several networks, and nothing that tells which one is meant.
+        InputError: several networks, and nothing that tells which one is meant; or a head of other steps.
     """
     places = _places(tensors)
     if not places:
@@ -134,18 +138,17 @@ def place(tensors: Mapping[str, torch.Tensor], others: Mapping[str, torch.Tensor
     trunk = _trunk_of(kept, chosen)
     rest, useless = _sorted_out({key: tensor for key, tensor in kept.items() if key not in trunk})
     features = trunk[chosen.end("head.conv")].shape[:1]
-    head = _head(rest, chosen, features[0] if features else 0)
-    if head is not None and _is_one_of_several(head, rest):
-        head = None
+    found = find_head(rest, chosen.end("classifier"), features[0] if features else 0, head, str(path))
     renamed = {chosen.naming.ours(key.removeprefix(chosen.prefix)): tensor for key, tensor in trunk.items()}
-    notes += _notes_on_names(chosen, head, rest, useless)
-    if head is not None:
-        renamed |= _renamed_head(head, rest, chosen.naming.layout)
+    own = chosen.naming.layout.ends["classifier"]
+    notes += [*_notes_on_names(chosen, useless), *found.notes]
     return Placement(
         layout=chosen.naming.layout,
-        tensors=renamed,
+        tensors=renamed | {f"{own}.{name}": tensor for name, tensor in found.tensors.items()},
         prefix=chosen.prefix,
-        beside=tuple(key for key in rest if head is None or key not in _tensors_of(head)),
+        head=found.steps,
+        widths=found.widths,
+        beside={key: tensor for key, tensor in rest.items() if key not in found.used},
         notes=tuple(notes),
     )
 
@@ -238,64 +241,10 @@ def _is_no_part(key: str, tensor: torch.Tensor) -> bool:
     return bool(_COUNTERS.fullmatch(names[-1]) or (_TEMPERATURE.fullmatch(names[-1]) and tensor.item() > 0))
 
 
-def _head(rest: Mapping[str, torch.Tensor], place: _Place, features: int) -> str | None:
-    """Find the module that is the classifier: the layout's own name, or the only Linear of that many features."""
-    own = place.end("classifier")
-    linears = [key for key, tensor in rest.items() if key.endswith("weight") and _takes(tensor, features)]
-    if own in rest and (own in linears or not linears):
-        return own.removesuffix(".weight")
-    if len(linears) != 1:
-        return None
-    module = linears[0].removesuffix(".weight")
-    if f"{module}.bias" not in rest and module.rpartition(".")[2] not in _LINEAR_NAMES:
-        return None
-    return module
-
-
-def _is_one_of_several(head: str, rest: Iterable[str]) -> bool:
-    """Whether a Linear is a step of a Sequential that has others: `classifier.1` of `classifier.1` and `.4`."""
-    parent, _, last = head.rpartition(".")
-    others = set(rest) - set(_tensors_of(head))
-    return bool(parent) and last.isdigit() and any(key.startswith(f"{parent}.") for key in others)
-
-
-def _takes(tensor: torch.Tensor, features: int) -> bool:
-    """Whether this is the matrix of a Linear, or of a convolution of one pixel, which is the same after pooling."""
-    shape = list(tensor.shape)
-    return shape[1:2] == [features] and (len(shape) == 2 or shape[2:] == [1, 1])
-
-
-def _tensors_of(module: str) -> tuple[str, str]:
-    return f"{module}.weight", f"{module}.bias"
-
-
-def _renamed_head(module: str, rest: Mapping[str, torch.Tensor], layout: Layout) -> dict[str, torch.Tensor]:
-    weight, bias = (rest.get(name) for name in _tensors_of(module))
-    assert weight is not None
-    own = layout.ends["classifier"]
-    if weight.ndim == 4:
-        weight = weight.flatten(1)
-    if bias is None:
-        bias = torch.zeros(weight.shape[:1])
-    return {f"{own}.weight": weight, f"{own}.bias": bias}
-
-
-def _notes_on_names(
-    place: _Place, head: str | None, rest: Mapping[str, torch.Tensor], useless: list[str]
-) -> list[str]:
+def _notes_on_names(place: _Place, useless: list[str]) -> list[str]:
     notes = []
     if not _USUAL_PREFIX.fullmatch(place.prefix):
         notes.append(f"The network was found below {brief(repr(place.prefix))}.")
-    if head is not None and (f"{head}.weight" != place.end("classifier") or f"{head}.bias" not in rest):
-        bias = "" if f"{head}.bias" in rest else "; it has no bias"
-        notes.append(f"The Linear {brief(repr(head))} was taken as the classifier{bias}.")
     if useless:
         notes.append(f"Left out, as no part of the forward pass: {listed_names(useless)}.")
     return notes
-
-
-def listed_names(names: Iterable[str]) -> str:
-    """Names for a message, the first few of many."""
-    found = list(names)
-    more = len(found) - _SHOWN
-    return ", ".join(map(brief, found[:_SHOWN])) + (f" and {more} more" if more > 0 else "")

@@ -28,8 +28,8 @@ class Resizing:
     """Of the resized shorter side."""
     interpolation: str | None = None
     """A key of `edge_effnet.preprocess.INTERPOLATIONS`."""
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
 
     def applied(self, base: Preprocess) -> Preprocess:
         """Change a preprocessing to what is written down.
@@ -101,13 +101,12 @@ def _interpolation(value: Any, where: str, notes: list[str]) -> str | None:
     return value
 
 
-def _three(value: Any, where: str, name: str, notes: list[str]) -> tuple[float, float, float] | None:
+def _three(value: Any, where: str, name: str, notes: list[str]) -> tuple[float, ...] | None:
     value = value.values if isinstance(value, Array) else value
     if not isinstance(value, list | tuple):
         return None
-    if len(value) == 3 and all(type(number) in (int, float) and -1 <= number <= 1 for number in value):
-        red, green, blue = value
-        return red, green, blue
+    if len(value) in (1, 3) and all(type(number) in (int, float) and -1 <= number <= 1 for number in value):
+        return tuple(value)
     notes.append(
         f"{where} has a {name} of {brief(value)}, which is no three numbers for pixels from 0 to 1: ignored."
     )

@@ -13,6 +13,7 @@ from safetensors.torch import save
 from edge_effnet.activations import ACTIVATIONS
 from edge_effnet.class_names import require_class_names
 from edge_effnet.errors import InputError, MachineError
+from edge_effnet.head import LINEAR, parse_head
 from edge_effnet.io.files import write_whole
 from edge_effnet.io.text import brief
 from edge_effnet.model import EfficientNet
@@ -42,11 +43,16 @@ class SavedSettings:
     """What images go through; None where the model was saved without."""
     class_names: tuple[str, ...] | None
     """In order of the class index."""
+    head: str = LINEAR
+    """Layers of the classifier, see `edge_effnet.head.parse_head`; in the file only where it is not one Linear."""
 
     def __post_init__(self) -> None:
         for name, value, known in (("padding", self.padding, PADDINGS), ("activation", self.activation, ACTIVATIONS)):
             if not isinstance(value, str) or value not in known:
                 raise InputError(f"{name} {brief(repr(value))} is unknown")
+        if not isinstance(self.head, str):
+            raise InputError(f"head {brief(repr(self.head))} is no row of layers")
+        parse_head(self.head)
         if not isinstance(self.variant, str):
             raise InputError(f"variant {brief(repr(self.variant))} is no name")
         if not (isinstance(self.bn_eps, float) and 0 < self.bn_eps <= _MAX_EPS):
@@ -80,12 +86,15 @@ class SavedSettings:
             image_size=model.image_size,
             preprocess=model.preprocess,
             class_names=model.class_names,
+            head=model.head_steps,
         )
 
     def to_json(self) -> str:
         """As the file's header keeps them."""
         preprocess = None if self.preprocess is None else self.preprocess.to_dict()
         values = {name: getattr(self, name) for name in self.__dataclass_fields__} | {"preprocess": preprocess}
+        if self.head == LINEAR:
+            del values["head"]
         return json.dumps(values, sort_keys=True)
 
     @classmethod

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from edge_effnet.io.files import scratch_folder
 from quant.artifact.model import Golden
 from quant.common.atomic_io import explained_writes
@@ -17,15 +19,19 @@ with quiet_libraries():
     from executorch.devtools.bundled_program.serialize import serialize_from_bundled_program_to_flatbuffer
 
 
-def bundle_program(program: bytes, golden: Sequence[Golden]) -> bytes:
+def bundle_program(program: bytes, golden: Sequence[Golden], *, int8_output: bool = False) -> bytes:
     """Return the content of a .bpte.
 
     Args:
         program: content of the .pte.
         golden: inputs and the outputs expected of them.
+        int8_output: the program's is int8.
     """
+    dtype = torch.int8 if int8_output else torch.float32
     cases = [
-        MethodTestCase(inputs=(item.input[None].contiguous(),), expected_outputs=(item.output[None].contiguous(),))
+        MethodTestCase(
+            inputs=(item.input[None].contiguous(),), expected_outputs=(item.output[None].to(dtype).contiguous(),)
+        )
         for item in golden
     ]
     suites = [MethodTestSuite(method_name="forward", test_cases=cases)]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from edge_effnet.images import quiet_pillow
 from edge_effnet.io.files import scratch_folder
-from edge_effnet.preprocess import Preprocess
+from edge_effnet.preprocess import GRAY, RGB, Preprocess
 from edge_effnet.samples import draw
 from quant.artifact.model import Golden, GoldenImage
 from quant.common.atomic_io import explained_writes
@@ -38,7 +38,7 @@ def golden_pairs(
     Args:
         images: the evaluation images.
         preprocess: to inputs.
-        outputs: gives the outputs of inputs [n, 3, H, W] that are the images of given indices.
+        outputs: gives the outputs of inputs [n, C, H, W] that are the images of given indices.
         float_outputs: likewise, of the float network's program.
         takes_pixels: whether the program's own input is the pixels.
     """
@@ -72,14 +72,16 @@ _SHAPES = (
 def golden_images(
     preprocess: Preprocess, run: Callable[[torch.Tensor], torch.Tensor], *, takes_pixels: bool
 ) -> list[GoldenImage]:
-    """Draw images and run them through preprocessing and program.
+    """Draw images and run them through preprocessing and program; none where the network takes arrays.
 
     Args:
         preprocess: of the network.
-        run: gives the program's logits of normalised inputs [n, 3, H, W].
+        run: gives the program's logits of normalised inputs [n, C, H, W].
         takes_pixels: whether the program's own input is the pixels.
     """
-    found = []
+    found: list[GoldenImage] = []
+    if preprocess.channels not in (GRAY, RGB):
+        return found
     with scratch_folder() as folder:
         for index, shape in enumerate(_SHAPES):
             path = folder / f"{shape.name}.png"

@@ -21,9 +21,11 @@ import numpy as np
 import torch
 
 from edge_effnet.errors import InputError
+from edge_effnet.head import LINEAR
 from edge_effnet.preprocess import Preprocess
 from quant.analysis.layer_report import LayerReport, reports_from_json
 from quant.common.json_io import read_json, schema_fault
+from quant.lower.output import Output
 from quant.lower.result import Delegation
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class GoldenImage:
     """Such as `landscape.png`."""
     png: bytes
     pixels: torch.Tensor
-    """uint8, [side, side, 3]: resized and cropped."""
+    """uint8, [side, side, channels]: resized and cropped."""
     input: torch.Tensor
     """What the program takes, without the batch dimension."""
     output: torch.Tensor
@@ -98,6 +100,20 @@ class Artifact:
     def labelled(self) -> bool:
         """Whether the class names are real ones rather than numbers."""
         return bool(self.manifest["labelled"])
+
+    def _golden_tensors(self) -> dict[str, dict[str, Any]]:
+        """What golden files hold: outputs as float32, whatever the program puts them out as."""
+        return {"input": self.manifest["input"], "output": {**self.manifest["output"], "dtype": "float32"}}
+
+    @property
+    def output(self) -> Output:
+        """What the program puts out."""
+        return Output.of_manifest(self.manifest["output"])
+
+    @property
+    def head(self) -> str:
+        """Layers of the classifier (`edge_effnet.head`); "none" where the program puts out features."""
+        return str(self.manifest.get("head", LINEAR))
 
     @cached_property
     def preprocess(self) -> Preprocess:
@@ -154,7 +170,7 @@ class Artifact:
         Raises:
             InputError: a file's size does not fit the program's shapes.
         """
-        tensors = {key: self.manifest[key] for key in ("input", "output")}
+        tensors = self._golden_tensors()
         tensors["float_output"] = tensors["output"]
         return [
             Golden(
@@ -171,8 +187,8 @@ class Artifact:
             InputError: a file's size does not fit the program's shapes.
         """
         side = self.preprocess.crop
-        tensors = {key: self.manifest[key] for key in ("input", "output")}
-        tensors["pixels"] = {"dtype": "uint8", "shape": [1, side, side, 3]}
+        tensors = self._golden_tensors()
+        tensors["pixels"] = {"dtype": "uint8", "shape": [1, side, side, self.preprocess.channels]}
         return [
             GoldenImage(
                 name=Path(entry["photograph"]).name,

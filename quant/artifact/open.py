@@ -26,9 +26,9 @@ from quant.common.json_io import read_json, schema_fault
 _MAX_BYTES = 8 * 1024**3
 
 _GOLDEN_FILES = ("input", "output", "float_output")
-_INPUT_SHAPES: dict[str, Callable[[int], list[int]]] = {
-    "NCHW": lambda side: [1, 3, side, side],
-    "NHWC": lambda side: [1, side, side, 3],
+_INPUT_SHAPES: dict[str, Callable[[int, int], list[int]]] = {
+    "NCHW": lambda channels, side: [1, channels, side, side],
+    "NHWC": lambda channels, side: [1, side, side, channels],
 }
 
 
@@ -87,7 +87,8 @@ def _require_consistent(artifact: Artifact) -> None:
     """Refuse a manifest whose parts contradict each other or the files."""
     manifest, path = artifact.manifest, artifact.folder / "manifest.json"
     try:
-        crop, layout = artifact.preprocess.crop, manifest["input"]["layout"]
+        crop = artifact.preprocess.crop
+        shape = _INPUT_SHAPES[manifest["input"]["layout"]](artifact.preprocess.channels, crop)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     labels = "".join(f"{name}\n" for name in artifact.labels).encode(errors="surrogatepass")
@@ -99,7 +100,7 @@ def _require_consistent(artifact: Artifact) -> None:
             (listed_labels["bytes"], listed_labels["sha256"]) != (len(labels), sha256_of(labels))
         ),
         "preprocess, input and image_size differ in size": (
-            manifest["image_size"] != crop or manifest["input"]["shape"] != _INPUT_SHAPES[layout](crop)
+            manifest["image_size"] != crop or manifest["input"]["shape"] != shape
         ),
         "output has another shape than one figure a class": (
             manifest["output"]["shape"] != [1, len(artifact.labels)]
@@ -128,9 +129,9 @@ def verify_images(artifact: Artifact) -> None:
     Raises:
         InputError: it makes others: its image library decodes or resamples differently.
     """
-    side = artifact.preprocess.crop
+    side, channels = artifact.preprocess.crop, artifact.preprocess.channels
     for entry in artifact.manifest.get("golden_photographs", ()):
-        expected = read_raw(artifact.folder / entry["pixels"], {"dtype": "uint8", "shape": [1, side, side, 3]})
+        expected = read_raw(artifact.folder / entry["pixels"], {"dtype": "uint8", "shape": [1, side, side, channels]})
         path = artifact.folder / entry["photograph"]
         differing = int((torch.from_numpy(artifact.preprocess.pixels(path)) != expected).sum().item())
         if differing:

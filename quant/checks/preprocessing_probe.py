@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 
 from edge_effnet.images import quiet_pillow
-from edge_effnet.preprocess import IMAGENET_MEAN, IMAGENET_STD, INCEPTION_MEAN, INCEPTION_STD, Preprocess
+from edge_effnet.preprocess import IMAGENET_MEAN, IMAGENET_STD, INCEPTION_MEAN, INCEPTION_STD, RGB, Preprocess
 from quant.common.findings import Finding, finding
 from quant.common.subsample import subsample
 from quant.data.batches import Model, iterate_batches
@@ -24,7 +25,12 @@ Reading = Callable[[torch.Tensor, Preprocess], torch.Tensor]
 
 
 def _renormalized(mean: Sequence[float], std: Sequence[float]) -> Reading:
-    return lambda x, preprocess: (_pixels(x, preprocess) - _channels(mean)) / _channels(std)
+    def read(x: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+        # A gray network's are the three channels' on average (`edge_effnet.weights.channels`).
+        mean_, std_ = (_channels(values if x.shape[1] == RGB else [fmean(values)]) for values in (mean, std))
+        return (_pixels(x, preprocess) - mean_) / std_
+
+    return read
 
 
 def _swapped_channels(x: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
@@ -51,6 +57,9 @@ READINGS: dict[str, Reading] = {
     "NCHW instead of NHWC": _planar,
 }
 """What goes wrong between a file and a tensor, each undone in one step."""
+
+OF_ORDER = ("BGR instead of RGB", "NHWC instead of NCHW", "NCHW instead of NHWC")
+"""Those that say nothing where there is one channel."""
 
 ALWAYS = ("BGR instead of RGB",)
 """Tried on every network: a good one loses two or three points to exchanged channels, which nobody would notice."""
@@ -83,7 +92,10 @@ def better_reading(run: Model, probe: Probe, readings: Collection[str]) -> Findi
     """
     rows = subsample(len(probe.images), PROBE_IMAGES)
     labels, now = probe.labels[rows], probe.logits[rows]
-    outputs: dict[str, list[torch.Tensor]] = {name: [] for name in readings}
+    tried = [name for name in readings if probe.preprocess.channels == RGB or name not in OF_ORDER]
+    if not tried:
+        return None
+    outputs: dict[str, list[torch.Tensor]] = {name: [] for name in tried}
     with quiet_pillow(), torch.no_grad():
         for x in iterate_batches([probe.images[i].path for i in rows], probe.preprocess):
             for name, parts in outputs.items():
@@ -147,4 +159,4 @@ def _pixels(x: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
 
 
 def _channels(values: Sequence[float]) -> torch.Tensor:
-    return torch.tensor(list(values)).view(3, 1, 1)
+    return torch.tensor(list(values)).view(-1, 1, 1)

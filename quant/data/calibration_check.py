@@ -11,6 +11,7 @@ from torch import nn
 
 from edge_effnet.errors import InputError
 from edge_effnet.model import EfficientNet
+from edge_effnet.preprocess import GRAY, RGB
 from quant.common.findings import Finding, finding
 from quant.data.batches import first_images
 from quant.data.perceptual_hash import fields
@@ -83,17 +84,16 @@ def stem_shift(model: EfficientNet, inputs: Sequence[torch.Tensor]) -> tuple[flo
     return distance.median().item(), ratio.median().item()
 
 
-RGB = 3
-
-
-def require_rgb(model: EfficientNet, weights: str | Path) -> None:
-    """Refuse a network that was trained on something other than images.
+def require_channels(model: EfficientNet, weights: str | Path) -> None:
+    """Refuse a network of more channels than an image has, without the mean and std of each.
 
     Raises:
         InputError: its first convolution takes another number of channels.
     """
-    if model.in_channels != RGB:
+    assert model.preprocess is not None
+    if model.in_channels != model.preprocess.channels:
         raise InputError(
-            f"{weights}: the first convolution takes {model.in_channels} channel{'s' * (model.in_channels != 1)}, an "
-            f"image has {RGB}; take weights that were trained on images in colour."
+            f"{weights}: the first convolution takes {model.in_channels} channels, an image has {RGB}, or {GRAY} in "
+            f"gray; give --mean and --std, {model.in_channels} numbers each (or one for all), and data as .npy "
+            "arrays [height, width, channels]."
         )

@@ -32,7 +32,7 @@ _AT_ONCE = 1024
 
 
 def hash_maker(preprocess: Preprocess) -> Model:
-    """Return a function from network inputs, [n, 3, H, W], to their hashes, float32 [n, 64] of levels 0..255."""
+    """Return a function from network inputs, [n, C, H, W], to their hashes, float32 [n, 64] of levels 0..255."""
     return partial(_hashes, std=torch.tensor(preprocess.std), mean=torch.tensor(preprocess.mean))
 
 
@@ -42,7 +42,7 @@ def fields(inputs: torch.Tensor) -> torch.Tensor:
 
 
 def _hashes(inputs: torch.Tensor, *, std: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-    levels = (fields(inputs) * std.view(3, 1) + mean.view(3, 1)).mean(dim=1) * 255
+    levels = (fields(inputs) * std.view(-1, 1) + mean.view(-1, 1)).mean(dim=1) * 255
     return levels.round_().clamp_(0, 255)
 
 

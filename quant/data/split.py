@@ -10,12 +10,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_effnet.arrays import ARRAY_SUFFIXES
 from edge_effnet.class_names import is_line_of_text
 from edge_effnet.errors import InputError
 from edge_effnet.images import IMAGE_SUFFIXES, MAX_FILE_BYTES
 from edge_effnet.io.files import open_given
 from quant.common.findings import Finding, Severity, finding, messages
 from quant.thresholds import DEFAULT_CALIBRATION, MIN_CALIBRATION, MIN_SELECTION
+
+_LISTED = IMAGE_SUFFIXES | ARRAY_SUFFIXES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +68,7 @@ def split_images(
     calibration: int,
     seed: int,
     class_names: tuple[str, ...] | None,
-    num_classes: int,
+    num_classes: int | None,
     selection: int = 0,
     training: bool = False,
 ) -> DataSplit:
@@ -79,7 +82,7 @@ def split_images(
         calibration: images to calibrate on, spread evenly over the classes.
         seed: of the draw.
         class_names: as the weights have them; None takes the folder names in sorted order.
-        num_classes: outputs of the network.
+        num_classes: outputs of the network; None for one that puts out features, and makes nothing of folders.
         selection: images to choose settings on, from where those to calibrate on come from; fewer are given
             where fewer are left, of class folders alone at most a third of the others, and none below
             `MIN_SELECTION`.
@@ -133,7 +136,7 @@ def _from_halves(
     calibration: int,
     selection: int,
     class_names: tuple[str, ...] | None,
-    num_classes: int,
+    num_classes: int | None,
     rng: random.Random,
     findings: list[Finding],
 ) -> _Drawn:
@@ -160,7 +163,7 @@ def _from_one(
     calibration: int,
     selection: int,
     class_names: tuple[str, ...] | None,
-    num_classes: int,
+    num_classes: int | None,
     rng: random.Random,
     findings: list[Finding],
     *,
@@ -183,14 +186,14 @@ def _from_one(
 
 
 def evaluation_images(
-    data: Path, *, class_names: tuple[str, ...] | None, num_classes: int, calibrated_on: frozenset[str]
+    data: Path, *, class_names: tuple[str, ...] | None, num_classes: int | None, calibrated_on: frozenset[str]
 ) -> DataSplit:
     """Images to check an existing program on: all of `val/`, or a folder without those it was fitted on.
 
     Args:
         data: as for `split_images`.
         class_names: the program's.
-        num_classes: outputs of the program.
+        num_classes: outputs of the program; None as there.
         calibrated_on: SHA-256 of the images that the program was fitted on.
 
     Raises:
@@ -276,22 +279,20 @@ def _images_in(folder: Path, *, recurse: bool) -> list[Path]:
     paths: list[Path] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if recurse and not f.startswith("."))
-        paths += [
-            Path(parent, f) for f in files if Path(f).suffix.lower() in IMAGE_SUFFIXES and not f.startswith(".")
-        ]
+        paths += [Path(parent, f) for f in files if Path(f).suffix.lower() in _LISTED and not f.startswith(".")]
     return sorted(paths)
 
 
 def _suffixes() -> str:
-    return ", ".join(sorted(IMAGE_SUFFIXES))
+    return ", ".join(sorted(_LISTED))
 
 
 def _match_classes(
-    root: Path, images: Sequence[_Listed], class_names: tuple[str, ...] | None, num_classes: int
+    root: Path, images: Sequence[_Listed], class_names: tuple[str, ...] | None, num_classes: int | None
 ) -> tuple[str, ...] | None:
     """Class names in the network's order, or None where the images have no labels."""
     found = sorted({p.class_name for p in images if p.class_name is not None})
-    if not found:
+    if not found or num_classes is None:
         return None
     if odd := [name for name in found if not is_line_of_text(name)]:
         raise InputError(f"{root}: class folders whose names are not one line of text: {_some(odd)}; rename them.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import fx
 
-from quant.graph.qdq import CLAMP_RANGES
+from quant.graph.qdq import CLAMP_RANGES, WEIGHTED
 
 aten = torch.ops.aten
 
@@ -28,8 +28,9 @@ class Unit:
     name: str
     """Module, such as `stages.1.0.expand`; `stages.1.0` for its residual addition."""
     nodes: tuple[fx.Node, ...]
-    """A convolution (and the one that equalization put beside it) with its padding and activation; or the operators
-    of a module that belong to none: squeeze-excite's pooling and product, a residual addition, the classifier."""
+    """A convolution or a Linear of a head (and the one that equalization put beside it) with its padding and
+    activation; or the operators of a module that belong to none: squeeze-excite's pooling and product, a residual
+    addition, the classifier."""
 
 
 def units(graph_module: fx.GraphModule) -> list[Unit]:
@@ -41,7 +42,7 @@ def units(graph_module: fx.GraphModule) -> list[Unit]:
             continue
         nodes = found.setdefault(module_of(node).removesuffix(".conv").removesuffix(".pad"), {})
         nodes[node] = None
-        if node.target is aten.conv2d.default:
+        if node.target in WEIGHTED:
             nodes.update(dict.fromkeys(user for user in node.users if user.target in _ACTIVATIONS))
         taken.update(nodes)
     return [Unit(name, tuple(nodes)) for name, nodes in found.items()]

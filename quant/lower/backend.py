@@ -27,6 +27,8 @@ class Source:
     input_shape: tuple[int, ...]
     """[1, C, H, W]."""
     options: BackendOptions = field(default_factory=BackendOptions)
+    int8_output: bool = False
+    """Whether the program puts out what the graph's last dq reads; only the default's can."""
     normalization: Normalization | None = None
     """What the program does to pixels by itself; only the default's can."""
 

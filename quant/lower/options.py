@@ -32,5 +32,5 @@ class BackendOptions:
 class Normalization:
     """What each channel of 0..1 goes through: minus `mean`, divided by `std`."""
 
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]

@@ -18,12 +18,12 @@ with quiet_libraries():
 class _Signature(nn.Module):
     """Stands for a network of the given output shape; only its inputs and outputs reach the program."""
 
-    def __init__(self, output_shape: tuple[int, ...]) -> None:
+    def __init__(self, output_shape: tuple[int, ...], dtype: torch.dtype) -> None:
         super().__init__()
-        self.output_shape = output_shape
+        self.output_shape, self.dtype = output_shape, dtype
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.to(torch.float32).sum() + torch.zeros(self.output_shape)
+        return (x.to(torch.float32).sum() + torch.zeros(self.output_shape)).to(self.dtype)
 
 
 def wrap_delegate(
@@ -34,6 +34,7 @@ def wrap_delegate(
     specs: Mapping[str, bytes] | None = None,
     *,
     takes_pixels: bool = False,
+    int8_output: bool = False,
 ) -> bytes:
     """Return the bytes of a program with one method `forward`, contiguous float32 output and input.
 
@@ -44,10 +45,13 @@ def wrap_delegate(
         output_shape: of its only output.
         specs: settings that the backend's runtime reads.
         takes_pixels: the input is uint8 instead.
+        int8_output: the output is int8 instead.
     """
     with quiet_libraries():
         example = torch.zeros(input_shape, dtype=torch.uint8 if takes_pixels else torch.float32)
-        signature = torch.export.export(_Signature(output_shape), (example,), strict=False)
+        signature = torch.export.export(
+            _Signature(output_shape, torch.int8 if int8_output else torch.float32), (example,), strict=False
+        )
         edge = to_edge(signature, compile_config=EdgeCompileConfig(_check_ir_validity=False))
         compile_specs = [CompileSpec(key, value) for key, value in (specs or {}).items()]
         lowered = LoweredBackendModule(edge.exported_program(), backend, delegate, compile_specs)

@@ -39,7 +39,7 @@ class LoweredProgram:
     input_shape: tuple[int, ...]
     """Contiguous, batch included: float32 [1, 3, H, W], or with `takes_pixels` uint8 [1, H, W, 3]."""
     output_shape: tuple[int, ...]
-    """Float32."""
+    """Float32, or int8 where that was asked for."""
     leftovers: tuple[Leftover, ...] = ()
     takes_pixels: bool = False
     """Whether the program normalises by itself: its input is the resized, cropped image."""

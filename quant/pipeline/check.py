@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from edge_effnet.errors import InputError
+from edge_effnet.head import NONE
 from quant.analysis.layer_report import LayerReport
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact, verify_images
@@ -18,6 +19,7 @@ from quant.checks.artifact import check_artifact, check_files
 from quant.common.atomic_io import write_atomically
 from quant.common.findings import Finding, Severity, messages
 from quant.common.progress import NoProgress, Progress, Stopwatch
+from quant.data.batches import Model
 from quant.data.perceptual_hash import hash_maker
 from quant.data.source import image_folder
 from quant.data.split import DataSplit, ImageRecord, evaluation_images
@@ -107,7 +109,7 @@ def images_for(artifact: Artifact, folder: Path) -> DataSplit:
     return evaluation_images(
         folder,
         class_names=artifact.labels if artifact.labelled else None,
-        num_classes=len(artifact.labels),
+        num_classes=len(artifact.labels) if artifact.head != NONE else None,
         calibrated_on=artifact.calibrated_on,
     )
 
@@ -165,17 +167,24 @@ def look(
                 images,
                 artifact.preprocess,
                 progress,
-                programs={name: program.run for name, program in measured.items()},
+                programs={name: _logits_of(artifact, program) for name, program in measured.items()},
             )
             found = check_artifact(
                 artifact,
-                run_float=measured["float"].run,
+                run_float=_logits_of(artifact, measured["float"]),
                 float_logits=logits["float"],
                 pte_logits=logits.get("pte"),
                 hashes=logits.pop("hashes"),
                 images=images,
             )
     return Seen(logits=logits, measured=measured, findings=(*files.findings, *found), layers=files.layers)
+
+
+def _logits_of(artifact: Artifact, program: Measured) -> Model:
+    """What a verdict compares of one of an artifact's programs; the float one puts out logits."""
+    output = artifact.output
+    change = output.compared if program.program.name == "float" else output.logits_of
+    return lambda x: change(program.run(x))
 
 
 def judge_artifact(
@@ -246,7 +255,8 @@ def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:
     """
     side = artifact.manifest["image_size"]
     # The float network's own program always takes what the network takes.
-    inputs = {"float": [1, 3, side, side], "pte": artifact.manifest["input"]["shape"]}
+    channels = artifact.preprocess.channels
+    inputs = {"float": [1, channels, side, side], "pte": artifact.manifest["input"]["shape"]}
     for measured in programs.values():
         for key in ("input", "output"):
             found = list(getattr(measured.program, f"{key}_shape"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from edge_effnet.samples import SAMPLE
@@ -20,6 +21,10 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--data", config.data, SAMPLE),
         ("--origin", config.origin, None),
         ("--image-size", config.image_size, None),
+        ("--mean", _numbers(config.mean), None),
+        ("--std", _numbers(config.std), None),
+        ("--head", config.head, None),
+        ("--output", config.output, None),
         ("--activation", config.activation, None),
         ("--calibration", config.calibration, DEFAULT_CALIBRATION),
         ("--recipe", request.recipe.name, DEFAULT_RECIPE),
@@ -39,6 +44,10 @@ def quantize_command(request: Request) -> tuple[str, ...]:
     given = [(name, str(value)) for name, value, default in options if value is not None and value != default]
     flags = ("--embed-preprocess",) if config.embed_preprocess else ()
     return ("quantize", "--variant", request.spec.name, *(word for option in given for word in option), *flags)
+
+
+def _numbers(values: Sequence[float] | None) -> str | None:
+    return None if values is None else ",".join(f"{value:g}" for value in values)
 
 
 def _by_agreement(request: Request) -> bool:

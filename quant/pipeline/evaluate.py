@@ -15,6 +15,7 @@ from quant.common.findings import Finding
 from quant.common.progress import Progress
 from quant.data.batches import Model
 from quant.data.perceptual_hash import Calibrated, hash_maker
+from quant.lower.output import Output
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.evaluate import collect_logits
 from quant.pipeline.float_graphs import Graphs
@@ -78,23 +79,30 @@ def evaluate(
     Raises:
         InputError: an image that cannot be read, or a float output that is not finite.
     """
+    # Logits as they can be told from what the programs put out.
+    output = programs.chosen[0].output if programs.chosen else Output()
     models: dict[str, Model] = {FLOAT: graphs.original}
     if graphs.float is not graphs.original:
         models["swapped"] = graphs.float
     if trained is not None:
         models["ptq"] = trained.before
     models |= {name: _computed(int8, name) for name in int8.by_placement}
+    models = {name: _then(model, output.compared) for name, model in models.items()}
     models["hashes"] = hash_maker(network.preprocess)
     logits = collect_logits(
         models,
         network.split.evaluation,
         network.preprocess,
         progress,
-        programs={name: program.run for name, program in measured.items() if name != FLOAT},
+        programs={
+            p.choice.name: _then(measured[p.choice.name].run, p.output.logits_of)
+            for p in programs.chosen
+            if p.choice.name in measured
+        },
         limits={p.choice.name: p.choice.backend.images for p in programs.chosen},
     )
     reference = Reference(
-        run=measured[FLOAT].run,
+        run=_then(measured[FLOAT].run, output.compared),
         logits=logits[FLOAT],
         images=network.split.evaluation,
         class_names=network.class_names,
@@ -105,6 +113,10 @@ def evaluate(
         calibrated=calibrated,
     )
     return Evaluated(measured=measured, logits=logits, findings=check_reference(reference))
+
+
+def _then(model: Model, change: Model) -> Model:
+    return lambda x: change(model(x))
 
 
 def _computed(int8: Int8Graphs, placement: str) -> nn.Module:

@@ -47,4 +47,4 @@ def export_graphs(network: Loaded, inputs: Sequence[torch.Tensor], progress: Pro
 
 def _folded(model: EfficientNet, network: Loaded) -> fx.GraphModule:
     size = network.preprocess.crop
-    return export_graph(fold_for_inference(model, size), size)
+    return export_graph(fold_for_inference(model, size), size, model.in_channels)

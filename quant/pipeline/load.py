@@ -8,13 +8,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from edge_effnet.activations import swap_activation
+from edge_effnet.head import NONE
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import sample_metadata, sample_weights
 from edge_effnet.weights import Checkpoint, load_pretrained
 from quant.common.findings import Finding, finding
 from quant.common.progress import Progress, Stopwatch
-from quant.data.calibration_check import require_rgb
+from quant.data.calibration_check import require_channels
 from quant.data.readers.shards import listed_classes
 from quant.data.source import image_folder
 from quant.data.split import DataSplit, split_images
@@ -40,7 +41,7 @@ class Loaded:
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
         """Of the program, batch included."""
-        return 1, 3, self.preprocess.crop, self.preprocess.crop
+        return 1, self.preprocess.channels, self.preprocess.crop, self.preprocess.crop
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -62,7 +63,7 @@ def load_checkpoint(request: Request) -> Checkpoint:
     """
     source = sample_weights(request.spec.name) if request.sample else request.config.weights
     checkpoint = load_pretrained(source, variant=request.spec.name, options=request.load_options)
-    require_rgb(checkpoint.model, source)
+    require_channels(checkpoint.model, source)
     check_fits(request.choices, activation=request.final_activation, image_size=checkpoint.preprocess.crop)
     return checkpoint
 
@@ -92,7 +93,7 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 calibration=config.calibration,
                 seed=config.seed,
                 class_names=checkpoint.class_names or listed_classes(folder),
-                num_classes=checkpoint.num_classes,
+                num_classes=None if checkpoint.model.head_steps == NONE else checkpoint.num_classes,
                 selection=request.selection,
                 training=request.recipe.trains,
             )

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from edge_effnet.head import LINEAR
 from quant.common.machine import machine
 from quant.data.split import ImageRecord
 from quant.pipeline.command import quantize_command
@@ -34,11 +35,12 @@ def describe(run: Run, program: Program, verdict: dict[str, Any]) -> dict[str, A
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "variant": request.spec.name,
         "activation": request.final_activation,
+        **({} if network.model.head_steps == LINEAR else {"head": network.model.head_steps}),
         "image_size": checkpoint.preprocess.crop,
         "labelled": bool(split.class_names or checkpoint.class_names),
         "preprocess": checkpoint.preprocess.to_dict(),
         "input": {"shape": list(lowered.input_shape), **(_PIXELS if lowered.takes_pixels else _TENSOR)},
-        "output": {"shape": list(lowered.output_shape), "dtype": "float32", "layout": "NC"},
+        "output": {"shape": list(lowered.output_shape), **program.output.to_manifest()},
         "recipe": {**recipe, "seed": request.config.seed},
         "sample_model": request.sample,
         "backend": choice.backend.name,

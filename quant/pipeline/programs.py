@@ -11,6 +11,7 @@ from quant.common.progress import Progress
 from quant.lower.backend import Source
 from quant.lower.choices import Choice
 from quant.lower.delegation import DelegationReport, report_delegation
+from quant.lower.output import Output, with_output
 from quant.lower.result import LoweredProgram
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.pipeline.float_graphs import Graphs
@@ -28,6 +29,8 @@ class Program:
     """What was lowered."""
     lowered: LoweredProgram
     delegation: DelegationReport
+    output: Output
+    """What it puts out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +38,7 @@ class Programs:
     """Everything that was lowered."""
 
     float: LoweredProgram
-    """The float network's own, which is what all others are judged against."""
+    """The float network's own, of logits, which is what all others are judged against."""
     chosen: Sequence[Program]
 
 
@@ -52,17 +55,20 @@ def lower_programs(
     with progress.stage("Lowering", 1 + len(wanted)) as advance:
         for choice in wanted:
             placement = choice.placement
-            graph = graphs.float if placement is None else int8.by_placement[placement].converted
+            logits = graphs.float if placement is None else int8.by_placement[placement].converted
+            graph, output = with_output(logits, request.output)
             source = Source(
                 graph=graph,
                 precision=choice.precision,
                 input_shape=network.input_shape,
                 options=request.config.backend_options,
+                int8_output=output.int8,
                 normalization=request.normalization(network.preprocess),
             )
             lowered = choice.backend.lower(source)
             report = report_delegation(lowered, graph)
-            chosen.append(Program(choice=choice, graph=graph, lowered=lowered, delegation=report))
+            program = Program(choice=choice, graph=graph, lowered=lowered, delegation=report, output=output)
+            chosen.append(program)
             advance(1)
         float_program = lower_xnnpack(graphs.original, network.input_shape)
         advance(1)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge_effnet.activations import make_activation
 from edge_effnet.errors import InputError
+from edge_effnet.head import NONE, parse_head
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import SAMPLE, sample_weights
 from edge_effnet.variants import VariantSpec, resolve_variant
@@ -17,6 +18,7 @@ from quant.common.overwrite import require_apart, require_no_image
 from quant.common.rank import is_alone
 from quant.lower.choices import DEFAULT_BACKEND, Choice, check_fits, choose
 from quant.lower.options import BackendOptions, Normalization
+from quant.lower.output import LOGITS, Output
 from quant.program.host import check_threads
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe, find_recipe
@@ -44,6 +46,13 @@ class QuantizeConfig:
     """Whose layout the weights have, where keys and names leave it open; a key of `ORIGINS`."""
     image_size: int | None = None
     """Side of the network's input, pixels; None takes the weights'."""
+    mean: Sequence[float] | None = None
+    """Subtracted from each channel of 0..1, one number for all or one each; None takes the weights'."""
+    std: Sequence[float] | None = None
+    """Divides each channel; likewise."""
+    head: str | None = None
+    """Layers of the head where tensors do not tell them, such as "linear-relu-linear"; "none" for pooled features
+    (`edge_effnet.head.parse_head`)."""
     activation: str | None = None
     """Swap to this one before quantizing; None keeps the network's own."""
     calibration: int = DEFAULT_CALIBRATION
@@ -69,8 +78,11 @@ class QuantizeConfig:
     """Of the runtime that times and judges the programs."""
     qat: QatOptions | None = None
     """Settings of a recipe that trains; its defaults where None."""
+    output: str | None = None
+    """What the program puts out, as `quant.lower.output.Output.parse` reads it: "logits", "softmax", "sigmoid", with
+    ":int8" behind it in int8; None takes logits, or what `head` ends with."""
     embed_preprocess: bool = False
-    """Let the program normalise by itself: its input is then uint8 pixels, [1, H, W, 3]."""
+    """Let the program normalise by itself: its input is then uint8 pixels, [1, H, W, C]."""
 
     def __post_init__(self) -> None:
         check_threads(self.threads)
@@ -96,6 +108,7 @@ class Request:
     """Programs to make, none twice."""
     out: Path
     limits: Limits
+    output: Output
     qat: QatOptions
 
     @property
@@ -106,7 +119,10 @@ class Request:
     @property
     def load_options(self) -> LoadOptions:
         """How to read the weights."""
-        return LoadOptions(origin=self.config.origin, image_size=self.config.image_size)
+        config = self.config
+        return LoadOptions(
+            origin=config.origin, image_size=config.image_size, mean=config.mean, std=config.std, head=config.head
+        )
 
     @property
     def sample(self) -> bool:
@@ -156,6 +172,8 @@ def resolve(config: QuantizeConfig) -> Request:
         sample_weights(spec.name)
     if config.activation is not None:
         make_activation(config.activation)
+    if config.head is not None:
+        parse_head(config.head)
     recipe = find_recipe(config.recipe)
     choices = choose(config.backends)
     if not choices:
@@ -172,6 +190,7 @@ def resolve(config: QuantizeConfig) -> Request:
             min_agreement=check_min_agreement(config.min_agreement),
             baseline=None,
         ),
+        output=_output(config),
         qat=config.qat or QatOptions(),
     )
     _require_fitting(request)
@@ -180,6 +199,12 @@ def resolve(config: QuantizeConfig) -> Request:
     require_replaceable(request.out)
     require_no_image(request.out, config.data)
     return request
+
+
+def _output(config: QuantizeConfig) -> Output:
+    if config.output is not None:
+        return Output.parse(config.output)
+    return Output(kind=(config.head and parse_head(config.head)[1]) or LOGITS)
 
 
 def _require_fitting(request: Request) -> None:
@@ -199,6 +224,10 @@ def _require_fitting(request: Request) -> None:
             f"--recipe {recipe.name} trains {DEFAULT_BACKEND}'s arithmetic: make that program alone (without "
             f"--backend), or choose --recipe {DEFAULT_RECIPE} for several backends."
         )
+    if request.output.int8 and not request.alone:
+        raise InputError("--output ...:int8 is for the int8 xnnpack program alone: leave out --backend.")
+    if request.output != Output() and config.head == NONE:
+        raise InputError(f"--output {config.output}: --head none has no logits; leave one of the two out.")
     if config.embed_preprocess and not request.alone:
         raise InputError("--embed-preprocess is for the int8 xnnpack program alone: leave out --backend.")
     if not (recipe.trains or is_alone()):

@@ -91,12 +91,12 @@ def _write(run: Run, program: Program, folder: Path, verdict: dict[str, Any], ru
     golden = golden_pairs(
         network.split.evaluation,
         network.preprocess,
-        lambda x, rows: expected[rows] if measured is None else measured.run(x),
+        lambda x, rows: program.output.values(expected[rows]) if measured is None else measured.run(x),
         run.evaluated.measured[FLOAT].run,
         takes_pixels=pixels,
     )
     compute = torch.no_grad()(program.graph) if measured is None else measured.run
-    bundle = bundle_program(program.lowered.data, golden)
+    bundle = bundle_program(program.lowered.data, golden, int8_output=program.output.int8)
     if measured is not None:
         verify_bundle(runtime, bundle, len(golden))
     layers = list(run.layers_of(choice))

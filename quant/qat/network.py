@@ -26,6 +26,7 @@ from quant.graph.qdq import (
     pair,
     tensor_scale,
 )
+from quant.lower.xnnpack.float_rules import FLOAT_RULES
 from quant.ptq.quantizers import SAME_VALUES
 from quant.qat import operators
 from quant.qat.statistics import ChannelStatistics
@@ -33,6 +34,9 @@ from quant.qat.statistics import ChannelStatistics
 aten = torch.ops.aten
 
 SILU_GATE = aten.sigmoid.default
+
+_IN_FLOAT = frozenset({*FLOAT_RULES, *CLAMP_RANGES})
+"""Operators of a head that compute in float between a dq and a q; a clamp that a layer runs inside is absorbed."""
 
 _CELL = 0.49
 """Half of a rounding cell, in steps, and a little less."""
@@ -181,6 +185,8 @@ class _Builder:
                 self.floats[node] = self.call(operators.dequantize, tensor.values, tensor.scale)
             elif node.target in _IDENTITIES:
                 self.floats[node] = self.floats[node.args[0]]
+            elif node.target in _IN_FLOAT:
+                self.floats[node] = self.graph.node_copy(node, self.float_argument)
             else:
                 absorbed |= self._absorb(node)
         self.graph.eliminate_dead_code()
@@ -198,6 +204,12 @@ class _Builder:
 
     def call(self, function: Callable[..., torch.Tensor], *args: Any) -> fx.Node:
         return self.graph.call_function(function, args)
+
+    def float_argument(self, node: fx.Node) -> fx.Node:
+        """What an operator in float reads; its constants are not trained."""
+        if node.op == "get_attr" and node not in self.floats:
+            self.floats[node] = self.constant(f"{node.name}_fixed", constant_of(self.source, node))
+        return self.floats[node]
 
     def read(self, node: Any) -> _Tensor:
         """The tensor behind a dq node."""

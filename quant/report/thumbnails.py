@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from edge_effnet.images import quiet_pillow
-from edge_effnet.preprocess import Preprocess
+from edge_effnet.preprocess import RGB, Preprocess
 from quant.data.split import ImageRecord
 from quant.thresholds import REPORT_FLIPS, REPORT_THUMBNAIL_BYTES, REPORT_THUMBNAIL_SIDE
 from quant.verdict.outcome import Flip
@@ -58,8 +58,8 @@ def _within_allowance(names: Sequence[str], draw: Callable[[str], bytes]) -> dic
 
 
 def _jpeg(pixels: np.ndarray) -> bytes:
-    """uint8 [H, W, 3] -> a small JPEG."""
-    image = Image.fromarray(pixels)
+    """uint8 [H, W, C] -> a small JPEG; of an array's channels the first three, of two or one the first."""
+    image = Image.fromarray(np.ascontiguousarray(pixels[..., :RGB] if pixels.shape[2] >= RGB else pixels[..., 0]))
     image.thumbnail((REPORT_THUMBNAIL_SIDE, REPORT_THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     image.save(file, format="JPEG", quality=_JPEG_QUALITY, optimize=True)

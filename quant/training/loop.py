@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from edge_effnet.errors import InputError
+from edge_effnet.preprocess import GRAY
 from quant.common.progress import Progress
 from quant.data.readers.labelled import Item, LabelledImages
 from quant.training.checkpoint import TrainState, check_rows, load_state, save_state, whole_checkpoint
@@ -139,7 +140,8 @@ class Loop:
     def _read(self, epoch: Epoch, item: Item) -> tuple[np.ndarray, int]:
         rng = sample_rng(self.config.seed, epoch.number, item.number)
         image = self.train.image(item)
-        pixels = augmented(image, epoch.image_size, rng, strength=self.config.augment)
+        gray = self.task.preprocess(epoch.image_size).channels == GRAY
+        pixels = augmented(image, epoch.image_size, rng, strength=self.config.augment, gray=gray)
         return pixels, item.label
 
     def _step(self, batch: Batch, epoch: Epoch) -> float:

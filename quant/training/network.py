@@ -8,13 +8,14 @@ import torch
 from torch import nn
 
 from edge_effnet.blocks import Block
+from edge_effnet.head import linears_of
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import SAMPLE
 from edge_effnet.variants import resolve_variant
 from edge_effnet.weights.load import load_checkpoint
 from edge_effnet.weights.origins import rescaled
-from quant.data.calibration_check import require_rgb
+from quant.data.calibration_check import require_channels
 from quant.data.readers.labelled import require_classes
 from quant.training.config import TrainConfig
 
@@ -72,7 +73,7 @@ def _loaded(config: TrainConfig, weights: Path, class_names: tuple[str, ...]) ->
         ).model
 
     model = load(None)
-    require_rgb(model, weights)
+    require_channels(model, weights)
     fits = model.num_classes == len(class_names)
     if fits and not config.fresh_head:
         if model.class_names is not None:
@@ -91,8 +92,9 @@ def _start_undecided(model: EfficientNet) -> None:
     are so large that unlearning them takes hundreds of steps (a loss of 6.1 instead of 2.8, measured).
     """
     assert model.classifier is not None
-    nn.init.normal_(model.classifier.weight, std=0.01)
-    nn.init.zeros_(model.classifier.bias)
+    *_, last = linears_of(model.classifier)
+    nn.init.normal_(last.weight, std=0.01)
+    nn.init.zeros_(last.bias)
 
 
 def _start_shallow(model: EfficientNet) -> None:
@@ -119,3 +121,5 @@ def set_training_mode(model: EfficientNet, freeze: str) -> None:
     if freeze == "backbone":
         model.eval()
         model.dropout.train()
+        assert model.classifier is not None
+        model.classifier.train()

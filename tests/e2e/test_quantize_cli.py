@@ -124,10 +124,10 @@ def test_truncated_weights_are_refused(called, weights, small_data, tmp_path):
     refused(lite(called, cut, small_data), str(cut), "download or copy it again")
 
 
-def test_weights_for_images_other_than_rgb_are_refused(called, small_data, tmp_path):
-    gray = EfficientNet.from_name("lite0", num_classes=3, in_channels=1, image_size=32)
-    save_checkpoint(tmp_path / "gray.safetensors", gray)
-    refused(lite(called, tmp_path / "gray.safetensors", small_data))
+def test_weights_of_more_channels_than_an_image_has_are_refused(called, small_data, tmp_path):
+    infrared = EfficientNet.from_name("lite0", num_classes=3, in_channels=4, image_size=32)
+    save_checkpoint(tmp_path / "four.safetensors", infrared)
+    refused(lite(called, tmp_path / "four.safetensors", small_data), "takes 4 channels", "give --mean and --std")
 
 
 def test_weights_that_would_run_code_are_refused(called, small_data, tmp_path):

@@ -43,8 +43,12 @@ CASES = (
     Case(name="alpha", size=(53, 53), mode="RGBA", preprocess=Preprocess(crop=33, resize=40)),
     Case(name="gray", size=(46, 71), mode="L", preprocess=Preprocess(crop=39, resize=46)),
     Case(name="tall", size=(41, 103), mode="RGB", preprocess=Preprocess(crop=24, resize=28)),
+    Case(
+        name="luma", size=(60, 44), mode="RGB", preprocess=Preprocess(crop=32, resize=36, mean=(0.449,), std=(0.226,))
+    ),
 )
-"""Shrinking and growing, both kernels, odd margins (halves to even), a side that stays, alpha, gray, rows first."""
+"""Shrinking and growing, both kernels, odd margins (halves to even), a side that stays, alpha, gray, rows first,
+one channel of a colour image."""
 
 
 def picture(case: Case, index: int) -> Image.Image:

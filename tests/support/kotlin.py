@@ -90,7 +90,7 @@ def write_android_api(folder: Path) -> None:
         place = folder / package[1].replace(".", "/")
         place.mkdir(parents=True, exist_ok=True)
         kotlin = re.search(r"^(suspend )?(fun|val) ", block, re.MULTILINE)
-        java = re.search(r"^public .*?\b(?:class|interface) (\w+)", block, re.MULTILINE)
+        java = re.search(r"^public .*?\b(?:class|interface|enum) (\w+)", block, re.MULTILINE)
         name = f"declarations{number}.kt" if kotlin else f"{java[1] if java else number}.java"
         (place / name).write_text(block)
     (folder / "generated.kt").write_text(_generated())

@@ -16,12 +16,19 @@ from quant.lower.choices import DEFAULT_BACKEND, choose
 from quant.lower.options import BackendOptions
 from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
 
-_MAX_SEED = 2**63 - 1  # torch's
-
 
 def own_command(variant: str) -> tuple[str, ...]:
     """The command that a newcomer runs next, word by word."""
     return ("quantize", "--variant", variant, "--weights", "WEIGHTS.pth", "--data", "PHOTOS")
+
+
+_MAX_SEED = 2**63 - 1  # torch's
+
+
+def _seed(value: int) -> int:
+    if not 0 <= value <= _MAX_SEED:
+        raise typer.BadParameter(f"{value} is not in the range 0<=x<={_MAX_SEED}.")
+    return value
 
 
 app = typer.Typer(**SETTINGS)
@@ -39,6 +46,10 @@ def quantize_command(
     data: Annotated[str | None, typer.Option(help="Images: train/ and val/, or class folders.")] = None,
     origin: Annotated[str | None, typer.Option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
     image_size: Annotated[int | None, typer.Option(min=32, max=2048, help="Input side; the weights' own.")] = None,
+    mean: Annotated[str | None, typer.Option(help="Such as 0.5 or 0.49,0.46,0.41; the weights' own.")] = None,
+    std: Annotated[str | None, typer.Option(help="Likewise; both for weights of 4 channels and more.")] = None,
+    head: Annotated[str | None, typer.Option(help="Such as linear-relu-linear, where unclear; none.")] = None,
+    output: Annotated[str | None, typer.Option(help="logits, softmax or sigmoid; softmax:int8 in int8.")] = None,
     activation: Annotated[str | None, typer.Option(help="Swap to swish, hardswish, relu6 or relu.")] = None,
     calibration: Annotated[int, typer.Option(help="Images to fit ranges on.")] = DEFAULT_CALIBRATION,
     recipe: Annotated[str, typer.Option(help="How to quantize.")] = "int8",
@@ -46,15 +57,16 @@ def quantize_command(
         list[str] | None,
         typer.Option(help="NAME, NAME:PRECISION, NAME:all or all; repeat it."),
     ] = None,
-    compute_units: Annotated[str, typer.Option(help="Core ML: cpu_only, cpu_and_gpu, cpu_and_ne.")] = "all",
+    compute_units: Annotated[str, typer.Option(help="Core ML: cpu_only, ... (see docs)")] = "all",
     ios: Annotated[int, typer.Option(help="Core ML: oldest iOS, 17 or 18.")] = 17,
     out: Annotated[Path | None, typer.Option(help="The artifact; <variant>-<recipe>-<backend>.")] = None,
     max_drop: Annotated[
         float | None, typer.Option(help=f"Top-1 that may be lost, points; {MAX_DROP_POINTS:g}.")
     ] = None,
     min_agreement: Annotated[float | None, typer.Option(help="Images that must keep float's class, %.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=_MAX_SEED, help="Random seed for calibration sampling.")] = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads for timing and evaluation.")] = 1,
+    # Its range would take a line of the screen.
+    seed: Annotated[int, typer.Option(callback=_seed, help="Random seed for calibration sampling")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads of the programs.")] = 1,
     epochs: Annotated[float | None, typer.Option(help="qat-int8: passes over the images.")] = None,
     steps: Annotated[int | None, typer.Option(help="qat-int8: stop after so many steps.")] = None,
     teacher: Annotated[str | None, typer.Option(help="qat-int8: whose logits are learned; float.")] = None,
@@ -66,8 +78,8 @@ def quantize_command(
 ) -> int:
     """Make an int8 program of an EfficientNet and prove that it still sees.
 
-    Without --weights and --data: the sample model. With --backend: a folder of artifacts, one a program.
-    With --max-drop or --min-agreement: as many layers in float as it takes.
+    Without --weights and --data: the sample model. With --backend: a folder of artifacts. With
+    --max-drop or --min-agreement: float layers as needed.
     """
     weights, data = _sources(variant, weights, data)
     names = backend or [DEFAULT_BACKEND]
@@ -95,6 +107,10 @@ def quantize_command(
         data=data,
         origin=origin,
         image_size=image_size,
+        mean=_numbers("--mean", mean),
+        std=_numbers("--std", std),
+        head=head,
+        output=output,
         activation=activation,
         calibration=calibration,
         recipe=recipe,
@@ -141,6 +157,18 @@ def _sources(variant: str, weights: str | None, data: str | None) -> tuple[str, 
             f"--variant {variant} --data {data}."
         )
     return SAMPLE, SAMPLE
+
+
+def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    """Read numbers with commas between.
+
+    Raises:
+        InputError: something else.
+    """
+    try:
+        return None if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{option} {text}: need numbers with commas between, such as 0.485,0.456,0.406.") from None
 
 
 def main() -> None:

@@ -200,14 +200,16 @@ def finished_lines(partial: Path, job: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def pixels_of(folder: Path, job: dict[str, Any], index: int) -> np.ndarray:
-    """uint8 [side, side, 3] of one image."""
+    """uint8 [side, side, channels] of one image."""
+    shape, layout = job["input"]["shape"], job["input"]["layout"]
+    channels = shape[3] if layout == "NHWC" else shape[1]
     side, chunk = job["pixels"]["side"], job["pixels"]["chunk"]
-    size = side * side * 3
+    size = side * side * channels
     path = folder / job["pixels"]["files"][index // chunk]["file"]
     pixels = np.fromfile(path, dtype=np.uint8, count=size, offset=index % chunk * size)
     if pixels.size != size:
         raise JobError(f"{path.name}: has no image {index}; regenerate the job.")
-    return pixels.reshape(side, side, 3)
+    return pixels.reshape(side, side, channels)
 
 
 def network_input(job: dict[str, Any], pixels: np.ndarray) -> np.ndarray:

@@ -65,9 +65,9 @@ class DelegateBuilder:
         self._inputs.append(value)
         return value
 
-    def external_output(self, shape: tuple[int, ...]) -> int:
-        """Define the float32 tensor that the caller gets."""
-        value = self._define(shape, external=self._externals, flags=XNN_VALUE_FLAG_EXTERNAL_OUTPUT)
+    def external_output(self, shape: tuple[int, ...], scale: TensorScale | None = None) -> int:
+        """Define the tensor that the caller gets: int8 with a `TensorScale`, else float32."""
+        value = self._define(shape, scale=scale, external=self._externals, flags=XNN_VALUE_FLAG_EXTERNAL_OUTPUT)
         self._outputs.append(value)
         return value
 
@@ -190,3 +190,31 @@ class DelegateBuilder:
 def _inline_constant(offset: int, size: int) -> schema.ConstantDataOffset:
     """A constant at `offset` of the delegate's own blob; any key, even an empty one, would mean named data."""
     return schema.ConstantDataOffset(offset=offset, size=size, named_key=None)
+
+
+def depthwise_pixel(
+    builder: DelegateBuilder, source: int, result: int, weight: torch.Tensor, bias: torch.Tensor
+) -> schema.XNNDepthwiseConv2d:
+    """A product and a sum for each channel of a float tensor [N, H, W, C]: a depthwise convolution of one pixel."""
+    return schema.XNNDepthwiseConv2d(
+        padding_top=0,
+        padding_right=0,
+        padding_bottom=0,
+        padding_left=0,
+        kernel_height=1,
+        kernel_width=1,
+        subsampling_height=1,
+        subsampling_width=1,
+        dilation_height=1,
+        dilation_width=1,
+        group_input_channels=1,
+        group_output_channels=1,
+        groups=len(weight),
+        adjustment_height=0,
+        adjustment_width=0,
+        input1_id=source,
+        filter_id=builder.float_constant(weight.to(torch.float32).view(1, 1, 1, -1), wide=True),
+        bias_id=builder.float_constant(bias.to(torch.float32), wide=True),
+        output_id=result,
+        flags=0,
+    )

@@ -36,6 +36,7 @@ from quant.graph.qdq import (
 )
 from quant.lower.options import Normalization
 from quant.lower.xnnpack.delegate import DelegateBuilder
+from quant.lower.xnnpack.float_rules import FLOAT_RULES
 from quant.lower.xnnpack.normalization import emit_pixels
 from quant.thresholds import WEIGHT_SCALE_FLOOR
 
@@ -76,6 +77,8 @@ class Emitter:
     """Operators of the network (q/dq and constants not counted) that the delegate runs."""
     normalization: Normalization | None = None
     """Where the input is pixels, uint8 NHWC, instead of what they are normalised to."""
+    int8_output: bool = False
+    """Whether the result is the int8 tensor that the last dq reads."""
     dynamic_classifier: bool = False
     """Whether a linear layer in float gets int8 weights, and int8 activations with a scale found at run time."""
 
@@ -127,6 +130,11 @@ class Emitter:
                 self.values[covered] = value
         return value, limits
 
+    def define_float(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
+        """Define the output of a node that computes in float whatever follows: a q is a conversion of its own."""
+        self.values[node] = Value(self.builder.tensor(nhwc(shape), None), shape, None)
+        return self.values[node]
+
     def convert(self, source: Value, scale: TensorScale | None, shape: tuple[int, ...] | None = None) -> Value:
         """Convert between float and int8 (or between two scales); `shape` where the tensor is not NHWC."""
         target = Value(self.builder.tensor(shape or nhwc(source.shape), scale), source.shape, scale)
@@ -164,9 +172,13 @@ class Emitter:
     def _emit_output(self, node: fx.Node) -> None:
         result = node.args[0]
         result = result[0] if isinstance(result, (tuple, list)) else result
+        if self.int8_output:
+            assert isinstance(result, fx.Node)
+            assert result.target is DEQUANTIZE
+            result = result.args[0]
         value = self.read(result)
         self.output_shape = value.shape
-        external = self.builder.external_output(value.shape)
+        external = self.builder.external_output(value.shape, value.scale)
         if self.builder.half:
             if len(value.shape) == 4:
                 value = self._transpose(value, (0, 3, 1, 2))
@@ -232,7 +244,8 @@ def _emit_conv(emitter: Emitter, node: fx.Node) -> None:
     if emitter.builder.half and (kernel_h, kernel_w, groups, stride) == (1, 1, 1, (1, 1)):
         _emit_half_pointwise(emitter, node, source, weight.flatten(1))
         return
-    depthwise = groups == source.shape[1] and group_inputs == 1
+    # A stem that sees one channel is none: its filters read the same one.
+    depthwise = groups > 1 and groups == source.shape[1] and group_inputs == 1
     # Depthwise weights lie as [1, H, W, channels], others as [out, H, W, in].
     data = weight.permute(1, 2, 3, 0) if depthwise else weight.permute(0, 2, 3, 1)
     builder = emitter.builder
@@ -417,4 +430,5 @@ RULES: dict[Any, Callable[[Emitter, fx.Node], None]] = {
     aten.pad.default: _emit_pad,
     aten.dropout.default: _emit_identity,
     **dict.fromkeys(CLAMP_RANGES, _emit_clamp),
+    **FLOAT_RULES,
 }

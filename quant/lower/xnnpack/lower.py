@@ -22,6 +22,7 @@ def lower(source: Source) -> LoweredProgram:
         half=source.precision == "fp16",
         dynamic_classifier=source.precision == "int8-dynamic",
         normalization=source.normalization,
+        int8_output=source.int8_output,
     )
 
 
@@ -32,6 +33,7 @@ def lower_xnnpack(
     half: bool = False,
     dynamic_classifier: bool = False,
     normalization: Normalization | None = None,
+    int8_output: bool = False,
 ) -> LoweredProgram:
     """Lower a float graph, or one that PT2E converted, into a program with a single XNNPACK delegate.
 
@@ -42,6 +44,7 @@ def lower_xnnpack(
             through fp32, so nothing falls out of the delegate. Input and output stay float32.
         dynamic_classifier: give a float classifier int8 weights and dynamically quantized activations.
         normalization: take pixels, uint8 [N, H, W, C], and normalise them inside; not with `half`.
+        int8_output: put out the int8 numbers that the last dq of the graph reads.
 
     Raises:
         UnsupportedOperatorError: an operator that XNNPACK, or this lowering, does not run. There is no
@@ -54,13 +57,16 @@ def lower_xnnpack(
         builder=DelegateBuilder(half=half),
         dynamic_classifier=dynamic_classifier,
         normalization=normalization,
+        int8_output=int8_output,
     )
     emitter.run()
     delegate = emitter.builder.serialize()
     output_shape, takes_pixels = emitter.output_shape, normalization is not None
     shape = nhwc(input_shape) if takes_pixels else input_shape
     return LoweredProgram(
-        data=wrap_delegate(BACKEND_NAME, delegate, shape, output_shape, takes_pixels=takes_pixels),
+        data=wrap_delegate(
+            BACKEND_NAME, delegate, shape, output_shape, takes_pixels=takes_pixels, int8_output=int8_output
+        ),
         delegation=Delegation(partitions=1, delegated=emitter.operators, left=0),
         input_shape=shape,
         output_shape=output_shape,

@@ -25,11 +25,13 @@ def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[seed, epoch << 40 | index]))
 
 
-def augmented(image: Image.Image, image_size: int, rng: np.random.Generator, *, strength: float = 1.0) -> np.ndarray:
+def augmented(
+    image: Image.Image, image_size: int, rng: np.random.Generator, *, strength: float = 1.0, gray: bool = False
+) -> np.ndarray:
     """Cut, scale, flip, rotate and recolour one picture.
 
     Returns:
-        uint8 [image_size, image_size, 3], RGB.
+        uint8 [image_size, image_size, 3], RGB; [..., 1] of their luma where `gray`.
     """
     box = _crop_box(image.size, rng, strength)
     # Pillow antialiases; reducing_gap lets it shrink large images by whole factors first.
@@ -39,7 +41,8 @@ def augmented(image: Image.Image, image_size: int, rng: np.random.Generator, *, 
     if rng.random() < 0.5:
         degrees = MAX_ROTATION * strength * rng.uniform(-1, 1)
         image = image.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=_GREY)
-    return _jittered(np.asarray(image), rng, JITTER * min(strength, 2.0))
+    pixels = _jittered(np.asarray(image), rng, JITTER * min(strength, 2.0))
+    return np.asarray(Image.fromarray(pixels).convert("L"))[..., None] if gray else pixels
 
 
 def _crop_box(size: tuple[int, int], rng: np.random.Generator, strength: float) -> tuple[float, float, float, float]:

@@ -62,8 +62,9 @@ actor Engine {
 
     private func classify(_ image: RGBImage, by artifact: Artifact, decodeMs: Double?) throws -> Classification {
         let (input, preprocessMs) = try timed { try runtime.prepare(artifact.input(of: image)) }
-        let (logits, forwardMs) = try timed { try runtime.forward(input) }
-        let candidates = Logits.top(5, of: logits).map {
+        let (numbers, forwardMs) = try timed { try runtime.forward(input) }
+        let probabilities = artifact.manifest.output.probabilities(of: numbers)
+        let candidates = Logits.top(5, among: probabilities).map {
             Classification.Candidate(label: artifact.labels[$0.index], probability: $0.probability)
         }
         return Classification(

@@ -30,9 +30,10 @@ final class ExecuTorchRuntime: ProgramRuntime {
     func forward(_ input: AnyTensor) throws -> [Float] {
         guard let module else { preconditionFailure("forward without a program") }
         let outputs: [Value] = try module.forward([input])
-        guard let logits: Tensor<Float> = outputs.first?.tensor() else {
-            throw InputError("The program's output is no float32 tensor; export it with float32 logits.")
+        if let numbers: Tensor<Float> = outputs.first?.tensor() { return numbers.scalars() }
+        guard let numbers: Tensor<Int8> = outputs.first?.tensor() else {
+            throw InputError("The program's output is neither a float32 nor an int8 tensor; make it again.")
         }
-        return logits.scalars()
+        return numbers.scalars().map(Float.init)
     }
 }

@@ -22,8 +22,8 @@ public struct Job: Codable, Equatable, Sendable {
         public let chunk: Int
         public let files: [File]
 
-        /// Bytes of one photograph.
-        public var stride: Int { side * side * 3 }
+        /// Bytes of one photograph of so many channels.
+        public func stride(channels: Int) -> Int { side * side * channels }
     }
 
     public struct File: Codable, Equatable, Sendable {
@@ -67,6 +67,9 @@ public struct Job: Codable, Equatable, Sendable {
         guard (input.dtype == .float32) == (normalize != nil) else {
             throw InputError("job.json: mean and std belong to a float32 input, and to no other.")
         }
+        guard normalize == nil || normalize?.channels == input.channels else {
+            throw InputError("job.json: mean and std have to have a number for each of \(input.channels) channels.")
+        }
         guard 1...256 ~= threads, 0...10_000 ~= warmup, 1...100_000 ~= repeats, 1...100 ~= loads else {
             throw InputError("job.json: threads, warmup, repeats or loads are out of range.")
         }
@@ -79,6 +82,7 @@ public struct Job: Codable, Equatable, Sendable {
             throw InputError("job.json: there are no photographs, or no pixels of them.")
         }
         for photograph in photographs { try Pattern.requireSHA256(photograph.sha256, name: "sha256") }
+        let stride = pixels.stride(channels: input.channels)
         let chunks = (photographs.count + pixels.chunk - 1) / pixels.chunk
         guard pixels.files.count == chunks else {
             throw InputError(
@@ -87,8 +91,8 @@ public struct Job: Codable, Equatable, Sendable {
         for (index, file) in pixels.files.enumerated() {
             try Pattern.requireSHA256(file.sha256, name: "pixels.files.sha256")
             let count = min(pixels.chunk, photographs.count - index * pixels.chunk)
-            guard file.file.wholeMatch(of: #/pixels-[0-9]{4,7}\.u8/#) != nil, file.bytes == count * pixels.stride else {
-                throw InputError("job.json: \(file.file) has to hold \(count) photographs of \(pixels.stride) bytes.")
+            guard file.file.wholeMatch(of: #/pixels-[0-9]{4,7}\.u8/#) != nil, file.bytes == count * stride else {
+                throw InputError("job.json: \(file.file) has to hold \(count) photographs of \(stride) bytes.")
             }
         }
     }

@@ -43,14 +43,15 @@ public struct JobFolder: Sendable {
         }
     }
 
-    /// The pixels of one of the job's photographs, `side x side x 3`.
+    /// The pixels of one of the job's photographs, `side x side x channels`.
     public func pixels(at index: Int) throws -> Data {
         let pixels = job.pixels
+        let size = pixels.stride(channels: job.input.channels)
         let file = url.appendingPathComponent(pixels.files[index / pixels.chunk].file)
         let handle = try FileHandle(forReadingFrom: file)
         defer { try? handle.close() }
-        try handle.seek(toOffset: UInt64(index % pixels.chunk * pixels.stride))
-        guard let data = try handle.read(upToCount: pixels.stride), data.count == pixels.stride else {
+        try handle.seek(toOffset: UInt64(index % pixels.chunk * size))
+        guard let data = try handle.read(upToCount: size), data.count == size else {
             throw InputError("\(file.lastPathComponent) ends before photograph \(index); copy the folder again.")
         }
         return data

@@ -17,7 +17,12 @@ public enum Logits {
 
     /// The most probable classes, the best one first; of equal ones the lower index, as in Python.
     public static func top(_ count: Int, of logits: [Float]) -> [Prediction] {
-        softmax(logits).enumerated()
+        top(count, among: softmax(logits))
+    }
+
+    /// The same of probabilities.
+    public static func top(_ count: Int, among probabilities: [Float]) -> [Prediction] {
+        probabilities.enumerated()
             .sorted { ($0.element, $1.offset) > ($1.element, $0.offset) }
             .prefix(count)
             .map { Prediction(index: $0.offset, probability: $0.element) }

@@ -3,8 +3,29 @@ import Foundation
 /// What the app reads of an artifact's `manifest.json` (docs/manifest.md); the other keys are for the tool.
 public struct Manifest: Decodable, Equatable, Sendable {
     public struct Output: Decodable, Equatable, Sendable {
+        public enum Kind: String, Decodable, Sendable { case softmax, sigmoid }
+
         /// `[1, classes]`.
         public let shape: [Int]
+        /// What the program made of its logits; nil where it puts these out.
+        public let kind: Kind?
+        /// Of int8 numbers, which stand for `scale * (number - zeroPoint)`; nil for float32.
+        public let scale: Double?
+        public let zeroPoint: Int?
+
+        enum CodingKeys: String, CodingKey {
+            case shape, kind, scale
+            case zeroPoint = "zero_point"
+        }
+
+        /// - Parameter numbers: that the program put out.
+        /// - Returns: the probability of each class.
+        public func probabilities(of numbers: [Float]) -> [Float] {
+            let scale = Float(scale ?? 1)
+            let offset = Float(zeroPoint ?? 0)
+            let values = numbers.map { scale * ($0 - offset) }
+            return kind == nil ? Logits.softmax(values) : values
+        }
     }
 
     public struct Versions: Decodable, Equatable, Sendable {
@@ -48,6 +69,9 @@ public struct Manifest: Decodable, Equatable, Sendable {
             let manifest = try JSONDecoder().decode(Manifest.self, from: data)
             try manifest.preprocess.validate()
             try manifest.input.validate(side: manifest.preprocess.crop)
+            guard manifest.preprocess.normalization.channels == manifest.input.channels else {
+                throw InputError("manifest.json: mean has to have a number for each of the input's channels.")
+            }
             guard manifest.output.shape.count == 2 else {
                 throw InputError(
                     "manifest.json: the output has to be one row of classes, not \(manifest.output.shape).")

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Step 4 of docs/preprocessing.md: `((pixel / 255) - mean) / std` in float32, by channel (red, green, blue).
+/// Step 4 of docs/preprocessing.md: `((pixel / 255) - mean) / std` in float32, by channel (red, green, blue; or gray).
 public struct Normalization: Codable, Equatable, Sendable {
     public let mean: [Double]
     public let std: [Double]
@@ -10,26 +10,33 @@ public struct Normalization: Codable, Equatable, Sendable {
         self.std = std
     }
 
-    /// - Throws: `InputError` unless there are three numbers each, `std` above 0.
+    /// Of the network's input: three of colours, one of grays.
+    public var channels: Int { mean.count }
+
+    /// - Throws: `InputError` unless there are three numbers each, or one for gray, `std` above 0.
     public func validate() throws {
-        guard mean.count == 3, std.count == 3, (mean + std).allSatisfy(\.isFinite), std.allSatisfy({ $0 > 0 }) else {
-            throw InputError("mean \(mean) and std \(std): three finite numbers each are needed, std above 0.")
+        let counts = [mean.count, std.count]
+        guard counts == [3, 3] || counts == [1, 1], (mean + std).allSatisfy(\.isFinite), std.allSatisfy({ $0 > 0 })
+        else {
+            throw InputError(
+                "mean \(mean) and std \(std): three finite numbers each are needed (one for gray), std above 0.")
         }
     }
 
-    /// Turns pixels `[H, W, 3]` into little-endian float32 `[3, H, W]`: all of red, then green, then blue.
+    /// Turns pixels `[H, W, C]` into little-endian float32 `[C, H, W]`: all of red, then green, then blue.
     public func tensor(of pixels: Data) -> Data {
-        let area = pixels.count / 3
-        let values = [UInt32](unsafeUninitializedCapacity: area * 3) { target, count in
+        let channels = self.channels
+        let area = pixels.count / channels
+        let values = [UInt32](unsafeUninitializedCapacity: area * channels) { target, count in
             pixels.withUnsafeBytes { (source: UnsafeRawBufferPointer) in
-                for channel in 0..<3 {
+                for channel in 0..<channels {
                     let table = littleEndianValues(of: channel)
                     for index in 0..<area {
-                        target[channel * area + index] = table[Int(source[index * 3 + channel])]
+                        target[channel * area + index] = table[Int(source[index * channels + channel])]
                     }
                 }
             }
-            count = area * 3
+            count = area * channels
         }
         return values.withUnsafeBytes { Data($0) }
     }

@@ -35,9 +35,10 @@ public struct Preprocess: Codable, Equatable, Sendable {
 
     /// Scales and crops.
     ///
-    /// - Returns: `crop x crop x 3` bytes, RGB by row.
+    /// - Returns: `crop x crop x channels` bytes by row; for one channel the luma comes first.
     /// - Throws: `InputError` if the picture is too small or too elongated to be a photograph.
     public func pixels(of image: RGBImage) throws -> Data {
+        let image = normalization.channels == 1 ? image.gray() : image
         let (shorter, longer) = (min(image.width, image.height), max(image.width, image.height))
         guard shorter >= Self.minimumSide else {
             throw InputError("\(image.width)x\(image.height) pixels is too small to be a photograph.")
@@ -53,10 +54,16 @@ public struct Preprocess: Codable, Equatable, Sendable {
 
     private func centre(of image: RGBImage) -> Data {
         let (left, top) = (margin(of: image.width), margin(of: image.height))
-        var square = Data(capacity: crop * crop * 3)
+        let gray = normalization.channels == 1
+        var square = Data(capacity: crop * crop * normalization.channels)
         for row in top..<top + crop {
             let start = (row * image.width + left) * 3
-            square.append(contentsOf: image.pixels[start..<start + crop * 3])
+            if gray {
+                // Red, green and blue are alike there.
+                square.append(contentsOf: stride(from: start, to: start + crop * 3, by: 3).map { image.pixels[$0] })
+            } else {
+                square.append(contentsOf: image.pixels[start..<start + crop * 3])
+            }
         }
         return square
     }

@@ -15,20 +15,24 @@ public struct TensorSpec: Codable, Equatable, Sendable {
         self.layout = layout
     }
 
+    /// Of a pixel: three, or one of grays.
+    public var channels: Int { shape.count == 4 ? shape[layout == .nchw ? 1 : 3] : 0 }
+
     /// - Parameter side: of the square of pixels that the program is given.
     /// - Throws: `InputError` unless it is one photograph of that side, in one of the two forms.
     public func validate(side: Int) throws {
+        let known = channels == 3 || channels == 1
         switch (dtype, layout) {
-        case (.float32, .nchw) where shape == [1, 3, side, side]: return
-        case (.uint8, .nhwc) where shape == [1, side, side, 3]: return
+        case (.float32, .nchw) where known && shape == [1, channels, side, side]: return
+        case (.uint8, .nhwc) where known && shape == [1, side, side, channels]: return
         default:
             throw InputError(
                 "The program takes \(dtype.rawValue) \(layout.rawValue) \(shape); this app gives it float32 NCHW "
-                    + "[1, 3, \(side), \(side)] or uint8 NHWC [1, \(side), \(side), 3].")
+                    + "[1, 3, \(side), \(side)] or uint8 NHWC [1, \(side), \(side), 3], or of one channel.")
         }
     }
 
-    /// Turns `H x W x 3` pixels into the program's input.
+    /// Turns `H x W x channels` pixels into the program's input.
     ///
     /// - Throws: `InputError` if a float32 program came without mean and std.
     public func input(of pixels: Data, normalization: Normalization?) throws -> ModelInput {

@@ -15,6 +15,13 @@ final class LogitsTests: XCTestCase {
         XCTAssertEqual(Logits.top(5, of: []), [])
     }
 
+    func testProbabilitiesAreReadAsTheManifestSays() throws {
+        let text = #"{"shape": [1, 2], "kind": "softmax", "dtype": "int8", "scale": 0.25, "zero_point": -4}"#
+        let output = try JSONDecoder().decode(Manifest.Output.self, from: Data(text.utf8))
+        XCTAssertEqual(output.probabilities(of: [-4, 0]), [0, 1])
+        XCTAssertEqual(Logits.top(1, among: [0.25, 0.75]).map(\.index), [1])
+    }
+
     func testBytesAreLittleEndianAndComeBack() {
         let logits: [Float] = [1.5, -0.25, .greatestFiniteMagnitude, .leastNonzeroMagnitude]
         XCTAssertEqual([UInt8](Logits.bytes([1.5])), [0, 0, 0xC0, 0x3F])

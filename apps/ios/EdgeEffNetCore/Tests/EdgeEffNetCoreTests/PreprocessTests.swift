@@ -35,6 +35,7 @@ final class PreprocessTests: XCTestCase {
         let bad = [
             Preprocess(crop: 9, resize: 8, interpolation: .bilinear, mean: [0, 0, 0], std: [1, 1, 1]),
             Preprocess(crop: 8, resize: 8, interpolation: .bilinear, mean: [0, 0], std: [1, 1, 1]),
+            Preprocess(crop: 8, resize: 8, interpolation: .bilinear, mean: [0, 0], std: [1, 1]),
             Preprocess(crop: 8, resize: 8, interpolation: .bilinear, mean: [0, 0, 0], std: [1, 0, 1]),
         ]
         for preprocess in bad { XCTAssertThrowsError(try preprocess.validate()) }

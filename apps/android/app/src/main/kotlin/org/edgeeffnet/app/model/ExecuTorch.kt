@@ -5,6 +5,7 @@ import org.edgeeffnet.core.InputException
 import org.edgeeffnet.core.program.NetworkInput
 import org.edgeeffnet.core.program.Program
 import org.edgeeffnet.core.program.ProgramRuntime
+import org.pytorch.executorch.DType
 import org.pytorch.executorch.EValue
 import org.pytorch.executorch.ExecuTorchRuntime
 import org.pytorch.executorch.Module
@@ -54,11 +55,12 @@ class ExecuTorch : ProgramRuntime {
                     is NetworkInput.Float32 -> Tensor.fromBlob(input.data, input.spec.shape)
                     is NetworkInput.UInt8 -> Tensor.fromBlobUnsigned(input.data, input.spec.shape)
                 }
-            return module
-                .forward(EValue.from(tensor))
-                .first()
-                .toTensor()
-                .dataAsFloatArray
+            val found = module.forward(EValue.from(tensor)).first().toTensor()
+            return if (found.dtype() == DType.INT8) {
+                found.dataAsByteArray.let { bytes -> FloatArray(bytes.size) { bytes[it].toFloat() } }
+            } else {
+                found.dataAsFloatArray
+            }
         }
 
         override fun close() = module.close()

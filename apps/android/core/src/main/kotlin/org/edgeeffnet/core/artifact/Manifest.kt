@@ -5,6 +5,7 @@ import org.edgeeffnet.core.files.SHA256_PATTERN
 import org.edgeeffnet.core.json.JsonFields
 import org.edgeeffnet.core.photo.Preprocess
 import org.edgeeffnet.core.program.InputSpec
+import org.edgeeffnet.core.program.Output
 
 /** What an app needs of an artifact's `manifest.json` (docs/manifest.md). */
 data class Manifest(
@@ -14,10 +15,16 @@ data class Manifest(
     val programSha256: String,
     val executorch: String,
     val golden: List<GoldenPhotograph>,
+    val output: Output = Output(),
 ) {
     init {
         if (input.side != preprocess.crop) {
             throw InputException("The program sees ${input.side} pixels a side, the crop has ${preprocess.crop}.")
+        }
+        if (input.channels != preprocess.normalization.channels) {
+            throw InputException(
+                "The program sees ${input.channels} channels, mean has ${preprocess.normalization.channels} numbers.",
+            )
         }
     }
 
@@ -34,6 +41,7 @@ data class Manifest(
                 classes = fields.texts("classes"),
                 preprocess = Preprocess.from(fields.fields("preprocess")),
                 input = InputSpec.from(fields.fields("input")),
+                output = if (fields.has("output")) Output.from(fields.fields("output")) else Output(),
                 programSha256 = fields.fields("files").fields(PROGRAM).matching("sha256", SHA256_PATTERN),
                 executorch = fields.fields("versions").text("executorch"),
                 golden = goldenPhotographs(fields),

@@ -33,6 +33,9 @@ data class JobSpec(
                 "job.json: the program sees ${input.side} pixels a side, the files hold ${pixels.side}.",
             )
         }
+        if (normalization != null && normalization.channels != input.channels) {
+            throw InputException("job.json: mean has ${normalization.channels} numbers for ${input.channels} channels.")
+        }
         pixels.refuseUnless(photographs.size)
     }
 
@@ -60,14 +63,15 @@ data class JobSpec(
                 "loads",
             )
             val program = fields.fields("program").apply { exactly("file", "sha256", "bytes", "backend", "executorch") }
+            val input = InputSpec.from(fields.fields("input"))
             return JobSpec(
                 id = JobId.parse(fields.text("id")),
                 program = ExpectedFile.from(program, PROGRAM),
                 executorch = program.text("executorch"),
-                input = InputSpec.from(fields.fields("input")),
+                input = input,
                 classes = classes(fields.fields("output")),
                 normalization = fields.fieldsOrNull("normalize")?.let(::normalization),
-                pixels = PixelFiles.from(fields.fields("pixels")),
+                pixels = PixelFiles.from(fields.fields("pixels"), input.channels),
                 photographs = fields.list("photographs").map(Photograph::from),
                 threads = fields.integer("threads", 1..256),
                 warmup = fields.integer("warmup", 0..10_000),

@@ -3,16 +3,17 @@ package org.edgeeffnet.core.job
 import org.edgeeffnet.core.InputException
 import org.edgeeffnet.core.files.ExpectedFile
 import org.edgeeffnet.core.json.JsonFields
-import org.edgeeffnet.core.photo.RgbImage.Companion.CHANNELS
+import org.edgeeffnet.core.photo.RgbImage
 
-/** The files that hold the photographs' pixels, [chunk] photographs each, [side] x [side] x 3 bytes a photograph. */
+/** The files that hold the photographs' pixels, [chunk] photographs each, [side] x [side] x [channels] bytes a photograph. */
 data class PixelFiles(
     val side: Int,
     val chunk: Int,
     val files: List<ExpectedFile>,
+    val channels: Int = RgbImage.CHANNELS,
 ) {
     /** Bytes of one photograph. */
-    val stride: Int = side * side * CHANNELS
+    val stride: Int = side * side * channels
 
     /** Refuses files that do not hold exactly [photographs] photographs. */
     fun refuseUnless(photographs: Int) {
@@ -25,7 +26,10 @@ data class PixelFiles(
     companion object {
         private val NAME = Regex("""pixels-[0-9]{4,7}\.u8""")
 
-        fun from(fields: JsonFields): PixelFiles {
+        fun from(
+            fields: JsonFields,
+            channels: Int = RgbImage.CHANNELS,
+        ): PixelFiles {
             fields.exactly("side", "chunk", "files")
             return PixelFiles(
                 side = fields.integer("side", 1..8192),
@@ -35,6 +39,7 @@ data class PixelFiles(
                         it.exactly("file", "sha256", "bytes")
                         ExpectedFile.from(it, NAME)
                     },
+                channels = channels,
             )
         }
     }

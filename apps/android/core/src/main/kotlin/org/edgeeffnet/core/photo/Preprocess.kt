@@ -26,12 +26,14 @@ data class Preprocess(
     /**
      * Scales the shorter side of [image] to [resize] and cuts the [crop] x [crop] centre.
      *
-     * @return red, green and blue of each pixel, row by row.
+     * @return red, green and blue of each pixel, row by row; the luma of each for a network that sees grays.
      * @throws InputException where [image] is no photograph: tiny, or extremely elongated.
      */
     fun pixels(image: RgbImage): ByteArray {
-        val scaled = scaled(image)
-        return scaled.crop(margin(scaled.width), margin(scaled.height), crop, crop).bytes
+        val gray = normalization.channels == 1
+        val scaled = scaled(if (gray) image.gray() else image)
+        val cut = scaled.crop(margin(scaled.width), margin(scaled.height), crop, crop)
+        return if (gray) cut.firstChannel() else cut.bytes
     }
 
     private fun scaled(image: RgbImage): RgbImage {

@@ -28,8 +28,24 @@ class RgbImage(
         return RgbImage(width, height, cut)
     }
 
+    /** The luma of every pixel (ITU-R 601, rounded in 16 bits as Pillow does), as red, green and blue alike. */
+    fun gray(): RgbImage {
+        val result = ByteArray(bytes.size)
+        for (at in bytes.indices step CHANNELS) {
+            val sum = LUMA.indices.sumOf { LUMA[it] * (bytes[at + it].toInt() and 0xFF) }
+            result.fill(((sum + HALF) shr BITS).toByte(), at, at + CHANNELS)
+        }
+        return RgbImage(width, height, result)
+    }
+
+    /** The first of the three bytes of each pixel. */
+    fun firstChannel(): ByteArray = ByteArray(width * height) { bytes[it * CHANNELS] }
+
     companion object {
         const val CHANNELS = 3
+        private const val BITS = 16
+        private const val HALF = 1 shl (BITS - 1)
+        private val LUMA = intArrayOf(19595, 38470, 7471)
 
         /**
          * Takes the colours of [rgba] (red, green, blue, alpha a pixel) and drops alpha.

@@ -30,7 +30,7 @@ class Classifier(
         val logits = program.forward(input)
         val done = System.nanoTime()
         return Classification(
-            ranking = rank(logits, manifest.classes),
+            ranking = rank(logits, manifest.classes, output = manifest.output),
             pixels = pixels,
             side = manifest.preprocess.crop,
             preprocessMs = (ready - start) / NANOS_PER_MS,

@@ -2,6 +2,7 @@ package org.edgeeffnet.core.program
 
 import org.edgeeffnet.core.InputException
 import org.edgeeffnet.core.json.JsonFields
+import org.edgeeffnet.core.photo.RgbImage
 
 /** How a program wants its photographs; [dtype] and [layout] are the words of `job.json` and `manifest.json`. */
 enum class InputFormat(
@@ -14,16 +15,17 @@ enum class InputFormat(
     UINT8_NHWC("uint8", "NHWC"),
 }
 
-/** The input of a program: one photograph of [side] x [side] pixels in [format]. */
+/** The input of a program: one photograph of [side] x [side] pixels of [channels] bytes in [format]. */
 data class InputSpec(
     val format: InputFormat,
     val side: Int,
+    val channels: Int = RgbImage.CHANNELS,
 ) {
     val shape: LongArray
         get() =
             when (format) {
-                InputFormat.FLOAT32_NCHW -> longArrayOf(1, 3, side.toLong(), side.toLong())
-                InputFormat.UINT8_NHWC -> longArrayOf(1, side.toLong(), side.toLong(), 3)
+                InputFormat.FLOAT32_NCHW -> longArrayOf(1, channels.toLong(), side.toLong(), side.toLong())
+                InputFormat.UINT8_NHWC -> longArrayOf(1, side.toLong(), side.toLong(), channels.toLong())
             }
 
     companion object {
@@ -36,9 +38,10 @@ data class InputSpec(
             val format =
                 InputFormat.entries.find { it.dtype == dtype && it.layout == layout }
                     ?: throw InputException("The program's input is $dtype $layout, need float32 NCHW or uint8 NHWC.")
-            val spec = InputSpec(format, shape.getOrElse(2) { 0 })
-            if (spec.shape.toList() != shape.map(Int::toLong)) {
-                throw InputException("The program's input is $shape, need one square photograph of three channels.")
+            val channels = shape.getOrElse(if (format == InputFormat.FLOAT32_NCHW) 1 else 3) { 0 }
+            val spec = InputSpec(format, shape.getOrElse(2) { 0 }, channels)
+            if (channels !in listOf(1, RgbImage.CHANNELS) || spec.shape.toList() != shape.map(Int::toLong)) {
+                throw InputException("The program's input is $shape, need one square photograph of three channels or one.")
             }
             return spec
         }

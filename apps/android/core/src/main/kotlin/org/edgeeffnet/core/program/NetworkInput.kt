@@ -2,7 +2,6 @@ package org.edgeeffnet.core.program
 
 import org.edgeeffnet.core.InputException
 import org.edgeeffnet.core.photo.Normalization
-import org.edgeeffnet.core.photo.RgbImage.Companion.CHANNELS
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.nio.FloatBuffer
@@ -14,9 +13,9 @@ import java.nio.FloatBuffer
 sealed class NetworkInput(
     val spec: InputSpec,
 ) {
-    protected val elements = spec.side * spec.side * CHANNELS
+    protected val elements = spec.side * spec.side * spec.channels
 
-    /** Takes the pixels of one photograph, RGB by row (docs/preprocessing.md, 4). */
+    /** Takes the pixels of one photograph by row (docs/preprocessing.md, 4). */
     fun write(pixels: ByteArray) {
         if (pixels.size != elements) throw InputException("${pixels.size} bytes of pixels, need $elements.")
         put(pixels)

@@ -53,7 +53,11 @@ class PreprocessTest {
         for (case in cases) {
             val input =
                 NetworkInput.Float32(
-                    InputSpec(InputFormat.FLOAT32_NCHW, case.preprocess.crop),
+                    InputSpec(
+                        InputFormat.FLOAT32_NCHW,
+                        case.preprocess.crop,
+                        case.preprocess.normalization.channels,
+                    ),
                     case.preprocess.normalization,
                 )
             input.write(case.pixels)
@@ -95,5 +99,6 @@ class PreprocessTest {
         assertThrows(InputException::class.java) { good.copy(crop = good.resize + 1) }
         assertThrows(InputException::class.java) { Interpolation.named("lanczos") }
         assertThrows(InputException::class.java) { Normalization(listOf(0.5, 0.5, 0.5), listOf(0.5, 0.0, 0.5)) }
+        assertThrows(InputException::class.java) { Normalization(listOf(0.5, 0.5), listOf(0.5, 0.5)) }
     }
 }

@@ -1,0 +1,95 @@
+"""Images of more channels than a colour photograph has, as numpy arrays: `.npy`, `.npz`."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from edge_effnet.errors import InputError
+from edge_effnet.images import MAX_FILE_BYTES, MIN_SIDE
+from edge_effnet.io.files import open_given
+from edge_effnet.io.text import brief
+
+ARRAY_SUFFIXES = frozenset({".npy", ".npz"})
+
+
+def read_array(path: Path, channels: int) -> np.ndarray:
+    """Read an image from an array [H, W, C] or [C, H, W], or [H, W] for one channel.
+
+    Of 16 bits the upper 8 count; floating-point numbers have to lie between 0 and 1.
+
+    Returns:
+        uint8 [H, W, channels].
+
+    Raises:
+        InputError: no such array, or one of another shape or type.
+    """
+    with open_given(path, limit=MAX_FILE_BYTES) as file:
+        try:
+            array = _loaded(file)
+        except (
+            Exception
+        ) as error:  # a broken file fails wherever numpy or zipfile meets it, with whatever that raises
+            raise InputError(f"{path}: not a readable array ({brief(error)}); save it with numpy.save.") from error
+    if array.ndim == 2 and channels == 1:
+        array = array[..., None]
+    if array.ndim == 3 and array.shape[2] != channels and array.shape[0] == channels:
+        array = array.transpose(1, 2, 0)
+    if array.ndim != 3 or array.shape[2] != channels or min(array.shape[:2]) < MIN_SIDE:
+        raise InputError(
+            f"{path}: an array of shape {brief(list(array.shape))}; the network takes {channels} channels: need "
+            f"[height, width, {channels}] with at least {MIN_SIDE} pixels a side."
+        )
+    convert = _TO_LEVELS.get(str(array.dtype))
+    if convert is None:
+        raise InputError(f"{path}: an array of {array.dtype}; need one of {', '.join(_TO_LEVELS)}.")
+    try:
+        return np.ascontiguousarray(convert(array))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _loaded(file: BinaryIO) -> np.ndarray:
+    if file.read(2) == b"PK":
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+            if len(entries) != 1 or entries[0].file_size > MAX_FILE_BYTES:
+                raise ValueError(f"{len(entries)} arrays, need one")
+            with archive.open(entries[0]) as member:
+                return _array_of(member)
+    file.seek(0)
+    return _array_of(file)
+
+
+def _array_of(file: Any) -> np.ndarray:
+    """Read an array whose header was believed only as far as the largest file goes."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(file)
+    size = math.prod(shape) * dtype.itemsize
+    if dtype.hasobject or not 0 < size <= MAX_FILE_BYTES or max(shape) > MAX_FILE_BYTES:
+        raise ValueError(f"{dtype} of shape {brief(shape)}")
+    data = file.read(size)
+    if len(data) != size:
+        raise ValueError("cut off")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _of_unit(array: np.ndarray) -> np.ndarray:
+    if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
+        raise ValueError("floating-point numbers beyond 0 to 1; scale them, or save whole numbers of 8 or 16 bits.")
+    levels: np.ndarray = np.rint(array * 255).astype(np.uint8)
+    return levels
+
+
+_TO_LEVELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "uint8": lambda array: array,
+    "uint16": lambda array: (array >> 8).astype(np.uint8),
+    "float32": _of_unit,
+    "float64": _of_unit,
+}
