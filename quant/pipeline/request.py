@@ -11,6 +11,7 @@ from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import SAMPLE, sample_weights
 from edge_effnet.variants import VariantSpec, resolve_variant
+from edge_effnet.weights import Checkpoint, load_pretrained
 from edge_effnet.weights.checkpoint import LoadOptions
 from quant.artifact.recognise import require_replaceable
 from quant.common.overwrite import require_apart, require_no_image
@@ -35,8 +36,8 @@ class QuantizeConfig:
         InputError: a number out of range.
     """
 
-    variant: str
-    """Any of its names, such as "b0" or "efficientnet-b0"."""
+    variant: str | None = None
+    """Any of its names, such as "b0" or "efficientnet-b0"; None takes what the weights are."""
     weights: str | Path = SAMPLE
     """A file, or a published name or hub id (see `load_pretrained`), or `SAMPLE`: those of this package."""
     data: str | Path = SAMPLE
@@ -81,6 +82,11 @@ class QuantizeConfig:
         check_min_agreement(self.min_agreement)
 
     @property
+    def load_options(self) -> LoadOptions:
+        """How to read the weights."""
+        return LoadOptions(origin=self.origin, image_size=self.image_size)
+
+    @property
     def backends(self) -> tuple[str, ...]:
         """The words of `--backend`."""
         return (self.backend,) if isinstance(self.backend, str) else tuple(self.backend)
@@ -92,6 +98,8 @@ class Request:
 
     config: QuantizeConfig
     spec: VariantSpec
+    checkpoint: Checkpoint | None
+    """The float weights, where they had to be read to tell the variant."""
     recipe: Recipe
     choices: tuple[Choice, ...]
     """Programs to make, none twice."""
@@ -102,12 +110,7 @@ class Request:
     @property
     def alone(self) -> bool:
         """Whether the one program asked for is the default's: its artifact is then all that is written."""
-        return self.choices == choose([DEFAULT_BACKEND])
-
-    @property
-    def load_options(self) -> LoadOptions:
-        """How to read the weights."""
-        return LoadOptions(origin=self.config.origin, image_size=self.config.image_size)
+        return _is_alone(self.choices)
 
     @property
     def sample(self) -> bool:
@@ -141,8 +144,11 @@ class Request:
 
 def default_out(variant: str, recipe: str, choices: Sequence[Choice]) -> str:
     """Name the artifact folder where the user does not."""
-    alone = tuple(choices) == choose([DEFAULT_BACKEND])
-    return f"{variant}-{recipe}-{DEFAULT_BACKEND if alone else 'backends'}"
+    return f"{variant}-{recipe}-{DEFAULT_BACKEND if _is_alone(choices) else 'backends'}"
+
+
+def _is_alone(choices: Sequence[Choice]) -> bool:
+    return tuple(choices) == choose([DEFAULT_BACKEND])
 
 
 def resolve(config: QuantizeConfig) -> Request:
@@ -152,30 +158,34 @@ def resolve(config: QuantizeConfig) -> Request:
         InputError: an unknown name, options that do not go together, an impossible backend, a folder in the way that
             is no artifact, that weights or images lie in, or that lies among these.
     """
-    spec = resolve_variant(config.variant)
+    if config.variant is not None:
+        resolve_variant(config.variant)
     if config.weights == SAMPLE:
-        sample_weights(spec.name)
+        sample_weights(config.variant)
     if config.activation is not None:
         make_activation(config.activation)
     recipe = find_recipe(config.recipe)
     choices = choose(config.backends)
     if not choices:
         raise InputError("--backend: names no program; leave it out for the default.")
+    _require_fitting(config, recipe, choices)
+    limits = Limits(
+        max_drop=MAX_DROP_POINTS if config.max_drop is None else config.max_drop,
+        min_agreement=check_min_agreement(config.min_agreement),
+        baseline=None,
+    )
+    spec, checkpoint = _variant_of(config)
     out = default_out(spec.name, recipe.name, choices) if config.out is None else config.out
     request = Request(
         config=config,
         spec=spec,
+        checkpoint=checkpoint,
         recipe=recipe,
         choices=choices,
         out=Path(out),
-        limits=Limits(
-            max_drop=MAX_DROP_POINTS if config.max_drop is None else config.max_drop,
-            min_agreement=check_min_agreement(config.min_agreement),
-            baseline=None,
-        ),
+        limits=limits,
         qat=config.qat or QatOptions(),
     )
-    _require_fitting(request)
     check_fits(choices, activation=request.final_activation, image_size=config.image_size or spec.resolution)
     require_apart(request.out, {"--weights": config.weights, "--data": config.data})
     require_replaceable(request.out)
@@ -183,24 +193,32 @@ def resolve(config: QuantizeConfig) -> Request:
     return request
 
 
-def _require_fitting(request: Request) -> None:
+def _variant_of(config: QuantizeConfig) -> tuple[VariantSpec, Checkpoint | None]:
+    """Return the variant that is named, or the one that the weights are, with what was read to tell."""
+    if config.variant is not None:
+        return resolve_variant(config.variant), None
+    checkpoint = load_pretrained(config.weights, options=config.load_options)
+    return checkpoint.spec, checkpoint
+
+
+def _require_fitting(config: QuantizeConfig, recipe: Recipe, choices: Sequence[Choice]) -> None:
     """Refuse options that do not go together.
 
     Raises:
         InputError: settings of training without a recipe that trains, or what one artifact alone can have.
     """
-    config, recipe = request.config, request.recipe
+    alone = _is_alone(choices)
     if config.qat is not None and not recipe.trains:
         trained = ", ".join(name for name, other in RECIPES.items() if other.trains)
         raise InputError(
             f"--recipe {recipe.name} trains nothing; --epochs, --steps, --teacher and --resume are for {trained}."
         )
-    if recipe.trains and not request.alone:
+    if recipe.trains and not alone:
         raise InputError(
             f"--recipe {recipe.name} trains {DEFAULT_BACKEND}'s arithmetic: make that program alone (without "
             f"--backend), or choose --recipe {DEFAULT_RECIPE} for several backends."
         )
-    if config.embed_preprocess and not request.alone:
+    if config.embed_preprocess and not alone:
         raise InputError("--embed-preprocess is for the int8 xnnpack program alone: leave out --backend.")
     if not (recipe.trains or is_alone()):
         raise InputError(

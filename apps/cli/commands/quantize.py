@@ -10,7 +10,7 @@ import typer
 from apps.cli import exit_codes
 from apps.cli.help import SETTINGS, epilog
 from edge_effnet.errors import InputError
-from edge_effnet.samples.trained import SAMPLE
+from edge_effnet.samples.trained import SAMPLE, sample_weights
 from quant.lower.choices import DEFAULT_BACKEND, choose
 from quant.lower.options import BackendOptions
 from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
@@ -19,22 +19,22 @@ from quant.training.rank import is_leader
 _MAX_SEED = 2**63 - 1  # torch's
 
 
-def own_command(variant: str) -> tuple[str, ...]:
+def own_command() -> tuple[str, ...]:
     """The command that a newcomer runs next, word by word."""
-    return ("quantize", "--variant", variant, "--weights", "WEIGHTS.pth", "--data", "PHOTOS")
+    return ("quantize", "--weights", "WEIGHTS.pth", "--data", "PHOTOS")
 
 
 app = typer.Typer(**SETTINGS)
 
 _EPILOG = epilog(
-    "quantize --variant b0 --weights flowers.pth --data photos",
-    "quantize --variant b0 --weights flowers.pth --data photos --backend all",
+    "quantize --weights flowers.pth --data photos",
+    "quantize --weights flowers.pth --data photos --backend all",
 )
 
 
 @app.command(epilog=_EPILOG, no_args_is_help=True)
 def quantize_command(
-    variant: Annotated[str, typer.Option(help="Such as b0, lite0, v2-s or es.")],
+    variant: Annotated[str | None, typer.Option(help="Such as b0, lite0, v2-s or es; the weights'.")] = None,
     weights: Annotated[str | None, typer.Option(help="Of lukemelas, timm or torchvision; a hub's name.")] = None,
     data: Annotated[str | None, typer.Option(help="Images: train/ and val/, or class folders.")] = None,
     origin: Annotated[str | None, typer.Option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
@@ -79,6 +79,7 @@ def quantize_command(
 
     bars = Bars(quiet=not is_leader())
     if weights == SAMPLE:
+        sample_weights(variant)
         bars.say(f"No --weights: the sample {variant} and drawn pictures, for a first look.")
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
@@ -116,12 +117,12 @@ def quantize_command(
             result.outcome,
             as_json=as_json,
             report=str(result.folder / "report.html"),
-            next_command=result.next_command if weights != SAMPLE or not result.passed else own_command(variant),
+            next_command=result.next_command if weights != SAMPLE or not result.passed else own_command(),
         )
     return exit_codes.PASS if result.passed else exit_codes.REGRESSION
 
 
-def _sources(variant: str, weights: str | None, data: str | None) -> tuple[str, str]:
+def _sources(variant: str | None, weights: str | None, data: str | None) -> tuple[str, str]:
     """Weights and images of the user's, or the sample's where neither is given.
 
     Raises:
@@ -138,7 +139,7 @@ def _sources(variant: str, weights: str | None, data: str | None) -> tuple[str, 
         raise InputError(
             "--weights missing: images of your own need float weights of their classes. Give a file of "
             "EfficientNet-PyTorch, timm or torchvision (--weights FILE), or make one: edge-effnet train "
-            f"--variant {variant} --data {data}."
+            f"--variant {variant or 'b0'} --data {data}."
         )
     return SAMPLE, SAMPLE
 
