@@ -19,9 +19,10 @@ from quant.training.rank import is_leader
 _MAX_SEED = 2**63 - 1  # torch's
 
 
-def own_command() -> tuple[str, ...]:
+def own_command(variant: str | None) -> tuple[str, ...]:
     """The command that a newcomer runs next, word by word."""
-    return ("quantize", "--weights", "WEIGHTS.pth", "--data", "PHOTOS")
+    named = () if variant is None else ("--variant", variant)
+    return ("quantize", *named, "--weights", "WEIGHTS.pth", "--data", "PHOTOS")
 
 
 app = typer.Typer(**SETTINGS)
@@ -117,7 +118,7 @@ def quantize_command(
             result.outcome,
             as_json=as_json,
             report=str(result.folder / "report.html"),
-            next_command=result.next_command if weights != SAMPLE or not result.passed else own_command(),
+            next_command=result.next_command if weights != SAMPLE or not result.passed else own_command(variant),
         )
     return exit_codes.PASS if result.passed else exit_codes.REGRESSION
 

@@ -62,7 +62,7 @@ def train_command(
     from quant.training.rank import is_leader  # noqa: PLC0415
 
     spec = spec_of(variant, weights)
-    given["variant"] = spec.name
+    given["variant"] = variant or spec.name
     size, passes = given.pop("image_size") or spec.resolution, given.pop("epochs")
     given["data"] = SAMPLE if data == SAMPLE else Path(data)
     given["stages"] = parse_stages(stages) if stages else (Stage(image_size=size, epochs=passes),)
