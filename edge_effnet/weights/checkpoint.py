@@ -50,6 +50,8 @@ class Wanted(TypedDict, total=False):
     """Of the last block, 0.2 by default."""
     activation: str | None
     """Instead of the one that the weights were trained with."""
+    trained_activation: str | None
+    """What the weights were trained with, where it is not the variant's: tensors do not tell."""
     padding: str | None
     """Instead of the one that the weights were trained with."""
     include_top: bool
@@ -69,6 +71,7 @@ class LoadOptions:
     dropout_rate: float | None = None
     drop_connect_rate: float = 0.2
     activation: str | None = None
+    trained_activation: str | None = None
     padding: str | None = None
     include_top: bool = True
     preprocess: Preprocess | None = None

@@ -20,6 +20,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--data", config.data, SAMPLE),
         ("--origin", config.origin, None),
         ("--image-size", config.image_size, None),
+        ("--trained-activation", config.trained_activation, None),
         ("--activation", config.activation, None),
         ("--calibration", config.calibration, DEFAULT_CALIBRATION),
         ("--recipe", request.recipe.name, DEFAULT_RECIPE),

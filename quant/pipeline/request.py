@@ -46,6 +46,8 @@ class QuantizeConfig:
     """Whose layout the weights have, where keys and names leave it open; a key of `ORIGINS`."""
     image_size: int | None = None
     """Side of the network's input, pixels; None takes the weights'."""
+    trained_activation: str | None = None
+    """What the weights were trained with, where it is not the variant's; their tensors do not tell."""
     activation: str | None = None
     """Swap to this one before quantizing; None keeps the network's own."""
     calibration: int = DEFAULT_CALIBRATION
@@ -84,7 +86,7 @@ class QuantizeConfig:
     @property
     def load_options(self) -> LoadOptions:
         """How to read the weights."""
-        return LoadOptions(origin=self.origin, image_size=self.image_size)
+        return LoadOptions(origin=self.origin, image_size=self.image_size, trained_activation=self.trained_activation)
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -135,7 +137,7 @@ class Request:
     @property
     def final_activation(self) -> str:
         """The activation of the program."""
-        return self.config.activation or self.spec.activation
+        return self.config.activation or self.config.trained_activation or self.spec.activation
 
     def normalization(self, preprocess: Preprocess) -> Normalization | None:
         """What the program does by itself, if anything."""
@@ -162,8 +164,9 @@ def resolve(config: QuantizeConfig) -> Request:
         resolve_variant(config.variant)
     if config.weights == SAMPLE:
         sample_weights(config.variant)
-    if config.activation is not None:
-        make_activation(config.activation)
+    for activation in (config.activation, config.trained_activation):
+        if activation is not None:
+            make_activation(activation)
     recipe = find_recipe(config.recipe)
     choices = choose(config.backends)
     if not choices:

@@ -276,3 +276,14 @@ def test_unknown_names_are_refused(option: dict[str, str], message: str, path: P
     torch.save(state_dict(), path)
     with pytest.raises(InputError, match=message):
         load_checkpoint(path, **option)  # type: ignore[arg-type]
+
+
+def test_a_trained_activation_is_what_the_network_computes(tmp_path: Path) -> None:
+    theirs = EfficientNet.from_name("lite0", activation="hardswish", image_size=32).eval()
+    torch.save({"state_dict": theirs.state_dict()}, tmp_path / "w.pth")
+    loaded = load_checkpoint(tmp_path / "w.pth", trained_activation="hardswish")
+    x = torch.randn(1, 3, 32, 32)
+    assert torch.allclose(loaded.model(x), theirs(x))
+    assert not any("Activation" in note for note in loaded.notes)
+    with pytest.raises(InputError, match="unknown activation 'gelu'"):
+        load_checkpoint(tmp_path / "w.pth", trained_activation="gelu")
