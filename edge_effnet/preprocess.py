@@ -193,8 +193,8 @@ class Preprocess:
             interpolation, mean, std = transforms.interpolation.value, transforms.mean, transforms.std
         except (AttributeError, TypeError, ValueError) as error:
             raise InputError(
-                f"{type(weights).__name__} is neither weights of torchvision nor their transforms(), which resize, crop "
-                "and normalise; build a Preprocess by its numbers."
+                f"{type(weights).__name__} is neither weights of torchvision nor their transforms(), which resize, "
+                "crop and normalise; build a Preprocess by its numbers."
             ) from error
         return cls(crop=crop, resize=resize, interpolation=interpolation, mean=_three(mean), std=_three(std))
 

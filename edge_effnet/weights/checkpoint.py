@@ -52,6 +52,8 @@ class Wanted(TypedDict, total=False):
     """Instead of the one that the weights were trained with."""
     trained_activation: str | None
     """What the weights were trained with, where it is not the variant's: tensors do not tell."""
+    ema: bool
+    """False takes the last step's weights, where the file has an averaged copy too."""
     padding: str | None
     """Instead of the one that the weights were trained with."""
     include_top: bool
@@ -72,6 +74,7 @@ class LoadOptions:
     drop_connect_rate: float = 0.2
     activation: str | None = None
     trained_activation: str | None = None
+    ema: bool = True
     padding: str | None = None
     include_top: bool = True
     preprocess: Preprocess | None = None

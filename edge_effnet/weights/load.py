@@ -96,10 +96,10 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     Raises:
         InputError: as `load_checkpoint`.
     """
-    contents = open_container(read_file(path), path)
+    contents = open_container(read_file(path), path, ema=options.ema)
     saved = SavedSettings.from_metadata(contents.metadata, path)
     described = contents.described.or_else(options.described)
-    placed = _placed(contents, path)
+    placed = _placed(contents, path, ema=options.ema)
     spec = _variant_of(placed, expected, path)
     require_activations(contents.metadata, options.trained_activation or spec.activation, path)
     origin, guess = _origin_of(described, placed.layout, spec, path, options)
@@ -135,8 +135,8 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     )
 
 
-def _placed(contents: Contents, path: Path) -> Placement:
-    placed = place(contents.tensors, contents.others, path)
+def _placed(contents: Contents, path: Path, *, ema: bool) -> Placement:
+    placed = place(contents.tensors, contents.others, path, ema=ema)
     if placed is None:
         keys = list(contents.tensors)
         raise InputError(

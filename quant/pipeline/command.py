@@ -38,7 +38,8 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--teacher", request.qat.teacher, QatOptions().teacher),
     ]
     given = [(name, str(value)) for name, value, default in options if value is not None and value != default]
-    flags = ("--embed-preprocess",) if config.embed_preprocess else ()
+    chosen = (("--no-ema", not config.ema), ("--embed-preprocess", config.embed_preprocess))
+    flags = tuple(name for name, taken in chosen if taken)
     return ("quantize", "--variant", request.spec.name, *(word for option in given for word in option), *flags)
 
 

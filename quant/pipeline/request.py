@@ -48,6 +48,8 @@ class QuantizeConfig:
     """Side of the network's input, pixels; None takes the weights'."""
     trained_activation: str | None = None
     """What the weights were trained with, where it is not the variant's; their tensors do not tell."""
+    ema: bool = True
+    """Whether an averaged copy of the weights is taken, where the file has one, or the last step's."""
     activation: str | None = None
     """Swap to this one before quantizing; None keeps the network's own."""
     calibration: int = DEFAULT_CALIBRATION
@@ -86,7 +88,9 @@ class QuantizeConfig:
     @property
     def load_options(self) -> LoadOptions:
         """How to read the weights."""
-        return LoadOptions(origin=self.origin, image_size=self.image_size, trained_activation=self.trained_activation)
+        return LoadOptions(
+            origin=self.origin, image_size=self.image_size, trained_activation=self.trained_activation, ema=self.ema
+        )
 
     @property
     def backends(self) -> tuple[str, ...]:

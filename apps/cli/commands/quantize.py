@@ -41,6 +41,7 @@ def quantize_command(
     origin: Annotated[str | None, typer.Option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
     image_size: Annotated[int | None, typer.Option(min=32, max=2048, help="Input side; the weights' own.")] = None,
     trained_activation: Annotated[str | None, typer.Option(help="What SiLU was replaced by in training.")] = None,
+    ema: Annotated[bool, typer.Option("--ema/--no-ema", help="Averaged weights.")] = True,
     activation: Annotated[str | None, typer.Option(help="Swap to swish, hardswish, relu6 or relu.")] = None,
     calibration: Annotated[int, typer.Option(help="Images to fit ranges on.")] = DEFAULT_CALIBRATION,
     recipe: Annotated[str, typer.Option(help="How to quantize.")] = "int8",
@@ -48,7 +49,9 @@ def quantize_command(
         list[str] | None,
         typer.Option(help="NAME, NAME:PRECISION, NAME:all, all; repeat."),
     ] = None,
-    compute_units: Annotated[str, typer.Option(help="Core ML: cpu_only, cpu_and_gpu, cpu_and_ne.")] = "all",
+    compute_units: Annotated[
+        str, typer.Option(help="Core ML: cpu_only, cpu_and_gpu, cpu_and_ne; all.", show_default=False)
+    ] = "all",
     ios: Annotated[int, typer.Option(help="Core ML: oldest iOS, 17 or 18.")] = 17,
     out: Annotated[Path | None, typer.Option(help="The artifact; <variant>-<recipe>-<backend>.")] = None,
     max_drop: Annotated[
@@ -99,6 +102,7 @@ def quantize_command(
         origin=origin,
         image_size=image_size,
         trained_activation=trained_activation,
+        ema=ema,
         activation=activation,
         calibration=calibration,
         recipe=recipe,
