@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -170,6 +171,63 @@ class Preprocess:
             raise InputError(f"preprocessing has the keys {brief(list(values))}; need exactly {sorted(known)}.")
         arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**arguments)
+
+    @classmethod
+    def from_timm(cls, model: Any) -> Preprocess:
+        """Read what a timm model's images go through (`timm.data.resolve_data_config`, `create_transform`).
+
+        Args:
+            model: of `timm.create_model`, or its `pretrained_cfg`.
+
+        Raises:
+            InputError: none is there, or one of images that are not cropped to a square.
+        """
+        config = model if isinstance(model, Mapping) else getattr(model, "pretrained_cfg", None)
+        if not isinstance(config, Mapping) or "input_size" not in config:
+            raise InputError(
+                f"{type(model).__name__} has no pretrained_cfg of timm; build a Preprocess by its numbers."
+            )
+        _, height, width = config["input_size"]
+        mode = config.get("crop_mode") or "center"
+        if height != width or mode != "center":
+            raise InputError(
+                f"timm's input of {height}x{width} pixels by crop_mode {mode!r}: only the resized image's centre, a "
+                "square, is known here; build a Preprocess by its numbers where that is near enough."
+            )
+        return cls(
+            crop=height,
+            resize=math.floor(height / config.get("crop_pct", 0.875)),
+            interpolation=config.get("interpolation", "bicubic"),
+            mean=_three(config.get("mean", IMAGENET_MEAN)),
+            std=_three(config.get("std", IMAGENET_STD)),
+        )
+
+    @classmethod
+    def from_torchvision(cls, weights: Any) -> Preprocess:
+        """Read what the images of torchvision's weights go through.
+
+        Args:
+            weights: a member of a weights enum, or its `transforms()`.
+
+        Raises:
+            InputError: something else.
+        """
+        transforms = weights.transforms() if hasattr(weights, "transforms") else weights
+        try:
+            (crop,), (resize,) = transforms.crop_size, transforms.resize_size
+            interpolation, mean, std = transforms.interpolation.value, transforms.mean, transforms.std
+        except (AttributeError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{type(weights).__name__} is neither weights of torchvision nor their transforms(), which resize, "
+                "crop and normalise; build a Preprocess by its numbers."
+            ) from error
+        return cls(crop=crop, resize=resize, interpolation=interpolation, mean=_three(mean), std=_three(std))
+
+
+def _three(values: Any) -> tuple[float, float, float]:
+    """The numbers of a list or a tuple; `Preprocess` checks how many they are."""
+    numbers: tuple[float, float, float] = tuple(float(value) for value in values)  # type: ignore[assignment]
+    return numbers
 
 
 def _all_within(values: object, low: float, high: float) -> bool:

@@ -18,12 +18,17 @@ TRAINED: Final[tuple[str, ...]] = ("b0", "lite0")
 _FOLDER = Path(__file__).parent
 
 
-def sample_weights(variant: str) -> Path:
+def sample_weights(variant: str | None) -> Path:
     """Return the sample weights of a variant, fp16 `.safetensors`.
 
     Raises:
-        InputError: unknown variant, or one without sample weights; the message names the ways on.
+        InputError: no or an unknown variant, or one without sample weights; the message names the ways on.
     """
+    if variant is None:
+        raise InputError(
+            f"--variant missing: name one of the sample weights ({' or '.join(TRAINED)}), or give your own weights, "
+            "which tell it: --weights FILE --data DIR."
+        )
     name = resolve_variant(variant).name
     if name not in TRAINED:
         raise InputError(

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from edge_effnet.activations import make_activation
 from edge_effnet.errors import InputError
 from edge_effnet.head import LINEAR, head_text
 from edge_effnet.io.text import brief, listed_names
@@ -49,14 +50,27 @@ class Trained:
     """A key of `edge_effnet.activations.ACTIVATIONS`."""
 
     @classmethod
-    def of(cls, spec: VariantSpec, layout: Layout, origin: Origin, saved: SavedSettings | None) -> Trained:
-        """Take the file's own settings where it has them, else those of its origin."""
+    def of(
+        cls,
+        spec: VariantSpec,
+        layout: Layout,
+        origin: Origin,
+        saved: SavedSettings | None,
+        activation: str | None = None,
+    ) -> Trained:
+        """Take the file's own settings where it has them, else those of its origin; a named activation comes first.
+
+        Raises:
+            InputError: an unknown activation.
+        """
+        if activation is not None:
+            make_activation(activation)
         return cls(
             spec=spec,
             layout=layout,
             padding=saved.padding if saved else origin.padding_for(spec.name),
             bn_eps=saved.bn_eps if saved else origin.eps(spec.name),
-            activation=saved.activation if saved else spec.activation,
+            activation=activation or (saved.activation if saved else spec.activation),
         )
 
 

@@ -51,6 +51,10 @@ class Wanted(TypedDict, total=False):
     """Of the last block, 0.2 by default."""
     activation: str | None
     """Instead of the one that the weights were trained with."""
+    trained_activation: str | None
+    """What the weights were trained with, where it is not the variant's: tensors do not tell."""
+    ema: bool
+    """False takes the last step's weights, where the file has an averaged copy too."""
     padding: str | None
     """Instead of the one that the weights were trained with."""
     include_top: bool
@@ -76,6 +80,8 @@ class LoadOptions:
     dropout_rate: float | None = None
     drop_connect_rate: float = 0.2
     activation: str | None = None
+    trained_activation: str | None = None
+    ema: bool = True
     padding: str | None = None
     include_top: bool = True
     preprocess: Preprocess | None = None

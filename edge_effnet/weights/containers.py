@@ -51,15 +51,20 @@ class Contents:
     """Sentences for the user on what was chosen."""
 
 
-def open_container(loaded: Any, path: Path) -> Contents:
+def open_container(loaded: Any, path: Path, *, ema: bool = True) -> Contents:
     """Find the state dict in what `read_file` returned.
 
+    Args:
+        loaded: that.
+        path: for messages.
+        ema: whether an averaged copy is preferred to the last step's weights.
+
     Raises:
-        InputError: there is none, or one of tensors that are not plain.
+        InputError: there is none, or one of tensors that are not plain; or only an averaged one, and `ema` is False.
     """
     notes: list[str] = []
     others: dict[str, torch.Tensor] = {}
-    tensors = _find_tensors(loaded, path, notes, others)
+    tensors = _find_tensors(loaded, path, notes, others, ema)
     outer = loaded if isinstance(loaded, Mapping) else {}
     described = describe(outer)
     return Contents(
@@ -72,7 +77,7 @@ def open_container(loaded: Any, path: Path) -> Contents:
 
 
 def _find_tensors(
-    loaded: Any, path: Path, notes: list[str], others: dict[str, torch.Tensor], depth: int = 0
+    loaded: Any, path: Path, notes: list[str], others: dict[str, torch.Tensor], ema: bool, depth: int = 0
 ) -> dict[str, torch.Tensor]:
     if not isinstance(loaded, Mapping):
         raise InputError(
@@ -80,14 +85,16 @@ def _find_tensors(
         )
     if depth > _MAX_DEPTH:  # a container can even hold itself
         raise InputError(f"{path}: containers nested more than {_MAX_DEPTH} deep; save the state dict alone.")
-    known = EMA_KEYS + STATE_DICT_KEYS
+    known = EMA_KEYS + STATE_DICT_KEYS if ema else STATE_DICT_KEYS + EMA_KEYS
     chosen = next((key for key in known if isinstance(loaded.get(key), Mapping) and _holds(loaded[key])), None)
     if chosen is not None:
+        if chosen in EMA_KEYS and not ema:
+            raise InputError(f"{path}: holds averaged weights ({chosen!r}) and no others; leave out --no-ema.")
         if chosen in EMA_KEYS:
             notes.append(f"The averaged copy of the weights ({chosen!r}) was taken, not the last step's.")
-        copies = known if chosen in EMA_KEYS else (chosen,)
+        copies = known if chosen in EMA_KEYS else (chosen, *EMA_KEYS)
         others |= _modules_of({key: value for key, value in loaded.items() if key not in copies}, notes)
-        return _find_tensors(loaded[chosen], path, notes, others, depth + 1)
+        return _find_tensors(loaded[chosen], path, notes, others, ema, depth + 1)
     tensors = _direct(loaded)
     if modules := _modules_of(loaded, notes):
         # Beside whole modules a number is a measurement, not a weight.

@@ -46,7 +46,7 @@ def load_checkpoint(
         source: the file.
         variant: what the file should hold, by name or as a spec of one's own; None takes what its shapes say.
         wanted: other than the file has it: `origin`, `num_classes`, `in_channels`, `image_size`, `dropout_rate`,
-            `drop_connect_rate`, `activation`, `padding`, `include_top`, `preprocess`; see `Wanted`.
+            `drop_connect_rate`, `activation`, `trained_activation`, `padding`, `include_top`, `preprocess`.
 
     Raises:
         InputError: unreadable file, unknown name, or weights that are not exactly such a network; the message
@@ -98,12 +98,12 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     Raises:
         InputError: as `load_checkpoint`.
     """
-    contents = open_container(read_file(path), path)
+    contents = open_container(read_file(path), path, ema=options.ema)
     saved = SavedSettings.from_metadata(contents.metadata, path)
     described = contents.described.or_else(options.described)
-    placed = _placed(contents, path, _known_head(options, saved))
+    placed = _placed(contents, path, _known_head(options, saved), ema=options.ema)
     spec = _variant_of(placed, expected, path)
-    require_activations(contents.metadata, spec.activation, path)
+    require_activations(contents.metadata, options.trained_activation or spec.activation, path)
     origin, guess = _origin_of(described, placed.layout, spec, path, options)
     preprocess, assumed = _preprocess_of(spec, origin, saved, described, options)
     of_transformers = placed.layout.name == "transformers"
@@ -114,7 +114,7 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
         )
     if of_transformers:
         require_padding(spec, preprocess.crop, options.odd_blocks, path)
-    trained = Trained.of(spec, placed.layout, origin, saved)
+    trained = Trained.of(spec, placed.layout, origin, saved, options.trained_activation)
     model = build_network(trained, placed, options, image_size=preprocess.crop, path=path)
     file_classes = None if model.classifier is None else model.num_classes
     guesses = () if saved is not None else (guess, assumed)
@@ -144,8 +144,8 @@ def _known_head(options: LoadOptions, saved: SavedSettings | None) -> tuple[str,
     return None if text is None else parse_head(text)[0]
 
 
-def _placed(contents: Contents, path: Path, head: tuple[str, ...] | None) -> Placement:
-    placed = place(contents.tensors, contents.others, path, head)
+def _placed(contents: Contents, path: Path, head: tuple[str, ...] | None, *, ema: bool) -> Placement:
+    placed = place(contents.tensors, contents.others, path, head, ema=ema)
     if placed is None:
         keys = list(contents.tensors)
         raise InputError(

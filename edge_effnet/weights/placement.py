@@ -117,6 +117,8 @@ def place(
     others: Mapping[str, torch.Tensor],
     path: Path,
     head: tuple[str, ...] | None = None,
+    *,
+    ema: bool = True,
 ) -> Placement | None:
     """Find the network in a state dict; None where there is none.
 
@@ -125,6 +127,7 @@ def place(
         others: of modules that the file holds beside it: its head may be one of them.
         path: for messages.
         head: steps of the head, where it is known; see `edge_effnet.head.parse_head`.
+        ema: whether an averaged copy is preferred to the last step's weights.
 
     Raises:
         InputError: several networks, and nothing that tells which one is meant; or a head of other steps.
@@ -132,7 +135,7 @@ def place(
     places = _places(tensors)
     if not places:
         return None
-    chosen, of_others, notes = _chosen(places, path)
+    chosen, of_others, notes = _chosen(places, path, ema=ema)
     kept = {key: tensor for key, tensor in tensors.items() if not of_others(key)}
     kept |= _without_networks(others, notes)
     trunk = _trunk_of(kept, chosen)
@@ -179,7 +182,7 @@ def _trunk_of(tensors: Mapping[str, torch.Tensor], place: _Place) -> dict[str, t
     }
 
 
-def _chosen(places: list[_Place], path: Path) -> tuple[_Place, Callable[[str], bool], list[str]]:
+def _chosen(places: list[_Place], path: Path, *, ema: bool) -> tuple[_Place, Callable[[str], bool], list[str]]:
     """Return the network that is meant, which names belong to another copy of it, and sentences about that."""
     if len(places) == 1:
         return places[0], lambda _: False, []
@@ -192,19 +195,18 @@ def _chosen(places: list[_Place], path: Path) -> tuple[_Place, Callable[[str], b
             f"torch.save({{k: v for k, v in weights.items() if k.startswith({brief(repr(roots[0]))})}}, "
             '"weights.pth").'
         )
-    mine, other = roots[averaged[0]], roots[1 - averaged[0]]
+    index = averaged[0] if ema else 1 - averaged[0]
+    mine, other = roots[index], roots[1 - index]
+    taken, left = ("The averaged copy", "the last step's") if ema else ("The last step's copy", "the averaged one")
 
     def of_the_other(key: str) -> bool:
         # One without a prefix has all that the chosen one does not.
         return key.startswith(other) and not (mine.startswith(other) and key.startswith(mine))
 
     return (
-        places[averaged[0]],
+        places[index],
         of_the_other,
-        [
-            f"The averaged copy of the weights (below {brief(repr(mine))}) was taken, not the last step's (below "
-            f"{brief(repr(other))})."
-        ],
+        [f"{taken} of the weights (below {brief(repr(mine))}) was taken, not {left} (below {brief(repr(other))})."],
     )
 
 

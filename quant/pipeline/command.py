@@ -25,6 +25,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--std", _numbers(config.std), None),
         ("--head", config.head, None),
         ("--output", config.output, None),
+        ("--trained-activation", config.trained_activation, None),
         ("--activation", config.activation, None),
         ("--calibration", config.calibration, DEFAULT_CALIBRATION),
         ("--recipe", request.recipe.name, DEFAULT_RECIPE),
@@ -42,7 +43,8 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--teacher", request.qat.teacher, QatOptions().teacher),
     ]
     given = [(name, str(value)) for name, value, default in options if value is not None and value != default]
-    flags = ("--embed-preprocess",) if config.embed_preprocess else ()
+    chosen = (("--no-ema", not config.ema), ("--embed-preprocess", config.embed_preprocess))
+    flags = tuple(name for name, taken in chosen if taken)
     return ("quantize", "--variant", request.spec.name, *(word for option in given for word in option), *flags)
 
 

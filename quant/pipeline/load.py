@@ -62,7 +62,8 @@ def load_checkpoint(request: Request) -> Checkpoint:
         InputError: unusable weights, a network of something other than images, or one that a backend does not run.
     """
     source = sample_weights(request.spec.name) if request.sample else request.config.weights
-    checkpoint = load_pretrained(source, variant=request.spec.name, options=request.load_options)
+    options = request.config.load_options
+    checkpoint = request.checkpoint or load_pretrained(source, variant=request.spec.name, options=options)
     require_channels(checkpoint.model, source)
     check_fits(request.choices, activation=request.final_activation, image_size=checkpoint.preprocess.crop)
     return checkpoint

@@ -91,18 +91,18 @@ Made = QuantizeResult | RunResult
 
 @overload
 def quantize(
-    variant: str, *, backend: Literal["xnnpack"] = ..., progress: Progress | None = ..., **settings: Any
+    variant: str | None = None, *, backend: Literal["xnnpack"] = ..., progress: Progress | None = ..., **settings: Any
 ) -> QuantizeResult: ...
 
 
 @overload
 def quantize(
-    variant: str, *, backend: str | Sequence[str], progress: Progress | None = ..., **settings: Any
+    variant: str | None = None, *, backend: str | Sequence[str], progress: Progress | None = ..., **settings: Any
 ) -> QuantizeResult | RunResult: ...
 
 
 def quantize(
-    variant: str,
+    variant: str | None = None,
     *,
     backend: str | Sequence[str] = DEFAULT_BACKEND,
     progress: Progress | None = None,
@@ -111,7 +111,7 @@ def quantize(
     """Quantize an EfficientNet and judge the programs that come out.
 
     Args:
-        variant: any of its names, such as "b0" or "efficientnet-b0".
+        variant: any of its names, such as "b0" or "efficientnet-b0"; None takes what the weights are.
         backend: programs to make, as `QuantizeConfig.backend`; one artifact, or of several a folder of artifacts.
         progress: told of every stage.
         settings: the other fields of `QuantizeConfig`.

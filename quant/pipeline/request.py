@@ -12,6 +12,7 @@ from edge_effnet.head import NONE, parse_head
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import SAMPLE, sample_weights
 from edge_effnet.variants import VariantSpec, resolve_variant
+from edge_effnet.weights import Checkpoint, load_pretrained
 from edge_effnet.weights.checkpoint import LoadOptions
 from quant.artifact.recognise import require_replaceable
 from quant.common.overwrite import require_apart, require_no_image
@@ -36,8 +37,8 @@ class QuantizeConfig:
         InputError: a number out of range.
     """
 
-    variant: str
-    """Any of its names, such as "b0" or "efficientnet-b0"."""
+    variant: str | None = None
+    """Any of its names, such as "b0" or "efficientnet-b0"; None takes what the weights are."""
     weights: str | Path = SAMPLE
     """A file, or a published name or hub id (see `load_pretrained`), or `SAMPLE`: those of this package."""
     data: str | Path = SAMPLE
@@ -53,6 +54,10 @@ class QuantizeConfig:
     head: str | None = None
     """Layers of the head where tensors do not tell them, such as "linear-relu-linear"; "none" for pooled features
     (`edge_effnet.head.parse_head`)."""
+    trained_activation: str | None = None
+    """What the weights were trained with, where it is not the variant's; their tensors do not tell."""
+    ema: bool = True
+    """Whether an averaged copy of the weights is taken, where the file has one, or the last step's."""
     activation: str | None = None
     """Swap to this one before quantizing; None keeps the network's own."""
     calibration: int = DEFAULT_CALIBRATION
@@ -92,6 +97,19 @@ class QuantizeConfig:
         check_min_agreement(self.min_agreement)
 
     @property
+    def load_options(self) -> LoadOptions:
+        """How to read the weights."""
+        return LoadOptions(
+            origin=self.origin,
+            image_size=self.image_size,
+            mean=self.mean,
+            std=self.std,
+            head=self.head,
+            trained_activation=self.trained_activation,
+            ema=self.ema,
+        )
+
+    @property
     def backends(self) -> tuple[str, ...]:
         """The words of `--backend`."""
         return (self.backend,) if isinstance(self.backend, str) else tuple(self.backend)
@@ -103,6 +121,8 @@ class Request:
 
     config: QuantizeConfig
     spec: VariantSpec
+    checkpoint: Checkpoint | None
+    """The float weights, where they had to be read to tell the variant."""
     recipe: Recipe
     choices: tuple[Choice, ...]
     """Programs to make, none twice."""
@@ -114,15 +134,7 @@ class Request:
     @property
     def alone(self) -> bool:
         """Whether the one program asked for is the default's: its artifact is then all that is written."""
-        return self.choices == choose([DEFAULT_BACKEND])
-
-    @property
-    def load_options(self) -> LoadOptions:
-        """How to read the weights."""
-        config = self.config
-        return LoadOptions(
-            origin=config.origin, image_size=config.image_size, mean=config.mean, std=config.std, head=config.head
-        )
+        return _is_alone(self.choices)
 
     @property
     def sample(self) -> bool:
@@ -147,7 +159,7 @@ class Request:
     @property
     def final_activation(self) -> str:
         """The activation of the program."""
-        return self.config.activation or self.spec.activation
+        return self.config.activation or self.config.trained_activation or self.spec.activation
 
     def normalization(self, preprocess: Preprocess) -> Normalization | None:
         """What the program does by itself, if anything."""
@@ -156,8 +168,11 @@ class Request:
 
 def default_out(variant: str, recipe: str, choices: Sequence[Choice]) -> str:
     """Name the artifact folder where the user does not."""
-    alone = tuple(choices) == choose([DEFAULT_BACKEND])
-    return f"{variant}-{recipe}-{DEFAULT_BACKEND if alone else 'backends'}"
+    return f"{variant}-{recipe}-{DEFAULT_BACKEND if _is_alone(choices) else 'backends'}"
+
+
+def _is_alone(choices: Sequence[Choice]) -> bool:
+    return tuple(choices) == choose([DEFAULT_BACKEND])
 
 
 def resolve(config: QuantizeConfig) -> Request:
@@ -167,33 +182,39 @@ def resolve(config: QuantizeConfig) -> Request:
         InputError: an unknown name, options that do not go together, an impossible backend, a folder in the way that
             is no artifact, that weights or images lie in, or that lies among these.
     """
-    spec = resolve_variant(config.variant)
+    if config.variant is not None:
+        resolve_variant(config.variant)
     if config.weights == SAMPLE:
-        sample_weights(spec.name)
-    if config.activation is not None:
-        make_activation(config.activation)
+        sample_weights(config.variant)
+    for activation in (config.activation, config.trained_activation):
+        if activation is not None:
+            make_activation(activation)
     if config.head is not None:
         parse_head(config.head)
     recipe = find_recipe(config.recipe)
     choices = choose(config.backends)
     if not choices:
         raise InputError("--backend: names no program; leave it out for the default.")
+    output = _output(config)
+    _require_fitting(config, recipe, choices, output)
+    limits = Limits(
+        max_drop=MAX_DROP_POINTS if config.max_drop is None else config.max_drop,
+        min_agreement=check_min_agreement(config.min_agreement),
+        baseline=None,
+    )
+    spec, checkpoint = _variant_of(config)
     out = default_out(spec.name, recipe.name, choices) if config.out is None else config.out
     request = Request(
         config=config,
         spec=spec,
+        checkpoint=checkpoint,
         recipe=recipe,
         choices=choices,
         out=Path(out),
-        limits=Limits(
-            max_drop=MAX_DROP_POINTS if config.max_drop is None else config.max_drop,
-            min_agreement=check_min_agreement(config.min_agreement),
-            baseline=None,
-        ),
-        output=_output(config),
+        limits=limits,
+        output=output,
         qat=config.qat or QatOptions(),
     )
-    _require_fitting(request)
     check_fits(choices, activation=request.final_activation, image_size=config.image_size or spec.resolution)
     require_apart(request.out, {"--weights": config.weights, "--data": config.data})
     require_replaceable(request.out)
@@ -207,28 +228,36 @@ def _output(config: QuantizeConfig) -> Output:
     return Output(kind=(config.head and parse_head(config.head)[1]) or LOGITS)
 
 
-def _require_fitting(request: Request) -> None:
+def _variant_of(config: QuantizeConfig) -> tuple[VariantSpec, Checkpoint | None]:
+    """Return the variant that is named, or the one that the weights are, with what was read to tell."""
+    if config.variant is not None:
+        return resolve_variant(config.variant), None
+    checkpoint = load_pretrained(config.weights, options=config.load_options)
+    return checkpoint.spec, checkpoint
+
+
+def _require_fitting(config: QuantizeConfig, recipe: Recipe, choices: Sequence[Choice], output: Output) -> None:
     """Refuse options that do not go together.
 
     Raises:
         InputError: settings of training without a recipe that trains, or what one artifact alone can have.
     """
-    config, recipe = request.config, request.recipe
+    alone = _is_alone(choices)
     if config.qat is not None and not recipe.trains:
         trained = ", ".join(name for name, other in RECIPES.items() if other.trains)
         raise InputError(
             f"--recipe {recipe.name} trains nothing; --epochs, --steps, --teacher and --resume are for {trained}."
         )
-    if recipe.trains and not request.alone:
+    if recipe.trains and not alone:
         raise InputError(
             f"--recipe {recipe.name} trains {DEFAULT_BACKEND}'s arithmetic: make that program alone (without "
             f"--backend), or choose --recipe {DEFAULT_RECIPE} for several backends."
         )
-    if request.output.int8 and not request.alone:
+    if output.int8 and not alone:
         raise InputError("--output ...:int8 is for the int8 xnnpack program alone: leave out --backend.")
-    if request.output != Output() and config.head == NONE:
+    if output != Output() and config.head == NONE:
         raise InputError(f"--output {config.output}: --head none has no logits; leave one of the two out.")
-    if config.embed_preprocess and not request.alone:
+    if config.embed_preprocess and not alone:
         raise InputError("--embed-preprocess is for the int8 xnnpack program alone: leave out --backend.")
     if not (recipe.trains or is_alone()):
         raise InputError(

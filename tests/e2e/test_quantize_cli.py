@@ -1,5 +1,6 @@
 """`quantize`: exit codes, messages, and what is left on the disk when it does not end well."""
 
+import json
 import os
 import resource
 import shutil
@@ -99,9 +100,16 @@ def test_bad_settings_say_what_was_got_and_what_is_allowed(called, weights, smal
     refused(called(*(word for pair in given.items() for word in pair), *arguments), *words)
 
 
-def test_an_option_without_its_value_and_no_variant_are_usage_errors(called):
+def test_an_option_without_its_value_and_a_sample_without_a_name_are_usage_errors(called):
     refused(called("--variant"), "--variant")
-    refused(called("--weights", "w.pth"), "Missing option '--variant'")
+    refused(called("--seed", "1"), "--variant missing", "b0 or lite0", "--weights FILE")
+
+
+def test_the_weights_tell_the_variant(called, weights, small_data):
+    options = ("--weights", weights, "--data", small_data, "--calibration", "8", "--recipe", "int8-minmax", "--json")
+    code, out, err = called(*options)
+    assert code in (0, 1), err
+    assert json.loads(out)["variant"] == "lite0"
 
 
 def lite(called, weights, data, *more):

@@ -8,7 +8,7 @@ import typer
 from PIL import Image
 
 from apps.cli import exit_codes
-from apps.cli.commands.train import train_command
+from apps.cli.commands.train import spec_of, train_command
 from edge_effnet import load_checkpoint
 from quant.common.progress import NoProgress
 from quant.training import train
@@ -49,6 +49,14 @@ def test_the_command_leaves_weights_metadata_and_curve(tmp_path: Path, capsys: p
     assert metadata["class_names"] == ["blue", "green", "red"]
     assert (tmp_path / "w.curve.csv").read_text().startswith("step,epoch,image_size,learning_rate")
     assert f"top-1 {100 * metadata['val_top1']:.1f} % of 9 validation images" in capsys.readouterr().out
+
+
+def test_weights_to_start_from_tell_the_variant(
+    small_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert spec_of(None, small_weights).name == "b0"
+    assert _run("--data", str(tmp_path)) == exit_codes.INPUT
+    assert "--variant missing" in capsys.readouterr().err
 
 
 def test_colours_are_learnt_and_the_figure_is_that_of_the_saved_weights(tmp_path: Path) -> None:

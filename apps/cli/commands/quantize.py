@@ -10,16 +10,17 @@ import typer
 from apps.cli import exit_codes
 from apps.cli.help import SETTINGS, epilog
 from edge_effnet.errors import InputError
-from edge_effnet.samples.trained import SAMPLE
+from edge_effnet.samples.trained import SAMPLE, sample_weights
 from quant.common.rank import is_leader
 from quant.lower.choices import DEFAULT_BACKEND, choose
 from quant.lower.options import BackendOptions
 from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
 
 
-def own_command(variant: str) -> tuple[str, ...]:
+def own_command(variant: str | None) -> tuple[str, ...]:
     """The command that a newcomer runs next, word by word."""
-    return ("quantize", "--variant", variant, "--weights", "WEIGHTS.pth", "--data", "PHOTOS")
+    named = () if variant is None else ("--variant", variant)
+    return ("quantize", *named, "--weights", "WEIGHTS.pth", "--data", "PHOTOS")
 
 
 _MAX_SEED = 2**63 - 1  # torch's
@@ -34,30 +35,34 @@ def _seed(value: int) -> int:
 app = typer.Typer(**SETTINGS)
 
 _EPILOG = epilog(
-    "quantize --variant b0 --weights flowers.pth --data photos",
-    "quantize --variant b0 --weights flowers.pth --data photos --backend all",
+    "quantize --weights flowers.pth --data photos",
+    "quantize --weights flowers.pth --data photos --backend all",
 )
 
 
 @app.command(epilog=_EPILOG, no_args_is_help=True)
 def quantize_command(
-    variant: Annotated[str, typer.Option(help="Such as b0, lite0, v2-s or es.")],
+    variant: Annotated[str | None, typer.Option(help="Such as b0, lite0, v2-s or es; the weights'.")] = None,
     weights: Annotated[str | None, typer.Option(help="Of lukemelas, timm or torchvision; a hub's name.")] = None,
     data: Annotated[str | None, typer.Option(help="Images: train/ and val/, or class folders.")] = None,
     origin: Annotated[str | None, typer.Option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
     image_size: Annotated[int | None, typer.Option(min=32, max=2048, help="Input side; the weights' own.")] = None,
     mean: Annotated[str | None, typer.Option(help="Such as 0.5 or 0.49,0.46,0.41; the weights' own.")] = None,
-    std: Annotated[str | None, typer.Option(help="Likewise; both for weights of 4 channels and more.")] = None,
+    std: Annotated[str | None, typer.Option(help="Likewise; both needed from 4 channels on.")] = None,
     head: Annotated[str | None, typer.Option(help="Such as linear-relu-linear, where unclear; none.")] = None,
-    output: Annotated[str | None, typer.Option(help="logits, softmax or sigmoid; softmax:int8 in int8.")] = None,
+    output: Annotated[str | None, typer.Option(help="logits, softmax, sigmoid; or softmax:int8.")] = None,
+    trained_activation: Annotated[str | None, typer.Option(help="What SiLU was replaced by in training.")] = None,
+    ema: Annotated[bool, typer.Option("--ema/--no-ema", help="Averaged weights.")] = True,
     activation: Annotated[str | None, typer.Option(help="Swap to swish, hardswish, relu6 or relu.")] = None,
     calibration: Annotated[int, typer.Option(help="Images to fit ranges on.")] = DEFAULT_CALIBRATION,
     recipe: Annotated[str, typer.Option(help="How to quantize.")] = "int8",
     backend: Annotated[
         list[str] | None,
-        typer.Option(help="NAME, NAME:PRECISION, NAME:all or all; repeat it."),
+        typer.Option(help="NAME, NAME:PRECISION, NAME:all, all; repeat."),
     ] = None,
-    compute_units: Annotated[str, typer.Option(help="Core ML: cpu_only, ... (see docs)")] = "all",
+    compute_units: Annotated[
+        str, typer.Option(help="Core ML: cpu_only, cpu_and_gpu, cpu_and_ne; all.", show_default=False)
+    ] = "all",
     ios: Annotated[int, typer.Option(help="Core ML: oldest iOS, 17 or 18.")] = 17,
     out: Annotated[Path | None, typer.Option(help="The artifact; <variant>-<recipe>-<backend>.")] = None,
     max_drop: Annotated[
@@ -65,7 +70,9 @@ def quantize_command(
     ] = None,
     min_agreement: Annotated[float | None, typer.Option(help="Images that must keep float's class, %.")] = None,
     # Its range would take a line of the screen.
-    seed: Annotated[int, typer.Option(callback=_seed, help="Random seed for calibration sampling")] = 0,
+    seed: Annotated[
+        int, typer.Option(callback=_seed, help="Random seed for calibration sampling; 0.", show_default=False)
+    ] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads of the programs.")] = 1,
     epochs: Annotated[float | None, typer.Option(help="qat-int8: passes over the images.")] = None,
     steps: Annotated[int | None, typer.Option(help="qat-int8: stop after so many steps.")] = None,
@@ -78,8 +85,7 @@ def quantize_command(
 ) -> int:
     """Make an int8 program of an EfficientNet and prove that it still sees.
 
-    Without --weights and --data: the sample model. With --backend: a folder of artifacts. With
-    --max-drop or --min-agreement: float layers as needed.
+    Without --weights and --data: a sample. A target may put layers in float.
     """
     weights, data = _sources(variant, weights, data)
     names = backend or [DEFAULT_BACKEND]
@@ -91,6 +97,7 @@ def quantize_command(
 
     bars = Bars(quiet=not is_leader())
     if weights == SAMPLE:
+        sample_weights(variant)
         bars.say(f"No --weights: the sample {variant} and drawn pictures, for a first look.")
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
@@ -111,6 +118,8 @@ def quantize_command(
         std=_numbers("--std", std),
         head=head,
         output=output,
+        trained_activation=trained_activation,
+        ema=ema,
         activation=activation,
         calibration=calibration,
         recipe=recipe,
@@ -137,7 +146,7 @@ def quantize_command(
     return exit_codes.PASS if result.passed else exit_codes.REGRESSION
 
 
-def _sources(variant: str, weights: str | None, data: str | None) -> tuple[str, str]:
+def _sources(variant: str | None, weights: str | None, data: str | None) -> tuple[str, str]:
     """Weights and images of the user's, or the sample's where neither is given.
 
     Raises:
@@ -154,7 +163,7 @@ def _sources(variant: str, weights: str | None, data: str | None) -> tuple[str, 
         raise InputError(
             "--weights missing: images of your own need float weights of their classes. Give a file of "
             "EfficientNet-PyTorch, timm or torchvision (--weights FILE), or make one: edge-effnet train "
-            f"--variant {variant} --data {data}."
+            f"--variant {variant or 'b0'} --data {data}."
         )
     return SAMPLE, SAMPLE
 

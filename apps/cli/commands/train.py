@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from apps.cli import exit_codes
 from apps.cli.help import epilog
+from edge_effnet.errors import InputError
+
+if TYPE_CHECKING:
+    from edge_effnet.variants import VariantSpec
 
 EPILOG = epilog(
-    "edge-effnet train --variant b0 --data photos --weights w.pth --fresh-head",
+    "edge-effnet train --data photos --weights w.pth --fresh-head",
     "edge-effnet train --variant b0 --data photos --out b0.safetensors",
 )
 
 
 def train_command(
-    variant: Annotated[str, typer.Option(help="Such as b0, lite0, v2-s or es.")],
     data: Annotated[str, typer.Option(help="Folder of train/ and val/, or `sample`.")],
+    variant: Annotated[str | None, typer.Option(help="Such as b0, lite0, v2-s or es; the weights'.")] = None,
     out: Annotated[Path, typer.Option(help="Weights to write.")] = Path("trained.safetensors"),
     weights: Annotated[Path | None, typer.Option(help="Start from these instead of new weights.")] = None,
     fresh_head: Annotated[bool, typer.Option("--fresh-head", help="Reinitialize the classifier.")] = False,
@@ -54,11 +58,12 @@ def train_command(
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
     from edge_effnet.samples import SAMPLE  # noqa: PLC0415
-    from edge_effnet.variants import resolve_variant  # noqa: PLC0415
     from quant.common.rank import is_leader  # noqa: PLC0415
     from quant.training import Stage, TrainConfig, parse_stages, train  # noqa: PLC0415
 
-    size, passes = given.pop("image_size") or resolve_variant(variant).resolution, given.pop("epochs")
+    spec = spec_of(variant, weights)
+    given["variant"] = variant or spec.name
+    size, passes = given.pop("image_size") or spec.resolution, given.pop("epochs")
     given["data"] = SAMPLE if data == SAMPLE else Path(data)
     given["stages"] = parse_stages(stages) if stages else (Stage(image_size=size, epochs=passes),)
     result = train(TrainConfig(**given), Bars(quiet=not is_leader()))
@@ -69,3 +74,19 @@ def train_command(
         f"{result.curve_csv}: the learning curve" + (f", drawn in {result.curve_png}." if result.curve_png else ".")
     )
     return exit_codes.PASS
+
+
+def spec_of(variant: str | None, weights: Path | None) -> VariantSpec:
+    """Return the variant that is named, or the one that the weights are.
+
+    Raises:
+        InputError: neither is given, or neither is usable.
+    """
+    from edge_effnet.variants import resolve_variant  # noqa: PLC0415
+    from edge_effnet.weights.load import load_checkpoint  # noqa: PLC0415
+
+    if variant is not None:
+        return resolve_variant(variant)
+    if weights is None:
+        raise InputError("--variant missing: name the network to train (--variant b0), or start from --weights.")
+    return load_checkpoint(weights).spec

@@ -276,3 +276,28 @@ def test_unknown_names_are_refused(option: dict[str, str], message: str, path: P
     torch.save(state_dict(), path)
     with pytest.raises(InputError, match=message):
         load_checkpoint(path, **option)  # type: ignore[arg-type]
+
+
+def test_a_trained_activation_is_what_the_network_computes(tmp_path: Path) -> None:
+    theirs = EfficientNet.from_name("lite0", activation="hardswish", image_size=32).eval()
+    torch.save({"state_dict": theirs.state_dict()}, tmp_path / "w.pth")
+    loaded = load_checkpoint(tmp_path / "w.pth", trained_activation="hardswish")
+    x = torch.randn(1, 3, 32, 32)
+    assert torch.allclose(loaded.model(x), theirs(x))
+    assert not any("Activation" in note for note in loaded.notes)
+    with pytest.raises(InputError, match="unknown activation 'gelu'"):
+        load_checkpoint(tmp_path / "w.pth", trained_activation="gelu")
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_the_last_steps_weights_can_be_asked_for(nested: bool, tmp_path: Path) -> None:
+    last, averaged = (EfficientNet.from_name("lite0", num_classes=3).state_dict() for _ in range(2))
+    flat = {f"model.{key}": value for key, value in last.items()}
+    flat |= {f"ema.{key}": value for key, value in averaged.items()}
+    torch.save({"state_dict": last, "state_dict_ema": averaged} if nested else flat, tmp_path / "w.pth")
+    for ema, expected in ((True, averaged), (False, last)):
+        loaded = load_checkpoint(tmp_path / "w.pth", ema=ema)
+        assert torch.equal(loaded.model.state_dict()["stem.conv.weight"], expected["stem.conv.weight"])
+    torch.save({"state_dict_ema": averaged}, tmp_path / "only.pth")
+    with pytest.raises(InputError, match=r"averaged weights .* and no others"):
+        load_checkpoint(tmp_path / "only.pth", ema=False)

@@ -29,6 +29,8 @@ BASE = ("quantize", "--variant", "b0", "--weights", "w.pth", "--data", "my image
         ({}, ()),
         ({"out": Path("b0-int8-xnnpack")}, ()),
         ({"out": "phone", "seed": 3}, ("--out", "phone", "--seed", "3")),
+        ({"trained_activation": "hardswish"}, ("--trained-activation", "hardswish")),
+        ({"ema": False}, ("--no-ema",)),
         ({"max_drop": 1.0}, ("--max-drop", "1")),
         ({"min_agreement": 99.5}, ("--min-agreement", "99.5")),
         ({"min_agreement": 99.5, "max_drop": 0.5}, ("--max-drop", "0.5", "--min-agreement", "99.5")),

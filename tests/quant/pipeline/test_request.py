@@ -6,6 +6,7 @@ import pytest
 
 from edge_effnet.errors import InputError
 from quant import QuantizeConfig, quantize
+from quant.pipeline.load import load_checkpoint
 from quant.pipeline.request import resolve
 from quant.qat.options import QatOptions
 
@@ -60,3 +61,13 @@ def test_anything_else_makes_a_folder_of_artifacts(backend):
 def test_a_setting_that_there_is_not_is_a_type_error():
     with pytest.raises(TypeError, match="calibraton"):
         quantize("b0", calibraton=8)
+
+
+def test_weights_tell_the_variant_and_a_wrong_one_is_named(small_weights):
+    request = resolve(QuantizeConfig(weights=small_weights, data="photos"))
+    assert (request.spec.name, str(request.out)) == ("b0", "b0-int8-xnnpack")
+    assert load_checkpoint(request) is request.checkpoint
+    with pytest.raises(InputError, match=r"holds b0 .*, not b1; ask for b0"):
+        load_checkpoint(resolve(QuantizeConfig(variant="b1", weights=small_weights, data="photos")))
+    with pytest.raises(InputError, match="--variant missing"):
+        resolve(QuantizeConfig())
