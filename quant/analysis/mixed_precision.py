@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -21,6 +21,7 @@ from torch import fx
 
 from quant.analysis.layer_report import LayerReport
 from quant.analysis.layers import analyze
+from quant.analysis.search_result import Found, Point
 from quant.analysis.transfer import Judged, Target, chance
 from quant.data.batches import first_images
 from quant.graph.fallback_units import Unit, nodes_of, units
@@ -37,39 +38,6 @@ _STEP_DB = 1.0
 
 
 _LEAST_MS = 0.01
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Point:
-    """One set of float layers, tried."""
-
-    float_layers: tuple[str, ...]
-    """Modules."""
-    added_ms: float
-    """Estimated latency beyond the program without float layers."""
-    agreement: float
-    """With float, on the selection images, 0..1."""
-    drop: float
-    """Top-1 lost on them, points."""
-    sqnr_db: float
-    chance: float
-    """Probability that the target holds on the evaluation images, 0..1."""
-    met: bool
-    """Whether the target holds on the selection images, and likely enough on the evaluation ones."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """The outcome of a search."""
-
-    points: tuple[Point, ...]
-    """All that were tried, cheapest first."""
-    chosen: Point
-    """The cheapest that meets the target; the best of all where none does."""
-    converted: fx.GraphModule
-    """The network of `chosen`."""
-    images: int
-    """That it was chosen on."""
 
 
 Quantize = Callable[[frozenset[str]], fx.GraphModule]

@@ -10,7 +10,8 @@ from torch import nn
 
 from quant.analysis.layer_report import LayerReport
 from quant.analysis.layers import analyze
-from quant.analysis.mixed_precision import Found, search_float_layers
+from quant.analysis.mixed_precision import search_float_layers
+from quant.analysis.search_result import Found
 from quant.analysis.transfer import Judged, Target
 from quant.common.findings import Finding, finding
 from quant.common.progress import Progress
@@ -24,7 +25,8 @@ from quant.pipeline.load import Loaded
 from quant.pipeline.request import Request
 from quant.ptq.quantizers import PLACEMENTS
 from quant.ptq.steps import Context, Phase, Quantized, State, finish, quantize_program, run_steps
-from quant.qat.run import QatReport, train_quantized
+from quant.qat.report import QatReport
+from quant.qat.run import train_quantized
 from quant.thresholds import ANALYSIS, ANALYSIS_LEAST, MIN_SELECTION, OUTLOOK_IMAGES
 from quant.training.distributed import Group
 

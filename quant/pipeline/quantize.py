@@ -12,29 +12,11 @@ import torch
 from quant.artifact.model import Artifact
 from quant.artifact.recognise import changed, check_command
 from quant.common.progress import NoProgress, Progress, Stopwatch
-from quant.data.batches import read_batches
-from quant.data.perceptual_hash import Calibrated
-from quant.graph.finite import require_finite
-from quant.graph.footprint import footprint
-from quant.graph.memory import give_back_freed_memory
 from quant.lower.choices import DEFAULT_BACKEND
-from quant.pipeline.evaluate import evaluate, measure
-from quant.pipeline.float_graphs import export_graphs
-from quant.pipeline.int8_graphs import (
-    analyze_graphs,
-    finish_graphs,
-    quantize_graphs,
-    train_graph,
-)
-from quant.pipeline.judge import Run
-from quant.pipeline.load import Loaded, load_checkpoint, loaded
-from quant.pipeline.programs import lower_programs
-from quant.pipeline.request import QuantizeConfig, Request, resolve
+from quant.pipeline.load import load_checkpoint, loaded
+from quant.pipeline.request import QuantizeConfig, resolve
 from quant.pipeline.results import RunOutcome
-from quant.pipeline.write import write_many, write_one
-from quant.program.host import HostRuntime
-from quant.qat.run import require_place
-from quant.training.distributed import Group, from_leader, joined_group
+from quant.training.distributed import from_leader, joined_group
 from quant.verdict.notebook import outcome_html
 from quant.verdict.outcome import Outcome
 
@@ -128,6 +110,8 @@ def run_quantize(config: QuantizeConfig, progress: Progress | None = None) -> Qu
     """`quantize` with its arguments as one config."""
     request = resolve(config)
     if request.recipe.trains:
+        from quant.qat.run import require_place  # noqa: PLC0415  (see below)
+
         require_place(request.out, request.qat)
     watch = Stopwatch()
     with joined_group() as group:
@@ -136,52 +120,19 @@ def run_quantize(config: QuantizeConfig, progress: Progress | None = None) -> Qu
         with watch.measure("load"):
             checkpoint = load_checkpoint(request)
         with loaded(request, checkpoint, shown, watch) as network:
-            made = _run(request, network, shown, watch, group)
+            # ExecuTorch and torchao take seconds to import: what is wrong with weights or images is said before.
+            from quant.pipeline.run import run_stages  # noqa: PLC0415
+
+            written = run_stages(request, network, shown, watch, group)
         # mypy would join the two kinds of results to `object`.
-        return cast(Made, from_leader(made, group))
+        return cast(Made, from_leader(_result(request.out, written), group))
 
 
-def _run(request: Request, network: Loaded, progress: Progress, watch: Stopwatch, group: Group) -> Made | None:
-    """Everything after loading, stage by stage; None for processes that only helped to train."""
-    with watch.measure("load"):
-        inputs = read_batches(network.split.calibration, network.preprocess, progress)
-        require_finite(network.checkpoint.model, inputs, request.config.weights)
-        calibrated = Calibrated.on(network.split.calibration, inputs, network.preprocess)
-    with watch.measure("export"):
-        graphs = export_graphs(network, inputs, progress)
-    with watch.measure("quantize"):
-        int8 = quantize_graphs(request, network, graphs, inputs, progress)
-    trained = None
-    if request.recipe.trains:
-        with watch.measure("train"):
-            trained = train_graph(request, network, graphs, int8, progress, group)
-    if not group.leads:
-        return None
-    finish_graphs(request, int8, inputs, progress)
-    give_back_freed_memory()
-    with watch.measure("analyze"):
-        layers = analyze_graphs(request, network, int8, progress)
-    give_back_freed_memory()
-    with watch.measure("lower"):
-        programs = lower_programs(request, network, graphs, int8, progress)
-    with HostRuntime(request.config.threads) as runtime:
-        with watch.measure("time"):
-            measured = measure(runtime, network, programs, progress)
-        with watch.measure("evaluate"):
-            evaluated = evaluate(network, graphs, int8, trained, programs, measured, calibrated, progress)
-        run = Run(
-            request=request,
-            network=network,
-            int8=int8,
-            trained=trained,
-            layers=layers,
-            programs=programs,
-            evaluated=evaluated,
-            footprint=footprint(graphs.float),
-            calibrated=calibrated,
-            watch=watch,
-        )
-        if request.alone:
-            artifact, outcome = write_one(run, runtime)
+def _result(folder: Path, written: tuple[Artifact, Outcome] | RunOutcome | None) -> Made | None:
+    match written:
+        case None:
+            return None
+        case RunOutcome():
+            return RunResult(folder=folder, outcome=written)
+        case artifact, outcome:
             return QuantizeResult(artifact=artifact, outcome=outcome)
-        return RunResult(folder=request.out, outcome=write_many(run, runtime))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,28 +17,13 @@ from quant.ptq.steps import Quantized
 from quant.qat.images import SplitImages
 from quant.qat.network import trainable, write_back
 from quant.qat.options import QatOptions
+from quant.qat.report import QatReport
 from quant.qat.task import Distillation
 from quant.training.config import Stage, TrainConfig
 from quant.training.curves import write_csv, write_png
 from quant.training.distributed import Group, check_batch
 from quant.training.existing_outputs import BESIDE, require_earlier_outputs
 from quant.training.loop import Loop
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class QatReport:
-    """How the training went."""
-
-    steps: int
-    """Steps done."""
-    epochs: int
-    """Epochs finished."""
-    best_epoch: int
-    """Whose weights were kept, from 1; 0: the post-training quantized network, which no epoch beat."""
-    training_images: int
-    selection_images: int
-    rows: tuple[dict[str, float], ...]
-    """The learning curve; the first row is step 0."""
 
 
 def train_quantized(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quant.analysis.fallback_cost import FloatLayer
-from quant.analysis.mixed_precision import Point
+from quant.analysis.search_result import Point
 from quant.lower.result import Delegation
 from quant.metrics.margins import MarginClass
 from quant.metrics.per_class import ClassFigures, ConfusionChange

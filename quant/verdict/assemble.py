@@ -9,7 +9,7 @@ import torch
 
 from quant.analysis.fallback_cost import FloatLayer
 from quant.analysis.layer_report import LayerReport
-from quant.analysis.mixed_precision import Found
+from quant.analysis.search_result import Found
 from quant.common.findings import Finding, Severity, finding, messages
 from quant.data.split import ImageRecord
 from quant.lower.result import Delegation
@@ -17,7 +17,7 @@ from quant.metrics import metrics
 from quant.metrics.evaluate import Accuracy, Fidelity, accuracy, fidelity, labels_of
 from quant.metrics.per_class import class_figures, confusion_changes
 from quant.program.timing import ProgramFigures
-from quant.qat.run import QatReport
+from quant.qat.report import QatReport
 from quant.verdict.baseline import check_baseline
 from quant.verdict.diagnosis import Circumstances, Diagnosis, diagnose, layer_causes
 from quant.verdict.outcome import Flip, Outcome

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from quant.analysis.fallback_cost import FloatLayer
-from quant.analysis.mixed_precision import Found
+from quant.analysis.search_result import Found
 from quant.common.findings import Finding, Severity
 from quant.lower.result import Delegation
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.metrics.per_class import ClassFigures, ConfusionChange
 from quant.program.timing import ProgramFigures
-from quant.qat.run import QatReport
+from quant.qat.report import QatReport
 from quant.verdict.diagnosis import Diagnosis
 from quant.verdict.notebook import outcome_html
 from quant.verdict.verdict import Changes, Verdict

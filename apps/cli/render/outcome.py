@@ -12,10 +12,10 @@ from rich.text import Text
 from apps.cli.render.plain import PlainConsole, write, write_json
 from edge_effnet.errors import InputError
 from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport, first_broken, reports_json
-from quant.analysis.mixed_precision import Found
+from quant.analysis.search_result import Found
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.program.timing import ProgramFigures
-from quant.qat.run import QatReport
+from quant.qat.report import QatReport
 from quant.verdict.outcome import Outcome
 
 _FLIPS_SHOWN = 5

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from edge_effnet.errors import InputError
-from quant.analysis.mixed_precision import Found, Point
+from quant.analysis.search_result import Found, Point
 from quant.artifact.open import open_artifact
 from quant.artifact.write import write_artifact
 from quant.data.split import ImageRecord
 from quant.metrics.per_class import ClassFigures
-from quant.qat.run import QatReport
+from quant.qat.report import QatReport
 from quant.report import thumbnails as thumbnails_module
 from quant.report.single import Sources, remade_report, render_report
 from quant.verdict.diagnosis import Circumstances, diagnose

@@ -1,0 +1,40 @@
+"""What the search for float layers tried and chose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import fx
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """One set of float layers, tried."""
+
+    float_layers: tuple[str, ...]
+    """Modules."""
+    added_ms: float
+    """Estimated latency beyond the program without float layers."""
+    agreement: float
+    """With float, on the selection images, 0..1."""
+    drop: float
+    """Top-1 lost on them, points."""
+    sqnr_db: float
+    chance: float
+    """Probability that the target holds on the evaluation images, 0..1."""
+    met: bool
+    """Whether the target holds on the selection images, and likely enough on the evaluation ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The outcome of a search."""
+
+    points: tuple[Point, ...]
+    """All that were tried, cheapest first."""
+    chosen: Point
+    """The cheapest that meets the target; the best of all where none does."""
+    converted: fx.GraphModule
+    """The network of `chosen`."""
+    images: int
+    """That it was chosen on."""

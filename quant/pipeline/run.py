@@ -1,0 +1,78 @@
+"""What a run does once weights and images are known to be usable, stage by stage."""
+
+from __future__ import annotations
+
+from quant.artifact.model import Artifact
+from quant.common.progress import Progress, Stopwatch
+from quant.data.batches import read_batches
+from quant.data.perceptual_hash import Calibrated
+from quant.graph.finite import require_finite
+from quant.graph.footprint import footprint
+from quant.graph.memory import give_back_freed_memory
+from quant.pipeline.evaluate import evaluate, measure
+from quant.pipeline.float_graphs import export_graphs
+from quant.pipeline.int8_graphs import (
+    analyze_graphs,
+    finish_graphs,
+    quantize_graphs,
+    train_graph,
+)
+from quant.pipeline.judge import Run
+from quant.pipeline.load import Loaded
+from quant.pipeline.programs import lower_programs
+from quant.pipeline.request import Request
+from quant.pipeline.results import RunOutcome
+from quant.pipeline.write import write_many, write_one
+from quant.program.host import HostRuntime
+from quant.training.distributed import Group
+from quant.verdict.outcome import Outcome
+
+Written = tuple[Artifact, Outcome] | RunOutcome
+"""One artifact with its outcome, or that of a folder of them."""
+
+
+def run_stages(
+    request: Request, network: Loaded, progress: Progress, watch: Stopwatch, group: Group
+) -> Written | None:
+    """Everything after loading, stage by stage; None for processes that only helped to train."""
+    with watch.measure("load"):
+        inputs = read_batches(network.split.calibration, network.preprocess, progress)
+        require_finite(network.checkpoint.model, inputs, request.config.weights)
+        calibrated = Calibrated.on(network.split.calibration, inputs, network.preprocess)
+    with watch.measure("export"):
+        graphs = export_graphs(network, inputs, progress)
+    with watch.measure("quantize"):
+        int8 = quantize_graphs(request, network, graphs, inputs, progress)
+    trained = None
+    if request.recipe.trains:
+        with watch.measure("train"):
+            trained = train_graph(request, network, graphs, int8, progress, group)
+    if not group.leads:
+        return None
+    finish_graphs(request, int8, inputs, progress)
+    give_back_freed_memory()
+    with watch.measure("analyze"):
+        layers = analyze_graphs(request, network, int8, progress)
+    give_back_freed_memory()
+    with watch.measure("lower"):
+        programs = lower_programs(request, network, graphs, int8, progress)
+    with HostRuntime(request.config.threads) as runtime:
+        with watch.measure("time"):
+            measured = measure(runtime, network, programs, progress)
+        with watch.measure("evaluate"):
+            evaluated = evaluate(network, graphs, int8, trained, programs, measured, calibrated, progress)
+        run = Run(
+            request=request,
+            network=network,
+            int8=int8,
+            trained=trained,
+            layers=layers,
+            programs=programs,
+            evaluated=evaluated,
+            footprint=footprint(graphs.float),
+            calibrated=calibrated,
+            watch=watch,
+        )
+        if request.alone:
+            return write_one(run, runtime)
+        return write_many(run, runtime)
