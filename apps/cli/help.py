@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-EXIT_CODES = "Exit codes: 0 pass, 1 regression, 2 input error, 3 machine, 130 interrupted."
+EXIT_CODES = "Exit codes: 0 pass, 1 accuracy regression, 2 input, 3 machine, 130 stopped."
 
 SETTINGS: dict[str, Any] = {
     # Panels and a column for types take three lines where one says the same.

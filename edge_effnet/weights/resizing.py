@@ -71,13 +71,14 @@ def read_resizing(entry: Mapping[Any, Any], where: str, notes: list[str]) -> Res
         notes: gets a sentence about each value that cannot be used.
     """
     sizes = (_size(entry.get(key)) for key in _SIZES)
+    mean, std = _statistics(entry, where, notes)
     found = Resizing(
         where=where,
         size=next((size for size in sizes if size is not None), None),
         crop_fraction=_number(entry.get("crop_pct")),
         interpolation=_interpolation(entry.get("interpolation"), where, notes),
-        mean=_three(entry.get("mean"), where, "mean", notes),
-        std=_three(entry.get("std"), where, "std", notes),
+        mean=mean,
+        std=std,
     )
     return found if str(found) else None
 
@@ -101,7 +102,21 @@ def _interpolation(value: Any, where: str, notes: list[str]) -> str | None:
     return value
 
 
-def _three(value: Any, where: str, name: str, notes: list[str]) -> tuple[float, ...] | None:
+def _statistics(
+    entry: Mapping[Any, Any], where: str, notes: list[str]
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Mean and std; one number, of gray images, counts only where both are of one."""
+    found = {name: _numbers(entry.get(name), where, name, notes) for name in ("mean", "std")}
+    if {len(values) for values in found.values() if values} == {1} and all(found.values()):
+        return found["mean"], found["std"]
+    for name, values in found.items():
+        if values is not None and len(values) == 1:
+            notes.append(f"{where} has one number as {name}, where an image has three channels: ignored.")
+            found[name] = None
+    return found["mean"], found["std"]
+
+
+def _numbers(value: Any, where: str, name: str, notes: list[str]) -> tuple[float, ...] | None:
     value = value.values if isinstance(value, Array) else value
     if not isinstance(value, list | tuple):
         return None

@@ -222,7 +222,7 @@ def test_without_labels_there_is_a_verdict_on_agreement(unlabelled):
     values = unlabelled.outcome.to_json()
     assert values["float"]["top1"] is None and values["pte"]["top1"] is None
     assert values["images"] == {"calibration": 12, "evaluation": 12}
-    assert 0 <= values["pte"]["agreement"] <= 1 and "agreement" in values["reasons"][0]
+    assert 0 <= values["pte"]["agreement"] <= 1 and "agrees on" in values["reasons"][0]
 
 
 def test_another_activation_and_image_size_reach_the_program_and_the_manifest(unlabelled):

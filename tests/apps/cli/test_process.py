@@ -20,7 +20,7 @@ _SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 )
 def test_threads_sleep_soon_unless_the_user_said_otherwise(given, expected):
     environment = {key: value for key, value in os.environ.items() if key not in _SETTINGS}
-    words = [sys.executable, "-c", "import apps.cli.commands.quantize"]
+    words = [sys.executable, "-c", "import apps.cli.commands.quantize, torch"]
     settings = environment | given | {"OMP_DISPLAY_ENV": "VERBOSE"}
     said = subprocess.run(words, env=settings, capture_output=True, text=True, check=True).stderr
     assert expected in said

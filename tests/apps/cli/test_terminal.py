@@ -86,7 +86,7 @@ def test_a_terminal_too_narrow_to_be_one_has_eighty_columns(monkeypatch, capsys,
     monkeypatch.setenv("COLUMNS", columns)
     print_outcome(outcome(), as_json=False)
     out = capsys.readouterr().out
-    assert out.splitlines()[-2].startswith("PASS  top-1 95.60 %")
+    assert out.splitlines()[-2].startswith("PASS  top-1 95.6 %")
     assert PlainConsole().width == 80
 
 

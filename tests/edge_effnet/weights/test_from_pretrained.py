@@ -130,9 +130,10 @@ def test_what_was_made_anew_is_logged(tmp_path: Path, caplog: pytest.LogCaptureF
     EfficientNet.from_pretrained(path)
     assert caplog.records == []
     EfficientNet.from_pretrained(path, num_classes=3, in_channels=1)
-    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 3
     assert f"{path}: The classifier was reinitialized for 3 classes" in caplog.text
     assert f"{path}: The first convolution was reinitialized for 1 channels" in caplog.text
+    assert f"{path}: The first convolution takes one channel: images are read as gray" in caplog.text
 
 
 # Names
