@@ -12,7 +12,7 @@ from unittest import mock
 
 from quant.program.host import HostRuntime
 
-_STARTERS = ("quant.pipeline.check", "quant.pipeline.quantize")
+_STARTERS = ("quant.pipeline.check", "quant.pipeline.run")
 """Modules that start a runtime."""
 
 
