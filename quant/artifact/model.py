@@ -110,6 +110,15 @@ class Artifact:
         """What the program puts out."""
         return Output.of_manifest(self.manifest["output"])
 
+    def logits_of(self, program: str, values: torch.Tensor) -> torch.Tensor:
+        """What a verdict compares, of the numbers that a program put out, [N, classes].
+
+        Args:
+            program: a key of `programs`; the float network's puts out logits, whatever the other does.
+            values: as it put them out.
+        """
+        return self.output.compared(values) if program == "float" else self.output.logits_of(values)
+
     @property
     def head(self) -> str:
         """Layers of the classifier (`edge_effnet.head`); "none" where the program puts out features."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,12 @@ from typing import Any
 import torch
 
 from edge_effnet.errors import InputError
-from edge_effnet.images import IMAGE_SUFFIXES
+from edge_effnet.head import NONE
 from quant.artifact.model import Artifact
 from quant.common.progress import NoProgress, Progress
-from quant.data.split import ImageRecord
+from quant.data.split import ImageRecord, image_suffixes, images_in
 from quant.lower.choices import require_runs_here
+from quant.lower.output import SIGMOID, SOFTMAX, Output
 from quant.metrics.evaluate import collect_logits
 from quant.program.host import HostRuntime, LoadedProgram, check_threads
 from quant.program.timing import input_for
@@ -28,7 +28,7 @@ class Answer:
     name: str
     index: int
     probability: float
-    """Softmax of the logits, 0..1."""
+    """Softmax of the logits, 0..1; their sigmoid where the program puts that out."""
     float_probability: float
     """The same of float."""
 
@@ -86,12 +86,14 @@ def predict(
         progress: told of the images done.
 
     Raises:
-        InputError: no image, an unreadable one, or a program that this host does not run.
+        InputError: no image, an unreadable one, or a program that puts out no classes or that this host does not run.
         MachineError: the runtime does not start.
     """
     if top < 1:
         raise InputError(f"--top {top}: need at least 1 class.")
     check_threads(threads)
+    if artifact.head == NONE:
+        raise InputError(f"{artifact.folder}: the program puts out features (--head {NONE}), which name no class.")
     require_runs_here(artifact.manifest["backend"])
     records = [
         ImageRecord(path=path, name=str(path), label=None, sha256="")
@@ -101,7 +103,9 @@ def predict(
         loaded = {name: runtime.load(path, name) for name, path in artifact.programs.items()}
 
         def runner(program: LoadedProgram) -> Any:
-            return lambda x: runtime.run(program, input_for(program, x, artifact.preprocess))
+            return lambda x: artifact.logits_of(
+                program.name, runtime.run(program, input_for(program, x, artifact.preprocess))
+            )
 
         logits = collect_logits(
             {},
@@ -110,7 +114,9 @@ def predict(
             progress or NoProgress(),
             programs={name: runner(program) for name, program in loaded.items()},
         )
-    chances = {name: found.double().softmax(dim=1) for name, found in logits.items()}
+    # Logits stand for classes that exclude each other, unless the program says that they do not.
+    kind = SIGMOID if artifact.output.kind == SIGMOID else SOFTMAX
+    chances = {name: Output(kind=kind).values(found.double()) for name, found in logits.items()}
     return [
         Prediction(
             image=record.name,
@@ -146,14 +152,9 @@ def _found(given: Sequence[Path]) -> list[Path]:
                 raise InputError(f"{path}: no such image; give image files, or folders of them.")
             found.append(path)
             continue
-        below = sorted(
-            Path(parent, name)
-            for parent, _, names in os.walk(path)
-            for name in names
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
-        )
+        below = images_in(path, recurse=True)
         if not below:
-            raise InputError(f"{path}: no images ({', '.join(sorted(IMAGE_SUFFIXES))}) in it; give image files.")
+            raise InputError(f"{path}: no images ({image_suffixes()}) in it; give image files.")
         found += below
     if not found:
         raise InputError("no image: give image files, or folders of them.")

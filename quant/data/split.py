@@ -229,19 +229,19 @@ def list_images(root: Path, data: Path) -> list[_Listed]:
         InputError: no images, or images beside class folders.
     """
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    loose = _images_in(root, recurse=False)
+    loose = images_in(root, recurse=False)
     if loose and folders:
         raise InputError(
             f"{root}: images lie beside class folders ({loose[0].name}); put each into its class's folder."
         )
     listed = [_Listed(p, p.relative_to(data).as_posix(), None) for p in loose]
     for folder in folders:
-        images = _images_in(folder, recurse=True)
+        images = images_in(folder, recurse=True)
         if not images:
-            raise InputError(f"{folder}: the class has no images ({_suffixes()}); add some or remove it.")
+            raise InputError(f"{folder}: the class has no images ({image_suffixes()}); add some or remove it.")
         listed += [_Listed(p, p.relative_to(data).as_posix(), folder.name) for p in images]
     if not listed:
-        raise InputError(f"{root}: no images ({_suffixes()}) here or in class folders.")
+        raise InputError(f"{root}: no images ({image_suffixes()}) here or in class folders.")
     return listed
 
 
@@ -275,7 +275,8 @@ def _is_split(data: Path, class_names: tuple[str, ...] | None) -> bool:
     return bool(halves) and not halves <= set(class_names or ())
 
 
-def _images_in(folder: Path, *, recurse: bool) -> list[Path]:
+def images_in(folder: Path, *, recurse: bool) -> list[Path]:
+    """Image and array files of a folder, hidden ones left out, in the order of their paths."""
     paths: list[Path] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if recurse and not f.startswith("."))
@@ -283,7 +284,8 @@ def _images_in(folder: Path, *, recurse: bool) -> list[Path]:
     return sorted(paths)
 
 
-def _suffixes() -> str:
+def image_suffixes() -> str:
+    """What `images_in` takes, for messages."""
     return ", ".join(sorted(_LISTED))
 
 

@@ -181,10 +181,8 @@ def look(
 
 
 def _logits_of(artifact: Artifact, program: Measured) -> Model:
-    """What a verdict compares of one of an artifact's programs; the float one puts out logits."""
-    output = artifact.output
-    change = output.compared if program.program.name == "float" else output.logits_of
-    return lambda x: change(program.run(x))
+    """What a verdict compares of one of an artifact's programs."""
+    return lambda x: artifact.logits_of(program.program.name, program.run(x))
 
 
 def judge_artifact(

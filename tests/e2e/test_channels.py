@@ -14,6 +14,7 @@ from apps.device.check import check_on_device
 from edge_effnet import InputError, Preprocess, load_checkpoint
 from edge_effnet.images import open_rgb
 from quant import check, open_artifact, quantize
+from quant.artifact.predict import predict
 from tests.support.tiny import TinyFiles
 
 pytestmark = pytest.mark.usefixtures("tiny_variant", "one_thread")
@@ -100,6 +101,8 @@ def test_four_channels_from_arrays(tiny: TinyFiles, tmp_path: Path) -> None:
     assert made.outcome.pte.sqnr_db > 15
     assert made.artifact.manifest["input"]["shape"] == [1, 4, 32, 32]
     assert check(tmp_path / "a", data=data, max_drop=100).pte.sqnr_db > 15
+    found = predict(made.artifact, [data / "val"])
+    assert len(found) == made.outcome.evaluation_images
 
 
 @pytest.mark.parametrize(

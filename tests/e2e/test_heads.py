@@ -61,4 +61,6 @@ def test_features_instead_of_logits(tiny: TinyFiles, tmp_path: Path) -> None:
     golden = artifact.golden()[0]
     assert torch.nn.functional.cosine_similarity(golden.output, golden.float_output, dim=0) > 0.98
     assert made.outcome.pte.sqnr_db > 15
+    with pytest.raises(InputError, match="puts out features"):
+        artifact.predict(tiny.data)
     check(artifact.folder, data=tiny.data)

@@ -61,6 +61,12 @@ def test_an_output_from_quantize_to_a_device(
     elif output == "softmax":
         assert made.outcome.pte.agreement == plain.outcome.pte.agreement
         assert abs(made.outcome.pte.sqnr_db - plain.outcome.pte.sqnr_db) < 3
+    image = sorted((tiny.data / "val" / "red").iterdir())[0]
+    answers, others = artifact.predict(image), plain.artifact.predict(image)
+    assert [answer.index for answer in answers.pte] == [answer.index for answer in others.pte]
+    if kind != "sigmoid":
+        found, wanted = ([answer.probability for answer in given.pte] for given in (answers, others))
+        assert found == pytest.approx(wanted, abs=2 / 256)
     assert check(tmp_path / "a", data=tiny.data, max_drop=5).passed
     assert check_on_device(tmp_path / "a", device="host", data=tiny.data, limit=6, max_drop=100).same.identical == 6
 
