@@ -30,11 +30,10 @@ def read_array(path: Path, channels: int) -> np.ndarray:
         InputError: no such array, or one of another shape or type.
     """
     with open_given(path, limit=MAX_FILE_BYTES) as file:
+        # A broken file fails wherever numpy or zipfile meets it, with whatever that raises.
         try:
             array = _loaded(file)
-        except (
-            Exception
-        ) as error:  # a broken file fails wherever numpy or zipfile meets it, with whatever that raises
+        except Exception as error:
             raise InputError(f"{path}: not a readable array ({brief(error)}); save it with numpy.save.") from error
     if array.ndim == 2 and channels == 1:
         array = array[..., None]

@@ -198,8 +198,8 @@ class Preprocess:
             crop=height,
             resize=math.floor(height / config.get("crop_pct", 0.875)),
             interpolation=config.get("interpolation", "bicubic"),
-            mean=_three(config.get("mean", IMAGENET_MEAN)),
-            std=_three(config.get("std", IMAGENET_STD)),
+            mean=tuple(map(float, config.get("mean", IMAGENET_MEAN))),
+            std=tuple(map(float, config.get("std", IMAGENET_STD))),
         )
 
     @classmethod
@@ -215,19 +215,14 @@ class Preprocess:
         transforms = weights.transforms() if hasattr(weights, "transforms") else weights
         try:
             (crop,), (resize,) = transforms.crop_size, transforms.resize_size
-            interpolation, mean, std = transforms.interpolation.value, transforms.mean, transforms.std
+            interpolation = transforms.interpolation.value
+            mean, std = (tuple(map(float, values)) for values in (transforms.mean, transforms.std))
         except (AttributeError, TypeError, ValueError) as error:
             raise InputError(
                 f"{type(weights).__name__} is neither weights of torchvision nor their transforms(), which resize, "
                 "crop and normalise; build a Preprocess by its numbers."
             ) from error
-        return cls(crop=crop, resize=resize, interpolation=interpolation, mean=_three(mean), std=_three(std))
-
-
-def _three(values: Any) -> tuple[float, float, float]:
-    """The numbers of a list or a tuple; `Preprocess` checks how many they are."""
-    numbers: tuple[float, float, float] = tuple(float(value) for value in values)  # type: ignore[assignment]
-    return numbers
+        return cls(crop=crop, resize=resize, interpolation=interpolation, mean=mean, std=std)
 
 
 def _all_within(values: object, low: float, high: float) -> bool:

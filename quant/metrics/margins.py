@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from quant.metrics.metrics import CONFIDENCE, normal_quantile, sign_test
+from quant.metrics.metrics import CONFIDENCE, lost_and_won, normal_quantile, sign_test
 
 MARGINS = (0.05, 0.1, 0.2, 0.5)
 """Float's margin p1 - p2, from where agreement is given by itself."""
@@ -75,8 +75,7 @@ class Paired:
 
 def paired(reference: torch.Tensor, other: torch.Tensor, labels: torch.Tensor) -> Paired:
     """Count what is lost and won from `reference` to `other`, logits [N, classes]; labels int64 [N]."""
-    right, still = reference.argmax(dim=1) == labels, other.argmax(dim=1) == labels
-    lost, won = int((right & ~still).sum()), int((~right & still).sum())
+    lost, won = lost_and_won(reference, other, labels)
     chance = min(1.0, 2 * sign_test(max(lost, won), min(lost, won)))
     return Paired(lost=lost, won=won, images=len(labels), chance=chance)
 

@@ -59,6 +59,12 @@ def wilson_interval(share: float, count: int, *, confidence: float = CONFIDENCE)
     return (max(0.0, centre - half), min(1.0, centre + half))
 
 
+def lost_and_won(reference: torch.Tensor, other: torch.Tensor, labels: torch.Tensor) -> tuple[int, int]:
+    """Images that `reference` alone gets right, and `other` alone; logits [N, classes], labels int64 [N]."""
+    right, still = reference.argmax(dim=1) == labels, other.argmax(dim=1) == labels
+    return int((right & ~still).sum()), int((~right & still).sum())
+
+
 def paired_drop_interval(
     reference: torch.Tensor, other: torch.Tensor, labels: torch.Tensor, *, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
@@ -73,10 +79,7 @@ def paired_drop_interval(
         labels: int64, [N].
         confidence: of the interval, two-sided.
     """
-    right = reference.argmax(dim=1) == labels
-    still = other.argmax(dim=1) == labels
-    lost = (right & ~still).sum().item() + 0.5
-    won = (~right & still).sum().item() + 0.5
+    lost, won = (count + 0.5 for count in lost_and_won(reference, other, labels))
     count = len(labels) + 2
     drop = (lost - won) / count
     half = normal_quantile(confidence) * math.sqrt(max(0.0, lost + won - (lost - won) ** 2 / count)) / count

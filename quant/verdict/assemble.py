@@ -75,15 +75,10 @@ def assemble(evidence: Evidence, limits: Limits) -> Outcome:
     verdict = decide(errors, compared)
     diagnosis = None if verdict.passed else _diagnosed(evidence)
     causes = () if diagnosis is None else _causes(evidence, diagnosis, compared, pte)
-    doubtful = weak_evidence(
-        float_logits,
-        pte_logits,
-        labels,
-        limits,
-        calibration=evidence.calibration_images,
-        temperature=evidence.temperature,
-    )
-    weak = doubtful if verdict.passed else ()
+    weak: tuple[Finding, ...] = ()
+    if verdict.passed:
+        calibration = evidence.calibration_images
+        weak = weak_evidence(float_logits, pte_logits, labels, limits, calibration=calibration, changes=changes)
     others = tuple(found for found in evidence.findings if found.severity != Severity.ERROR)
     cautions = messages((*weak, *others), Severity.WARNING) if verdict.passed else ()
     return Outcome(

@@ -257,7 +257,7 @@ def weak_evidence(
     limits: Limits,
     *,
     calibration: int,
-    temperature: float | None = None,
+    changes: Changes,
 ) -> tuple[Finding, ...]:
     """Find why a pass is to be taken with caution: limits that other images might miss, few calibration images.
 
@@ -267,9 +267,9 @@ def weak_evidence(
         labels: int64, [N]; None without labels.
         limits: what is allowed.
         calibration: images that ranges were fitted on; 0 for a program without any.
-        temperature: of float's logits, from labelled images; None where there were none.
+        changes: of class, of the same logits.
     """
-    found = _near_limits(float_logits, pte_logits, labels, limits, temperature)
+    found = _near_limits(float_logits, pte_logits, labels, limits, changes)
     if 0 < calibration < FEW_CALIBRATION:
         message = f"calibrated on {calibration} images; with fewer than {FEW_CALIBRATION} another draw may do worse"
         found.append(finding("few-calibration-images", message))
@@ -281,11 +281,10 @@ def _near_limits(
     pte_logits: torch.Tensor,
     labels: torch.Tensor | None,
     limits: Limits,
-    temperature: float | None,
+    changes: Changes,
 ) -> list[Finding]:
     count, bound = len(float_logits), f"{100 * (1 + CAUTION_CONFIDENCE) / 2:.0f} % bound"
     kept = wilson_interval(agreement(float_logits, pte_logits), count, confidence=CAUTION_CONFIDENCE)[0]
-    changes = Changes.of(float_logits, pte_logits, labels, temperature=temperature)
     if labels is None and changes.float_is_sure:
         scale = changes.expected.temperature
         likely = expected_loss(float_logits, pte_logits, temperature=scale, confidence=CAUTION_CONFIDENCE)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from quant.verdict.verdict import Limits, weak_evidence
+from quant.verdict.verdict import Changes, Limits, weak_evidence
 
 
 def answers(count, wrong):
@@ -16,9 +16,9 @@ def found(count, wrong, *, labelled=True, **changes):
     settings = {"max_drop": 1.0, "min_agreement": None, "calibration": 128, **changes}
     limits = Limits(max_drop=settings["max_drop"], min_agreement=settings["min_agreement"], baseline=None)
     labels = torch.zeros(count, dtype=torch.int64) if labelled else None
-    weak = weak_evidence(
-        answers(count, 0), answers(count, wrong), labels, limits, calibration=settings["calibration"]
-    )
+    logits = answers(count, 0), answers(count, wrong)
+    changes = Changes.of(*logits, labels)
+    weak = weak_evidence(*logits, labels, limits, calibration=settings["calibration"], changes=changes)
     return tuple(each.message for each in weak)
 
 
