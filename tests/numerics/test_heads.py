@@ -19,7 +19,7 @@ from quant.program.host import HostRuntime
 from quant.ptq.steps import Context, Phase, State, quantize_graph, quantize_program, run_steps
 from quant.qat.network import trainable
 from quant.recipes import RECIPES
-from tests.support.networks import images, trained_looking
+from tests.support.networks import images, norms_as_trained, trained_looking
 from tests.support.training import TINY
 
 SIZE = 32
@@ -41,13 +41,7 @@ IN_FLOAT = [
 def network(head: str, hidden: tuple[int, ...]) -> EfficientNet:
     model = EfficientNet.from_name(TINY, num_classes=5, image_size=SIZE, head=head, hidden_features=hidden)
     trained_looking(model, image_size=SIZE)
-    for module in model.classifier.modules():
-        if isinstance(module, (nn.BatchNorm1d, nn.LayerNorm)):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.3)
-        if isinstance(module, nn.BatchNorm1d):
-            nn.init.normal_(module.running_mean, std=0.3)
-            nn.init.uniform_(module.running_var, 0.5, 2)
+    norms_as_trained(model.classifier)
     return model.eval()
 
 

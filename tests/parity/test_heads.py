@@ -18,7 +18,7 @@ from tests.parity.test_wrapped_networks import (
     headless,
     trained,
 )
-from tests.support.networks import images
+from tests.support.networks import images, norms_as_trained
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -31,12 +31,7 @@ def layers(*made: nn.Module) -> nn.Sequential:
     for module in made:
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=3 / module.in_features**0.5)
-        if isinstance(module, (nn.BatchNorm1d, nn.LayerNorm)):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.3)
-        if isinstance(module, nn.BatchNorm1d):
-            nn.init.normal_(module.running_mean, std=0.3)
-            nn.init.uniform_(module.running_var, 0.5, 2)
+        norms_as_trained(module)
     return nn.Sequential(*made).eval()
 
 

@@ -7,6 +7,17 @@ from torch import nn
 from torch.nn import functional as F
 
 
+def norms_as_trained(head: nn.Module) -> None:
+    """Give the norms of a head scales, shifts and statistics as training leaves them, drawn from torch's generator."""
+    for module in head.modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.LayerNorm)):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.3)
+        if isinstance(module, nn.BatchNorm1d):
+            nn.init.normal_(module.running_mean, std=0.3)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+
+
 def trained_looking(model: nn.Module, *, seed: int = 0, image_size: int = 160) -> nn.Module:
     """Give `model` (ours or a peer's) the BatchNorm statistics and biases of a trained network, in eval mode.
 
