@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 def norms_as_trained(head: nn.Module) -> None:
-    """Give the norms of a head scales, shifts and statistics as training leaves them, drawn from torch's generator."""
+    """Give the norms of a head scales, shifts and statistics as training leaves them, of torch's generator."""
     for module in head.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.LayerNorm)):
             nn.init.uniform_(module.weight, 0.5, 1.5)

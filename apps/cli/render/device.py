@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from apps.cli.render.outcome import count, interval, share, verdict_text
+from apps.cli.render.outcome import count, interval, margin_rows, share, verdict_text
 from apps.cli.render.plain import PlainConsole, write, write_json
 from apps.device.comparison import Comparison
 from apps.device.job.results import Results
@@ -37,9 +37,8 @@ def print_device_outcome(found: DeviceOutcome, *, as_json: bool) -> None:
         table.add_row("top-1, %", share(outcome.float_accuracy.top1), share(outcome.pte_accuracy.top1))
         table.add_row("  95 % interval", interval(outcome.float_accuracy), interval(outcome.pte_accuracy))
         table.add_row("agrees with float, %", "", share(outcome.pte.agreement))
-        for row in outcome.changes.margins:
-            agrees = share(row.agreement) if row.images else "-"
-            table.add_row(f"  float's margin {row.at_least:g} up ({row.images})", "", agrees)
+        for label, agrees in margin_rows(outcome):
+            table.add_row(label, "", agrees)
         table.add_row("SQNR, dB", "", f"{outcome.pte.sqnr_db:.1f}")
         for name, value in _figures(found.results):
             table.add_row(name, "", value)

@@ -147,6 +147,14 @@ def _report(outcome: Outcome, report: str | None, next_command: Sequence[str]) -
     return captured.get()
 
 
+def margin_rows(outcome: Outcome) -> list[tuple[str, str]]:
+    """Rows of a table: the images that float is so sure about, and how many of them keep its class."""
+    return [
+        (f"  float's margin {row.at_least:g} up ({row.images})", share(row.agreement) if row.images else "-")
+        for row in outcome.changes.margins
+    ]
+
+
 def _table(outcome: Outcome) -> Table:
     title = (
         f"{outcome.variant}, {outcome.recipe}, {outcome.backend}: "
@@ -169,9 +177,8 @@ def _table(outcome: Outcome) -> Table:
     table.add_row("  95 % interval", *(interval(a) for a in accuracies))
     table.add_row("top-5, %", *(share(a.top5) for a in accuracies))
     table.add_row("agrees with float, %", *("" if f is None else share(f.agreement) for f in fidelities))
-    for row in outcome.changes.margins:
-        agrees = share(row.agreement) if row.images else "-"
-        table.add_row(f"  float's margin {row.at_least:g} up ({row.images})", *([""] * (len(columns) - 1)), agrees)
+    for label, agrees in margin_rows(outcome):
+        table.add_row(label, *([""] * (len(columns) - 1)), agrees)
     table.add_row("SQNR, dB", *(_sqnr(f) for f in fidelities))
     table.add_row(f"latency, ms ({count(outcome.threads, 'thread')})", *(_latency(p) for p in programs))
     table.add_row("  90th percentile", *("" if p is None else f"{p.latency_p90_ms:.2f}" for p in programs))
