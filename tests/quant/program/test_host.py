@@ -99,9 +99,12 @@ def test_a_runtime_that_is_interrupted_while_it_starts_is_ended(monkeypatch):
             started.append(self)
             signal.raise_signal(signal.SIGINT)
 
+    # A shell's background jobs ignore Ctrl-C, and so do the tests that they run.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr(module.subprocess, "Popen", Interrupted)
     with pytest.raises(KeyboardInterrupt) as told, HostRuntime():
         pass
+    signal.signal(signal.SIGINT, before)
     del told
     (child,) = started
     assert child.wait(timeout=60) == 0  # its pipe is closed
