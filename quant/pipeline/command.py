@@ -19,6 +19,8 @@ def quantize_command(request: Request) -> tuple[str, ...]:
     options: list[tuple[str, Any, Any]] = [
         ("--weights", config.weights, SAMPLE),
         ("--data", config.data, SAMPLE),
+        ("--calibration-data", config.calibration_data, None),
+        ("--evaluation-data", config.evaluation_data, None),
         ("--origin", config.origin, None),
         ("--image-size", config.image_size, None),
         ("--mean", _numbers(config.mean), None),

@@ -43,6 +43,10 @@ class QuantizeConfig:
     """A file, or a published name or hub id (see `load_pretrained`), or `SAMPLE`: those of this package."""
     data: str | Path = SAMPLE
     """Folder of images (see `split_images`), or `SAMPLE`: the pictures that those were trained on."""
+    calibration_data: str | Path | None = None
+    """Folder of the images to calibrate on, whatever its name; None looks for one in `data`."""
+    evaluation_data: str | Path | None = None
+    """Folder of the images to judge on, likewise."""
     origin: str | None = None
     """Whose layout the weights have, where keys and names leave it open; a key of `ORIGINS`."""
     image_size: int | None = None
@@ -216,9 +220,12 @@ def resolve(config: QuantizeConfig) -> Request:
         qat=config.qat or QatOptions(),
     )
     check_fits(choices, activation=request.final_activation, image_size=config.image_size or spec.resolution)
-    require_apart(request.out, {"--weights": config.weights, "--data": config.data})
+    sources = {"--calibration-data": config.calibration_data, "--evaluation-data": config.evaluation_data}
+    named = {option: given for option, given in sources.items() if given is not None}
+    require_apart(request.out, {"--weights": config.weights, "--data": config.data, **named})
     require_replaceable(request.out)
-    require_no_image(request.out, config.data)
+    for folder in (config.data, *named.values()):
+        require_no_image(request.out, folder)
     return request
 
 
