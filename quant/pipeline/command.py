@@ -10,7 +10,7 @@ from quant.lower.options import BackendOptions
 from quant.pipeline.request import Request, default_out
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE
-from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
+from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, UNUSABLE_SHARE
 
 
 def quantize_command(request: Request) -> tuple[str, ...]:
@@ -21,6 +21,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--data", config.data, SAMPLE),
         ("--calibration-data", config.calibration_data, None),
         ("--evaluation-data", config.evaluation_data, None),
+        ("--max-unusable", f"{config.max_unusable:g}", f"{100 * UNUSABLE_SHARE:g}"),
         ("--origin", config.origin, None),
         ("--image-size", config.image_size, None),
         ("--mean", _numbers(config.mean), None),
