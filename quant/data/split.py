@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_effnet.arrays import ARRAY_SUFFIXES
 from edge_effnet.class_names import is_line_of_text
 from edge_effnet.errors import InputError
-from edge_effnet.images import IMAGE_SUFFIXES, MAX_FILE_BYTES
+from edge_effnet.images import MAX_FILE_BYTES
 from edge_effnet.io.files import open_given
 from quant.common.findings import Finding, Severity, finding, messages
+from quant.data.halves import Halves, find_halves, named_halves, require_folder
+from quant.data.listing import Listed, list_images, strangers_finding
 from quant.thresholds import DEFAULT_CALIBRATION, MIN_CALIBRATION, MIN_SELECTION
-
-_LISTED = IMAGE_SUFFIXES | ARRAY_SUFFIXES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +31,8 @@ class ImageRecord:
     """Class index; None where the folder has no class folders."""
     sha256: str
     """Of the file."""
+    targets: tuple[float, ...] | None = None
+    """What a network of another task should put out: one number an output; 0 or 1 for labels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,34 +56,35 @@ class DataSplit:
         return messages(self.findings, *Severity)
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    path: Path
-    name: str
-    class_name: str | None
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Where images and labels come from."""
+
+    data: Path
+    """The folder."""
+    calibration_data: Path | None = None
+    """The folder to calibrate on, instead of `train/`."""
+    evaluation_data: Path | None = None
+    """The folder to judge on, instead of `val/`."""
+    class_names: tuple[str, ...] | None = None
+    """As the weights have them; None takes the folder names in sorted order."""
+    num_classes: int | None
+    """Outputs of the network; None for one that puts out features, and makes nothing of labels."""
 
 
 def split_images(
-    data: Path,
-    *,
-    calibration: int,
-    seed: int,
-    class_names: tuple[str, ...] | None,
-    num_classes: int | None,
-    selection: int = 0,
-    training: bool = False,
+    source: Source, *, calibration: int, seed: int, selection: int = 0, training: bool = False
 ) -> DataSplit:
     """Find images and split them.
 
-    With `train/` and `val/`, calibration comes from the first and evaluation is all of the second. Class folders
-    alone, or images alone (no labels), are split by `seed`: at most half of each class calibrates.
+    With `train/` and `val/` (or `find_halves`' other names for them), calibration comes from the first and evaluation
+    is all of the second. Class folders alone, or images alone (no labels), are split by `seed`: at most half of each
+    class calibrates.
 
     Args:
-        data: the folder.
+        source: of the images.
         calibration: images to calibrate on, spread evenly over the classes.
         seed: of the draw.
-        class_names: as the weights have them; None takes the folder names in sorted order.
-        num_classes: outputs of the network; None for one that puts out features, and makes nothing of folders.
         selection: images to choose settings on, from where those to calibrate on come from; fewer are given
             where fewer are left, of class folders alone at most a third of the others, and none below
             `MIN_SELECTION`.
@@ -93,15 +95,17 @@ def split_images(
         InputError: no such folder, no images, classes that do not match the network's, a class without
             images, too few to calibrate on, or an image on both sides (byte for byte).
     """
-    _require_folder(data)
+    data = source.data
+    require_folder(data, "--data")
     if calibration < MIN_CALIBRATION:
         raise InputError(f"--calibration {calibration}: ranges need at least {MIN_CALIBRATION} images.")
     rng = random.Random(seed)
     findings: list[Finding] = []
+    halves = named_halves(data, source.class_names, source.calibration_data, source.evaluation_data)
     drawn = (
-        _from_halves(data, calibration, selection, class_names, num_classes, rng, findings)
-        if _is_split(data, class_names)
-        else _from_one(data, calibration, selection, class_names, num_classes, rng, findings, training=training)
+        _from_one(source, calibration, selection, rng, findings, training=training)
+        if halves is None
+        else _from_halves(source, halves, calibration, selection, rng, findings)
     )
     count = len(drawn.calibration)
     if count < MIN_CALIBRATION:
@@ -125,30 +129,32 @@ class _Drawn:
     """The sides of a split before their files are hashed."""
 
     names: tuple[str, ...] | None
-    calibration: Sequence[_Listed]
-    selection: Sequence[_Listed]
-    training: Sequence[_Listed]
+    calibration: Sequence[Listed]
+    selection: Sequence[Listed]
+    training: Sequence[Listed]
     evaluation: tuple[ImageRecord, ...]
 
 
 def _from_halves(
-    data: Path,
+    source: Source,
+    halves: Halves,
     calibration: int,
     selection: int,
-    class_names: tuple[str, ...] | None,
-    num_classes: int | None,
     rng: random.Random,
     findings: list[Finding],
 ) -> _Drawn:
-    """Calibrate on images of `train/`, judge on all of `val/`."""
-    train, val = data / "train", data / "val"
-    if not (train.is_dir() and val.is_dir()):
-        missing = "val" if train.is_dir() else "train"
-        raise InputError(f"{data}: has no {missing}/ beside its other half; add it, or pass class folders alone.")
-    pool, judged = list_images(train, data), _without_copies(list_images(val, data), findings)
-    names = _match_classes(val, judged, class_names, num_classes)
+    """Calibrate on images of the training half, judge on all of the other."""
+    train, val = halves.train, halves.val
+    if train is None or val is None:
+        missing = "train" if train is None else "val"
+        raise InputError(
+            f"{source.data}: has no {missing}/ beside its other half; add it, or pass class folders alone."
+        )
+    pool, judged = _listed(source, (train, val), (*halves.findings,), findings)
+    judged = _without_copies(judged, findings)
+    names = _match_classes(val, judged, source.class_names, source.num_classes)
     if names is not None and any(p.class_name is not None for p in pool):
-        _match_classes(train, pool, names, num_classes)
+        _match_classes(train, pool, names, source.num_classes)
     chosen = _draw(pool, calibration, rng)
     selected = _enough(_draw(_others(pool, chosen), selection, rng))
     evaluation = _labelled(judged, names)
@@ -158,20 +164,29 @@ def _from_halves(
     )
 
 
+def _listed(
+    source: Source, roots: Sequence[Path], said: Sequence[Finding], findings: list[Finding]
+) -> list[list[Listed]]:
+    """The images of each folder; `findings` gets what is `said` and one note on the files that are no images."""
+    strangers: Counter[str] = Counter()
+    found = [list_images(root, source.data, class_names=source.class_names, strangers=strangers) for root in roots]
+    findings += (*said, *strangers_finding(strangers))
+    return found
+
+
 def _from_one(
-    data: Path,
+    source: Source,
     calibration: int,
     selection: int,
-    class_names: tuple[str, ...] | None,
-    num_classes: int | None,
     rng: random.Random,
     findings: list[Finding],
     *,
     training: bool,
 ) -> _Drawn:
     """Split class folders alone, or images alone, by chance."""
-    listed = _without_copies(list_images(data, data), findings)
-    names = _match_classes(data, listed, class_names, num_classes)
+    (listed,) = _listed(source, (source.data,), (), findings)
+    listed = _without_copies(listed, findings)
+    names = _match_classes(source.data, listed, source.class_names, source.num_classes)
     half = len(listed) // 2
     trained = _draw(listed, half if training else min(calibration, half), rng, per_class_share=0.5)
     selected = _enough(_draw(_others(listed, trained), selection, rng, per_class_share=1 / 3))
@@ -185,33 +200,32 @@ def _from_one(
     )
 
 
-def evaluation_images(
-    data: Path, *, class_names: tuple[str, ...] | None, num_classes: int | None, calibrated_on: frozenset[str]
-) -> DataSplit:
+def evaluation_images(source: Source, *, calibrated_on: frozenset[str]) -> DataSplit:
     """Images to check an existing program on: all of `val/`, or a folder without those it was fitted on.
 
     Args:
-        data: as for `split_images`.
-        class_names: the program's.
-        num_classes: outputs of the program; None as there.
+        source: of the images; its names are the program's.
         calibrated_on: SHA-256 of the images that the program was fitted on.
 
     Raises:
         InputError: as `split_images`; and for a `val/` that holds an image the program was fitted on.
     """
-    _require_folder(data)
+    data = source.data
+    require_folder(data, "--data")
     findings: list[Finding] = []
-    root = data / "val" if _is_split(data, class_names) else data
-    if not root.is_dir():
+    halves = find_halves(data, source.class_names)
+    root = data if halves is None else halves.val
+    if root is None:
         raise InputError(f"{data}: has train/ but no val/; add it, or pass the folder to evaluate on.")
-    listed = _without_copies(list_images(root, data), findings)
-    names = _match_classes(root, listed, class_names, num_classes)
+    (listed,) = _listed(source, (root,), halves.findings if halves else (), findings)
+    listed = _without_copies(listed, findings)
+    names = _match_classes(root, listed, source.class_names, source.num_classes)
     images = _labelled(listed, names)
     fitted = [p for p in images if p.sha256 in calibrated_on]
     if fitted and root is not data:
         raise InputError(
             f"{fitted[0].path}: the program was calibrated on this image (and {len(fitted) - 1} more of "
-            "val/); evaluate on images it has not seen."
+            f"{root.name}/); evaluate on images it has not seen."
         )
     kept = tuple(p for p in images if p.sha256 not in calibrated_on)
     if fitted:
@@ -220,29 +234,6 @@ def evaluation_images(
     if not kept:
         raise InputError(f"{data}: the program was calibrated on all of these images; give it others.")
     return DataSplit(class_names=names, calibration=(), selection=(), evaluation=kept, findings=tuple(findings))
-
-
-def list_images(root: Path, data: Path) -> list[_Listed]:
-    """List the images below a folder: in its class folders, or, if it has none, in itself.
-
-    Raises:
-        InputError: no images, or images beside class folders.
-    """
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    loose = images_in(root, recurse=False)
-    if loose and folders:
-        raise InputError(
-            f"{root}: images lie beside class folders ({loose[0].name}); put each into its class's folder."
-        )
-    listed = [_Listed(p, p.relative_to(data).as_posix(), None) for p in loose]
-    for folder in folders:
-        images = images_in(folder, recurse=True)
-        if not images:
-            raise InputError(f"{folder}: the class has no images ({image_suffixes()}); add some or remove it.")
-        listed += [_Listed(p, p.relative_to(data).as_posix(), folder.name) for p in images]
-    if not listed:
-        raise InputError(f"{root}: no images ({image_suffixes()}) here or in class folders.")
-    return listed
 
 
 def sha256_of_image(path: Path) -> str:
@@ -263,34 +254,8 @@ def _size_of(path: Path) -> int:
         return os.fstat(file.fileno()).st_size
 
 
-def _require_folder(data: Path) -> None:
-    if not data.is_dir():
-        what = "is a file" if data.exists() else "does not exist"
-        raise InputError(f"{data}: {what}; --data takes a folder of images (train/ and val/, or class folders).")
-
-
-def _is_split(data: Path, class_names: tuple[str, ...] | None) -> bool:
-    """Whether the folder has `train/` or `val/`, and these are halves rather than classes (a "train" has wheels)."""
-    halves = {half for half in ("train", "val") if (data / half).is_dir()}
-    return bool(halves) and not halves <= set(class_names or ())
-
-
-def images_in(folder: Path, *, recurse: bool) -> list[Path]:
-    """Image and array files of a folder, hidden ones left out, in the order of their paths."""
-    paths: list[Path] = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if recurse and not f.startswith("."))
-        paths += [Path(parent, f) for f in files if Path(f).suffix.lower() in _LISTED and not f.startswith(".")]
-    return sorted(paths)
-
-
-def image_suffixes() -> str:
-    """What `images_in` takes, for messages."""
-    return ", ".join(sorted(_LISTED))
-
-
 def _match_classes(
-    root: Path, images: Sequence[_Listed], class_names: tuple[str, ...] | None, num_classes: int | None
+    root: Path, images: Sequence[Listed], class_names: tuple[str, ...] | None, num_classes: int | None
 ) -> tuple[str, ...] | None:
     """Class names in the network's order, or None where the images have no labels."""
     found = sorted({p.class_name for p in images if p.class_name is not None})
@@ -326,19 +291,19 @@ def _some(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _enough(selected: list[_Listed]) -> list[_Listed]:
+def _enough(selected: list[Listed]) -> list[Listed]:
     """Leave too few images to choose on where they are more use."""
     return selected if len(selected) >= MIN_SELECTION else []
 
 
-def _others(images: Sequence[_Listed], taken: Sequence[_Listed]) -> list[_Listed]:
+def _others(images: Sequence[Listed], taken: Sequence[Listed]) -> list[Listed]:
     paths = {p.path for p in taken}
     return [p for p in images if p.path not in paths]
 
 
-def _draw(images: Sequence[_Listed], count: int, rng: random.Random, per_class_share: float = 1.0) -> list[_Listed]:
+def _draw(images: Sequence[Listed], count: int, rng: random.Random, per_class_share: float = 1.0) -> list[Listed]:
     """Draw evenly from the classes: one of each in turn, in an order drawn too, until `count` are drawn."""
-    by_class: dict[str | None, list[_Listed]] = defaultdict(list)
+    by_class: dict[str | None, list[Listed]] = defaultdict(list)
     for image in images:
         by_class[image.class_name].append(image)
     queues = []
@@ -347,7 +312,7 @@ def _draw(images: Sequence[_Listed], count: int, rng: random.Random, per_class_s
         queues.append(shuffled[: int(len(shuffled) * per_class_share)])
     # Fewer images than classes must not mean the alphabet's first classes.
     rng.shuffle(queues)
-    chosen: list[_Listed] = []
+    chosen: list[Listed] = []
     for turn in range(max((len(q) for q in queues), default=0)):
         for queue in queues:
             if turn < len(queue) and len(chosen) < count:
@@ -355,7 +320,7 @@ def _draw(images: Sequence[_Listed], count: int, rng: random.Random, per_class_s
     return chosen
 
 
-def _labelled(images: Iterable[_Listed], names: tuple[str, ...] | None) -> tuple[ImageRecord, ...]:
+def _labelled(images: Iterable[Listed], names: tuple[str, ...] | None) -> tuple[ImageRecord, ...]:
     index = {name: i for i, name in enumerate(names or ())}
     return tuple(
         ImageRecord(
@@ -368,7 +333,7 @@ def _labelled(images: Iterable[_Listed], names: tuple[str, ...] | None) -> tuple
     )
 
 
-def _refuse_shared(pool: Sequence[_Listed], evaluation: Sequence[ImageRecord]) -> None:
+def _refuse_shared(pool: Sequence[Listed], evaluation: Sequence[ImageRecord]) -> None:
     """Refuse a train/ that holds an image of val/, whether this run would have drawn it or not."""
     sizes = {_size_of(p.path) for p in evaluation}
     by_hash = {p.sha256: p for p in evaluation}
@@ -381,10 +346,10 @@ def _refuse_shared(pool: Sequence[_Listed], evaluation: Sequence[ImageRecord]) -
             )
 
 
-def _without_copies(images: Sequence[_Listed], findings: list[Finding]) -> list[_Listed]:
+def _without_copies(images: Sequence[Listed], findings: list[Finding]) -> list[Listed]:
     """Keep one of images with the same content: copies could end up on both sides of the split."""
-    kept: dict[tuple[int, str], _Listed] = {}
-    by_size: dict[int, list[_Listed]] = defaultdict(list)
+    kept: dict[tuple[int, str], Listed] = {}
+    by_size: dict[int, list[Listed]] = defaultdict(list)
     for image in images:
         by_size[_size_of(image.path)].append(image)
     for size, group in by_size.items():

@@ -22,7 +22,7 @@ from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.data.batches import Model
 from quant.data.perceptual_hash import hash_maker
 from quant.data.source import image_folder
-from quant.data.split import DataSplit, ImageRecord, evaluation_images
+from quant.data.split import DataSplit, ImageRecord, Source, evaluation_images
 from quant.lower.choices import require_runs_here, runs_here
 from quant.metrics import metrics
 from quant.metrics.evaluate import collect_logits
@@ -106,12 +106,12 @@ def images_for(artifact: Artifact, folder: Path) -> DataSplit:
     Raises:
         InputError: none, others than its classes, or ones that it was fitted on.
     """
-    return evaluation_images(
-        folder,
+    source = Source(
+        data=folder,
         class_names=artifact.labels if artifact.labelled else None,
         num_classes=len(artifact.labels) if artifact.head != NONE else None,
-        calibrated_on=artifact.calibrated_on,
     )
+    return evaluation_images(source, calibrated_on=artifact.calibrated_on)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -54,3 +54,16 @@ def test_examples_use_options_that_exist(name, capsys, monkeypatch):
 def test_every_app_is_plain():
     for app in (quantize.app, edge_effnet.app):
         assert isinstance(app, typer.Typer) and app.rich_markup_mode is None
+
+
+def test_what_help_leaves_out_stands_in_help_all(capsys, monkeypatch):
+    short = help_of(quantize.app, capsys, monkeypatch)
+    assert "--origin" not in short and "--help-all" in short
+    monkeypatch.setenv("COLUMNS", str(COLUMNS))
+    assert guarded(lambda: quantize.app(["--help-all"], standalone_mode=False)) == 0
+    full, _ = capsys.readouterr()
+    for option in ("--variant", "--origin", "--trained-activation"):
+        assert f"\n  {option}" in full
+    assert max(map(len, full.splitlines())) <= COLUMNS
+    # Shown once, not from then on.
+    assert help_of(quantize.app, capsys, monkeypatch) == short
