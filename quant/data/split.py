@@ -28,6 +28,8 @@ class ImageRecord:
     """Class index; None where the folder has no class folders."""
     sha256: str
     """Of the file."""
+    targets: tuple[float, ...] | None = None
+    """What a network of another task should put out: one number an output; 0 or 1 for labels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

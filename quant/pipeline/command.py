@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from edge_effnet.head import NONE
 from edge_effnet.samples import SAMPLE
 from quant.lower.options import BackendOptions
+from quant.metrics.tasks.table import CLASSES, EMBEDDING
 from quant.pipeline.request import Request, default_out
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE
@@ -27,6 +29,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--mean", _numbers(config.mean), None),
         ("--std", _numbers(config.std), None),
         ("--head", config.head, None),
+        ("--task", request.task.name, (CLASSES if config.head != NONE else EMBEDDING).name),
         ("--output", config.output, None),
         ("--trained-activation", config.trained_activation, None),
         ("--activation", config.activation, None),

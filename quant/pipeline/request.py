@@ -19,7 +19,9 @@ from quant.common.overwrite import require_apart, require_no_image
 from quant.common.rank import is_alone
 from quant.lower.choices import DEFAULT_BACKEND, Choice, check_fits, choose
 from quant.lower.options import BackendOptions, Normalization
-from quant.lower.output import LOGITS, Output
+from quant.lower.output import Output
+from quant.metrics.tasks.table import CLASSES, EMBEDDING, find_task
+from quant.metrics.tasks.task import Task
 from quant.program.host import check_threads
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe, find_recipe
@@ -92,6 +94,8 @@ class QuantizeConfig:
     output: str | None = None
     """What the program puts out, as `quant.lower.output.Output.parse` reads it: "logits", "softmax", "sigmoid", with
     ":int8" behind it in int8; None takes logits, or what `head` ends with."""
+    task: str = "classes"
+    """What the network is for; a key of `TASKS`. Without a head it is "embedding"."""
     embed_preprocess: bool = False
     """Let the program normalise by itself: its input is then uint8 pixels, [1, H, W, C]."""
 
@@ -137,6 +141,7 @@ class Request:
     out: Path
     limits: Limits
     output: Output
+    task: Task
     qat: QatOptions
 
     @property
@@ -203,7 +208,8 @@ def resolve(config: QuantizeConfig) -> Request:
     choices = choose(config.backends)
     if not choices:
         raise InputError("--backend: names no program; leave it out for the default.")
-    output = _output(config)
+    task = _task(config)
+    output = _output(config, task)
     _require_fitting(config, recipe, choices, output)
     limits = Limits(
         max_drop=MAX_DROP_POINTS if config.max_drop is None else config.max_drop,
@@ -221,6 +227,7 @@ def resolve(config: QuantizeConfig) -> Request:
         out=Path(out),
         limits=limits,
         output=output,
+        task=task,
         qat=config.qat or QatOptions(),
     )
     check_fits(choices, activation=request.final_activation, image_size=config.image_size or spec.resolution)
@@ -233,10 +240,31 @@ def resolve(config: QuantizeConfig) -> Request:
     return request
 
 
-def _output(config: QuantizeConfig) -> Output:
-    if config.output is not None:
-        return Output.parse(config.output)
-    return Output(kind=(config.head and parse_head(config.head)[1]) or LOGITS)
+def _task(config: QuantizeConfig) -> Task:
+    """Return the task; features are for comparing.
+
+    Raises:
+        InputError: an unknown one, or one that does not go with the head.
+    """
+    task = find_task(config.task)
+    if config.head == NONE and task not in (CLASSES, EMBEDDING):
+        raise InputError(f"--task {task.name}: --head none puts out features; leave one of the two out.")
+    if config.head != NONE and task is EMBEDDING:
+        raise InputError("--task embedding: compares pooled features; give --head none, or leave --task out.")
+    return EMBEDDING if config.head == NONE else task
+
+
+def _output(config: QuantizeConfig, task: Task) -> Output:
+    """Return what the program puts out.
+
+    Raises:
+        InputError: something that the task cannot be read from.
+    """
+    ending = parse_head(config.head)[1] if config.head else None
+    output = Output(kind=ending or task.kinds[0]) if config.output is None else Output.parse(config.output)
+    if output.kind not in task.kinds and config.head != NONE:
+        raise InputError(f"--output {output}: --task {task.name} puts out {' or '.join(task.kinds)}.")
+    return output
 
 
 def _variant_of(config: QuantizeConfig) -> tuple[VariantSpec, Checkpoint | None]:
