@@ -23,6 +23,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--data", config.data, SAMPLE),
         ("--calibration-data", config.calibration_data, None),
         ("--evaluation-data", config.evaluation_data, None),
+        ("--classes", config.classes, None),
         ("--max-unusable", f"{config.max_unusable:g}", f"{100 * UNUSABLE_SHARE:g}"),
         ("--origin", config.origin, None),
         ("--image-size", config.image_size, None),

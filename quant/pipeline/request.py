@@ -49,6 +49,8 @@ class QuantizeConfig:
     """Folder of the images to calibrate on, whatever its name; None looks for one in `data`."""
     evaluation_data: str | Path | None = None
     """Folder of the images to judge on, likewise."""
+    classes: str | Path | None = None
+    """A file of the network's class names in the order of its outputs (`read_class_list`), for the weights'."""
     max_unusable: float = 100 * UNUSABLE_SHARE
     """Images that may be empty or unreadable and are left out, percent."""
     origin: str | None = None
@@ -216,6 +218,8 @@ def resolve(config: QuantizeConfig) -> Request:
         min_agreement=check_min_agreement(config.min_agreement),
         baseline=None,
     )
+    if config.classes is not None and not Path(config.classes).is_file():
+        raise InputError(f"--classes {config.classes}: no such file; give one with a class name a line.")
     spec, checkpoint = _variant_of(config)
     out = default_out(spec.name, recipe.name, choices) if config.out is None else config.out
     request = Request(

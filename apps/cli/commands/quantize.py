@@ -49,6 +49,7 @@ def quantize_command(
     data: Annotated[str | None, typer.Option(help="Images: train/ and val/, or one folder per class.")] = None,
     calibration_data: Annotated[str | None, rare_option(help="Folder to fit ranges on, any name.")] = None,
     evaluation_data: Annotated[str | None, rare_option(help="Folder to judge on, any name.")] = None,
+    classes: Annotated[str | None, rare_option(help="The network's class names in order, one a line.")] = None,
     max_unusable: Annotated[float, rare_option(help="Images that may be unreadable, %; they are left out.")] = 100
     * UNUSABLE_SHARE,
     origin: Annotated[str | None, rare_option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
@@ -124,6 +125,7 @@ def quantize_command(
         data=data,
         calibration_data=calibration_data,
         evaluation_data=evaluation_data,
+        classes=classes,
         max_unusable=max_unusable,
         origin=origin,
         image_size=image_size,
