@@ -20,9 +20,11 @@ from quant.common.atomic_io import write_atomically
 from quant.common.findings import Finding, Severity, messages
 from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.data.batches import Model
+from quant.data.cleaning import verifier
+from quant.data.collect import Source
 from quant.data.perceptual_hash import hash_maker
 from quant.data.source import image_folder
-from quant.data.split import DataSplit, ImageRecord, Source, evaluation_images
+from quant.data.split import DataSplit, ImageRecord, evaluation_images
 from quant.lower.choices import require_runs_here, runs_here
 from quant.metrics import metrics
 from quant.metrics.evaluate import collect_logits
@@ -79,7 +81,9 @@ def check(
         verify_images(artifact)
     with ExitStack() as stack:
         with watch.measure("load"):
-            split = images_for(artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)))
+            split = images_for(
+                artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)), progress
+            )
         known = None if update_baseline or baseline is None else read_baseline(Path(baseline), split.evaluation)
         seen = look(artifact, split.evaluation, threads, progress, watch)
     outcome = judge_artifact(
@@ -100,7 +104,7 @@ def check(
     return outcome
 
 
-def images_for(artifact: Artifact, folder: Path) -> DataSplit:
+def images_for(artifact: Artifact, folder: Path, progress: Progress) -> DataSplit:
     """The images of a folder that an artifact can be judged on; see `evaluation_images`.
 
     Raises:
@@ -110,6 +114,7 @@ def images_for(artifact: Artifact, folder: Path) -> DataSplit:
         data=folder,
         class_names=artifact.labels if artifact.labelled else None,
         num_classes=len(artifact.labels) if artifact.head != NONE else None,
+        verify=verifier(artifact.preprocess.channels, progress),
     )
     return evaluation_images(source, calibrated_on=artifact.calibrated_on)
 

@@ -12,7 +12,7 @@ from quant.metrics.tasks.table import CLASSES, EMBEDDING
 from quant.pipeline.request import Request, default_out
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE
-from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
+from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, UNUSABLE_SHARE
 
 
 def quantize_command(request: Request) -> tuple[str, ...]:
@@ -23,6 +23,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--data", config.data, SAMPLE),
         ("--calibration-data", config.calibration_data, None),
         ("--evaluation-data", config.evaluation_data, None),
+        ("--max-unusable", f"{config.max_unusable:g}", f"{100 * UNUSABLE_SHARE:g}"),
         ("--origin", config.origin, None),
         ("--image-size", config.image_size, None),
         ("--resize", config.resize, None),

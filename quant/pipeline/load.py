@@ -17,9 +17,11 @@ from edge_effnet.weights import Checkpoint, load_pretrained
 from quant.common.findings import Finding, finding
 from quant.common.progress import Progress, Stopwatch
 from quant.data.calibration_check import require_channels
+from quant.data.cleaning import verifier
+from quant.data.collect import Source
 from quant.data.readers.shards import listed_classes
 from quant.data.source import image_folder
-from quant.data.split import DataSplit, Source, split_images
+from quant.data.split import DataSplit, split_images
 from quant.lower.choices import check_fits
 from quant.pipeline.request import QuantizeConfig, Request
 
@@ -91,7 +93,7 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 )
             )
             split = split_images(
-                source_of(config, checkpoint, folder),
+                source_of(config, checkpoint, folder, progress),
                 calibration=config.calibration,
                 seed=config.seed,
                 selection=request.selection,
@@ -105,7 +107,7 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
         yield Loaded(checkpoint=checkpoint, model=model, split=split, findings=(*said, *understood, *split.findings))
 
 
-def source_of(config: QuantizeConfig, checkpoint: Checkpoint, folder: Path) -> Source:
+def source_of(config: QuantizeConfig, checkpoint: Checkpoint, folder: Path, progress: Progress) -> Source:
     """Where a run's images and labels come from."""
     return Source(
         data=folder,
@@ -113,6 +115,8 @@ def source_of(config: QuantizeConfig, checkpoint: Checkpoint, folder: Path) -> S
         evaluation_data=None if config.evaluation_data is None else Path(config.evaluation_data),
         class_names=checkpoint.class_names or listed_classes(folder),
         num_classes=None if checkpoint.model.head_steps == NONE else checkpoint.num_classes,
+        verify=verifier(checkpoint.preprocess.channels, progress),
+        max_unusable=config.max_unusable / 100,
     )
 
 

@@ -26,7 +26,7 @@ from quant.metrics.tasks.task import Task
 from quant.program.host import check_threads
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe, find_recipe
-from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, SELECTION
+from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, SELECTION, UNUSABLE_SHARE
 from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement
 
 _MAX_SEED = 2**63 - 1  # torch's
@@ -50,6 +50,8 @@ class QuantizeConfig:
     """Folder of the images to calibrate on, whatever its name; None looks for one in `data`."""
     evaluation_data: str | Path | None = None
     """Folder of the images to judge on, likewise."""
+    max_unusable: float = 100 * UNUSABLE_SHARE
+    """Images that may be empty or unreadable and are left out, percent."""
     origin: str | None = None
     """Whose layout the weights have, where keys and names leave it open; a key of `ORIGINS`."""
     image_size: int | None = None
@@ -113,6 +115,8 @@ class QuantizeConfig:
             raise InputError(f"--seed {self.seed}: need a whole number from 0 to {_MAX_SEED}.")
         check_max_drop(MAX_DROP_POINTS if self.max_drop is None else self.max_drop)
         check_min_agreement(self.min_agreement)
+        if not 0 <= self.max_unusable <= 100:
+            raise InputError(f"--max-unusable {self.max_unusable}: need a percentage from 0 to 100.")
 
     @property
     def geometry(self) -> Geometry:

@@ -16,7 +16,7 @@ from quant.lower.choices import DEFAULT_BACKEND, choose
 from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS
 from quant.recipes import DEFAULT_RECIPE, RECIPES
-from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
+from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, UNUSABLE_SHARE
 
 
 def own_command(variant: str | None) -> tuple[str, ...]:
@@ -49,6 +49,8 @@ def quantize_command(
     data: Annotated[str | None, typer.Option(help="Images: train/ and val/, or one folder per class.")] = None,
     calibration_data: Annotated[str | None, rare_option(help="Folder to fit ranges on, any name.")] = None,
     evaluation_data: Annotated[str | None, rare_option(help="Folder to judge on, any name.")] = None,
+    max_unusable: Annotated[float, rare_option(help="Images that may be unreadable, %; they are left out.")] = 100
+    * UNUSABLE_SHARE,
     origin: Annotated[str | None, rare_option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
     image_size: Annotated[int | None, typer.Option(min=32, max=2048, help="Input side; the weights' own.")] = None,
     resize: Annotated[str | None, rare_option(help="Shorter side N, both HxW, or none: as they are.")] = None,
@@ -126,6 +128,7 @@ def quantize_command(
         data=data,
         calibration_data=calibration_data,
         evaluation_data=evaluation_data,
+        max_unusable=max_unusable,
         origin=origin,
         image_size=image_size,
         resize=resize,

@@ -9,6 +9,7 @@ import pytest
 
 from edge_effnet.preprocess import RESIZE_MODES, Preprocess
 from tests.support.kotlin import ANDROID, resources
+from tests.test_supply_chain import locked
 
 ROOT = ANDROID.parents[1]
 CONTRACT = json.loads((ROOT / "apps/device/adb/android.json").read_text())
@@ -43,9 +44,7 @@ def test_kotlin_parses(path):
 
 
 def test_one_release_of_executorch():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pin = f"executorch=={CATALOG['versions']['executorch']}"
-    assert pin in project["dependencies"]
+    assert locked()["executorch"] == CATALOG["versions"]["executorch"]
     assert CONTRACT["executorch"] == CATALOG["versions"]["executorch"]
     assert CATALOG["libraries"]["executorch"]["module"] == "org.pytorch:executorch-android"
     assert CATALOG["libraries"]["executorch"]["version"] == {"ref": "executorch"}

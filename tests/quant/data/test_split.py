@@ -6,7 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_effnet.errors import InputError
-from quant.data.split import Source, evaluation_images, split_images
+from quant.common.progress import NoProgress
+from quant.data.cleaning import verifier
+from quant.data.collect import Source
+from quant.data.split import evaluation_images, split_images
 from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
 
 DRAW = {"calibration": 8, "seed": 0, "selection": 0, "training": False}
@@ -132,25 +135,28 @@ def test_no_image_is_on_both_sides_and_none_is_lost(tmp_path_factory, counts, ca
     assert 8 <= len(chosen) <= calibration
 
 
-def test_the_same_content_under_another_name_is_refused_across_halves(tmp_path):
-    draw_halves(tmp_path)
-    shutil.copy(tmp_path / "val" / "red" / "0.jpg", tmp_path / "train" / "red" / "renamed.jpg")
-    message = refusal(lambda: split(tmp_path))
-    assert "train/red/renamed.jpg" in message and "val/red/0.jpg" in message
-    assert "same image" in message and "Remove one" in message
+def left_out(found):
+    (one,) = (f for f in found.findings if f.code == "images-left-out")
+    return one
 
 
-def test_a_shared_image_is_refused_even_if_this_run_would_not_draw_it(tmp_path):
+@pytest.mark.parametrize("place", [shutil.copy, lambda image, path: path.symlink_to(image)])
+def test_an_image_of_both_halves_does_not_calibrate_whether_drawn_or_not(tmp_path, place):
     draw_halves(tmp_path, train=50)
-    shutil.copy(tmp_path / "val" / "red" / "0.jpg", tmp_path / "train" / "red" / "zz.jpg")
-    for seed in range(5):
-        assert "same image" in refusal(lambda seed=seed: split(tmp_path, seed=seed))
+    place(tmp_path / "val" / "red" / "0.jpg", tmp_path / "train" / "red" / "renamed.jpg")
+    found = split(tmp_path, calibration=150)
+    assert len(found.calibration) == 150 and len(found.evaluation) == 12
+    assert left_out(found).message == "Left out 1 calibration images that evaluation has too."
+    assert left_out(found).items == ("train/red/renamed.jpg",)
 
 
-def test_a_link_to_the_same_file_is_refused_across_halves(tmp_path):
+def test_a_fifth_of_the_evaluation_images_in_both_halves_is_no_split(tmp_path):
     draw_halves(tmp_path)
-    (tmp_path / "train" / "red" / "link.jpg").symlink_to(tmp_path / "val" / "red" / "0.jpg")
-    assert "same image" in refusal(lambda: split(tmp_path))
+    for index in range(3):
+        shutil.copy(tmp_path / "val" / "red" / f"{index}.jpg", tmp_path / "train" / "red" / f"renamed{index}.jpg")
+    message = refusal(lambda: split(tmp_path))
+    assert "train/red/renamed0.jpg" in message and "val/red/0.jpg" in message
+    assert "same image" in message and "3 of 12 are shared" in message and "Remove one" in message
 
 
 def test_copies_within_val_judge_once(tmp_path):
@@ -169,10 +175,43 @@ def test_copies_within_class_folders_are_left_out_and_counted(tmp_path):
     assert "Left out 1 copies of other images." in found.notes
 
 
-def test_one_image_in_two_classes_is_refused(tmp_path):
+def test_one_image_in_two_classes_counts_for_neither(tmp_path):
     draw_classes(tmp_path, 8)
     shutil.copy(tmp_path / "red" / "0.jpg", tmp_path / "blue" / "red.jpg")
-    assert "one image in two classes" in refusal(lambda: split(tmp_path))
+    shutil.copy(tmp_path / "red" / "1.jpg", tmp_path / "red" / "again.jpg")
+    found = split(tmp_path)
+    assert len(found.calibration) + len(found.evaluation) == 23
+    assert left_out(found).message == "Left out 1 copies of other images. Left out 2 images that lie in two classes."
+    assert sorted(left_out(found).items) == ["blue/red.jpg", "red/0.jpg", "red/again.jpg"]
+
+
+def test_many_images_in_two_classes_are_refused(tmp_path):
+    draw_classes(tmp_path, 8)
+    for index in range(3):
+        shutil.copy(tmp_path / "red" / f"{index}.jpg", tmp_path / "blue" / f"red{index}.jpg")
+    assert "are one image in two classes, as are 6 of 27" in refusal(lambda: split(tmp_path))
+
+
+def test_unreadable_and_empty_images_are_found_in_one_pass_and_left_out(tmp_path):
+    draw_halves(tmp_path, train=20, val=70)
+    verify = verifier(3, NoProgress())
+    data = (tmp_path / "val" / "red" / "0.jpg").read_bytes()
+    (tmp_path / "val" / "red" / "0.jpg").write_bytes(data[: len(data) // 2])
+    (tmp_path / "train" / "red" / "0.jpg").write_bytes(b"")
+    found = split(tmp_path, verify=verify)
+    assert len(found.evaluation) == 209
+    assert left_out(found).message == "Left out 2 images that cannot be read."
+    assert [item.split(": ")[0].removeprefix(f"{tmp_path}/") for item in left_out(found).items] == [
+        "train/red/0.jpg",
+        "val/red/0.jpg",
+    ]
+    for index in range(1, 5):
+        (tmp_path / "val" / "blue" / f"{index}.jpg").write_bytes(f"no image {index}".encode())
+    message = refusal(lambda: split(tmp_path, verify=verify))
+    assert "6 images cannot be used, more than the 1 % that is left out (--max-unusable)" in message
+    assert "train/red/0.jpg: is empty" in message and "and 1 more" in message and "\n" not in message
+    assert "5 images cannot be used" in refusal(lambda: evaluate(tmp_path, verify=verify))
+    assert len(evaluate(tmp_path, verify=verify, max_unusable=0.05).evaluation) == 205
 
 
 def test_a_missing_class_is_named(tmp_path):
