@@ -102,7 +102,7 @@ def test_jobs_and_results_can_be_moved_by_hand():
 
 
 def test_the_privacy_manifest_names_every_kind_of_call_with_a_reason():
-    """Reasons by Apple's "Describing use of required reason API"; ExecuTorch is linked statically, so its calls count."""
+    """Reasons by Apple: "Describing use of required reason API"; ExecuTorch is linked statically, so it counts."""
     values = plistlib.loads((IOS / "App/PrivacyInfo.xcprivacy").read_bytes())
     assert values["NSPrivacyTracking"] is False and values["NSPrivacyCollectedDataTypes"] == []
     reasons = {
