@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+import typer
 
 EXIT_CODES = "Exit codes: 0 pass, 1 accuracy regression, 2 input, 3 machine, 130 stopped."
 
@@ -13,6 +17,56 @@ SETTINGS: dict[str, Any] = {
     "add_completion": True,
 }
 """Of every `typer.Typer`."""
+
+
+def rare_option(*names: str, **settings: Any) -> Any:
+    """Return an option that most people never need: `--help-all` shows it, `--help` does not.
+
+    Args:
+        names: as for `typer.Option`.
+        settings: likewise.
+    """
+    return typer.Option(*names, hidden=True, **settings)
+
+
+def _show_all(context: typer.Context, value: bool) -> None:
+    if not value:
+        return
+    for param in context.command.params:
+        if isinstance(param, typer.core.TyperOption):
+            param.hidden = False
+    typer.echo(context.get_help())
+    raise typer.Exit
+
+
+def _show_version(value: bool) -> None:
+    if not value:
+        return
+    # Of the metadata: to import the stack for its versions would take seconds.
+    found = [(name, version(name)) for name in ("edge-effnet", "torch", "torchao", "executorch") if _installed(name)]
+    (ours, *stack) = [" ".join(each) for each in found]
+    typer.echo(f"{ours} ({', '.join([*stack, f'Python {platform.python_version()}'])})")
+    raise typer.Exit
+
+
+def _installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+Version = Annotated[
+    bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show versions and exit.")
+]
+"""Of every program; its default is False."""
+
+
+HelpAll = Annotated[
+    bool, typer.Option("--help-all", is_eager=True, callback=_show_all, help="Show the rarer options too.")
+]
+"""Of a command with options that `--help` leaves out; its default is False."""
 
 
 def epilog(*examples: str, more: str = "") -> str:

@@ -19,11 +19,13 @@ from quant.common.overwrite import require_apart, require_no_image
 from quant.common.rank import is_alone
 from quant.lower.choices import DEFAULT_BACKEND, Choice, check_fits, choose
 from quant.lower.options import BackendOptions, Normalization
-from quant.lower.output import LOGITS, Output
+from quant.lower.output import Output
+from quant.metrics.tasks.table import CLASSES, EMBEDDING, find_task
+from quant.metrics.tasks.task import Task
 from quant.program.host import check_threads
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe, find_recipe
-from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, SELECTION
+from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, SELECTION, UNUSABLE_SHARE
 from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement
 
 _MAX_SEED = 2**63 - 1  # torch's
@@ -43,6 +45,12 @@ class QuantizeConfig:
     """A file, or a published name or hub id (see `load_pretrained`), or `SAMPLE`: those of this package."""
     data: str | Path = SAMPLE
     """Folder of images (see `split_images`), or `SAMPLE`: the pictures that those were trained on."""
+    calibration_data: str | Path | None = None
+    """Folder of the images to calibrate on, whatever its name; None looks for one in `data`."""
+    evaluation_data: str | Path | None = None
+    """Folder of the images to judge on, likewise."""
+    max_unusable: float = 100 * UNUSABLE_SHARE
+    """Images that may be empty or unreadable and are left out, percent."""
     origin: str | None = None
     """Whose layout the weights have, where keys and names leave it open; a key of `ORIGINS`."""
     image_size: int | None = None
@@ -86,6 +94,8 @@ class QuantizeConfig:
     output: str | None = None
     """What the program puts out, as `quant.lower.output.Output.parse` reads it: "logits", "softmax", "sigmoid", with
     ":int8" behind it in int8; None takes logits, or what `head` ends with."""
+    task: str = "classes"
+    """What the network is for; a key of `TASKS`. Without a head it is "embedding"."""
     embed_preprocess: bool = False
     """Let the program normalise by itself: its input is then uint8 pixels, [1, H, W, C]."""
 
@@ -95,6 +105,8 @@ class QuantizeConfig:
             raise InputError(f"--seed {self.seed}: need a whole number from 0 to {_MAX_SEED}.")
         check_max_drop(MAX_DROP_POINTS if self.max_drop is None else self.max_drop)
         check_min_agreement(self.min_agreement)
+        if not 0 <= self.max_unusable <= 100:
+            raise InputError(f"--max-unusable {self.max_unusable}: need a percentage from 0 to 100.")
 
     @property
     def load_options(self) -> LoadOptions:
@@ -129,6 +141,7 @@ class Request:
     out: Path
     limits: Limits
     output: Output
+    task: Task
     qat: QatOptions
 
     @property
@@ -195,7 +208,8 @@ def resolve(config: QuantizeConfig) -> Request:
     choices = choose(config.backends)
     if not choices:
         raise InputError("--backend: names no program; leave it out for the default.")
-    output = _output(config)
+    task = _task(config)
+    output = _output(config, task)
     _require_fitting(config, recipe, choices, output)
     limits = Limits(
         max_drop=MAX_DROP_POINTS if config.max_drop is None else config.max_drop,
@@ -213,19 +227,44 @@ def resolve(config: QuantizeConfig) -> Request:
         out=Path(out),
         limits=limits,
         output=output,
+        task=task,
         qat=config.qat or QatOptions(),
     )
     check_fits(choices, activation=request.final_activation, image_size=config.image_size or spec.resolution)
-    require_apart(request.out, {"--weights": config.weights, "--data": config.data})
+    sources = {"--calibration-data": config.calibration_data, "--evaluation-data": config.evaluation_data}
+    named = {option: given for option, given in sources.items() if given is not None}
+    require_apart(request.out, {"--weights": config.weights, "--data": config.data, **named})
     require_replaceable(request.out)
-    require_no_image(request.out, config.data)
+    for folder in (config.data, *named.values()):
+        require_no_image(request.out, folder)
     return request
 
 
-def _output(config: QuantizeConfig) -> Output:
-    if config.output is not None:
-        return Output.parse(config.output)
-    return Output(kind=(config.head and parse_head(config.head)[1]) or LOGITS)
+def _task(config: QuantizeConfig) -> Task:
+    """Return the task; features are for comparing.
+
+    Raises:
+        InputError: an unknown one, or one that does not go with the head.
+    """
+    task = find_task(config.task)
+    if config.head == NONE and task not in (CLASSES, EMBEDDING):
+        raise InputError(f"--task {task.name}: --head none puts out features; leave one of the two out.")
+    if config.head != NONE and task is EMBEDDING:
+        raise InputError("--task embedding: compares pooled features; give --head none, or leave --task out.")
+    return EMBEDDING if config.head == NONE else task
+
+
+def _output(config: QuantizeConfig, task: Task) -> Output:
+    """Return what the program puts out.
+
+    Raises:
+        InputError: something that the task cannot be read from.
+    """
+    ending = parse_head(config.head)[1] if config.head else None
+    output = Output(kind=ending or task.kinds[0]) if config.output is None else Output.parse(config.output)
+    if output.kind not in task.kinds and config.head != NONE:
+        raise InputError(f"--output {output}: --task {task.name} puts out {' or '.join(task.kinds)}.")
+    return output
 
 
 def _variant_of(config: QuantizeConfig) -> tuple[VariantSpec, Checkpoint | None]:

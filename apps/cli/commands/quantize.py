@@ -8,13 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import SETTINGS, epilog
+from apps.cli.help import SETTINGS, HelpAll, Version, epilog, rare_option
 from edge_effnet.errors import InputError
 from edge_effnet.samples.trained import SAMPLE, sample_weights
 from quant.common.rank import is_leader
 from quant.lower.choices import DEFAULT_BACKEND, choose
 from quant.lower.options import BackendOptions
-from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
+from quant.lower.table import BACKENDS
+from quant.recipes import DEFAULT_RECIPE, RECIPES
+from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, UNUSABLE_SHARE
 
 
 def own_command(variant: str | None) -> tuple[str, ...]:
@@ -42,28 +44,33 @@ _EPILOG = epilog(
 
 @app.command(epilog=_EPILOG, no_args_is_help=True)
 def quantize_command(
-    variant: Annotated[str | None, typer.Option(help="Such as b0, lite0, v2-s or es; the weights'.")] = None,
-    weights: Annotated[str | None, typer.Option(help="Of lukemelas, timm or torchvision; a hub's name.")] = None,
-    data: Annotated[str | None, typer.Option(help="Images: train/ and val/, or class folders.")] = None,
-    origin: Annotated[str | None, typer.Option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
+    variant: Annotated[str | None, typer.Option(help="Such as b0, lite0, v2-s or es; the weights' own.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Float weights: a file, a folder, or a hub's name.")] = None,
+    data: Annotated[str | None, typer.Option(help="Images: train/ and val/, or one folder per class.")] = None,
+    calibration_data: Annotated[str | None, rare_option(help="Folder to fit ranges on, any name.")] = None,
+    evaluation_data: Annotated[str | None, rare_option(help="Folder to judge on, any name.")] = None,
+    max_unusable: Annotated[float, rare_option(help="Images that may be unreadable, %; they are left out.")] = 100
+    * UNUSABLE_SHARE,
+    origin: Annotated[str | None, rare_option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
     image_size: Annotated[int | None, typer.Option(min=32, max=2048, help="Input side; the weights' own.")] = None,
-    mean: Annotated[str | None, typer.Option(help="Such as 0.5 or 0.49,0.46,0.41; the weights' own.")] = None,
-    std: Annotated[str | None, typer.Option(help="Likewise; both needed from 4 channels on.")] = None,
+    mean: Annotated[str | None, rare_option(help="Such as 0.5 or 0.49,0.46,0.41; the weights' own.")] = None,
+    std: Annotated[str | None, rare_option(help="Likewise; both needed from 4 channels on.")] = None,
     head: Annotated[str | None, typer.Option(help="Such as linear-relu-linear, where unclear; none.")] = None,
+    task: Annotated[str, typer.Option(help="Or binary, multilabel, regression.")] = "classes",
     output: Annotated[str | None, typer.Option(help="logits, softmax, sigmoid; or softmax:int8.")] = None,
-    trained_activation: Annotated[str | None, typer.Option(help="What SiLU was replaced by in training.")] = None,
-    ema: Annotated[bool, typer.Option("--ema/--no-ema", help="Averaged weights.")] = True,
+    trained_activation: Annotated[str | None, rare_option(help="What SiLU was replaced by in training.")] = None,
+    ema: Annotated[bool, rare_option("--ema/--no-ema", help="Averaged weights.")] = True,
     activation: Annotated[str | None, typer.Option(help="Swap to swish, hardswish, relu6 or relu.")] = None,
     calibration: Annotated[int, typer.Option(help="Images to fit ranges on.")] = DEFAULT_CALIBRATION,
-    recipe: Annotated[str, typer.Option(help="How to quantize.")] = "int8",
+    recipe: Annotated[str, typer.Option(help=f"How to quantize: {', '.join(RECIPES)}.")] = DEFAULT_RECIPE,
     backend: Annotated[
         list[str] | None,
-        typer.Option(help="NAME, NAME:PRECISION, NAME:all, all; repeat."),
+        typer.Option(help=f"{', '.join(BACKENDS)}; NAME:PRECISION, NAME:all or all; repeatable. [xnnpack]"),
     ] = None,
     compute_units: Annotated[
-        str, typer.Option(help="Core ML: cpu_only, cpu_and_gpu, cpu_and_ne; all.", show_default=False)
+        str, rare_option(help="Core ML: cpu_only, cpu_and_gpu, cpu_and_ne; all.", show_default=False)
     ] = "all",
-    ios: Annotated[int, typer.Option(help="Core ML: oldest iOS, 17 or 18.")] = 17,
+    ios: Annotated[int, rare_option(help="Core ML: oldest iOS, 17 or 18.")] = 17,
     out: Annotated[Path | None, typer.Option(help="The artifact; <variant>-<recipe>-<backend>.")] = None,
     max_drop: Annotated[
         float | None, typer.Option(help=f"Top-1 that may be lost, points; {MAX_DROP_POINTS:g}.")
@@ -74,19 +81,23 @@ def quantize_command(
         int, typer.Option(callback=_seed, help="Random seed for calibration sampling; 0.", show_default=False)
     ] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads of the programs.")] = 1,
-    epochs: Annotated[float | None, typer.Option(help="qat-int8: passes over the images.")] = None,
-    steps: Annotated[int | None, typer.Option(help="qat-int8: stop after so many steps.")] = None,
-    teacher: Annotated[str | None, typer.Option(help="qat-int8: whose logits are learned; float.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="qat-int8: resume from the checkpoint.")] = False,
+    epochs: Annotated[float | None, rare_option(help="qat-int8: passes over the images.")] = None,
+    steps: Annotated[int | None, rare_option(help="qat-int8: stop after so many steps.")] = None,
+    teacher: Annotated[str | None, rare_option(help="qat-int8: whose logits are learned; float.")] = None,
+    resume: Annotated[bool, rare_option("--resume", help="qat-int8: resume from the checkpoint.")] = False,
     embed_preprocess: Annotated[
         bool, typer.Option("--embed-preprocess", help="The program normalises uint8 pixels.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    help_all: HelpAll = False,
+    version: Version = False,
 ) -> int:
     """Make an int8 program of an EfficientNet and prove that it still sees.
 
     Without --weights and --data: a sample. A target may put layers in float.
     """
+    if data is None and calibration_data is not None:
+        data = evaluation_data
     weights, data = _sources(variant, weights, data)
     names = backend or [DEFAULT_BACKEND]
     # Light: an impossible backend is refused before the stack is imported.
@@ -112,11 +123,15 @@ def quantize_command(
         variant=variant,
         weights=weights,
         data=data,
+        calibration_data=calibration_data,
+        evaluation_data=evaluation_data,
+        max_unusable=max_unusable,
         origin=origin,
         image_size=image_size,
         mean=_numbers("--mean", mean),
         std=_numbers("--std", std),
         head=head,
+        task=task,
         output=output,
         trained_activation=trained_activation,
         ema=ema,

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from edge_effnet.preprocess import Preprocess
+from edge_effnet.preprocess import RESIZE_MODES, Preprocess
 from tests.support.kotlin import ANDROID, BUILDS, resources
 from tests.test_supply_chain import locked
 
@@ -204,4 +204,5 @@ def test_kotlin_reads_only_what_the_manifest_has():
     schema = json.loads((ROOT / "quant/artifact/manifest.schema.json").read_text())
     known = set(schema["properties"]) | {"model.pte", "sha256", "executorch", "golden_photographs"}
     assert {key for keys in calls(CORE / "artifact/Manifest.kt", *READ) for key in keys} <= known
-    assert set(calls(CORE / "photo/Preprocess.kt", "exactly")) == {frozenset(Preprocess(crop=1, resize=1).to_dict())}
+    modes = (Preprocess(crop=1, resize=1, resize_mode=mode) for mode in RESIZE_MODES)
+    assert set(calls(CORE / "photo/Preprocess.kt", "exactly")) == {frozenset(mode.to_dict()) for mode in modes}

@@ -2,6 +2,7 @@
 
 import inspect
 import shlex
+from importlib.metadata import version
 
 import pytest
 import typer
@@ -54,3 +55,24 @@ def test_examples_use_options_that_exist(name, capsys, monkeypatch):
 def test_every_app_is_plain():
     for app in (quantize.app, edge_effnet.app):
         assert isinstance(app, typer.Typer) and app.rich_markup_mode is None
+
+
+def test_what_help_leaves_out_stands_in_help_all(capsys, monkeypatch):
+    short = help_of(quantize.app, capsys, monkeypatch)
+    assert "--origin" not in short and "--help-all" in short
+    monkeypatch.setenv("COLUMNS", str(COLUMNS))
+    assert guarded(lambda: quantize.app(["--help-all"], standalone_mode=False)) == 0
+    full, _ = capsys.readouterr()
+    for option in ("--variant", "--origin", "--trained-activation"):
+        assert f"\n  {option}" in full
+    assert max(map(len, full.splitlines())) <= COLUMNS
+    # Shown once, not from then on.
+    assert help_of(quantize.app, capsys, monkeypatch) == short
+
+
+@pytest.mark.parametrize("app", [quantize.app, edge_effnet.app], ids=["quantize", "edge-effnet"])
+def test_versions_are_those_of_what_is_installed(app, capsys):
+    assert guarded(lambda: app(["--version"], standalone_mode=False)) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"edge-effnet {version('edge-effnet')} (torch {version('torch')}, ")
+    assert f"executorch {version('executorch')}" in out and out.count("\n") == 1
