@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import SETTINGS, HelpAll, epilog, rare_option
+from apps.cli.help import SETTINGS, HelpAll, Version, epilog, rare_option
 from edge_effnet.errors import InputError
 from edge_effnet.samples.trained import SAMPLE, sample_weights
 from quant.common.rank import is_leader
@@ -95,6 +95,7 @@ def quantize_command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     help_all: HelpAll = False,
+    version: Version = False,
 ) -> int:
     """Make an int8 program of an EfficientNet and prove that it still sees.
 
