@@ -24,7 +24,7 @@ from quant.data.readers.shards import listed_classes
 from quant.data.source import image_folder
 from quant.data.split import DataSplit, split_images
 from quant.lower.choices import check_fits
-from quant.pipeline.request import QuantizeConfig, Request
+from quant.pipeline.request import Request
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +94,7 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 )
             )
             split = split_images(
-                source_of(config, checkpoint, folder, progress),
+                source_of(request, checkpoint, folder, progress),
                 calibration=config.calibration,
                 seed=config.seed,
                 selection=request.selection,
@@ -108,19 +108,23 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
         yield Loaded(checkpoint=checkpoint, model=model, split=split, findings=(*said, *understood, *split.findings))
 
 
-def source_of(config: QuantizeConfig, checkpoint: Checkpoint, folder: Path, progress: Progress) -> Source:
+def source_of(request: Request, checkpoint: Checkpoint, folder: Path, progress: Progress) -> Source:
     """Where a run's images and labels come from.
 
     Raises:
-        InputError: an unusable list of classes.
+        InputError: an unusable label file or list of classes.
     """
+    config = request.config
     named = None if config.classes is None else read_class_list(Path(config.classes), checkpoint.num_classes)
     return Source(
         data=folder,
         calibration_data=None if config.calibration_data is None else Path(config.calibration_data),
         evaluation_data=None if config.evaluation_data is None else Path(config.evaluation_data),
+        labels=config.image_options.read(request.task.targets),
         class_names=named or checkpoint.class_names or listed_classes(folder),
         num_classes=None if checkpoint.model.head_steps == NONE else checkpoint.num_classes,
+        output_names=named or checkpoint.class_names,
+        outputs=checkpoint.num_classes,
         verify=verifier(checkpoint.preprocess.channels, progress),
         max_unusable=config.max_unusable / 100,
     )
