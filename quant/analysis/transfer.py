@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
+from quant.metrics.tasks.task import PerImage
 from quant.thresholds import OUTLOOK_RUNS, SHARE_ROUNDING
 
 _CHUNK = 2**24
@@ -69,6 +70,26 @@ def chance(target: Target, reference: torch.Tensor, found: torch.Tensor, judged:
         columns = torch.randint(lost.shape[1], (judged.images,), generator=generator)
         agreement = 1.0 - lost[rows, columns].double().mean().item()
         met += target.met(agreement, 100.0 * drop[rows, columns].double().mean().item())
+    return met / OUTLOOK_RUNS
+
+
+def chance_by_image(target: Target, found: PerImage, images: int, *, seed: int) -> float:
+    """Estimate it where answers are no classes: what the selection images lose is drawn for so many judged ones.
+
+    Args:
+        target: to meet on the judged images.
+        found: what the selection images kept and lost.
+        images: that are judged.
+        seed: of the draws.
+
+    Returns:
+        0..1.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    kept, met = found.kept.double(), 0
+    for _ in range(OUTLOOK_RUNS):
+        rows = torch.randint(len(kept), (images,), generator=generator)
+        met += target.met(kept[rows].mean().item(), 100.0 * found.lost[rows].mean().item())
     return met / OUTLOOK_RUNS
 
 

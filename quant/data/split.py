@@ -18,6 +18,9 @@ from edge_effnet.io.files import open_given
 from quant.common.findings import Finding, Severity, finding, messages
 from quant.thresholds import DEFAULT_CALIBRATION, MIN_CALIBRATION, MIN_SELECTION
 
+ANY = 0
+"""Instead of a number of classes: one a folder, however many, and other ones in `train/` than in `val/` if so."""
+
 _LISTED = IMAGE_SUFFIXES | ARRAY_SUFFIXES
 
 
@@ -84,7 +87,8 @@ def split_images(
         calibration: images to calibrate on, spread evenly over the classes.
         seed: of the draw.
         class_names: as the weights have them; None takes the folder names in sorted order.
-        num_classes: outputs of the network; None for one that puts out features, and makes nothing of folders.
+        num_classes: that the network tells apart, or `ANY`; None where it tells none apart, and makes nothing of
+            folders.
         selection: images to choose settings on, from where those to calibrate on come from; fewer are given
             where fewer are left, of class folders alone at most a third of the others, and none below
             `MIN_SELECTION`.
@@ -149,7 +153,7 @@ def _from_halves(
         raise InputError(f"{data}: has no {missing}/ beside its other half; add it, or pass class folders alone.")
     pool, judged = list_images(train, data), _without_copies(list_images(val, data), findings)
     names = _match_classes(val, judged, class_names, num_classes)
-    if names is not None and any(p.class_name is not None for p in pool):
+    if names is not None and num_classes != ANY and any(p.class_name is not None for p in pool):
         _match_classes(train, pool, names, num_classes)
     chosen = _draw(pool, calibration, rng)
     selected = _enough(_draw(_others(pool, chosen), selection, rng))
@@ -301,7 +305,7 @@ def _match_classes(
     if odd := [name for name in found if not is_line_of_text(name)]:
         raise InputError(f"{root}: class folders whose names are not one line of text: {_some(odd)}; rename them.")
     if class_names is None:
-        if len(found) != num_classes:
+        if num_classes not in (ANY, len(found)):
             raise InputError(
                 f"{root}: has {len(found)} class folders, the network tells {num_classes} classes apart; "
                 "their sorted names have to be its classes, one by one."
@@ -363,7 +367,7 @@ def _labelled(images: Iterable[_Listed], names: tuple[str, ...] | None) -> tuple
         ImageRecord(
             path=p.path,
             name=p.name,
-            label=index[p.class_name] if p.class_name is not None and names is not None else None,
+            label=index.get(p.class_name) if p.class_name is not None else None,
             sha256=sha256_of_image(p.path),
         )
         for p in images

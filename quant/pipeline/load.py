@@ -6,9 +6,10 @@ import copy
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from edge_effnet.activations import swap_activation
-from edge_effnet.head import NONE
+from edge_effnet.errors import InputError
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import sample_metadata, sample_weights
@@ -20,6 +21,8 @@ from quant.data.readers.shards import listed_classes
 from quant.data.source import image_folder
 from quant.data.split import DataSplit, split_images
 from quant.lower.choices import check_fits
+from quant.metrics.tasks.classes import CLASSES
+from quant.metrics.tasks.task import Task
 from quant.pipeline.request import Request
 
 
@@ -43,11 +46,24 @@ class Loaded:
         """Of the program, batch included."""
         return 1, self.preprocess.channels, self.preprocess.crop, self.preprocess.crop
 
+    task: Task
+
     @property
     def class_names(self) -> tuple[str, ...]:
-        """By class index: of the images' folders, else of the weights, else numbers."""
+        """By index of what is judged: of the images' folders, else of the weights, else numbers."""
         known = self.split.class_names or self.checkpoint.class_names
-        return known or tuple(str(i) for i in range(self.checkpoint.num_classes))
+        return known or tuple(str(i) for i in range(self.task.class_folders(self.outputs) or self.outputs))
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that the network puts out for an image."""
+        return self.checkpoint.num_classes
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """By output: the classes; of two that share one, that of "yes"; of features numbers."""
+        names = self.class_names[-1:] if self.task.column_added else self.class_names
+        return names if len(names) == self.outputs else tuple(str(i) for i in range(self.outputs))
 
     @property
     def swapped(self) -> bool:
@@ -65,8 +81,27 @@ def load_checkpoint(request: Request) -> Checkpoint:
     options = request.config.load_options
     checkpoint = request.checkpoint or load_pretrained(source, variant=request.spec.name, options=options)
     require_channels(checkpoint.model, source)
+    _require_outputs(request.task, checkpoint, source)
     check_fits(request.choices, activation=request.final_activation, image_size=checkpoint.preprocess.crop)
     return checkpoint
+
+
+def _require_outputs(task: Task, checkpoint: Checkpoint, source: str | Path) -> None:
+    """Refuse a number of outputs that the task cannot be read from.
+
+    Raises:
+        InputError: one output without a task that it is enough for, or several of a binary one.
+    """
+    if task is CLASSES and checkpoint.num_classes == 1:
+        raise InputError(
+            f"{source}: the network has one output, which tells no classes apart: say --task binary where it is the "
+            "logit of a yes, or --task regression where it is a number."
+        )
+    if task.column_added and checkpoint.num_classes != 1:
+        raise InputError(
+            f"{source}: --task {task.name} needs one output, the network has {checkpoint.num_classes}: leave it out "
+            "for classes that exclude each other, or say --task multilabel."
+        )
 
 
 @contextmanager
@@ -93,8 +128,8 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 folder,
                 calibration=config.calibration,
                 seed=config.seed,
-                class_names=checkpoint.class_names or listed_classes(folder),
-                num_classes=None if checkpoint.model.head_steps == NONE else checkpoint.num_classes,
+                class_names=_folder_names(request.task, checkpoint) or listed_classes(folder),
+                num_classes=request.task.class_folders(checkpoint.num_classes),
                 selection=request.selection,
                 training=request.recipe.trains,
             )
@@ -103,7 +138,19 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 model = swap_activation(copy.deepcopy(model), config.activation)
         said = (sample_note(request.spec.name),) if request.sample else ()
         understood = tuple(finding("weights", note) for note in checkpoint.notes)
-        yield Loaded(checkpoint=checkpoint, model=model, split=split, findings=(*said, *understood, *split.findings))
+        yield Loaded(
+            checkpoint=checkpoint,
+            model=model,
+            split=split,
+            findings=(*said, *understood, *split.findings),
+            task=request.task,
+        )
+
+
+def _folder_names(task: Task, checkpoint: Checkpoint) -> tuple[str, ...] | None:
+    """Names that class folders have to have; None where any will do."""
+    known = checkpoint.class_names
+    return known if task.exclusive and known and len(known) == task.class_folders(checkpoint.num_classes) else None
 
 
 def sample_note(variant: str) -> Finding:

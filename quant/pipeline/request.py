@@ -20,7 +20,9 @@ from quant.common.rank import is_alone
 from quant.lower.choices import DEFAULT_BACKEND, Choice, check_fits, choose
 from quant.lower.options import BackendOptions, Normalization
 from quant.lower.output import Output
-from quant.metrics.tasks.table import CLASSES, EMBEDDING, find_task
+from quant.metrics.tasks.classes import CLASSES
+from quant.metrics.tasks.embedding import EMBEDDING
+from quant.metrics.tasks.table import find_task
 from quant.metrics.tasks.task import Task
 from quant.program.host import check_threads
 from quant.qat.options import QatOptions
@@ -90,6 +92,8 @@ class QuantizeConfig:
     ":int8" behind it in int8; None takes logits, or what `head` ends with."""
     task: str = "classes"
     """What the network is for; a key of `TASKS`. Without a head it is "embedding"."""
+    threshold: float | None = None
+    """Probability from where an output of a binary or multi-label network says yes; 0.5 by default."""
     embed_preprocess: bool = False
     """Let the program normalise by itself: its input is then uint8 pixels, [1, H, W, C]."""
 
@@ -240,7 +244,7 @@ def _task(config: QuantizeConfig) -> Task:
         raise InputError(f"--task {task.name}: --head none puts out features; leave one of the two out.")
     if config.head != NONE and task is EMBEDDING:
         raise InputError("--task embedding: compares pooled features; give --head none, or leave --task out.")
-    return EMBEDDING if config.head == NONE else task
+    return (EMBEDDING if config.head == NONE else task).with_threshold(config.threshold)
 
 
 def _output(config: QuantizeConfig, task: Task) -> Output:

@@ -8,6 +8,7 @@ import torch
 from quant.checks.recorded_figures import Recorded
 from quant.checks.reference import Reference, check_reference
 from quant.data.perceptual_hash import Calibrated
+from quant.metrics.tasks.classes import CLASSES
 from tests.support.images import COLOURS, draw_image
 from tests.support.outcomes import images
 from tests.support.programs import PREPROCESS
@@ -28,6 +29,7 @@ def codes(drawn):
 
     def found(answers, **changes):
         fields = {
+            "task": CLASSES,
             "run": lambda x: torch.zeros(len(x), 3),
             "logits": 9.0 * torch.eye(3)[torch.tensor(answers)],
             "images": drawn,
