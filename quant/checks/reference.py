@@ -52,7 +52,7 @@ class Reference:
     @property
     def top1(self) -> float | None:
         """Share of 1, or the figure that stands for it; None without labels."""
-        return self.task.row(self.task.bounded[0]).value(self.task.accuracy(self.logits, self.labels))
+        return self.task.figure.value(self.task.accuracy(self.logits, self.labels))
 
 
 def check_reference(reference: Reference) -> tuple[Finding, ...]:
@@ -134,7 +134,7 @@ def _preprocessing(reference: Reference) -> Finding | None:
 def _recorded_float(reference: Reference) -> Finding | None:
     if reference.recorded is None or reference.top1 is None:
         return None
-    figure = reference.task.row(reference.task.bounded[0]).name
+    figure = reference.task.figure.name
     return other_float(reference.recorded, reference.top1, reference.images, figure)
 
 

@@ -16,7 +16,7 @@ from quant.lower.result import Delegation
 from quant.metrics.margins import MarginClass
 from quant.metrics.per_class import ClassFigures, ConfusionChange
 from quant.metrics.tasks.table import task_of
-from quant.metrics.tasks.task import Row, Task
+from quant.metrics.tasks.task import Task
 from quant.verdict.flips import Flip
 
 PASS = "pass"
@@ -138,11 +138,6 @@ class Facts:
         return self.columns[0]
 
     @property
-    def figure(self) -> Row:
-        """What `max_drop` bounds first."""
-        return self.task.row(self.task.bounded[0])
-
-    @property
     def recipe_name(self) -> str:
         """Of the recipe; the precision of a program without one."""
         return str(self.recipe["name"])
@@ -160,7 +155,7 @@ class Facts:
 
 def points_lost(facts: Facts) -> float | None:
     """What `max_drop` bounds first, from float to the program, points; None where the images have no labels."""
-    before, after = (facts.figure.value(network) for network in (facts.float, facts.program))
+    before, after = (facts.task.figure.value(network) for network in (facts.float, facts.program))
     return None if before is None or after is None else 100.0 * (before - after)
 
 
@@ -246,7 +241,7 @@ def _require_consistent(facts: Facts) -> None:
         figures += [getattr(network, key) for network in (facts.program, facts.float) for key in _OF_PROGRAMS]
         if 0 < sum(figure is None for figure in figures) < len(figures):
             raise ValueError(f"some figures of the programs are missing: {figures}")
-        if facts.labelled != (facts.task.row(facts.task.bounded[0]).value(facts.program) is not None):
+        if facts.labelled != (facts.task.figure.value(facts.program) is not None):
             raise ValueError("top-1, or what stands for it, of one network alone")
     for row in facts.classes or ():
         counts = [row.kept, *((row.float_right, row.pte_right) if facts.labelled else ())]

@@ -192,7 +192,7 @@ def _target_missed(search: Found | None, task: Task) -> tuple[Finding, ...]:
     message = (
         f"the target was not reached on {search.images} selection images by any of {len(search.points)} "
         f"sets of float layers; the best, {len(best.float_layers)} layers, agrees on {100 * best.agreement:.2f} %, "
-        f"loses {best.drop:.2f} points of {task.lost} and holds on the evaluation images with a chance of "
+        f"loses {best.drop:.2f} points of {task.figure.name} and holds on the evaluation images with a chance of "
         f"{100 * best.chance:.0f} %"
     )
     return (finding("target-not-met", message),)

@@ -87,7 +87,7 @@ def _by_class(answers: Answers, limits: Limits) -> Judged:
         pte_accuracy=after,
         pte=pte,
         compared=compare(before, after, pte, limits, images=len(images), changes=changes, task=task),
-        weak=weak_evidence(*outputs, labels, limits, calibration=answers.calibration, changes=changes),
+        weak=weak_evidence(*outputs, labels, limits, calibration=answers.calibration, changes=changes, task=task),
         interval=None if labels is None else changes.interval,
         changes=changes,
         classes=class_figures(*outputs, labels, answers.names),
@@ -105,14 +105,14 @@ def _by_image(answers: Answers, limits: Limits) -> Judged:
     assert task.per_image is not None
     found = task.per_image(*outputs, targets)
     drops = fallen_figures(task, before, after, limits.max_drop) or _expected(task, pte, found, limits.max_drop)
-    likely = found.interval(CAUTION_CONFIDENCE)[1]
+    likely, figure = found.interval(CAUTION_CONFIDENCE)[1], task.expected if targets is None else task.figure.name
     return Judged(
         float_accuracy=before,
         pte_accuracy=after,
         pte=pte,
         compared=hold(_collapse(task, pte, len(images)), pte, [*drops, *fallen_behind(pte, limits)], limits),
         weak=(
-            *near_limits(likely, task.expected, pte.agreement, len(images), limits),
+            *near_limits(likely, figure, pte.agreement, len(images), limits),
             *few_calibration(answers.calibration),
         ),
         interval=None if targets is None else found.interval(),

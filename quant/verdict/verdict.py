@@ -203,7 +203,7 @@ def _drops(
             code, drop, sentence = found[0]
             found[0] = (code, drop, f"{sentence}; {paired_sentence(changes.paired, changes.interval)}")
         if baseline is not None and baseline.top1 is not None:
-            name = task.row(task.bounded[0]).name
+            name = task.figure.name
             found.append(("baseline-drop", *_fallen(name, "the baseline", baseline.top1, after, limit)))
         return found
     return [*_unlabelled(pte, limit, changes, task), *fallen_behind(pte, limits)]
@@ -234,7 +234,7 @@ def _unlabelled(pte: Fidelity, limit: float, changes: Changes | None, task: Task
     most = 100.0 * changes.expected.interval[1]
     sure = changes.sure
     sentence = (
-        f"{task.row(task.bounded[0]).name} expected to lose {expected:.2f} points ({most:.2f} at most), "
+        f"{task.figure.name} expected to lose {expected:.2f} points ({most:.2f} at most), "
         f"limit {limit:.2f}; agrees on {100 * pte.agreement:.2f} %"
     )
     found = [("accuracy-drop", expected, sentence)]
@@ -299,6 +299,7 @@ def weak_evidence(
     *,
     calibration: int,
     changes: Changes,
+    task: Task = CLASSES,
 ) -> tuple[Finding, ...]:
     """Find why a pass is to be taken with caution: limits that other images might miss, few calibration images.
 
@@ -309,8 +310,9 @@ def weak_evidence(
         limits: what is allowed.
         calibration: images that ranges were fitted on; 0 for a program without any.
         changes: of class, of the same logits.
+        task: one whose answer is one of several.
     """
-    return (*_near_limits(float_logits, pte_logits, labels, limits, changes), *few_calibration(calibration))
+    return (*_near_limits(float_logits, pte_logits, labels, limits, changes, task), *few_calibration(calibration))
 
 
 def few_calibration(images: int) -> tuple[Finding, ...]:
@@ -327,6 +329,7 @@ def _near_limits(
     labels: torch.Tensor | None,
     limits: Limits,
     changes: Changes,
+    task: Task,
 ) -> list[Finding]:
     if labels is None and changes.float_is_sure:
         scale = changes.expected.temperature
@@ -338,7 +341,7 @@ def _near_limits(
         figure = "agreement"
     else:
         interval = paired_drop_interval(float_logits, pte_logits, labels, confidence=CAUTION_CONFIDENCE)
-        lost, figure = interval[1], "top-1"
+        lost, figure = interval[1], task.figure.name
     return near_limits(lost, figure, agreement(float_logits, pte_logits), len(float_logits), limits)
 
 

@@ -220,7 +220,7 @@ def _search_table(found: Found, task: Task) -> Table:
         "layers",
         "added ms",
         "agrees, %",
-        f"{task.row(task.bounded[0]).name} lost",
+        f"{task.figure.name} lost",
         "SQNR, dB",
         "chance, %",
         "",
@@ -243,7 +243,7 @@ def _swapped(outcome: Outcome) -> str:
     """What the other activation costs before int8, and the way to get it back."""
     assert outcome.swapped is not None
     accuracy, fidelity = outcome.swapped
-    row = outcome.task.row(outcome.task.bounded[0])
+    row = outcome.task.figure
     found = row.value(accuracy)
     known = "" if found is None else f"{row.name} {row.text(found)} %, "
     said = f"{outcome.activation} in float, untrained: {known}{share(fidelity.agreement)} % agree"
@@ -264,13 +264,13 @@ def _print_details(console: PlainConsole, outcome: Outcome) -> None:
         )
     if outcome.drop_interval is not None:
         low, high = (100 * value for value in outcome.drop_interval)
-        name = outcome.task.lost[:1].upper() + outcome.task.lost[1:]
+        name = outcome.task.figure.name[:1].upper() + outcome.task.figure.name[1:]
         console.print(f"{name} lost, 95 % interval: {low:+.2f} to {high:+.2f} points")
     if outcome.changes is not None:
-        expected, low_high = outcome.changes.expected, outcome.changes.expected.interval
+        expected = outcome.changes.expected
+        low, high = (100 * value for value in expected.interval)
         console.print(
-            f"Expected loss of {outcome.task.lost}: {100 * expected.share:.2f} points, {100 * low_high[0]:.2f} to "
-            f"{100 * low_high[1]:.2f}"
+            f"Expected loss of {outcome.task.figure.name}: {100 * expected.share:.2f} points, {low:.2f} to {high:.2f}"
         )
     if outcome.outputs:
         console.print(_outputs_table(outcome))

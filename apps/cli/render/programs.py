@@ -90,7 +90,7 @@ def _figure(outcome: RunOutcome) -> Row:
     """The figure that stands for accuracy."""
     tasks = (row.outcome.task for row in outcome.rows if row.outcome is not None)
     task = next(tasks, CLASSES)
-    return task.row(task.bounded[0])
+    return task.figure
 
 
 def _cells(row: ProgramRow) -> list[str]:
@@ -101,7 +101,7 @@ def _cells(row: ProgramRow) -> list[str]:
     if row.outcome is None:
         return [*cells, *[""] * 4, "not here"]
     task = row.outcome.task
-    figure = task.row(task.bounded[0])
+    figure = task.figure
     fidelity = row.outcome.pte
     return [
         *cells,

@@ -76,7 +76,6 @@ def _each_output(
         "deviation": _variance(reference).sqrt(),
         "float_mae": (other.double() - reference.double()).abs().mean(dim=0),
         "float_r2": explained(other, reference.double()),
-        "float_correlation": correlation(other, reference),
     }
     if targets is not None:
         for who, values in (("float", reference), ("pte", other)):

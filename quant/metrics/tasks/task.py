@@ -155,9 +155,9 @@ class Task:
         return next(row for row in self.rows if row.key == key)
 
     @property
-    def lost(self) -> str:
-        """What `--max-drop` bounds first."""
-        return self.expected or self.row(self.bounded[0]).name
+    def figure(self) -> Row:
+        """What `--max-drop` bounds first where there are targets."""
+        return self.row(self.bounded[0])
 
     @property
     def offset(self) -> float:
