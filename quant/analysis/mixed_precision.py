@@ -28,6 +28,7 @@ from quant.graph.fallback_units import Unit, nodes_of, units
 from quant.graph.latency_model import added_milliseconds
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics import metrics
+from quant.metrics.margins import Sureness, ranks_of
 from quant.metrics.tasks.classes import CLASSES
 from quant.metrics.tasks.task import Task
 from quant.ptq.convert import convert
@@ -232,9 +233,9 @@ def _point(
 ) -> Point:
     figures = task.fidelity(reference, found)
     if task.per_image is not None:
-        drop = 100.0 * task.per_image(reference, found, labels).share
+        drop = 100.0 * task.per_image(reference, found, labels).drop
     elif labels is None:
-        drop = 100.0 * (1.0 - figures.agreement)
+        drop = 100.0 * Sureness.of(reference).drop(torch.arange(len(found)), ranks_of(reference, found))
     else:
         drop = 100.0 * (metrics.topk_accuracy(reference, labels, 1) - metrics.topk_accuracy(found, labels, 1))
     return Point(

@@ -13,7 +13,7 @@ from quant.metrics.tasks.embedding import EMBEDDING
 from quant.pipeline.request import Request, default_out
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE
-from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
+from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, UNUSABLE_SHARE
 
 
 def quantize_command(request: Request) -> tuple[str, ...]:
@@ -22,6 +22,9 @@ def quantize_command(request: Request) -> tuple[str, ...]:
     options: list[tuple[str, Any, Any]] = [
         ("--weights", config.weights, SAMPLE),
         ("--data", config.data, SAMPLE),
+        ("--calibration-data", config.calibration_data, None),
+        ("--evaluation-data", config.evaluation_data, None),
+        ("--max-unusable", f"{config.max_unusable:g}", f"{100 * UNUSABLE_SHARE:g}"),
         ("--origin", config.origin, None),
         ("--image-size", config.image_size, None),
         ("--mean", _numbers(config.mean), None),

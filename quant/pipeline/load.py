@@ -17,13 +17,15 @@ from edge_effnet.weights import Checkpoint, load_pretrained
 from quant.common.findings import Finding, finding
 from quant.common.progress import Progress, Stopwatch
 from quant.data.calibration_check import require_channels
+from quant.data.cleaning import verifier
+from quant.data.collect import Source
 from quant.data.readers.shards import listed_classes
 from quant.data.source import image_folder
 from quant.data.split import DataSplit, split_images
 from quant.lower.choices import check_fits
 from quant.metrics.tasks.classes import CLASSES
 from quant.metrics.tasks.task import Task
-from quant.pipeline.request import Request
+from quant.pipeline.request import QuantizeConfig, Request
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,11 +127,9 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 )
             )
             split = split_images(
-                folder,
+                source_of(config, request.task, checkpoint, folder, progress),
                 calibration=config.calibration,
                 seed=config.seed,
-                class_names=_folder_names(request.task, checkpoint) or listed_classes(folder),
-                num_classes=request.task.class_folders(checkpoint.num_classes),
                 selection=request.selection,
                 training=request.recipe.trains,
             )
@@ -147,10 +147,26 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
         )
 
 
-def _folder_names(task: Task, checkpoint: Checkpoint) -> tuple[str, ...] | None:
+def _folder_names(task: Task, checkpoint: Checkpoint, folder: Path) -> tuple[str, ...] | None:
     """Names that class folders have to have; None where any will do."""
+    if not task.exclusive:
+        return None
     known = checkpoint.class_names
-    return known if task.exclusive and known and len(known) == task.class_folders(checkpoint.num_classes) else None
+    # Of two classes that share an output the weights may name one.
+    return known if known and len(known) == task.class_folders(checkpoint.num_classes) else listed_classes(folder)
+
+
+def source_of(config: QuantizeConfig, task: Task, checkpoint: Checkpoint, folder: Path, progress: Progress) -> Source:
+    """Where a run's images and labels come from."""
+    return Source(
+        data=folder,
+        calibration_data=None if config.calibration_data is None else Path(config.calibration_data),
+        evaluation_data=None if config.evaluation_data is None else Path(config.evaluation_data),
+        class_names=_folder_names(task, checkpoint, folder),
+        num_classes=task.class_folders(checkpoint.num_classes),
+        verify=verifier(checkpoint.preprocess.channels, progress),
+        max_unusable=config.max_unusable / 100,
+    )
 
 
 def sample_note(variant: str) -> Finding:

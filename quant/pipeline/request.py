@@ -27,7 +27,7 @@ from quant.metrics.tasks.task import Task
 from quant.program.host import check_threads
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe, find_recipe
-from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, SELECTION
+from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, SELECTION, UNUSABLE_SHARE
 from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement
 
 _MAX_SEED = 2**63 - 1  # torch's
@@ -47,6 +47,12 @@ class QuantizeConfig:
     """A file, or a published name or hub id (see `load_pretrained`), or `SAMPLE`: those of this package."""
     data: str | Path = SAMPLE
     """Folder of images (see `split_images`), or `SAMPLE`: the pictures that those were trained on."""
+    calibration_data: str | Path | None = None
+    """Folder of the images to calibrate on, whatever its name; None looks for one in `data`."""
+    evaluation_data: str | Path | None = None
+    """Folder of the images to judge on, likewise."""
+    max_unusable: float = 100 * UNUSABLE_SHARE
+    """Images that may be empty or unreadable and are left out, percent."""
     origin: str | None = None
     """Whose layout the weights have, where keys and names leave it open; a key of `ORIGINS`."""
     image_size: int | None = None
@@ -103,6 +109,8 @@ class QuantizeConfig:
             raise InputError(f"--seed {self.seed}: need a whole number from 0 to {_MAX_SEED}.")
         check_max_drop(MAX_DROP_POINTS if self.max_drop is None else self.max_drop)
         check_min_agreement(self.min_agreement)
+        if not 0 <= self.max_unusable <= 100:
+            raise InputError(f"--max-unusable {self.max_unusable}: need a percentage from 0 to 100.")
 
     @property
     def load_options(self) -> LoadOptions:
@@ -227,9 +235,12 @@ def resolve(config: QuantizeConfig) -> Request:
         qat=config.qat or QatOptions(),
     )
     check_fits(choices, activation=request.final_activation, image_size=config.image_size or spec.resolution)
-    require_apart(request.out, {"--weights": config.weights, "--data": config.data})
+    sources = {"--calibration-data": config.calibration_data, "--evaluation-data": config.evaluation_data}
+    named = {option: given for option, given in sources.items() if given is not None}
+    require_apart(request.out, {"--weights": config.weights, "--data": config.data, **named})
     require_replaceable(request.out)
-    require_no_image(request.out, config.data)
+    for folder in (config.data, *named.values()):
+        require_no_image(request.out, folder)
     return request
 
 

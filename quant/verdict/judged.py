@@ -140,8 +140,8 @@ def _expected(task: Task, pte: Fidelity, found: PerImage, limit: float) -> list[
         f"{100 * pte.agreement:.2f} % keep float's {task.same}"
     )
     drops = [("accuracy-drop", lost, sentence)]
-    if task.sure is not None:
-        kept = 100.0 * pte.more[task.sure]
-        sentence = f"{kept:.2f} % keep every label that float is sure of, limit {100 - limit:.2f}"
+    if found.sure is not None:
+        kept = 100.0 * found.sure.double().mean().item()
+        sentence = f"{kept:.2f} % keep all that float is sure of, limit {100 - limit:.2f}"
         drops.append(("sure-images-changed", 100.0 - kept, sentence))
     return drops

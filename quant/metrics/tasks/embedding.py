@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn.functional import normalize
 
-from quant.data.split import ANY
+from quant.data.classes import ANY
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.metrics.tasks.task import CLASS, SQNR, PerImage, Row, Task, centred_sqnr_db
 from quant.thresholds import COLLAPSE_SQNR_DB, FEATURES_COLLAPSE_COSINE

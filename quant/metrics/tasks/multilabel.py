@@ -56,8 +56,11 @@ def _f1_by_image(yes: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
 def _per_image(reference: torch.Tensor, other: torch.Tensor, targets: torch.Tensor | None) -> PerImage:
     before, after = reference > 0, other > 0
     positive = reference.double().sigmoid() if targets is None else targets.double()
+    sure = (2.0 * positive - 1.0).abs() >= SURE_MARGIN
     return PerImage(
-        kept=(before == after).all(dim=1), lost=_f1_by_image(before, positive) - _f1_by_image(after, positive)
+        kept=(before == after).all(dim=1),
+        lost=_f1_by_image(before, positive) - _f1_by_image(after, positive),
+        sure=((before == after) | ~sure).all(dim=1) if targets is None else None,
     )
 
 
@@ -78,7 +81,6 @@ def _accuracy(outputs: torch.Tensor, targets: torch.Tensor | None) -> Accuracy:
 
 def _fidelity(reference: torch.Tensor, other: torch.Tensor) -> Fidelity:
     before, after = reference > 0, other > 0
-    sure = (2.0 * reference.double().sigmoid() - 1.0).abs() >= SURE_MARGIN
     found = _per_image(reference, other, None)
     return Fidelity(
         agreement=found.kept.double().mean().item(),
@@ -86,7 +88,6 @@ def _fidelity(reference: torch.Tensor, other: torch.Tensor) -> Fidelity:
         more={
             "label_agreement": (before == after).double().mean().item(),
             "float_f1": f1(after, before),
-            "sure_agreement": ((before == after) | ~sure).all(dim=1).double().mean().item(),
             "expected_loss": found.share,
         },
     )
@@ -145,5 +146,4 @@ MULTILABEL = Task(
     expected="F1",
     same="labels",
     floors={"float_f1": LABELS_COLLAPSE_F1, "sqnr_db": COLLAPSE_SQNR_DB},
-    sure="sure_agreement",
 )

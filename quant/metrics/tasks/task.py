@@ -71,6 +71,19 @@ class PerImage:
     """bool [N]: whether the answer is the same."""
     lost: torch.Tensor
     """float64 [N]: its mean is the share that `--max-drop` bounds; without targets, what is expected to be lost."""
+    sure: torch.Tensor | None = None
+    """bool [N]: whether everything is kept that float is sure of; None where targets tell, or nothing is sure."""
+
+    def of(self, rows: torch.Tensor) -> PerImage:
+        """Some of the images, int64 [n]."""
+        return PerImage(
+            kept=self.kept[rows], lost=self.lost[rows], sure=None if self.sure is None else self.sure[rows]
+        )
+
+    @property
+    def drop(self) -> float:
+        """Share that `--max-drop` bounds: lost, or of what float is sure of, whichever is more."""
+        return max(self.share, 0.0 if self.sure is None else 1.0 - self.sure.double().mean().item())
 
     @property
     def share(self) -> float:
@@ -118,7 +131,7 @@ class Task:
     """Whether `view` puts the other answer's logit, 0, before the one output."""
     folders: int | None = None
     """Class folders that there have to be: so many, as many as outputs (`EACH`), or any number
-    (`quant.data.split.ANY`); None where folders say nothing."""
+    (`quant.data.classes.ANY`); None where folders say nothing."""
     threshold: float | None = None
     """Probability from where an output says yes; None where outputs are no probabilities."""
     per_image: Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], PerImage] | None = None
@@ -133,8 +146,6 @@ class Task:
     """What is expected to be lost where there are no targets."""
     same: str = "answer"
     """What an image keeps that agrees."""
-    sure: str | None = None
-    """Key of the fidelity's share that, without targets, may not fall by more than `--max-drop` either."""
 
     def with_threshold(self, threshold: float | None) -> Task:
         """Return the task with another threshold.
