@@ -45,7 +45,7 @@ def analyze(
         seed: of the random projections of the logits.
         advance: told of the images done.
     """
-    simulation = simulation_of(converted)
+    simulation = simulation_of(converted, gates=True)
     grids = _grids(converted)
     # A clamp that XNNPACK runs inside another operator: what is seen of the two is the clamp's output.
     ends = {node.name: (fused_clamp(node) or node).name for node in converted.graph.nodes}

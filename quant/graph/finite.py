@@ -59,6 +59,12 @@ def require_usable(name: str, low: float, high: float) -> None:
         )
 
 
+def extremes(x: torch.Tensor) -> tuple[float, float]:
+    """Smallest and largest value; torch copies what does not lie in the order of its dimensions."""
+    low, high = torch.aminmax(x.permute(0, 2, 3, 1) if x.dim() == 4 and not x.is_contiguous() else x)
+    return low.item(), high.item()
+
+
 def _is_usable(low: float, high: float) -> bool:
     return math.isfinite(low) and math.isfinite(high) and max(-low, high) <= LARGEST
 
