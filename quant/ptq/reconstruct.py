@@ -205,7 +205,8 @@ def _round_with_feedback(layer: _Layer, weight: torch.Tensor, factor: torch.Tens
     """
     reach = factor / factor.diagonal()
     scale = layer.scales.double()
-    errors, unrounded = torch.zeros_like(weight), torch.empty_like(weight)
+    # float32, as they are kept: a number next to a half would round one way here and the other way there.
+    errors, unrounded = torch.zeros_like(weight), torch.empty_like(weight, dtype=torch.float32)
     for start in range(0, weight.shape[1], _BLOCK):
         block = slice(start, start + _BLOCK)
         wanted = weight[:, block] + errors[:, :start] @ reach[:start, block]
