@@ -17,6 +17,7 @@ from edge_effnet.weights import Checkpoint, load_pretrained
 from quant.common.findings import Finding, finding
 from quant.common.progress import Progress, Stopwatch
 from quant.data.calibration_check import require_channels
+from quant.data.classes import read_class_list
 from quant.data.cleaning import verifier
 from quant.data.collect import Source
 from quant.data.readers.shards import listed_classes
@@ -49,12 +50,22 @@ class Loaded:
         return 1, self.preprocess.channels, self.preprocess.crop, self.preprocess.crop
 
     task: Task
+    named: tuple[str, ...] | None
+    """Of classes or outputs, where the user gave names."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """By index of what is judged: of the images' folders, else of the weights, else numbers."""
-        known = self.split.class_names or self.checkpoint.class_names
-        return known or tuple(str(i) for i in range(self.task.class_folders(self.outputs) or self.outputs))
+        return self._known or tuple(str(i) for i in range(self.task.class_folders(self.outputs) or self.outputs))
+
+    @property
+    def _known(self) -> tuple[str, ...] | None:
+        return self.split.class_names or self.named or self.checkpoint.class_names
+
+    @property
+    def labelled(self) -> bool:
+        """Whether outputs have real names rather than numbers."""
+        return self._known is not None and self.output_names[-1:] == self.class_names[-1:]
 
     @property
     def outputs(self) -> int:
@@ -144,6 +155,7 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
             split=split,
             findings=(*said, *understood, *split.findings),
             task=request.task,
+            named=_named(config, request.task, checkpoint),
         )
 
 
@@ -156,13 +168,25 @@ def _folder_names(task: Task, checkpoint: Checkpoint, folder: Path) -> tuple[str
     return known if known and len(known) == task.class_folders(checkpoint.num_classes) else listed_classes(folder)
 
 
+def _named(config: QuantizeConfig, task: Task, checkpoint: Checkpoint) -> tuple[str, ...] | None:
+    """Names that the user gives."""
+    if config.classes is None:
+        return None
+    return read_class_list(Path(config.classes), task.class_folders(checkpoint.num_classes) or checkpoint.num_classes)
+
+
 def source_of(config: QuantizeConfig, task: Task, checkpoint: Checkpoint, folder: Path, progress: Progress) -> Source:
-    """Where a run's images and labels come from."""
+    """Where a run's images and labels come from.
+
+    Raises:
+        InputError: an unusable list of classes.
+    """
+    named = _named(config, task, checkpoint) if task.exclusive else None
     return Source(
         data=folder,
         calibration_data=None if config.calibration_data is None else Path(config.calibration_data),
         evaluation_data=None if config.evaluation_data is None else Path(config.evaluation_data),
-        class_names=_folder_names(task, checkpoint, folder),
+        class_names=named or _folder_names(task, checkpoint, folder),
         num_classes=task.class_folders(checkpoint.num_classes),
         verify=verifier(checkpoint.preprocess.channels, progress),
         max_unusable=config.max_unusable / 100,

@@ -40,8 +40,7 @@ def describe(run: Run, program: Program, verdict: dict[str, Any]) -> dict[str, A
         **({} if network.model.head_steps == LINEAR else {"head": network.model.head_steps}),
         **_task(network),
         "image_size": checkpoint.preprocess.crop,
-        "labelled": network.output_names in (network.class_names, network.class_names[-1:])
-        and bool(split.class_names or checkpoint.class_names),
+        "labelled": network.labelled,
         "preprocess": checkpoint.preprocess.to_dict(),
         "input": {"shape": list(lowered.input_shape), **(_PIXELS if lowered.takes_pixels else _TENSOR)},
         "output": {"shape": list(lowered.output_shape), **program.output.to_manifest()},

@@ -14,6 +14,7 @@ from edge_effnet.samples import SAMPLE, sample_weights
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights import Checkpoint, load_pretrained
 from edge_effnet.weights.checkpoint import LoadOptions
+from edge_effnet.weights.geometry import Geometry
 from quant.artifact.recognise import require_replaceable
 from quant.common.overwrite import require_apart, require_no_image
 from quant.common.rank import is_alone
@@ -51,12 +52,22 @@ class QuantizeConfig:
     """Folder of the images to calibrate on, whatever its name; None looks for one in `data`."""
     evaluation_data: str | Path | None = None
     """Folder of the images to judge on, likewise."""
+    classes: str | Path | None = None
+    """A file of the network's class names in the order of its outputs (`read_class_list`), for the weights'."""
     max_unusable: float = 100 * UNUSABLE_SHARE
     """Images that may be empty or unreadable and are left out, percent."""
     origin: str | None = None
     """Whose layout the weights have, where keys and names leave it open; a key of `ORIGINS`."""
     image_size: int | None = None
     """Side of the network's input, pixels; None takes the weights'."""
+    resize: int | str | None = None
+    """What images are scaled to, as `Geometry.resize`: N, "HxW" or "none"; None takes the weights'."""
+    crop: int | None = None
+    """Side of the square that is cut from that, pixels; the same as `image_size`."""
+    interpolation: str | None = None
+    """A key of `INTERPOLATIONS`; None takes the weights'."""
+    resize_mode: str | None = None
+    """One of `RESIZE_MODES`; None takes the weights', or what `resize` says."""
     mean: Sequence[float] | None = None
     """Subtracted from each channel of 0..1, one number for all or one each; None takes the weights'."""
     std: Sequence[float] | None = None
@@ -105,6 +116,7 @@ class QuantizeConfig:
 
     def __post_init__(self) -> None:
         check_threads(self.threads)
+        _ = self.geometry
         if not 0 <= self.seed <= _MAX_SEED:
             raise InputError(f"--seed {self.seed}: need a whole number from 0 to {_MAX_SEED}.")
         check_max_drop(MAX_DROP_POINTS if self.max_drop is None else self.max_drop)
@@ -113,11 +125,27 @@ class QuantizeConfig:
             raise InputError(f"--max-unusable {self.max_unusable}: need a percentage from 0 to 100.")
 
     @property
+    def geometry(self) -> Geometry:
+        """What of resizing and cropping is asked for.
+
+        Raises:
+            InputError: unknown names, numbers out of range, or wishes that contradict each other.
+        """
+        return Geometry(
+            resize=self.resize,
+            crop=self.crop,
+            interpolation=self.interpolation,
+            resize_mode=self.resize_mode,
+            image_size=self.image_size,
+        )
+
+    @property
     def load_options(self) -> LoadOptions:
         """How to read the weights."""
         return LoadOptions(
             origin=self.origin,
             image_size=self.image_size,
+            geometry=self.geometry or None,
             mean=self.mean,
             std=self.std,
             head=self.head,
@@ -220,6 +248,8 @@ def resolve(config: QuantizeConfig) -> Request:
         min_agreement=check_min_agreement(config.min_agreement),
         baseline=None,
     )
+    if config.classes is not None and not Path(config.classes).is_file():
+        raise InputError(f"--classes {config.classes}: no such file; give one with a class name a line.")
     spec, checkpoint = _variant_of(config)
     out = default_out(spec.name, recipe.name, choices) if config.out is None else config.out
     request = Request(
@@ -234,7 +264,9 @@ def resolve(config: QuantizeConfig) -> Request:
         task=task,
         qat=config.qat or QatOptions(),
     )
-    check_fits(choices, activation=request.final_activation, image_size=config.image_size or spec.resolution)
+    check_fits(
+        choices, activation=request.final_activation, image_size=config.crop or config.image_size or spec.resolution
+    )
     sources = {"--calibration-data": config.calibration_data, "--evaluation-data": config.evaluation_data}
     named = {option: given for option, given in sources.items() if given is not None}
     require_apart(request.out, {"--weights": config.weights, "--data": config.data, **named})
