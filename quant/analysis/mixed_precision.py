@@ -29,6 +29,7 @@ from quant.graph.latency_model import added_milliseconds
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics import metrics
 from quant.metrics.evaluate import fidelity
+from quant.metrics.margins import Sureness, ranks_of
 from quant.ptq.convert import convert
 from quant.ptq.steps import Context, Phase, Quantized, State, quantize_program, run_steps
 from quant.thresholds import ANALYSIS, TARGET_CHANCE
@@ -210,7 +211,7 @@ def _point(
 ) -> Point:
     figures = fidelity(reference, found)
     if labels is None:
-        drop = 100.0 * (1.0 - figures.agreement)
+        drop = 100.0 * Sureness.of(reference).drop(torch.arange(len(found)), ranks_of(reference, found))
     else:
         drop = 100.0 * (metrics.topk_accuracy(reference, labels, 1) - metrics.topk_accuracy(found, labels, 1))
     return Point(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
+from quant.metrics.margins import Sureness
 from quant.thresholds import OUTLOOK_RUNS, SHARE_ROUNDING
 
 _CHUNK = 2**24
@@ -28,7 +29,7 @@ class Target:
     min_agreement: float
     """Share of the images that keep their class, 0..1."""
     max_drop: float
-    """Top-1 that may be lost, points; without labels the share that changes class bounds it."""
+    """Top-1 that may be lost, points; without labels as `quant.metrics.margins.Sureness.drop` counts it."""
 
     def met(self, agreement: float, drop: float) -> bool:
         """Whether figures are good enough."""
@@ -60,34 +61,33 @@ def chance(target: Target, reference: torch.Tensor, found: torch.Tensor, judged:
     Returns:
         0..1.
     """
-    lost, drop = _outcomes(reference, found, judged)
+    ranks, ranking = _ranks(reference, found, judged)
+    right = None if judged.labels is None else (ranking == judged.labels[:, None]).double()
+    unlabelled = Sureness.of(judged.logits)
+    rows = torch.arange(judged.images) % len(ranks)
     generator = torch.Generator().manual_seed(seed)
     met = 0
     for _ in range(OUTLOOK_RUNS):
         # One possible outcome: each image meets the error of some selection image.
-        rows = torch.arange(judged.images) % lost.shape[0]
-        columns = torch.randint(lost.shape[1], (judged.images,), generator=generator)
-        agreement = 1.0 - lost[rows, columns].double().mean().item()
-        met += target.met(agreement, 100.0 * drop[rows, columns].double().mean().item())
+        taken = ranks[rows, torch.randint(ranks.shape[1], (judged.images,), generator=generator)].long()
+        kept = (taken == 0).double().mean().item()
+        drop = unlabelled.drop(rows, taken) if right is None else (right[rows, 0] - right[rows, taken]).mean().item()
+        met += target.met(kept, 100.0 * drop)
     return met / OUTLOOK_RUNS
 
 
-def _outcomes(reference: torch.Tensor, found: torch.Tensor, judged: Judged) -> tuple[torch.Tensor, torch.Tensor]:
-    """For each judged image and selection image's error: class lost, and top-1 lost (-1, 0 or 1)."""
+def _ranks(reference: torch.Tensor, found: torch.Tensor, judged: Judged) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rank of the class that each judged image is taken for with each selection image's error; classes by rank."""
     order = reference.argsort(dim=1, descending=True)
     # Errors grow with the logits: in units of their standard deviation they fit images of any confidence.
     errors = ((found - reference) / _deviation(reference)).gather(1, order)
     ranking = judged.logits.argsort(dim=1, descending=True)
     sorted_logits = judged.logits.gather(1, ranking)
     step = max(1, _CHUNK // errors.numel())
-    winners = torch.cat(
-        [(rows[:, None] + errors * _deviation(rows)[:, None]).argmax(dim=2) for rows in sorted_logits.split(step)]
-    )
-    lost = (winners != 0).to(torch.int8)
-    if judged.labels is None:
-        return lost, lost
-    right = (ranking == judged.labels[:, None]).to(torch.int8)
-    return lost, right[:, :1] - right.gather(1, winners)
+    winners = [
+        (rows[:, None] + errors * _deviation(rows)[:, None]).argmax(dim=2) for rows in sorted_logits.split(step)
+    ]
+    return torch.cat(winners).to(torch.int16), ranking
 
 
 def _deviation(logits: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from quant.metrics.metrics import CONFIDENCE, lost_and_won, normal_quantile, sign_test
+from quant.thresholds import SURE_MARGIN, SURE_SHARE
 
 MARGINS = (0.05, 0.1, 0.2, 0.5)
 """Float's margin p1 - p2, from where agreement is given by itself."""
@@ -106,6 +107,48 @@ def expected_loss(
         interval=(max(0.0, centre - half), min(1.0, centre + half)),
         temperature=temperature,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sureness:
+    """Float's answers to images without labels, by rank."""
+
+    probability: torch.Tensor
+    """[N, classes], falling."""
+    sure: torch.Tensor
+    """Whether float's margin p1 - p2 is `SURE_MARGIN` or more, bool [N]."""
+
+    @classmethod
+    def of(cls, reference: torch.Tensor) -> Sureness:
+        """Rank float's logits, [N, classes]."""
+        probability = reference.double().softmax(dim=1).sort(dim=1, descending=True).values
+        second = probability[:, 1] if probability.shape[1] > 1 else 0.0
+        return cls(probability=probability, sure=probability[:, 0] - second >= SURE_MARGIN)
+
+    @property
+    def tells(self) -> bool:
+        """Whether float's probabilities say enough to rest a verdict on."""
+        return int(self.sure.sum()) >= SURE_SHARE * len(self.sure)
+
+    def drop(self, rows: torch.Tensor, ranks: torch.Tensor) -> float:
+        """Share that counts as lost: of top-1 as expected, or of the sure images' classes, whichever is more.
+
+        Args:
+            rows: images, indices [n].
+            ranks: that float gives the classes they are taken for, [n].
+        """
+        changed = (ranks != 0).double()
+        if not self.tells:
+            return changed.mean().item()
+        expected = (self.probability[rows, 0] - self.probability[rows, ranks]).mean().item()
+        sure = changed[self.sure[rows]]
+        return max(expected, sure.mean().item() if len(sure) else 0.0)
+
+
+def ranks_of(reference: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Rank that float gives the class of `other`, 0 where it is float's own, int64 [N]; both logits [N, classes]."""
+    ranking = reference.argsort(dim=1, descending=True, stable=True)
+    return (ranking == other.argmax(dim=1, keepdim=True)).int().argmax(dim=1)
 
 
 def fitted_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:

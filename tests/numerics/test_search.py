@@ -14,6 +14,7 @@ from quant.analysis.transfer import Judged, Target, chance
 from quant.graph.export import export_graph
 from quant.graph.fallback_units import convolution_units, nodes_of, units
 from quant.graph.latency_model import added_milliseconds
+from quant.metrics import metrics
 from quant.ptq.equalize import equalizable, equalize
 from tests.support.networks import images, trained_looking
 
@@ -161,6 +162,26 @@ def test_the_chance_follows_the_margins_of_the_judged_images():
     drop = Target(min_agreement=0.0, max_drop=1.0)
     assert chance(drop, reference, reference + error, judged(1.0, wrong), seed=0) == 1.0
     assert chance(drop, reference, reference + error, judged(1.0, torch.arange(4).repeat(50)), seed=0) == 0.0
+
+
+def test_without_labels_a_change_between_two_classes_that_float_cannot_tell_apart_is_no_loss():
+    sure = 10 * torch.eye(4).repeat(25, 1)
+    torn = sure + (10 - 0.02) * torch.eye(4).roll(1, dims=1).repeat(25, 1)
+    float_logits = torch.cat([sure, torn])
+    error = 0.5 * torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
+    found = float_logits + error
+    target = Target(min_agreement=0.0, max_drop=1.0)
+
+    def judged(logits):
+        return Judged(logits=logits, labels=None, images=len(logits))
+
+    assert metrics.agreement(float_logits, found) < 0.9  # nearly half of the torn ones change
+    assert chance(target, float_logits, found, judged(float_logits), seed=0) == 1.0
+    # Where float is sure of none, its probabilities say nothing: every change counts.
+    assert chance(target, float_logits, found, judged(torn), seed=0) == 0.0
+    # Nor may those change that it is sure of.
+    broken = float_logits + 20 * torch.eye(4).roll(2, dims=1)[[0]] * (torch.arange(200) % 10 == 0)[:, None]
+    assert chance(target, float_logits, broken, judged(float_logits), seed=0) == 0.0
 
 
 def test_an_unreachable_target_gives_the_best_found(graph, noise):
