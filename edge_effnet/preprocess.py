@@ -173,6 +173,18 @@ class Preprocess:
         return cls(**arguments)
 
     @classmethod
+    def of(cls, given: Any) -> Preprocess:
+        """Read whichever a caller has: a `Preprocess`, what `from_timm` takes, or what `from_torchvision` takes.
+
+        Raises:
+            InputError: something else.
+        """
+        if isinstance(given, Preprocess):
+            return given
+        of_timm = isinstance(given, Mapping) or hasattr(given, "pretrained_cfg")
+        return cls.from_timm(given) if of_timm else cls.from_torchvision(given)
+
+    @classmethod
     def from_timm(cls, model: Any) -> Preprocess:
         """Read what a timm model's images go through (`timm.data.resolve_data_config`, `create_transform`).
 

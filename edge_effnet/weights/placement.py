@@ -156,6 +156,11 @@ def place(
     )
 
 
+def prefixes_of(keys: Iterable[str]) -> list[str]:
+    """Where networks lie among the names of a state dict: what stands before each, empty or ending in a dot."""
+    return [place.prefix for place in _places(keys)]
+
+
 def _places(keys: Iterable[str]) -> list[_Place]:
     found = list(_places_of(_WHOLE, set(keys)))
     return found or list(_places_of(_PARTS, set(keys)))

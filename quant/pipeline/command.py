@@ -17,7 +17,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
     """Return the command of a run word by word, paths as the user gave them, defaults left out."""
     config = request.config
     options: list[tuple[str, Any, Any]] = [
-        ("--weights", config.weights, SAMPLE),
+        ("--weights", SAMPLE if config.sample else config.weights_name, SAMPLE),
         ("--data", config.data, SAMPLE),
         ("--origin", config.origin, None),
         ("--image-size", config.image_size, None),

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from edge_effnet.activations import make_activation
 from edge_effnet.errors import InputError
 from edge_effnet.head import NONE, parse_head
+from edge_effnet.in_memory.copies import name_of
+from edge_effnet.in_memory.load import load_in_memory
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import SAMPLE, sample_weights
 from edge_effnet.variants import VariantSpec, resolve_variant
@@ -41,6 +46,12 @@ class QuantizeConfig:
     """Any of its names, such as "b0" or "efficientnet-b0"; None takes what the weights are."""
     weights: str | Path = SAMPLE
     """A file, or a published name or hub id (see `load_pretrained`), or `SAMPLE`: those of this package."""
+    model: nn.Module | None = None
+    """A network in memory instead of `weights` (see `load_module`): of timm, torchvision, EfficientNet-PyTorch,
+    transformers or this package, or a module with one of these in it. It is copied, not changed."""
+    preprocess: Any = None
+    """What images go through, where weights or model do not tell: a `Preprocess`, a timm model, torchvision's weights
+    or their `transforms()`."""
     data: str | Path = SAMPLE
     """Folder of images (see `split_images`), or `SAMPLE`: the pictures that those were trained on."""
     origin: str | None = None
@@ -95,6 +106,18 @@ class QuantizeConfig:
             raise InputError(f"--seed {self.seed}: need a whole number from 0 to {_MAX_SEED}.")
         check_max_drop(MAX_DROP_POINTS if self.max_drop is None else self.max_drop)
         check_min_agreement(self.min_agreement)
+        if self.model is not None and self.weights != SAMPLE:
+            raise InputError("model and weights: give one of them, a network in memory or its file.")
+
+    @property
+    def sample(self) -> bool:
+        """Whether the weights are those that come with the package."""
+        return self.model is None and self.weights == SAMPLE
+
+    @property
+    def weights_name(self) -> str | Path:
+        """Of the weights, for messages: as given, or the class of a network in memory."""
+        return self.weights if self.model is None else name_of(self.model)
 
     @property
     def load_options(self) -> LoadOptions:
@@ -102,6 +125,7 @@ class QuantizeConfig:
         return LoadOptions(
             origin=self.origin,
             image_size=self.image_size,
+            preprocess=None if self.preprocess is None else Preprocess.of(self.preprocess),
             mean=self.mean,
             std=self.std,
             head=self.head,
@@ -139,7 +163,7 @@ class Request:
     @property
     def sample(self) -> bool:
         """Whether the weights are those that come with the package."""
-        return self.config.weights == SAMPLE
+        return self.config.sample
 
     @property
     def targeted(self) -> bool:
@@ -159,7 +183,8 @@ class Request:
     @property
     def final_activation(self) -> str:
         """The activation of the program."""
-        return self.config.activation or self.config.trained_activation or self.spec.activation
+        loaded = None if self.checkpoint is None else self.checkpoint.model.activation
+        return self.config.activation or self.config.trained_activation or loaded or self.spec.activation
 
     def normalization(self, preprocess: Preprocess) -> Normalization | None:
         """What the program does by itself, if anything."""
@@ -184,7 +209,7 @@ def resolve(config: QuantizeConfig) -> Request:
     """
     if config.variant is not None:
         resolve_variant(config.variant)
-    if config.weights == SAMPLE:
+    if config.sample:
         sample_weights(config.variant)
     for activation in (config.activation, config.trained_activation):
         if activation is not None:
@@ -230,8 +255,14 @@ def _output(config: QuantizeConfig) -> Output:
 
 def _variant_of(config: QuantizeConfig) -> tuple[VariantSpec, Checkpoint | None]:
     """Return the variant that is named, or the one that the weights are, with what was read to tell."""
-    if config.variant is not None:
-        return resolve_variant(config.variant), None
+    spec = None if config.variant is None else resolve_variant(config.variant)
+    if config.model is not None:
+        if isinstance(config.data, str) and config.data == SAMPLE:
+            raise InputError("model: give data too, images of its classes; the sample's are those of sample weights.")
+        checkpoint = load_in_memory(config.model, spec, config.load_options)
+        return checkpoint.spec, checkpoint
+    if spec is not None:
+        return spec, None
     checkpoint = load_pretrained(config.weights, options=config.load_options)
     return checkpoint.spec, checkpoint
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from edge_effnet.in_memory.load import require_same
 from quant.artifact.model import Artifact
 from quant.common.progress import Progress, Stopwatch
-from quant.data.batches import read_batches
+from quant.data.batches import first_images, read_batches
 from quant.data.perceptual_hash import Calibrated
 from quant.graph.finite import require_finite
 from quant.graph.footprint import footprint
@@ -27,6 +28,9 @@ from quant.program.host import HostRuntime
 from quant.training.distributed import Group
 from quant.verdict.outcome import Outcome
 
+COMPARED = 32
+"""Calibration images on which a network in memory is compared with what was read from it."""
+
 Written = tuple[Artifact, Outcome] | RunOutcome
 """One artifact with its outcome, or that of a folder of them."""
 
@@ -37,7 +41,8 @@ def run_stages(
     """Everything after loading, stage by stage; None for processes that only helped to train."""
     with watch.measure("load"):
         inputs = read_batches(network.split.calibration, network.preprocess, progress)
-        require_finite(network.checkpoint.model, inputs, request.config.weights)
+        require_finite(network.checkpoint.model, inputs, request.config.weights_name)
+        require_same(network.checkpoint, first_images(inputs, COMPARED), "calibration images")
         calibrated = Calibrated.on(network.split.calibration, inputs, network.preprocess)
     with watch.measure("export"):
         graphs = export_graphs(network, inputs, progress)
