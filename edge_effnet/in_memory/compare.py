@@ -43,14 +43,14 @@ def output_of(module: nn.Module, x: torch.Tensor, name: str) -> torch.Tensor:
             f"model: {name} fails on images of {list(x.shape)} ({type(error).__name__}: {brief(error)}); pass a "
             "module whose forward takes them alone."
         ) from error
-    logits = _logits(found)
+    logits = logits_in(found)
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(x):
         got = f"a tensor {list(logits.shape)}" if isinstance(logits, torch.Tensor) else f"a {type(found).__name__}"
         raise InputError(f"model: {name} puts out {got}; wrap it in a module that puts out one tensor [N, outputs].")
     return logits
 
 
-def _logits(found: Any) -> Any:
+def logits_in(found: Any) -> Any:
     """Transformers puts them into an object, others into a dict."""
     if isinstance(found, Mapping):
         return found.get("logits", found.get("out"))

@@ -34,6 +34,8 @@ class Checkpoint:
     """Of the file, or of the module's tensors."""
     notes: tuple[str, ...]
     """Sentences for the user: what was guessed, chosen or reinitialized."""
+    output: str | None = None
+    """What a module in memory makes of its logits: a word of `edge_effnet.head.OUTPUTS`."""
     original: nn.Module | None = None
     """A copy of the module in memory that this was read from, in eval mode, float32, on the CPU."""
 

@@ -220,8 +220,7 @@ def resolve(config: QuantizeConfig) -> Request:
     choices = choose(config.backends)
     if not choices:
         raise InputError("--backend: names no program; leave it out for the default.")
-    output = _output(config)
-    _require_fitting(config, recipe, choices, output)
+    _require_fitting(config, recipe, choices, _output(config))
     limits = Limits(
         max_drop=MAX_DROP_POINTS if config.max_drop is None else config.max_drop,
         min_agreement=check_min_agreement(config.min_agreement),
@@ -237,7 +236,7 @@ def resolve(config: QuantizeConfig) -> Request:
         choices=choices,
         out=Path(out),
         limits=limits,
-        output=output,
+        output=_output(config, checkpoint),
         qat=config.qat or QatOptions(),
     )
     check_fits(choices, activation=request.final_activation, image_size=config.image_size or spec.resolution)
@@ -247,10 +246,12 @@ def resolve(config: QuantizeConfig) -> Request:
     return request
 
 
-def _output(config: QuantizeConfig) -> Output:
+def _output(config: QuantizeConfig, checkpoint: Checkpoint | None = None) -> Output:
+    """What is asked for, else what the head's words or a network in memory end with."""
     if config.output is not None:
         return Output.parse(config.output)
-    return Output(kind=(config.head and parse_head(config.head)[1]) or LOGITS)
+    told = None if checkpoint is None else checkpoint.output
+    return Output(kind=(config.head and parse_head(config.head)[1]) or told or LOGITS)
 
 
 def _variant_of(config: QuantizeConfig) -> tuple[VariantSpec, Checkpoint | None]:
