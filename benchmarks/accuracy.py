@@ -29,6 +29,7 @@ from tables import write_results
 
 from edge_effnet.weights import load_pretrained
 from quant.data.batches import iterate_batches
+from quant.data.collect import Source
 from quant.data.split import DataSplit, ImageRecord, split_images
 from quant.metrics import metrics
 from quant.thresholds import DEFAULT_CALIBRATION
@@ -76,11 +77,9 @@ def prepare(arguments: argparse.Namespace, folder: Path) -> tuple[Material, Data
     """Split and decode the images as `quantize` does."""
     checkpoint = load_pretrained(arguments.weights, variant=arguments.variant)
     split = split_images(
-        Path(arguments.data),
+        Source(data=Path(arguments.data), class_names=checkpoint.class_names, num_classes=checkpoint.num_classes),
         calibration=DEFAULT_CALIBRATION,
         seed=0,
-        class_names=checkpoint.class_names,
-        num_classes=checkpoint.num_classes,
         selection=VALIDATION,
     )
     if split.class_names is None:

@@ -17,6 +17,7 @@ from edge_effnet.samples import CLASS_NAMES, write_folder
 from edge_effnet.weights import load_pretrained
 from edge_effnet.weights.save import save_checkpoint
 from quant.data.batches import iterate_batches
+from quant.data.collect import Source
 from quant.data.split import split_images
 
 EVALUATED = 32
@@ -66,11 +67,9 @@ def make_subject(variant: str, weights: str | None, data: str | None, calibratio
     assert weights is not None
     checkpoint = load_pretrained(weights, variant=variant)
     split = split_images(
-        Path(data),
+        Source(data=Path(data), class_names=checkpoint.class_names, num_classes=checkpoint.num_classes),
         calibration=calibration,
         seed=0,
-        class_names=checkpoint.class_names,
-        num_classes=checkpoint.num_classes,
     )
     for name, listed in (("calibration", split.calibration), ("judged", split.evaluation[:1])):
         images = iterate_batches([image.path for image in listed], preprocess)

@@ -78,7 +78,9 @@ def check_on_device(
         artifact = open_artifact(Path(folder))
     with ExitStack() as stack:
         with watch.measure("load"):
-            split = images_for(artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)))
+            split = images_for(
+                artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)), progress
+            )
             images = limited(split.evaluation, limit)
         with watch.measure("device"):
             found, said = (

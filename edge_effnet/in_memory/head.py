@@ -98,7 +98,7 @@ class _Finder(fx.Interpreter):
 
 
 class HeadGraph:
-    """Builds the graph behind the features of another, all of it on [N, C]: what is [N, C, 1, 1] there is that here."""
+    """Builds the graph behind the features of another, all of it on [N, C]: [N, C, 1, 1] there is that here."""
 
     def __init__(self, places: Iterable[fx.Node], constants: Mapping[fx.Node, torch.Tensor]) -> None:
         self.places, self.constants = set(places), constants

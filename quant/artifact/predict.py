@@ -13,7 +13,8 @@ from edge_effnet.errors import InputError
 from edge_effnet.head import NONE
 from quant.artifact.model import Artifact
 from quant.common.progress import NoProgress, Progress
-from quant.data.split import ImageRecord, image_suffixes, images_in
+from quant.data.listing import image_suffixes, images_in
+from quant.data.split import ImageRecord
 from quant.lower.choices import require_runs_here
 from quant.lower.output import SIGMOID, SOFTMAX, Output
 from quant.metrics.evaluate import collect_logits

@@ -119,4 +119,5 @@ def check_command(command: Sequence[str], *, folder: str) -> tuple[str, ...]:
     given = dict(pairwise(command))
     kept = [name for name in ("--max-drop", "--min-agreement") if name in given]
     limits = (word for name in kept for word in (name, given[name]))
-    return ("edge-effnet", "check", folder, "--data", given.get("--data", SAMPLE), *limits)
+    judged = given.get("--evaluation-data", given.get("--data", SAMPLE))
+    return ("edge-effnet", "check", folder, "--data", judged, *limits)

@@ -45,23 +45,31 @@ class Finding:
     """A sentence with the figures."""
     remedy: str
     """What to do; empty where nothing has to be done."""
+    items: tuple[str, ...] = ()
+    """What it is about, one by one, where the sentence only counts them."""
 
     def to_json(self) -> dict[str, Any]:
         """Of the list `findings` in the object that `--json` prints."""
-        return {"code": self.code, "severity": str(self.severity), "message": self.message, "remedy": self.remedy}
+        said = {"code": self.code, "severity": str(self.severity), "message": self.message, "remedy": self.remedy}
+        return {**said, "items": list(self.items)} if self.items else said
 
 
-def finding(code: str, message: str, *, remedy: str | None = None) -> Finding:
+def finding(code: str, message: str, *, remedy: str | None = None, items: Iterable[str] = ()) -> Finding:
     """Make a finding of a kind.
 
     Args:
         code: a key of `KINDS`.
         message: a sentence with the figures.
         remedy: instead of the kind's.
+        items: what it is about, one by one.
     """
     kind = KINDS[code]
     return Finding(
-        code=code, severity=kind.severity, message=message, remedy=kind.remedy if remedy is None else remedy
+        code=code,
+        severity=kind.severity,
+        message=message,
+        remedy=kind.remedy if remedy is None else remedy,
+        items=tuple(items),
     )
 
 
@@ -184,7 +192,10 @@ KINDS: Mapping[str, Kind] = {
         "How the weights file was understood, where it leaves something open.", "Check it against the training."
     ),
     "sample-model": _note("The sample model was quantized, nothing of the user's."),
-    "images-left-out": _note("Images were left out: copies of others, or ones that the program was calibrated on."),
+    "images-left-out": _note(
+        "Images or files were left out: copies, unreadable or contradictory ones, ones that the program was "
+        "calibrated on, or that a label file does not list; `items` has them."
+    ),
     "images-fewer": _note("Fewer images were taken than asked for, or than there are."),
     "large-for-phones": _note(
         "The program asks much of a phone: arithmetic, memory or file size.",

@@ -20,6 +20,8 @@ from quant.common.atomic_io import write_atomically
 from quant.common.findings import Finding, Severity, messages
 from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.data.batches import Model
+from quant.data.cleaning import verifier
+from quant.data.collect import Source
 from quant.data.perceptual_hash import hash_maker
 from quant.data.source import image_folder
 from quant.data.split import DataSplit, ImageRecord, evaluation_images
@@ -79,7 +81,9 @@ def check(
         verify_images(artifact)
     with ExitStack() as stack:
         with watch.measure("load"):
-            split = images_for(artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)))
+            split = images_for(
+                artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)), progress
+            )
         known = None if update_baseline or baseline is None else read_baseline(Path(baseline), split.evaluation)
         seen = look(artifact, split.evaluation, threads, progress, watch)
     outcome = judge_artifact(
@@ -100,18 +104,19 @@ def check(
     return outcome
 
 
-def images_for(artifact: Artifact, folder: Path) -> DataSplit:
+def images_for(artifact: Artifact, folder: Path, progress: Progress) -> DataSplit:
     """The images of a folder that an artifact can be judged on; see `evaluation_images`.
 
     Raises:
         InputError: none, others than its classes, or ones that it was fitted on.
     """
-    return evaluation_images(
-        folder,
+    source = Source(
+        data=folder,
         class_names=artifact.labels if artifact.labelled else None,
         num_classes=len(artifact.labels) if artifact.head != NONE else None,
-        calibrated_on=artifact.calibrated_on,
+        verify=verifier(artifact.preprocess.channels, progress),
     )
+    return evaluation_images(source, calibrated_on=artifact.calibrated_on)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from edge_effnet.head import NONE
 from edge_effnet.samples import SAMPLE
 from quant.lower.options import BackendOptions
+from quant.metrics.tasks.table import CLASSES, EMBEDDING
 from quant.pipeline.request import Request, default_out
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE
-from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
+from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, UNUSABLE_SHARE
 
 
 def quantize_command(request: Request) -> tuple[str, ...]:
@@ -19,11 +21,15 @@ def quantize_command(request: Request) -> tuple[str, ...]:
     options: list[tuple[str, Any, Any]] = [
         ("--weights", SAMPLE if config.sample else config.weights_name, SAMPLE),
         ("--data", config.data, SAMPLE),
+        ("--calibration-data", config.calibration_data, None),
+        ("--evaluation-data", config.evaluation_data, None),
+        ("--max-unusable", f"{config.max_unusable:g}", f"{100 * UNUSABLE_SHARE:g}"),
         ("--origin", config.origin, None),
         ("--image-size", config.image_size, None),
         ("--mean", _numbers(config.mean), None),
         ("--std", _numbers(config.std), None),
         ("--head", config.head, None),
+        ("--task", request.task.name, (CLASSES if config.head != NONE else EMBEDDING).name),
         ("--output", config.output, None),
         ("--trained-activation", config.trained_activation, None),
         ("--activation", config.activation, None),

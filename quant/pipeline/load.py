@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from edge_effnet.activations import swap_activation
 from edge_effnet.head import NONE
@@ -16,11 +17,13 @@ from edge_effnet.weights import Checkpoint, load_pretrained
 from quant.common.findings import Finding, finding
 from quant.common.progress import Progress, Stopwatch
 from quant.data.calibration_check import require_channels
+from quant.data.cleaning import verifier
+from quant.data.collect import Source
 from quant.data.readers.shards import listed_classes
 from quant.data.source import image_folder
 from quant.data.split import DataSplit, split_images
 from quant.lower.choices import check_fits
-from quant.pipeline.request import Request
+from quant.pipeline.request import QuantizeConfig, Request
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,11 +93,9 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 )
             )
             split = split_images(
-                folder,
+                source_of(config, checkpoint, folder, progress),
                 calibration=config.calibration,
                 seed=config.seed,
-                class_names=checkpoint.class_names or listed_classes(folder),
-                num_classes=None if checkpoint.model.head_steps == NONE else checkpoint.num_classes,
                 selection=request.selection,
                 training=request.recipe.trains,
             )
@@ -104,6 +105,19 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
         said = (sample_note(request.spec.name),) if request.sample else ()
         understood = tuple(finding("weights", note) for note in checkpoint.notes)
         yield Loaded(checkpoint=checkpoint, model=model, split=split, findings=(*said, *understood, *split.findings))
+
+
+def source_of(config: QuantizeConfig, checkpoint: Checkpoint, folder: Path, progress: Progress) -> Source:
+    """Where a run's images and labels come from."""
+    return Source(
+        data=folder,
+        calibration_data=None if config.calibration_data is None else Path(config.calibration_data),
+        evaluation_data=None if config.evaluation_data is None else Path(config.evaluation_data),
+        class_names=checkpoint.class_names or listed_classes(folder),
+        num_classes=None if checkpoint.model.head_steps == NONE else checkpoint.num_classes,
+        verify=verifier(checkpoint.preprocess.channels, progress),
+        max_unusable=config.max_unusable / 100,
+    )
 
 
 def sample_note(variant: str) -> Finding:

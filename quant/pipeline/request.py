@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,13 @@ from quant.common.overwrite import require_apart, require_no_image
 from quant.common.rank import is_alone
 from quant.lower.choices import DEFAULT_BACKEND, Choice, check_fits, choose
 from quant.lower.options import BackendOptions, Normalization
-from quant.lower.output import LOGITS, Output
+from quant.lower.output import Output
+from quant.metrics.tasks.table import CLASSES, EMBEDDING, find_task
+from quant.metrics.tasks.task import Task
 from quant.program.host import check_threads
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe, find_recipe
-from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, SELECTION
+from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, SELECTION, UNUSABLE_SHARE
 from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement
 
 _MAX_SEED = 2**63 - 1  # torch's
@@ -54,6 +56,12 @@ class QuantizeConfig:
     or their `transforms()`."""
     data: str | Path = SAMPLE
     """Folder of images (see `split_images`), or `SAMPLE`: the pictures that those were trained on."""
+    calibration_data: str | Path | None = None
+    """Folder of the images to calibrate on, whatever its name; None looks for one in `data`."""
+    evaluation_data: str | Path | None = None
+    """Folder of the images to judge on, likewise."""
+    max_unusable: float = 100 * UNUSABLE_SHARE
+    """Images that may be empty or unreadable and are left out, percent."""
     origin: str | None = None
     """Whose layout the weights have, where keys and names leave it open; a key of `ORIGINS`."""
     image_size: int | None = None
@@ -97,6 +105,8 @@ class QuantizeConfig:
     output: str | None = None
     """What the program puts out, as `quant.lower.output.Output.parse` reads it: "logits", "softmax", "sigmoid", with
     ":int8" behind it in int8; None takes logits, or what `head` ends with."""
+    task: str = "classes"
+    """What the network is for; a key of `TASKS`. Without a head it is "embedding"."""
     embed_preprocess: bool = False
     """Let the program normalise by itself: its input is then uint8 pixels, [1, H, W, C]."""
 
@@ -108,6 +118,8 @@ class QuantizeConfig:
         check_min_agreement(self.min_agreement)
         if self.model is not None and self.weights != SAMPLE:
             raise InputError("model and weights: give one of them, a network in memory or its file.")
+        if not 0 <= self.max_unusable <= 100:
+            raise InputError(f"--max-unusable {self.max_unusable}: need a percentage from 0 to 100.")
 
     @property
     def sample(self) -> bool:
@@ -153,6 +165,7 @@ class Request:
     out: Path
     limits: Limits
     output: Output
+    task: Task
     qat: QatOptions
 
     @property
@@ -220,13 +233,17 @@ def resolve(config: QuantizeConfig) -> Request:
     choices = choose(config.backends)
     if not choices:
         raise InputError("--backend: names no program; leave it out for the default.")
-    _require_fitting(config, recipe, choices, _output(config))
+    if config.model is None:
+        _require_fitting(config, recipe, choices, _output(config, _task(config)))
     limits = Limits(
         max_drop=MAX_DROP_POINTS if config.max_drop is None else config.max_drop,
         min_agreement=check_min_agreement(config.min_agreement),
         baseline=None,
     )
     spec, checkpoint = _variant_of(config)
+    config = _told(config, checkpoint)
+    task = _task(config)
+    _require_fitting(config, recipe, choices, _output(config, task))
     out = default_out(spec.name, recipe.name, choices) if config.out is None else config.out
     request = Request(
         config=config,
@@ -236,22 +253,53 @@ def resolve(config: QuantizeConfig) -> Request:
         choices=choices,
         out=Path(out),
         limits=limits,
-        output=_output(config, checkpoint),
+        output=_output(config, task),
+        task=task,
         qat=config.qat or QatOptions(),
     )
     check_fits(choices, activation=request.final_activation, image_size=config.image_size or spec.resolution)
-    require_apart(request.out, {"--weights": config.weights, "--data": config.data})
+    sources = {"--calibration-data": config.calibration_data, "--evaluation-data": config.evaluation_data}
+    named = {option: given for option, given in sources.items() if given is not None}
+    require_apart(request.out, {"--weights": config.weights, "--data": config.data, **named})
     require_replaceable(request.out)
-    require_no_image(request.out, config.data)
+    for folder in (config.data, *named.values()):
+        require_no_image(request.out, folder)
     return request
 
 
-def _output(config: QuantizeConfig, checkpoint: Checkpoint | None = None) -> Output:
-    """What is asked for, else what the head's words or a network in memory end with."""
-    if config.output is not None:
-        return Output.parse(config.output)
-    told = None if checkpoint is None else checkpoint.output
-    return Output(kind=(config.head and parse_head(config.head)[1]) or told or LOGITS)
+def _told(config: QuantizeConfig, checkpoint: Checkpoint | None) -> QuantizeConfig:
+    """Add what a network in memory says of its end, where nothing else is asked for."""
+    if config.model is None or checkpoint is None:
+        return config
+    head = NONE if checkpoint.model.head_steps == NONE else None
+    return replace(config, head=config.head or head, output=config.output or checkpoint.output)
+
+
+def _task(config: QuantizeConfig) -> Task:
+    """Return the task; features are for comparing.
+
+    Raises:
+        InputError: an unknown one, or one that does not go with the head.
+    """
+    task = find_task(config.task)
+    if config.head == NONE and task not in (CLASSES, EMBEDDING):
+        raise InputError(f"--task {task.name}: --head none puts out features; leave one of the two out.")
+    if config.head != NONE and task is EMBEDDING:
+        raise InputError("--task embedding: compares pooled features; give --head none, or leave --task out.")
+    return EMBEDDING if config.head == NONE else task
+
+
+def _output(config: QuantizeConfig, task: Task) -> Output:
+    """Return what the program puts out.
+
+    Raises:
+        InputError: something that the task cannot be read from.
+    """
+    ending = parse_head(config.head)[1] if config.head else None
+    output = Output(kind=ending or task.kinds[0]) if config.output is None else Output.parse(config.output)
+    if output.kind not in task.kinds and config.head != NONE:
+        raise InputError(f"--output {output}: --task {task.name} puts out {' or '.join(task.kinds)}.")
+    return output
 
 
 def _variant_of(config: QuantizeConfig) -> tuple[VariantSpec, Checkpoint | None]:

@@ -11,7 +11,7 @@ from quant.graph.finite import require_finite
 from quant.graph.footprint import footprint
 from quant.graph.memory import give_back_freed_memory
 from quant.pipeline.evaluate import evaluate, measure
-from quant.pipeline.float_graphs import export_graphs
+from quant.pipeline.float_graphs import export_graphs, require_lowerable
 from quant.pipeline.int8_graphs import (
     analyze_graphs,
     finish_graphs,
@@ -46,6 +46,7 @@ def run_stages(
         calibrated = Calibrated.on(network.split.calibration, inputs, network.preprocess)
     with watch.measure("export"):
         graphs = export_graphs(network, inputs, progress)
+        require_lowerable(network, graphs)
     with watch.measure("quantize"):
         int8 = quantize_graphs(request, network, graphs, inputs, progress)
     trained = None

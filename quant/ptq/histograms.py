@@ -128,7 +128,7 @@ class WeightedHistograms(_Sensitivities):
         self._cover(name)
         counted, weighed, weights = self._rows[name]
         histogram = (counted + weighed) * _means_nearby(weights, weighed)
-        return torch.from_numpy(_centres(self._covered[name])), torch.from_numpy(histogram)
+        return torch.from_numpy(bin_centres(self._covered[name])), torch.from_numpy(histogram)
 
     def bins_of(self, name: str, output: torch.Tensor, sample: np.ndarray) -> np.ndarray:
         """Let the range seen grow to this output's."""
@@ -162,7 +162,7 @@ class WeightedHistograms(_Sensitivities):
         if covered is None:
             self._rows[name] = np.zeros((3, BINS))
         else:
-            bins = _bins(_centres(covered), seen)
+            bins = _bins(bin_centres(covered), seen)
             self._rows[name] = np.stack([np.bincount(bins, row, BINS) for row in self._rows[name]])
 
 
@@ -177,7 +177,7 @@ class ChannelHistograms(_Sensitivities):
 
     def histograms(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Centres of the bins and their weights, float64 [C, bins]."""
-        centres = self.peaks[name].double()[:, None] * torch.from_numpy(_centres((0.0, 1.0)))
+        centres = self.peaks[name].double()[:, None] * torch.from_numpy(bin_centres((0.0, 1.0)))
         return centres, torch.from_numpy(self._weights[name]).view(-1, BINS)
 
     def bins_of(self, name: str, output: torch.Tensor, sample: np.ndarray) -> np.ndarray:  # noqa: ARG002
@@ -230,7 +230,8 @@ def _silu_extremes(low: float, high: float) -> tuple[float, float]:
     return _SILU_MIN if low < _SILU_ARGMIN < high else min(ends), max(ends)
 
 
-def _centres(span: tuple[float, float]) -> np.ndarray:
+def bin_centres(span: tuple[float, float]) -> np.ndarray:
+    """Middle of each bin, float64 [bins]."""
     low, high = span
     return low + max(high - low, 1e-12) / BINS * (np.arange(BINS) + 0.5)
 

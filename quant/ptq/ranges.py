@@ -20,7 +20,7 @@ from torch import fx
 from quant.data.batches import first_images, later_images
 from quant.graph.gradients import run_both_ways, run_forward
 from quant.graph.qdq import QMAX, QMIN, TensorScale
-from quant.ptq.histograms import ChannelExtremes, ChannelHistograms, WeightedHistograms
+from quant.ptq.histograms import ChannelExtremes, ChannelHistograms, WeightedHistograms, bin_centres
 from quant.thresholds import ACTIVATION_SCALE_FLOOR, PLAIN_SHARE, SENSITIVITY
 
 _OUTPUT_MARGIN = 1.25
@@ -131,12 +131,34 @@ def channel_ranges(
 
 
 def _ranges_of_channels(histograms: ChannelHistograms, name: str) -> ChannelRanges:
-    centres, weights = histograms.histograms(name)
-    rows = zip(centres, weights, histograms.peaks[name].tolist(), strict=True)
-    found = [_best_range(values, row, (0.0, peak)).high for values, row, peak in rows]
+    (_, weights), peaks = histograms.histograms(name), histograms.peaks[name]
+    high = (peaks * _best_shares(weights).float()).clamp_min(1e-6)
     weight = weights.sum(dim=1)
-    high = torch.tensor(found, dtype=torch.float32).clamp_min(1e-6)
     return ChannelRanges(high, weight * (histograms.energy[name] / weight.sum().clamp_min(1e-300)))
+
+
+def _best_shares(weights: torch.Tensor) -> torch.Tensor:
+    """Search for each channel what `_best_range` does, as a share of its peak, float64 [C].
+
+    Channels share the centres of their bins but for the peak, and so the error of a grid in each bin: the errors of
+    all channels are a product of matrices.
+
+    Args:
+        weights: of each channel's bins from 0 to its peak, float64 [C, bins].
+    """
+    values = torch.from_numpy(bin_centres((0.0, 1.0)))
+    candidates = torch.linspace(1.0 / _GRID, 1.0, _GRID, dtype=torch.float64).expand(len(weights), -1)
+    span = 1.0 / _GRID
+    best, least = torch.ones(len(weights), dtype=torch.float64), torch.full((len(weights),), torch.inf).double()
+    for _ in range(1 + _REFINEMENTS):
+        shares, places = candidates.unique(return_inverse=True)
+        errors = weights @ _squared_errors(values, torch.zeros_like(shares), shares / (QMAX - QMIN)).T
+        error, index = errors.gather(1, places).min(dim=1)
+        centre = candidates.gather(1, index[:, None])
+        best, least = torch.where(error < least, centre[:, 0], best), torch.minimum(error, least)
+        span /= 4.0
+        candidates = _around(centre, span)
+    return best
 
 
 def _best_range(values: torch.Tensor, weights: torch.Tensor, seen: tuple[float, float]) -> ActivationRange:
@@ -160,13 +182,19 @@ def _best_range(values: torch.Tensor, weights: torch.Tensor, seen: tuple[float, 
     return ActivationRange(*seen, best[1], best[2])
 
 
-def _around(share: float, span: float) -> torch.Tensor:
+def _around(share: float | torch.Tensor, span: float) -> torch.Tensor:
     return (share + span * torch.linspace(-1.0, 1.0, 9, dtype=torch.float64)).clamp(1e-3, 1.0)
 
 
 def _errors(values: torch.Tensor, weights: torch.Tensor, lows: torch.Tensor, highs: torch.Tensor) -> torch.Tensor:
     """Weighted squared error of each range's grid, [ranges]."""
-    scales = ((highs - lows) / (QMAX - QMIN)).clamp_min(ACTIVATION_SCALE_FLOOR)[:, None]
+    scales = ((highs - lows) / (QMAX - QMIN)).clamp_min(ACTIVATION_SCALE_FLOOR)
+    return _squared_errors(values, lows, scales).mul_(weights).sum(dim=1)
+
+
+def _squared_errors(values: torch.Tensor, lows: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    """Of each value on each grid, [ranges, values]."""
+    scales = scales[:, None]
     zeros = (QMIN - lows[:, None] / scales).round()
     levels = (values / scales).add_(zeros).round_().clamp_(QMIN, QMAX)
-    return levels.sub_(zeros).mul_(scales).sub_(values).square_().mul_(weights).sum(dim=1)
+    return levels.sub_(zeros).mul_(scales).sub_(values).square_()

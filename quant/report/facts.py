@@ -82,6 +82,8 @@ class Facts:
     remedies: tuple[str, ...]
     notes: tuple[str, ...]
     """Without those that are cautions."""
+    left_out: tuple[str, ...]
+    """What findings are about, one by one, where their sentences only count it."""
     columns: tuple[Figures, ...]
     """float first, .pte last."""
     lowering: Figures | None
@@ -180,6 +182,7 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
         broken_layer=diagnosis.get("layer"),
         remedies=tuple(map(str, diagnosis.get("remedies", ()))),
         notes=tuple(str(note) for note in verdict.get("notes", ()) if note not in cautions),
+        left_out=tuple(str(item) for found in verdict.get("findings", ()) for item in found.get("items", ())),
         columns=_columns(verdict, manifest["activation"]),
         lowering=_optional(verdict, "lowering"),
         simulated=_optional(verdict, "simulated"),

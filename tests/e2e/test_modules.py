@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from edge_effnet import InputError, load_checkpoint
+from edge_effnet import EfficientNet, InputError, load_checkpoint
 from quant import quantize
 from tests.support.tiny import TinyFiles, quantize_tiny
 
@@ -43,3 +43,35 @@ def test_what_does_not_go_together(tiny: TinyFiles, tmp_path: Path) -> None:
         quantize(model=module, weights=tiny.weights, data=tiny.data, out=tmp_path / "a")
     with pytest.raises(InputError, match="give data too"):
         quantize(model=module, out=tmp_path / "a")
+
+
+class Gated(OwnNetwork):
+    """With a head that no row of layers says."""
+
+    def __init__(self, net: EfficientNet) -> None:
+        super().__init__(net)
+        assert isinstance(net.classifier, nn.Linear)
+        self.last, net.classifier = net.classifier, None
+        self.gate = nn.Linear(self.last.in_features, self.last.in_features)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features = self.net(x).flatten(1)
+        return self.last(features * self.gate(features).sigmoid()).softmax(dim=-1)
+
+
+def test_a_head_of_its_own_is_quantized_with_the_rest(tiny: TinyFiles, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Gated(load_checkpoint(tiny.weights).model)
+    made = quantize(model=module, data=tiny.data, out=tmp_path / "a", calibration=16, recipe="int8-fast")
+    assert made.passed
+    assert made.artifact.manifest["head"] == "carried" and made.outcome.lowering.sqnr_db > 100
+    assert (made.artifact.delegation.partitions, made.artifact.delegation.left) == (1, 0)
+
+
+def test_operators_without_a_kernel_are_named(tiny: TinyFiles, tmp_path: Path) -> None:
+    module = OwnNetwork(load_checkpoint(tiny.weights).model)
+    module.forward = lambda x: module.net(x).cumsum(dim=1)  # type: ignore[method-assign]
+    with pytest.raises(
+        InputError, match=r"no kernel here runs \(cumsum: no XNNPACK rule for aten\.cumsum\.default\)"
+    ):
+        quantize(model=module, data=tiny.data, out=tmp_path / "a", calibration=16)

@@ -187,10 +187,11 @@ def test_a_folder_without_images_is_told(called, weights, tmp_path):
     refused(lite(called, weights, tmp_path / "empty"), "no images", ".jpg")
 
 
-def test_a_image_on_both_sides_is_told(called, weights, tmp_path):
+def test_many_images_on_both_sides_are_told(called, weights, tmp_path):
     data = draw_halves(tmp_path / "data")
-    shutil.copy(data / "val" / "red" / "0.jpg", data / "train" / "red" / "copy.jpg")
-    refused(lite(called, weights, data), "copy.jpg", "same image", "Remove one")
+    for index in range(3):
+        shutil.copy(data / "val" / "red" / f"{index}.jpg", data / "train" / "red" / f"copy{index}.jpg")
+    refused(lite(called, weights, data), "copy0.jpg", "same image", "Remove one")
 
 
 @pytest.mark.parametrize("half", ["train", "val"])

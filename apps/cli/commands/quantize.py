@@ -16,7 +16,7 @@ from quant.lower.choices import DEFAULT_BACKEND, choose
 from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS
 from quant.recipes import DEFAULT_RECIPE, RECIPES
-from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
+from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, UNUSABLE_SHARE
 
 
 def own_command(variant: str | None) -> tuple[str, ...]:
@@ -47,11 +47,16 @@ def quantize_command(
     variant: Annotated[str | None, typer.Option(help="Such as b0, lite0, v2-s or es; the weights' own.")] = None,
     weights: Annotated[str | None, typer.Option(help="Float weights: a file, a folder, or a hub's name.")] = None,
     data: Annotated[str | None, typer.Option(help="Images: train/ and val/, or one folder per class.")] = None,
+    calibration_data: Annotated[str | None, rare_option(help="Folder to fit ranges on, any name.")] = None,
+    evaluation_data: Annotated[str | None, rare_option(help="Folder to judge on, any name.")] = None,
+    max_unusable: Annotated[float, rare_option(help="Images that may be unreadable, %; they are left out.")] = 100
+    * UNUSABLE_SHARE,
     origin: Annotated[str | None, rare_option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
     image_size: Annotated[int | None, typer.Option(min=32, max=2048, help="Input side; the weights' own.")] = None,
     mean: Annotated[str | None, rare_option(help="Such as 0.5 or 0.49,0.46,0.41; the weights' own.")] = None,
     std: Annotated[str | None, rare_option(help="Likewise; both needed from 4 channels on.")] = None,
     head: Annotated[str | None, typer.Option(help="Such as linear-relu-linear, where unclear; none.")] = None,
+    task: Annotated[str, typer.Option(help="Or binary, multilabel, regression.")] = "classes",
     output: Annotated[str | None, typer.Option(help="logits, softmax, sigmoid; or softmax:int8.")] = None,
     trained_activation: Annotated[str | None, rare_option(help="What SiLU was replaced by in training.")] = None,
     ema: Annotated[bool, rare_option("--ema/--no-ema", help="Averaged weights.")] = True,
@@ -90,6 +95,8 @@ def quantize_command(
 
     Without --weights and --data: a sample. A target may put layers in float.
     """
+    if data is None and calibration_data is not None:
+        data = evaluation_data
     weights, data = _sources(variant, weights, data)
     names = backend or [DEFAULT_BACKEND]
     # Light: an impossible backend is refused before the stack is imported.
@@ -115,11 +122,15 @@ def quantize_command(
         variant=variant,
         weights=weights,
         data=data,
+        calibration_data=calibration_data,
+        evaluation_data=evaluation_data,
+        max_unusable=max_unusable,
         origin=origin,
         image_size=image_size,
         mean=_numbers("--mean", mean),
         std=_numbers("--std", std),
         head=head,
+        task=task,
         output=output,
         trained_activation=trained_activation,
         ema=ema,

@@ -45,7 +45,7 @@ def prepare_job(
     require_no_image(out, data)
     artifact = open_artifact(Path(folder))
     with image_folder(data, artifact.preprocess, progress) as root:
-        split = images_for(artifact, root)
+        split = images_for(artifact, root, progress)
         with atomic_folder(out) as temporary:
             images = limited(split.evaluation, limit)
             job = write_job(temporary, artifact, images, Settings(threads=threads), progress)

@@ -13,7 +13,7 @@ from PIL import Image
 from edge_effnet.class_names import require_class_names
 from edge_effnet.errors import InputError
 from edge_effnet.images import open_rgb
-from quant.data.split import list_images
+from quant.data.listing import list_images
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,8 @@ from edge_effnet.images import image_format
 from edge_effnet.io.text import brief
 from quant.common.atomic_io import explained_writes
 from quant.common.progress import Progress
+from quant.data.halves import find_halves
 from quant.data.readers.shards import CLASS_LIST, ShardImages, find_shards, listed_classes
-
-_HALVES = ("train", "val")
 
 _LONGEST_NAME = 255
 """Bytes of a file's name, on every usual file system."""
@@ -20,7 +19,14 @@ _LONGEST_NAME = 255
 
 def holds_shards(data: Path) -> bool:
     """Whether `train/` or `val/` of a folder hold tar files."""
-    return any(find_shards(data / half) for half in _HALVES)
+    return any(find_shards(folder) for folder in _halves(data).values())
+
+
+def _halves(data: Path) -> dict[str, Path]:
+    """Folders of `train` and `val`, by whatever names."""
+    halves = find_halves(data) if data.is_dir() else None
+    named = {} if halves is None else {"train": halves.train, "val": halves.val}
+    return {half: folder for half, folder in named.items() if folder is not None}
 
 
 def unpack_shards(data: Path, folder: Path, progress: Progress) -> None:
@@ -36,8 +42,8 @@ def unpack_shards(data: Path, folder: Path, progress: Progress) -> None:
         MachineError: no room.
     """
     names = listed_classes(data)
-    for half in _HALVES:
-        images = ShardImages(find_shards(data / half), class_names=names, progress=progress)
+    for half, shards in _halves(data).items():
+        images = ShardImages(find_shards(shards), class_names=names, progress=progress)
         names = images.class_names
         _require_folder_names(images, data / CLASS_LIST)
         (folder / CLASS_LIST).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")

@@ -9,6 +9,7 @@ from pathlib import Path
 from edge_effnet.errors import InputError
 from edge_effnet.samples import SAMPLE
 from quant.common.progress import Progress
+from quant.data.halves import find_halves
 from quant.data.readers.labelled import FolderImages, LabelledImages
 from quant.data.readers.shards import ShardImages, find_shards, listed_classes
 from quant.training.config import TrainConfig
@@ -34,14 +35,14 @@ def open_sets(config: TrainConfig, group: Group, progress: Progress) -> Training
     if config.data == SAMPLE:
         return _sample(config, group, progress)
     data = Path(config.data)
-    for half in (data / "train", data / "val"):
-        if not half.is_dir():
-            raise InputError(
-                f"{half}: no such folder; --data takes a folder with train/ and val/, or the word {SAMPLE!r}."
-            )
-    train = _half(data / "train", listed_classes(data), progress)
-    val = _half(data / "val", train.class_names, progress)
-    return TrainingSets(train=train, val=val)
+    halves = find_halves(data) if data.is_dir() else None
+    if halves is None or halves.train is None or halves.val is None:
+        missing = data / ("train" if halves is None or halves.train is None else "val")
+        raise InputError(
+            f"{missing}: no such folder; --data takes a folder with train/ and val/, or the word {SAMPLE!r}."
+        )
+    train = _half(halves.train, listed_classes(data), progress)
+    return TrainingSets(train=train, val=_half(halves.val, train.class_names, progress))
 
 
 def _half(folder: Path, class_names: Sequence[str] | None, progress: Progress) -> LabelledImages:

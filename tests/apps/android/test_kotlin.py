@@ -89,6 +89,7 @@ def write_case(folder, index, random):
         interpolation=sorted(INTERPOLATIONS)[index % 2],
         mean=tuple(random.random(3).tolist()),
         std=tuple((random.random(3) + 0.1).tolist()),
+        resize_mode=("shorter", "squash", "pad", "pad-black")[index // 2 % 4],
     )
     pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
     if index % 4 < 2:

@@ -7,8 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from edge_effnet.preprocess import Preprocess
+from edge_effnet.preprocess import RESIZE_MODES, Preprocess
 from tests.support.kotlin import ANDROID, resources
+from tests.test_supply_chain import locked
 
 ROOT = ANDROID.parents[1]
 CONTRACT = json.loads((ROOT / "apps/device/adb/android.json").read_text())
@@ -43,9 +44,7 @@ def test_kotlin_parses(path):
 
 
 def test_one_release_of_executorch():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pin = f"executorch=={CATALOG['versions']['executorch']}"
-    assert pin in project["dependencies"]
+    assert locked()["executorch"] == CATALOG["versions"]["executorch"]
     assert CONTRACT["executorch"] == CATALOG["versions"]["executorch"]
     assert CATALOG["libraries"]["executorch"]["module"] == "org.pytorch:executorch-android"
     assert CATALOG["libraries"]["executorch"]["version"] == {"ref": "executorch"}
@@ -175,4 +174,5 @@ def test_kotlin_reads_only_what_the_manifest_has():
     schema = json.loads((ROOT / "quant/artifact/manifest.schema.json").read_text())
     known = set(schema["properties"]) | {"model.pte", "sha256", "executorch", "golden_photographs"}
     assert {key for keys in calls(CORE / "artifact/Manifest.kt", *READ) for key in keys} <= known
-    assert set(calls(CORE / "photo/Preprocess.kt", "exactly")) == {frozenset(Preprocess(crop=1, resize=1).to_dict())}
+    modes = (Preprocess(crop=1, resize=1, resize_mode=mode) for mode in RESIZE_MODES)
+    assert set(calls(CORE / "photo/Preprocess.kt", "exactly")) == {frozenset(mode.to_dict()) for mode in modes}

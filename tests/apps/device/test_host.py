@@ -129,10 +129,11 @@ def run_on(remote, artifact, data, tmp_path, progress=None):
     from apps.device.job.folder import write_job
     from quant.artifact.open import open_artifact
     from quant.common.progress import NoProgress
+    from quant.data.collect import Source
     from quant.data.split import evaluation_images
 
     opened = open_artifact(artifact)
-    images = evaluation_images(data, class_names=None, num_classes=3, calibrated_on=frozenset()).evaluation
+    images = evaluation_images(Source(data=data, num_classes=3), calibrated_on=frozenset()).evaluation
     folder = tmp_path / "job"
     folder.mkdir()
     job = write_job(folder, opened, images, remote.settings, NoProgress())

@@ -5,13 +5,13 @@ import plistlib
 import re
 import shutil
 import subprocess
-import tomllib
 from pathlib import Path
 
 import pytest
 
-from apps.device.deploy import APPS, ios_app
+from apps.device.app_projects import APPS, ios_app
 from tests.support.swift_source import CORE, IOS, SWIFT_FILES, json_keys, syntax_errors
+from tests.test_supply_chain import locked
 
 REPOSITORY = IOS.parents[1]
 DEVICE = REPOSITORY / "apps" / "device"
@@ -49,8 +49,7 @@ def test_lines_are_at_most_120_long():
 
 
 def test_the_runtime_is_of_the_exporters_version():
-    pins = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
-    assert f"executorch=={ios_app().executorch}" in pins
+    assert locked()["executorch"] == ios_app().executorch
     assert ios_app().branch == f"swiftpm-{ios_app().executorch}"
     swift = (CORE / "ExecuTorchVersion.swift").read_text()
     assert re.search(r'linked = ExecuTorchVersion\("(.+)"\)', swift)[1] == ios_app().executorch
@@ -102,7 +101,7 @@ def test_jobs_and_results_can_be_moved_by_hand():
 
 
 def test_the_app_finds_what_deploy_puts_there(project):
-    assert APPS["ios"].model == ios_app().model_folder
+    assert APPS["ios"].look(IOS).model == IOS / ios_app().model_folder
     assert f'"{ios_app().model_folder}"' in (IOS / "App/Runtime/Engine.swift").read_text()
     top = Path(ios_app().model_folder).parts[0]
     (folder,) = [e for e in objects(project, "PBXFileReference") if e.get("lastKnownFileType") == "folder"]

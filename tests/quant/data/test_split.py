@@ -6,18 +6,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_effnet.errors import InputError
+from quant.common.progress import NoProgress
+from quant.data.cleaning import verifier
+from quant.data.collect import Source
 from quant.data.split import evaluation_images, split_images
 from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
 
+DRAW = {"calibration": 8, "seed": 0, "selection": 0, "training": False}
+
 
 def split(data, **settings):
-    return split_images(data, **{"calibration": 8, "seed": 0, "class_names": COLOURS, "num_classes": 3, **settings})
+    draw = {name: settings.pop(name, default) for name, default in DRAW.items()}
+    return split_images(Source(data=data, **{"class_names": COLOURS, "num_classes": 3, **settings}), **draw)
 
 
-def evaluate(data, **settings):
-    return evaluation_images(
-        data, **{"class_names": COLOURS, "num_classes": 3, "calibrated_on": frozenset(), **settings}
-    )
+def evaluate(data, *, calibrated_on=frozenset(), **settings):
+    source = Source(data=data, **{"class_names": COLOURS, "num_classes": 3, **settings})
+    return evaluation_images(source, calibrated_on=calibrated_on)
 
 
 def names(images):
@@ -130,36 +135,36 @@ def test_no_image_is_on_both_sides_and_none_is_lost(tmp_path_factory, counts, ca
     assert 8 <= len(chosen) <= calibration
 
 
-def test_the_same_content_under_another_name_is_refused_across_halves(tmp_path):
-    draw_halves(tmp_path)
-    shutil.copy(tmp_path / "val" / "red" / "0.jpg", tmp_path / "train" / "red" / "renamed.jpg")
-    message = refusal(lambda: split(tmp_path))
-    assert "train/red/renamed.jpg" in message and "val/red/0.jpg" in message
-    assert "same image" in message and "Remove one" in message
+def left_out(found):
+    (one,) = (f for f in found.findings if f.code == "images-left-out")
+    return one
 
 
-def test_a_shared_image_is_refused_even_if_this_run_would_not_draw_it(tmp_path):
+@pytest.mark.parametrize("place", [shutil.copy, lambda image, path: path.symlink_to(image)])
+def test_an_image_of_both_halves_does_not_calibrate_whether_drawn_or_not(tmp_path, place):
     draw_halves(tmp_path, train=50)
-    shutil.copy(tmp_path / "val" / "red" / "0.jpg", tmp_path / "train" / "red" / "zz.jpg")
-    for seed in range(5):
-        assert "same image" in refusal(lambda seed=seed: split(tmp_path, seed=seed))
+    place(tmp_path / "val" / "red" / "0.jpg", tmp_path / "train" / "red" / "renamed.jpg")
+    found = split(tmp_path, calibration=150)
+    assert len(found.calibration) == 150 and len(found.evaluation) == 12
+    assert left_out(found).message == "Left out 1 calibration images that evaluation has too."
+    assert left_out(found).items == ("train/red/renamed.jpg",)
 
 
-def test_a_link_to_the_same_file_is_refused_across_halves(tmp_path):
+def test_a_fifth_of_the_evaluation_images_in_both_halves_is_no_split(tmp_path):
     draw_halves(tmp_path)
-    (tmp_path / "train" / "red" / "link.jpg").symlink_to(tmp_path / "val" / "red" / "0.jpg")
-    assert "same image" in refusal(lambda: split(tmp_path))
+    for index in range(3):
+        shutil.copy(tmp_path / "val" / "red" / f"{index}.jpg", tmp_path / "train" / "red" / f"renamed{index}.jpg")
+    message = refusal(lambda: split(tmp_path))
+    assert "train/red/renamed0.jpg" in message and "val/red/0.jpg" in message
+    assert "same image" in message and "3 of 12 are shared" in message and "Remove one" in message
 
 
 def test_copies_within_val_judge_once(tmp_path):
     draw_halves(tmp_path, train=4, val=4)
     for index in range(5):
         shutil.copy(tmp_path / "val" / "red" / "0.jpg", tmp_path / "val" / "red" / f"copy{index}.jpg")
-    settings = {"class_names": COLOURS, "num_classes": 3}
-    found = split_images(tmp_path, calibration=8, seed=0, **settings)
-    again = evaluation_images(tmp_path, calibrated_on=frozenset(), **settings)
-    for split in (found, again):
-        assert len(split.evaluation) == 12 and "Left out 5 copies of other images." in split.notes
+    for found in (split(tmp_path), evaluate(tmp_path)):
+        assert len(found.evaluation) == 12 and "Left out 5 copies of other images." in found.notes
 
 
 def test_copies_within_class_folders_are_left_out_and_counted(tmp_path):
@@ -170,10 +175,43 @@ def test_copies_within_class_folders_are_left_out_and_counted(tmp_path):
     assert "Left out 1 copies of other images." in found.notes
 
 
-def test_one_image_in_two_classes_is_refused(tmp_path):
+def test_one_image_in_two_classes_counts_for_neither(tmp_path):
     draw_classes(tmp_path, 8)
     shutil.copy(tmp_path / "red" / "0.jpg", tmp_path / "blue" / "red.jpg")
-    assert "one image in two classes" in refusal(lambda: split(tmp_path))
+    shutil.copy(tmp_path / "red" / "1.jpg", tmp_path / "red" / "again.jpg")
+    found = split(tmp_path)
+    assert len(found.calibration) + len(found.evaluation) == 23
+    assert left_out(found).message == "Left out 1 copies of other images. Left out 2 images that lie in two classes."
+    assert sorted(left_out(found).items) == ["blue/red.jpg", "red/0.jpg", "red/again.jpg"]
+
+
+def test_many_images_in_two_classes_are_refused(tmp_path):
+    draw_classes(tmp_path, 8)
+    for index in range(3):
+        shutil.copy(tmp_path / "red" / f"{index}.jpg", tmp_path / "blue" / f"red{index}.jpg")
+    assert "are one image in two classes, as are 6 of 27" in refusal(lambda: split(tmp_path))
+
+
+def test_unreadable_and_empty_images_are_found_in_one_pass_and_left_out(tmp_path):
+    draw_halves(tmp_path, train=20, val=70)
+    verify = verifier(3, NoProgress())
+    data = (tmp_path / "val" / "red" / "0.jpg").read_bytes()
+    (tmp_path / "val" / "red" / "0.jpg").write_bytes(data[: len(data) // 2])
+    (tmp_path / "train" / "red" / "0.jpg").write_bytes(b"")
+    found = split(tmp_path, verify=verify)
+    assert len(found.evaluation) == 209
+    assert left_out(found).message == "Left out 2 images that cannot be read."
+    assert [item.split(": ")[0].removeprefix(f"{tmp_path}/") for item in left_out(found).items] == [
+        "train/red/0.jpg",
+        "val/red/0.jpg",
+    ]
+    for index in range(1, 5):
+        (tmp_path / "val" / "blue" / f"{index}.jpg").write_bytes(f"no image {index}".encode())
+    message = refusal(lambda: split(tmp_path, verify=verify))
+    assert "6 images cannot be used, more than the 1 % that is left out (--max-unusable)" in message
+    assert "train/red/0.jpg: is empty" in message and "and 1 more" in message and "\n" not in message
+    assert "5 images cannot be used" in refusal(lambda: evaluate(tmp_path, verify=verify))
+    assert len(evaluate(tmp_path, verify=verify, max_unusable=0.05).evaluation) == 205
 
 
 def test_a_missing_class_is_named(tmp_path):
@@ -342,3 +380,85 @@ def test_evaluation_on_fitted_images_alone_is_refused(tmp_path):
 def test_evaluation_names_a_missing_class(tmp_path):
     draw_classes(tmp_path, 2, colours=("red", "green"))
     assert "no folder for 'blue'" in refusal(lambda: evaluate(tmp_path))
+
+
+def rename_halves(root, train, val):
+    draw_halves(root)
+    (root / "train").rename(root / train)
+    (root / "val").rename(root / val)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("train", "val"),
+    [
+        ("Train", "Val"),
+        ("training_set", "test_set"),
+        ("train_images", "validation"),
+        ("TRAINING", "eval"),
+        ("trainset", "testing"),
+        ("train2017", "val2017"),
+    ],
+)
+def test_halves_by_other_names(tmp_path, train, val):
+    found = split(rename_halves(tmp_path, train, val))
+    assert all(name.startswith(f"{train}/") for name in names(found.calibration))
+    assert {name.split("/")[0] for name in names(found.evaluation)} == {val}
+    assert len(evaluate(tmp_path).evaluation) == 12
+
+
+def test_val_judges_where_there_is_a_test_too_and_it_is_said(tmp_path):
+    draw_halves(tmp_path)
+    draw_classes(tmp_path / "test", 2, seed=3)
+    found = split(tmp_path)
+    assert (
+        len(found.evaluation) == 12
+        and "Judged on val/; test/ is left alone (--evaluation-data takes it)." in found.notes
+    )
+
+
+def test_two_folders_for_one_half_are_refused(tmp_path):
+    draw_halves(tmp_path)
+    draw_classes(tmp_path / "training", 2, seed=3)
+    assert "look like the same half" in refusal(lambda: split(tmp_path))
+
+
+@pytest.mark.parametrize(("one", "other"), [("seg_train", "seg_test"), ("a", "b")])
+def test_folders_that_look_like_halves_are_no_classes(tmp_path, one, other):
+    rename_halves(tmp_path, one, other)
+    message = refusal(lambda: split(tmp_path, class_names=None, num_classes=2))
+    assert f"{one}/ and {other}/ look like halves" in message and f"--evaluation-data {tmp_path / other}" in message
+    assert ("blue, green, red" in message) == (one == "a")
+
+
+def test_folders_of_one_that_archives_add_are_looked_into(tmp_path):
+    draw_halves(tmp_path / "archive" / "flowers")
+    found = split(tmp_path)
+    assert names(found.evaluation)[0] == "archive/flowers/val/blue/0.jpg" and len(found.evaluation) == 12
+    draw_classes(tmp_path / "more" / "seg_test" / "seg_test", 2, seed=3)
+    found = split(tmp_path / "archive", evaluation_data=tmp_path / "more" / "seg_test")
+    assert {image.label for image in found.evaluation} == {0, 1, 2}
+
+
+def test_folders_named_outright(tmp_path):
+    rename_halves(tmp_path, "fold1", "fold2")
+    found = split(tmp_path, calibration_data=tmp_path / "fold1", evaluation_data=tmp_path / "fold2")
+    assert names(found.calibration)[0].startswith("fold1/") and len(found.evaluation) == 12
+    draw_halves(tmp_path / "more")
+    other = split(tmp_path / "more", evaluation_data=tmp_path / "fold2")
+    assert names(other.calibration)[0].startswith("train/") and names(other.evaluation)[0].startswith("fold2/")
+    assert "holds the other" in refusal(lambda: split(tmp_path, calibration_data=tmp_path))
+    assert "--calibration-data" in refusal(lambda: split(tmp_path, calibration_data=tmp_path / "absent"))
+
+
+def test_litter_is_passed_over_and_other_files_are_counted_by_kind(tmp_path):
+    draw_halves(tmp_path)
+    for name in ("Thumbs.db", ".DS_Store", "desktop.ini", "__MACOSX/train/red/._0.jpg"):
+        path = tmp_path / "train" / "red" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    draw_image(tmp_path / "val" / "__MACOSX" / "0.jpg")
+    for name in ("1.txt", "2.txt", "labels.CSV", "LICENSE"):
+        (tmp_path / "val" / "red" / name).write_text("x")
+    found = split(tmp_path)
+    assert found.notes == ("Left out 4 files that are no images: 2 .txt, 1 .csv, 1 without a suffix.",)

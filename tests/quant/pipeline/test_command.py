@@ -28,6 +28,7 @@ BASE = ("quantize", "--variant", "b0", "--weights", "w.pth", "--data", "my image
     [
         ({}, ()),
         ({"out": Path("b0-int8-xnnpack")}, ()),
+        ({"calibration_data": "a", "evaluation_data": "b"}, ("--calibration-data", "a", "--evaluation-data", "b")),
         ({"out": "phone", "seed": 3}, ("--out", "phone", "--seed", "3")),
         ({"trained_activation": "hardswish"}, ("--trained-activation", "hardswish")),
         ({"ema": False}, ("--no-ema",)),
@@ -63,3 +64,4 @@ def test_the_check_has_the_limits_of_the_run():
         *("edge-effnet", "check", "x", "--data", "my images", "--max-drop", "0.5"),
     )
     assert check_command(("quantize", "--variant", "b0"), folder="x")[-1] == SAMPLE
+    assert check_command(command(calibration_data="a", evaluation_data="b"), folder="x")[-1] == "b"

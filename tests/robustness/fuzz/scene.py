@@ -10,6 +10,7 @@ import torch
 
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact
+from quant.data.collect import Source
 from quant.data.split import ImageRecord, evaluation_images
 from tests.support.images import pack_shards
 from tests.support.tiny import TinyFiles, quantize_tiny, train_tiny
@@ -53,9 +54,8 @@ def make_scene(folder: Path) -> Scene:
     if not shards.exists():
         pack_shards(files.data, shards)
     opened = open_artifact(artifact)
-    images = evaluation_images(
-        files.data, class_names=opened.labels, num_classes=len(opened.labels), calibrated_on=frozenset()
-    ).evaluation
+    source = Source(data=files.data, class_names=opened.labels, num_classes=len(opened.labels))
+    images = evaluation_images(source, calibrated_on=frozenset()).evaluation
     inputs = torch.stack([opened.preprocess(image.path) for image in images])
     with WarmRuntime() as runtime:
         outputs = runtime.run(runtime.load(opened.program, "honest"), inputs)
