@@ -49,7 +49,7 @@ _MAX_RESIZED_PIXELS = 64 * 1024 * 1024
 
 MAX_CROP = 2048
 """Side of the largest network input, pixels: the largest variant sees 800, and B0 at 2048 already takes gigabytes."""
-_MAX_RESIZE = 8192
+MAX_RESIZE = 8192
 
 # Scales of pixels from 0..1, 0..255 and the like are well within; beyond, normalised pixels overflow.
 _MAX_MEAN = 1e3
@@ -80,10 +80,10 @@ class Preprocess:
 
     def __post_init__(self) -> None:
         whole = type(self.crop) is int and type(self.resize) is int
-        if not whole or not 1 <= self.crop <= self.resize <= _MAX_RESIZE or self.crop > MAX_CROP:
+        if not whole or not 1 <= self.crop <= self.resize <= MAX_RESIZE or self.crop > MAX_CROP:
             raise InputError(
                 f"preprocessing crop {brief(self.crop)} and resize {brief(self.resize)}: need whole numbers with "
-                f"1 <= crop <= resize <= {_MAX_RESIZE} and crop <= {MAX_CROP}."
+                f"1 <= crop <= resize <= {MAX_RESIZE} and crop <= {MAX_CROP}."
             )
         if not isinstance(self.interpolation, str) or self.interpolation not in INTERPOLATIONS:
             raise InputError(

@@ -12,6 +12,7 @@ from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec
 from edge_effnet.weights.described import Described
+from edge_effnet.weights.geometry import Geometry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +68,8 @@ class Wanted(TypedDict, total=False):
     """False drops the classifier."""
     preprocess: Preprocess | None
     """What images went through in training, where it is not what the origin does."""
+    geometry: Geometry | None
+    """Resizing and cropping alone, likewise."""
     mean: Sequence[float] | None
     """Subtracted from each channel of 0..1; one number stands for all. The file's or the origin's by default."""
     std: Sequence[float] | None
@@ -91,6 +94,7 @@ class LoadOptions:
     padding: str | None = None
     include_top: bool = True
     preprocess: Preprocess | None = None
+    geometry: Geometry | None = None
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
     head: str | None = None

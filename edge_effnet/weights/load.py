@@ -128,6 +128,8 @@ def load_contents(
     require_activations(contents.metadata, options.trained_activation or spec.activation, path)
     origin, guess = _origin_of(described, placed.layout, spec, path, options)
     preprocess, assumed = _preprocess_of(spec, origin, saved, described, options)
+    if options.geometry is not None:
+        preprocess = options.geometry.applied(preprocess)
     of_transformers = placed.layout.name == "transformers"
     if options.odd_blocks is not None and not of_transformers:
         raise InputError(

@@ -196,6 +196,7 @@ KINDS: Mapping[str, Kind] = {
         "Images or files were left out: copies, unreadable or contradictory ones, ones that the program was "
         "calibrated on, or that a label file does not list; `items` has them."
     ),
+    "classes-subset": _note("The images show some of the network's classes only; figures are over these."),
     "images-fewer": _note("Fewer images were taken than asked for, or than there are."),
     "large-for-phones": _note(
         "The program asks much of a phone: arithmetic, memory or file size.",

@@ -112,7 +112,9 @@ def leave_out_unusable(data: Path, faults: Mapping[Path, str], share: float, all
             f"{data}: {len(faults)} images cannot be used, more than the {100 * allowed:g} % that is left out "
             f"(--max-unusable): {shown}{more}."
         )
-    return (LeftOut(sentence=f"Left out {len(faults)} images that cannot be read.", names=tuple(faults.values())),)
+    # An artifact goes to others: whose folder it was is not theirs to know.
+    names = tuple(said.removeprefix(f"{data}{os.sep}") for said in faults.values())
+    return (LeftOut(sentence=f"Left out {len(faults)} images that cannot be read.", names=names),)
 
 
 def without_copies(images: Sequence[Listed], sizes: Mapping[Path, int]) -> tuple[list[Listed], tuple[LeftOut, ...]]:

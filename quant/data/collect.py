@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_effnet.errors import InputError
 from quant.common.findings import Finding
-from quant.data.classes import match_classes
+from quant.data.classes import Classes, match_classes, subset_finding
 from quant.data.cleaning import LeftOut, Verify, leave_out_unusable, sizes_of, without_copies, without_shared
 from quant.data.halves import Halves
 from quant.data.listing import Listed, list_images, strangers_finding
@@ -44,8 +44,8 @@ class Collected:
     """What calibration may be drawn from, where there are halves."""
     judged: Sequence[Listed]
     """What may judge; all images where there are no halves."""
-    class_names: tuple[str, ...] | None
-    """By output; None without labels."""
+    classes: Classes | None
+    """None without labels."""
     faults: Mapping[Path, str]
     """Of files that cannot be opened, or are empty."""
     out: tuple[LeftOut, ...]
@@ -75,9 +75,7 @@ def collect(source: Source, halves: Halves | None, *, judged_only: bool = False)
     pool: list[Listed] = []
     if train is not None and not judged_only:
         pool = list_images(train, source.data, class_names=source.class_names, strangers=strangers)
-    names = match_classes(val, judged, source.class_names, source.num_classes)
-    if names is not None and train is not None and any(p.class_name is not None for p in pool):
-        match_classes(train, pool, names, source.num_classes)
+    classes = _classes(source, train, pool, val, judged)
     sizes, faults = sizes_of([*pool, *judged])
     pool, judged = ([image for image in side if image.path not in faults] for side in (pool, judged))
     judged, out = without_copies(judged, sizes)
@@ -85,11 +83,39 @@ def collect(source: Source, halves: Halves | None, *, judged_only: bool = False)
     return Collected(
         pool=pool,
         judged=judged,
-        class_names=names,
+        classes=classes,
         faults=faults,
         out=(*out, *more),
-        findings=(*(halves.findings if halves else ()), *strangers_finding(strangers)),
+        findings=(
+            *(halves.findings if halves else ()),
+            *strangers_finding(strangers),
+            *_subset(classes, judged),
+        ),
     )
+
+
+def _classes(
+    source: Source, train: Path | None, pool: Sequence[Listed], val: Path, judged: Sequence[Listed]
+) -> Classes | None:
+    """What the names of the classes mean; of both sides together, since one may lack a class."""
+    known, count = source.class_names, source.num_classes
+    trained, found = ({i.class_name for i in side if i.class_name is not None} for side in (pool, judged))
+    if not found or count is None:
+        return None
+    if known is None and len(found) != count == len(trained | found):
+        known = tuple(sorted(trained | found))
+    classes = match_classes(val, found, known, count)
+    if train is None or not trained:
+        return classes
+    more = match_classes(train, trained, classes.names, count)
+    return Classes(names=classes.names, index={**more.index, **classes.index})
+
+
+def _subset(classes: Classes | None, judged: Sequence[Listed]) -> tuple[Finding, ...]:
+    if classes is None:
+        return ()
+    shown = {classes.index[i.class_name] for i in judged if i.class_name is not None}
+    return subset_finding(len(shown), len(classes.names))
 
 
 def unusable(source: Source, found: Collected, used: Sequence[Listed]) -> tuple[set[Path], tuple[LeftOut, ...]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge_effnet.errors import InputError
 from quant.common.findings import Finding, Severity, finding, messages
+from quant.data.classes import Classes
 from quant.data.cleaning import LeftOut, left_out_finding, sha256_of_image
 from quant.data.collect import Source, collect, unusable
 from quant.data.drawing import draw_from_halves, draw_from_one
@@ -92,11 +93,11 @@ def split_images(
     bad, out = unusable(source, found, [*drawn.calibration, *drawn.selection, *drawn.evaluation, *trained])
 
     def records(images: Sequence[Listed]) -> tuple[ImageRecord, ...]:
-        return _labelled([image for image in images if image.path not in bad], found.class_names)
+        return _labelled([image for image in images if image.path not in bad], found.classes)
 
     chosen = records(drawn.calibration)
     return DataSplit(
-        class_names=found.class_names,
+        class_names=None if found.classes is None else found.classes.names,
         calibration=chosen,
         selection=records(drawn.selection),
         evaluation=records(drawn.evaluation),
@@ -140,7 +141,7 @@ def evaluation_images(source: Source, *, calibrated_on: frozenset[str]) -> DataS
         raise InputError(f"{data}: has train/ but no val/; add it, or pass the folder to evaluate on.")
     found = collect(source, halves, judged_only=True)
     bad, out = unusable(source, found, found.judged)
-    images = _labelled([image for image in found.judged if image.path not in bad], found.class_names)
+    images = _labelled([image for image in found.judged if image.path not in bad], found.classes)
     fitted = [p for p in images if p.sha256 in calibrated_on]
     if fitted and halves is not None and halves.val is not None:
         raise InputError(
@@ -154,7 +155,7 @@ def evaluation_images(source: Source, *, calibrated_on: frozenset[str]) -> DataS
         sentence = f"Left out {len(fitted)} images that the program was calibrated on."
         out = (*out, LeftOut(sentence=sentence, names=tuple(p.name for p in fitted)))
     return DataSplit(
-        class_names=found.class_names,
+        class_names=None if found.classes is None else found.classes.names,
         calibration=(),
         selection=(),
         evaluation=kept,
@@ -162,13 +163,12 @@ def evaluation_images(source: Source, *, calibrated_on: frozenset[str]) -> DataS
     )
 
 
-def _labelled(images: Iterable[Listed], names: tuple[str, ...] | None) -> tuple[ImageRecord, ...]:
-    index = {name: i for i, name in enumerate(names or ())}
+def _labelled(images: Iterable[Listed], classes: Classes | None) -> tuple[ImageRecord, ...]:
     return tuple(
         ImageRecord(
             path=p.path,
             name=p.name,
-            label=index[p.class_name] if p.class_name is not None and names is not None else None,
+            label=classes.index[p.class_name] if classes is not None and p.class_name is not None else None,
             sha256=sha256_of_image(p.path),
         )
         for p in images

@@ -17,6 +17,7 @@ from edge_effnet.weights import Checkpoint, load_pretrained
 from quant.common.findings import Finding, finding
 from quant.common.progress import Progress, Stopwatch
 from quant.data.calibration_check import require_channels
+from quant.data.classes import read_class_list
 from quant.data.cleaning import verifier
 from quant.data.collect import Source
 from quant.data.readers.shards import listed_classes
@@ -108,12 +109,17 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
 
 
 def source_of(config: QuantizeConfig, checkpoint: Checkpoint, folder: Path, progress: Progress) -> Source:
-    """Where a run's images and labels come from."""
+    """Where a run's images and labels come from.
+
+    Raises:
+        InputError: an unusable list of classes.
+    """
+    named = None if config.classes is None else read_class_list(Path(config.classes), checkpoint.num_classes)
     return Source(
         data=folder,
         calibration_data=None if config.calibration_data is None else Path(config.calibration_data),
         evaluation_data=None if config.evaluation_data is None else Path(config.evaluation_data),
-        class_names=checkpoint.class_names or listed_classes(folder),
+        class_names=named or checkpoint.class_names or listed_classes(folder),
         num_classes=None if checkpoint.model.head_steps == NONE else checkpoint.num_classes,
         verify=verifier(checkpoint.preprocess.channels, progress),
         max_unusable=config.max_unusable / 100,

@@ -19,6 +19,7 @@ from edge_effnet.samples import SAMPLE, sample_weights
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights import Checkpoint, load_pretrained
 from edge_effnet.weights.checkpoint import LoadOptions
+from edge_effnet.weights.geometry import Geometry
 from quant.artifact.recognise import require_replaceable
 from quant.common.overwrite import require_apart, require_no_image
 from quant.common.rank import is_alone
@@ -60,12 +61,22 @@ class QuantizeConfig:
     """Folder of the images to calibrate on, whatever its name; None looks for one in `data`."""
     evaluation_data: str | Path | None = None
     """Folder of the images to judge on, likewise."""
+    classes: str | Path | None = None
+    """A file of the network's class names in the order of its outputs (`read_class_list`), for the weights'."""
     max_unusable: float = 100 * UNUSABLE_SHARE
     """Images that may be empty or unreadable and are left out, percent."""
     origin: str | None = None
     """Whose layout the weights have, where keys and names leave it open; a key of `ORIGINS`."""
     image_size: int | None = None
     """Side of the network's input, pixels; None takes the weights'."""
+    resize: int | str | None = None
+    """What images are scaled to, as `Geometry.resize`: N, "HxW" or "none"; None takes the weights'."""
+    crop: int | None = None
+    """Side of the square that is cut from that, pixels; the same as `image_size`."""
+    interpolation: str | None = None
+    """A key of `INTERPOLATIONS`; None takes the weights'."""
+    resize_mode: str | None = None
+    """One of `RESIZE_MODES`; None takes the weights', or what `resize` says."""
     mean: Sequence[float] | None = None
     """Subtracted from each channel of 0..1, one number for all or one each; None takes the weights'."""
     std: Sequence[float] | None = None
@@ -112,6 +123,7 @@ class QuantizeConfig:
 
     def __post_init__(self) -> None:
         check_threads(self.threads)
+        _ = self.geometry
         if not 0 <= self.seed <= _MAX_SEED:
             raise InputError(f"--seed {self.seed}: need a whole number from 0 to {_MAX_SEED}.")
         check_max_drop(MAX_DROP_POINTS if self.max_drop is None else self.max_drop)
@@ -132,12 +144,28 @@ class QuantizeConfig:
         return self.weights if self.model is None else name_of(self.model)
 
     @property
+    def geometry(self) -> Geometry:
+        """What of resizing and cropping is asked for.
+
+        Raises:
+            InputError: unknown names, numbers out of range, or wishes that contradict each other.
+        """
+        return Geometry(
+            resize=self.resize,
+            crop=self.crop,
+            interpolation=self.interpolation,
+            resize_mode=self.resize_mode,
+            image_size=self.image_size,
+        )
+
+    @property
     def load_options(self) -> LoadOptions:
         """How to read the weights."""
         return LoadOptions(
             origin=self.origin,
             image_size=self.image_size,
-            preprocess=None if self.preprocess is None else Preprocess.of(self.preprocess),
+            preprocess=self.preprocess,
+            geometry=self.geometry or None,
             mean=self.mean,
             std=self.std,
             head=self.head,
@@ -220,6 +248,7 @@ def resolve(config: QuantizeConfig) -> Request:
         InputError: an unknown name, options that do not go together, an impossible backend, a folder in the way that
             is no artifact, that weights or images lie in, or that lies among these.
     """
+    config = _spelled_out(config)
     if config.variant is not None:
         resolve_variant(config.variant)
     if config.sample:
@@ -240,6 +269,8 @@ def resolve(config: QuantizeConfig) -> Request:
         min_agreement=check_min_agreement(config.min_agreement),
         baseline=None,
     )
+    if config.classes is not None and not Path(config.classes).is_file():
+        raise InputError(f"--classes {config.classes}: no such file; give one with a class name a line.")
     spec, checkpoint = _variant_of(config)
     config = _told(config, checkpoint)
     task = _task(config)
@@ -257,7 +288,9 @@ def resolve(config: QuantizeConfig) -> Request:
         task=task,
         qat=config.qat or QatOptions(),
     )
-    check_fits(choices, activation=request.final_activation, image_size=config.image_size or spec.resolution)
+    check_fits(
+        choices, activation=request.final_activation, image_size=config.crop or config.image_size or spec.resolution
+    )
     sources = {"--calibration-data": config.calibration_data, "--evaluation-data": config.evaluation_data}
     named = {option: given for option, given in sources.items() if given is not None}
     require_apart(request.out, {"--weights": config.weights, "--data": config.data, **named})
@@ -265,6 +298,20 @@ def resolve(config: QuantizeConfig) -> Request:
     for folder in (config.data, *named.values()):
         require_no_image(request.out, folder)
     return request
+
+
+def _spelled_out(config: QuantizeConfig) -> QuantizeConfig:
+    """Say a preprocessing in the options of the command line.
+
+    Raises:
+        InputError: no preprocessing.
+    """
+    if config.preprocess is None:
+        return config
+    given = Preprocess.of(config.preprocess)
+    same = {name: getattr(given, name) for name in ("resize", "crop", "interpolation", "resize_mode", "mean", "std")}
+    kept = {name: value for name in same if (value := getattr(config, name)) is not None}
+    return replace(config, preprocess=given, **{**same, **kept})
 
 
 def _told(config: QuantizeConfig, checkpoint: Checkpoint | None) -> QuantizeConfig:

@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from edge_effnet import EfficientNet, InputError, load_checkpoint
-from quant import quantize
+from edge_effnet import EfficientNet, InputError, Preprocess, load_checkpoint
+from quant import QuantizeConfig, quantize
+from quant.pipeline.command import quantize_command
+from quant.pipeline.request import resolve
 from tests.support.tiny import TinyFiles, quantize_tiny
 
 pytestmark = pytest.mark.usefixtures("tiny_variant", "one_thread")
@@ -75,3 +77,14 @@ def test_operators_without_a_kernel_are_named(tiny: TinyFiles, tmp_path: Path) -
         InputError, match=r"no kernel here runs \(cumsum: no XNNPACK rule for aten\.cumsum\.default\)"
     ):
         quantize(model=module, data=tiny.data, out=tmp_path / "a", calibration=16)
+
+
+def test_a_preprocessing_is_said_in_the_command(tiny: TinyFiles, tmp_path: Path) -> None:
+    squash = Preprocess(crop=32, resize=32, resize_mode="squash", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    config = QuantizeConfig(
+        variant="lite0", weights=tiny.weights, data=tiny.data, preprocess=squash, out=tmp_path / "a"
+    )
+    request = resolve(config)
+    assert load_checkpoint(tiny.weights, preprocess=config.preprocess).preprocess == squash
+    words = " ".join(quantize_command(request))
+    assert "--resize 32 --crop 32 --interpolation bicubic --resize-mode squash --mean 0.5,0.5,0.5 --std 0.25" in words

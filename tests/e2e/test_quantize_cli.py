@@ -155,10 +155,10 @@ def test_too_few_calibration_images_are_told(called, weights, tmp_path):
     refused(lite(called, weights, data), "only 6 images to calibrate on", "at least 8")
 
 
-def test_a_missing_class_is_told(called, weights, tmp_path):
+def test_a_class_by_another_name_is_told(called, weights, tmp_path):
     data = draw_halves(tmp_path / "data")
-    shutil.rmtree(data / "val" / "green")
-    refused(lite(called, weights, data), "no folder for 'green'", str(data / "val"))
+    (data / "val" / "green").rename(data / "val" / "lime")
+    refused(lite(called, weights, data), "no folder for 'green'", "unknown class 'lime'", str(data / "val"))
 
 
 def test_an_empty_class_is_told(called, weights, tmp_path):

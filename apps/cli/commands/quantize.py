@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import SETTINGS, HelpAll, epilog, rare_option
+from apps.cli.help import SETTINGS, HelpAll, Version, epilog, rare_option
 from edge_effnet.errors import InputError
 from edge_effnet.samples.trained import SAMPLE, sample_weights
 from quant.common.rank import is_leader
@@ -49,10 +49,15 @@ def quantize_command(
     data: Annotated[str | None, typer.Option(help="Images: train/ and val/, or one folder per class.")] = None,
     calibration_data: Annotated[str | None, rare_option(help="Folder to fit ranges on, any name.")] = None,
     evaluation_data: Annotated[str | None, rare_option(help="Folder to judge on, any name.")] = None,
+    classes: Annotated[str | None, rare_option(help="The network's class names in order, one a line.")] = None,
     max_unusable: Annotated[float, rare_option(help="Images that may be unreadable, %; they are left out.")] = 100
     * UNUSABLE_SHARE,
     origin: Annotated[str | None, rare_option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
     image_size: Annotated[int | None, typer.Option(min=32, max=2048, help="Input side; the weights' own.")] = None,
+    resize: Annotated[str | None, rare_option(help="Shorter side N, both HxW, or none: as they are.")] = None,
+    crop: Annotated[int | None, rare_option(help="Side of the square that is cut from it.")] = None,
+    interpolation: Annotated[str | None, rare_option(help="bilinear or bicubic.")] = None,
+    resize_mode: Annotated[str | None, rare_option(help="shorter, squash, pad, pad-black or none.")] = None,
     mean: Annotated[str | None, rare_option(help="Such as 0.5 or 0.49,0.46,0.41; the weights' own.")] = None,
     std: Annotated[str | None, rare_option(help="Likewise; both needed from 4 channels on.")] = None,
     head: Annotated[str | None, typer.Option(help="Such as linear-relu-linear, where unclear; none.")] = None,
@@ -90,6 +95,7 @@ def quantize_command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     help_all: HelpAll = False,
+    version: Version = False,
 ) -> int:
     """Make an int8 program of an EfficientNet and prove that it still sees.
 
@@ -124,9 +130,14 @@ def quantize_command(
         data=data,
         calibration_data=calibration_data,
         evaluation_data=evaluation_data,
+        classes=classes,
         max_unusable=max_unusable,
         origin=origin,
         image_size=image_size,
+        resize=resize,
+        crop=crop,
+        interpolation=interpolation,
+        resize_mode=resize_mode,
         mean=_numbers("--mean", mean),
         std=_numbers("--std", std),
         head=head,
