@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from edge_effnet.errors import InputError
-from edge_effnet.head import NONE
 from quant.analysis.layer_report import LayerReport
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact, verify_images
@@ -114,9 +113,9 @@ def images_for(artifact: Artifact, folder: Path, options: ImageOptions, progress
     """
     source = Source(
         data=folder,
-        labels=options.read("class"),
-        class_names=artifact.labels if artifact.labelled else None,
-        num_classes=len(artifact.labels) if artifact.head != NONE else None,
+        labels=options.read(artifact.task.targets),
+        class_names=artifact.class_names if artifact.labelled and artifact.task.exclusive else None,
+        num_classes=artifact.task.class_folders(len(artifact.labels)),
         output_names=artifact.labels if artifact.labelled else None,
         outputs=len(artifact.labels),
         verify=verifier(artifact.preprocess.channels, progress),
@@ -224,6 +223,7 @@ def judge_artifact(
     manifest = artifact.manifest
     return assemble(
         Evidence(
+            task=artifact.task,
             artifact=str(artifact.folder),
             variant=manifest["variant"],
             activation=manifest["activation"],
@@ -232,7 +232,7 @@ def judge_artifact(
             threads=threads,
             logits={"float": seen.logits["float"], "pte": pte_logits},
             images=images,
-            class_names=artifact.labels,
+            class_names=artifact.class_names,
             float_program=seen.measured["float"].figures,
             pte_program=pte_program,
             delegation=artifact.delegation,
@@ -251,9 +251,8 @@ def judge_artifact(
 
 
 def _temperature(verdict: Mapping[str, Any]) -> float | None:
-    """What `quantize` found on labelled images; None where it had none, or an earlier version ran."""
-    known = verdict["float"].get("top1") is not None and "expected_drop" in verdict
-    return float(verdict["expected_drop"]["temperature"]) if known else None
+    """What `quantize` found on labelled images; None where an earlier version ran."""
+    return float(verdict["expected_drop"]["temperature"]) if "expected_drop" in verdict else None
 
 
 def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:
