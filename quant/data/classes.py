@@ -171,7 +171,8 @@ def _by_name(root: Path, found: Collection[str], class_names: Sequence[str]) -> 
         )
     known = {name: i for name, i in index.items() if i is not None}
     unknown = [name for name in index if name not in known]
-    if unknown or len(set(known.values())) < len(known):
+    # Two folders would be another class's by mistake; two spellings in a label file are one class.
+    if unknown or (root.is_dir() and len(set(known.values())) < len(known)):
         missing = sorted(name for i, name in enumerate(class_names) if i not in known.values())
         parts = [f"no folder for {some(missing)}"] if missing else []
         parts += [f"unknown class {some(unknown)}"] if unknown else ["two folders for one class"]

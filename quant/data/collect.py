@@ -89,7 +89,7 @@ def collect(source: Source, *, judged_only: bool = False) -> Collected:
     classes = _classes(source, halves, pool, judged, names)
     sizes, faults = sizes_of([*pool, *judged])
     pool, judged = ([image for image in side if image.path not in faults] for side in (pool, judged))
-    judged, out = without_copies(judged, sizes)
+    judged, out = without_copies(judged, sizes, classes.index if classes else {})
     pool, more = without_shared(pool, judged, sizes)
     return Collected(
         shared=halves.shared,

@@ -252,7 +252,8 @@ def judge_artifact(
 
 def _temperature(verdict: Mapping[str, Any]) -> float | None:
     """What `quantize` found on labelled images; None where an earlier version ran."""
-    return float(verdict["expected_drop"]["temperature"]) if "expected_drop" in verdict else None
+    known = verdict.get("expected_drop")
+    return None if known is None else float(known["temperature"])
 
 
 def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:
