@@ -83,7 +83,11 @@ def check(
             split = images_for(
                 artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)), progress
             )
-        known = None if update_baseline or baseline is None else read_baseline(Path(baseline), split.evaluation)
+        known = (
+            None
+            if update_baseline or baseline is None
+            else read_baseline(Path(baseline), split.evaluation, classes=artifact.task.exclusive)
+        )
         seen = look(artifact, split.evaluation, threads, progress, watch)
     outcome = judge_artifact(
         artifact,
@@ -245,8 +249,9 @@ def judge_artifact(
 
 
 def _temperature(verdict: Mapping[str, Any]) -> float | None:
-    """What `quantize` found on labelled images; None where an earlier version ran."""
-    return float(verdict["expected_drop"]["temperature"]) if "expected_drop" in verdict else None
+    """What `quantize` found on labelled images; None where an earlier version ran, and of a task without classes."""
+    expected = verdict.get("expected_drop")
+    return None if expected is None else float(expected["temperature"])
 
 
 def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:

@@ -13,6 +13,7 @@ import torch
 from apps.cli.edge_effnet import app
 from apps.cli.exit_codes import guarded
 from apps.device.check import check_on_device
+from apps.device.deploy import deploy
 from edge_effnet import InputError
 from quant import QuantizeResult, RunResult, check, open_artifact, quantize
 from quant.report.single import remade_report
@@ -99,6 +100,23 @@ def test_a_task_from_quantize_to_check_and_a_device(
     printed = capsys.readouterr().out
     titles = [row.title for row in again.task.rows]
     assert code == 0 and all(f" {title} " in f" {printed} ".replace("\n", " ") for title in titles)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_baselines_hold_what_a_task_keeps(
+    task: str, made: dict[str, QuantizeResult], given: dict[str, Given], tmp_path: Path
+) -> None:
+    source, settings = given[task], {"baseline": tmp_path / "b.json", "max_drop": 5}
+    with targets_given(None if source.head is None else source.head.targets):
+        check(made[task].folder, data=source.data, update_baseline=True, **settings)
+        outcome = check(made[task].folder, data=source.data, **settings)
+    assert outcome.passed and any("the baseline" in reason for reason in outcome.verdict.reasons)
+
+
+def test_numbers_and_features_are_for_apps_of_ones_own(made: dict[str, QuantizeResult]) -> None:
+    for task in ("regression", "embedding"):
+        with pytest.raises(InputError, match=f"--task {task} .* an app of your own: --project DIR"):
+            deploy(made[task].folder, app="android")
 
 
 @pytest.mark.parametrize("task", ["multilabel", "embedding"])
