@@ -20,7 +20,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
     """Return the command of a run word by word, paths as the user gave them, defaults left out."""
     config = request.config
     options: list[tuple[str, Any, Any]] = [
-        ("--weights", config.weights, SAMPLE),
+        ("--weights", SAMPLE if config.sample else config.weights_name, SAMPLE),
         ("--data", config.data, SAMPLE),
         ("--calibration-data", config.calibration_data, None),
         ("--evaluation-data", config.evaluation_data, None),

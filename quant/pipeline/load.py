@@ -90,7 +90,7 @@ def load_checkpoint(request: Request) -> Checkpoint:
     Raises:
         InputError: unusable weights, a network of something other than images, or one that a backend does not run.
     """
-    source = sample_weights(request.spec.name) if request.sample else request.config.weights
+    source = sample_weights(request.spec.name) if request.sample else request.config.weights_name
     options = request.config.load_options
     checkpoint = request.checkpoint or load_pretrained(source, variant=request.spec.name, options=options)
     require_channels(checkpoint.model, source)

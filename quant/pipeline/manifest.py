@@ -56,7 +56,7 @@ def describe(run: Run, program: Program, verdict: dict[str, Any]) -> dict[str, A
         },
         "machine": machine(),
         "weights": {
-            "name": Path(request.config.weights).name,
+            "name": Path(request.config.weights_name).name,
             "origin": checkpoint.origin,
             "sha256": checkpoint.sha256,
         },

@@ -42,7 +42,7 @@ def thumbnails(flips: Sequence[Flip], images: Sequence[ImageRecord], preprocess:
     files = {image.name: image.path for image in images}
     wanted = [flip.image for flip in flips if flip.image in files]
     with quiet_pillow():
-        return _within_allowance(wanted, lambda name: _jpeg(preprocess.pixels(files[name])))
+        return _within_allowance(wanted, lambda name: _jpeg(preprocess.picture(files[name])))
 
 
 def _within_allowance(names: Sequence[str], draw: Callable[[str], bytes]) -> dict[str, str]:
