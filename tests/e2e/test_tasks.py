@@ -14,7 +14,7 @@ from apps.cli.edge_effnet import app
 from apps.cli.exit_codes import guarded
 from apps.device.check import check_on_device
 from apps.device.deploy import deploy
-from edge_effnet import InputError
+from edge_effnet import InputError, load_checkpoint, save_checkpoint
 from quant import QuantizeResult, RunResult, check, open_artifact, quantize
 from quant.report.single import remade_report
 from tests.support.tasks import HEADS, Head, make_network, targets_given, two_folders
@@ -130,7 +130,9 @@ def test_without_labels_the_verdict_is_of_what_is_expected(
             (flat / half).mkdir(parents=True)
             for image in (source.data / half).glob("*/*"):
                 (flat / half / f"{image.parent.name}-{image.name}").symlink_to(image.resolve())
-        source = Given(source.weights, flat, source.head, source.settings)
+        # A file that says by itself that it has no head.
+        save_checkpoint(tmp_path / "features.safetensors", load_checkpoint(source.weights, head="none").model)
+        source = Given(tmp_path / "features.safetensors", flat, source.head, {})
     outcome = source.quantize(tmp_path / "a", labelled=False).outcome
     assert outcome.passed, outcome.verdict.reasons
     assert outcome.drop_interval is None and "expected to lose" in outcome.verdict.reasons[0]
