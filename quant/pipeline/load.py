@@ -138,7 +138,7 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 )
             )
             split = split_images(
-                source_of(config, request.task, checkpoint, folder, progress),
+                source_of(request, checkpoint, folder, progress),
                 calibration=config.calibration,
                 seed=config.seed,
                 selection=request.selection,
@@ -175,19 +175,23 @@ def _named(config: QuantizeConfig, task: Task, checkpoint: Checkpoint) -> tuple[
     return read_class_list(Path(config.classes), task.class_folders(checkpoint.num_classes) or checkpoint.num_classes)
 
 
-def source_of(config: QuantizeConfig, task: Task, checkpoint: Checkpoint, folder: Path, progress: Progress) -> Source:
+def source_of(request: Request, checkpoint: Checkpoint, folder: Path, progress: Progress) -> Source:
     """Where a run's images and labels come from.
 
     Raises:
-        InputError: an unusable list of classes.
+        InputError: an unusable label file or list of classes.
     """
-    named = _named(config, task, checkpoint) if task.exclusive else None
+    config, task = request.config, request.task
+    named = _named(config, task, checkpoint)
     return Source(
         data=folder,
         calibration_data=None if config.calibration_data is None else Path(config.calibration_data),
         evaluation_data=None if config.evaluation_data is None else Path(config.evaluation_data),
-        class_names=named or _folder_names(task, checkpoint, folder),
+        labels=config.image_options.read(task.targets),
+        class_names=(named if task.exclusive else None) or _folder_names(task, checkpoint, folder),
         num_classes=task.class_folders(checkpoint.num_classes),
+        output_names=named or checkpoint.class_names,
+        outputs=checkpoint.num_classes,
         verify=verifier(checkpoint.preprocess.channels, progress),
         max_unusable=config.max_unusable / 100,
     )
