@@ -85,7 +85,11 @@ def check(
         with watch.measure("load"):
             root = stack.enter_context(image_folder(data, artifact.preprocess, progress))
             split = images_for(artifact, root, images or ImageOptions(), progress)
-        known = None if update_baseline or baseline is None else read_baseline(Path(baseline), split.evaluation)
+        known = (
+            None
+            if update_baseline or baseline is None
+            else read_baseline(Path(baseline), split.evaluation, classes=artifact.task.exclusive)
+        )
         seen = look(artifact, split.evaluation, threads, progress, watch)
     outcome = judge_artifact(
         artifact,
@@ -251,9 +255,9 @@ def judge_artifact(
 
 
 def _temperature(verdict: Mapping[str, Any]) -> float | None:
-    """What `quantize` found on labelled images; None where an earlier version ran."""
-    known = verdict.get("expected_drop")
-    return None if known is None else float(known["temperature"])
+    """What `quantize` found on labelled images; None where an earlier version ran, and of a task without classes."""
+    expected = verdict.get("expected_drop")
+    return None if expected is None else float(expected["temperature"])
 
 
 def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edge_effnet.head import NONE
 from edge_effnet.samples import SAMPLE
 from quant.lower.options import BackendOptions
 from quant.metrics.tasks.classes import CLASSES
@@ -38,7 +37,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--mean", _numbers(config.mean), None),
         ("--std", _numbers(config.std), None),
         ("--head", config.head, None),
-        ("--task", request.task.name, (CLASSES if config.head != NONE else EMBEDDING).name),
+        ("--task", None if request.task is EMBEDDING else request.task.name, CLASSES.name),
         ("--threshold", config.threshold, None),
         ("--output", config.output, None),
         ("--trained-activation", config.trained_activation, None),

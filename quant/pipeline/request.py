@@ -247,6 +247,11 @@ class Request:
         loaded = None if self.checkpoint is None else self.checkpoint.model.activation
         return self.config.activation or self.config.trained_activation or loaded or self.spec.activation
 
+    def of(self, checkpoint: Checkpoint) -> Request:
+        """Return the same for weights that say by themselves that they have no head."""
+        headless = self.task is CLASSES and checkpoint.model.head_steps == NONE
+        return replace(self, task=EMBEDDING) if headless else self
+
     def normalization(self, preprocess: Preprocess) -> Normalization | None:
         """What the program does by itself, if anything."""
         return Normalization(mean=preprocess.mean, std=preprocess.std) if self.config.embed_preprocess else None
