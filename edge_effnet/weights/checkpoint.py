@@ -33,6 +33,8 @@ class Checkpoint:
     """Of the file."""
     notes: tuple[str, ...]
     """Sentences for the user: what was guessed, chosen or reinitialized."""
+    rival: str | None = None
+    """Another origin that the names in the file fit as well; None where they tell, or the caller did."""
 
 
 class Wanted(TypedDict, total=False):
