@@ -26,8 +26,35 @@ COLLAPSE_SQNR_DB = 8.0
 sixth of the signal's power; in the same table histogram ranges have 10 dB, min-max ranges 3."""
 
 
+LABELS_COLLAPSE_F1 = 0.80
+"""Of a multi-label program's labels against float's: below it one label in five is another's, or missing. Agreement
+on whole sets says less: it falls with the number of labels, and a set of none is easily kept."""
+
+
+NUMBERS_COLLAPSE_CORRELATION = 0.90
+"""Of a regression's outputs with float's: a fifth of the variance is then noise, half as much again as 8 dB leave."""
+
+
+NUMBERS_TOLERANCE = 0.1
+"""Standard deviations of float's output that a regression's may move and still agree: noise of that size costs one
+point of R2, what `MAX_DROP_POINTS` allows."""
+
+
+FEATURES_COLLAPSE_COSINE = 0.90
+"""Mean cosine of an embedding with float's: 8 dB of noise leave 0.93 where features are not shared by all images."""
+
+
 COLLAPSE_IMAGES = 20
 """Fewer evaluation images cannot tell a collapse from one unlucky image."""
+
+
+CHANCE_SHUFFLES = 19
+"""Times that labels are shuffled to see what a network that sees nothing reaches: one in twenty such networks beats
+them all."""
+
+
+CHANCE_IMAGES = 512
+"""Images that this is tried on: enough for a figure that is to be told from nothing."""
 
 
 SURE_MARGIN = 0.5
@@ -203,6 +230,11 @@ PLAUSIBLE_TOP1 = 0.9
 """Below it float is asked whether it reads the images as it was trained to, in all the ways that go wrong."""
 
 
+KNOWN_MISFIT = 0.6
+"""Of BatchNorm's statistics (`norm_misfit`): above it a network does not know such images, whoever trained it, and
+nothing is concluded from how it knows them better. Real networks have 0.1 to 0.3 on photographs."""
+
+
 ORIGIN_IMAGES = 64
 """Calibration images on which BatchNorm's statistics tell two origins of weights apart."""
 
@@ -215,6 +247,20 @@ TensorFlow reading, Lite0 and Lite1 are 6 to 10 from timm's."""
 ORIGIN_RATIO = 1.05
 """Of their misfits: 1.10 for B0 of torchvision (1.06 to 1.15 over draws of 32 images), 1.27 to 1.47 for Lite0 and
 Lite1."""
+
+
+ACTIVATION_MISFIT = 0.3
+"""Of BatchNorm's statistics on 32 images, below which the activation is not doubted: B0 and Lite0 to Lite2 have 0.19
+to 0.28 on ImageNet's photographs, B0 trained with hardswish has 0.40 as SiLU."""
+
+
+ACTIVATION_RATIO = 1.2
+"""By which another activation has to fit better; the right one fits 3.3 times better than SiLU there, hardswish on
+B0's own weights 1.5 times worse."""
+
+
+ACTIVATION_CERTAINTY = 5.0
+"""Standard errors over the norms: 20 there, -10 on B0's own weights."""
 
 
 PROBE_IMAGES = 128

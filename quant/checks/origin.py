@@ -20,7 +20,7 @@ from quant.common.subsample import subsample
 from quant.data.batches import iterate_batches
 from quant.data.norm_statistics import norm_misfit, preferred
 from quant.data.split import ImageRecord
-from quant.thresholds import ORIGIN_CERTAINTY, ORIGIN_IMAGES, ORIGIN_RATIO
+from quant.thresholds import KNOWN_MISFIT, ORIGIN_CERTAINTY, ORIGIN_IMAGES, ORIGIN_RATIO
 
 
 def settle_origin(first: Checkpoint, second: Checkpoint, images: Sequence[ImageRecord]) -> tuple[Checkpoint, Finding]:
@@ -50,7 +50,7 @@ def settle_origin(first: Checkpoint, second: Checkpoint, images: Sequence[ImageR
         for misfit, checkpoint in zip(misfits, (first, second), strict=True)
     )
     clear = abs(found.certainty) >= ORIGIN_CERTAINTY and max(found.ratio, 1 / found.ratio) >= ORIGIN_RATIO
-    if not clear:
+    if not clear or min(float(misfit.mean()) for misfit in misfits) > KNOWN_MISFIT:
         raise InputError(
             f"the weights may be {first.origin}'s or {second.origin}'s, whose padding and BatchNorm eps differ: "
             f"neither names nor BatchNorm's statistics on {len(paths)} images tell (misfit {shown}); say "
