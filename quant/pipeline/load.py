@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_effnet.activations import swap_activation
@@ -14,6 +14,7 @@ from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import sample_metadata, sample_weights
 from edge_effnet.weights import Checkpoint, load_pretrained
+from quant.checks.origin import settle_origin
 from quant.common.findings import Finding, finding
 from quant.common.progress import Progress, Stopwatch
 from quant.data.calibration_check import require_channels
@@ -144,6 +145,7 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 selection=request.selection,
                 training=request.recipe.trains,
             )
+            checkpoint, settled = _settled(request, checkpoint, split)
             model = checkpoint.model
             if config.activation is not None:
                 model = swap_activation(copy.deepcopy(model), config.activation)
@@ -153,10 +155,30 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
             checkpoint=checkpoint,
             model=model,
             split=split,
-            findings=(*said, *understood, *split.findings),
+            findings=(*said, *understood, *settled, *split.findings),
             task=request.task,
             named=_named(config, request.task, checkpoint),
         )
+
+
+def _settled(request: Request, checkpoint: Checkpoint, split: DataSplit) -> tuple[Checkpoint, tuple[Finding, ...]]:
+    """Read the weights as the images' statistics tell, where names left their origin open.
+
+    Raises:
+        InputError: those do not tell either.
+    """
+    if checkpoint.rival is None:
+        return checkpoint, ()
+    first, second = (
+        load_pretrained(
+            request.config.weights_name,
+            variant=request.spec.name,
+            options=replace(request.config.load_options, origin=origin),
+        )
+        for origin in (checkpoint.origin, checkpoint.rival)
+    )
+    chosen, found = settle_origin(first, second, split.calibration)
+    return chosen, (found,)
 
 
 def _folder_names(task: Task, checkpoint: Checkpoint, folder: Path) -> tuple[str, ...] | None:
