@@ -31,7 +31,7 @@ _SILU_ARGMIN, _SILU_MIN = -1.2784645, -0.27846454
 _FAR = 700.0
 """Beyond it exp overflows, and SiLU is 0."""
 
-_CHANNEL_POSITIONS = 4096
+_CHANNEL_POSITIONS = 1024
 """The same where each channel has a histogram of its own."""
 
 
