@@ -18,7 +18,8 @@ from quant.data.perceptual_hash import Calibrated, hash_maker
 from quant.graph.export import join_silu
 from quant.lower.output import Output
 from quant.lower.xnnpack.simulator import simulation_of
-from quant.metrics.evaluate import collect_logits
+from quant.metrics.evaluate import collect_logits, labels_of
+from quant.metrics.margins import fitted_temperature
 from quant.pipeline.float_graphs import Graphs
 from quant.pipeline.int8_graphs import Int8Graphs, Trained
 from quant.pipeline.load import Loaded
@@ -45,6 +46,8 @@ class Evaluated:
     measured program, which may have seen fewer images."""
     findings: tuple[Finding, ...]
     """About float and the images."""
+    temperature: float | None
+    """Of float's logits on labelled calibration images, where those that judge have no labels."""
 
 
 def measure(runtime: HostRuntime, network: Loaded, programs: Programs, progress: Progress) -> dict[str, Measured]:
@@ -113,7 +116,22 @@ def evaluate(
         hashes=logits.pop("hashes"),
         calibrated=calibrated,
     )
-    return Evaluated(measured=measured, logits=logits, findings=check_reference(reference))
+    return Evaluated(
+        measured=measured,
+        logits=logits,
+        findings=check_reference(reference),
+        temperature=_temperature(network, models[FLOAT], progress),
+    )
+
+
+def _temperature(network: Loaded, model: Model, progress: Progress) -> float | None:
+    split = network.split
+    labels = labels_of(split.calibration)
+    if labels is None or labels_of(split.evaluation) is not None:
+        return None
+    logits = collect_logits({FLOAT: model}, split.calibration, network.preprocess, progress)[FLOAT]
+    # A network is surer of the images that it was trained on than it deserves: they may calm it, never the reverse.
+    return max(1.0, fitted_temperature(logits, labels))
 
 
 def _then(model: Model, change: Model) -> Model:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
-from quant.analysis.layer_report import LayerReport, reports_from_json, reports_json
+from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport, reports_from_json, reports_json
 from quant.artifact.model import Artifact
 from quant.common.json_io import read_json, schema_fault
 from quant.data.split import ImageRecord
@@ -60,6 +60,7 @@ def render_report(manifest: Mapping[str, Any], sources: Sources) -> bytes:
         thumbnails=thumbnails(flips, sources.images, Preprocess.from_dict(dict(manifest["preprocess"]))),
         matrix=_matrix(facts),
         layers=layers,
+        broken_db=BROKEN_SQNR_DB,
         delegation=sources.delegation,
         plots=_plots(facts, layers),
         folder=str(manifest["verdict"].get("artifact", "FOLDER")),
