@@ -17,7 +17,8 @@ def in_parallel(function: Callable[[Item], Result], items: Sequence[Item]) -> It
 
     Threads that share an operator wait for each other at its end: where other work takes one of them off its core,
     all stand still, thousands of times. With items of their own, the others take the next one. And what is summed up
-    in the items' order is the same to the bit, however many threads there are. No gradients are recorded.
+    in the items' order is the same to the bit, however many threads there are. A single item has them all. Gradients
+    are recorded only where the function asks for them.
     """
 
     def run(item: Item) -> Result:
@@ -25,6 +26,9 @@ def in_parallel(function: Callable[[Item], Result], items: Sequence[Item]) -> It
             return function(item)
 
     threads = torch.get_num_threads()
+    if len(items) == 1:
+        yield run(items[0])
+        return
     torch.set_num_threads(1)
     try:
         if threads == 1:

@@ -19,6 +19,8 @@ from torch import fx
 
 from quant.data.batches import first_images, later_images
 from quant.graph.gradients import run_both_ways, run_forward
+from quant.graph.memory import backward_batch
+from quant.graph.parallel import in_parallel
 from quant.graph.qdq import QMAX, QMIN, TensorScale
 from quant.ptq.histograms import ChannelExtremes, ChannelHistograms, WeightedHistograms, bin_centres
 from quant.thresholds import ACTIVATION_SCALE_FLOOR, PLAIN_SHARE, SENSITIVITY
@@ -26,6 +28,10 @@ from quant.thresholds import ACTIVATION_SCALE_FLOOR, PLAIN_SHARE, SENSITIVITY
 _OUTPUT_MARGIN = 1.25
 """How much further than seen the network's own output may reach: images that it never met make it surer, and a
 logit that is clipped is an answer changed, while its rounding is the least of all errors."""
+
+
+_SHARDS = 4
+"""Histograms that fill beside each other: of a number that no machine changes, ranges are everywhere the same."""
 
 
 _GRID = 16
@@ -84,10 +90,20 @@ def find_ranges(
         plain_share: part of the plain squared error in the weighted one, 0..1.
         advance: told of the images read.
     """
-    histograms = WeightedHistograms(graph_module, names, plain_share)
-    # Forward first: the bins then seldom have to grow.
-    run_forward(histograms, later_images(inputs, SENSITIVITY), advance)
-    run_both_ways(histograms, first_images(inputs, SENSITIVITY), seed=seed, advance=advance)
+    forward, both = (
+        _dealt(graph_module, half) for half in (later_images(inputs, SENSITIVITY), first_images(inputs, SENSITIVITY))
+    )
+
+    def fill(shard: int) -> WeightedHistograms:
+        found = WeightedHistograms(graph_module, names, plain_share)
+        # Forward first: the bins then seldom have to grow.
+        run_forward(found, forward[shard], advance)
+        run_both_ways(found, both[shard], seed=seed + shard, advance=advance)
+        return found
+
+    histograms, *others = in_parallel(fill, range(len(both)))
+    for other in others:
+        histograms.take(other)
     outputs = _outputs(graph_module)
     return {
         name: _whole_range(histograms.seen[name])
@@ -95,6 +111,14 @@ def find_ranges(
         else _best_range(*histograms.histogram(name), histograms.seen[name])
         for name in names
     }
+
+
+def _dealt(graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> list[list[torch.Tensor]]:
+    """Images for histograms that fill beside each other, so few at once that all backward passes fit into memory."""
+    most = backward_batch(graph_module)
+    shards = min(_SHARDS, most)
+    parts = [part for batch in inputs for part in batch.split(max(1, most // shards))]
+    return [parts[shard::shards] for shard in range(shards)]
 
 
 def _outputs(graph_module: fx.GraphModule) -> set[str]:
@@ -125,10 +149,24 @@ def channel_ranges(
         plain_share: as for `find_ranges`.
         advance: told of the images read, twice each.
     """
-    extremes = ChannelExtremes(graph_module, frozenset(names))
-    run_forward(extremes, inputs, advance)
-    histograms = ChannelHistograms(graph_module, extremes.found, plain_share)
-    run_both_ways(histograms, inputs, seed=seed, advance=advance)
+    dealt = _dealt(graph_module, inputs)
+
+    def reach(shard: int) -> dict[str, torch.Tensor]:
+        extremes = ChannelExtremes(graph_module, frozenset(names))
+        run_forward(extremes, dealt[shard], advance)
+        return extremes.found
+
+    found = [one for one in in_parallel(reach, range(len(dealt))) if one]
+    peaks = {name: torch.stack([one[name] for one in found]).amax(dim=0) for name in names}
+
+    def fill(shard: int) -> ChannelHistograms:
+        histograms = ChannelHistograms(graph_module, peaks, plain_share)
+        run_both_ways(histograms, dealt[shard], seed=seed + shard, advance=advance)
+        return histograms
+
+    histograms, *others = in_parallel(fill, range(len(dealt)))
+    for other in others:
+        histograms.take(other)
     return {name: _ranges_of_channels(histograms, name) for name in names}
 
 

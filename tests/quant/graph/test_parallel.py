@@ -38,3 +38,8 @@ def test_moments_are_the_same_however_many_threads_there_are(threads):
         threads(count)
         found.append(Moments().add(chunks, lambda x: (x, x[:5])).sums)
     assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
+
+
+def test_a_single_item_has_all_threads(threads):
+    threads(3)
+    assert list(in_parallel(lambda _: torch.get_num_threads(), ["one"])) == [3]
