@@ -18,8 +18,7 @@ import torch
 from torch import fx
 
 from quant.data.batches import first_images, later_images
-from quant.graph.gradients import run_both_ways, run_forward
-from quant.graph.memory import backward_batch
+from quant.graph.gradients import dealt, run_both_ways, run_forward
 from quant.graph.parallel import in_parallel
 from quant.graph.qdq import QMAX, QMIN, TensorScale
 from quant.ptq.histograms import ChannelExtremes, ChannelHistograms, WeightedHistograms, bin_centres
@@ -28,10 +27,6 @@ from quant.thresholds import ACTIVATION_SCALE_FLOOR, PLAIN_SHARE, SENSITIVITY
 _OUTPUT_MARGIN = 1.25
 """How much further than seen the network's own output may reach: images that it never met make it surer, and a
 logit that is clipped is an answer changed, while its rounding is the least of all errors."""
-
-
-_SHARDS = 4
-"""Histograms that fill beside each other: of a number that no machine changes, ranges are everywhere the same."""
 
 
 _GRID = 16
@@ -91,7 +86,7 @@ def find_ranges(
         advance: told of the images read.
     """
     forward, both = (
-        _dealt(graph_module, half) for half in (later_images(inputs, SENSITIVITY), first_images(inputs, SENSITIVITY))
+        dealt(graph_module, half) for half in (later_images(inputs, SENSITIVITY), first_images(inputs, SENSITIVITY))
     )
 
     def fill(shard: int) -> WeightedHistograms:
@@ -101,8 +96,9 @@ def find_ranges(
         run_both_ways(found, both[shard], seed=seed + shard, advance=advance)
         return found
 
-    histograms, *others = in_parallel(fill, range(len(both)))
-    for other in others:
+    filled = in_parallel(fill, range(len(both)))
+    histograms = next(filled)
+    for other in filled:
         histograms.take(other)
     outputs = _outputs(graph_module)
     return {
@@ -111,14 +107,6 @@ def find_ranges(
         else _best_range(*histograms.histogram(name), histograms.seen[name])
         for name in names
     }
-
-
-def _dealt(graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> list[list[torch.Tensor]]:
-    """Images for histograms that fill beside each other, so few at once that all backward passes fit into memory."""
-    most = backward_batch(graph_module)
-    shards = min(_SHARDS, most)
-    parts = [part for batch in inputs for part in batch.split(max(1, most // shards))]
-    return [parts[shard::shards] for shard in range(shards)]
 
 
 def _outputs(graph_module: fx.GraphModule) -> set[str]:
@@ -149,23 +137,24 @@ def channel_ranges(
         plain_share: as for `find_ranges`.
         advance: told of the images read, twice each.
     """
-    dealt = _dealt(graph_module, inputs)
+    shards = dealt(graph_module, inputs)
 
     def reach(shard: int) -> dict[str, torch.Tensor]:
         extremes = ChannelExtremes(graph_module, frozenset(names))
-        run_forward(extremes, dealt[shard], advance)
+        run_forward(extremes, shards[shard], advance)
         return extremes.found
 
-    found = [one for one in in_parallel(reach, range(len(dealt))) if one]
+    found = [one for one in in_parallel(reach, range(len(shards))) if one]
     peaks = {name: torch.stack([one[name] for one in found]).amax(dim=0) for name in names}
 
     def fill(shard: int) -> ChannelHistograms:
         histograms = ChannelHistograms(graph_module, peaks, plain_share)
-        run_both_ways(histograms, dealt[shard], seed=seed + shard, advance=advance)
+        run_both_ways(histograms, shards[shard], seed=seed + shard, advance=advance)
         return histograms
 
-    histograms, *others = in_parallel(fill, range(len(dealt)))
-    for other in others:
+    filled = in_parallel(fill, range(len(shards)))
+    histograms = next(filled)
+    for other in filled:
         histograms.take(other)
     return {name: _ranges_of_channels(histograms, name) for name in names}
 
