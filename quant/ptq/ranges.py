@@ -85,14 +85,12 @@ def find_ranges(
         plain_share: part of the plain squared error in the weighted one, 0..1.
         advance: told of the images read.
     """
-    forward, both = (
-        dealt(graph_module, half) for half in (later_images(inputs, SENSITIVITY), first_images(inputs, SENSITIVITY))
-    )
+    forward, both = later_images(inputs, SENSITIVITY), dealt(graph_module, first_images(inputs, SENSITIVITY))
 
     def fill(shard: int) -> WeightedHistograms:
         found = WeightedHistograms(graph_module, names, plain_share)
         # Forward first: the bins then seldom have to grow.
-        run_forward(found, forward[shard], advance)
+        run_forward(found, forward[shard :: len(both)], advance)
         run_both_ways(found, both[shard], seed=seed + shard, advance=advance)
         return found
 
@@ -141,7 +139,7 @@ def channel_ranges(
 
     def reach(shard: int) -> dict[str, torch.Tensor]:
         extremes = ChannelExtremes(graph_module, frozenset(names))
-        run_forward(extremes, shards[shard], advance)
+        run_forward(extremes, inputs[shard :: len(shards)], advance)
         return extremes.found
 
     found = [one for one in in_parallel(reach, range(len(shards))) if one]
