@@ -1,6 +1,6 @@
 """Keep the figures of a run as a results file, for the pages that quote them.
 
-    python -m benchmarks.record b0-int8-xnnpack benchmarks/results/b0.json
+python -m benchmarks.record b0-int8-xnnpack benchmarks/results/b0.json
 """
 
 from __future__ import annotations

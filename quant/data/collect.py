@@ -100,15 +100,15 @@ def _classes(
     """What the names of the classes mean; of both sides together, since one may lack a class."""
     known, count = source.class_names, source.num_classes
     trained, found = ({i.class_name for i in side if i.class_name is not None} for side in (pool, judged))
-    if not found or count is None:
+    if not (found or trained) or count is None:
         return None
     if known is None and len(found) != count == len(trained | found):
         known = tuple(sorted(trained | found))
-    classes = match_classes(val, found, known, count)
+    classes = match_classes(val, found, known, count) if found else None
     if train is None or not trained:
         return classes
-    more = match_classes(train, trained, classes.names, count)
-    return Classes(names=classes.names, index={**more.index, **classes.index})
+    more = match_classes(train, trained, known if classes is None else classes.names, count)
+    return more if classes is None else Classes(names=classes.names, index={**more.index, **classes.index})
 
 
 def _subset(classes: Classes | None, judged: Sequence[Listed]) -> tuple[Finding, ...]:

@@ -108,7 +108,8 @@ def collect_logits(
     ):
         for batch in iterate_batches([p.path for p in images], preprocess):
             other = beside.submit(run_all, programs, batch, done)
-            run_all(models, batch, done)
+            # Depthwise convolutions take a third of the time that way.
+            run_all(models, batch.contiguous(memory_format=torch.channels_last), done)
             other.result()
             done += len(batch)
             advance(len(batch))

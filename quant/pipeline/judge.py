@@ -104,7 +104,7 @@ def judge(run: Run, program: Program, artifact: str) -> Outcome:
             ),
             seconds=run.watch.total(),
             program=hashlib.sha256(program.lowered.data).hexdigest(),
-            temperature=None,
+            temperature=run.evaluated.temperature,
         ),
         request.limits,
     )

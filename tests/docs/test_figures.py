@@ -1,8 +1,9 @@
 """Figures of README and docs are those of a results file.
 
-`<!-- figures: benchmarks/results/NAME -->` stands before a paragraph or a table; every figure in it must be one of the
-file: a number of its text, or one of its JSON values, rounded as the page has it (shares as percent, bytes as MB). Pages
-of `docs/lab` are notes of what was measured: where no file keeps a table, they say `<!-- figures: this page -->`.
+`<!-- figures: benchmarks/results/NAME -->` stands before a paragraph or a table; every figure in it must be one of
+the file: a number of its text, or one of its JSON values, rounded as the page has it (shares as %, bytes as MB).
+Pages of `docs/lab` are notes of what was measured: where no file keeps a table, they say
+`<!-- figures: this page -->`.
 """
 
 import json
@@ -51,7 +52,9 @@ def test_marks_were_found():
     assert len({page for page, *_ in MARKED}) >= 5
 
 
-@pytest.mark.parametrize(("page", "source", "text"), MARKED, ids=[f"{page}-{i}" for i, (page, *_) in enumerate(MARKED)])
+@pytest.mark.parametrize(
+    ("page", "source", "text"), MARKED, ids=[f"{page}-{i}" for i, (page, *_) in enumerate(MARKED)]
+)
 def test_every_figure_is_in_the_results_file(page, source, text):
     if source == "this page":
         assert page.startswith("docs/lab/")

@@ -111,7 +111,7 @@ def quantize_command(
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
-    bars = Bars(quiet=not is_leader())
+    bars = Bars(quiet=not is_leader(), lines=not as_json)
     if weights == SAMPLE:
         sample_weights(variant)
         bars.say(f"No --weights: the sample {variant} and drawn pictures, for a first look.")
