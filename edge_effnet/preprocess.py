@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from edge_effnet.arrays import ARRAY_SUFFIXES, read_array
+from edge_effnet.arrays import ARRAY_SUFFIXES, read_array, read_tensor
 from edge_effnet.errors import InputError
 from edge_effnet.images import open_rgb
 from edge_effnet.io.text import brief
@@ -36,6 +36,9 @@ pad        the longer side is, and the mean's colour fills the square: timm's "b
 pad-black  the same, and black fills it, as most scripts of one's own do
 none       neither: images are squares of that side already
 """
+
+TENSORS = "tensors"
+"""Instead of a resize mode: the network's inputs were handed over, and how images become these is not known."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -76,7 +79,7 @@ class Preprocess:
     std: tuple[float, ...] = IMAGENET_STD
     """Divides each channel after the mean is subtracted."""
     resize_mode: str = "shorter"
-    """One of `RESIZE_MODES`."""
+    """One of `RESIZE_MODES`, or `TENSORS`."""
 
     def __post_init__(self) -> None:
         whole = type(self.crop) is int and type(self.resize) is int
@@ -89,7 +92,7 @@ class Preprocess:
             raise InputError(
                 f"unknown interpolation {brief(repr(self.interpolation))}; choose one of {', '.join(INTERPOLATIONS)}."
             )
-        if self.resize_mode not in RESIZE_MODES:
+        if self.resize_mode not in (*RESIZE_MODES, TENSORS):
             raise InputError(
                 f"unknown resize mode {brief(repr(self.resize_mode))}; choose one of {', '.join(RESIZE_MODES)}."
             )
@@ -106,16 +109,23 @@ class Preprocess:
         """Of the network's input: 3 sees colours, 1 grays, any other number arrays."""
         return len(self.mean)
 
+    @property
+    def takes_tensors(self) -> bool:
+        """Whether files are network inputs rather than images."""
+        return self.resize_mode == TENSORS
+
     def pixels(self, path: Path) -> np.ndarray:
         """Read an image and return its resized, cropped pixels.
 
         Returns:
-            uint8, [crop, crop, channels].
+            uint8, [crop, crop, channels]; of a network input float32, which `normalize` leaves as it is.
 
         Raises:
             InputError: the file is no readable image (see `open_rgb`), extremely elongated, or of another size than
                 the resize mode "none" takes.
         """
+        if self.takes_tensors:
+            return np.moveaxis(read_tensor(path, (self.channels, self.crop, self.crop)), 0, -1)
         if path.suffix.lower() in ARRAY_SUFFIXES:
             planes = np.moveaxis(read_array(path, self.channels), -1, 0)
             return self._cut(np.stack([self._resized(Image.fromarray(p), str(path)) for p in planes], axis=-1))
@@ -191,7 +201,10 @@ class Preprocess:
 
     def normalize(self, pixels: np.ndarray) -> torch.Tensor:
         """Turn uint8 pixels [..., H, W, C] into the float32 network input [..., C, H, W], contiguous."""
-        x = torch.from_numpy(np.ascontiguousarray(pixels)).movedim(-1, -3).to(torch.float32).div(255.0)
+        x = torch.from_numpy(np.ascontiguousarray(pixels)).movedim(-1, -3)
+        if x.dtype is torch.float32:
+            return x.contiguous()
+        x = x.to(torch.float32).div(255.0)
         mean = torch.tensor(self.mean).view(-1, 1, 1)
         std = torch.tensor(self.std).view(-1, 1, 1)
         return ((x - mean) / std).contiguous()
@@ -201,6 +214,11 @@ class Preprocess:
         mean = torch.tensor(self.mean).view(-1, 1, 1)
         std = torch.tensor(self.std).view(-1, 1, 1)
         return (x * std + mean).mul(255.0).round().clamp(0, 255).to(torch.uint8).movedim(-3, -1).contiguous()
+
+    def picture(self, path: Path) -> np.ndarray:
+        """What the network sees, for people: uint8 [crop, crop, channels]; of a tensor by mean and std."""
+        seen = self.pixels(path)
+        return self.to_pixels(self.normalize(seen)).numpy() if self.takes_tensors else seen
 
     def __call__(self, path: Path) -> torch.Tensor:
         """Image file -> float32 [channels, crop, crop]."""
@@ -223,6 +241,18 @@ class Preprocess:
             raise InputError(f"preprocessing has the keys {brief(list(values))}; need exactly {sorted(known)}.")
         arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**arguments)
+
+    @classmethod
+    def of(cls, given: Any) -> Preprocess:
+        """Read whichever a caller has: a `Preprocess`, what `from_timm` takes, or what `from_torchvision` takes.
+
+        Raises:
+            InputError: something else.
+        """
+        if isinstance(given, Preprocess):
+            return given
+        of_timm = isinstance(given, Mapping) or hasattr(given, "pretrained_cfg")
+        return cls.from_timm(given) if of_timm else cls.from_torchvision(given)
 
     @classmethod
     def from_timm(cls, model: Any) -> Preprocess:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+from torch import nn
+
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec
@@ -30,9 +32,13 @@ class Checkpoint:
     preprocess: Preprocess
     """What the images go through before the network."""
     sha256: str
-    """Of the file."""
+    """Of the file, or of the module's tensors."""
     notes: tuple[str, ...]
     """Sentences for the user: what was guessed, chosen or reinitialized."""
+    output: str | None = None
+    """What a module in memory makes of its logits: a word of `edge_effnet.head.OUTPUTS`."""
+    original: nn.Module | None = None
+    """A copy of the module in memory that this was read from, in eval mode, float32, on the CPU."""
 
 
 class Wanted(TypedDict, total=False):

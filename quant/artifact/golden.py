@@ -80,7 +80,7 @@ def golden_images(
         takes_pixels: whether the program's own input is the pixels.
     """
     found: list[GoldenImage] = []
-    if preprocess.channels not in (GRAY, RGB):
+    if preprocess.channels not in (GRAY, RGB) or preprocess.takes_tensors:
         return found
     with scratch_folder() as folder:
         for index, shape in enumerate(_SHAPES):

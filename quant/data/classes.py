@@ -16,6 +16,9 @@ from edge_effnet.weights.described import ordered_names
 from edge_effnet.weights.imagenet import CLASSES, imagenet_classes, is_imagenet
 from quant.common.findings import Finding, finding
 
+ANY = 0
+"""Instead of a number of classes: whatever names there are, of either side."""
+
 _NUMBERED = re.compile(r"(\d+)[\s,:;]+(\S.*)")
 
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_effnet.errors import InputError
 from quant.common.findings import Finding
-from quant.data.classes import Classes, match_classes, subset_finding
+from quant.data.classes import ANY, Classes, match_classes, subset_finding
 from quant.data.cleaning import LeftOut, Verify, leave_out_unusable, sizes_of, without_copies, without_shared
 from quant.data.halves import Halves
 from quant.data.listing import Listed, list_images, strangers_finding
@@ -29,7 +29,7 @@ class Source:
     class_names: tuple[str, ...] | None = None
     """As the weights have them; None takes the folder names in sorted order."""
     num_classes: int | None
-    """Outputs of the network; None for one that puts out features, and makes nothing of labels."""
+    """Classes that the network tells apart, or `ANY` number; None for one that makes nothing of labels."""
     verify: Verify | None = None
     """Tells which images cannot be read; None leaves that to whoever decodes them."""
     max_unusable: float = UNUSABLE_SHARE
@@ -89,7 +89,7 @@ def collect(source: Source, halves: Halves | None, *, judged_only: bool = False)
         findings=(
             *(halves.findings if halves else ()),
             *strangers_finding(strangers),
-            *_subset(classes, judged),
+            *(_subset(classes, judged) if source.num_classes != ANY else ()),
         ),
     )
 
@@ -102,6 +102,9 @@ def _classes(
     trained, found = ({i.class_name for i in side if i.class_name is not None} for side in (pool, judged))
     if not (found or trained) or count is None:
         return None
+    if count == ANY:
+        names = tuple(sorted(trained | found))
+        return Classes(names=names, index={name: i for i, name in enumerate(names)})
     if known is None and len(found) != count == len(trained | found):
         known = tuple(sorted(trained | found))
     classes = match_classes(val, found, known, count) if found else None

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from edge_effnet.errors import InputError
-from edge_effnet.head import NONE
 from quant.analysis.layer_report import LayerReport
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact, verify_images
@@ -112,8 +111,8 @@ def images_for(artifact: Artifact, folder: Path, progress: Progress) -> DataSpli
     """
     source = Source(
         data=folder,
-        class_names=artifact.labels if artifact.labelled else None,
-        num_classes=len(artifact.labels) if artifact.head != NONE else None,
+        class_names=artifact.class_names if artifact.labelled and artifact.task.exclusive else None,
+        num_classes=artifact.task.class_folders(len(artifact.labels)),
         verify=verifier(artifact.preprocess.channels, progress),
     )
     return evaluation_images(source, calibrated_on=artifact.calibrated_on)
@@ -218,6 +217,7 @@ def judge_artifact(
     manifest = artifact.manifest
     return assemble(
         Evidence(
+            task=artifact.task,
             artifact=str(artifact.folder),
             variant=manifest["variant"],
             activation=manifest["activation"],
@@ -226,7 +226,7 @@ def judge_artifact(
             threads=threads,
             logits={"float": seen.logits["float"], "pte": pte_logits},
             images=images,
-            class_names=artifact.labels,
+            class_names=artifact.class_names,
             float_program=seen.measured["float"].figures,
             pte_program=pte_program,
             delegation=artifact.delegation,

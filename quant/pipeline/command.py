@@ -8,7 +8,8 @@ from typing import Any
 from edge_effnet.head import NONE
 from edge_effnet.samples import SAMPLE
 from quant.lower.options import BackendOptions
-from quant.metrics.tasks.table import CLASSES, EMBEDDING
+from quant.metrics.tasks.classes import CLASSES
+from quant.metrics.tasks.embedding import EMBEDDING
 from quant.pipeline.request import Request, default_out
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE
@@ -19,7 +20,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
     """Return the command of a run word by word, paths as the user gave them, defaults left out."""
     config = request.config
     options: list[tuple[str, Any, Any]] = [
-        ("--weights", config.weights, SAMPLE),
+        ("--weights", SAMPLE if config.sample else config.weights_name, SAMPLE),
         ("--data", config.data, SAMPLE),
         ("--calibration-data", config.calibration_data, None),
         ("--evaluation-data", config.evaluation_data, None),
@@ -35,6 +36,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--std", _numbers(config.std), None),
         ("--head", config.head, None),
         ("--task", request.task.name, (CLASSES if config.head != NONE else EMBEDDING).name),
+        ("--threshold", config.threshold, None),
         ("--output", config.output, None),
         ("--trained-activation", config.trained_activation, None),
         ("--activation", config.activation, None),

@@ -79,7 +79,7 @@ def count_of(things: Sized, noun: str) -> str:
 
 def sentence(text: str) -> str:
     """With a capital letter and a full stop."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", ":")) else ".")
+    return capital(text) + ("" if text.endswith((".", "!", "?", ":")) else ".")
 
 
 def prose(text: str) -> Markup:
@@ -159,8 +159,14 @@ def network(variant: str) -> str:
     return f"EfficientNet-{variant[:1].upper()}{variant[1:]}"
 
 
+def capital(text: str) -> str:
+    """With a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "breakable": breakable,
+    "capital": capital,
     "count": count,
     "count_of": count_of,
     "day": day,
@@ -176,6 +182,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "prose": prose,
     "range_text": range_text,
     "setting": setting,
+    "short": short,
     "share_interval": share_interval,
     "shell_words": shell_words,
     "signed": signed,
