@@ -24,6 +24,10 @@ _MAX_LIST_BYTES = 16 * 1024 * 1024
 """A million classes with names of 16 letters."""
 
 
+ANY = 0
+"""Instead of a number of classes: one a folder, however many, and other ones in `train/` than in `val/` if so."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Classes:
     """The classes of a set of images."""
@@ -42,13 +46,16 @@ def match_classes(root: Path, found: Collection[str], class_names: Sequence[str]
         found: the names, at least one.
         class_names: the network's, where they are known; else ImageNet's where the names are, else the found ones
             in sorted order.
-        num_classes: outputs of the network.
+        num_classes: outputs of the network, or `ANY`.
 
     Raises:
         InputError: names that the network does not have, or that leave open which outputs they are.
     """
     if odd := sorted(name for name in found if not is_line_of_text(name)):
-        raise InputError(f"{root}: class folders whose names are not one line of text: {some(odd)}; rename them.")
+        raise InputError(f"{root}: {_what(root)} whose names are not one line of text: {some(odd)}; rename them.")
+    if num_classes == ANY:
+        names = tuple(sorted(found))
+        return Classes(names=names, index={name: i for i, name in enumerate(names)})
     known = _imagenet(found, class_names, num_classes)
     if known is not None:
         return known
@@ -58,7 +65,7 @@ def match_classes(root: Path, found: Collection[str], class_names: Sequence[str]
         names = tuple(sorted(found))
         return Classes(names=names, index={name: i for i, name in enumerate(names)})
     raise InputError(
-        f"{root}: has {len(found)} class folders, the network tells {num_classes} classes apart, and nothing says "
+        f"{root}: has {len(found)} {_what(root)}, the network tells {num_classes} classes apart, and nothing says "
         "which; name its classes in the order of its outputs: --classes FILE."
     )
 
@@ -173,10 +180,14 @@ def _by_name(root: Path, found: Collection[str], class_names: Sequence[str]) -> 
         parts = [f"no folder for {some(missing)}"] if missing else []
         parts += [f"unknown class {some(unknown)}"] if unknown else ["two folders for one class"]
         raise InputError(
-            f"{root}: its {len(found)} class folders are not the network's {len(class_names)} classes "
+            f"{root}: its {len(found)} {_what(root)} are not the network's {len(class_names)} classes "
             f"({'; '.join(parts)}); rename or remove folders, or name the outputs in order: --classes FILE."
         )
     return known
+
+
+def _what(root: Path) -> str:
+    return "class folders" if root.is_dir() else "classes"
 
 
 def _plain(name: str) -> str:

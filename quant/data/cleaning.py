@@ -131,7 +131,9 @@ def without_copies(images: Sequence[Listed], sizes: Mapping[Path, int]) -> tuple
         for image in group:
             # Hashing is what costs: a file of another size cannot have the same content.
             groups[size, sha256_of_image(image.path) if len(group) > 1 else ""].append(image)
-    torn = [image for group in groups.values() if len({i.class_name for i in group}) > 1 for image in group]
+    torn = [
+        image for group in groups.values() if len({(i.class_name, i.targets) for i in group}) > 1 for image in group
+    ]
     if len(torn) > DUPLICATE_SHARE * len(images):
         raise InputError(
             f"{torn[0].path} and {torn[1].path} are one image in two classes, as are {len(torn)} of {len(images)} "

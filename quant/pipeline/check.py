@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,16 @@ from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.data.batches import Model
 from quant.data.cleaning import verifier
 from quant.data.collect import Source
+from quant.data.options import ImageOptions
 from quant.data.perceptual_hash import hash_maker
+from quant.data.readers.in_memory import Wanted
+from quant.data.readers.label_file import LabelFile
 from quant.data.source import image_folder
 from quant.data.split import DataSplit, ImageRecord, evaluation_images
 from quant.lower.choices import require_runs_here, runs_here
 from quant.metrics import metrics
 from quant.metrics.evaluate import collect_logits
+from quant.pipeline.handed_over import Folders, Given, as_folders
 from quant.program.host import HostRuntime, check_threads
 from quant.program.timing import Measured, ProgramFigures, measure_programs
 from quant.thresholds import GOLDEN_MIN_SQNR_DB, LATENCY_REPEATS, MAX_DROP_POINTS
@@ -40,12 +44,14 @@ from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement
 def check(
     folder: str | Path,
     *,
-    data: str | Path,
+    data: Any,
+    labels: Any = None,
     max_drop: float = MAX_DROP_POINTS,
     min_agreement: float | None = None,
     baseline: str | Path | None = None,
     update_baseline: bool = False,
     threads: int = 1,
+    images: ImageOptions | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
     """Run an artifact's program and its float network over images and judge the difference.
@@ -55,12 +61,14 @@ def check(
     Args:
         folder: the artifact.
         data: images: `val/` of it where there is one, else all of it but what the program was fitted on;
-            or `edge_effnet.samples.SAMPLE`.
+            or `edge_effnet.samples.SAMPLE`; or what Python holds images in (`QuantizeConfig.data`).
+        labels: of an array or a list in `data`, one each.
         max_drop: top-1 that may be lost against float, and against the baseline, points.
         min_agreement: images that have to keep float's class, percent.
         baseline: a file with earlier figures.
         update_baseline: write this run's figures to `baseline` instead of comparing with it.
         threads: of the runtime.
+        images: how they and their labels are read.
         progress: told of every stage.
 
     Raises:
@@ -81,9 +89,9 @@ def check(
         verify_images(artifact)
     with ExitStack() as stack:
         with watch.measure("load"):
-            split = images_for(
-                artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)), progress
-            )
+            handed = stack.enter_context(handed_to(artifact, Given(data=data, labels=labels), progress))
+            root = stack.enter_context(image_folder(handed.data, artifact.preprocess, progress))
+            split = images_for(artifact, root, images or ImageOptions(), progress, labels=handed.labels)
         known = None if update_baseline or baseline is None else read_baseline(Path(baseline), split.evaluation)
         seen = look(artifact, split.evaluation, threads, progress, watch)
     outcome = judge_artifact(
@@ -104,7 +112,24 @@ def check(
     return outcome
 
 
-def images_for(artifact: Artifact, folder: Path, progress: Progress) -> DataSplit:
+@contextmanager
+def handed_to(artifact: Artifact, given: Given, progress: Progress) -> Iterator[Folders]:
+    """Images for an artifact as folders; see `as_folders`.
+
+    Raises:
+        InputError: as there; or tensors for an artifact that takes images, or the other way round.
+    """
+    names = artifact.labels if artifact.labelled else None
+    with as_folders(given, Wanted(preprocess=artifact.preprocess, kind="class", names=names), progress) as handed:
+        if given.in_memory and handed.tensors != artifact.preprocess.takes_tensors:
+            taken = "preprocessed tensors" if artifact.preprocess.takes_tensors else "images"
+            raise InputError(f"data: {artifact.folder} was made with {taken}; hand over the same.")
+        yield handed
+
+
+def images_for(
+    artifact: Artifact, folder: Path, options: ImageOptions, progress: Progress, *, labels: LabelFile | None = None
+) -> DataSplit:
     """The images of a folder that an artifact can be judged on; see `evaluation_images`.
 
     Raises:
@@ -112,9 +137,13 @@ def images_for(artifact: Artifact, folder: Path, progress: Progress) -> DataSpli
     """
     source = Source(
         data=folder,
+        labels=labels or options.read("class"),
         class_names=artifact.labels if artifact.labelled else None,
         num_classes=len(artifact.labels) if artifact.head != NONE else None,
-        verify=verifier(artifact.preprocess.channels, progress),
+        output_names=artifact.labels if artifact.labelled else None,
+        outputs=len(artifact.labels),
+        verify=None if artifact.preprocess.takes_tensors else verifier(artifact.preprocess.channels, progress),
+        max_unusable=options.max_unusable / 100,
     )
     return evaluation_images(source, calibrated_on=artifact.calibrated_on)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_effnet.activations import swap_activation
+from edge_effnet.errors import InputError
 from edge_effnet.head import NONE
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
@@ -20,10 +21,12 @@ from quant.data.calibration_check import require_channels
 from quant.data.classes import read_class_list
 from quant.data.cleaning import verifier
 from quant.data.collect import Source
+from quant.data.readers.in_memory import Wanted
 from quant.data.readers.shards import listed_classes
 from quant.data.source import image_folder
 from quant.data.split import DataSplit, split_images
 from quant.lower.choices import check_fits
+from quant.pipeline.handed_over import Folders, as_folders, with_tensors
 from quant.pipeline.request import QuantizeConfig, Request
 
 
@@ -84,9 +87,16 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
     config = request.config
     with ExitStack() as stack:
         with watch.measure("load"):
+            wanted = Wanted(
+                preprocess=checkpoint.preprocess,
+                kind=request.task.targets,
+                names=_output_names(config, checkpoint),
+            )
+            handed = stack.enter_context(as_folders(config.given, wanted, progress))
+            checkpoint = _with_tensors(request, checkpoint) if handed.tensors else checkpoint
             folder = stack.enter_context(
                 image_folder(
-                    config.data,
+                    handed.data,
                     checkpoint.preprocess,
                     progress,
                     calibration=config.calibration,
@@ -94,7 +104,7 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 )
             )
             split = split_images(
-                source_of(config, checkpoint, folder, progress),
+                source_of(request, checkpoint, replace(handed, data=folder), progress),
                 calibration=config.calibration,
                 seed=config.seed,
                 selection=request.selection,
@@ -105,25 +115,57 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 model = swap_activation(copy.deepcopy(model), config.activation)
         said = (sample_note(request.spec.name),) if request.sample else ()
         understood = tuple(finding("weights", note) for note in checkpoint.notes)
-        yield Loaded(checkpoint=checkpoint, model=model, split=split, findings=(*said, *understood, *split.findings))
+        taken = (finding("tensor-inputs", _TENSORS_TAKEN),) if handed.tensors else ()
+        found = (*said, *understood, *taken, *split.findings)
+        yield Loaded(checkpoint=checkpoint, model=model, split=split, findings=found)
 
 
-def source_of(config: QuantizeConfig, checkpoint: Checkpoint, folder: Path, progress: Progress) -> Source:
+def _with_tensors(request: Request, checkpoint: Checkpoint) -> Checkpoint:
+    """A network whose inputs are handed over.
+
+    Raises:
+        InputError: options that need images.
+    """
+    if request.config.embed_preprocess:
+        raise InputError("--embed-preprocess: a program that takes pixels needs images, not preprocessed tensors.")
+    if request.recipe.trains:
+        raise InputError(f"--recipe {request.recipe.name}: training needs images to vary, not preprocessed tensors.")
+    return replace(checkpoint, preprocess=with_tensors(checkpoint.preprocess))
+
+
+def source_of(request: Request, checkpoint: Checkpoint, folders: Folders, progress: Progress) -> Source:
     """Where a run's images and labels come from.
 
     Raises:
-        InputError: an unusable list of classes.
+        InputError: an unusable label file or list of classes.
     """
-    named = None if config.classes is None else read_class_list(Path(config.classes), checkpoint.num_classes)
+    config = request.config
+    names = _output_names(config, checkpoint)
+    data = Path(folders.data)
     return Source(
-        data=folder,
-        calibration_data=None if config.calibration_data is None else Path(config.calibration_data),
-        evaluation_data=None if config.evaluation_data is None else Path(config.evaluation_data),
-        class_names=named or checkpoint.class_names or listed_classes(folder),
+        data=data,
+        calibration_data=folders.calibration_data,
+        evaluation_data=folders.evaluation_data,
+        labels=folders.labels or config.image_options.read(request.task.targets),
+        class_names=names or listed_classes(data),
         num_classes=None if checkpoint.model.head_steps == NONE else checkpoint.num_classes,
-        verify=verifier(checkpoint.preprocess.channels, progress),
+        output_names=names,
+        outputs=checkpoint.num_classes,
+        verify=None if folders.tensors else verifier(checkpoint.preprocess.channels, progress),
         max_unusable=config.max_unusable / 100,
     )
+
+
+def _output_names(config: QuantizeConfig, checkpoint: Checkpoint) -> tuple[str, ...] | None:
+    if config.classes is None:
+        return checkpoint.class_names
+    return read_class_list(Path(config.classes), checkpoint.num_classes)
+
+
+_TENSORS_TAKEN = (
+    "Images came as preprocessed tensors: how an image becomes one is not known here, so the artifact does not say "
+    "it, and apps have to do it as your own transforms do."
+)
 
 
 def sample_note(variant: str) -> Finding:

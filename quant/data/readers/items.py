@@ -71,9 +71,7 @@ def is_pair_of_arrays(given: Any) -> bool:
 
 
 def _is_batch(value: Any) -> bool:
-    return (
-        isinstance(value, np.ndarray | torch.Tensor) and value.ndim in (_OF_A_BATCH - 1, _OF_A_BATCH)
-    )
+    return isinstance(value, np.ndarray | torch.Tensor) and value.ndim in (_OF_A_BATCH - 1, _OF_A_BATCH)
 
 
 def _of_mapping(given: Mapping[Any, Any], labels: Any) -> tuple[Any, Any]:
