@@ -106,15 +106,16 @@ KINDS: Mapping[str, Kind] = {
         "Choose a precision or backend with more range, or leave this one out.",
     ),
     "accuracy-drop": _error(
-        "More top-1 is lost against float (without labels: expected to be lost) than --max-drop allows.",
+        "More top-1, or what else the task bounds, is lost against float (without labels: expected to be lost) than "
+        "--max-drop allows.",
         "Let the search keep layers in float: --min-agreement 99.",
     ),
     "sure-images-changed": _error(
-        "Without labels: too many images change class that float is sure of.",
+        "Without labels: too many images change a class or label that float is sure of.",
         "Let the search keep layers in float: --min-agreement 99.",
     ),
     "agreement-low": _error(
-        "Fewer images keep float's class than --min-agreement asks for.",
+        "Fewer images keep float's class, or another task's answer, than --min-agreement asks for.",
         "Take --recipe int8, whose search keeps layers in float until the target is met.",
     ),
     "baseline-drop": _error(
@@ -133,6 +134,10 @@ KINDS: Mapping[str, Kind] = {
     "one-class": _error(
         "Float takes every image for one class: agreement and top-1 mean nothing.",
         "Evaluate on images of several classes.",
+    ),
+    "one-answer": _error(
+        "Of a task without classes: float gives every image the same answer, and agreement means nothing.",
+        "Evaluate on images that differ; check the weights and the preprocessing.",
     ),
     "float-at-chance": _error(
         "Float is right no more often than guessing: nothing can be lost, and nothing is proved.",

@@ -16,16 +16,15 @@ from edge_effnet.weights.described import ordered_names
 from edge_effnet.weights.imagenet import CLASSES, imagenet_classes, is_imagenet
 from quant.common.findings import Finding, finding
 
+ANY = 0
+"""Instead of a number of classes: whatever names there are, of either side."""
+
 _NUMBERED = re.compile(r"(\d+)[\s,:;]+(\S.*)")
 
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 
 _MAX_LIST_BYTES = 16 * 1024 * 1024
 """A million classes with names of 16 letters."""
-
-
-ANY = 0
-"""Instead of a number of classes: one a folder, however many, and other ones in `train/` than in `val/` if so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,16 +45,13 @@ def match_classes(root: Path, found: Collection[str], class_names: Sequence[str]
         found: the names, at least one.
         class_names: the network's, where they are known; else ImageNet's where the names are, else the found ones
             in sorted order.
-        num_classes: outputs of the network, or `ANY`.
+        num_classes: outputs of the network.
 
     Raises:
         InputError: names that the network does not have, or that leave open which outputs they are.
     """
     if odd := sorted(name for name in found if not is_line_of_text(name)):
         raise InputError(f"{root}: {_what(root)} whose names are not one line of text: {some(odd)}; rename them.")
-    if num_classes == ANY:
-        names = tuple(sorted(found))
-        return Classes(names=names, index={name: i for i, name in enumerate(names)})
     known = _imagenet(found, class_names, num_classes)
     if known is not None:
         return known

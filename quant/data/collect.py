@@ -98,7 +98,11 @@ def collect(source: Source, *, judged_only: bool = False) -> Collected:
         classes=classes,
         faults=faults,
         out=(*out, *more),
-        findings=(*halves.findings, *listing.findings, *_subset(classes, judged)),
+        findings=(
+            *halves.findings,
+            *listing.findings,
+            *(_subset(classes, judged) if source.num_classes != ANY else ()),
+        ),
     )
 
 
@@ -185,28 +189,31 @@ def _with_targets(
 
 
 def _classes(
-    source: Source, halves: Halves, pool: Sequence[Listed], judged: Sequence[Listed], names: tuple[str, ...] | None
+    source: Source, halves: Halves, pool: Sequence[Listed], judged: Sequence[Listed], outputs: tuple[str, ...] | None
 ) -> Classes | None:
     """What the names of the classes mean; of both sides together, since one may lack a class."""
-    if names is not None:
-        return Classes(names=names, index={})
+    if outputs is not None:
+        return Classes(names=outputs, index={})
     known, count = source.class_names, source.num_classes
     trained, found = ({i.class_name for i in side if i.class_name is not None} for side in (pool, judged))
     assert halves.val is not None
-    if not found or count is None:
+    if not (found or trained) or count is None:
         return None
-    if source.labels is not None:
-        numbers = count != ANY and all(map(_is_index, found)) and not set(known or ()) & found
+    if count == ANY:
+        names = tuple(sorted(trained | found))
+        return Classes(names=names, index={name: i for i, name in enumerate(names)})
+    if source.labels is not None and found:
+        numbers = all(map(_is_index, found)) and not set(known or ()) & found
         match = match_numbers if numbers else match_classes
         # What the file does not list of the other side keeps its folders' names, and has no label if they differ.
         return match(source.labels.path, found, known, count)
     if known is None and len(found) != count == len(trained | found):
         known = tuple(sorted(trained | found))
-    classes = match_classes(halves.val, found, known, count)
-    if halves.train is None or not trained or count == ANY:
+    classes = match_classes(halves.val, found, known, count) if found else None
+    if halves.train is None or not trained:
         return classes
-    more = match_classes(halves.train, trained, classes.names, count)
-    return Classes(names=classes.names, index={**more.index, **classes.index})
+    more = match_classes(halves.train, trained, known if classes is None else classes.names, count)
+    return more if classes is None else Classes(names=classes.names, index={**more.index, **classes.index})
 
 
 def _is_index(name: str) -> bool:

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from edge_effnet.errors import InputError
-from edge_effnet.head import NONE
 from quant.analysis.layer_report import LayerReport
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact, verify_images
@@ -120,7 +119,9 @@ def handed_to(artifact: Artifact, given: Given, progress: Progress) -> Iterator[
         InputError: as there; or tensors for an artifact that takes images, or the other way round.
     """
     names = artifact.labels if artifact.labelled else None
-    with as_folders(given, Wanted(preprocess=artifact.preprocess, kind="class", names=names), progress) as handed:
+    with as_folders(
+        given, Wanted(preprocess=artifact.preprocess, kind=artifact.task.targets, names=names), progress
+    ) as handed:
         if given.in_memory and handed.tensors != artifact.preprocess.takes_tensors:
             taken = "preprocessed tensors" if artifact.preprocess.takes_tensors else "images"
             raise InputError(f"data: {artifact.folder} was made with {taken}; hand over the same.")
@@ -137,9 +138,9 @@ def images_for(
     """
     source = Source(
         data=folder,
-        labels=labels or options.read("class"),
-        class_names=artifact.labels if artifact.labelled else None,
-        num_classes=len(artifact.labels) if artifact.head != NONE else None,
+        labels=labels or options.read(artifact.task.targets),
+        class_names=artifact.class_names if artifact.labelled and artifact.task.exclusive else None,
+        num_classes=artifact.task.class_folders(len(artifact.labels)),
         output_names=artifact.labels if artifact.labelled else None,
         outputs=len(artifact.labels),
         verify=None if artifact.preprocess.takes_tensors else verifier(artifact.preprocess.channels, progress),
@@ -247,6 +248,7 @@ def judge_artifact(
     manifest = artifact.manifest
     return assemble(
         Evidence(
+            task=artifact.task,
             artifact=str(artifact.folder),
             variant=manifest["variant"],
             activation=manifest["activation"],
@@ -255,7 +257,7 @@ def judge_artifact(
             threads=threads,
             logits={"float": seen.logits["float"], "pte": pte_logits},
             images=images,
-            class_names=artifact.labels,
+            class_names=artifact.class_names,
             float_program=seen.measured["float"].figures,
             pte_program=pte_program,
             delegation=artifact.delegation,
@@ -274,9 +276,8 @@ def judge_artifact(
 
 
 def _temperature(verdict: Mapping[str, Any]) -> float | None:
-    """What `quantize` found on labelled images; None where it had none, or an earlier version ran."""
-    known = verdict["float"].get("top1") is not None and "expected_drop" in verdict
-    return float(verdict["expected_drop"]["temperature"]) if known else None
+    """What `quantize` found on labelled images; None where an earlier version ran."""
+    return float(verdict["expected_drop"]["temperature"]) if "expected_drop" in verdict else None
 
 
 def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:

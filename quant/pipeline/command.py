@@ -8,7 +8,8 @@ from typing import Any
 from edge_effnet.head import NONE
 from edge_effnet.samples import SAMPLE
 from quant.lower.options import BackendOptions
-from quant.metrics.tasks.table import CLASSES, EMBEDDING
+from quant.metrics.tasks.classes import CLASSES
+from quant.metrics.tasks.embedding import EMBEDDING
 from quant.pipeline.handed_over import word_for
 from quant.pipeline.request import Request, default_out
 from quant.qat.options import QatOptions
@@ -39,6 +40,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--std", _numbers(config.std), None),
         ("--head", config.head, None),
         ("--task", request.task.name, (CLASSES if config.head != NONE else EMBEDDING).name),
+        ("--threshold", config.threshold, None),
         ("--output", config.output, None),
         ("--trained-activation", config.trained_activation, None),
         ("--activation", config.activation, None),

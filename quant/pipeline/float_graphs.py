@@ -39,9 +39,11 @@ def export_graphs(network: Loaded, inputs: Sequence[torch.Tensor], progress: Pro
     Args:
         network: loaded.
         inputs: calibration images in batches.
-        progress: told of the refitting.
+        progress: told of the stages.
     """
-    original = _folded(network.checkpoint.model, network)
+    with progress.stage("Exporting", 1) as advance:
+        original = _folded(network.checkpoint.model, network)
+        advance(1)
     if not network.swapped:
         return Graphs(float=original, original=original)
     layers = sum(node.target in WEIGHTED for node in original.graph.nodes)

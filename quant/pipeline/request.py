@@ -28,7 +28,9 @@ from quant.data.readers.in_memory import is_in_memory
 from quant.lower.choices import DEFAULT_BACKEND, Choice, check_fits, choose
 from quant.lower.options import BackendOptions, Normalization
 from quant.lower.output import Output
-from quant.metrics.tasks.table import CLASSES, EMBEDDING, find_task
+from quant.metrics.tasks.classes import CLASSES
+from quant.metrics.tasks.embedding import EMBEDDING
+from quant.metrics.tasks.table import find_task
 from quant.metrics.tasks.task import Task
 from quant.pipeline.handed_over import Given
 from quant.program.host import check_threads
@@ -129,6 +131,8 @@ class QuantizeConfig:
     ":int8" behind it in int8; None takes logits, or what `head` ends with."""
     task: str = "classes"
     """What the network is for; a key of `TASKS`. Without a head it is "embedding"."""
+    threshold: float | None = None
+    """Probability from where an output of a binary or multi-label network says yes; 0.5 by default."""
     embed_preprocess: bool = False
     """Let the program normalise by itself: its input is then uint8 pixels, [1, H, W, C]."""
 
@@ -294,13 +298,13 @@ def resolve(config: QuantizeConfig) -> Request:
         raise InputError("--backend: names no program; leave it out for the default.")
     if config.model is None:
         _require_fitting(config, recipe, choices, _output(config, _task(config)))
+        # Light, and where most goes wrong: before weights are read.
+        config.image_options.read(_task(config).targets)
     limits = Limits(
         max_drop=MAX_DROP_POINTS if config.max_drop is None else config.max_drop,
         min_agreement=check_min_agreement(config.min_agreement),
         baseline=None,
     )
-    # Light, and where most goes wrong: before weights are read.
-    config.image_options.read(find_task(config.task).targets)
     if config.classes is not None and not Path(config.classes).is_file():
         raise InputError(f"--classes {config.classes}: no such file; give one with a class name a line.")
     spec, checkpoint = _variant_of(config)
@@ -376,7 +380,7 @@ def _task(config: QuantizeConfig) -> Task:
         raise InputError(f"--task {task.name}: --head none puts out features; leave one of the two out.")
     if config.head != NONE and task is EMBEDDING:
         raise InputError("--task embedding: compares pooled features; give --head none, or leave --task out.")
-    return EMBEDDING if config.head == NONE else task
+    return (EMBEDDING if config.head == NONE else task).with_threshold(config.threshold)
 
 
 def _output(config: QuantizeConfig, task: Task) -> Output:

@@ -66,6 +66,7 @@ def quantize_command(
     std: Annotated[str | None, rare_option(help="Likewise; both needed from 4 channels on.")] = None,
     head: Annotated[str | None, typer.Option(help="Such as linear-relu-linear, where unclear; none.")] = None,
     task: Annotated[str, typer.Option(help="Or binary, multilabel, regression.")] = "classes",
+    threshold: Annotated[float | None, rare_option(help="From where a label is a yes; 0.5.")] = None,
     output: Annotated[str | None, typer.Option(help="logits, softmax, sigmoid; or softmax:int8.")] = None,
     trained_activation: Annotated[str | None, rare_option(help="What SiLU was replaced by in training.")] = None,
     ema: Annotated[bool, rare_option("--ema/--no-ema", help="Averaged weights.")] = True,
@@ -115,7 +116,7 @@ def quantize_command(
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
-    bars = Bars(quiet=not is_leader())
+    bars = Bars(quiet=not is_leader(), lines=not as_json)
     if weights == SAMPLE:
         sample_weights(variant)
         bars.say(f"No --weights: the sample {variant} and drawn pictures, for a first look.")
@@ -149,6 +150,7 @@ def quantize_command(
         std=_numbers("--std", std),
         head=head,
         task=task,
+        threshold=threshold,
         output=output,
         trained_activation=trained_activation,
         ema=ema,

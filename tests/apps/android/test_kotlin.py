@@ -16,8 +16,9 @@ import pytest
 import torch
 from PIL import Image
 
-from apps.device.job.folder import Settings, write_job
+from apps.device.job.folder import write_job
 from apps.device.job.results import read_results
+from apps.device.job.settings import Settings
 from edge_effnet.preprocess import INTERPOLATIONS, Preprocess
 from quant.artifact.golden import golden_images
 from quant.common.progress import NoProgress
