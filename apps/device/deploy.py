@@ -51,6 +51,7 @@ def deploy(folder: str | Path, *, app: str, project: str | Path | None = None) -
     """
     target = find_app(app)
     artifact = open_artifact(Path(folder))
+    artifact.require_images()
     root = own_project(target) if project is None else Path(project)
     if project is None:
         copy_own(target, root)

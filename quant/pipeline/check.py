@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,14 @@ from quant.common.atomic_io import write_atomically
 from quant.common.findings import Finding, Severity, messages
 from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.data.batches import Model
-from quant.data.cleaning import verifier
-from quant.data.collect import Source
 from quant.data.options import ImageOptions
 from quant.data.perceptual_hash import hash_maker
-from quant.data.readers.in_memory import Wanted
-from quant.data.readers.label_file import LabelFile
-from quant.data.source import image_folder
-from quant.data.split import DataSplit, ImageRecord, evaluation_images
+from quant.data.split import ImageRecord
 from quant.lower.choices import require_runs_here, runs_here
 from quant.metrics import metrics
 from quant.metrics.evaluate import collect_logits
-from quant.pipeline.handed_over import Folders, Given, as_folders
+from quant.pipeline.handed_over import Given
+from quant.pipeline.judged_images import judged_images
 from quant.program.host import HostRuntime, check_threads
 from quant.program.timing import Measured, ProgramFigures, measure_programs
 from quant.thresholds import GOLDEN_MIN_SQNR_DB, LATENCY_REPEATS, MAX_DROP_POINTS
@@ -88,9 +84,8 @@ def check(
         verify_images(artifact)
     with ExitStack() as stack:
         with watch.measure("load"):
-            handed = stack.enter_context(handed_to(artifact, Given(data=data, labels=labels), progress))
-            root = stack.enter_context(image_folder(handed.data, artifact.preprocess, progress))
-            split = images_for(artifact, root, images or ImageOptions(), progress, labels=handed.labels)
+            given = Given(data=data, labels=labels)
+            split = stack.enter_context(judged_images(artifact, given, images, progress))
         known = None if update_baseline or baseline is None else read_baseline(Path(baseline), split.evaluation)
         seen = look(artifact, split.evaluation, threads, progress, watch)
     outcome = judge_artifact(
@@ -109,44 +104,6 @@ def check(
         figures = make_baseline(split.evaluation, outcome.pte_accuracy, outcome.pte, sha256)
         write_atomically(Path(baseline), baseline_json(figures).encode())
     return outcome
-
-
-@contextmanager
-def handed_to(artifact: Artifact, given: Given, progress: Progress) -> Iterator[Folders]:
-    """Images for an artifact as folders; see `as_folders`.
-
-    Raises:
-        InputError: as there; or tensors for an artifact that takes images, or the other way round.
-    """
-    names = artifact.labels if artifact.labelled else None
-    with as_folders(
-        given, Wanted(preprocess=artifact.preprocess, kind=artifact.task.targets, names=names), progress
-    ) as handed:
-        if given.in_memory and handed.tensors != artifact.preprocess.takes_tensors:
-            taken = "preprocessed tensors" if artifact.preprocess.takes_tensors else "images"
-            raise InputError(f"data: {artifact.folder} was made with {taken}; hand over the same.")
-        yield handed
-
-
-def images_for(
-    artifact: Artifact, folder: Path, options: ImageOptions, progress: Progress, *, labels: LabelFile | None = None
-) -> DataSplit:
-    """The images of a folder that an artifact can be judged on; see `evaluation_images`.
-
-    Raises:
-        InputError: none, others than its classes, or ones that it was fitted on.
-    """
-    source = Source(
-        data=folder,
-        labels=labels or options.read(artifact.task.targets),
-        class_names=artifact.class_names if artifact.labelled and artifact.task.exclusive else None,
-        num_classes=artifact.task.class_folders(len(artifact.labels)),
-        output_names=artifact.labels if artifact.labelled else None,
-        outputs=len(artifact.labels),
-        verify=None if artifact.preprocess.takes_tensors else verifier(artifact.preprocess.channels, progress),
-        max_unusable=options.max_unusable / 100,
-    )
-    return evaluation_images(source, calibrated_on=artifact.calibrated_on)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
