@@ -233,8 +233,9 @@ def judge_artifact(
 
 
 def _temperature(verdict: Mapping[str, Any]) -> float | None:
-    """What `quantize` found on labelled images; None where an earlier version ran."""
-    return float(verdict["expected_drop"]["temperature"]) if "expected_drop" in verdict else None
+    """What `quantize` found on labelled images; None where an earlier version ran, and of a task without classes."""
+    expected = verdict.get("expected_drop")
+    return None if expected is None else float(expected["temperature"])
 
 
 def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:
