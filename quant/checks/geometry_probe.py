@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -47,12 +47,25 @@ def better_geometry(run: Model, probe: Probe) -> Finding | None:
     if probe.preprocess.resize_mode == "none":
         return None
     rows = subsample(len(probe.images), PROBE_IMAGES)
-    glance = subsample(len(rows), GEOMETRY_GLANCE)
+    return best_geometry(lambda geometry, some: _compared(run, probe, geometry, some), probe.preprocess, rows)
+
+
+def best_geometry(
+    compare: Callable[[Preprocess, Sequence[int]], Comparison], now: Preprocess, rows: Sequence[int]
+) -> Finding | None:
+    """Name the geometry that is clearly better on some images.
+
+    Args:
+        compare: of a geometry with the present one, on images of given indices.
+        now: the present one.
+        rows: indices of the images.
+    """
+    glance = [rows[i] for i in subsample(len(rows), GEOMETRY_GLANCE)]
     found: dict[str, Comparison] = {}
-    for options, geometry in usual_geometries(probe.preprocess).items():
-        first = _compared(run, probe, geometry, [rows[i] for i in glance])
+    for options, geometry in usual_geometries(now).items():
+        first = compare(geometry, glance)
         if first.gain > 0 and first.rank_chance <= _PROMISING:
-            found[options] = _compared(run, probe, geometry, rows)
+            found[options] = compare(geometry, rows)
     clear = {options: compared for options, compared in found.items() if _clear(compared)}
     if not clear:
         return None
