@@ -204,6 +204,9 @@ KINDS: Mapping[str, Kind] = {
     "weights": _note(
         "How the weights file was understood, where it leaves something open.", "Check it against the training."
     ),
+    "tensor-inputs": _note(
+        "Images came as preprocessed tensors: the artifact does not say how an image becomes one, apps have to know."
+    ),
     "sample-model": _note("The sample model was quantized, nothing of the user's."),
     "images-left-out": _note(
         "Images or files were left out: copies, unreadable or contradictory ones, ones that the program was "
