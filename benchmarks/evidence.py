@@ -48,8 +48,8 @@ def rates(model: EfficientNet, own: Preprocess, records: list[ImageRecord]) -> N
         draws = [random.Random(i).sample(range(len(paths)), min(DRAWN, len(paths))) for i in range(DRAWS)]
         named = sum(best_geometry(compare, now, rows) is not None for rows in draws)
         print(
-            f"{now.resize_mode} {now.resize}: top-1 {100 * right:.1f} %, another named in {named} of {DRAWS} draws of "
-            f"{len(draws[0])} images"
+            f"{now.resize_mode} {now.resize}: top-1 {100 * right:.1f} %, another named in {named} of {DRAWS} draws "
+            f"of {len(draws[0])} images"
         )
 
 
