@@ -22,7 +22,7 @@ def job_command(
     data: Annotated[str, typer.Option(help="Images: val/ of it, or class folders; or `sample`.")],
     out: Annotated[Path, typer.Option(help="The job folder; one that is there is replaced.")],
     limit: Limit = None,
-    threads: Annotated[int, typer.Option(help="Of the device's runtime.")] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads of the device's runtime.")] = 1,
 ) -> int:
     """Write a job folder for a device out of reach, such as an iPhone."""
     from apps.cli.render.bars import Bars  # noqa: PLC0415
