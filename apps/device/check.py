@@ -24,9 +24,11 @@ from quant.artifact.open import open_artifact
 from quant.common.atomic_io import explained_writes
 from quant.common.findings import Finding, finding
 from quant.common.progress import NoProgress, Progress, Stopwatch
-from quant.data.source import image_folder
+from quant.data.options import ImageOptions
 from quant.data.split import ImageRecord
-from quant.pipeline.check import images_for, judge_artifact, look
+from quant.pipeline.check import judge_artifact, look
+from quant.pipeline.handed_over import Given
+from quant.pipeline.judged_images import judged_images
 from quant.program.host import check_threads
 from quant.program.timing import ProgramFigures
 from quant.thresholds import MAX_DROP_POINTS
@@ -47,6 +49,7 @@ def check_on_device(
     limit: int | None = None,
     results: str | Path | None = None,
     keep: bool = False,
+    image_options: ImageOptions | None = None,
     progress: Progress | None = None,
 ) -> DeviceOutcome:
     """Run an artifact's program on a device and judge it there.
@@ -61,6 +64,7 @@ def check_on_device(
         limit: take fewer images, evenly of each class.
         results: write the device's results file there too; an older one there is replaced.
         keep: leave what was copied on the device.
+        image_options: how images and labels are read.
         progress: told of every stage.
 
     Raises:
@@ -78,9 +82,8 @@ def check_on_device(
         artifact = open_artifact(Path(folder))
     with ExitStack() as stack:
         with watch.measure("load"):
-            split = images_for(
-                artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)), progress
-            )
+            artifact.require_images()
+            split = stack.enter_context(judged_images(artifact, Given(data=data), image_options, progress))
             images = limited(split.evaluation, limit)
         with watch.measure("device"):
             found, said = (

@@ -23,6 +23,8 @@ from edge_effnet.weights.geometry import Geometry
 from quant.artifact.recognise import require_replaceable
 from quant.common.overwrite import require_apart, require_no_image
 from quant.common.rank import is_alone
+from quant.data.options import ImageOptions
+from quant.data.readers.in_memory import is_in_memory
 from quant.lower.choices import DEFAULT_BACKEND, Choice, check_fits, choose
 from quant.lower.options import BackendOptions, Normalization
 from quant.lower.output import Output
@@ -30,6 +32,7 @@ from quant.metrics.tasks.classes import CLASSES
 from quant.metrics.tasks.embedding import EMBEDDING
 from quant.metrics.tasks.table import find_task
 from quant.metrics.tasks.task import Task
+from quant.pipeline.handed_over import Given
 from quant.program.host import check_threads
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe, find_recipe
@@ -57,12 +60,20 @@ class QuantizeConfig:
     preprocess: Any = None
     """What images go through, where weights or model do not tell: a `Preprocess`, a timm model, torchvision's weights
     or their `transforms()`."""
-    data: str | Path = SAMPLE
-    """Folder of images (see `split_images`), or `SAMPLE`: the pictures that those were trained on."""
-    calibration_data: str | Path | None = None
-    """Folder of the images to calibrate on, whatever its name; None looks for one in `data`."""
-    evaluation_data: str | Path | None = None
+    data: Any = SAMPLE
+    """Folder of images (see `split_images`), or `SAMPLE`: the pictures that those were trained on; `.npz` or `.npy`;
+    or images that Python holds (see `images_of`), for both sides or as (to calibrate on, to judge on)."""
+    calibration_data: Any = None
+    """Folder of the images to calibrate on, whatever its name; None looks for one in `data`. Or as there."""
+    evaluation_data: Any = None
     """Folder of the images to judge on, likewise."""
+    labels: Any = None
+    """A label file beside the images, instead of class folders (see `ImageOptions`); or labels of an array or a list
+    in `data`, one each."""
+    image_column: str | None = None
+    """Header of its column of images, where that is an unusual one."""
+    label_column: str | None = None
+    """Likewise of labels; several with commas between where an image has several."""
     classes: str | Path | None = None
     """A file of the network's class names in the order of its outputs (`read_class_list`), for the weights'."""
     max_unusable: float = 100 * UNUSABLE_SHARE
@@ -132,15 +143,24 @@ class QuantizeConfig:
             raise InputError(f"--seed {self.seed}: need a whole number from 0 to {_MAX_SEED}.")
         check_max_drop(MAX_DROP_POINTS if self.max_drop is None else self.max_drop)
         check_min_agreement(self.min_agreement)
+        _ = self.image_options
         if self.model is not None and self.weights != SAMPLE:
             raise InputError("model and weights: give one of them, a network in memory or its file.")
-        if not 0 <= self.max_unusable <= 100:
-            raise InputError(f"--max-unusable {self.max_unusable}: need a percentage from 0 to 100.")
 
     @property
     def sample(self) -> bool:
         """Whether the weights are those that come with the package."""
         return self.model is None and self.weights == SAMPLE
+
+    @property
+    def given(self) -> Given:
+        """Where images are."""
+        return Given(
+            data=self.data,
+            calibration_data=self.calibration_data,
+            evaluation_data=self.evaluation_data,
+            labels=self.labels if is_in_memory(self.labels) else None,
+        )
 
     @property
     def weights_name(self) -> str | Path:
@@ -160,6 +180,16 @@ class QuantizeConfig:
             interpolation=self.interpolation,
             resize_mode=self.resize_mode,
             image_size=self.image_size,
+        )
+
+    @property
+    def image_options(self) -> ImageOptions:
+        """How images and labels are read."""
+        return ImageOptions(
+            labels=None if is_in_memory(self.labels) else self.labels,
+            image_column=self.image_column,
+            label_column=self.label_column,
+            max_unusable=self.max_unusable,
         )
 
     @property
@@ -231,6 +261,11 @@ class Request:
         loaded = None if self.checkpoint is None else self.checkpoint.model.activation
         return self.config.activation or self.config.trained_activation or loaded or self.spec.activation
 
+    def of(self, checkpoint: Checkpoint) -> Request:
+        """Return the same for weights that say by themselves that they have no head."""
+        headless = self.task is CLASSES and checkpoint.model.head_steps == NONE
+        return replace(self, task=EMBEDDING) if headless else self
+
     def normalization(self, preprocess: Preprocess) -> Normalization | None:
         """What the program does by itself, if anything."""
         return Normalization(mean=preprocess.mean, std=preprocess.std) if self.config.embed_preprocess else None
@@ -268,6 +303,8 @@ def resolve(config: QuantizeConfig) -> Request:
         raise InputError("--backend: names no program; leave it out for the default.")
     if config.model is None:
         _require_fitting(config, recipe, choices, _output(config, _task(config)))
+        # Light, and where most goes wrong: before weights are read.
+        config.image_options.read(_task(config).targets)
     limits = Limits(
         max_drop=MAX_DROP_POINTS if config.max_drop is None else config.max_drop,
         min_agreement=check_min_agreement(config.min_agreement),
@@ -295,13 +332,24 @@ def resolve(config: QuantizeConfig) -> Request:
     check_fits(
         choices, activation=request.final_activation, image_size=config.crop or config.image_size or spec.resolution
     )
-    sources = {"--calibration-data": config.calibration_data, "--evaluation-data": config.evaluation_data}
-    named = {option: given for option, given in sources.items() if given is not None}
-    require_apart(request.out, {"--weights": config.weights, "--data": config.data, **named})
-    require_replaceable(request.out)
-    for folder in (config.data, *named.values()):
-        require_no_image(request.out, folder)
+    _require_place(request)
     return request
+
+
+def _require_place(request: Request) -> None:
+    """Refuse to write where something lies that is read, or that is not ours.
+
+    Raises:
+        InputError: it does.
+    """
+    config = request.config
+    sides = {"--data": config.data, "--calibration-data": config.calibration_data}
+    sides["--evaluation-data"] = config.evaluation_data
+    folders = {option: given for option, given in sides.items() if isinstance(given, str | Path)}
+    require_apart(request.out, {"--weights": config.weights, **folders})
+    require_replaceable(request.out)
+    for folder in folders.values():
+        require_no_image(request.out, folder)
 
 
 def _spelled_out(config: QuantizeConfig) -> QuantizeConfig:
@@ -357,7 +405,7 @@ def _variant_of(config: QuantizeConfig) -> tuple[VariantSpec, Checkpoint | None]
     """Return the variant that is named, or the one that the weights are, with what was read to tell."""
     spec = None if config.variant is None else resolve_variant(config.variant)
     if config.model is not None:
-        if isinstance(config.data, str) and config.data == SAMPLE:
+        if not is_in_memory(config.data) and config.data == SAMPLE:
             raise InputError("model: give data too, images of its classes; the sample's are those of sample weights.")
         checkpoint = load_in_memory(config.model, spec, config.load_options)
         return checkpoint.spec, checkpoint
