@@ -184,6 +184,10 @@ KINDS: Mapping[str, Kind] = {
     "calibration-statistics": _warning(
         "The calibration images do not look to the stem as its training set did.", _PREPROCESSING
     ),
+    "trained-activation": _warning(
+        "BatchNorm's statistics fit another activation than the weights are taken for.",
+        "Compare float's accuracy with --trained-activation.",
+    ),
     "selection-on-evaluation": _warning(
         "Float layers were chosen on the evaluation images, which flatters the verdict.",
         "Give more images, so that some can be kept back to choose on.",
@@ -195,6 +199,9 @@ KINDS: Mapping[str, Kind] = {
     # What else there is to know.
     "weights": _note(
         "How the weights file was understood, where it leaves something open.", "Check it against the training."
+    ),
+    "tensor-inputs": _note(
+        "Images came as preprocessed tensors: the artifact does not say how an image becomes one, apps have to know."
     ),
     "sample-model": _note("The sample model was quantized, nothing of the user's."),
     "images-left-out": _note(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edge_effnet.head import NONE
 from edge_effnet.samples import SAMPLE
 from quant.lower.options import BackendOptions
 from quant.metrics.tasks.classes import CLASSES
 from quant.metrics.tasks.embedding import EMBEDDING
+from quant.pipeline.handed_over import word_for
 from quant.pipeline.request import Request, default_out
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE
@@ -21,10 +21,10 @@ def quantize_command(request: Request) -> tuple[str, ...]:
     config = request.config
     options: list[tuple[str, Any, Any]] = [
         ("--weights", SAMPLE if config.sample else config.weights_name, SAMPLE),
-        ("--data", config.data, SAMPLE),
-        ("--calibration-data", config.calibration_data, None),
-        ("--evaluation-data", config.evaluation_data, None),
-        ("--labels", config.labels, None),
+        ("--data", word_for(config.data), SAMPLE),
+        ("--calibration-data", word_for(config.calibration_data), None),
+        ("--evaluation-data", word_for(config.evaluation_data), None),
+        ("--labels", word_for(config.labels), None),
         ("--image-column", config.image_column, None),
         ("--label-column", config.label_column, None),
         ("--classes", config.classes, None),
@@ -38,7 +38,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--mean", _numbers(config.mean), None),
         ("--std", _numbers(config.std), None),
         ("--head", config.head, None),
-        ("--task", request.task.name, (CLASSES if config.head != NONE else EMBEDDING).name),
+        ("--task", None if request.task is EMBEDDING else request.task.name, CLASSES.name),
         ("--threshold", config.threshold, None),
         ("--output", config.output, None),
         ("--trained-activation", config.trained_activation, None),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import SETTINGS, HelpAll, Version, epilog, rare_option
+from apps.cli.help import SETTINGS, HelpAll, Verbose, Version, epilog, rare_option
 from apps.cli.image_options import ImageColumn, LabelColumn, Labels, one_file
 from edge_effnet.errors import InputError
 from edge_effnet.samples.trained import SAMPLE, sample_weights
@@ -99,6 +99,7 @@ def quantize_command(
         bool, typer.Option("--embed-preprocess", help="The program normalises uint8 pixels.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    verbose: Verbose = False,
     help_all: HelpAll = False,
     version: Version = False,
 ) -> int:
@@ -174,6 +175,7 @@ def quantize_command(
         print_outcome(
             result.outcome,
             as_json=as_json,
+            verbose=verbose,
             report=str(result.folder / "report.html"),
             next_command=result.next_command if weights != SAMPLE or not result.passed else own_command(variant),
         )
