@@ -41,7 +41,7 @@ def check_command(
     min_agreement: Annotated[float | None, typer.Option(help="Images that keep float's class, %.")] = None,
     baseline: Annotated[Path | None, typer.Option(help="File with earlier figures to hold.")] = None,
     update_baseline: Annotated[bool, typer.Option(help="Write this run's figures to --baseline.")] = False,
-    threads: Annotated[int, typer.Option(help="Of the runtime.")] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads for timing and evaluation.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     verbose: Verbose = False,
     device: Device = None,

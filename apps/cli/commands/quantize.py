@@ -47,7 +47,7 @@ _EPILOG = epilog(
 def quantize_command(
     variant: Annotated[str | None, typer.Option(help="Such as b0, lite0, v2-s or es; the weights' own.")] = None,
     weights: Annotated[str | None, typer.Option(help="Float weights: a file, a folder, or a hub's name.")] = None,
-    data: Annotated[str | None, typer.Option(help="Images: train/ and val/, or one folder per class.")] = None,
+    data: Annotated[str | None, typer.Option(help="Images: train/ and val/, class folders, or .npz.")] = None,
     calibration_data: Annotated[str | None, rare_option(help="Folder to fit ranges on, any name.")] = None,
     evaluation_data: Annotated[str | None, rare_option(help="Folder to judge on, any name.")] = None,
     labels: Labels = None,
@@ -64,13 +64,13 @@ def quantize_command(
     resize_mode: Annotated[str | None, rare_option(help="shorter, squash, pad, pad-black or none.")] = None,
     mean: Annotated[str | None, rare_option(help="Such as 0.5 or 0.49,0.46,0.41; the weights' own.")] = None,
     std: Annotated[str | None, rare_option(help="Likewise; both needed from 4 channels on.")] = None,
-    head: Annotated[str | None, typer.Option(help="Such as linear-relu-linear, where unclear; none.")] = None,
+    head: Annotated[str | None, typer.Option(help="Head's layers, where unclear: linear-relu-linear.")] = None,
     task: Annotated[str, typer.Option(help="Or binary, multilabel, regression.")] = "classes",
     threshold: Annotated[float | None, rare_option(help="From where a label is a yes; 0.5.")] = None,
-    output: Annotated[str | None, typer.Option(help="logits, softmax, sigmoid; or softmax:int8.")] = None,
+    output: Annotated[str | None, typer.Option(help="Puts out logits, softmax, sigmoid or softmax:int8.")] = None,
     trained_activation: Annotated[str | None, rare_option(help="What SiLU was replaced by in training.")] = None,
-    ema: Annotated[bool, rare_option("--ema/--no-ema", help="Averaged weights.")] = True,
-    activation: Annotated[str | None, typer.Option(help="Swap to swish, hardswish, relu6 or relu.")] = None,
+    ema: Annotated[bool, rare_option("--ema/--no-ema", help="Take averaged weights, where there are any.")] = True,
+    activation: Annotated[str | None, typer.Option(help="Swap it: swish, hardswish, relu6 or relu.")] = None,
     calibration: Annotated[int, typer.Option(help="Images to fit ranges on.")] = DEFAULT_CALIBRATION,
     recipe: Annotated[str, typer.Option(help=f"How to quantize: {', '.join(RECIPES)}.")] = DEFAULT_RECIPE,
     backend: Annotated[
@@ -90,7 +90,7 @@ def quantize_command(
     seed: Annotated[
         int, typer.Option(callback=_seed, help="Random seed for calibration sampling; 0.", show_default=False)
     ] = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads of the programs.")] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads for timing and evaluation; 1.", show_default=False)] = 1,
     epochs: Annotated[float | None, rare_option(help="qat-int8: passes over the images.")] = None,
     steps: Annotated[int | None, rare_option(help="qat-int8: stop after so many steps.")] = None,
     teacher: Annotated[str | None, rare_option(help="qat-int8: whose logits are learned; float.")] = None,
