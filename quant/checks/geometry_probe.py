@@ -42,9 +42,9 @@ def better_geometry(run: Model, probe: Probe) -> Finding | None:
 
     Returns:
         A note that names the best; None where the present one is about as good as any. Images taken as they are
-        (resize mode "none") are no question of geometry.
+        (resize mode "none", tensors) are no question of geometry.
     """
-    if probe.preprocess.resize_mode == "none":
+    if probe.preprocess.resize_mode == "none" or probe.preprocess.takes_tensors:
         return None
     rows = subsample(len(probe.images), PROBE_IMAGES)
     return best_geometry(lambda geometry, some: _compared(run, probe, geometry, some), probe.preprocess, rows)
