@@ -29,7 +29,7 @@ class Chunks:
 class ChunkedRun(fx.Interpreter):
     """An interpreter that advances on demand, so that two graphs can walk side by side.
 
-    A simulation's whole numbers are kept as int8, other results as float16: a calibration set's activations then
+    A simulation's whole numbers are kept as such, other results as float16: a calibration set's activations then
     take a third of the memory, and 16 bits are far finer than the 8 under study.
     """
 
@@ -84,6 +84,6 @@ class ChunkedRun(fx.Interpreter):
 
 def _compact(node: fx.Node, result: torch.Tensor) -> torch.Tensor:
     if "scale" in node.meta:
-        return result.to(torch.int8)
+        return result.to(node.meta["dtype"])
     low, high = (v.item() for v in result.aminmax())
     return result.to(torch.float16) if max(-low, high) < _FLOAT16_MAX else result

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 if TYPE_CHECKING:
     from quant.metrics.evaluate import Accuracy, Fidelity
+    from quant.program.timing import ProgramFigures
     from quant.verdict.outcome import Outcome
 
 _HEAD = ("", "float", "quantized", ".pte")
@@ -57,7 +58,7 @@ def _rows(outcome: Outcome) -> list[tuple[str, str, str, str]]:
         ("top-1, %", _top1(outcome.float_accuracy), _top1(accuracy), _top1(outcome.pte_accuracy)),
         ("agrees with float, %", "", _agreement(fidelity), _agreement(outcome.pte)),
         ("SQNR, dB", "", _sqnr(fidelity), _sqnr(outcome.pte)),
-        ("latency, ms", f"{before.latency_ms:.2f}", "", f"{after.latency_ms:.2f}"),
+        ("latency, ms", _latency(before), "", _latency(after)),
         ("size, MB", f"{before.size_bytes / 1e6:.2f}", "", f"{after.size_bytes / 1e6:.2f}"),
     ]
 
@@ -69,6 +70,10 @@ def _row(cells: Sequence[str]) -> Markup:
 
 def _top1(accuracy: Accuracy | None) -> str:
     return "" if accuracy is None or accuracy.top1 is None else f"{100 * accuracy.top1:.2f}"
+
+
+def _latency(program: ProgramFigures) -> str:
+    return "" if program.latency_ms is None else f"{program.latency_ms:.2f}"
 
 
 def _agreement(fidelity: Fidelity | None) -> str:

@@ -92,13 +92,13 @@ def _cells(row: ProgramRow) -> list[str]:
     if row.outcome is None:
         return [*cells, *[""] * 4, "not here"]
     top1 = row.outcome.pte_accuracy.top1
-    fidelity = row.outcome.pte
+    fidelity, latency = row.outcome.pte, row.outcome.pte_program.latency_ms
     return [
         *cells,
         "-" if top1 is None else f"{100 * top1:.2f}",
         f"{100 * fidelity.agreement:.2f}",
         f"{fidelity.sqnr_db:.1f}",
-        f"{row.outcome.pte_program.latency_ms:.1f}",
+        "-" if latency is None else f"{latency:.1f}",
         f"on {row.outcome.evaluation_images}",
     ]
 
