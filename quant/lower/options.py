@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_effnet.errors import InputError
-from quant.lower.qnn.socs import DEFAULT_SOC, SOCS
+from quant.program.qnn_socs import DEFAULT_SOC, SOCS
 
 COMPUTE_UNITS = ("all", "cpu_only", "cpu_and_gpu", "cpu_and_ne")
 IOS_TARGETS = (17, 18)

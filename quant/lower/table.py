@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from edge_effnet.errors import InputError
 from quant.lower.backend import Backend, Precision
-from quant.lower.qnn import socs
-from quant.program import openvino_library, qnn_library
+from quant.program import openvino_library, qnn_library, qnn_socs
 
 _FP32 = Precision(summary="fp32 weights and activations")
 _FP16 = Precision(summary="fp16 weights and activations")
@@ -74,7 +73,7 @@ BACKENDS: dict[str, Backend] = {
             module="quant.lower.qnn.lower",
             runs_here=True,
             emulated="HTP",
-            refuses=lambda precision, options: socs.refuses(precision, options.soc),
+            refuses=lambda precision, options: qnn_socs.refuses(precision, options.soc),
             missing=qnn_library.missing,
         ),
         Backend(

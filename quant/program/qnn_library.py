@@ -59,9 +59,9 @@ def missing() -> str | None:
     """Say what to install; None where nothing is missing."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return "Qualcomm's compiler and emulated HTP run on x86-64 Linux only: make and judge these programs there."
-    if importlib.util.find_spec("cpuinfo") is None:
-        return f"executorch's part for QNN needs py-cpuinfo: {_COMMAND}, then repeat the command."
     if folder() is not None:
+        if importlib.util.find_spec("cpuinfo") is None:
+            return f"executorch's part for QNN needs py-cpuinfo: {_COMMAND}, then repeat the command."
         return _unknown_wheel()
     if os.environ.get(VARIABLE):
         return (

@@ -14,8 +14,8 @@ from edge_effnet.samples.trained import SAMPLE, sample_weights
 from quant.common.rank import is_leader
 from quant.lower.choices import DEFAULT_BACKEND, choose
 from quant.lower.options import BackendOptions
-from quant.lower.qnn.socs import DEFAULT_SOC
 from quant.lower.table import BACKENDS
+from quant.program.qnn_socs import DEFAULT_SOC
 from quant.recipes import DEFAULT_RECIPE, RECIPES
 from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
 

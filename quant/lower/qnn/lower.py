@@ -18,9 +18,9 @@ from edge_effnet.io.files import scratch_folder
 from quant.common.quiet import quiet_libraries
 from quant.lower.backend import Source
 from quant.lower.qnn.graph import for_htp
-from quant.lower.qnn.socs import SOCS
 from quant.lower.result import Delegation, Leftover, LoweredProgram
 from quant.program.qnn_library import LICENCE, RELEASES
+from quant.program.qnn_socs import SOCS
 
 DEADLINE_S = 1800.0
 """B0 takes a minute of an idle core, most of it in the vendor's compiler; one that hangs never ends."""
@@ -56,12 +56,12 @@ def lower(source: Source) -> LoweredProgram:
         output_shape=tuple(answer["output_shape"]),
         leftovers=tuple(Leftover(**row) for row in answer["leftovers"]),
         facts=(
-            f"for {soc}, HTP v{SOCS[soc]}, by QNN {answer['version']}: {_tried(answer['version'])}",
+            f"for {soc}, HTP v{SOCS[soc].generation}, by QNN {answer['version']}: {_tried(answer['version'])}",
             "judged on the vendor's emulated HTP, not on silicon",
         ),
         npu={
             "soc": soc,
-            "architecture": f"HTP v{SOCS[soc]}",
+            "architecture": f"HTP v{SOCS[soc].generation}",
             "libraries": f"QNN {answer['version']}",
             "judged_on": "emulated HTP",
         },
