@@ -16,19 +16,24 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from apps.device.app_projects import APPS, is_project, own_project
+from apps.device.native_libraries import packaged_libraries
 from quant.lower.table import BACKENDS
 
 PACKAGE = "edge-effnet"
 
-PINNED = ("torch", "torchao", "executorch")
+RELEASES = {"torch": "2.13.0", "torchao": "0.18.0", "executorch": "1.4.1"}
 """Built and tested together: a mix of others breaks export or lowering."""
 
-_EXTRAS = ("openvino", "training", "docs", "peers", "benchmarks", "dev")
+_EXTRAS = ("openvino", "training", "docs", "peers", "benchmarks", "release", "dev")
 
-_REQUIREMENT = re.compile(r"^([\w.-]+)[^;]*?(?:==([\w.]+))?\s*(?:;\s*extra\s*==\s*['\"]([\w-]+)['\"])?$")
+_REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[[^\]]*\])?([^;]*?)\s*(?:;\s*extra\s*==\s*['\"]([\w-]+)['\"])?$")
 
 _BACKENDS_OF_RUNTIME = (
-    "from executorch.extension.pybindings.portable_lib import _get_registered_backend_names as names;"
+    # Not by `portable_lib`, which imports all of torchao and the exporter: 6 seconds where this takes 2.
+    "import torch;"
+    "from quant.program import openvino_library; openvino_library.announce();"
+    "from executorch.extension.pybindings._portable_lib import _get_registered_backend_names as names;"
     "print('backends:', *names())"
 )
 _RUNTIME_TIMEOUT_S = 120
@@ -44,7 +49,7 @@ class Finding:
     """One thing that was looked at."""
 
     group: str
-    """Of the table: installation, runtime, backends, devices, extras, machine."""
+    """Of the table: installation, runtime, backends, devices, apps, extras, machine."""
     name: str
     found: str
     """What is there; "missing" where nothing is."""
@@ -57,7 +62,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything; the order is that of the table."""
-    return [*_installation(), _runtime(), *_backends(), *_devices(), *_extras(), *_machine()]
+    return [*_installation(), _runtime(), *_backends(), *_devices(), *_apps(), *_extras(), *_machine()]
 
 
 def is_sound(findings: list[Finding]) -> bool:
@@ -66,13 +71,12 @@ def is_sound(findings: list[Finding]) -> bool:
 
 
 def _installation() -> Iterator[Finding]:
-    pins = {name: pin for name, pin, extra in _requirements() if name in PINNED and extra is None}
+    allowed = {name: spec for name, spec, extra in _requirements() if name in RELEASES and extra is None}
     yield Finding(group="installation", name="python", found=platform.python_version(), ready=True)
-    for name in (PACKAGE, *PINNED, "pillow"):
-        found, pin = _version(name), pins.get(name)
-        # A build for one kind of machine, 2.13.0+cpu, is the release 2.13.0.
-        ready = found is not None and pin in (None, found.split("+")[0])
-        wanted = "." if name == PACKAGE else f"{name}=={pin}" if pin else name
+    for name in (PACKAGE, *RELEASES, "pillow"):
+        found = _version(name)
+        ready = found is not None and _allows(allowed.get(name, ""), found)
+        wanted = "." if name == PACKAGE else f"{name}=={RELEASES[name]}" if name in RELEASES else name
         yield Finding(
             group="installation",
             name=name,
@@ -140,6 +144,24 @@ def _devices() -> Iterator[Finding]:
         yield Finding(group="devices", name=device.device, found=device.what, ready=device.ready, advice=device.note)
 
 
+def _apps() -> Iterator[Finding]:
+    """The app projects of this package, and the memory pages of what they were built with."""
+    for app in APPS.values():
+        project = own_project(app)
+        there = is_project(app, project)
+        said = str(project) if there else f"{project}, once `edge-effnet deploy --app {app.name}` made it"
+        yield Finding(group="apps", name=app.name, found=said, ready=True)
+        if app.name == "android":
+            packaged = packaged_libraries(project, executorch=RELEASES["executorch"])
+            yield Finding(
+                group="apps",
+                name="native libraries",
+                found=packaged.sentence,
+                ready=not packaged.wrong,
+                advice="take releases of ExecuTorch and AGP (8.5.1 up) that align them" if packaged.wrong else "",
+            )
+
+
 def _extras() -> Iterator[Finding]:
     for extra in _EXTRAS:
         names = [name for name, _, of in _requirements() if of == extra and name != PACKAGE]
@@ -182,8 +204,17 @@ def _memory_gb() -> float | None:
         return None
 
 
-def _requirements() -> list[tuple[str, str | None, str | None]]:
-    """Of this package: (name, exact version or None, extra or None)."""
+def _allows(specifier: str, version: str) -> bool:
+    """Whether a requirement such as >=2.13,<2.14 allows a version; a build for one kind of machine is the release."""
+    try:
+        from packaging.specifiers import SpecifierSet  # noqa: PLC0415  (what is missing is what this looks for)
+    except ImportError:
+        return True
+    return SpecifierSet(specifier).contains(version.split("+", maxsplit=1)[0])
+
+
+def _requirements() -> list[tuple[str, str, str | None]]:
+    """Of this package: (name, versions allowed, extra or None)."""
     try:
         lines = requires(PACKAGE) or []
     except PackageNotFoundError:

@@ -29,7 +29,8 @@ from tables import write_results
 
 from edge_effnet.weights import load_pretrained
 from quant.data.batches import iterate_batches
-from quant.data.split import DataSplit, ImageRecord, Source, split_images
+from quant.data.collect import Source
+from quant.data.split import DataSplit, ImageRecord, split_images
 from quant.metrics import metrics
 from quant.thresholds import DEFAULT_CALIBRATION
 

@@ -29,7 +29,7 @@ from quant import QuantizeResult, quantize
 from quant.data.batches import iterate_batches
 
 COLUMNS = (
-    "network", "weights", "pixels", "top-1 float, %", "top-1 .pte, %", "agreement, %", "SQNR, dB", "latency, ms",
+    "network", "weights", "pixels", "judged by", "float, %", ".pte, %", "agreement, %", "SQNR, dB", "latency, ms",
     "of float", "MB", "seconds",
 )  # fmt: skip
 
@@ -87,20 +87,30 @@ def fitted(
     paths = paths_of(arguments)[:_FITTING]
     classes = sorted({path.parent.name for path in paths})
     labels = torch.tensor([classes.index(path.parent.name) for path in paths])
-    with torch.no_grad():
-        found = [model.eval().extract_features(batch).mean((2, 3)) for batch in batches(paths, model.preprocess)]
-    features = torch.cat(found)
+    features = features_of(model, paths)
     head = make_head(steps, features.shape[1], (*hidden, len(classes))).train()
-    optimizer = torch.optim.AdamW(head.parameters(), lr=3e-3, weight_decay=0.05)
-    for _ in range(_STEPS):
-        chosen = torch.randint(len(labels), (64,))
-        loss = nn.functional.cross_entropy(head(features[chosen]), labels[chosen])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    fit(head, features, labels, nn.functional.cross_entropy)
     model.classifier, model.head_steps, model.num_classes = head, "-".join(steps), len(classes)
     model.class_names = tuple(classes)
     return model.eval()
+
+
+@torch.no_grad()
+def features_of(model: EfficientNet, paths: list[Path]) -> torch.Tensor:
+    """Pooled, [images, width]."""
+    assert model.preprocess is not None
+    return torch.cat([model.eval().extract_features(x).mean((2, 3)) for x in batches(paths, model.preprocess)])
+
+
+def fit(head: nn.Module, features: torch.Tensor, targets: torch.Tensor, loss: Callable[..., torch.Tensor]) -> None:
+    """Fit a head to features, in place."""
+    optimizer = torch.optim.AdamW(head.parameters(), lr=3e-3, weight_decay=0.05)
+    for _ in range(_STEPS):
+        chosen = torch.randint(len(targets), (64,))
+        found = loss(head(features[chosen]), targets[chosen])
+        optimizer.zero_grad()
+        found.backward()
+        optimizer.step()
 
 
 def gray_b0(arguments: argparse.Namespace, row: Row) -> EfficientNet:
@@ -117,6 +127,42 @@ def mlp_b0(arguments: argparse.Namespace, row: Row) -> EfficientNet:
     return fitted(arguments, model, ("linear", "batchnorm", "relu", "dropout:0.2", "linear"), (256,))
 
 
+LABELS = {
+    "animal": ("english_springer", "tench"),
+    "machine": ("cassette_player", "chain_saw", "garbage_truck", "gas_pump"),
+    "metal": ("chain_saw", "french_horn", "garbage_truck", "gas_pump"),
+    "music": ("cassette_player", "french_horn"),
+    "large": ("church", "garbage_truck", "gas_pump", "parachute"),
+    "round": ("golf_ball", "parachute"),
+    "sky": ("church", "parachute"),
+}
+"""What the ten classes are besides: a task made for this table."""
+
+
+def labels_file(arguments: argparse.Namespace, path: Path) -> Path:
+    """Write the labels of all images, 0 or 1 a column."""
+    root = Path(arguments.classes)
+    rows = [["image", *LABELS]]
+    for image in sorted(root.glob("*/*/*")):
+        yes = [str(int(image.parent.name.lower() in classes)) for classes in LABELS.values()]
+        rows.append([image.relative_to(root).as_posix(), *yes])
+    path.write_text("".join(",".join(row) + "\n" for row in rows))
+    return path
+
+
+def multilabel_b0(arguments: argparse.Namespace, row: Row) -> EfficientNet:
+    """The real B0 with a logit for each label, fitted to the features of training images."""
+    model = load_checkpoint(arguments.b0, "b0").model
+    assert model.preprocess is not None
+    paths = paths_of(arguments)[:_FITTING]
+    targets = torch.tensor([[float(p.parent.name.lower() in classes) for classes in LABELS.values()] for p in paths])
+    features = features_of(model, paths)
+    head = make_head(("linear",), features.shape[1], (len(LABELS),))
+    fit(head, features, targets, nn.functional.binary_cross_entropy_with_logits)
+    model.classifier, model.num_classes, model.class_names = head, len(LABELS), tuple(LABELS)
+    return model.eval()
+
+
 def lite(arguments: argparse.Namespace, row: Row) -> Path:
     """A file of a pip package."""
     return next(Path(arguments.lite).rglob(f"*{row.variant}*.pth"))
@@ -130,6 +176,7 @@ def head_none(arguments: argparse.Namespace, row: Row) -> Path:
 ROWS: dict[str, Row] = {
     "B0, gray": Row(variant="b0", weights="real, first filters summed, head fitted", make=gray_b0),
     "B0, MLP head": Row(variant="b0", weights="real, head fitted", make=mlp_b0),
+    "B0, labels": Row(variant="b0", weights="real, head fitted", make=multilabel_b0, settings={"task": "multilabel"}),
     "B0, no head": Row(variant="b0", weights="real", make=head_none, settings={"head": "none"}),
     "ES": Row(variant="es", weights="random, head fitted", make=new_network),
     "V2-B0": Row(variant="v2-b0", weights="random, head fitted", make=new_network, side=192),
@@ -143,14 +190,11 @@ ROWS: dict[str, Row] = {
 def cells(name: str, row: Row, made: QuantizeResult) -> list[str]:
     """One row of the table."""
     outcome = made.outcome
-    float_top1, pte_top1 = (
-        "-" if a.top1 is None else f"{100 * a.top1:.1f}" for a in (outcome.float_accuracy, outcome.pte_accuracy)
-    )
-    # Features have no class.
-    agreement = "-" if row.settings.get("head") == "none" else f"{100 * outcome.pte.agreement:.1f}"
+    figure = outcome.task.figure
+    judged = (figure.text(figure.value(a)) for a in (outcome.float_accuracy, outcome.pte_accuracy))
     pte, reference = outcome.pte_program, outcome.float_program
     return [
-        name, row.weights, str(row.side), float_top1, pte_top1, agreement,
+        name, row.weights, str(row.side), figure.name, *judged, f"{100 * outcome.pte.agreement:.1f}",
         f"{outcome.pte.sqnr_db:.1f}", f"{pte.latency_ms:.2f}", f"{pte.latency_ms / reference.latency_ms:.2f}",
         f"{pte.size_bytes / 1e6:.2f}", f"{outcome.seconds['total']:.0f}",
     ]  # fmt: skip
@@ -178,6 +222,8 @@ def main() -> None:
                 save_checkpoint(weights, made)
             data = arguments.images if row.make is lite else arguments.classes
             settings = {"calibration": arguments.calibration, "out": folder / f"out{len(rows)}", **row.settings}
+            if row.make is multilabel_b0:
+                settings["labels"] = labels_file(arguments, folder / "labels.csv")
             found = quantize(row.variant, weights=weights, data=data, **settings)
             rows.append(cells(name, row, found))
             print(" | ".join(rows[-1]), flush=True)

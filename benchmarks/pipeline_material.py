@@ -17,7 +17,8 @@ from edge_effnet.samples import CLASS_NAMES, write_folder
 from edge_effnet.weights import load_pretrained
 from edge_effnet.weights.save import save_checkpoint
 from quant.data.batches import iterate_batches
-from quant.data.split import Source, split_images
+from quant.data.collect import Source
+from quant.data.split import split_images
 
 EVALUATED = 32
 """Drawn pictures of the evaluation set."""

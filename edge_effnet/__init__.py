@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from edge_effnet.activations import swap_activation
     from edge_effnet.errors import InputError, MachineError
     from edge_effnet.fuse import fold_for_inference
+    from edge_effnet.in_memory.load import load_module
     from edge_effnet.model import EfficientNet
     from edge_effnet.padding import output_image_size
     from edge_effnet.preprocess import Preprocess
@@ -26,6 +27,7 @@ __all__ = [
     "VariantSpec",
     "fold_for_inference",
     "load_checkpoint",
+    "load_module",
     "load_pretrained",
     "output_image_size",
     "resolve_variant",
@@ -38,6 +40,7 @@ _HOMES = {
     "InputError": "edge_effnet.errors",
     "MachineError": "edge_effnet.errors",
     "fold_for_inference": "edge_effnet.fuse",
+    "load_module": "edge_effnet.in_memory.load",
     "EfficientNet": "edge_effnet.model",
     "output_image_size": "edge_effnet.padding",
     "Preprocess": "edge_effnet.preprocess",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +54,54 @@ def read_array(path: Path, channels: int) -> np.ndarray:
         raise InputError(f"{path}: {error}") from error
 
 
+def read_tensor(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """Read a network input.
+
+    Returns:
+        float32 [C, H, W].
+
+    Raises:
+        InputError: no such array, or one of another shape or type.
+    """
+    with open_given(path, limit=MAX_FILE_BYTES) as file:
+        try:
+            array = _loaded(file)
+        except Exception as error:  # as above
+            raise InputError(f"{path}: not a readable array ({brief(error)}); save it with numpy.save.") from error
+    if array.dtype != np.float32 or array.shape != shape or not np.isfinite(array).all():
+        raise InputError(
+            f"{path}: {array.dtype} {list(array.shape)}; need the network's input, finite float32 {list(shape)}."
+        )
+    return array
+
+
+def read_stacks(path: Path) -> dict[str, np.ndarray]:
+    """Read the arrays of a `.npz`, or the one of a `.npy`, under the name `images`.
+
+    Raises:
+        InputError: no such file, or one that is damaged or holds Python objects.
+    """
+    with open_given(path, limit=None) as file:
+        try:
+            if file.read(2) == b"PK":
+                with zipfile.ZipFile(file) as archive:
+                    return {
+                        entry.filename.removesuffix(".npy"): _member(archive, entry) for entry in archive.infolist()
+                    }
+            file.seek(0)
+            return {"images": _array_of(file, limit=os.fstat(file.fileno()).st_size)}
+        except Exception as error:  # as above
+            raise InputError(
+                f"{path}: not a readable file of arrays ({brief(error)}); save it with numpy.savez(PATH, images=..., "
+                "labels=...)."
+            ) from error
+
+
+def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(entry) as member:
+        return _array_of(member, limit=entry.file_size)
+
+
 def _loaded(file: BinaryIO) -> np.ndarray:
     if file.read(2) == b"PK":
         with zipfile.ZipFile(file) as archive:
@@ -65,13 +114,13 @@ def _loaded(file: BinaryIO) -> np.ndarray:
     return _array_of(file)
 
 
-def _array_of(file: Any) -> np.ndarray:
-    """Read an array whose header was believed only as far as the largest file goes."""
+def _array_of(file: Any, limit: int = MAX_FILE_BYTES) -> np.ndarray:
+    """Read an array whose header is believed only as far as `limit` bytes go."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(file)
     size = math.prod(shape) * dtype.itemsize
-    if dtype.hasobject or not 0 < size <= MAX_FILE_BYTES or max(shape) > MAX_FILE_BYTES:
+    if dtype.hasobject or not 0 < size <= limit or max(shape, default=1) > limit:
         raise ValueError(f"{dtype} of shape {brief(shape)}")
     data = file.read(size)
     if len(data) != size:

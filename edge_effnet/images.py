@@ -83,17 +83,24 @@ def decode_rgb(file: BinaryIO, name: str) -> Image.Image:
             (about 179 megapixels), or of floating-point pixels.
     """
     with _opened(file, name) as image:
-        if min(image.size) < MIN_SIDE:
-            raise InputError(
-                f"{name}: {image.width}x{image.height} pixels is too small to be an image "
-                f"(at least {MIN_SIDE} a side); remove it."
-            )
-        if image.mode == "F":
-            raise InputError(f"{name}: floating-point pixels have no known white; save it with 8 or 16 bits.")
+        _require_usable(image, name)
         with _one_large_image if image.width * image.height > _LARGE_PIXELS else nullcontext():
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             return _as_rgb(image)
+
+
+def require_readable(path: Path) -> None:
+    """Decode an image as far as it takes to know that `open_rgb` can; JPEG scaled down, in a third of the time.
+
+    Raises:
+        InputError: as `open_rgb`.
+    """
+    with open_given(path, limit=MAX_FILE_BYTES) as file, _opened(file, str(path)) as image:
+        _require_usable(image, str(path))
+        image.draft("RGB", (1, 1))
+        with _one_large_image if image.width * image.height > _LARGE_PIXELS else nullcontext():
+            image.load()
 
 
 def image_format(file: BinaryIO, name: str) -> str:
@@ -117,6 +124,16 @@ def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
             raise InputError(f"{name}: a HEIC image, which needs pillow-heif; pip install 'edge-effnet[heif]'.")
         with Image.open(file, formats=FORMATS if contained is None else (contained,)) as image:
             yield image
+
+
+def _require_usable(image: Image.Image, name: str) -> None:
+    if min(image.size) < MIN_SIDE:
+        raise InputError(
+            f"{name}: {image.width}x{image.height} pixels is too small to be an image "
+            f"(at least {MIN_SIDE} a side); remove it."
+        )
+    if image.mode == "F":
+        raise InputError(f"{name}: floating-point pixels have no known white; save it with 8 or 16 bits.")
 
 
 @cache

@@ -26,8 +26,35 @@ COLLAPSE_SQNR_DB = 8.0
 sixth of the signal's power; in the same table histogram ranges have 10 dB, min-max ranges 3."""
 
 
+LABELS_COLLAPSE_F1 = 0.80
+"""Of a multi-label program's labels against float's: below it one label in five is another's, or missing. Agreement
+on whole sets says less: it falls with the number of labels, and a set of none is easily kept."""
+
+
+NUMBERS_COLLAPSE_CORRELATION = 0.90
+"""Of a regression's outputs with float's: a fifth of the variance is then noise, half as much again as 8 dB leave."""
+
+
+NUMBERS_TOLERANCE = 0.1
+"""Standard deviations of float's output that a regression's may move and still agree: noise of that size costs one
+point of R2, what `MAX_DROP_POINTS` allows."""
+
+
+FEATURES_COLLAPSE_COSINE = 0.90
+"""Mean cosine of an embedding with float's: 8 dB of noise leave 0.93 where features are not shared by all images."""
+
+
 COLLAPSE_IMAGES = 20
 """Fewer evaluation images cannot tell a collapse from one unlucky image."""
+
+
+CHANCE_SHUFFLES = 19
+"""Times that labels are shuffled to see what a network that sees nothing reaches: one in twenty such networks beats
+them all."""
+
+
+CHANCE_IMAGES = 512
+"""Images that this is tried on: enough for a figure that is to be told from nothing."""
 
 
 SURE_MARGIN = 0.5
@@ -64,12 +91,28 @@ COPIES_SHARE = 0.01
 a large set is common and moves no figure; more flatter the verdict."""
 
 
+UNUSABLE_SHARE = 0.01
+"""Share of the images that may be empty or unreadable and are left out, unless `--max-unusable` says otherwise: a few
+broken downloads move no figure; more mean that a copy or an archive is damaged, and what is left may be no fair
+sample."""
+
+
+DUPLICATE_SHARE = 0.2
+"""Share of the evaluation images that may lie in the training half too, or in two classes, and are left out: the
+published sets have up to a tenth (CIFAR-100: 10 %, CIFAR-10: 3 %; Barz and Denzler, "Do we train on test data?",
+2020). With twice that it is no split, and float's own figures mean nothing."""
+
+
 DEFAULT_CALIBRATION = 256
 """Twice 128 gave B0 0.6 dB more on both of two draws, for 15 seconds; fewer make the outcome swing with the draw."""
 
 
-SAMPLE_EVALUATION = 320
-"""Pictures of the sample set that judge: 20 a class; the interval of top-1 is then some 3 points to either side."""
+SAMPLE_CALIBRATION = 128
+"""Pictures of the sample set to calibrate on unless others are asked for: a first look, where each costs 0.1 s."""
+
+
+SAMPLE_EVALUATION = 160
+"""Pictures of the sample set that judge: 10 a class; the interval of top-1 is then some 4 points to either side."""
 
 
 SELECTION = 256

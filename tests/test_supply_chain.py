@@ -6,7 +6,9 @@ import tomllib
 import uuid
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
+from apps import doctor
 from apps.cli.edge_effnet import app
 from apps.cli.exit_codes import guarded
 from quant.artifact.open import open_artifact
@@ -39,7 +41,7 @@ def test_everything_asked_for_is_locked_with_hashes():
     assert "torch" not in locked()
     for name in ("torch.lock", "torch-cpu.lock"):
         lines = [line for line in (ROOT / ".ci" / name).read_text().splitlines() if not line.startswith("#")]
-        assert lines[0] == f"torch{direct()['torch']} \\"
+        assert lines[0] == f"torch=={doctor.RELEASES['torch']} \\"
         assert lines[1:] and all(re.fullmatch(r" {4}--hash=sha256:[0-9a-f]{64}( \\)?", line) for line in lines[1:])
     packages = re.split(r"^(?=[\w.-]+==)", LOCK, flags=re.M)[1:]
     assert packages and all("--hash=sha256:" in package for package in packages)
@@ -50,6 +52,13 @@ def test_locked_versions_are_those_that_are_pinned():
     assert {name: locked()[name] for name in pins if name != "torch"} == {
         name: version for name, version in pins.items() if name != "torch"
     }
+
+
+def test_the_lock_holds_one_release_that_every_requirement_allows():
+    found = {**locked(), "torch": doctor.RELEASES["torch"]}
+    assert {name: found[name] for name in doctor.RELEASES} == doctor.RELEASES
+    wrong = {name: spec for name, spec in direct().items() if not SpecifierSet(spec).contains(found[name])}
+    assert not wrong
 
 
 def test_the_lock_names_no_host():

@@ -21,7 +21,7 @@ from apps.cli.commands import (
     sbom,
     train,
 )
-from apps.cli.help import SETTINGS, epilog
+from apps.cli.help import SETTINGS, Version, epilog
 
 app = typer.Typer(
     **SETTINGS,
@@ -29,6 +29,13 @@ app = typer.Typer(
     help="Train float EfficientNets; check, analyze, time and compare programs, here and on devices.",
     epilog=epilog("edge-effnet check b0-int8-xnnpack --data photos", "edge-effnet COMMAND --help"),
 )
+
+
+@app.callback()
+def _before_commands(version: Version = False) -> None:
+    """Options that stand before the name of a command."""
+
+
 app.command("check", epilog=check.EPILOG, no_args_is_help=True)(check.check_command)
 app.command("predict", epilog=predict.EPILOG, no_args_is_help=True)(predict.predict_command)
 app.command("analyze", epilog=analyze.EPILOG, no_args_is_help=True)(analyze.analyze_command)

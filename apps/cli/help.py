@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 import typer
@@ -35,6 +37,30 @@ def _show_all(context: typer.Context, value: bool) -> None:
             param.hidden = False
     typer.echo(context.get_help())
     raise typer.Exit
+
+
+def _show_version(value: bool) -> None:
+    if not value:
+        return
+    # Of the metadata: to import the stack for its versions would take seconds.
+    found = [(name, version(name)) for name in ("edge-effnet", "torch", "torchao", "executorch") if _installed(name)]
+    (ours, *stack) = [" ".join(each) for each in found]
+    typer.echo(f"{ours} ({', '.join([*stack, f'Python {platform.python_version()}'])})")
+    raise typer.Exit
+
+
+def _installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+Version = Annotated[
+    bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show versions and exit.")
+]
+"""Of every program; its default is False."""
 
 
 HelpAll = Annotated[

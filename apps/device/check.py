@@ -78,7 +78,9 @@ def check_on_device(
         artifact = open_artifact(Path(folder))
     with ExitStack() as stack:
         with watch.measure("load"):
-            split = images_for(artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)))
+            split = images_for(
+                artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)), progress
+            )
             images = limited(split.evaluation, limit)
         with watch.measure("device"):
             found, said = (
@@ -91,8 +93,8 @@ def check_on_device(
             write_results(Path(results), found)
         with watch.measure("host"):
             seen = look(artifact, images, options.threads, progress, Stopwatch(), repeats=_HOST_REPEATS)
-    host, logits = seen.logits.get("pte"), artifact.output.logits_of(found.logits)
-    same = None if host is None else compare_logits(host, logits, [p.name for p in images])
+    host, logits = seen.logits.get("pte"), artifact.logits_of("pte", found.logits)
+    same = None if host is None else compare_logits(host, logits, [p.name for p in images], artifact.task)
     exact = is_exact(artifact)
     outcome = judge_artifact(
         artifact,
@@ -107,7 +109,7 @@ def check_on_device(
         ),
         threads=found.values["runtime"]["threads"],
         findings=(
-            *_differences(same, exact=exact),
+            *_differences(same, exact=exact, classes=artifact.task.exclusive),
             *split.findings,
             *limit_findings(len(images), len(split.evaluation)),
             *_said(found, said),
@@ -160,9 +162,9 @@ def _those_of(
     return [by_hash[sha256] for _, sha256 in found.images]
 
 
-def _differences(same: Sameness | None, *, exact: bool) -> tuple[Finding, ...]:
+def _differences(same: Sameness | None, *, exact: bool, classes: bool) -> tuple[Finding, ...]:
     """What is more than rounding between the device and this host."""
-    reasons = () if same is None else faults(same, exact=exact)
+    reasons = () if same is None else faults(same, exact=exact, classes=classes)
     return tuple(finding("device-differs", reason) for reason in reasons)
 
 

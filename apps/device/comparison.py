@@ -12,6 +12,7 @@ from apps.device.job.results import Results, read_results, require_same_program
 from apps.device.sameness import Sameness, compare_logits, faults, is_exact
 from edge_effnet.errors import InputError
 from quant.artifact.open import open_artifact
+from quant.metrics.tasks.classes import CLASSES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,31 +70,33 @@ def compare(reference: str | Path, other: str | Path, *, artifact: str | Path | 
             artifact's, or with no image in common.
     """
     first, second = read_results(Path(reference)), read_results(Path(other))
-    exact = False
+    exact, task, made = False, CLASSES, None
     if artifact is not None:
         made = open_artifact(Path(artifact))
         for results in (first, second):
             require_same_program(results, made.manifest["files"]["model.pte"]["sha256"], made.folder)
             _require_evaluated(results, made.manifest["photographs"]["calibration"], made.folder)
-        exact = is_exact(made)
+        exact, task = is_exact(made), made.task
     require_same_program(second, first.values["program_sha256"], Path(reference))
     there = {sha256 for _, sha256 in second.images}
     shared = [sha256 for _, sha256 in first.images if sha256 in there]
     if not shared:
         raise InputError(f"{second.where}: none of its images are in {first.where}; run both on the same ones.")
-    before, after = _rows(first, shared), _rows(second, shared)
+    before, after = (_rows(results, shared) for results in (first, second))
     if before.shape != after.shape:
         raise InputError(
             f"{second.where}: {after.shape[1]} classes, {first.where} has {before.shape[1]}; run one program."
         )
     names = {sha256: name for name, sha256 in first.images}
-    same = compare_logits(before, after, [names[key] for key in shared])
+    if made is not None and task is not CLASSES:
+        before, after = (made.logits_of("pte", rows) for rows in (before, after))
+    same = compare_logits(before, after, [names[key] for key in shared], task)
     return Comparison(
         reference=first,
         other=second,
         same=same,
         exact=exact,
-        reasons=faults(same, exact=exact),
+        reasons=faults(same, exact=exact, classes=task.exclusive),
         notes=_notes(first, second, len(shared)),
     )
 

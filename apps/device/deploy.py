@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
-from types import SimpleNamespace
 
+from apps.device.app_projects import AppProject, Linked, copy_own, find_app, is_project, own_project
+from apps.device.native_libraries import packaged_libraries
 from edge_effnet.errors import InputError
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact
@@ -21,63 +18,21 @@ from quant.common.overwrite import require_replaceable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AppProject:
-    """Where an app's project keeps its model, and where it pins its runtime."""
-
-    name: str
-    model: str
-    """Folder of the model below the project."""
-    pinned_in: str
-    """File of the project that names the version of ExecuTorch."""
-    pin: re.Pattern[str]
-    """Its first group is that version."""
-    remedy: str
-    """How to pin VERSION."""
-    backends: tuple[str, ...]
-    """That the app links."""
-    next_step: str
-    """What to do when the model is there."""
-
-
-@cache
-def ios_app() -> SimpleNamespace:
-    """Names and versions that Python and the app of `apps/ios` share: `ios.json`."""
-    return SimpleNamespace(**json.loads(resources.files("apps.device").joinpath("ios.json").read_text()))
-
-
-APPS: dict[str, AppProject] = {
-    app.name: app
-    for app in (
-        AppProject(
-            name="android",
-            model="app/src/main/assets/model",
-            pinned_in="gradle/libs.versions.toml",
-            pin=re.compile(r'^executorch\s*=\s*"([^"]+)"', re.MULTILINE),
-            remedy='set executorch = "VERSION" there',
-            backends=("xnnpack", "portable"),
-            next_step="gradle :app:installDebug in apps/android, or Run in Android Studio",
-        ),
-        AppProject(
-            name="ios",
-            model=ios_app().model_folder,
-            pinned_in=f"{ios_app().project}/project.pbxproj",
-            pin=re.compile(r"swiftpm-([0-9][0-9A-Za-z.]*)"),
-            remedy="set the branch swiftpm-VERSION there",
-            backends=tuple(ios_app().backends),
-            next_step="open the project in Xcode and run it",
-        ),
-    )
-}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Deployed:
     """What was put where."""
 
     app: AppProject
+    project: Path
     folder: Path
     files: tuple[str, ...]
     bytes: int
+    notes: tuple[str, ...]
+    """What was and what could not be checked, a sentence each."""
+
+    @property
+    def next_step(self) -> str:
+        """What to do now."""
+        return self.app.next_step.replace("PROJECT", str(self.project))
 
 
 def deploy(folder: str | Path, *, app: str, project: str | Path | None = None) -> Deployed:
@@ -86,7 +41,8 @@ def deploy(folder: str | Path, *, app: str, project: str | Path | None = None) -
     Args:
         folder: the artifact.
         app: a key of `APPS`.
-        project: the app's project; `apps/<app>` of this repository by default.
+        project: the app's project, anybody's; by default this package's own app, in a clone `apps/<app>`, else a copy
+            of it, `edge-effnet-<app>` in the current folder.
 
     Raises:
         InputError: a damaged artifact, an unknown app, no project there, a backend that the app does not link, an app
@@ -95,59 +51,66 @@ def deploy(folder: str | Path, *, app: str, project: str | Path | None = None) -
     """
     target = find_app(app)
     artifact = open_artifact(Path(folder))
-    root = Path(project) if project is not None else Path(__file__).parents[1] / app
-    _require_linked(artifact, target)
-    _require_pin(artifact, target, root)
-    files = ("model.pte", "labels.txt", *_golden(artifact))
-    place = root / target.model
-    require_replaceable(place, (ARTIFACT,), option="--project")
-    with atomic_folder(place) as temporary:
-        for name in (*files, "manifest.json"):
+    root = own_project(target) if project is None else Path(project)
+    if project is None:
+        copy_own(target, root)
+    if not is_project(target, root):
+        raise InputError(
+            f"{root}: no {target.name} project there (none of {', '.join(target.marks)}); --project DIR."
+        )
+    linked = target.look(root)
+    _require_linked(artifact, target, linked)
+    _require_version(artifact, target, linked)
+    files = (*_copied(artifact), "manifest.json")
+    require_replaceable(linked.model, (ARTIFACT,), option="--project")
+    linked.model.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_folder(linked.model) as temporary:
+        for name in files:
             (temporary / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(artifact.folder / name, temporary / name)
-    copied = (*files, "manifest.json")
     return Deployed(
-        app=target, folder=place, files=copied, bytes=sum((place / name).stat().st_size for name in copied)
+        app=target,
+        project=root,
+        folder=linked.model,
+        files=files,
+        bytes=sum((linked.model / name).stat().st_size for name in files),
+        notes=_notes(artifact, target, linked, root),
     )
 
 
-def find_app(name: str) -> AppProject:
-    """Look an app up.
-
-    Raises:
-        InputError: no such app; the message lists the choices.
-    """
-    if name not in APPS:
-        raise InputError(f"--app {name}: unknown app; choose one of {', '.join(APPS)}.")
-    return APPS[name]
+def _copied(artifact: Artifact) -> Sequence[str]:
+    golden = [name for name in artifact.manifest["files"] if name.startswith("golden/")]
+    return ("model.pte", "labels.txt", *golden)
 
 
-def _golden(artifact: Artifact) -> Sequence[str]:
-    return [name for name in artifact.manifest["files"] if name.startswith("golden/")]
+def _made_by(artifact: Artifact) -> str:
+    return str(artifact.manifest["versions"]["executorch"]).partition("+")[0]
 
 
-def _require_linked(artifact: Artifact, app: AppProject) -> None:
+def _require_linked(artifact: Artifact, app: AppProject, linked: Linked) -> None:
     backend = artifact.manifest["backend"]
-    if backend not in app.backends:
+    if backend not in linked.backends:
         raise InputError(
-            f"{artifact.folder}: a {backend} program; the {app.name} app links {', '.join(app.backends)} only: make "
-            f"one for these (quantize --backend {app.backends[0]})."
+            f"{artifact.folder}: a {backend} program; the {app.name} app links {', '.join(linked.backends)} only: "
+            f"make one for these (quantize --backend {linked.backends[0]})."
         )
 
 
-def _require_pin(artifact: Artifact, app: AppProject, root: Path) -> None:
-    pinned_in = root / app.pinned_in
-    try:
-        text = pinned_in.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+def _require_version(artifact: Artifact, app: AppProject, linked: Linked) -> None:
+    made = _made_by(artifact)
+    if linked.version is not None and linked.version != made:
         raise InputError(
-            f"{root}: no {app.name} project there ({app.pinned_in} is missing); name it: --project DIR."
-        ) from error
-    match = app.pin.search(text)
-    made = artifact.manifest["versions"]["executorch"].partition("+")[0]
-    if match is None or match[1] != made:
-        found = "no ExecuTorch" if match is None else f"ExecuTorch {match[1]}"
-        raise InputError(
-            f"{pinned_in}: pins {found}, the artifact was made by {made}, which an older runtime may not read; "
-            f"{app.remedy.replace('VERSION', made)}."
+            f"{linked.where}: pins ExecuTorch {linked.version}, the artifact was made by {made}, which an older "
+            f"runtime may not read; set it to {made}: {app.dependency.replace('VERSION', made)}."
         )
+
+
+def _notes(artifact: Artifact, app: AppProject, linked: Linked, root: Path) -> tuple[str, ...]:
+    made = _made_by(artifact)
+    found = [
+        f"Not checked: {note}; it must be {made}: {app.dependency.replace('VERSION', made)}" for note in linked.notes
+    ]
+    if app.name == "android":
+        sentence = packaged_libraries(root, executorch=linked.version).sentence
+        found.append(sentence[0].upper() + sentence[1:])
+    return tuple(found)

@@ -13,13 +13,17 @@ from contextlib import suppress
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from apps.device.job.folder import EMULATED, Job, Settings
+from apps.device.job.settings import EMULATED, Settings
 from apps.device.options import EMULATOR_VARIABLE, DeviceOptions
 from apps.device.remote import Remote, Status
 from edge_effnet.errors import InputError, MachineError
 from quant.common.atomic_io import explained_writes
 from quant.common.json_io import parse_json
+
+if TYPE_CHECKING:
+    from apps.device.job.folder import Job
 
 RUNNER = "runner.py"
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from apps.device.job.folder import Job, Settings
 from edge_effnet.errors import MachineError
+
+if TYPE_CHECKING:  # torch is a second of imports, and who only looks for devices needs none of it
+    from apps.device.job.folder import Job
+    from apps.device.job.settings import Settings
 
 
 class ConnectionLostError(MachineError):

@@ -9,7 +9,8 @@ import torch
 
 from quant.artifact.model import Artifact
 from quant.lower.table import BACKENDS
-from quant.metrics.evaluate import fidelity
+from quant.metrics.tasks.classes import CLASSES
+from quant.metrics.tasks.task import Task
 from quant.thresholds import DEVICE_MIN_AGREEMENT, DEVICE_MIN_SQNR_DB, SHARE_ROUNDING
 
 
@@ -21,22 +22,22 @@ class Sameness:
     identical: int
     """Images whose logits are equal to the bit."""
     agreement: float
-    """Share of images with the same class."""
+    """Share of images with the same class, or another task's answer."""
     sqnr_db: float
     flips: tuple[str, ...]
-    """Names of the images whose class differs."""
+    """Names of the images whose answer differs."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
         return asdict(self) | {"flips": list(self.flips), "sqnr_db": round(self.sqnr_db, 4)}
 
 
-def compare_logits(reference: torch.Tensor, other: torch.Tensor, names: list[str]) -> Sameness:
-    """Compare `other` with `reference`, both float32 [images, classes]."""
+def compare_logits(reference: torch.Tensor, other: torch.Tensor, names: list[str], task: Task = CLASSES) -> Sameness:
+    """Compare `other` with `reference`, both float32 [images, outputs] as the task's `view` gives them."""
     # Bit patterns: -0.0 is not 0.0 here.
     same = (reference.contiguous().view(torch.int32) == other.contiguous().view(torch.int32)).all(dim=1)
-    differs = (reference.argmax(dim=1) != other.argmax(dim=1)).nonzero().flatten().tolist()
-    close = fidelity(reference, other)
+    differs = (~task.kept(reference, other)).nonzero().flatten().tolist()
+    close = task.fidelity(reference, other)
     return Sameness(
         images=len(names),
         identical=int(same.sum().item()),
@@ -55,8 +56,11 @@ def is_exact(artifact: Artifact) -> bool:
     return bool(layers) and all(layer.precision == "int8" for layer in layers)
 
 
-def faults(same: Sameness, *, exact: bool) -> tuple[str, ...]:
-    """Sentences on what is more than rounding; none where the runs are the same."""
+def faults(same: Sameness, *, exact: bool, classes: bool = True) -> tuple[str, ...]:
+    """Sentences on what is more than rounding; none where the runs are the same.
+
+    Without `classes` the outputs alone are compared: a set of labels or a nearest image changes by next to nothing.
+    """
     if exact:
         if same.identical == same.images:
             return ()
@@ -65,7 +69,7 @@ def faults(same: Sameness, *, exact: bool) -> tuple[str, ...]:
             f"{same.images} images, and an all-int8 program gives the same bits everywhere",
         )
     found = []
-    if same.agreement < DEVICE_MIN_AGREEMENT - SHARE_ROUNDING:
+    if classes and same.agreement < DEVICE_MIN_AGREEMENT - SHARE_ROUNDING:
         found.append(
             f"the device gives {len(same.flips)} of {same.images} images another class than this host, "
             f"more than rounding does ({100 * DEVICE_MIN_AGREEMENT:.0f} % have to stay)"

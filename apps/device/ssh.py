@@ -11,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.device.job.folder import Job, Settings
+from apps.device.job.folder import Job
+from apps.device.job.settings import Settings
 from apps.device.local import RUNNER, parse_status, runner_source
 from apps.device.options import DeviceOptions
 from apps.device.remote import ConnectionLostError, Remote, Status, unlike

@@ -16,6 +16,7 @@ from edge_effnet.io.text import brief, listed_names
 from edge_effnet.model import EfficientNet, initialize
 from edge_effnet.variants import VariantSpec
 from edge_effnet.weights.checkpoint import LoadOptions
+from edge_effnet.weights.containers import Built
 from edge_effnet.weights.heads import head_layers, suggested_head
 from edge_effnet.weights.layouts import Layout
 from edge_effnet.weights.origins import Origin
@@ -55,10 +56,10 @@ class Trained:
         spec: VariantSpec,
         layout: Layout,
         origin: Origin,
-        saved: SavedSettings | None,
+        saved: SavedSettings | Built | None,
         activation: str | None = None,
     ) -> Trained:
-        """Take the file's own settings where it has them, else those of its origin; a named activation comes first.
+        """Take the network's own settings where they are known, else its origin's; a named activation comes first.
 
         Raises:
             InputError: an unknown activation.

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+from torch import nn
+
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec
 from edge_effnet.weights.described import Described
+from edge_effnet.weights.geometry import Geometry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,9 +32,13 @@ class Checkpoint:
     preprocess: Preprocess
     """What the images go through before the network."""
     sha256: str
-    """Of the file."""
+    """Of the file, or of the module's tensors."""
     notes: tuple[str, ...]
     """Sentences for the user: what was guessed, chosen or reinitialized."""
+    output: str | None = None
+    """What a module in memory makes of its logits: a word of `edge_effnet.head.OUTPUTS`."""
+    original: nn.Module | None = None
+    """A copy of the module in memory that this was read from, in eval mode, float32, on the CPU."""
 
 
 class Wanted(TypedDict, total=False):
@@ -61,6 +68,8 @@ class Wanted(TypedDict, total=False):
     """False drops the classifier."""
     preprocess: Preprocess | None
     """What images went through in training, where it is not what the origin does."""
+    geometry: Geometry | None
+    """Resizing and cropping alone, likewise."""
     mean: Sequence[float] | None
     """Subtracted from each channel of 0..1; one number stands for all. The file's or the origin's by default."""
     std: Sequence[float] | None
@@ -85,6 +94,7 @@ class LoadOptions:
     padding: str | None = None
     include_top: bool = True
     preprocess: Preprocess | None = None
+    geometry: Geometry | None = None
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
     head: str | None = None

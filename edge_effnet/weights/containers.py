@@ -36,8 +36,20 @@ _MAX_NODES = 100_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """What a module in memory shows of itself, and a file's tensors do not."""
+
+    padding: str
+    """A key of `edge_effnet.padding.PADDINGS`."""
+    bn_eps: float
+    """Added to BatchNorm's variance."""
+    activation: str
+    """A key of `edge_effnet.activations.ACTIVATIONS`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Contents:
-    """What a weight file holds, unwrapped."""
+    """What a weight file, or a module in memory, holds, unwrapped."""
 
     tensors: dict[str, torch.Tensor]
     """The state dict, as named in the file."""
@@ -49,6 +61,8 @@ class Contents:
     """The outermost container without its tensors."""
     notes: tuple[str, ...]
     """Sentences for the user on what was chosen."""
+    built: Built | None = None
+    """Of a module alone."""
 
 
 def open_container(loaded: Any, path: Path, *, ema: bool = True) -> Contents:

@@ -80,16 +80,20 @@ def load_beside(path: Path, snapshot: Snapshot, expected: VariantSpec | None, op
     Raises:
         InputError: as `load_checkpoint`.
     """
+    checkpoint = load_file(path, expected or snapshot.spec, with_snapshot(options, snapshot))
+    return replace(checkpoint, notes=(*snapshot.notes, *checkpoint.notes))
+
+
+def with_snapshot(options: LoadOptions, snapshot: Snapshot) -> LoadOptions:
+    """Add what a config says where `options` are silent."""
     named = () if snapshot.architecture is None else (snapshot.architecture,)
-    known = replace(
+    return replace(
         options,
         preprocess=options.preprocess or snapshot.preprocess,
         architectures=(*options.architectures, *named),
         described=snapshot.described,
         odd_blocks=snapshot.odd_blocks,
     )
-    checkpoint = load_file(path, expected or snapshot.spec, known)
-    return replace(checkpoint, notes=(*snapshot.notes, *checkpoint.notes))
 
 
 def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) -> Checkpoint:
@@ -99,6 +103,24 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
         InputError: as `load_checkpoint`.
     """
     contents = open_container(read_file(path), path, ema=options.ema)
+    return load_contents(contents, path, expected, options, sha256=sha256_of(path))
+
+
+def load_contents(
+    contents: Contents, path: Path, expected: VariantSpec | None, options: LoadOptions, *, sha256: str
+) -> Checkpoint:
+    """Load what a file, or a module in memory, holds.
+
+    Args:
+        contents: its tensors and what it says about them.
+        path: of the file, or the class of a module, for messages.
+        expected: its variant; None takes what the shapes say.
+        options: of the caller.
+        sha256: of the file, or of a module's tensors.
+
+    Raises:
+        InputError: as `load_checkpoint`.
+    """
     saved = SavedSettings.from_metadata(contents.metadata, path)
     described = contents.described.or_else(options.described)
     placed = _placed(contents, path, _known_head(options, saved), ema=options.ema)
@@ -106,6 +128,8 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     require_activations(contents.metadata, options.trained_activation or spec.activation, path)
     origin, guess = _origin_of(described, placed.layout, spec, path, options)
     preprocess, assumed = _preprocess_of(spec, origin, saved, described, options)
+    if options.geometry is not None:
+        preprocess = options.geometry.applied(preprocess)
     of_transformers = placed.layout.name == "transformers"
     if options.odd_blocks is not None and not of_transformers:
         raise InputError(
@@ -114,10 +138,10 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
         )
     if of_transformers:
         require_padding(spec, preprocess.crop, options.odd_blocks, path)
-    trained = Trained.of(spec, placed.layout, origin, saved, options.trained_activation)
+    trained = Trained.of(spec, placed.layout, origin, contents.built or saved, options.trained_activation)
     model = build_network(trained, placed, options, image_size=preprocess.crop, path=path)
     file_classes = None if model.classifier is None else model.num_classes
-    guesses = () if saved is not None else (guess, assumed)
+    guesses = () if saved is not None else (None if contents.built else guess, assumed)
     notes = [*contents.notes, *placed.notes, *(note for note in guesses if note is not None)]
     notes += adapt(model, trained, options, path=path)
     preprocess = for_channels(preprocess, model.in_channels, options, path, notes)
@@ -133,7 +157,7 @@ def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
         class_names=model.class_names,
         num_classes=model.num_classes,
         preprocess=preprocess,
-        sha256=sha256_of(path),
+        sha256=sha256,
         notes=tuple(notes),
     )
 

@@ -42,9 +42,13 @@ class Origin:
         return "same" if variant in self.same_padded else self.padding
 
 
-def by_crop_fraction(crop: int, fraction: float, interpolation: str = "bicubic") -> Preprocess:
-    """Preprocess as timm says it: the crop is this fraction of the resized shorter side, rounded down."""
-    return Preprocess(crop=crop, resize=math.floor(crop / fraction), interpolation=interpolation)
+def by_crop_fraction(
+    crop: int, fraction: float, interpolation: str = "bicubic", *, resize_mode: str = "shorter"
+) -> Preprocess:
+    """Preprocess as timm says it: the crop is this fraction of the resized side, rounded down."""
+    return Preprocess(
+        crop=crop, resize=math.floor(crop / fraction), interpolation=interpolation, resize_mode=resize_mode
+    )
 
 
 def rescaled(preprocess: Preprocess, image_size: int) -> Preprocess:
@@ -95,7 +99,7 @@ _TIMM = {
     "b2": by_crop_fraction(256, 0.875),
     "b3": by_crop_fraction(288, 0.875),
     "b4": by_crop_fraction(320, 0.875),
-    "b5": by_crop_fraction(448, 1.0),
+    "b5": by_crop_fraction(448, 1.0, resize_mode="squash"),
     "b6": by_crop_fraction(528, 0.942),
     "b7": by_crop_fraction(600, 0.949),
     "b8": by_crop_fraction(672, 0.954),
@@ -139,7 +143,7 @@ _TIMM_TF_LITE = {
     "lite4": by_crop_fraction(380, 0.92, "bilinear"),
 }
 
-# timm's default weights; M, L, XL and B3 squash the image to a square, which is cropped here.
+# timm's default weights; of B3, M, L and XL the image is squashed to a square (crop_mode "squash").
 _TIMM_TF_V2_BASE = {
     "v2-b0": by_crop_fraction(192, 0.875),
     "v2-b1": by_crop_fraction(192, 0.882),
@@ -147,11 +151,11 @@ _TIMM_TF_V2_BASE = {
 }
 
 _TIMM_TF_V2 = {
-    "v2-b3": by_crop_fraction(240, 0.9),
+    "v2-b3": by_crop_fraction(240, 0.9, resize_mode="squash"),
     "v2-s": by_crop_fraction(300, 1.0),
-    "v2-m": by_crop_fraction(384, 1.0),
-    "v2-l": by_crop_fraction(384, 1.0),
-    "v2-xl": by_crop_fraction(384, 1.0),
+    "v2-m": by_crop_fraction(384, 1.0, resize_mode="squash"),
+    "v2-l": by_crop_fraction(384, 1.0, resize_mode="squash"),
+    "v2-xl": by_crop_fraction(384, 1.0, resize_mode="squash"),
 }
 
 _AT_RESOLUTION = {n: Preprocess(crop=spec.resolution, resize=spec.resolution) for n, spec in VARIANTS.items()}
@@ -204,8 +208,12 @@ _ORIGINS = (
     # Nobody trained Lite so, but whoever asks for it means this mean.
     _from_tensorflow("lukemelas-advprop", "lukemelas", _inception({**_LUKEMELAS, **_LUKEMELAS_LITE})),
     _from_tensorflow("edge-effnet", "edge-effnet", _AT_RESOLUTION),
-    # Keras' weights, google/efficientnet-b0 to -b7, whose images are squeezed into the square, not cropped.
-    _from_tensorflow("transformers", "transformers", {f"b{i}": _LUKEMELAS[f"b{i}"] for i in range(8)}),
+    # Keras' weights, google/efficientnet-b0 to -b7, whose images are squashed into the square.
+    _from_tensorflow(
+        "transformers",
+        "transformers",
+        {f"b{i}": replace(_LUKEMELAS[f"b{i}"], resize_mode="squash") for i in range(8)},
+    ),
 )
 
 ORIGINS: dict[str, Origin] = {origin.name: origin for origin in _ORIGINS}

@@ -156,6 +156,17 @@ def place(
     )
 
 
+def prefixes_of(keys: Iterable[str]) -> list[str]:
+    """Where networks lie among the names of a state dict: what stands before each, empty or ending in a dot."""
+    return [place.prefix for place in _places(keys)]
+
+
+def without_head(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors of the one network among some, by the file's names, but for its classifier."""
+    (found,) = _places(tensors)
+    return _trunk_of(tensors, found)
+
+
 def _places(keys: Iterable[str]) -> list[_Place]:
     found = list(_places_of(_WHOLE, set(keys)))
     return found or list(_places_of(_PARTS, set(keys)))

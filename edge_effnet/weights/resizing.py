@@ -8,6 +8,7 @@ from typing import Any
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief
+from edge_effnet.peer_transforms import CROP_MODES
 from edge_effnet.preprocess import INTERPOLATIONS, Preprocess
 from edge_effnet.weights.inert import Array
 from edge_effnet.weights.origins import by_crop_fraction, rescaled
@@ -30,6 +31,8 @@ class Resizing:
     """A key of `edge_effnet.preprocess.INTERPOLATIONS`."""
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    resize_mode: str | None = None
+    """One of `edge_effnet.preprocess.RESIZE_MODES`."""
 
     def applied(self, base: Preprocess) -> Preprocess:
         """Change a preprocessing to what is written down.
@@ -39,13 +42,14 @@ class Resizing:
         """
         changed = base if self.size is None else rescaled(base, self.size)
         if self.crop_fraction is not None:
-            changed = replace(by_crop_fraction(changed.crop, self.crop_fraction), interpolation=base.interpolation)
+            changed = replace(changed, resize=by_crop_fraction(changed.crop, self.crop_fraction).resize)
         try:
             return replace(
                 changed,
                 interpolation=self.interpolation or base.interpolation,
                 mean=base.mean if self.mean is None else self.mean,
                 std=base.std if self.std is None else self.std,
+                resize_mode=self.resize_mode or base.resize_mode,
             )
         except InputError as error:
             raise InputError(f"{self.where} cannot be used: {error}") from error
@@ -58,6 +62,7 @@ class Resizing:
             "interpolation": self.interpolation,
             "mean": self.mean,
             "std": self.std,
+            "resize mode": self.resize_mode,
         }
         return ", ".join(f"{name} {value}" for name, value in parts.items() if value is not None)
 
@@ -79,6 +84,7 @@ def read_resizing(entry: Mapping[Any, Any], where: str, notes: list[str]) -> Res
         interpolation=_interpolation(entry.get("interpolation"), where, notes),
         mean=mean,
         std=std,
+        resize_mode=_mode(entry.get("crop_mode"), where, notes),
     )
     return found if str(found) else None
 
@@ -100,6 +106,13 @@ def _interpolation(value: Any, where: str, notes: list[str]) -> str | None:
         notes.append(f"{where} asks for {brief(repr(value))} interpolation, which is not known here: ignored.")
         return None
     return value
+
+
+def _mode(value: Any, where: str, notes: list[str]) -> str | None:
+    if not isinstance(value, str) or value in CROP_MODES:
+        return CROP_MODES[value] if isinstance(value, str) else None
+    notes.append(f"{where} asks for the crop mode {brief(repr(value))}, which is not known here: ignored.")
+    return None
 
 
 def _statistics(

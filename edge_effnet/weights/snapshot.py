@@ -11,6 +11,7 @@ from typing import Any
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import foreign
 from edge_effnet.io.text import brief
+from edge_effnet.peer_transforms import CROP_MODES
 from edge_effnet.preprocess import IMAGENET_MEAN, IMAGENET_STD, INTERPOLATIONS, Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.described import Described, class_names_of, describe
@@ -134,15 +135,20 @@ def _preprocess(pretrained: Mapping[str, Any], where: str) -> tuple[Preprocess |
     if not isinstance(interpolation, str) or interpolation not in INTERPOLATIONS:
         notes.append(f"The config asks for {brief(repr(interpolation))} interpolation; bicubic is used.")
         interpolation = "bicubic"
-    if pretrained.get("crop_mode", "center") != "center":
+    crop_mode = pretrained.get("crop_mode") or "center"
+    if not isinstance(crop_mode, str) or crop_mode not in CROP_MODES:
         notes.append(
-            f"The config asks for crop mode {brief(repr(pretrained['crop_mode']))}; the centre is cropped, which can "
+            f"The config asks for crop mode {brief(repr(crop_mode))}; the centre is cropped, which can "
             "cost a little accuracy on images that are not square."
         )
+        crop_mode = "center"
     with foreign(f"{where}: its pretrained_cfg cannot be used; take another revision of the repository."):
         try:
             geometry = by_crop_fraction(
-                int(pretrained["input_size"][-1]), float(pretrained.get("crop_pct", 0.875)), interpolation
+                int(pretrained["input_size"][-1]),
+                float(pretrained.get("crop_pct", 0.875)),
+                interpolation,
+                resize_mode=CROP_MODES[crop_mode],
             )
             return replace(
                 geometry,

@@ -93,7 +93,7 @@ def _strides(spec: VariantSpec) -> list[int]:
 
 
 def preprocess_of_processor(processor: Any, where: str) -> tuple[Preprocess | None, tuple[str, ...]]:
-    """Read an EfficientNetImageProcessor: the image is squeezed into a square, scaled, normalised, divided again.
+    """Read an EfficientNetImageProcessor: the image is squashed into a square, scaled, normalised, divided again.
 
     Args:
         processor: parsed `preprocessor_config.json`; None where there is none.
@@ -114,16 +114,14 @@ def preprocess_of_processor(processor: Any, where: str) -> tuple[Preprocess | No
             resize = _side(processor["size"])
             crop = _side(processor["crop_size"]) if processor.get("do_center_crop") else resize
             mean, std = _normalization(processor)
-            made = Preprocess(crop=crop, resize=resize, interpolation=usable, mean=mean, std=std)
+            made = Preprocess(
+                crop=crop, resize=resize, interpolation=usable, mean=mean, std=std, resize_mode="squash"
+            )
         except InputError as error:
             raise InputError(f"{where}: its preprocessor_config.json cannot be used ({error}).") from error
-    notes = [
-        "transformers squeezes the whole image into the square; here the centre is cropped, which can cost a little "
-        "accuracy on images that are not square."
-    ]
-    if usable != interpolation:
-        notes.append(f"The image processor asks for {interpolation!r} interpolation; bicubic is used.")
-    return made, tuple(notes)
+    if usable == interpolation:
+        return made, ()
+    return made, (f"The image processor asks for {interpolation!r} interpolation; bicubic is used.",)
 
 
 def _side(size: Any) -> int:

@@ -22,14 +22,15 @@ from torch import fx
 from quant.analysis.layer_report import LayerReport
 from quant.analysis.layers import analyze
 from quant.analysis.search_result import Found, Point
-from quant.analysis.transfer import Judged, Target, chance
+from quant.analysis.transfer import Judged, Target, chance, chance_by_image
 from quant.data.batches import first_images
 from quant.graph.fallback_units import Unit, nodes_of, units
 from quant.graph.latency_model import added_milliseconds
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics import metrics
-from quant.metrics.evaluate import fidelity
 from quant.metrics.margins import Sureness, ranks_of
+from quant.metrics.tasks.classes import CLASSES
+from quant.metrics.tasks.task import Task
 from quant.ptq.convert import convert
 from quant.ptq.steps import Context, Phase, Quantized, State, quantize_program, run_steps
 from quant.thresholds import ANALYSIS, TARGET_CHANCE
@@ -62,6 +63,7 @@ def search_float_layers(
     labels: torch.Tensor | None,
     judged: Judged,
     original: fx.GraphModule,
+    task: Task = CLASSES,
 ) -> tuple[Quantized, Found]:
     """Quantize with the cheapest float layers that meet a target.
 
@@ -70,9 +72,10 @@ def search_float_layers(
         context: how to quantize; the recipe's own float layers are only one choice among others.
         target: what to meet.
         selection: images to choose on, in batches.
-        labels: their classes, [N]; None without labels.
+        labels: their targets, as the task has them; None without.
         judged: the images of the verdict, as float sees them.
         original: the float network that the target refers to: `graph_module`, unless its activation was swapped.
+        task: what the network is for.
     """
     context = replace(context, recipe=replace(context.recipe, float_convolutions=0))
     prepared = run_steps(Phase.NETWORK, State(graph=graph_module), context)
@@ -84,7 +87,7 @@ def search_float_layers(
 
     def logits(network: fx.GraphModule) -> torch.Tensor:
         with torch.no_grad():
-            return torch.cat([network(batch) for batch in selection])
+            return task.view(torch.cat([network(batch) for batch in selection]))
 
     # Ranges decide what a layer's quantization does, reconstruction hardly: the cheap network orders the layers.
     plain = convert(reference, activation[8], frozenset(), first_images(context.inputs, 1))
@@ -98,9 +101,24 @@ def search_float_layers(
         logits=lambda network: logits(simulation_of(network).module),
         reference=logits(original),
         labels=labels,
-        outlook=lambda expected, given: chance(target, expected, given, judged, seed=context.seed),
+        outlook=lambda expected, given: _outlook(task, target, expected, given, labels, judged, context.seed),
+        task=task,
     )
     return Quantized(reference=reference, converted=found.converted, unrounded={}), found
+
+
+def _outlook(
+    task: Task,
+    target: Target,
+    expected: torch.Tensor,
+    given: torch.Tensor,
+    labels: torch.Tensor | None,
+    judged: Judged,
+    seed: int,
+) -> float:
+    if task.per_image is None:
+        return chance(target, expected, given, judged, seed=seed)
+    return chance_by_image(target, task.per_image(expected, given, labels), judged.images, seed=seed)
 
 
 def search(
@@ -114,6 +132,7 @@ def search(
     reference: torch.Tensor,
     labels: torch.Tensor | None,
     outlook: Outlook,
+    task: Task = CLASSES,
 ) -> Found:
     """Find the cheapest float layers that meet a target.
 
@@ -125,8 +144,9 @@ def search(
         quantize: makes a network.
         logits: runs one over the selection images.
         reference: float logits on these, [N, classes].
-        labels: their classes, [N]; None without labels.
+        labels: their targets; None without.
         outlook: of a network's logits on these beside float's.
+        task: what the network is for.
     """
     curve = fallback_curve(graph_module, layers, {report.node: report.noise for report in reports})
     tried: dict[int, Point] = {}
@@ -137,7 +157,8 @@ def search(
         if index not in tried:
             converted = quantize(nodes_of(curve[index]))
             found = logits(converted)
-            point = _point(graph_module, curve[index], found, reference, labels, target, outlook(reference, found))
+            likely = outlook(reference, found)
+            point = _point(graph_module, curve[index], found, reference, labels, target, likely, task)
             tried[index] = point
             # Of those that meet the target the cheapest; of those that do not the most faithful.
             rank = (point.met, -point.added_ms if point.met else point.chance, point.sqnr_db)
@@ -208,9 +229,12 @@ def _point(
     labels: torch.Tensor | None,
     target: Target,
     likely: float,
+    task: Task,
 ) -> Point:
-    figures = fidelity(reference, found)
-    if labels is None:
+    figures = task.fidelity(reference, found)
+    if task.per_image is not None:
+        drop = 100.0 * task.per_image(reference, found, labels).drop
+    elif labels is None:
         drop = 100.0 * Sureness.of(reference).drop(torch.arange(len(found)), ranks_of(reference, found))
     else:
         drop = 100.0 * (metrics.topk_accuracy(reference, labels, 1) - metrics.topk_accuracy(found, labels, 1))

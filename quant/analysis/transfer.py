@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 
 from quant.metrics.margins import Sureness
+from quant.metrics.tasks.task import PerImage
 from quant.thresholds import OUTLOOK_RUNS, SHARE_ROUNDING
 
 _CHUNK = 2**24
@@ -73,6 +74,26 @@ def chance(target: Target, reference: torch.Tensor, found: torch.Tensor, judged:
         kept = (taken == 0).double().mean().item()
         drop = unlabelled.drop(rows, taken) if right is None else (right[rows, 0] - right[rows, taken]).mean().item()
         met += target.met(kept, 100.0 * drop)
+    return met / OUTLOOK_RUNS
+
+
+def chance_by_image(target: Target, found: PerImage, images: int, *, seed: int) -> float:
+    """Estimate it where answers are no classes: what the selection images lose is drawn for so many judged ones.
+
+    Args:
+        target: to meet on the judged images.
+        found: what the selection images kept and lost.
+        images: that are judged.
+        seed: of the draws.
+
+    Returns:
+        0..1.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    met = 0
+    for _ in range(OUTLOOK_RUNS):
+        drawn = found.of(torch.randint(len(found.kept), (images,), generator=generator))
+        met += target.met(drawn.kept.double().mean().item(), 100.0 * drawn.drop)
     return met / OUTLOOK_RUNS
 
 

@@ -80,13 +80,13 @@ def golden_images(
         takes_pixels: whether the program's own input is the pixels.
     """
     found: list[GoldenImage] = []
-    if preprocess.channels not in (GRAY, RGB):
+    if preprocess.channels not in (GRAY, RGB) or preprocess.takes_tensors:
         return found
     with scratch_folder() as folder:
         for index, shape in enumerate(_SHAPES):
             path = folder / f"{shape.name}.png"
             with explained_writes(path):
-                path.write_bytes(_draw(shape, index, preprocess.resize))
+                path.write_bytes(_draw(shape, index, preprocess))
             pixels = preprocess.pixels(path)
             x = preprocess.normalize(pixels)
             own = torch.from_numpy(pixels)
@@ -102,8 +102,10 @@ def golden_images(
     return found
 
 
-def _draw(shape: _Shape, index: int, side: int) -> bytes:
-    width, height = max(8, round(shape.width * side)), max(8, round(shape.height * side))
+def _draw(shape: _Shape, index: int, preprocess: Preprocess) -> bytes:
+    width = height = preprocess.resize
+    if preprocess.resize_mode != "none":
+        width, height = (max(8, round(part * preprocess.resize)) for part in (shape.width, shape.height))
     drawn, _ = draw("val", index, 256)
     image = Image.fromarray(drawn).resize((width, height))
     if shape.alpha:

@@ -27,6 +27,8 @@ from quant.analysis.layer_report import LayerReport, reports_from_json
 from quant.common.json_io import read_json, schema_fault
 from quant.lower.output import Output
 from quant.lower.result import Delegation
+from quant.metrics.tasks.table import task_of
+from quant.metrics.tasks.task import Task
 
 if TYPE_CHECKING:
     from quant.artifact.predict import Prediction
@@ -96,6 +98,17 @@ class Artifact:
         """Class names by index."""
         return tuple(self.manifest["classes"])
 
+    @cached_property
+    def task(self) -> Task:
+        """What the network is for."""
+        return task_of(self.manifest)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of what is judged, by index: the labels, and of a binary task that of "no" before them."""
+        negative = self.manifest.get("task", {}).get("negative")
+        return self.labels if negative is None else (negative, *self.labels)
+
     @property
     def labelled(self) -> bool:
         """Whether the class names are real ones rather than numbers."""
@@ -111,13 +124,14 @@ class Artifact:
         return Output.of_manifest(self.manifest["output"])
 
     def logits_of(self, program: str, values: torch.Tensor) -> torch.Tensor:
-        """What a verdict compares, of the numbers that a program put out, [N, classes].
+        """What a verdict compares, as the task's `view` gives it.
 
         Args:
             program: a key of `programs`; the float network's puts out logits, whatever the other does.
-            values: as it put them out.
+            values: as it put them out, [N, outputs].
         """
-        return self.output.compared(values) if program == "float" else self.output.logits_of(values)
+        logits = self.output.compared(values) if program == "float" else self.output.logits_of(values)
+        return self.task.view(logits)
 
     @property
     def head(self) -> str:

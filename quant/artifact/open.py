@@ -87,6 +87,7 @@ def _require_consistent(artifact: Artifact) -> None:
     """Refuse a manifest whose parts contradict each other or the files."""
     manifest, path = artifact.manifest, artifact.folder / "manifest.json"
     try:
+        one_output = artifact.task.column_added
         crop = artifact.preprocess.crop
         shape = _INPUT_SHAPES[manifest["input"]["layout"]](artifact.preprocess.channels, crop)
     except InputError as error:
@@ -104,6 +105,9 @@ def _require_consistent(artifact: Artifact) -> None:
         ),
         "output has another shape than one figure a class": (
             manifest["output"]["shape"] != [1, len(artifact.labels)]
+        ),
+        "a yes-or-no task without one output and the name of no": (
+            one_output != ("negative" in manifest.get("task", {})) or (one_output and len(artifact.labels) != 1)
         ),
         "golden names files that are not among its files": not listed <= set(manifest["files"]),
     }

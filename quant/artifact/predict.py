@@ -18,18 +18,21 @@ from quant.data.split import ImageRecord
 from quant.lower.choices import require_runs_here
 from quant.lower.output import SIGMOID, SOFTMAX, Output
 from quant.metrics.evaluate import collect_logits
+from quant.metrics.tasks.embedding import EMBEDDING
+from quant.metrics.tasks.task import Task
 from quant.program.host import HostRuntime, LoadedProgram, check_threads
 from quant.program.timing import input_for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """A class that a program gives an image."""
+    """A class or label that a program gives an image, or one of its numbers."""
 
     name: str
     index: int
     probability: float
-    """Softmax of the logits, 0..1; their sigmoid where the program puts that out."""
+    """Softmax of the logits, 0..1; their sigmoid where the program puts that out, and of labels; of a regression the
+    number itself."""
     float_probability: float
     """The same of float."""
 
@@ -39,18 +42,24 @@ class Prediction:
     """What an artifact makes of one image."""
 
     image: str
+    task: Task
     pte: tuple[Answer, ...]
-    """The likeliest classes of the program, likeliest first."""
+    """The likeliest classes of the program, likeliest first; of a multi-label one those above the threshold, of a
+    regression all its numbers."""
     float: tuple[Answer, ...]
     """Those of the float network, by its probability; `probability` is the program's."""
 
     @property
-    def agrees(self) -> bool:
-        """Whether both give the same class."""
-        return self.pte[0].index == self.float[0].index
+    def agrees(self) -> bool | None:
+        """Whether both give the same class, or the same labels; None of numbers."""
+        if not (self.task.exclusive or self.task.threshold):
+            return None
+        given, others = ([answer.index for answer in answers] for answers in (self.pte, self.float))
+        return given[0] == others[0] if self.task.exclusive else set(given) == set(others)
 
     def to_json(self) -> dict[str, Any]:
         """Of the object that `--json` prints."""
+        number = "value" if self.agrees is None else "probability"
         return {
             "photograph": self.image,
             "agrees": self.agrees,
@@ -59,8 +68,8 @@ class Prediction:
                     {
                         "class": answer.name,
                         "index": answer.index,
-                        "probability": round(answer.probability, 6),
-                        "float_probability": round(answer.float_probability, 6),
+                        number: round(answer.probability, 6),
+                        f"float_{number}": round(answer.float_probability, 6),
                     }
                     for answer in getattr(self, key)
                 ]
@@ -93,7 +102,8 @@ def predict(
     if top < 1:
         raise InputError(f"--top {top}: need at least 1 class.")
     check_threads(threads)
-    if artifact.head == NONE:
+    task = artifact.task
+    if task is EMBEDDING:
         raise InputError(f"{artifact.folder}: the program puts out features (--head {NONE}), which name no class.")
     require_runs_here(artifact.manifest["backend"])
     records = [
@@ -115,33 +125,49 @@ def predict(
             progress or NoProgress(),
             programs={name: runner(program) for name, program in loaded.items()},
         )
-    # Logits stand for classes that exclude each other, unless the program says that they do not.
-    kind = SIGMOID if artifact.output.kind == SIGMOID else SOFTMAX
-    chances = {name: Output(kind=kind).values(found.double()) for name, found in logits.items()}
+    numbers = {name: _numbers(artifact, found.double()) for name, found in logits.items()}
     return [
         Prediction(
             image=record.name,
-            pte=_answers(chances, row, logits["pte"][row], artifact.labels, top),
-            float=_answers(chances, row, logits["float"][row], artifact.labels, top),
+            task=task,
+            **{
+                name: tuple(
+                    Answer(
+                        name=artifact.class_names[index],
+                        index=index,
+                        probability=numbers["pte"][row, index].item(),
+                        float_probability=numbers["float"][row, index].item(),
+                    )
+                    for index in _chosen(task, found[row], top)
+                )
+                for name, found in logits.items()
+            },
         )
         for row, record in enumerate(records)
     ]
 
 
-def _answers(
-    chances: dict[str, torch.Tensor], row: int, logits: torch.Tensor, names: Sequence[str], top: int
-) -> tuple[Answer, ...]:
+def _numbers(artifact: Artifact, viewed: torch.Tensor) -> torch.Tensor:
+    """Probabilities of what a task's `view` shows, or a regression's numbers, [N, outputs]."""
+    task = artifact.task
+    if not (task.exclusive or task.threshold):
+        return viewed
+    if not task.exclusive:
+        return task.logits(viewed).sigmoid()
+    even = task.logits(viewed)
+    # Logits stand for classes that exclude each other, unless the program says that they do not.
+    if task.column_added:
+        return torch.cat([(-even).sigmoid(), even.sigmoid()], dim=1)
+    return Output(kind=SIGMOID if artifact.output.kind == SIGMOID else SOFTMAX).values(even)
+
+
+def _chosen(task: Task, viewed: torch.Tensor, top: int) -> list[int]:
+    """Indices of the answers of one image, likeliest first; of numbers all."""
+    if not (task.exclusive or task.threshold):
+        return list(range(len(viewed)))
     # Stable: int8 logits tie, and the first of them is the program's answer.
-    order = logits.argsort(descending=True, stable=True)[:top].tolist()
-    return tuple(
-        Answer(
-            name=names[index],
-            index=index,
-            probability=chances["pte"][row, index].item(),
-            float_probability=chances["float"][row, index].item(),
-        )
-        for index in order
-    )
+    order = viewed.argsort(descending=True, stable=True)[:top].tolist()
+    return order if task.exclusive else [index for index in order if viewed[index] > 0]
 
 
 def _found(given: Sequence[Path]) -> list[Path]:

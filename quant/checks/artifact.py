@@ -78,13 +78,14 @@ def check_artifact(
     """
     golden = check_golden_inputs(artifact, images)
     reference = Reference(
+        task=artifact.task,
         run=run_float,
         logits=float_logits,
         images=images,
-        class_names=artifact.labels,
+        class_names=artifact.class_names,
         preprocess=artifact.preprocess,
         pte_logits=pte_logits,
-        recorded=Recorded.of(artifact.manifest),
+        recorded=Recorded.of(artifact.manifest, artifact.task.bounded[0]),
         hashes=hashes,
         calibrated=Calibrated.of(artifact.manifest),
     )

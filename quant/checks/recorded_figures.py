@@ -17,7 +17,7 @@ class Recorded:
     """What `quantize` found."""
 
     top1: float | None
-    """Of the float network; None without labels."""
+    """Of the float network, or the figure of another task that stands for it; None without labels."""
     sqnr_db: float | None
     """Of the program against it; None where it was not measured."""
     images: int
@@ -25,15 +25,15 @@ class Recorded:
     """SHA-256 of those that it was found on, sorted; empty where it was on some of them only."""
 
     @classmethod
-    def of(cls, manifest: Mapping[str, Any]) -> Recorded | None:
-        """Read it from a manifest; None where nothing was measured."""
+    def of(cls, manifest: Mapping[str, Any], key: str = "top1") -> Recorded | None:
+        """Read it from a manifest, float's accuracy by its key; None where nothing was measured."""
         verdict = manifest["verdict"]
         images = verdict.get("images", {}).get("evaluation", 0)
         if images < 1:
             return None
         judged = sorted(image["sha256"] for image in manifest["photographs"]["evaluation"])
         return cls(
-            top1=verdict["float"].get("top1"),
+            top1=verdict["float"].get(key),
             sqnr_db=verdict["pte"].get("sqnr_db"),
             images=images,
             hashes=tuple(judged) if len(judged) == images else (),
@@ -65,13 +65,16 @@ def other_program(recorded: Recorded, sqnr_db: float, images: Sequence[ImageReco
     )
 
 
-def other_float(recorded: Recorded, top1: float, images: Sequence[ImageRecord]) -> Finding | None:
+def other_float(
+    recorded: Recorded, top1: float, images: Sequence[ImageRecord], figure: str = "top-1"
+) -> Finding | None:
     """Say how the float network's top-1 contradicts what was recorded; None where it does not.
 
     Args:
         recorded: from the manifest.
         top1: now, share of 1.
         images: that it is of.
+        figure: what it is called.
     """
     if recorded.top1 is None:
         return None
@@ -79,17 +82,18 @@ def other_float(recorded: Recorded, top1: float, images: Sequence[ImageRecord]) 
         allowed = max(REPEAT_IMAGES / recorded.images, 0.01) + SHARE_ROUNDING
         if abs(top1 - recorded.top1) <= allowed:
             return None
-        return _changed(recorded.top1, top1, "on these very images")
-    highest = metrics.wilson_interval(top1, len(images))[1]
-    lowest = metrics.wilson_interval(recorded.top1, recorded.images)[0]
+        return _changed(recorded.top1, top1, "on these very images", figure)
+    # R2 may be below 0.
+    highest = metrics.wilson_interval(max(0.0, top1), len(images))[1]
+    lowest = metrics.wilson_interval(max(0.0, recorded.top1), recorded.images)[0]
     if highest >= lowest - FLOAT_FALL_POINTS / 100:
         return None
-    return _changed(recorded.top1, top1, f"on {recorded.images} others")
+    return _changed(recorded.top1, top1, f"on {recorded.images} others", figure)
 
 
-def _changed(then: float, now: float, where: str) -> Finding:
+def _changed(then: float, now: float, where: str, figure: str) -> Finding:
     return finding(
         "float-changed",
-        f"float itself: its top-1 is {100 * now:.2f} %, and `quantize` recorded {100 * then:.2f} % {where}"
+        f"float itself: its {figure} is {100 * now:.2f} %, and `quantize` recorded {100 * then:.2f} % {where}"
         ": float.pte, the preprocessing, the labels or the images are not what they were",
     )

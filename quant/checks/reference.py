@@ -13,22 +13,25 @@ from quant.checks.leakage import find_leakage
 from quant.checks.preprocessing_probe import ALWAYS, READINGS, Probe, better_reading
 from quant.checks.recorded_figures import Recorded, other_float, other_program
 from quant.common.findings import Finding, finding
+from quant.common.subsample import subsample
 from quant.data.batches import Model
 from quant.data.perceptual_hash import Calibrated
 from quant.data.split import ImageRecord
 from quant.metrics import metrics
-from quant.metrics.evaluate import fidelity, labels_of
-from quant.thresholds import COLLAPSE_IMAGES, NEARLY_ONE_CLASS, PLAUSIBLE_TOP1
+from quant.metrics.tasks.classes import CLASSES
+from quant.metrics.tasks.task import Task
+from quant.thresholds import CHANCE_IMAGES, CHANCE_SHUFFLES, COLLAPSE_IMAGES, NEARLY_ONE_CLASS, PLAUSIBLE_TOP1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reference:
-    """The float network over the evaluation images."""
+    """The float network over the evaluation images; outputs as the task's `view` gives them."""
 
+    task: Task
     run: Model
     """Its program."""
     logits: torch.Tensor
-    """[images, classes]."""
+    """[images, outputs]."""
     images: Sequence[ImageRecord]
     class_names: Sequence[str]
     preprocess: Preprocess
@@ -43,13 +46,13 @@ class Reference:
 
     @property
     def labels(self) -> torch.Tensor | None:
-        """Int64 [images]."""
-        return labels_of(self.images)
+        """Int64 [images]; the targets of another task."""
+        return self.task.targets_of(self.images)
 
     @property
     def top1(self) -> float | None:
-        """Share of 1; None without labels."""
-        return None if self.labels is None else metrics.topk_accuracy(self.logits, self.labels, 1)
+        """Share of 1, or the figure that stands for it; None without labels."""
+        return self.task.figure.value(self.task.accuracy(self.logits, self.labels))
 
 
 def check_reference(reference: Reference) -> tuple[Finding, ...]:
@@ -58,12 +61,26 @@ def check_reference(reference: Reference) -> tuple[Finding, ...]:
     Raises:
         InputError: an image that cannot be read.
     """
-    if reference.logits.shape[1] == 1:
+    if not reference.task.exclusive:
+        found = [each for check in _CHECKS_OF_OUTPUTS if (each := check(reference)) is not None]
+    elif reference.logits.shape[1] == 1:
         return tuple(each for each in [_classes(reference)] if each is not None)
-    found = [each for check in _CHECKS if (each := check(reference)) is not None]
+    else:
+        found = [each for check in _CHECKS if (each := check(reference)) is not None]
     if not any(each.code in _CAUSES_OF_CHANCE for each in found) and (guessing := _chance(reference)) is not None:
         found.append(guessing)
     return tuple(found)
+
+
+def _constant(reference: Reference) -> Finding | None:
+    task = reference.task
+    if task.constant is None or not task.constant(reference.logits):
+        return None
+    return finding(
+        "one-answer",
+        f"one answer: float gives all {len(reference.images)} images the same {task.same}; agreement means nothing "
+        "there: evaluate on images that differ",
+    )
 
 
 def _classes(reference: Reference) -> Finding | None:
@@ -117,26 +134,53 @@ def _preprocessing(reference: Reference) -> Finding | None:
 def _recorded_float(reference: Reference) -> Finding | None:
     if reference.recorded is None or reference.top1 is None:
         return None
-    return other_float(reference.recorded, reference.top1, reference.images)
+    figure = reference.task.figure.name
+    return other_float(reference.recorded, reference.top1, reference.images, figure)
 
 
 def _recorded_program(reference: Reference) -> Finding | None:
     if reference.recorded is None or reference.pte_logits is None:
         return None
-    sqnr = fidelity(reference.logits, reference.pte_logits).sqnr_db
+    sqnr = reference.task.fidelity(reference.logits, reference.pte_logits).sqnr_db
     return other_program(reference.recorded, sqnr, reference.images)
 
 
 def _chance(reference: Reference) -> Finding | None:
-    top1, classes = reference.top1, reference.logits.shape[1]
     count = len(reference.images)
-    if top1 is None or count < COLLAPSE_IMAGES or metrics.wilson_interval(top1, count)[0] > 1 / classes:
+    if reference.top1 is None or count < COLLAPSE_IMAGES:
+        return None
+    if reference.task is not CLASSES:
+        return _no_signal(reference)
+    top1, classes = reference.top1, reference.logits.shape[1]
+    if metrics.wilson_interval(top1, count)[0] > 1 / classes:
         return None
     return finding(
         "float-at-chance",
         f"float at chance: it is right on {100 * top1:.1f} % of {count} images of {classes} classes, which guessing "
         "reaches too: another order of classes, halves of a split taken for classes, another variant's weights, or "
         "wrong preprocessing",
+    )
+
+
+def _no_signal(reference: Reference) -> Finding | None:
+    """Compare what float sees with what it sees of targets that are shuffled among the images."""
+    task, rows = reference.task, subsample(len(reference.images), CHANCE_IMAGES)
+    outputs, row = reference.logits[rows], task.row(task.signal)
+    targets = None if reference.labels is None else reference.labels[rows]
+    seen = row.value(task.accuracy(outputs, targets))
+    if seen is None or targets is None:
+        return None
+    generator = torch.Generator().manual_seed(0)
+    orders = (torch.randperm(len(rows), generator=generator) for _ in range(CHANCE_SHUFFLES))
+    best = max(row.value(task.accuracy(outputs, targets[order])) or 0.0 for order in orders)
+    least = max(best, task.signal_least)
+    if seen > least:
+        return None
+    return finding(
+        "float-at-chance",
+        f"float at chance: {row.title} {row.text(seen)} on {len(rows)} images, and shuffled labels reach "
+        f"{row.text(least)}: another order of labels, other numbers than it was trained on, another variant's "
+        "weights, or wrong preprocessing",
     )
 
 
@@ -149,5 +193,12 @@ _CHECKS: tuple[Callable[[Reference], Finding | None], ...] = (
     _recorded_program,
 )
 
-_CAUSES_OF_CHANCE = frozenset({"one-class", "label-order", "preprocessing", "float-changed"})
+_CHECKS_OF_OUTPUTS: tuple[Callable[[Reference], Finding | None], ...] = (
+    _constant,
+    _leakage,
+    _recorded_float,
+    _recorded_program,
+)
+
+_CAUSES_OF_CHANCE = frozenset({"one-answer", "one-class", "label-order", "preprocessing", "float-changed"})
 """What explains a float network at chance better than that it is."""

@@ -45,23 +45,31 @@ class Finding:
     """A sentence with the figures."""
     remedy: str
     """What to do; empty where nothing has to be done."""
+    items: tuple[str, ...] = ()
+    """What it is about, one by one, where the sentence only counts them."""
 
     def to_json(self) -> dict[str, Any]:
         """Of the list `findings` in the object that `--json` prints."""
-        return {"code": self.code, "severity": str(self.severity), "message": self.message, "remedy": self.remedy}
+        said = {"code": self.code, "severity": str(self.severity), "message": self.message, "remedy": self.remedy}
+        return {**said, "items": list(self.items)} if self.items else said
 
 
-def finding(code: str, message: str, *, remedy: str | None = None) -> Finding:
+def finding(code: str, message: str, *, remedy: str | None = None, items: Iterable[str] = ()) -> Finding:
     """Make a finding of a kind.
 
     Args:
         code: a key of `KINDS`.
         message: a sentence with the figures.
         remedy: instead of the kind's.
+        items: what it is about, one by one.
     """
     kind = KINDS[code]
     return Finding(
-        code=code, severity=kind.severity, message=message, remedy=kind.remedy if remedy is None else remedy
+        code=code,
+        severity=kind.severity,
+        message=message,
+        remedy=kind.remedy if remedy is None else remedy,
+        items=tuple(items),
     )
 
 
@@ -98,15 +106,16 @@ KINDS: Mapping[str, Kind] = {
         "Choose a precision or backend with more range, or leave this one out.",
     ),
     "accuracy-drop": _error(
-        "More top-1 is lost against float (without labels: expected to be lost) than --max-drop allows.",
+        "More top-1, or what else the task bounds, is lost against float (without labels: expected to be lost) than "
+        "--max-drop allows.",
         "Let the search keep layers in float: --min-agreement 99.",
     ),
     "sure-images-changed": _error(
-        "Without labels: too many images change class that float is sure of.",
+        "Without labels: too many images change a class or label that float is sure of.",
         "Let the search keep layers in float: --min-agreement 99.",
     ),
     "agreement-low": _error(
-        "Fewer images keep float's class than --min-agreement asks for.",
+        "Fewer images keep float's class, or another task's answer, than --min-agreement asks for.",
         "Take --recipe int8, whose search keeps layers in float until the target is met.",
     ),
     "baseline-drop": _error(
@@ -125,6 +134,10 @@ KINDS: Mapping[str, Kind] = {
     "one-class": _error(
         "Float takes every image for one class: agreement and top-1 mean nothing.",
         "Evaluate on images of several classes.",
+    ),
+    "one-answer": _error(
+        "Of a task without classes: float gives every image the same answer, and agreement means nothing.",
+        "Evaluate on images that differ; check the weights and the preprocessing.",
     ),
     "float-at-chance": _error(
         "Float is right no more often than guessing: nothing can be lost, and nothing is proved.",
@@ -184,7 +197,11 @@ KINDS: Mapping[str, Kind] = {
         "How the weights file was understood, where it leaves something open.", "Check it against the training."
     ),
     "sample-model": _note("The sample model was quantized, nothing of the user's."),
-    "images-left-out": _note("Images were left out: copies of others, or ones that the program was calibrated on."),
+    "images-left-out": _note(
+        "Images or files were left out: copies, unreadable or contradictory ones, ones that the program was "
+        "calibrated on, or that a label file does not list; `items` has them."
+    ),
+    "classes-subset": _note("The images show some of the network's classes only; figures are over these."),
     "images-fewer": _note("Fewer images were taken than asked for, or than there are."),
     "large-for-phones": _note(
         "The program asks much of a phone: arithmetic, memory or file size.",

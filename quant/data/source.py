@@ -14,7 +14,7 @@ from edge_effnet.samples import CLASS_NAMES, SAMPLE, write_folder
 from quant.common.atomic_io import explained_writes
 from quant.common.progress import Progress
 from quant.data.readers.shard_images import holds_shards, unpack_shards
-from quant.thresholds import SAMPLE_EVALUATION
+from quant.thresholds import DEFAULT_CALIBRATION, SAMPLE_CALIBRATION, SAMPLE_EVALUATION
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def image_folder(
         data: a folder, whose `train/` and `val/` may hold WebDataset shards, or `SAMPLE`.
         preprocess: of the network; pictures are drawn at the side that it scales images to.
         progress: told of the drawing.
-        calibration: pictures to draw to calibrate on, beside those to evaluate on.
+        calibration: pictures to draw to calibrate on, beside those to evaluate on; of the default number, half.
         selection: pictures more to choose float layers on.
 
     Raises:
@@ -37,6 +37,8 @@ def image_folder(
         yield Path(data)
         return
     counts = {"val": SAMPLE_EVALUATION}
+    if calibration == DEFAULT_CALIBRATION and not selection:
+        calibration = SAMPLE_CALIBRATION
     if calibration:
         counts["calibration"] = max(calibration, len(CLASS_NAMES)) + selection
     with ExitStack() as stack:

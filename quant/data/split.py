@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import random
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_effnet.class_names import is_line_of_text
 from edge_effnet.errors import InputError
-from edge_effnet.images import MAX_FILE_BYTES
-from edge_effnet.io.files import open_given
 from quant.common.findings import Finding, Severity, finding, messages
-from quant.data.halves import Halves, find_halves, named_halves, require_folder
-from quant.data.listing import Listed, list_images, strangers_finding
-from quant.thresholds import DEFAULT_CALIBRATION, MIN_CALIBRATION, MIN_SELECTION
+from quant.data.classes import Classes
+from quant.data.cleaning import LeftOut, left_out_finding, sha256_of_image
+from quant.data.collect import Source, collect, unusable
+from quant.data.drawing import draw_from_halves, draw_from_one
+from quant.data.halves import find_halves, named_halves, require_folder
+from quant.data.listing import Listed
+from quant.thresholds import DEFAULT_CALIBRATION, MIN_CALIBRATION
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,22 +54,6 @@ class DataSplit:
         return messages(self.findings, *Severity)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
-    """Where images and labels come from."""
-
-    data: Path
-    """The folder."""
-    calibration_data: Path | None = None
-    """The folder to calibrate on, instead of `train/`."""
-    evaluation_data: Path | None = None
-    """The folder to judge on, instead of `val/`."""
-    class_names: tuple[str, ...] | None = None
-    """As the weights have them; None takes the folder names in sorted order."""
-    num_classes: int | None
-    """Outputs of the network; None for one that puts out features, and makes nothing of labels."""
-
-
 def split_images(
     source: Source, *, calibration: int, seed: int, selection: int = 0, training: bool = False
 ) -> DataSplit:
@@ -93,111 +75,53 @@ def split_images(
 
     Raises:
         InputError: no such folder, no images, classes that do not match the network's, a class without
-            images, too few to calibrate on, or an image on both sides (byte for byte).
+            images, too few to calibrate on, or too many images that cannot be read, lie on both sides (byte for
+            byte) or in two classes.
     """
-    data = source.data
-    require_folder(data, "--data")
+    require_folder(source.data, "--data")
     if calibration < MIN_CALIBRATION:
         raise InputError(f"--calibration {calibration}: ranges need at least {MIN_CALIBRATION} images.")
+    halves = named_halves(source.data, source.class_names, source.calibration_data, source.evaluation_data)
+    found = collect(source, halves)
     rng = random.Random(seed)
-    findings: list[Finding] = []
-    halves = named_halves(data, source.class_names, source.calibration_data, source.evaluation_data)
     drawn = (
-        _from_one(source, calibration, selection, rng, findings, training=training)
+        draw_from_one(found.judged, calibration, selection, rng, training=training)
         if halves is None
-        else _from_halves(source, halves, calibration, selection, rng, findings)
+        else draw_from_halves(found.pool, found.judged, calibration, selection, rng)
     )
-    count = len(drawn.calibration)
+    trained = drawn.training if training else ()
+    bad, out = unusable(source, found, [*drawn.calibration, *drawn.selection, *drawn.evaluation, *trained])
+
+    def records(images: Sequence[Listed]) -> tuple[ImageRecord, ...]:
+        return _labelled([image for image in images if image.path not in bad], found.classes)
+
+    chosen = records(drawn.calibration)
+    return DataSplit(
+        class_names=None if found.classes is None else found.classes.names,
+        calibration=chosen,
+        selection=records(drawn.selection),
+        evaluation=records(drawn.evaluation),
+        training=records(trained),
+        findings=(
+            *found.findings,
+            *left_out_finding((*out, *found.out)),
+            *_fewer(source.data, len(chosen), calibration),
+        ),
+    )
+
+
+def _fewer(data: Path, count: int, asked: int) -> tuple[Finding, ...]:
+    """Say where fewer images calibrate than were asked for.
+
+    Raises:
+        InputError: too few.
+    """
     if count < MIN_CALIBRATION:
         raise InputError(f"{data}: only {count} images to calibrate on; ranges need at least {MIN_CALIBRATION}.")
-    if count < calibration and (calibration != DEFAULT_CALIBRATION or count < DEFAULT_CALIBRATION // 2):
-        # The default is a wish, of which half does nearly as well; what was asked for is a promise.
-        message = f"Calibrating on {count} images; {calibration} were asked for."
-        findings.append(finding("images-fewer", message))
-    return DataSplit(
-        class_names=drawn.names,
-        calibration=_labelled(drawn.calibration, drawn.names),
-        selection=_labelled(drawn.selection, drawn.names),
-        evaluation=drawn.evaluation,
-        training=_labelled(drawn.training, drawn.names) if training else (),
-        findings=tuple(findings),
-    )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Drawn:
-    """The sides of a split before their files are hashed."""
-
-    names: tuple[str, ...] | None
-    calibration: Sequence[Listed]
-    selection: Sequence[Listed]
-    training: Sequence[Listed]
-    evaluation: tuple[ImageRecord, ...]
-
-
-def _from_halves(
-    source: Source,
-    halves: Halves,
-    calibration: int,
-    selection: int,
-    rng: random.Random,
-    findings: list[Finding],
-) -> _Drawn:
-    """Calibrate on images of the training half, judge on all of the other."""
-    train, val = halves.train, halves.val
-    if train is None or val is None:
-        missing = "train" if train is None else "val"
-        raise InputError(
-            f"{source.data}: has no {missing}/ beside its other half; add it, or pass class folders alone."
-        )
-    pool, judged = _listed(source, (train, val), (*halves.findings,), findings)
-    judged = _without_copies(judged, findings)
-    names = _match_classes(val, judged, source.class_names, source.num_classes)
-    if names is not None and any(p.class_name is not None for p in pool):
-        _match_classes(train, pool, names, source.num_classes)
-    chosen = _draw(pool, calibration, rng)
-    selected = _enough(_draw(_others(pool, chosen), selection, rng))
-    evaluation = _labelled(judged, names)
-    _refuse_shared(pool, evaluation)
-    return _Drawn(
-        names=names, calibration=chosen, selection=selected, training=_others(pool, selected), evaluation=evaluation
-    )
-
-
-def _listed(
-    source: Source, roots: Sequence[Path], said: Sequence[Finding], findings: list[Finding]
-) -> list[list[Listed]]:
-    """The images of each folder; `findings` gets what is `said` and one note on the files that are no images."""
-    strangers: Counter[str] = Counter()
-    found = [list_images(root, source.data, class_names=source.class_names, strangers=strangers) for root in roots]
-    findings += (*said, *strangers_finding(strangers))
-    return found
-
-
-def _from_one(
-    source: Source,
-    calibration: int,
-    selection: int,
-    rng: random.Random,
-    findings: list[Finding],
-    *,
-    training: bool,
-) -> _Drawn:
-    """Split class folders alone, or images alone, by chance."""
-    (listed,) = _listed(source, (source.data,), (), findings)
-    listed = _without_copies(listed, findings)
-    names = _match_classes(source.data, listed, source.class_names, source.num_classes)
-    half = len(listed) // 2
-    trained = _draw(listed, half if training else min(calibration, half), rng, per_class_share=0.5)
-    selected = _enough(_draw(_others(listed, trained), selection, rng, per_class_share=1 / 3))
-    evaluation = _labelled(_others(listed, [*trained, *selected]), names)
-    return _Drawn(
-        names=names,
-        calibration=trained[:calibration],
-        selection=selected,
-        training=trained,
-        evaluation=evaluation,
-    )
+    # The default is a wish, of which half does nearly as well; what was asked for is a promise.
+    if count >= asked or (asked == DEFAULT_CALIBRATION and count >= DEFAULT_CALIBRATION // 2):
+        return ()
+    return (finding("images-fewer", f"Calibrating on {count} images; {asked} were asked for."),)
 
 
 def evaluation_images(source: Source, *, calibrated_on: frozenset[str]) -> DataSplit:
@@ -212,154 +136,40 @@ def evaluation_images(source: Source, *, calibrated_on: frozenset[str]) -> DataS
     """
     data = source.data
     require_folder(data, "--data")
-    findings: list[Finding] = []
     halves = find_halves(data, source.class_names)
-    root = data if halves is None else halves.val
-    if root is None:
+    if halves is not None and halves.val is None:
         raise InputError(f"{data}: has train/ but no val/; add it, or pass the folder to evaluate on.")
-    (listed,) = _listed(source, (root,), halves.findings if halves else (), findings)
-    listed = _without_copies(listed, findings)
-    names = _match_classes(root, listed, source.class_names, source.num_classes)
-    images = _labelled(listed, names)
+    found = collect(source, halves, judged_only=True)
+    bad, out = unusable(source, found, found.judged)
+    images = _labelled([image for image in found.judged if image.path not in bad], found.classes)
     fitted = [p for p in images if p.sha256 in calibrated_on]
-    if fitted and root is not data:
+    if fitted and halves is not None and halves.val is not None:
         raise InputError(
             f"{fitted[0].path}: the program was calibrated on this image (and {len(fitted) - 1} more of "
-            f"{root.name}/); evaluate on images it has not seen."
+            f"{halves.val.name}/); evaluate on images it has not seen."
         )
     kept = tuple(p for p in images if p.sha256 not in calibrated_on)
-    if fitted:
-        message = f"Left out {len(fitted)} images that the program was calibrated on."
-        findings.append(finding("images-left-out", message))
     if not kept:
         raise InputError(f"{data}: the program was calibrated on all of these images; give it others.")
-    return DataSplit(class_names=names, calibration=(), selection=(), evaluation=kept, findings=tuple(findings))
+    if fitted:
+        sentence = f"Left out {len(fitted)} images that the program was calibrated on."
+        out = (*out, LeftOut(sentence=sentence, names=tuple(p.name for p in fitted)))
+    return DataSplit(
+        class_names=None if found.classes is None else found.classes.names,
+        calibration=(),
+        selection=(),
+        evaluation=kept,
+        findings=(*found.findings, *left_out_finding((*found.out, *out))),
+    )
 
 
-def sha256_of_image(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal.
-
-    Raises:
-        InputError: unreadable, no regular file, or one of more than `MAX_FILE_BYTES`.
-    """
-    with open_given(path, limit=MAX_FILE_BYTES) as file:
-        try:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}); replace or remove it.") from error
-
-
-def _size_of(path: Path) -> int:
-    with open_given(path, limit=MAX_FILE_BYTES) as file:
-        return os.fstat(file.fileno()).st_size
-
-
-def _match_classes(
-    root: Path, images: Sequence[Listed], class_names: tuple[str, ...] | None, num_classes: int | None
-) -> tuple[str, ...] | None:
-    """Class names in the network's order, or None where the images have no labels."""
-    found = sorted({p.class_name for p in images if p.class_name is not None})
-    if not found or num_classes is None:
-        return None
-    if odd := [name for name in found if not is_line_of_text(name)]:
-        raise InputError(f"{root}: class folders whose names are not one line of text: {_some(odd)}; rename them.")
-    if class_names is None:
-        if len(found) != num_classes:
-            raise InputError(
-                f"{root}: has {len(found)} class folders, the network tells {num_classes} classes apart; "
-                "their sorted names have to be its classes, one by one."
-            )
-        return tuple(found)
-    if twins := sorted({name for name in class_names if class_names.count(name) > 1}):
-        raise InputError(
-            f"{root}: the network has several classes of one name ({_some(twins)}), which folders cannot tell apart; "
-            "rename them in the weights, or pass images without class folders."
-        )
-    missing, unknown = sorted(set(class_names) - set(found)), sorted(set(found) - set(class_names))
-    if missing or unknown:
-        parts = [f"no folder for {_some(missing)}"] if missing else []
-        parts += [f"unknown class {_some(unknown)}"] if unknown else []
-        raise InputError(
-            f"{root}: its {len(found)} class folders are not the network's {len(class_names)} classes "
-            f"({'; '.join(parts)}); rename, add or remove folders."
-        )
-    return class_names
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(n) for n in names[:5])
-    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _enough(selected: list[Listed]) -> list[Listed]:
-    """Leave too few images to choose on where they are more use."""
-    return selected if len(selected) >= MIN_SELECTION else []
-
-
-def _others(images: Sequence[Listed], taken: Sequence[Listed]) -> list[Listed]:
-    paths = {p.path for p in taken}
-    return [p for p in images if p.path not in paths]
-
-
-def _draw(images: Sequence[Listed], count: int, rng: random.Random, per_class_share: float = 1.0) -> list[Listed]:
-    """Draw evenly from the classes: one of each in turn, in an order drawn too, until `count` are drawn."""
-    by_class: dict[str | None, list[Listed]] = defaultdict(list)
-    for image in images:
-        by_class[image.class_name].append(image)
-    queues = []
-    for name in sorted(by_class, key=str):
-        shuffled = rng.sample(by_class[name], len(by_class[name]))
-        queues.append(shuffled[: int(len(shuffled) * per_class_share)])
-    # Fewer images than classes must not mean the alphabet's first classes.
-    rng.shuffle(queues)
-    chosen: list[Listed] = []
-    for turn in range(max((len(q) for q in queues), default=0)):
-        for queue in queues:
-            if turn < len(queue) and len(chosen) < count:
-                chosen.append(queue[turn])
-    return chosen
-
-
-def _labelled(images: Iterable[Listed], names: tuple[str, ...] | None) -> tuple[ImageRecord, ...]:
-    index = {name: i for i, name in enumerate(names or ())}
+def _labelled(images: Iterable[Listed], classes: Classes | None) -> tuple[ImageRecord, ...]:
     return tuple(
         ImageRecord(
             path=p.path,
             name=p.name,
-            label=index[p.class_name] if p.class_name is not None and names is not None else None,
+            label=classes.index[p.class_name] if classes is not None and p.class_name is not None else None,
             sha256=sha256_of_image(p.path),
         )
         for p in images
     )
-
-
-def _refuse_shared(pool: Sequence[Listed], evaluation: Sequence[ImageRecord]) -> None:
-    """Refuse a train/ that holds an image of val/, whether this run would have drawn it or not."""
-    sizes = {_size_of(p.path) for p in evaluation}
-    by_hash = {p.sha256: p for p in evaluation}
-    for image in pool:
-        # Hashing is what costs: a file of another size cannot have the same content.
-        if _size_of(image.path) in sizes and (twin := by_hash.get(sha256_of_image(image.path))):
-            raise InputError(
-                f"{image.path} and {twin.path} are the same image; calibration and evaluation must not share "
-                "any, or the verdict flatters. Remove one of them."
-            )
-
-
-def _without_copies(images: Sequence[Listed], findings: list[Finding]) -> list[Listed]:
-    """Keep one of images with the same content: copies could end up on both sides of the split."""
-    kept: dict[tuple[int, str], Listed] = {}
-    by_size: dict[int, list[Listed]] = defaultdict(list)
-    for image in images:
-        by_size[_size_of(image.path)].append(image)
-    for size, group in by_size.items():
-        for image in group:
-            key = sha256_of_image(image.path) if len(group) > 1 else str(image.path)
-            twin = kept.setdefault((size, key), image)
-            if twin.class_name != image.class_name:
-                raise InputError(f"{image.path} and {twin.path} are one image in two classes; remove one.")
-    if len(kept) < len(images):
-        message = f"Left out {len(images) - len(kept)} copies of other images."
-        findings.append(finding("images-left-out", message))
-    chosen = {p.path for p in kept.values()}
-    return [p for p in images if p.path in chosen]

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from edge_effnet.errors import InputError
-from edge_effnet.head import NONE
 from quant.analysis.layer_report import LayerReport
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact, verify_images
@@ -20,9 +19,11 @@ from quant.common.atomic_io import write_atomically
 from quant.common.findings import Finding, Severity, messages
 from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.data.batches import Model
+from quant.data.cleaning import verifier
+from quant.data.collect import Source
 from quant.data.perceptual_hash import hash_maker
 from quant.data.source import image_folder
-from quant.data.split import DataSplit, ImageRecord, Source, evaluation_images
+from quant.data.split import DataSplit, ImageRecord, evaluation_images
 from quant.lower.choices import is_emulated, require_runs_here, runs_here
 from quant.metrics import metrics
 from quant.metrics.evaluate import collect_logits
@@ -79,7 +80,9 @@ def check(
         verify_images(artifact)
     with ExitStack() as stack:
         with watch.measure("load"):
-            split = images_for(artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)))
+            split = images_for(
+                artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)), progress
+            )
         known = None if update_baseline or baseline is None else read_baseline(Path(baseline), split.evaluation)
         seen = look(artifact, split.evaluation, threads, progress, watch)
     outcome = judge_artifact(
@@ -100,7 +103,7 @@ def check(
     return outcome
 
 
-def images_for(artifact: Artifact, folder: Path) -> DataSplit:
+def images_for(artifact: Artifact, folder: Path, progress: Progress) -> DataSplit:
     """The images of a folder that an artifact can be judged on; see `evaluation_images`.
 
     Raises:
@@ -108,8 +111,9 @@ def images_for(artifact: Artifact, folder: Path) -> DataSplit:
     """
     source = Source(
         data=folder,
-        class_names=artifact.labels if artifact.labelled else None,
-        num_classes=len(artifact.labels) if artifact.head != NONE else None,
+        class_names=artifact.class_names if artifact.labelled and artifact.task.exclusive else None,
+        num_classes=artifact.task.class_folders(len(artifact.labels)),
+        verify=verifier(artifact.preprocess.channels, progress),
     )
     return evaluation_images(source, calibrated_on=artifact.calibrated_on)
 
@@ -219,6 +223,7 @@ def judge_artifact(
     manifest = artifact.manifest
     return assemble(
         Evidence(
+            task=artifact.task,
             artifact=str(artifact.folder),
             variant=manifest["variant"],
             activation=manifest["activation"],
@@ -227,7 +232,7 @@ def judge_artifact(
             threads=threads,
             logits={"float": seen.logits["float"], "pte": pte_logits},
             images=images,
-            class_names=artifact.labels,
+            class_names=artifact.class_names,
             float_program=seen.measured["float"].figures,
             pte_program=pte_program,
             delegation=artifact.delegation,
@@ -246,9 +251,8 @@ def judge_artifact(
 
 
 def _temperature(verdict: Mapping[str, Any]) -> float | None:
-    """What `quantize` found on labelled images; None where it had none, or an earlier version ran."""
-    known = verdict["float"].get("top1") is not None and "expected_drop" in verdict
-    return float(verdict["expected_drop"]["temperature"]) if known else None
+    """What `quantize` found on labelled images; None where an earlier version ran."""
+    return float(verdict["expected_drop"]["temperature"]) if "expected_drop" in verdict else None
 
 
 def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:

@@ -8,27 +8,35 @@ from typing import Any
 from edge_effnet.head import NONE
 from edge_effnet.samples import SAMPLE
 from quant.lower.options import BackendOptions
-from quant.metrics.tasks.table import CLASSES, EMBEDDING
+from quant.metrics.tasks.classes import CLASSES
+from quant.metrics.tasks.embedding import EMBEDDING
 from quant.pipeline.request import Request, default_out
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE
-from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
+from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, UNUSABLE_SHARE
 
 
 def quantize_command(request: Request) -> tuple[str, ...]:
     """Return the command of a run word by word, paths as the user gave them, defaults left out."""
     config = request.config
     options: list[tuple[str, Any, Any]] = [
-        ("--weights", config.weights, SAMPLE),
+        ("--weights", SAMPLE if config.sample else config.weights_name, SAMPLE),
         ("--data", config.data, SAMPLE),
         ("--calibration-data", config.calibration_data, None),
         ("--evaluation-data", config.evaluation_data, None),
+        ("--classes", config.classes, None),
+        ("--max-unusable", f"{config.max_unusable:g}", f"{100 * UNUSABLE_SHARE:g}"),
         ("--origin", config.origin, None),
         ("--image-size", config.image_size, None),
+        ("--resize", config.resize, None),
+        ("--crop", config.crop, None),
+        ("--interpolation", config.interpolation, None),
+        ("--resize-mode", config.resize_mode, None),
         ("--mean", _numbers(config.mean), None),
         ("--std", _numbers(config.std), None),
         ("--head", config.head, None),
         ("--task", request.task.name, (CLASSES if config.head != NONE else EMBEDDING).name),
+        ("--threshold", config.threshold, None),
         ("--output", config.output, None),
         ("--trained-activation", config.trained_activation, None),
         ("--activation", config.activation, None),

@@ -17,9 +17,11 @@ from quant.common.findings import Finding
 from quant.common.progress import Progress
 from quant.data.batches import Model
 from quant.data.perceptual_hash import Calibrated, hash_maker
+from quant.graph.export import SiluAtOnce
 from quant.lower.output import Output
 from quant.lower.xnnpack.simulator import simulation_of
-from quant.metrics.evaluate import collect_logits
+from quant.metrics.evaluate import collect_logits, labels_of
+from quant.metrics.margins import fitted_temperature
 from quant.pipeline.float_graphs import Graphs
 from quant.pipeline.int8_graphs import Int8Graphs, Trained
 from quant.pipeline.load import Loaded
@@ -42,10 +44,12 @@ class Evaluated:
     measured: Mapping[str, Measured]
     """By name of the choice, those that this host runs; `FLOAT` is the float network's own program."""
     logits: Mapping[str, torch.Tensor]
-    """[images, classes] of `FLOAT`, of "swapped" and "ptq" where there are such, of each placement, and of each
-    measured program, which may have seen fewer images."""
+    """[images, outputs], as the task's `view` gives them, of `FLOAT`, of "swapped" and "ptq" where there are such, of
+    each placement, and of each measured program, which may have seen fewer images."""
     findings: tuple[Finding, ...]
     """About float and the images."""
+    temperature: float | None
+    """Of float's logits on labelled calibration images, where those that judge have no labels."""
     failed: Mapping[str, str]
     """By name of the choice, why an emulator did not run a program to the end, where others went on."""
 
@@ -113,15 +117,20 @@ def evaluate(
     Raises:
         InputError: an image that cannot be read, or a float output that is not finite.
     """
-    # Logits as they can be told from what the programs put out.
+    # Logits as they can be told from what the programs put out, and as the task reads them.
     output = programs.chosen[0].output if programs.chosen else Output()
-    models: dict[str, Model] = {FLOAT: graphs.original}
+    view = network.task.view
+
+    def compared(logits: torch.Tensor) -> torch.Tensor:
+        return view(output.compared(logits))
+
+    models: dict[str, Model] = {FLOAT: SiluAtOnce(graphs.original).run}
     if graphs.float is not graphs.original:
-        models["swapped"] = graphs.float
+        models["swapped"] = SiluAtOnce(graphs.float).run
     if trained is not None:
         models["ptq"] = trained.before
     models |= {name: _computed(int8, name) for name in int8.by_placement}
-    models = {name: _then(model, output.compared) for name, model in models.items()}
+    models = {name: _then(model, compared) for name, model in models.items()}
     models["hashes"] = hash_maker(network.preprocess)
     running = {
         p.choice.name: _then(measured[p.choice.name].run, p.output.logits_of)
@@ -133,16 +142,18 @@ def evaluate(
         for p in programs.chosen
         if p.choice.backend.emulated and len(programs.chosen) > 1
     }
+    judged: dict[str, Model] = {**running, **guarded}
     logits = collect_logits(
         models,
         network.split.evaluation,
         network.preprocess,
         progress,
-        programs={**running, **guarded},
+        programs={name: _then(program, view) for name, program in judged.items()},
         limits={p.choice.name: p.choice.backend.images for p in programs.chosen},
     )
     reference = Reference(
-        run=_then(measured[FLOAT].run, output.compared),
+        task=network.task,
+        run=_then(measured[FLOAT].run, compared),
         logits=logits[FLOAT],
         images=network.split.evaluation,
         class_names=network.class_names,
@@ -156,8 +167,19 @@ def evaluate(
         measured=measured,
         logits=logits,
         findings=check_reference(reference),
+        temperature=_temperature(network, models[FLOAT], progress),
         failed={name: program.error for name, program in guarded.items() if program.error is not None},
     )
+
+
+def _temperature(network: Loaded, model: Model, progress: Progress) -> float | None:
+    split = network.split
+    labels = labels_of(split.calibration)
+    if not network.task.exclusive or labels is None or labels_of(split.evaluation) is not None:
+        return None
+    logits = collect_logits({FLOAT: model}, split.calibration, network.preprocess, progress)[FLOAT]
+    # A network is surer of the images that it was trained on than it deserves: they may calm it, never the reverse.
+    return max(1.0, fitted_temperature(logits, labels))
 
 
 def _then(model: Model, change: Model) -> Model:

@@ -19,7 +19,7 @@ from quant.common.subsample import subsample
 from quant.data.batches import batch_size_for, read_batches
 from quant.data.calibration_check import check_calibration
 from quant.lower.xnnpack.simulator import simulation_of
-from quant.metrics.evaluate import collect_logits, labels_of
+from quant.metrics.evaluate import collect_logits
 from quant.pipeline.float_graphs import Graphs
 from quant.pipeline.load import Loaded
 from quant.pipeline.request import Request
@@ -106,6 +106,7 @@ def train_graph(
         selection=split.selection,
         selection_inputs=read_batches(split.selection, network.preprocess, progress),
         class_names=network.class_names,
+        task=network.task,
         out=request.out,
         seed=request.config.seed,
         progress=progress,
@@ -157,9 +158,10 @@ def _search(request: Request, network: Loaded, graphs: Graphs, context: Context)
         context,
         Target(min_agreement=request.limits.min_agreement or 0.0, max_drop=request.limits.max_drop),
         selection=read_batches(images, network.preprocess, context.progress),
-        labels=labels_of(images),
+        labels=network.task.targets_of(images),
         judged=_judged(network, graphs, context.progress),
         original=graphs.original,
+        task=network.task,
     )
 
 
@@ -168,7 +170,7 @@ def _judged(network: Loaded, graphs: Graphs, progress: Progress) -> Judged:
     images = network.split.evaluation
     seen = [images[i] for i in subsample(len(images), OUTLOOK_IMAGES)]
     logits = collect_logits({"float": graphs.original}, seen, network.preprocess, progress)["float"]
-    return Judged(logits=logits, labels=labels_of(seen), images=len(images))
+    return Judged(logits=network.task.view(logits), labels=network.task.targets_of(seen), images=len(images))
 
 
 def _selection_findings(request: Request, network: Loaded) -> tuple[Finding, ...]:

@@ -78,6 +78,7 @@ def judge(run: Run, program: Program, artifact: str) -> Outcome:
     dead = check_programs({name: parse_pte(file, name) for name, file in data.items()})
     return assemble(
         Evidence(
+            task=request.task,
             artifact=artifact,
             variant=request.spec.name,
             activation=request.final_activation,
@@ -104,7 +105,7 @@ def judge(run: Run, program: Program, artifact: str) -> Outcome:
             ),
             seconds=run.watch.total(),
             program=hashlib.sha256(program.lowered.data).hexdigest(),
-            temperature=None,
+            temperature=run.evaluated.temperature,
         ),
         request.limits,
     )

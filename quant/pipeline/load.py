@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_effnet.activations import swap_activation
-from edge_effnet.head import NONE
+from edge_effnet.errors import InputError
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import sample_metadata, sample_weights
@@ -17,10 +17,15 @@ from edge_effnet.weights import Checkpoint, load_pretrained
 from quant.common.findings import Finding, finding
 from quant.common.progress import Progress, Stopwatch
 from quant.data.calibration_check import require_channels
+from quant.data.classes import read_class_list
+from quant.data.cleaning import verifier
+from quant.data.collect import Source
 from quant.data.readers.shards import listed_classes
 from quant.data.source import image_folder
-from quant.data.split import DataSplit, Source, split_images
+from quant.data.split import DataSplit, split_images
 from quant.lower.choices import check_fits
+from quant.metrics.tasks.classes import CLASSES
+from quant.metrics.tasks.task import Task
 from quant.pipeline.request import QuantizeConfig, Request
 
 
@@ -44,11 +49,34 @@ class Loaded:
         """Of the program, batch included."""
         return 1, self.preprocess.channels, self.preprocess.crop, self.preprocess.crop
 
+    task: Task
+    named: tuple[str, ...] | None
+    """Of classes or outputs, where the user gave names."""
+
     @property
     def class_names(self) -> tuple[str, ...]:
-        """By class index: of the images' folders, else of the weights, else numbers."""
-        known = self.split.class_names or self.checkpoint.class_names
-        return known or tuple(str(i) for i in range(self.checkpoint.num_classes))
+        """By index of what is judged: of the images' folders, else of the weights, else numbers."""
+        return self._known or tuple(str(i) for i in range(self.task.class_folders(self.outputs) or self.outputs))
+
+    @property
+    def _known(self) -> tuple[str, ...] | None:
+        return self.split.class_names or self.named or self.checkpoint.class_names
+
+    @property
+    def labelled(self) -> bool:
+        """Whether outputs have real names rather than numbers."""
+        return self._known is not None and self.output_names[-1:] == self.class_names[-1:]
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that the network puts out for an image."""
+        return self.checkpoint.num_classes
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """By output: the classes; of two that share one, that of "yes"; of features numbers."""
+        names = self.class_names[-1:] if self.task.column_added else self.class_names
+        return names if len(names) == self.outputs else tuple(str(i) for i in range(self.outputs))
 
     @property
     def swapped(self) -> bool:
@@ -62,12 +90,31 @@ def load_checkpoint(request: Request) -> Checkpoint:
     Raises:
         InputError: unusable weights, a network of something other than images, or one that a backend does not run.
     """
-    source = sample_weights(request.spec.name) if request.sample else request.config.weights
+    source = sample_weights(request.spec.name) if request.sample else request.config.weights_name
     options = request.config.load_options
     checkpoint = request.checkpoint or load_pretrained(source, variant=request.spec.name, options=options)
     require_channels(checkpoint.model, source)
+    _require_outputs(request.task, checkpoint, source)
     check_fits(request.choices, activation=request.final_activation, image_size=checkpoint.preprocess.crop)
     return checkpoint
+
+
+def _require_outputs(task: Task, checkpoint: Checkpoint, source: str | Path) -> None:
+    """Refuse a number of outputs that the task cannot be read from.
+
+    Raises:
+        InputError: one output without a task that it is enough for, or several of a binary one.
+    """
+    if task is CLASSES and checkpoint.num_classes == 1:
+        raise InputError(
+            f"{source}: the network has one output, which tells no classes apart: say --task binary where it is the "
+            "logit of a yes, or --task regression where it is a number."
+        )
+    if task.column_added and checkpoint.num_classes != 1:
+        raise InputError(
+            f"{source}: --task {task.name} needs one output, the network has {checkpoint.num_classes}: leave it out "
+            "for classes that exclude each other, or say --task multilabel."
+        )
 
 
 @contextmanager
@@ -91,7 +138,7 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 )
             )
             split = split_images(
-                source_of(config, checkpoint, folder),
+                source_of(config, request.task, checkpoint, folder, progress),
                 calibration=config.calibration,
                 seed=config.seed,
                 selection=request.selection,
@@ -102,17 +149,47 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 model = swap_activation(copy.deepcopy(model), config.activation)
         said = (sample_note(request.spec.name),) if request.sample else ()
         understood = tuple(finding("weights", note) for note in checkpoint.notes)
-        yield Loaded(checkpoint=checkpoint, model=model, split=split, findings=(*said, *understood, *split.findings))
+        yield Loaded(
+            checkpoint=checkpoint,
+            model=model,
+            split=split,
+            findings=(*said, *understood, *split.findings),
+            task=request.task,
+            named=_named(config, request.task, checkpoint),
+        )
 
 
-def source_of(config: QuantizeConfig, checkpoint: Checkpoint, folder: Path) -> Source:
-    """Where a run's images and labels come from."""
+def _folder_names(task: Task, checkpoint: Checkpoint, folder: Path) -> tuple[str, ...] | None:
+    """Names that class folders have to have; None where any will do."""
+    if not task.exclusive:
+        return None
+    known = checkpoint.class_names
+    # Of two classes that share an output the weights may name one.
+    return known if known and len(known) == task.class_folders(checkpoint.num_classes) else listed_classes(folder)
+
+
+def _named(config: QuantizeConfig, task: Task, checkpoint: Checkpoint) -> tuple[str, ...] | None:
+    """Names that the user gives."""
+    if config.classes is None:
+        return None
+    return read_class_list(Path(config.classes), task.class_folders(checkpoint.num_classes) or checkpoint.num_classes)
+
+
+def source_of(config: QuantizeConfig, task: Task, checkpoint: Checkpoint, folder: Path, progress: Progress) -> Source:
+    """Where a run's images and labels come from.
+
+    Raises:
+        InputError: an unusable list of classes.
+    """
+    named = _named(config, task, checkpoint) if task.exclusive else None
     return Source(
         data=folder,
         calibration_data=None if config.calibration_data is None else Path(config.calibration_data),
         evaluation_data=None if config.evaluation_data is None else Path(config.evaluation_data),
-        class_names=checkpoint.class_names or listed_classes(folder),
-        num_classes=None if checkpoint.model.head_steps == NONE else checkpoint.num_classes,
+        class_names=named or _folder_names(task, checkpoint, folder),
+        num_classes=task.class_folders(checkpoint.num_classes),
+        verify=verifier(checkpoint.preprocess.channels, progress),
+        max_unusable=config.max_unusable / 100,
     )
 
 

@@ -12,8 +12,10 @@ from typing import Any
 from edge_effnet.head import LINEAR
 from quant.common.machine import machine
 from quant.data.split import ImageRecord
+from quant.metrics.tasks.classes import CLASSES
 from quant.pipeline.command import quantize_command
 from quant.pipeline.judge import Run
+from quant.pipeline.load import Loaded
 from quant.pipeline.programs import Program
 
 _TENSOR = {"dtype": "float32", "layout": "NCHW"}
@@ -36,8 +38,9 @@ def describe(run: Run, program: Program, verdict: dict[str, Any]) -> dict[str, A
         "variant": request.spec.name,
         "activation": request.final_activation,
         **({} if network.model.head_steps == LINEAR else {"head": network.model.head_steps}),
+        **_task(network),
         "image_size": checkpoint.preprocess.crop,
-        "labelled": bool(split.class_names or checkpoint.class_names),
+        "labelled": network.labelled,
         "preprocess": checkpoint.preprocess.to_dict(),
         "input": {"shape": list(lowered.input_shape), **(_PIXELS if lowered.takes_pixels else _TENSOR)},
         "output": {"shape": list(lowered.output_shape), **program.output.to_manifest()},
@@ -54,7 +57,7 @@ def describe(run: Run, program: Program, verdict: dict[str, Any]) -> dict[str, A
         },
         "machine": machine(),
         "weights": {
-            "name": Path(request.config.weights).name,
+            "name": Path(request.config.weights_name).name,
             "origin": checkpoint.origin,
             "sha256": checkpoint.sha256,
         },
@@ -69,6 +72,15 @@ def describe(run: Run, program: Program, verdict: dict[str, Any]) -> dict[str, A
         "command": list(quantize_command(request)),
         "verdict": verdict,
     }
+
+
+def _task(network: Loaded) -> dict[str, Any]:
+    """The task, but for that of one of several classes."""
+    task = network.task
+    if task is CLASSES:
+        return {}
+    negative = {"negative": network.class_names[0]} if task.column_added else {}
+    return {"task": {**task.to_manifest(), **negative}}
 
 
 def _named(image: ImageRecord) -> dict[str, str]:

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from edge_effnet.activations import make_activation
 from edge_effnet.errors import InputError
 from edge_effnet.head import NONE, parse_head
+from edge_effnet.in_memory.copies import name_of
+from edge_effnet.in_memory.load import load_in_memory
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import SAMPLE, sample_weights
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights import Checkpoint, load_pretrained
 from edge_effnet.weights.checkpoint import LoadOptions
+from edge_effnet.weights.geometry import Geometry
 from quant.artifact.recognise import require_replaceable
 from quant.common.overwrite import require_apart, require_no_image
 from quant.common.rank import is_alone
 from quant.lower.choices import DEFAULT_BACKEND, Choice, check_fits, check_options, choose
 from quant.lower.options import BackendOptions, Normalization
 from quant.lower.output import Output
-from quant.metrics.tasks.table import CLASSES, EMBEDDING, find_task
+from quant.metrics.tasks.classes import CLASSES
+from quant.metrics.tasks.embedding import EMBEDDING
+from quant.metrics.tasks.table import find_task
 from quant.metrics.tasks.task import Task
 from quant.program.host import check_threads
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe, find_recipe
-from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, SELECTION
+from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, SELECTION, UNUSABLE_SHARE
 from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement
 
 _MAX_SEED = 2**63 - 1  # torch's
@@ -43,16 +51,34 @@ class QuantizeConfig:
     """Any of its names, such as "b0" or "efficientnet-b0"; None takes what the weights are."""
     weights: str | Path = SAMPLE
     """A file, or a published name or hub id (see `load_pretrained`), or `SAMPLE`: those of this package."""
+    model: nn.Module | None = None
+    """A network in memory instead of `weights` (see `load_module`): of timm, torchvision, EfficientNet-PyTorch,
+    transformers or this package, or a module with one of these in it. It is copied, not changed."""
+    preprocess: Any = None
+    """What images go through, where weights or model do not tell: a `Preprocess`, a timm model, torchvision's weights
+    or their `transforms()`."""
     data: str | Path = SAMPLE
     """Folder of images (see `split_images`), or `SAMPLE`: the pictures that those were trained on."""
     calibration_data: str | Path | None = None
     """Folder of the images to calibrate on, whatever its name; None looks for one in `data`."""
     evaluation_data: str | Path | None = None
     """Folder of the images to judge on, likewise."""
+    classes: str | Path | None = None
+    """A file of the network's class names in the order of its outputs (`read_class_list`), for the weights'."""
+    max_unusable: float = 100 * UNUSABLE_SHARE
+    """Images that may be empty or unreadable and are left out, percent."""
     origin: str | None = None
     """Whose layout the weights have, where keys and names leave it open; a key of `ORIGINS`."""
     image_size: int | None = None
     """Side of the network's input, pixels; None takes the weights'."""
+    resize: int | str | None = None
+    """What images are scaled to, as `Geometry.resize`: N, "HxW" or "none"; None takes the weights'."""
+    crop: int | None = None
+    """Side of the square that is cut from that, pixels; the same as `image_size`."""
+    interpolation: str | None = None
+    """A key of `INTERPOLATIONS`; None takes the weights'."""
+    resize_mode: str | None = None
+    """One of `RESIZE_MODES`; None takes the weights', or what `resize` says."""
     mean: Sequence[float] | None = None
     """Subtracted from each channel of 0..1, one number for all or one each; None takes the weights'."""
     std: Sequence[float] | None = None
@@ -94,15 +120,47 @@ class QuantizeConfig:
     ":int8" behind it in int8; None takes logits, or what `head` ends with."""
     task: str = "classes"
     """What the network is for; a key of `TASKS`. Without a head it is "embedding"."""
+    threshold: float | None = None
+    """Probability from where an output of a binary or multi-label network says yes; 0.5 by default."""
     embed_preprocess: bool = False
     """Let the program normalise by itself: its input is then uint8 pixels, [1, H, W, C]."""
 
     def __post_init__(self) -> None:
         check_threads(self.threads)
+        _ = self.geometry
         if not 0 <= self.seed <= _MAX_SEED:
             raise InputError(f"--seed {self.seed}: need a whole number from 0 to {_MAX_SEED}.")
         check_max_drop(MAX_DROP_POINTS if self.max_drop is None else self.max_drop)
         check_min_agreement(self.min_agreement)
+        if self.model is not None and self.weights != SAMPLE:
+            raise InputError("model and weights: give one of them, a network in memory or its file.")
+        if not 0 <= self.max_unusable <= 100:
+            raise InputError(f"--max-unusable {self.max_unusable}: need a percentage from 0 to 100.")
+
+    @property
+    def sample(self) -> bool:
+        """Whether the weights are those that come with the package."""
+        return self.model is None and self.weights == SAMPLE
+
+    @property
+    def weights_name(self) -> str | Path:
+        """Of the weights, for messages: as given, or the class of a network in memory."""
+        return self.weights if self.model is None else name_of(self.model)
+
+    @property
+    def geometry(self) -> Geometry:
+        """What of resizing and cropping is asked for.
+
+        Raises:
+            InputError: unknown names, numbers out of range, or wishes that contradict each other.
+        """
+        return Geometry(
+            resize=self.resize,
+            crop=self.crop,
+            interpolation=self.interpolation,
+            resize_mode=self.resize_mode,
+            image_size=self.image_size,
+        )
 
     @property
     def load_options(self) -> LoadOptions:
@@ -110,6 +168,8 @@ class QuantizeConfig:
         return LoadOptions(
             origin=self.origin,
             image_size=self.image_size,
+            preprocess=self.preprocess,
+            geometry=self.geometry or None,
             mean=self.mean,
             std=self.std,
             head=self.head,
@@ -148,7 +208,7 @@ class Request:
     @property
     def sample(self) -> bool:
         """Whether the weights are those that come with the package."""
-        return self.config.weights == SAMPLE
+        return self.config.sample
 
     @property
     def targeted(self) -> bool:
@@ -168,7 +228,8 @@ class Request:
     @property
     def final_activation(self) -> str:
         """The activation of the program."""
-        return self.config.activation or self.config.trained_activation or self.spec.activation
+        loaded = None if self.checkpoint is None else self.checkpoint.model.activation
+        return self.config.activation or self.config.trained_activation or loaded or self.spec.activation
 
     def normalization(self, preprocess: Preprocess) -> Normalization | None:
         """What the program does by itself, if anything."""
@@ -191,9 +252,10 @@ def resolve(config: QuantizeConfig) -> Request:
         InputError: an unknown name, options that do not go together, an impossible backend, a folder in the way that
             is no artifact, that weights or images lie in, or that lies among these.
     """
+    config = _spelled_out(config)
     if config.variant is not None:
         resolve_variant(config.variant)
-    if config.weights == SAMPLE:
+    if config.sample:
         sample_weights(config.variant)
     for activation in (config.activation, config.trained_activation):
         if activation is not None:
@@ -205,15 +267,19 @@ def resolve(config: QuantizeConfig) -> Request:
     check_options(choices, config.backend_options)
     if not choices:
         raise InputError("--backend: names no program; leave it out for the default.")
-    task = _task(config)
-    output = _output(config, task)
-    _require_fitting(config, recipe, choices, output)
+    if config.model is None:
+        _require_fitting(config, recipe, choices, _output(config, _task(config)))
     limits = Limits(
         max_drop=MAX_DROP_POINTS if config.max_drop is None else config.max_drop,
         min_agreement=check_min_agreement(config.min_agreement),
         baseline=None,
     )
+    if config.classes is not None and not Path(config.classes).is_file():
+        raise InputError(f"--classes {config.classes}: no such file; give one with a class name a line.")
     spec, checkpoint = _variant_of(config)
+    config = _told(config, checkpoint)
+    task = _task(config)
+    _require_fitting(config, recipe, choices, _output(config, task))
     out = default_out(spec.name, recipe.name, choices) if config.out is None else config.out
     request = Request(
         config=config,
@@ -223,11 +289,13 @@ def resolve(config: QuantizeConfig) -> Request:
         choices=choices,
         out=Path(out),
         limits=limits,
-        output=output,
+        output=_output(config, task),
         task=task,
         qat=config.qat or QatOptions(),
     )
-    check_fits(choices, activation=request.final_activation, image_size=config.image_size or spec.resolution)
+    check_fits(
+        choices, activation=request.final_activation, image_size=config.crop or config.image_size or spec.resolution
+    )
     sources = {"--calibration-data": config.calibration_data, "--evaluation-data": config.evaluation_data}
     named = {option: given for option, given in sources.items() if given is not None}
     require_apart(request.out, {"--weights": config.weights, "--data": config.data, **named})
@@ -235,6 +303,28 @@ def resolve(config: QuantizeConfig) -> Request:
     for folder in (config.data, *named.values()):
         require_no_image(request.out, folder)
     return request
+
+
+def _spelled_out(config: QuantizeConfig) -> QuantizeConfig:
+    """Say a preprocessing in the options of the command line.
+
+    Raises:
+        InputError: no preprocessing.
+    """
+    if config.preprocess is None:
+        return config
+    given = Preprocess.of(config.preprocess)
+    same = {name: getattr(given, name) for name in ("resize", "crop", "interpolation", "resize_mode", "mean", "std")}
+    kept = {name: value for name in same if (value := getattr(config, name)) is not None}
+    return replace(config, preprocess=given, **{**same, **kept})
+
+
+def _told(config: QuantizeConfig, checkpoint: Checkpoint | None) -> QuantizeConfig:
+    """Add what a network in memory says of its end, where nothing else is asked for."""
+    if config.model is None or checkpoint is None:
+        return config
+    head = NONE if checkpoint.model.head_steps == NONE else None
+    return replace(config, head=config.head or head, output=config.output or checkpoint.output)
 
 
 def _task(config: QuantizeConfig) -> Task:
@@ -248,7 +338,7 @@ def _task(config: QuantizeConfig) -> Task:
         raise InputError(f"--task {task.name}: --head none puts out features; leave one of the two out.")
     if config.head != NONE and task is EMBEDDING:
         raise InputError("--task embedding: compares pooled features; give --head none, or leave --task out.")
-    return EMBEDDING if config.head == NONE else task
+    return (EMBEDDING if config.head == NONE else task).with_threshold(config.threshold)
 
 
 def _output(config: QuantizeConfig, task: Task) -> Output:
@@ -266,8 +356,14 @@ def _output(config: QuantizeConfig, task: Task) -> Output:
 
 def _variant_of(config: QuantizeConfig) -> tuple[VariantSpec, Checkpoint | None]:
     """Return the variant that is named, or the one that the weights are, with what was read to tell."""
-    if config.variant is not None:
-        return resolve_variant(config.variant), None
+    spec = None if config.variant is None else resolve_variant(config.variant)
+    if config.model is not None:
+        if isinstance(config.data, str) and config.data == SAMPLE:
+            raise InputError("model: give data too, images of its classes; the sample's are those of sample weights.")
+        checkpoint = load_in_memory(config.model, spec, config.load_options)
+        return checkpoint.spec, checkpoint
+    if spec is not None:
+        return spec, None
     checkpoint = load_pretrained(config.weights, options=config.load_options)
     return checkpoint.spec, checkpoint
 

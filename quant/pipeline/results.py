@@ -9,7 +9,7 @@ from typing import Any
 from quant.common.findings import Finding, Severity, messages
 from quant.lower.delegation import DelegationReport
 from quant.metrics.evaluate import Fidelity
-from quant.verdict.outcome import Outcome
+from quant.verdict.outcome import Outcome, fidelity_json
 
 MEASURED = "measured"
 NOT_HERE = "not measured here"
@@ -59,7 +59,7 @@ class ProgramRow:
             "reason": self.reason,
             "size_bytes": self.size_bytes,
             "delegation": None if report is None else report.to_json(),
-            "simulated": None if self.simulated is None else _fidelity(self.simulated),
+            "simulated": None if self.simulated is None else fidelity_json(self.simulated),
             "bundle": self.bundle,
             "warnings": list(self.warnings),
             "outcome": None if self.outcome is None else self.outcome.to_json(),
@@ -118,7 +118,3 @@ def _rank(row: ProgramRow) -> tuple[float, ...]:
     left = len(row.report.leftovers) if row.report else 0
     agreement = row.outcome.pte.agreement if row.outcome else 0.0
     return (_GROUPS.index(row.status), not row.passed, left, row.size_bytes or 0, -agreement)
-
-
-def _fidelity(fidelity: Fidelity) -> dict[str, float]:
-    return {"agreement": fidelity.agreement, "sqnr_db": round(fidelity.sqnr_db, 4)}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from edge_effnet.in_memory.load import require_same
 from quant.artifact.model import Artifact
 from quant.common.progress import Progress, Stopwatch
-from quant.data.batches import read_batches
+from quant.data.batches import first_images, read_batches
 from quant.data.perceptual_hash import Calibrated
 from quant.graph.finite import require_finite
 from quant.graph.footprint import footprint
 from quant.graph.memory import give_back_freed_memory
 from quant.pipeline.evaluate import emulator_for, evaluate, measure
-from quant.pipeline.float_graphs import export_graphs
+from quant.pipeline.float_graphs import export_graphs, require_lowerable
 from quant.pipeline.int8_graphs import (
     analyze_graphs,
     finish_graphs,
@@ -27,6 +28,9 @@ from quant.program.host import HostRuntime
 from quant.training.distributed import Group
 from quant.verdict.outcome import Outcome
 
+COMPARED = 32
+"""Calibration images on which a network in memory is compared with what was read from it."""
+
 Written = tuple[Artifact, Outcome] | RunOutcome
 """One artifact with its outcome, or that of a folder of them."""
 
@@ -37,10 +41,12 @@ def run_stages(
     """Everything after loading, stage by stage; None for processes that only helped to train."""
     with watch.measure("load"):
         inputs = read_batches(network.split.calibration, network.preprocess, progress)
-        require_finite(network.checkpoint.model, inputs, request.config.weights)
+        require_finite(network.checkpoint.model, inputs, request.config.weights_name)
+        require_same(network.checkpoint, first_images(inputs, COMPARED), "calibration images")
         calibrated = Calibrated.on(network.split.calibration, inputs, network.preprocess)
     with watch.measure("export"):
         graphs = export_graphs(network, inputs, progress)
+        require_lowerable(network, graphs)
     with watch.measure("quantize"):
         int8 = quantize_graphs(request, network, graphs, inputs, progress)
     trained = None

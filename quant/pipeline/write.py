@@ -18,7 +18,7 @@ from quant.artifact.write import write_artifact
 from quant.common.atomic_io import atomic_folder
 from quant.common.findings import Severity, messages
 from quant.lower.choices import Choice
-from quant.metrics.evaluate import Fidelity, fidelity
+from quant.metrics.evaluate import Fidelity
 from quant.pipeline.evaluate import FLOAT
 from quant.pipeline.judge import Run, judge
 from quant.pipeline.manifest import describe
@@ -26,7 +26,7 @@ from quant.pipeline.programs import Program
 from quant.pipeline.results import FAILED, MEASURED, MISSING, NOT_HERE, ProgramRow, RunOutcome, ranked
 from quant.report.comparison import opened, render_comparison
 from quant.report.single import Sources, render_report
-from quant.verdict.outcome import Outcome
+from quant.verdict.outcome import Outcome, fidelity_json
 
 
 def write_one(run: Run) -> tuple[Artifact, Outcome]:
@@ -92,7 +92,9 @@ def _write(run: Run, program: Program, folder: Path, verdict: dict[str, Any]) ->
     golden = golden_pairs(
         network.split.evaluation,
         network.preprocess,
-        lambda x, rows: program.output.values(expected[rows]) if measured is None else measured.run(x),
+        lambda x, rows: (
+            program.output.values(network.task.logits(expected[rows])) if measured is None else measured.run(x)
+        ),
         run.evaluated.measured[FLOAT].run,
         takes_pixels=pixels,
     )
@@ -105,7 +107,7 @@ def _write(run: Run, program: Program, folder: Path, verdict: dict[str, Any]) ->
         folder,
         model=program.lowered.data,
         float_model=run.programs.float.data,
-        classes=network.class_names,
+        classes=network.output_names,
         golden=golden,
         images=golden_images(network.preprocess, compute, takes_pixels=pixels),
         layers=layers,
@@ -124,12 +126,13 @@ def _simulated(run: Run, choice: Choice) -> Fidelity | None:
     """Of the int8 graph that an unmeasured program was made from."""
     if choice.placement is None:
         return None
-    return fidelity(run.evaluated.logits[FLOAT], run.evaluated.logits[choice.placement])
+    logits = run.evaluated.logits
+    return run.network.task.fidelity(logits[FLOAT], logits[choice.placement])
 
 
 def _unmeasured(run: Run, program: Program, reason: str, simulated: Fidelity | None) -> dict[str, Any]:
     """What stands for a verdict in the manifest of a program that this host does not run."""
-    figures = None if simulated is None else {"agreement": simulated.agreement, "sqnr_db": simulated.sqnr_db}
+    figures = None if simulated is None else fidelity_json(simulated)
     return {
         "verdict": NOT_HERE,
         "reasons": [reason],

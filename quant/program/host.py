@@ -110,7 +110,7 @@ class HostRuntime:
         Raises:
             InputError: not a program that this runtime can load, or one that crashes it.
         """
-        reply, _ = self._ask("load", name, str(path), what=str(path))
+        reply, _ = self._ask("load", name, str(path.absolute()), what=str(path))
         return LoadedProgram(
             name=name,
             load_ms=reply["load_ms"],
@@ -160,7 +160,7 @@ class HostRuntime:
         """
         # The file in the page cache: the figure is the program's, not the disk's.
         path.read_bytes()
-        reply, _ = self._ask("start", str(path), what=str(path))
+        reply, _ = self._ask("start", str(path.absolute()), what=str(path))
         return Start(first_ms=reply["first_ms"], peak_bytes=reply["peak_bytes"])
 
     def verify_bundle(self, path: Path, cases: int, *, rtol: float, atol: float) -> None:
@@ -169,7 +169,7 @@ class HostRuntime:
         Raises:
             InputError: an output differs, or the runtime refuses the bundle.
         """
-        self._ask("verify", str(path), cases, rtol, atol, what=str(path))
+        self._ask("verify", str(path.absolute()), cases, rtol, atol, what=str(path))
 
     def _ask(self, method: str, *arguments: Any, what: str) -> tuple[dict[str, Any], bytes]:
         """Call a method of `quant.program.worker.Worker`; what it returned, and its payload."""

@@ -71,12 +71,15 @@ class Worker:
         import torch  # noqa: PLC0415  (the runtime's library needs torch's to be loaded first)
 
         openvino_library.announce()
-        from executorch.extension.pybindings import _portable_lib  # noqa: PLC0415
+        try:
+            from executorch.extension.pybindings import _portable_lib as runtime  # noqa: PLC0415
+        except ImportError:  # ExecuTorch 1.5 gave it another name
+            from executorch.extension.pybindings import _C as runtime  # noqa: PLC0415, N811
 
         self._torch = torch
-        self._runtime = _portable_lib
+        self._runtime = runtime
         self._programs: dict[str, Any] = {}
-        _portable_lib._unsafe_reset_threadpool(threads)
+        runtime._unsafe_reset_threadpool(threads)
 
     def load(self, name: str, path: str) -> dict[str, Any]:
         """Load a program and its method, weights packed; the time is the median of three from a warm file cache."""

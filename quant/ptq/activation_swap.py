@@ -9,7 +9,7 @@ images kept their class before and 98.4 % after.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import fx
@@ -17,7 +17,7 @@ from torch import fx
 from quant.common.quiet import quiet_libraries
 from quant.graph.chunked_run import ChunkedRun
 from quant.graph.qdq import WEIGHTED, constant_of, without_bias
-from quant.ptq.least_squares import Moments, channel_gain, gathered, refit_weights, sampled
+from quant.ptq.least_squares import ChannelMoments, Moments, refit_weights, sampled
 
 aten = torch.ops.aten
 
@@ -55,7 +55,7 @@ def refit(
 
 
 def _refit_layer(
-    module: fx.GraphModule, node: fx.Node, sources: Iterable[torch.Tensor], targets: Iterable[torch.Tensor]
+    module: fx.GraphModule, node: fx.Node, sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]
 ) -> None:
     """A 1x1 convolution gets new weights, another one a gain a channel, and all of them a bias."""
     weight, bias = (constant_of(module, node.args[i]).detach() for i in (1, 2))
@@ -67,9 +67,12 @@ def _refit_layer(
         weight.copy_(fitted.view_as(weight))
         bias.copy_(moments.mean_target - fitted @ moments.mean_input)
         return
-    y, t = gathered(without_bias(node, source, weight) for source in sources), gathered(targets)
+    channels = ChannelMoments()
+    for source, target in zip(sources, targets, strict=True):
+        channels.add(sampled(without_bias(node, source.to(torch.float32), weight)), sampled(target))
+    output, wanted = channels.means
     if node.target is aten.conv2d.default:
-        gain = channel_gain(y, t)
+        gain = channels.gain()
         weight.mul_(gain.to(weight.dtype).view(-1, 1, 1, 1))
-        y *= gain[:, None]
-    bias.copy_((t - y).mean(dim=1))
+        output = output * gain
+    bias.copy_(wanted - output)

@@ -13,7 +13,7 @@ arithmetic stays the same; an addition at the block's narrow end is new.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,7 @@ def split_channels(
     seed: int,
     plain_share: float,
     most: int | None = None,
+    advance: Callable[[int], None] = lambda images: None,
 ) -> fx.GraphModule:
     """Split the channels behind some convolutions of a float graph in two.
 
@@ -65,6 +66,7 @@ def split_channels(
         seed: of the random projections of the logits that weigh the ranges.
         plain_share: as for `find_ranges`.
         most: how many of them, those where the logits gain most; None: all.
+        advance: told of the images read, twice each.
 
     Returns:
         A float graph that computes the same.
@@ -76,7 +78,9 @@ def split_channels(
         result = copy.deepcopy(graph_module)
     nodes = {node.name: node for node in result.graph.nodes}
     products = {name: silu_product(nodes[name]) for name in names}
-    ranges = channel_ranges(result, [p.name for p in products.values()], inputs, seed=seed, plain_share=plain_share)
+    ranges = channel_ranges(
+        result, [p.name for p in products.values()], inputs, seed=seed, plain_share=plain_share, advance=advance
+    )
     splits = {name: group_channels(ranges[products[name].name]) for name in names}
     for name in sorted(names, key=lambda name: splits[name].gain, reverse=True)[:most]:
         _split(result, nodes[name], splits[name].groups)

@@ -17,7 +17,7 @@ import torch
 from torch import fx
 
 from quant.graph.export import SiluAtOnce
-from quant.graph.finite import require_usable
+from quant.graph.finite import extremes, in_memory_order, require_usable
 
 BINS = 2048
 
@@ -133,7 +133,7 @@ class WeightedHistograms(_Sensitivities):
     def bins_of(self, name: str, output: torch.Tensor, sample: np.ndarray) -> np.ndarray:
         """Let the range seen grow to this output's."""
         source = self._silu_inputs.get(name)
-        low, high = _extremes(output) if source is None else _silu_extremes(*self._latest[source])
+        low, high = extremes(output) if source is None else _silu_extremes(*self._latest[source])
         require_usable(name, low, high)
         self._latest[name] = low, high
         before = self.seen.get(name, (low, high))
@@ -212,16 +212,12 @@ class ChannelExtremes(fx.Interpreter):
         """Run one node (fx's protocol)."""
         result = super().run_node(n)
         if n.name in self._names:
-            peak = result.abs().amax(dim=(0, 2, 3))
+            # NumPy: in a third of torch's time where channels lie last.
+            rows = in_memory_order(result).reshape(-1, result.shape[1]).numpy()
+            peak = torch.from_numpy(np.maximum(rows.max(axis=0), -rows.min(axis=0)))
             require_usable(n.name, -peak.max().item(), peak.max().item())
             self.found[n.name] = torch.maximum(peak, self.found.get(n.name, peak))
         return result
-
-
-def _extremes(x: torch.Tensor) -> tuple[float, float]:
-    """Smallest and largest value; torch copies what does not lie in the order of its dimensions."""
-    low, high = torch.aminmax(x.permute(0, 2, 3, 1) if x.dim() == 4 and not x.is_contiguous() else x)
-    return low.item(), high.item()
 
 
 def _silu_extremes(low: float, high: float) -> tuple[float, float]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 
 # Ridge, as a share of the mean variance of a layer's inputs; grows where positions are few.
@@ -31,8 +29,8 @@ class Moments:
         self.count += x.shape[1]
         self._square += (x @ x.T).double()
         self._cross += (t @ x.T).double()
-        self._input += x.sum(dim=1, dtype=torch.float64)
-        self._target += t.sum(dim=1, dtype=torch.float64)
+        self._input += x.sum(dim=1)
+        self._target += t.sum(dim=1)
 
     @property
     def mean_input(self) -> torch.Tensor:
@@ -98,25 +96,43 @@ def _factor(covariance: torch.Tensor, ridge: torch.Tensor) -> torch.Tensor:
         ridge = 10 * ridge
 
 
-def channel_gain(y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The factor for each channel that brings outputs closest to their targets but for a constant.
+class ChannelMoments:
+    """First and second moments of each channel's outputs with its targets.
 
-    Args:
-        y: outputs, float64 [C, n].
-        target: likewise.
+    Around the means of the first samples, so that float32 holds them, and summed in float64.
     """
-    spread = y.var(dim=1, correction=0)
-    joint = ((y - y.mean(1, keepdim=True)) * (target - target.mean(1, keepdim=True))).mean(1)
-    return torch.where(spread > 1e-12, joint / spread.clamp_min(1e-12), 1.0).clamp(*_GAIN_LIMITS)
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._around: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._sums = torch.zeros(4, 1, dtype=torch.float64)
+        """Of y, t, y * y and y * t, [4, C]."""
+
+    def add(self, y: torch.Tensor, t: torch.Tensor) -> None:
+        """Add samples: outputs and targets, [C, n] each."""
+        if self._around is None:
+            self._around = y.mean(dim=1), t.mean(dim=1)
+        y, t = (values - centre[:, None] for values, centre in zip((y, t), self._around, strict=True))
+        self._count += y.shape[1]
+        self._sums = self._sums + torch.stack([y.sum(dim=1), t.sum(dim=1), (y * y).sum(dim=1), (y * t).sum(dim=1)])
+
+    @property
+    def means(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of outputs and targets, float64 [C] each."""
+        assert self._around is not None
+        y, t, _, _ = self._sums / self._count
+        return self._around[0] + y, self._around[1] + t
+
+    def gain(self) -> torch.Tensor:
+        """The factor for each channel that brings outputs closest to their targets but for a constant, [C]."""
+        y, t, square, joint = self._sums / self._count
+        variance, covariance = square - y * y, joint - y * t
+        return torch.where(variance > 1e-12, covariance / variance.clamp_min(1e-12), 1.0).clamp(*_GAIN_LIMITS)
 
 
 def sampled(x: torch.Tensor) -> torch.Tensor:
-    """[N, C, ...] -> [C, samples], evenly thinned to at most `_POSITIONS` positions an image."""
+    """[N, C, ...] -> float32 [C, samples], evenly thinned to at most `_POSITIONS` positions an image."""
     flat = x.flatten(2) if x.dim() > 2 else x[:, :, None]
     step = max(1, flat.shape[2] // _POSITIONS)
-    return flat[:, :, ::step].transpose(0, 1).flatten(1)
-
-
-def gathered(parts: Iterable[torch.Tensor]) -> torch.Tensor:
-    """Samples of an activation that comes chunk by chunk, float64 [C, samples]."""
-    return torch.cat([sampled(part) for part in parts], dim=1).double()
+    # In the order of memory where channels lie last.
+    return flat[:, :, ::step].permute(0, 2, 1).reshape(-1, x.shape[1]).to(torch.float32).T

@@ -119,6 +119,7 @@ def channel_ranges(
     *,
     seed: int,
     plain_share: float = PLAIN_SHARE,
+    advance: Callable[[int], None] = lambda images: None,
 ) -> dict[str, ChannelRanges]:
     """Look at each channel of some activations as if it had a scale of its own.
 
@@ -128,11 +129,12 @@ def channel_ranges(
         inputs: calibration images in batches, each [n, C, H, W] float32; they are read twice.
         seed: of the random projections.
         plain_share: as for `find_ranges`.
+        advance: told of the images read, twice each.
     """
     extremes = ChannelExtremes(graph_module, frozenset(names))
-    run_forward(extremes, inputs)
+    run_forward(extremes, inputs, advance)
     histograms = ChannelHistograms(graph_module, extremes.found, plain_share)
-    run_both_ways(histograms, inputs, seed=seed)
+    run_both_ways(histograms, inputs, seed=seed, advance=advance)
     return {name: _ranges_of_channels(histograms, name) for name in names}
 
 

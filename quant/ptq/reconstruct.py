@@ -10,7 +10,7 @@ bias for each channel; the classifier a bias only, since there are far fewer ima
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,7 +29,7 @@ from quant.graph.qdq import (
 )
 from quant.lower.xnnpack.arithmetic import requantization_scale
 from quant.lower.xnnpack.simulator import Simulation, simulation_of
-from quant.ptq.least_squares import Moments, channel_gain, gathered, refit_weights, sampled
+from quant.ptq.least_squares import ChannelMoments, Moments, refit_weights, sampled
 from quant.thresholds import WEIGHT_SCALE_FLOOR
 
 aten = torch.ops.aten
@@ -121,10 +121,10 @@ def _layer(converted: fx.GraphModule, node: fx.Node) -> _Layer:
     )
 
 
-def _refit(layer: _Layer, sources: Iterable[torch.Tensor], targets: Iterable[torch.Tensor]) -> None:
+def _refit(layer: _Layer, sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]) -> None:
     """Change the layer's tensors in place; `sources` are int8 values, `targets` float outputs, chunk by chunk.
 
-    Sources are read more than once.
+    Sources and targets are read more than once.
     """
     if layer.is_pointwise():
         _refit_pointwise(layer, sources, targets)
@@ -132,11 +132,11 @@ def _refit(layer: _Layer, sources: Iterable[torch.Tensor], targets: Iterable[tor
         _refit_channels(layer, sources, targets)
 
 
-def _refit_pointwise(layer: _Layer, sources: Iterable[torch.Tensor], targets: Iterable[torch.Tensor]) -> None:
+def _refit_pointwise(layer: _Layer, sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]) -> None:
     weight = layer.real_weight().flatten(1).double()
     moments = Moments(weight.shape[1], weight.shape[0])
     for source, target in zip(sources, targets, strict=True):
-        x = (sampled(source) - layer.input_zero_point) * layer.input_scale
+        x = (sampled(source) - layer.input_zero_point).mul_(layer.input_scale)
         moments.add(x, sampled(target))
     weight, factor = refit_weights(weight, moments)
     _choose_scales(layer, weight.float(), moments.variance.float())
@@ -145,21 +145,30 @@ def _refit_pointwise(layer: _Layer, sources: Iterable[torch.Tensor], targets: It
     layer.bias.copy_(moments.mean_target - rounded @ moments.mean_input)
 
 
-def _refit_channels(layer: _Layer, sources: Iterable[torch.Tensor], targets: Iterable[torch.Tensor]) -> None:
+def _refit_channels(layer: _Layer, sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]) -> None:
     """Gain (spatial layers) and bias for each output channel."""
     weight = layer.real_weight()
-    t, y = gathered(targets), gathered(_forward(layer, weight, source) for source in sources)
+    moments = _channel_moments(layer, weight, sources, targets)
     if layer.node.target is aten.conv2d.default:
-        gain = channel_gain(y, t)
-        _round_to_nearest(layer, weight * gain.float().view(-1, 1, 1, 1))
-        rounded = layer.real_weight()
-        y = gathered(_forward(layer, rounded, source) for source in sources)
-    layer.bias.copy_((t - y).mean(dim=1))
+        _round_to_nearest(layer, weight * moments.gain().float().view(-1, 1, 1, 1))
+        moments = _channel_moments(layer, layer.real_weight(), sources, targets)
+    output, target = moments.means
+    layer.bias.copy_(target - output)
+
+
+def _channel_moments(
+    layer: _Layer, weight: torch.Tensor, sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]
+) -> ChannelMoments:
+    moments = ChannelMoments()
+    for source, target in zip(sources, targets, strict=True):
+        moments.add(sampled(_forward(layer, weight, source)), sampled(target))
+    return moments
 
 
 def _forward(layer: _Layer, weight: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     """The layer's output without bias, in real units."""
-    return without_bias(layer.node, (source - layer.input_zero_point) * layer.input_scale, weight)
+    real = (source.to(torch.float32) - layer.input_zero_point).mul_(layer.input_scale)
+    return without_bias(layer.node, real, weight)
 
 
 def _choose_scales(layer: _Layer, weight: torch.Tensor, importance: torch.Tensor) -> None:
@@ -208,7 +217,8 @@ def _round_with_feedback(layer: _Layer, weight: torch.Tensor, factor: torch.Tens
     """
     reach = factor / factor.diagonal()
     scale = layer.scales.double()
-    errors, unrounded = torch.zeros_like(weight), torch.empty_like(weight)
+    # float32, as they are kept: a number next to a half would round one way here and the other way there.
+    errors, unrounded = torch.zeros_like(weight), torch.empty_like(weight, dtype=torch.float32)
     for start in range(0, weight.shape[1], _BLOCK):
         block = slice(start, start + _BLOCK)
         wanted = weight[:, block] + errors[:, :start] @ reach[:start, block]

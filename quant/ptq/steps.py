@@ -102,14 +102,18 @@ class Quantized:
 def _channel_groups(state: State, context: Context) -> State:
     # What stays in float needs no scales of its own.
     in_float = state.floats(context.recipe)
-    graph = split_channels(
-        state.graph,
-        [name for name in groupable(state.graph) if name not in in_float],
-        first_images(context.inputs, EQUALIZATION),
-        seed=context.seed,
-        plain_share=context.recipe.plain_share,
-        most=context.recipe.grouped,
-    )
+    inputs = first_images(context.inputs, EQUALIZATION)
+    # Forward for the channels' extremes, and both ways for what lies between.
+    with context.progress.stage("Grouping", 2 * sum(len(batch) for batch in inputs)) as advance:
+        graph = split_channels(
+            state.graph,
+            [name for name in groupable(state.graph) if name not in in_float],
+            inputs,
+            seed=context.seed,
+            plain_share=context.recipe.plain_share,
+            most=context.recipe.grouped,
+            advance=advance,
+        )
     return replace(state, graph=graph)
 
 

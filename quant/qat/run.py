@@ -12,7 +12,7 @@ from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
 from quant.common.progress import Progress
 from quant.data.split import ImageRecord
-from quant.metrics.evaluate import labels_of
+from quant.metrics.tasks.task import Task
 from quant.ptq.steps import Quantized
 from quant.qat.images import SplitImages
 from quant.qat.network import trainable, write_back
@@ -38,6 +38,7 @@ def train_quantized(
     selection: Sequence[ImageRecord],
     selection_inputs: Sequence[torch.Tensor],
     class_names: Sequence[str],
+    task: Task,
     out: Path,
     seed: int,
     progress: Progress,
@@ -57,6 +58,7 @@ def train_quantized(
         selection: images to rank epochs by.
         selection_inputs: the same as network inputs, in batches.
         class_names: by class index.
+        task: what the network is for.
         out: the artifact folder; checkpoint and curve lie beside it.
         seed: of the order of images and their augmentation.
         progress: told of every epoch.
@@ -80,16 +82,17 @@ def train_quantized(
         batch_statistics=options.batchnorm == "batch",
     )
     network.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task = Distillation(
+    distillation = Distillation(
         network,
         teacher,
         preprocess,
         options,
         selection=selection_inputs,
-        labels=labels_of(selection),
+        labels=task.targets_of(selection) if task.exclusive else None,
+        task=task,
         device=group.device,
     )
-    loop = Loop(config, task, SplitImages(training, class_names), group)
+    loop = Loop(config, distillation, SplitImages(training, class_names), group)
     if options.resume:
         loop.restore()
     else:

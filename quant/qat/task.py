@@ -12,7 +12,7 @@ from edge_effnet.preprocess import Preprocess
 from edge_effnet.weights.origins import rescaled
 from quant.common.progress import Progress
 from quant.metrics import metrics
-from quant.metrics.evaluate import fidelity
+from quant.metrics.tasks.task import Task
 from quant.qat.network import Trainable
 from quant.qat.options import QatOptions
 
@@ -29,6 +29,7 @@ class Distillation:
         *,
         selection: Sequence[torch.Tensor],
         labels: torch.Tensor | None,
+        task: Task,
         device: torch.device,
     ) -> None:
         """Run the teacher over the selection images.
@@ -39,13 +40,14 @@ class Distillation:
             preprocess: of both.
             options: of the run.
             selection: images to rank epochs by, in batches; neither trained nor judged on.
-            labels: their classes, [N]; None without labels.
+            labels: their classes, [N]; None without labels, and of a task without classes.
+            task: what the network is for.
             device: where to train.
         """
         self.network, self.options, self.device = network, options, device
         self.teacher = teacher.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._preprocess = preprocess
-        self.selection, self.labels = selection, labels
+        self.selection, self.labels, self.task = selection, labels, task
         self.reference = self._logits(self.teacher)
         self._deviation = self.reference.var().item()
 
@@ -86,20 +88,21 @@ class Distillation:
             wanted = self.teacher(x)
         found = forward(x)
         distance = F.mse_loss(found, wanted) / self._deviation
-        share = self.options.label_share if bool((labels >= 0).all()) else 0.0
+        share = self.options.label_share if self.task.exclusive and bool((labels >= 0).all()) else 0.0
         if share == 0.0:
             return distance
-        return (1.0 - share) * distance + share * F.cross_entropy(found, labels)
+        return (1.0 - share) * distance + share * F.cross_entropy(self.task.view(found), labels)
 
     def validate(self, model: nn.Module, image_size: int, progress: Progress) -> dict[str, float]:  # noqa: ARG002
         """Agreement, SQNR and top-1 on the selection images: of the program's own arithmetic."""
         with progress.stage("Validating in int8", len(self.reference)) as advance:
             found = self._logits(model, advance)
-        figures = fidelity(self.reference, found)
+        before, after = self.task.view(self.reference), self.task.view(found)
+        figures = self.task.fidelity(before, after)
         row = {"val_agreement": round(figures.agreement, 5), "val_sqnr_db": round(figures.sqnr_db, 3)}
         if self.labels is None:
             return row
-        return {"val_top1": round(metrics.topk_accuracy(found, self.labels, 1), 5), **row}
+        return {"val_top1": round(metrics.topk_accuracy(after, self.labels, 1), 5), **row}
 
     def score(self, figures: dict[str, float]) -> tuple[float, ...] | None:
         """Top-1 (where known) with agreement, then SQNR: few images tell the first two apart only coarsely."""

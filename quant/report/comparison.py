@@ -53,8 +53,10 @@ class Entry:
         agreement, sqnr_db = self.program.agreement, self.program.sqnr_db
         if self.facts.level == FAIL or agreement is None:
             return self.facts.level
-        fidelity = Fidelity(agreement=agreement, sqnr_db=math.inf if sqnr_db is None else sqnr_db)
-        return COLLAPSED if has_collapsed(fidelity, self.facts.evaluated or 0) else self.facts.level
+        sqnr_db = math.inf if sqnr_db is None else sqnr_db
+        fidelity = Fidelity(agreement=agreement, sqnr_db=sqnr_db, more=self.program.more)
+        collapsed = has_collapsed(fidelity, self.facts.evaluated or 0, self.facts.task)
+        return COLLAPSED if collapsed else self.facts.level
 
     @property
     def failed(self) -> bool:
@@ -127,7 +129,8 @@ def compared(entries: Sequence[Entry], *, beside: Path) -> list[Row]:
 
 def accuracy_of(entries: Sequence[Entry]) -> str:
     """Name the figure that stands for accuracy: `top1`, or `agreement` where some images had no labels."""
-    return "top1" if all(entry.facts.labelled for entry in entries if entry.measured) else "agreement"
+    measured = [entry.facts for entry in entries if entry.measured]
+    return "top1" if all(facts.labelled and facts.task.exclusive for facts in measured) else "agreement"
 
 
 def render_comparison(entries: Sequence[Entry], *, beside: Path) -> bytes:
@@ -212,6 +215,8 @@ def _cautions(entries: Sequence[Entry]) -> list[str]:
     found = []
     if len({entry.images for entry in measured}) > 1:
         found.append("Not all were judged on the same images: their accuracies compare roughly at best.")
+    if len({entry.facts.task.name for entry in measured}) > 1:
+        found.append("Not all are for the same task: agreement means something else for each.")
     if len({entry.facts.threads for entry in measured}) > 1:
         found.append("Not all were timed on the same number of threads.")
     return found

@@ -7,7 +7,7 @@ A report is a function of what the artifact folder holds (and of the images, for
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from quant.analysis.fallback_cost import FloatLayer
@@ -15,7 +15,9 @@ from quant.analysis.search_result import Point
 from quant.lower.result import Delegation
 from quant.metrics.margins import MarginClass
 from quant.metrics.per_class import ClassFigures, ConfusionChange
-from quant.verdict.outcome import Flip
+from quant.metrics.tasks.table import task_of
+from quant.metrics.tasks.task import Task
+from quant.verdict.flips import Flip
 
 PASS = "pass"
 CAUTION = "caution"
@@ -38,6 +40,8 @@ class Figures:
     latency_p90_ms: float | None
     load_ms: float | None
     size_bytes: int | None
+    more: Mapping[str, float]
+    """Those of the task, by their keys."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +69,7 @@ class Training:
 class Facts:
     """Of one artifact."""
 
+    task: Task
     variant: str
     activation: str
     image_size: int
@@ -84,6 +89,8 @@ class Facts:
     remedies: tuple[str, ...]
     notes: tuple[str, ...]
     """Without those that are cautions."""
+    left_out: tuple[str, ...]
+    """What findings are about, one by one, where their sentences only count it."""
     columns: tuple[Figures, ...]
     """float first, .pte last."""
     lowering: Figures | None
@@ -111,6 +118,8 @@ class Facts:
     """None in manifests of earlier versions."""
     confusion: tuple[ConfusionChange, ...]
     flips: tuple[Flip, ...]
+    outputs: tuple[Mapping[str, Any], ...]
+    """Figures of each output by name, of a task that has such."""
     float_layers: tuple[FloatLayer, ...]
     search: Search | None
     training: Training | None
@@ -148,6 +157,12 @@ class Facts:
         return str(self.recipe.get("summary", ""))
 
 
+def points_lost(facts: Facts) -> float | None:
+    """What `max_drop` bounds first, from float to the program, points; None where the images have no labels."""
+    before, after = (facts.task.figure.value(network) for network in (facts.float, facts.program))
+    return None if before is None or after is None else 100.0 * (before - after)
+
+
 _MIDDLE = {"swapped": "float, {activation}", "ptq": "PTQ", "quantized": "quantized"}
 """Keys of the verdict between float and .pte, and their columns."""
 
@@ -168,7 +183,9 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
     limits = verdict.get("limits", {})
     images = verdict.get("images", {})
     diagnosis = verdict.get("diagnosis") or {}
+    task = task_of(manifest)
     facts = Facts(
+        task=task,
         variant=manifest["variant"],
         activation=manifest["activation"],
         image_size=manifest["image_size"],
@@ -183,6 +200,7 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
         broken_layer=diagnosis.get("layer"),
         remedies=tuple(map(str, diagnosis.get("remedies", ()))),
         notes=tuple(str(note) for note in verdict.get("notes", ()) if note not in cautions),
+        left_out=tuple(str(item) for found in verdict.get("findings", ()) for item in found.get("items", ())),
         columns=_columns(verdict, manifest["activation"]),
         lowering=_optional(verdict, "lowering"),
         simulated=_optional(verdict, "simulated"),
@@ -199,10 +217,11 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
         threads=verdict.get("threads"),
         evaluated=images.get("evaluation"),
         calibrated=images.get("calibration"),
-        labelled=verdict["float"].get("top1") is not None,
+        labelled=verdict["float"].get(task.bounded[0]) is not None,
         classes=None if classes is None else tuple(ClassFigures.from_json(row) for row in classes),
         confusion=tuple(_change(row) for row in verdict.get("confusion", ())),
         flips=tuple(_flip(row) for row in verdict.get("flips", ())),
+        outputs=tuple(verdict.get("outputs", ())),
         float_layers=tuple(FloatLayer(**row) for row in verdict.get("float_layers", ())),
         search=_search(verdict.get("search")),
         training=_training(verdict.get("training")),
@@ -230,8 +249,8 @@ def _require_consistent(facts: Facts) -> None:
         figures += [getattr(facts.program, key) for key in _OF_PROGRAMS if key != "latency_ms" or not facts.npu]
         if 0 < sum(figure is None for figure in figures) < len(figures):
             raise ValueError(f"some figures of the programs are missing: {figures}")
-        if facts.labelled != (facts.program.top1 is not None):
-            raise ValueError("top-1 of one network alone")
+        if facts.labelled != (facts.task.figure.value(facts.program) is not None):
+            raise ValueError("top-1, or what stands for it, of one network alone")
     for row in facts.classes or ():
         counts = [row.kept, *((row.float_right, row.pte_right) if facts.labelled else ())]
         if any(count is None or count > row.images for count in counts):
@@ -267,11 +286,15 @@ def _figures(name: str, values: Mapping[str, Any]) -> Figures:
         name=name,
         top1_interval=_pair(values.get("top1_interval")),
         size_bytes=None if size is None else int(size),
+        more={key: float(value) for key, value in values.items() if key not in _KNOWN and value is not None},
         **{
             key: _number(values.get(key))
             for key in ("top1", "top5", "agreement", "sqnr_db", "latency_ms", "latency_p90_ms", "load_ms")
         },
     )
+
+
+_KNOWN = frozenset(field.name for field in fields(Figures))
 
 
 def _number(value: Any) -> float | None:
@@ -308,8 +331,8 @@ def _flip(row: Mapping[str, Any]) -> Flip:
         label=row["label"],
         float_class=row["float"],
         pte_class=row["pte"],
-        float_probability=float(row["float_probability"]),
-        pte_probability=float(row["pte_probability"]),
+        float_probability=_number(row["float_probability"]),
+        pte_probability=_number(row["pte_probability"]),
     )
 
 

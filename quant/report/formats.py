@@ -12,10 +12,14 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from edge_effnet.errors import InputError
+from quant.analysis.layer_report import LayerReport
 from quant.artifact.recognise import changed
 from quant.lower.result import Leftover
 from quant.metrics.metrics import wilson_interval
 from quant.metrics.per_class import ConfusionChange
+
+NAMED = 5
+"""Layers of a network that a report names: the noisiest."""
 
 UNKNOWN = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
@@ -75,7 +79,7 @@ def count_of(things: Sized, noun: str) -> str:
 
 def sentence(text: str) -> str:
     """With a capital letter and a full stop."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", ":")) else ".")
+    return capital(text) + ("" if text.endswith((".", "!", "?", ":")) else ".")
 
 
 def prose(text: str) -> Markup:
@@ -120,6 +124,11 @@ def most_changed(changes: Sequence[ConfusionChange], most: int) -> Sequence[Conf
     return sorted(changes, key=lambda change: -abs(change.pte_count - change.float_count))[:most]
 
 
+def noisiest(layers: Sequence[LayerReport]) -> list[LayerReport]:
+    """The layers whose quantization does most to the logits, first."""
+    return sorted((layer for layer in layers if layer.noise_share > 0), key=lambda layer: -layer.noise_share)[:NAMED]
+
+
 def grouped(leftovers: Sequence[Leftover]) -> list[tuple[str, str, int]]:
     """Operator, reason and number of calls, the most frequent first."""
     counts = Counter((leftover.operator, leftover.reason) for leftover in leftovers)
@@ -150,8 +159,14 @@ def network(variant: str) -> str:
     return f"EfficientNet-{variant[:1].upper()}{variant[1:]}"
 
 
+def capital(text: str) -> str:
+    """With a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "breakable": breakable,
+    "capital": capital,
     "count": count,
     "count_of": count_of,
     "day": day,
@@ -162,10 +177,12 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "megabytes": megabytes,
     "most_changed": most_changed,
     "network": network,
+    "noisiest": noisiest,
     "percent": percent,
     "prose": prose,
     "range_text": range_text,
     "setting": setting,
+    "short": short,
     "share_interval": share_interval,
     "shell_words": shell_words,
     "signed": signed,

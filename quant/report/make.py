@@ -12,8 +12,9 @@ from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact
 from quant.common.atomic_io import require_writable, write_atomically
 from quant.common.progress import NoProgress, Progress
+from quant.data.cleaning import sha256_of_image
 from quant.data.source import image_folder
-from quant.data.split import ImageRecord, sha256_of_image
+from quant.data.split import ImageRecord
 from quant.report.comparison import Row, compared, opened, render_comparison
 from quant.report.page import GENERATOR
 from quant.report.single import facts_of, remade_report

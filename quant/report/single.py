@@ -10,12 +10,12 @@ from markupsafe import Markup
 
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
-from quant.analysis.layer_report import LayerReport, reports_from_json, reports_json
+from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport, reports_from_json, reports_json
 from quant.artifact.model import Artifact
 from quant.common.json_io import read_json, schema_fault
 from quant.data.split import ImageRecord
 from quant.lower.delegation import DelegationReport
-from quant.report.facts import Facts, read_facts
+from quant.report.facts import Facts, points_lost, read_facts
 from quant.report.page import render_page
 from quant.report.plots.layers import plot_layers
 from quant.report.plots.search import plot_search
@@ -56,10 +56,12 @@ def render_report(manifest: Mapping[str, Any], sources: Sources) -> bytes:
     return render_page(
         "single.html.j2",
         facts=facts,
+        lost=points_lost(facts),
         flips=flips,
         thumbnails=thumbnails(flips, sources.images, Preprocess.from_dict(dict(manifest["preprocess"]))),
         matrix=_matrix(facts),
         layers=layers,
+        broken_db=BROKEN_SQNR_DB,
         delegation=sources.delegation,
         plots=_plots(facts, layers),
         folder=str(manifest["verdict"].get("artifact", "FOLDER")),

@@ -13,14 +13,14 @@ from edge_effnet.images import quiet_pillow
 from edge_effnet.preprocess import RGB, Preprocess
 from quant.data.split import ImageRecord
 from quant.thresholds import REPORT_FLIPS, REPORT_THUMBNAIL_BYTES, REPORT_THUMBNAIL_SIDE
-from quant.verdict.outcome import Flip
+from quant.verdict.flips import Flip
 
 _JPEG_QUALITY = 72
 
 
 def shown_flips(flips: Sequence[Flip]) -> tuple[Flip, ...]:
     """Choose those that a report shows: what float was right and sure about comes first."""
-    return tuple(sorted(flips, key=lambda flip: (flip.label != flip.float_class, -flip.float_probability)))[
+    return tuple(sorted(flips, key=lambda flip: (flip.label != flip.float_class, -(flip.float_probability or 0.0))))[
         :REPORT_FLIPS
     ]
 
@@ -42,7 +42,7 @@ def thumbnails(flips: Sequence[Flip], images: Sequence[ImageRecord], preprocess:
     files = {image.name: image.path for image in images}
     wanted = [flip.image for flip in flips if flip.image in files]
     with quiet_pillow():
-        return _within_allowance(wanted, lambda name: _jpeg(preprocess.pixels(files[name])))
+        return _within_allowance(wanted, lambda name: _jpeg(preprocess.picture(files[name])))
 
 
 def _within_allowance(names: Sequence[str], draw: Callable[[str], bytes]) -> dict[str, str]:

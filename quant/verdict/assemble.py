@@ -13,21 +13,22 @@ from quant.analysis.search_result import Found
 from quant.common.findings import Finding, Severity, finding, messages
 from quant.data.split import ImageRecord
 from quant.lower.result import Delegation
-from quant.metrics import metrics
-from quant.metrics.evaluate import Accuracy, Fidelity, accuracy, fidelity, labels_of
-from quant.metrics.per_class import class_figures, confusion_changes
+from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.metrics.tasks.task import Task
 from quant.program.timing import ProgramFigures
 from quant.qat.report import QatReport
 from quant.verdict.baseline import check_baseline
 from quant.verdict.diagnosis import Circumstances, Diagnosis, diagnose, layer_causes
-from quant.verdict.outcome import Flip, Outcome
-from quant.verdict.verdict import Changes, Compared, Limits, compare, decide, has_collapsed, weak_evidence
+from quant.verdict.judged import Answers, judge
+from quant.verdict.outcome import Outcome
+from quant.verdict.verdict import Compared, Limits, decide, has_collapsed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
     """What a run collected; fields as in `Outcome`. None has a default: what is left out would be lost in silence."""
 
+    task: Task
     artifact: str
     variant: str
     activation: str
@@ -35,10 +36,12 @@ class Evidence:
     backend: str
     threads: int
     logits: Mapping[str, torch.Tensor]
-    """[images, classes] of "float" and "pte", and where there was one: "quantized", the reference graph; "ptq", the
-    one before training; "swapped", the float network with the program's activation instead of its own."""
+    """[images, outputs], as the task's `view` gives them, of "float" and "pte", and where there was one: "quantized",
+    the reference graph; "ptq", the one before training; "swapped", the float network with the program's activation
+    instead of its own."""
     images: Sequence[ImageRecord]
     class_names: Sequence[str]
+    """Of classes, labels or outputs, by index."""
     float_program: ProgramFigures
     pte_program: ProgramFigures
     delegation: Delegation
@@ -60,47 +63,54 @@ class Evidence:
 def assemble(evidence: Evidence, limits: Limits) -> Outcome:
     """Compute every figure and the verdict."""
     evidence = _finite(evidence)
-    labels = labels_of(evidence.images)
+    task = evidence.task
+    targets = task.targets_of(evidence.images)
     float_logits, pte_logits = evidence.logits["float"], evidence.logits["pte"]
     quantized = evidence.logits.get("quantized")
-    float_accuracy, pte_accuracy = accuracy(float_logits, labels), accuracy(pte_logits, labels)
-    pte = fidelity(float_logits, pte_logits)
-    changes = Changes.of(float_logits, pte_logits, labels, temperature=evidence.temperature)
-    compared = compare(float_accuracy, pte_accuracy, pte, limits, images=len(evidence.images), changes=changes)
-    compared = replace(compared, failures=(*_target_missed(evidence.search), *compared.failures))
+    answers = Answers(
+        task=task,
+        reference=float_logits,
+        found=pte_logits,
+        targets=targets,
+        images=evidence.images,
+        names=evidence.class_names,
+        temperature=evidence.temperature,
+        calibration=evidence.calibration_images,
+    )
+    judged = judge(answers, limits)
+    pte, compared = judged.pte, judged.compared
+    compared = replace(compared, failures=(*_target_missed(evidence.search, task), *compared.failures))
     errors = [found for found in evidence.findings if found.severity == Severity.ERROR]
     if limits.baseline is not None:
-        edited = check_baseline(limits.baseline, evidence.program, pte_accuracy, pte)
+        edited = check_baseline(limits.baseline, evidence.program, judged.pte_accuracy, pte)
         errors += [] if edited is None else [edited]
     verdict = decide(errors, compared)
     diagnosis = None if verdict.passed else _diagnosed(evidence)
     causes = () if diagnosis is None else _causes(evidence, diagnosis, compared, pte)
-    weak: tuple[Finding, ...] = ()
-    if verdict.passed:
-        calibration = evidence.calibration_images
-        weak = weak_evidence(float_logits, pte_logits, labels, limits, calibration=calibration, changes=changes)
+    weak = judged.weak if verdict.passed else ()
     others = tuple(found for found in evidence.findings if found.severity != Severity.ERROR)
     cautions = messages((*weak, *others), Severity.WARNING) if verdict.passed else ()
     return Outcome(
         verdict=replace(verdict, reasons=(*verdict.reasons, *messages(causes, Severity.NOTE)), cautions=cautions),
+        task=task,
         artifact=evidence.artifact,
         variant=evidence.variant,
         activation=evidence.activation,
         recipe=evidence.recipe,
         backend=evidence.backend,
         threads=evidence.threads,
-        float_accuracy=float_accuracy,
+        float_accuracy=judged.float_accuracy,
         float_program=evidence.float_program,
-        quantized=_figures(evidence, "quantized", labels),
-        lowering=None if quantized is None else fidelity(quantized, pte_logits),
-        ptq=_figures(evidence, "ptq", labels),
-        swapped=_figures(evidence, "swapped", labels),
+        quantized=_figures(evidence, "quantized", targets),
+        lowering=None if quantized is None else task.fidelity(quantized, pte_logits),
+        ptq=_figures(evidence, "ptq", targets),
+        swapped=_figures(evidence, "swapped", targets),
         training=evidence.training,
-        pte_accuracy=pte_accuracy,
+        pte_accuracy=judged.pte_accuracy,
         pte=pte,
         pte_program=evidence.pte_program,
-        drop_interval=None if labels is None else changes.interval,
-        changes=changes,
+        drop_interval=judged.interval,
+        changes=judged.changes,
         max_drop=limits.max_drop,
         min_agreement=limits.min_agreement,
         delegation=evidence.delegation,
@@ -109,9 +119,10 @@ def assemble(evidence: Evidence, limits: Limits) -> Outcome:
         search=evidence.search,
         diagnosis=diagnosis,
         float_layers=evidence.float_layers,
-        classes=class_figures(float_logits, pte_logits, labels, evidence.class_names),
-        confusion=confusion_changes(float_logits, pte_logits, labels, evidence.class_names),
-        flips=_flips(float_logits, pte_logits, evidence.images, evidence.class_names),
+        classes=judged.classes,
+        confusion=judged.confusion,
+        flips=judged.flips,
+        outputs=judged.outputs,
         findings=(*errors, *_with_remedy(compared.failures, diagnosis, errors), *causes, *weak, *others),
         notes=messages(others, Severity.WARNING, Severity.NOTE),
         seconds=evidence.seconds,
@@ -135,10 +146,12 @@ def _finite(evidence: Evidence) -> Evidence:
     return replace(evidence, logits={**evidence.logits, "pte": answers}, findings=(found, *evidence.findings))
 
 
-def _figures(evidence: Evidence, name: str, labels: torch.Tensor | None) -> tuple[Accuracy, Fidelity] | None:
+def _figures(evidence: Evidence, name: str, targets: torch.Tensor | None) -> tuple[Accuracy, Fidelity] | None:
     """Figures of a network beside the program, against float."""
-    logits = evidence.logits.get(name)
-    return None if logits is None else (accuracy(logits, labels), fidelity(evidence.logits["float"], logits))
+    logits, task = evidence.logits.get(name), evidence.task
+    return (
+        None if logits is None else (task.accuracy(logits, targets), task.fidelity(evidence.logits["float"], logits))
+    )
 
 
 def _diagnosed(evidence: Evidence) -> Diagnosis:
@@ -154,7 +167,7 @@ def _diagnosed(evidence: Evidence) -> Diagnosis:
 def _causes(evidence: Evidence, diagnosis: Diagnosis, compared: Compared, pte: Fidelity) -> tuple[Finding, ...]:
     """What explains a failure, where it is the program's rather than that of its inputs alone."""
     found: list[Finding] = []
-    if has_collapsed(pte, len(evidence.images)):
+    if has_collapsed(pte, len(evidence.images), evidence.task):
         found.append(finding("first-broken-layer", diagnosis.sentence, remedy=diagnosis.remedies[0].sentence))
     if compared.failures:
         found += layer_causes(evidence.layers, pte.sqnr_db)
@@ -171,7 +184,7 @@ def _with_remedy(
     return tuple(replace(failure, remedy=remedy) for failure in failures)
 
 
-def _target_missed(search: Found | None) -> tuple[Finding, ...]:
+def _target_missed(search: Found | None, task: Task) -> tuple[Finding, ...]:
     """A target that no set of float layers meets fails, whatever the evaluation images happen to say."""
     if search is None or search.chosen.met:
         return ()
@@ -179,34 +192,7 @@ def _target_missed(search: Found | None) -> tuple[Finding, ...]:
     message = (
         f"the target was not reached on {search.images} selection images by any of {len(search.points)} "
         f"sets of float layers; the best, {len(best.float_layers)} layers, agrees on {100 * best.agreement:.2f} %, "
-        f"loses {best.drop:.2f} points of top-1 and holds on the evaluation images with a chance of "
+        f"loses {best.drop:.2f} points of {task.figure.name} and holds on the evaluation images with a chance of "
         f"{100 * best.chance:.0f} %"
     )
     return (finding("target-not-met", message),)
-
-
-def _flips(
-    float_logits: torch.Tensor, pte_logits: torch.Tensor, images: Sequence[ImageRecord], names: Sequence[str]
-) -> tuple[Flip, ...]:
-    found = []
-    for row in metrics.flips(float_logits, pte_logits):
-        label = images[row].label
-        float_index, float_probability = _answer(float_logits[row])
-        pte_index, pte_probability = _answer(pte_logits[row])
-        found.append(
-            Flip(
-                image=images[row].name,
-                label=None if label is None else names[label],
-                float_class=names[float_index],
-                pte_class=names[pte_index],
-                float_probability=float_probability,
-                pte_probability=pte_probability,
-            )
-        )
-    return tuple(found)
-
-
-def _answer(logits: torch.Tensor) -> tuple[int, float]:
-    """Class index and probability of one image's answer."""
-    index = int(logits.argmax())
-    return index, logits.double().softmax(dim=0)[index].item()

@@ -39,7 +39,7 @@ class Baseline:
 
 def digest_of(images: Sequence[ImageRecord]) -> str:
     """Digest of a set of images: their contents and labels, whatever their names and order."""
-    rows = sorted(f"{image.sha256} {image.label}" for image in images)
+    rows = sorted(f"{image.sha256} {image.label if image.targets is None else image.targets}" for image in images)
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 if TYPE_CHECKING:
     from quant.metrics.evaluate import Accuracy, Fidelity
+    from quant.metrics.tasks.task import Row
     from quant.program.timing import ProgramFigures
     from quant.verdict.outcome import Outcome
 
@@ -55,9 +56,16 @@ def _rows(outcome: Outcome) -> list[tuple[str, str, str, str]]:
     accuracy, fidelity = outcome.quantized or (None, None)
     before, after = outcome.float_program, outcome.pte_program
     return [
-        ("top-1, %", _top1(outcome.float_accuracy), _top1(accuracy), _top1(outcome.pte_accuracy)),
-        ("agrees with float, %", "", _agreement(fidelity), _agreement(outcome.pte)),
-        ("SQNR, dB", "", _sqnr(fidelity), _sqnr(outcome.pte)),
+        *(
+            (
+                row.title,
+                _text(row, outcome.float_accuracy),
+                _text(row, accuracy, fidelity),
+                _text(row, outcome.pte_accuracy, outcome.pte),
+            )
+            for row in outcome.task.rows
+            if row.key in (*outcome.task.bounded, "agreement", "sqnr_db")
+        ),
         ("latency, ms", _latency(before), "", _latency(after)),
         ("size, MB", f"{before.size_bytes / 1e6:.2f}", "", f"{after.size_bytes / 1e6:.2f}"),
     ]
@@ -68,17 +76,10 @@ def _row(cells: Sequence[str]) -> Markup:
     return Markup("<tr>{}</tr>").format(_FIRST.format(name) + Markup("").join(map(_CELL.format, figures)))
 
 
-def _top1(accuracy: Accuracy | None) -> str:
-    return "" if accuracy is None or accuracy.top1 is None else f"{100 * accuracy.top1:.2f}"
-
-
 def _latency(program: ProgramFigures) -> str:
     return "" if program.latency_ms is None else f"{program.latency_ms:.2f}"
 
 
-def _agreement(fidelity: Fidelity | None) -> str:
-    return "" if fidelity is None else f"{100 * fidelity.agreement:.2f}"
-
-
-def _sqnr(fidelity: Fidelity | None) -> str:
-    return "" if fidelity is None else f"{fidelity.sqnr_db:.1f}"
+def _text(row: Row, *figures: Accuracy | Fidelity | None) -> str:
+    value = row.value(*figures)
+    return "" if value is None else row.text(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,9 +13,11 @@ from quant.common.findings import Finding, Severity
 from quant.lower.result import Delegation
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.metrics.per_class import ClassFigures, ConfusionChange
+from quant.metrics.tasks.task import Task
 from quant.program.timing import ProgramFigures
 from quant.qat.report import QatReport
 from quant.verdict.diagnosis import Diagnosis
+from quant.verdict.flips import Flip
 from quant.verdict.notebook import outcome_html
 from quant.verdict.verdict import Changes, Verdict
 
@@ -25,36 +28,11 @@ OF_THE_PROGRAM = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Flip:
-    """An image that the .pte puts into another class than float."""
-
-    image: str
-    label: str | None
-    """Its true class."""
-    float_class: str
-    pte_class: str
-    float_probability: float
-    """Softmax of float's class in float's logits, 0..1."""
-    pte_probability: float
-    """Softmax of the .pte's class in the .pte's logits, 0..1."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Of the object that `--json` prints."""
-        return {
-            "photograph": self.image,
-            "label": self.label,
-            "float": self.float_class,
-            "pte": self.pte_class,
-            "float_probability": round(self.float_probability, 4),
-            "pte_probability": round(self.pte_probability, 4),
-        }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """Everything that `quantize` or `check` found out; rates are shares of 1, times ms, sizes bytes."""
 
     verdict: Verdict
+    task: Task
     artifact: str
     """Path of the folder."""
     variant: str
@@ -83,13 +61,15 @@ class Outcome:
     """The .pte against float."""
     pte_program: ProgramFigures
     drop_interval: tuple[float, float] | None
-    """95 % confidence interval of top-1 lost from float to .pte; None without labels."""
-    changes: Changes
-    """Of class, from float to .pte: lost and won, expected loss, by float's margin."""
+    """95 % confidence interval of what is lost from float to .pte of the first figure that `max_drop` bounds; None
+    without labels."""
+    changes: Changes | None
+    """Of class, from float to .pte: lost and won, expected loss, by float's margin; None of other tasks."""
     max_drop: float
-    """Top-1 that may be lost, points; without labels it bounds what is expected to be lost."""
+    """Top-1 that may be lost, points, or what the task bounds; without labels it bounds what is expected to be
+    lost."""
     min_agreement: float | None
-    """Images that have to keep float's class, share of 1; None where none was asked for."""
+    """Images that have to keep float's answer, share of 1; None where none was asked for."""
     delegation: Delegation
     calibration_images: int
     evaluation_images: int
@@ -102,6 +82,8 @@ class Outcome:
     classes: tuple[ClassFigures, ...]
     confusion: tuple[ConfusionChange, ...]
     flips: tuple[Flip, ...]
+    outputs: tuple[Mapping[str, Any], ...]
+    """Figures of each output by name, of a task that has such."""
     findings: tuple[Finding, ...]
     """All of them: what fails the verdict first."""
     notes: tuple[str, ...]
@@ -140,6 +122,7 @@ class Outcome:
             "reasons": list(self.verdict.reasons),
             "cautions": list(self.verdict.cautions),
             "findings": [found.to_json() for found in self.findings],
+            "task": self.task.name,
             "artifact": self.artifact,
             "variant": self.variant,
             "activation": self.activation,
@@ -157,22 +140,22 @@ class Outcome:
         for name in ("swapped", "quantized", "ptq"):
             figures = getattr(self, name)
             if figures is not None:
-                result[name] = {**_accuracy(figures[0]), **_fidelity(figures[1])}
+                result[name] = {**_accuracy(figures[0]), **fidelity_json(figures[1])}
         result["pte"] = {
             **_accuracy(self.pte_accuracy),
-            **_fidelity(self.pte),
+            **fidelity_json(self.pte),
             "latency_ms": _rounded(pte_program.latency_ms),
             "latency_p90_ms": _rounded(pte_program.latency_p90_ms),
             "load_ms": round(pte_program.load_ms, 4),
             "size_bytes": pte_program.size_bytes,
         }
         if self.lowering is not None:
-            result["lowering"] = _fidelity(self.lowering)
+            result["lowering"] = fidelity_json(self.lowering)
         result["drop_interval"] = None if self.drop_interval is None else list(self.drop_interval)
         changes = self.changes
-        result["paired"] = None if changes.paired is None else changes.paired.to_json()
-        result["expected_drop"] = changes.expected.to_json()
-        result["margins"] = [row.to_json() for row in changes.margins]
+        result["paired"] = None if changes is None or changes.paired is None else changes.paired.to_json()
+        result["expected_drop"] = None if changes is None else changes.expected.to_json()
+        result["margins"] = [] if changes is None else [row.to_json() for row in changes.margins]
         result["next_step"] = self.next_step
         result["limits"] = {"max_drop": self.max_drop, "min_agreement": self.min_agreement}
         result["delegation"] = {
@@ -189,6 +172,7 @@ class Outcome:
             result["diagnosis"] = self.diagnosis.to_json()
         for name in ("float_layers", "classes", "confusion", "flips"):
             result[name] = [item.to_json() for item in getattr(self, name)]
+        result["outputs"] = [dict(row) for row in self.outputs]
         result["notes"] = list(self.notes)
         result["seconds"] = self.seconds
         return result
@@ -223,6 +207,7 @@ def _accuracy(accuracy: Accuracy) -> dict[str, Any]:
         "top1": accuracy.top1,
         "top5": accuracy.top5,
         "top1_interval": None if interval is None else list(interval),
+        **accuracy.more,
     }
 
 
@@ -230,5 +215,6 @@ def _rounded(milliseconds: float | None) -> float | None:
     return None if milliseconds is None else round(milliseconds, 4)
 
 
-def _fidelity(fidelity: Fidelity) -> dict[str, Any]:
-    return {"agreement": fidelity.agreement, "sqnr_db": round(fidelity.sqnr_db, 4)}
+def fidelity_json(fidelity: Fidelity) -> dict[str, Any]:
+    """Of the object that `--json` prints."""
+    return {"agreement": fidelity.agreement, "sqnr_db": round(fidelity.sqnr_db, 4), **fidelity.more}

@@ -21,6 +21,8 @@ from quant.metrics.margins import (
     paired,
 )
 from quant.metrics.metrics import agreement, paired_drop_interval, wilson_interval
+from quant.metrics.tasks.classes import CLASSES
+from quant.metrics.tasks.task import Task
 from quant.thresholds import (
     CAUTION_CONFIDENCE,
     COLLAPSE_AGREEMENT,
@@ -130,6 +132,7 @@ def compare(
     *,
     images: int,
     changes: Changes | None = None,
+    task: Task = CLASSES,
 ) -> Compared:
     """Compare a program's figures with what is allowed.
 
@@ -143,15 +146,32 @@ def compare(
         limits: what is allowed.
         images: that the figures are of.
         changes: of class, and what they mean; without them every change counts as lost where there are no labels.
+        task: one whose answer is one of several.
     """
-    failures: list[Finding] = []
-    passes: list[str] = []
-    if has_collapsed(pte, images):
-        message = (
+    collapse = None
+    if has_collapsed(pte, images, task):
+        collapse = (
             f"collapsed: agrees with float on {100 * pte.agreement:.2f} % of images at {pte.sqnr_db:.1f} dB; "
             f"below {100 * COLLAPSE_AGREEMENT:.0f} % or {COLLAPSE_SQNR_DB:.0f} dB nothing else counts"
         )
-        failures.append(finding("collapsed", message))
+    return hold(collapse, pte, _drops(float_accuracy, pte_accuracy, pte, limits, changes, task), limits)
+
+
+Drop = tuple[str, float, str]
+"""What may not fall further than `max_drop`: code of a failure, points lost, and the sentence."""
+
+
+def hold(collapse: str | None, pte: Fidelity, drops: Sequence[Drop], limits: Limits) -> Compared:
+    """Hold figures against limits.
+
+    Args:
+        collapse: the sentence of a program that has collapsed; None of another.
+        pte: the program's answers against float's.
+        drops: what was lost.
+        limits: what is allowed.
+    """
+    failures = [] if collapse is None else [finding("collapsed", collapse)]
+    passes: list[str] = []
     wanted = limits.min_agreement
     if wanted is not None:
         sentence = f"agreement {100 * pte.agreement:.2f} %, at least {100 * wanted:.2f} wanted"
@@ -159,7 +179,7 @@ def compare(
             failures.append(finding("agreement-low", sentence))
         else:
             passes.append(sentence)
-    for code, drop, sentence in _drops(float_accuracy, pte_accuracy, pte, limits, changes):
+    for code, drop, sentence in drops:
         if drop > limits.max_drop + SHARE_ROUNDING:
             failures.append(finding(code, sentence))
         else:
@@ -168,36 +188,54 @@ def compare(
 
 
 def _drops(
-    float_accuracy: Accuracy, pte_accuracy: Accuracy, pte: Fidelity, limits: Limits, changes: Changes | None
-) -> list[tuple[str, float, str]]:
-    """What may not fall further than `max_drop`: code of a failure, points lost, and the sentence."""
+    float_accuracy: Accuracy,
+    pte_accuracy: Accuracy,
+    pte: Fidelity,
+    limits: Limits,
+    changes: Changes | None,
+    task: Task,
+) -> list[Drop]:
     limit, baseline = limits.max_drop, limits.baseline
-    before, after = float_accuracy.top1, pte_accuracy.top1
-    if before is not None and after is not None:
-        found = [("accuracy-drop", *_fallen("top-1", "float", before, after, limit))]
+    found = fallen_figures(task, float_accuracy, pte_accuracy, limit)
+    after = pte_accuracy.top1
+    if found and after is not None:
         if changes is not None and changes.paired is not None:
             code, drop, sentence = found[0]
             found[0] = (code, drop, f"{sentence}; {paired_sentence(changes.paired, changes.interval)}")
         if baseline is not None and baseline.top1 is not None:
-            found.append(("baseline-drop", *_fallen("top-1", "the baseline", baseline.top1, after, limit)))
+            name = task.figure.name
+            found.append(("baseline-drop", *_fallen(name, "the baseline", baseline.top1, after, limit)))
         return found
-    found = _unlabelled(pte, limit, changes)
-    if baseline is not None:
-        found.append(
-            ("baseline-drop", *_fallen("agreement", "the baseline", baseline.agreement, pte.agreement, limit))
-        )
+    return [*_unlabelled(pte, limit, changes, task), *fallen_behind(pte, limits)]
+
+
+def fallen_figures(task: Task, before: Accuracy, after: Accuracy, limit: float) -> list[Drop]:
+    """What fell from float to the program of the figures that `max_drop` bounds; nothing without targets."""
+    found = []
+    for row in map(task.row, task.bounded):
+        then, now = row.value(before), row.value(after)
+        if then is not None and now is not None:
+            found.append(("accuracy-drop", *_fallen(row.name, "float", then, now, limit)))
     return found
 
 
-def _unlabelled(pte: Fidelity, limit: float, changes: Changes | None) -> list[tuple[str, float, str]]:
+def fallen_behind(pte: Fidelity, limits: Limits) -> list[Drop]:
+    """What agreement fell behind the baseline, where there is one."""
+    if limits.baseline is None:
+        return []
+    before = limits.baseline.agreement
+    return [("baseline-drop", *_fallen("agreement", "the baseline", before, pte.agreement, limits.max_drop))]
+
+
+def _unlabelled(pte: Fidelity, limit: float, changes: Changes | None, task: Task) -> list[Drop]:
     if changes is None or not changes.float_is_sure:
         return [("accuracy-drop", *_fallen("agreement", "float", 1.0, pte.agreement, limit))]
     expected = 100.0 * changes.expected.share
     most = 100.0 * changes.expected.interval[1]
     sure = changes.sure
     sentence = (
-        f"top-1 expected to lose {expected:.2f} points ({most:.2f} at most), limit {limit:.2f}; "
-        f"agrees on {100 * pte.agreement:.2f} %"
+        f"{task.figure.name} expected to lose {expected:.2f} points ({most:.2f} at most), "
+        f"limit {limit:.2f}; agrees on {100 * pte.agreement:.2f} %"
     )
     found = [("accuracy-drop", expected, sentence)]
     if sure.images:
@@ -239,15 +277,18 @@ def decide(errors: Sequence[Finding], compared: Compared) -> Verdict:
     return Verdict(passed=not reasons, reasons=reasons or compared.passes)
 
 
-def has_collapsed(pte: Fidelity, images: int) -> bool:
+def has_collapsed(pte: Fidelity, images: int, task: Task = CLASSES) -> bool:
     """Whether a program sees so little of what float sees that it fails whatever is allowed.
 
     Args:
-        pte: the program's answers against float's.
+        pte: the program's answers against float's; figures that it does not have, as one of an earlier manifest may,
+            count for nothing.
         images: that they are of.
+        task: whose floors count.
     """
-    collapsed = pte.agreement < COLLAPSE_AGREEMENT or pte.sqnr_db < COLLAPSE_SQNR_DB
-    return collapsed and images >= COLLAPSE_IMAGES
+    figures = {key: task.row(key).value(pte) for key in task.floors}
+    low = any(value is not None and value < task.floors[key] for key, value in figures.items())
+    return low and images >= COLLAPSE_IMAGES
 
 
 def weak_evidence(
@@ -258,6 +299,7 @@ def weak_evidence(
     *,
     calibration: int,
     changes: Changes,
+    task: Task = CLASSES,
 ) -> tuple[Finding, ...]:
     """Find why a pass is to be taken with caution: limits that other images might miss, few calibration images.
 
@@ -268,12 +310,17 @@ def weak_evidence(
         limits: what is allowed.
         calibration: images that ranges were fitted on; 0 for a program without any.
         changes: of class, of the same logits.
+        task: one whose answer is one of several.
     """
-    found = _near_limits(float_logits, pte_logits, labels, limits, changes)
-    if 0 < calibration < FEW_CALIBRATION:
-        message = f"calibrated on {calibration} images; with fewer than {FEW_CALIBRATION} another draw may do worse"
-        found.append(finding("few-calibration-images", message))
-    return tuple(found)
+    return (*_near_limits(float_logits, pte_logits, labels, limits, changes, task), *few_calibration(calibration))
+
+
+def few_calibration(images: int) -> tuple[Finding, ...]:
+    """Find that so few images, if any, leave ranges to the draw."""
+    if not 0 < images < FEW_CALIBRATION:
+        return ()
+    message = f"calibrated on {images} images; with fewer than {FEW_CALIBRATION} another draw may do worse"
+    return (finding("few-calibration-images", message),)
 
 
 def _near_limits(
@@ -282,28 +329,44 @@ def _near_limits(
     labels: torch.Tensor | None,
     limits: Limits,
     changes: Changes,
+    task: Task,
 ) -> list[Finding]:
-    count, bound = len(float_logits), f"{100 * (1 + CAUTION_CONFIDENCE) / 2:.0f} % bound"
-    kept = wilson_interval(agreement(float_logits, pte_logits), count, confidence=CAUTION_CONFIDENCE)[0]
     if labels is None and changes.float_is_sure:
         scale = changes.expected.temperature
         likely = expected_loss(float_logits, pte_logits, temperature=scale, confidence=CAUTION_CONFIDENCE)
-        lost, figure = 100.0 * likely.interval[1], "what is expected"
+        lost, figure = likely.interval[1], "what is expected"
     elif labels is None:
-        lost, figure = 100.0 * (1.0 - kept), "agreement"
+        kept = agreement(float_logits, pte_logits)
+        lost = 1.0 - wilson_interval(kept, len(float_logits), confidence=CAUTION_CONFIDENCE)[0]
+        figure = "agreement"
     else:
         interval = paired_drop_interval(float_logits, pte_logits, labels, confidence=CAUTION_CONFIDENCE)
-        lost, figure = 100.0 * interval[1], "top-1"
+        lost, figure = interval[1], task.figure.name
+    return near_limits(lost, figure, agreement(float_logits, pte_logits), len(float_logits), limits)
+
+
+def near_limits(lost: float, figure: str, kept: float, count: int, limits: Limits) -> list[Finding]:
+    """Find limits that other images like these might miss.
+
+    Args:
+        lost: share that may be lost, the upper bound at `CAUTION_CONFIDENCE`.
+        figure: what is lost.
+        kept: agreement, as seen.
+        count: of images.
+        limits: what is allowed.
+    """
+    bound = f"{100 * (1 + CAUTION_CONFIDENCE) / 2:.0f} % bound"
     found = []
-    if lost > limits.max_drop:
+    if 100.0 * lost > limits.max_drop:
         message = (
-            f"close to the limit: seen on {count} images, the loss may be {lost:.2f} points of {figure} "
+            f"close to the limit: seen on {count} images, the loss may be {100 * lost:.2f} points of {figure} "
             f"({bound}), {limits.max_drop:.2f} allowed; more images would tell"
         )
         found.append(finding("near-max-drop", message))
-    if limits.min_agreement is not None and kept < limits.min_agreement:
+    least = wilson_interval(kept, count, confidence=CAUTION_CONFIDENCE)[0]
+    if limits.min_agreement is not None and least < limits.min_agreement:
         message = (
-            f"close to the limit: seen on {count} images, agreement may be {100 * kept:.2f} % ({bound}), "
+            f"close to the limit: seen on {count} images, agreement may be {100 * least:.2f} % ({bound}), "
             f"{100 * limits.min_agreement:.2f} wanted; more images would tell"
         )
         found.append(finding("near-min-agreement", message))

@@ -8,6 +8,7 @@ import pytest
 from apps import doctor
 from apps.cli import edge_effnet
 from apps.cli.exit_codes import guarded
+from apps.device.native_libraries import Packaged
 from tests.support.cli import only_json
 
 REQUIRED = {"torch", "torchao", "executorch", "pillow"}
@@ -106,3 +107,11 @@ def test_a_module_in_the_current_folder_is_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "backends: " in ASK_RUNTIME().stdout
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_native_library_that_some_phones_cannot_map_is_said(monkeypatch, capsys):
+    packaged = Packaged(libraries=1, wrong=("app-debug.apk: arm64-v8a/libx.so is aligned to 4096 bytes, not 16384",))
+    monkeypatch.setattr(doctor, "packaged_libraries", lambda *_, **__: packaged)
+    assert run("--json") == 0
+    found = {one["name"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
+    assert not found["native libraries"]["ready"] and "4096 bytes" in found["native libraries"]["found"]

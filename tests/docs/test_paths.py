@@ -226,6 +226,6 @@ def test_a_name_is_told_from_one_that_is_gone(mentioned, exists):
     assert name_exists(mentioned) == exists
 
 
-def test_readme_has_the_rooms_of_quant_in_the_order_of_imports():
-    rows = re.findall(r"^\| (`quant/[^|]*`) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+def test_contributing_has_the_rooms_of_quant_in_the_order_of_imports():
+    rows = re.findall(r"^\| (`quant/[^|]*`) \|", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert tuple(room for row in rows for room in re.findall(r"quant/(\w+)", row)) == ROOMS

@@ -225,6 +225,21 @@ def test_without_labels_there_is_a_verdict_on_agreement(unlabelled):
     assert 0 <= values["pte"]["agreement"] <= 1 and "agrees on" in values["reasons"][0]
 
 
+def test_the_temperature_comes_from_labelled_calibration_images_where_others_judge(tiny, tiny_variant, tmp_path):
+    for index in range(30):
+        # Every other label is wrong: float is surer than it deserves.
+        named = COLOURS[(index + (index % 2 == 0)) % 3]
+        draw_image(tmp_path / "data" / "train" / named / f"{index:02}.jpg", COLOURS[index % 3], seed=index)
+        draw_image(tmp_path / "data" / "val" / f"{index:02}.jpg", COLOURS[index % 3], seed=100 + index)
+    result = quantize(
+        "lite0", weights=tiny.weights, data=tmp_path / "data", calibration=24, max_drop=100, out=tmp_path / "out"
+    )
+    expected = result.outcome.to_json()["expected_drop"]
+    assert result.outcome.to_json()["float"]["top1"] is None and expected["temperature"] > 1
+    checked = check(tmp_path / "out", data=tmp_path / "data")
+    assert checked.to_json()["expected_drop"]["temperature"] == expected["temperature"]
+
+
 def test_another_activation_and_image_size_reach_the_program_and_the_manifest(unlabelled):
     manifest = unlabelled.artifact.manifest
     assert manifest["activation"] == "relu" and manifest["image_size"] == 48

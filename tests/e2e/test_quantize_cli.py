@@ -159,10 +159,10 @@ def test_too_few_calibration_images_are_told(called, weights, tmp_path):
     refused(lite(called, weights, data), "only 6 images to calibrate on", "at least 8")
 
 
-def test_a_missing_class_is_told(called, weights, tmp_path):
+def test_a_class_by_another_name_is_told(called, weights, tmp_path):
     data = draw_halves(tmp_path / "data")
-    shutil.rmtree(data / "val" / "green")
-    refused(lite(called, weights, data), "no folder for 'green'", str(data / "val"))
+    (data / "val" / "green").rename(data / "val" / "lime")
+    refused(lite(called, weights, data), "no folder for 'green'", "unknown class 'lime'", str(data / "val"))
 
 
 def test_an_empty_class_is_told(called, weights, tmp_path):
@@ -191,10 +191,11 @@ def test_a_folder_without_images_is_told(called, weights, tmp_path):
     refused(lite(called, weights, tmp_path / "empty"), "no images", ".jpg")
 
 
-def test_a_image_on_both_sides_is_told(called, weights, tmp_path):
+def test_many_images_on_both_sides_are_told(called, weights, tmp_path):
     data = draw_halves(tmp_path / "data")
-    shutil.copy(data / "val" / "red" / "0.jpg", data / "train" / "red" / "copy.jpg")
-    refused(lite(called, weights, data), "copy.jpg", "same image", "Remove one")
+    for index in range(3):
+        shutil.copy(data / "val" / "red" / f"{index}.jpg", data / "train" / "red" / f"copy{index}.jpg")
+    refused(lite(called, weights, data), "copy0.jpg", "same image", "Remove one")
 
 
 @pytest.mark.parametrize("half", ["train", "val"])

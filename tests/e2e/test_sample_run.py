@@ -32,7 +32,7 @@ def test_it_says_first_that_the_sample_model_was_used(first_run):
     manifest = json.loads((folder / "out" / "manifest.json").read_text())
     assert manifest["sample_model"] is True and manifest["classes"] == list(CLASS_NAMES)
     assert manifest["verdict"]["notes"][0].startswith("Sample model")
-    assert manifest["verdict"]["images"] == {"calibration": 32, "evaluation": 320}
+    assert manifest["verdict"]["images"] == {"calibration": 32, "evaluation": 160}
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edge_effnet.errors import InputError
-from edge_effnet.preprocess import INTERPOLATIONS, Preprocess
+from edge_effnet.preprocess import INTERPOLATIONS, RESIZE_MODES, Preprocess
 from tests.support.images import draw_image
 
 
@@ -49,6 +49,38 @@ def test_a_strip_that_would_fill_the_memory_is_refused(tmp_path):
     assert "remove it" in str(caught.value)
 
 
+def test_a_border_has_the_colour_of_the_mean_and_the_image_lies_in_its_middle(tmp_path):
+    Image.new("RGB", (20, 10), (255, 255, 255)).save(tmp_path / "wide.png")
+    np.save(tmp_path / "wide.npy", np.full((10, 20, 2), 255, dtype=np.uint8))
+    for mean, mode, name, colour in (
+        ((0.5, 0.25, 1.0), "pad", "wide.png", [128, 64, 255]),
+        ((0.5, 0.25, 1.0), "pad-black", "wide.png", [0, 0, 0]),
+        ((0.449,), "pad", "wide.png", [114]),
+        ((0.5, 117.0), "pad", "wide.npy", [128, 255]),
+    ):
+        preprocess = Preprocess(crop=9, resize=9, mean=mean, std=(1.0,) * len(mean), resize_mode=mode)
+        pixels = preprocess.pixels(tmp_path / name)
+        assert pixels.shape == (9, 9, len(mean))
+        # 9 x 4 (4.5 to even): two rows above, three below.
+        assert (pixels[[0, 1, 6, 7, 8]] == colour).all() and (pixels[2:6] == 255).all()
+
+
+def test_images_taken_as_they_are_have_the_right_size_already(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "square.png")
+    Image.fromarray(noise[:8]).save(tmp_path / "wide.png")
+    preprocess = Preprocess(crop=9, resize=9, resize_mode="none")
+    assert (preprocess.pixels(tmp_path / "square.png") == noise).all()
+    with pytest.raises(InputError, match=r"wide\.png: 9x8 pixels, and the resize mode none takes squares of 9"):
+        preprocess.pixels(tmp_path / "wide.png")
+
+
+def test_the_usual_resize_mode_is_left_out_of_the_manifest():
+    """Older artifacts do not have it, and older apps accept no other keys."""
+    assert "resize_mode" not in Preprocess(crop=9, resize=9).to_dict()
+    assert Preprocess(crop=9, resize=9, resize_mode="squash").to_dict()["resize_mode"] == "squash"
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -57,6 +89,7 @@ def test_a_strip_that_would_fill_the_memory_is_refused(tmp_path):
         ({"resize": 10_000}, "<= 8192"),
         ({"crop": 2049, "resize": 2049}, "crop <= 2048"),
         ({"interpolation": "nearest"}, "choose one of bilinear, bicubic"),
+        ({"resize_mode": "longer"}, "choose one of shorter, squash, pad, pad-black, none"),
         ({"std": (1.0, 0.0, 1.0)}, "std above 0"),
         ({"std": (1.0, 1.0)}, "three finite numbers"),
         ({"mean": (0.0, float("nan"), 0.0)}, "three finite numbers"),
@@ -83,7 +116,10 @@ positive = st.floats(0.01, 2, allow_nan=False)
 def test_the_manifests_form_gives_the_same_settings_back(crop, border, interpolation, mean, std):
     import json
 
-    spec = Preprocess(crop=crop, resize=crop + border, interpolation=interpolation, mean=mean, std=std)
+    mode = RESIZE_MODES[crop % len(RESIZE_MODES)]
+    spec = Preprocess(
+        crop=crop, resize=crop + border, interpolation=interpolation, mean=mean, std=std, resize_mode=mode
+    )
     assert Preprocess.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
 
 
@@ -101,6 +137,7 @@ def test_the_manifests_form_gives_the_same_settings_back(crop, border, interpola
         ({"std": [1e-300, 1, 1]}, "from 1e-06 to 1000"),
         ({"std": ["a", "b", "c"]}, "three finite numbers"),
         ({"interpolation": ["bicubic"]}, "choose one of bilinear, bicubic"),
+        ({"resize_mode": ["squash"]}, "choose one of shorter, squash"),
     ],
 )
 def test_a_form_with_other_keys_or_kinds_is_refused(change, message):

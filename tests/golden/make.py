@@ -46,9 +46,12 @@ CASES = (
     Case(
         name="luma", size=(60, 44), mode="RGB", preprocess=Preprocess(crop=32, resize=36, mean=(0.449,), std=(0.226,))
     ),
+    Case(name="squash", size=(57, 34), mode="RGB", preprocess=Preprocess(crop=25, resize=28, resize_mode="squash")),
+    Case(name="pad", size=(35, 62), mode="RGB", preprocess=Preprocess(crop=28, resize=31, resize_mode="pad")),
+    Case(name="none", size=(20, 20), mode="RGB", preprocess=Preprocess(crop=20, resize=20, resize_mode="none")),
 )
 """Shrinking and growing, both kernels, odd margins (halves to even), a side that stays, alpha, gray, rows first,
-one channel of a colour image."""
+one channel of a colour image, every resize mode (a border that is half a pixel off, and cut)."""
 
 
 def picture(case: Case, index: int) -> Image.Image:

@@ -241,6 +241,22 @@ def test_rounding_with_feedback_beats_nearest_on_correlated_inputs():
     assert feedback < 0.8 * nearest
 
 
+def test_weights_next_to_a_half_round_alike_before_and_after_they_are_kept():
+    """Found on a random network: 3.49999999 was kept as float32's 3.5, which rounds to 4."""
+    weight = torch.full((1, 2), 3.49999999, dtype=torch.float64)
+    layer = _Layer(
+        node=None,
+        weight=torch.zeros(1, 2, dtype=torch.int8),
+        unrounded=torch.zeros(1, 2),
+        scales=torch.ones(1),
+        bias=torch.zeros(1),
+        input_scale=1.0,
+        input_zero_point=0,
+    )
+    _round_with_feedback(layer, weight, torch.eye(2, dtype=torch.float64))
+    assert torch.equal(layer.unrounded.round(), layer.weight.float())
+
+
 def test_rounding_in_blocks_is_gptq():
     """Frantar et al. 2022, algorithm 1, one column at a time; 150 columns are three blocks."""
     generator = torch.Generator().manual_seed(0)

@@ -17,15 +17,18 @@ from tests.support.resampling import resized_crop
     st.integers(1, 40),
     st.integers(0, 20),
     st.sampled_from(sorted(INTERPOLATIONS)),
+    st.sampled_from(["shorter", "squash", "pad", "pad-black"]),
     st.integers(0, 2**32 - 1),
 )
-def test_the_document_gives_the_pixels_of_pillow(tmp_path_factory, width, height, crop, margin, interpolation, seed):
+def test_the_document_gives_the_pixels_of_pillow(
+    tmp_path_factory, width, height, crop, margin, interpolation, mode, seed
+):
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     if seed % 2:  # noise shows rounding, black and white show clamping
         pixels = (pixels > 127).astype(np.uint8) * 255
     path = tmp_path_factory.mktemp("photo") / "p.png"
     Image.fromarray(pixels).save(path)
-    preprocess = Preprocess(crop=crop, resize=crop + margin, interpolation=interpolation)
+    preprocess = Preprocess(crop=crop, resize=crop + margin, interpolation=interpolation, resize_mode=mode)
     assert np.array_equal(resized_crop(pixels, preprocess), preprocess.pixels(path))
 
 

@@ -105,6 +105,7 @@ def preprocess_of_timm(name: str) -> Preprocess:
         interpolation=config.interpolation,
         mean=tuple(config.mean),
         std=tuple(config.std),
+        resize_mode="squash" if config.crop_mode == "squash" else "shorter",
     )
 
 

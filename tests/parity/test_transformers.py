@@ -104,8 +104,8 @@ def test_a_folder_of_transformers(variant: str, safe: bool, tmp_path: Path) -> N
     for source in (str(folder), folder, folder / ("model.safetensors" if safe else "pytorch_model.bin")):
         checkpoint = load_pretrained(source)
         assert (checkpoint.spec.name, checkpoint.origin, checkpoint.class_names) == (variant, "transformers", NAMES)
-        assert checkpoint.preprocess == Preprocess(crop=size, resize=size)
-        assert len(checkpoint.notes) == 1 and "squeezes the whole image" in checkpoint.notes[0]
+        assert checkpoint.preprocess == Preprocess(crop=size, resize=size, resize_mode="squash")
+        assert checkpoint.notes == ()
     assert_parity(checkpoint, variant)
 
 

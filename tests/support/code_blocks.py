@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.paths import ROOT
 
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 OURS = ("quantize", "edge-effnet")
 
-_FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^( *)```(\w+)[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"(?:^ {4}.*\n)+", re.MULTILINE)
 _SEPARATORS = ("&&", "|", ";", ">")
 
@@ -61,7 +62,8 @@ def _blocks_of(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
     name = page.relative_to(ROOT).as_posix()
     for match in _FENCE.finditer(text):
-        yield Block(page=name, line=_line(text, match.start(2)), language=match[1], text=match[2])
+        inside = textwrap.dedent(match[3])
+        yield Block(page=name, line=_line(text, match.start(3)), language=match[2], text=inside)
     # Fences out of the way, their lines kept: what is indented inside them is no block of its own.
     rest = _FENCE.sub(lambda match: "\n" * match[0].count("\n"), text)
     for match in _INDENTED.finditer(rest):

@@ -13,6 +13,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ANDROID = Path(__file__).parents[2] / "apps" / "android"
+BUILDS = ("main", "debug")
+"""Folders of the app's sources: those of every build, and what a debug build adds."""
+
 DEBIAN_JARS = tuple(Path("/usr/share/java") / name for name in ("json-android.jar", "junit4.jar", "hamcrest.jar"))
 INSTALL = (
     "install it with: apt-get install openjdk-17-jre-headless junit4 libhamcrest-java libandroid-json-org-java; "
@@ -106,12 +109,13 @@ def _generated() -> str:
 
 
 def resources() -> dict[str, set[str]]:
-    """Names by kind (id, layout, menu, string), as R has them."""
-    res = ANDROID / "app/src/main/res"
-    strings = ElementTree.parse(res / "values/strings.xml").getroot()
-    ids = {found for file in res.rglob("*.xml") for found in re.findall(r"@\+id/(\w+)", file.read_text())}
+    """Names by kind (id, layout, string), as R of a debug build has them."""
+    files = [file for build in BUILDS for file in (ANDROID / "app/src" / build / "res").rglob("*.xml")]
+    strings = [
+        element for file in files if file.name == "strings.xml" for element in ElementTree.parse(file).getroot()
+    ]
     return {
-        "id": ids,
-        "string": {element.attrib["name"] for element in strings},
-        **{kind: {file.stem for file in (res / kind).glob("*.xml")} for kind in ("layout", "menu")},
+        "id": {found for file in files for found in re.findall(r"@\+id/(\w+)", file.read_text())},
+        "string": {each.attrib["name"] for each in strings},
+        "layout": {file.stem for file in files if file.parent.name == "layout"},
     }

@@ -11,8 +11,10 @@ from quant.lower.result import Delegation
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.metrics.margins import MARGINS, Expected, MarginClass, Paired
 from quant.metrics.per_class import ClassFigures, ConfusionChange
+from quant.metrics.tasks.classes import CLASSES
 from quant.program.timing import ProgramFigures
-from quant.verdict.outcome import Flip, Outcome
+from quant.verdict.flips import Flip
+from quant.verdict.outcome import Outcome
 from quant.verdict.verdict import Changes, Verdict
 
 ACCURACY = Accuracy(top1=0.96, top5=1.0, top1_interval=(0.93, 0.98))
@@ -52,6 +54,7 @@ def outcome(**changes: Any) -> Outcome:
     """An outcome of `quantize`, with some fields changed."""
     program = ProgramFigures(latency_ms=6.5, latency_p90_ms=7.25, load_ms=3.0, size_bytes=4_269_368)
     fields: dict[str, Any] = {
+        "task": CLASSES,
         "findings": (),
         "verdict": Verdict(passed=True, reasons=("top-1 95.6 % (float 96.0 %): -0.4 points, limit -1.0",)),
         "artifact": "b0-int8-xnnpack",
@@ -83,6 +86,7 @@ def outcome(**changes: Any) -> Outcome:
         "classes": (ClassFigures(name="red", images=84, float_right=80, pte_right=79, kept=83),),
         "confusion": (ConfusionChange(name="red", answer="blue", float_count=0, pte_count=1),),
         "flips": (flip(),),
+        "outputs": (),
         "notes": (),
         "seconds": {"total": 61.0, "load": 2.0, "evaluate": 40.0},
     }

@@ -44,13 +44,32 @@ def resample_rows(pixels, length, interpolation):
 def resized_crop(pixels, preprocess):
     """[H, W, 3] uint8 -> [crop, crop, 3] uint8, steps 2 and 3."""
     height, width, _ = pixels.shape
-    shorter, longer = min(height, width), max(height, width)
-    if shorter != preprocess.resize:
-        scaled = int(preprocess.resize * longer / shorter)
-        new_width, new_height = (preprocess.resize, scaled) if width <= height else (scaled, preprocess.resize)
-        if new_width != width:
-            pixels = resample_rows(pixels, new_width, preprocess.interpolation)
-        if new_height != height:
-            pixels = resample_rows(pixels.transpose(1, 0, 2), new_height, preprocess.interpolation).transpose(1, 0, 2)
+    new_width, new_height = resized(width, height, preprocess)
+    if new_width != width:
+        pixels = resample_rows(pixels, new_width, preprocess.interpolation)
+    if new_height != height:
+        pixels = resample_rows(pixels.transpose(1, 0, 2), new_height, preprocess.interpolation).transpose(1, 0, 2)
+    short = [max(0, preprocess.crop - side) for side in pixels.shape[:2]]
+    colour = [round(255 * mean) if preprocess.resize_mode == "pad" else 0 for mean in preprocess.mean]
+    pixels = np.stack(
+        [
+            np.pad(pixels[..., i], [(n // 2, n - n // 2) for n in short], constant_values=colour[i])
+            for i in range(len(colour))
+        ],
+        axis=-1,
+    )
     top, left = (round((side - preprocess.crop) / 2) for side in pixels.shape[:2])
     return pixels[top : top + preprocess.crop, left : left + preprocess.crop]
+
+
+def resized(width, height, preprocess):
+    resize, shorter, longer = preprocess.resize, min(height, width), max(height, width)
+    if preprocess.resize_mode == "squash":
+        return resize, resize
+    if preprocess.resize_mode.startswith("pad"):
+        ratio = longer / resize
+        return max(1, round(width / ratio)), max(1, round(height / ratio))
+    if shorter == resize:
+        return width, height
+    scaled = int(resize * longer / shorter)
+    return (resize, scaled) if width <= height else (scaled, resize)

@@ -5,12 +5,12 @@ plugins {
 
 android {
     namespace = "org.edgeeffnet.app"
-    compileSdk = 35
+    compileSdk = 36
 
     defaultConfig {
         applicationId = "org.edgeeffnet.app"
         minSdk = 28
-        targetSdk = 34
+        targetSdk = 36
         versionCode = 1
         versionName = "0.1.0"
         buildConfigField("String", "EXECUTORCH_VERSION", "\"${libs.versions.executorch.get()}\"")
@@ -32,6 +32,8 @@ dependencies {
     implementation(libs.camera.camera2)
     implementation(libs.camera.lifecycle)
     implementation(libs.camera.view)
+    implementation(libs.core)
     implementation(libs.coroutines)
     implementation(libs.lifecycle)
+    implementation(libs.viewmodel)
 }

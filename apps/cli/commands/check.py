@@ -58,7 +58,7 @@ def check_command(
         raise InputError(
             "--baseline is for this host: leave out --device, or compare two results: edge-effnet compare."
         )
-    bars = Bars()
+    bars = Bars(lines=not as_json)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render.device import print_device_outcome  # noqa: PLC0415
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415

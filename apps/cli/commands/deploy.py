@@ -9,6 +9,7 @@ import typer
 
 from apps.cli import exit_codes
 from apps.cli.help import epilog
+from edge_effnet.io.text import plain
 
 EPILOG = epilog(
     "edge-effnet deploy b0-int8-xnnpack --app android",
@@ -18,8 +19,11 @@ EPILOG = epilog(
 
 def deploy_command(
     folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
-    app: Annotated[str, typer.Option(help="android or ios.")],
-    project: Annotated[Path | None, typer.Option(help="The app's project; apps/<app> of this repository.")] = None,
+    app: Annotated[str, typer.Option(help="Kind of project: android or ios.")],
+    project: Annotated[
+        Path | None,
+        typer.Option(help="Your app's project; this package's app (of the clone, or a copy)."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """Put an artifact into an app's project."""
@@ -29,7 +33,9 @@ def deploy_command(
     done = deploy(folder, app=app, project=project)
     if as_json:
         values = {"app": done.app.name, "folder": str(done.folder), "files": list(done.files), "bytes": done.bytes}
-        write_json(values)
+        write_json({**values, "notes": list(done.notes)})
     else:
-        write(f"{len(done.files)} files, {done.bytes / 1e6:.1f} MB: {done.folder}\nNext: {done.app.next_step}\n")
+        notes = "".join(f"{note}.\n" for note in done.notes)
+        said = f"{len(done.files)} files, {done.bytes / 1e6:.1f} MB: {done.folder}\n{notes}Next: {done.next_step}\n"
+        write(plain(said))
     return exit_codes.PASS

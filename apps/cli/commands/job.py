@@ -27,7 +27,7 @@ def job_command(
     """Write a job folder for a device out of reach, such as an iPhone."""
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
-    bars = Bars()
+    bars = Bars(lines=True)
     with bars.waiting("Loading PyTorch"):
         from apps.cli.render.plain import write  # noqa: PLC0415
         from apps.device.job.prepare import prepare_job  # noqa: PLC0415

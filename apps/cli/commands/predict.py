@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from quant.artifact.predict import Prediction
+
+NOTHING = "(none)"
 
 EPILOG = epilog(
     "edge-effnet predict b0-int8-xnnpack cat.jpg dog.jpg",
@@ -38,7 +41,7 @@ def predict_command(
         raise InputError("--json and --csv: choose one of them.")
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
-    bars = Bars()
+    bars = Bars(lines=not as_json and not as_csv)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render.plain import write, write_json  # noqa: PLC0415
         from quant.artifact.open import open_artifact  # noqa: PLC0415
@@ -57,19 +60,25 @@ def _rows(found: Sequence[Prediction]) -> str:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(("image", "rank", "class", "probability", "float_class", "float_probability"))
     for prediction in found:
-        for rank, (pte, other) in enumerate(zip(prediction.pte, prediction.float, strict=True), start=1):
-            figures = (f"{pte.probability:.6f}", other.name, f"{other.float_probability:.6f}")
-            rows.writerow((prediction.image, rank, pte.name, *figures))
+        # Of several labels one of the two may say more.
+        for rank, (pte, other) in enumerate(zip_longest(prediction.pte, prediction.float), start=1):
+            own = ("", "") if pte is None else (pte.name, f"{pte.probability:.6f}")
+            floats = ("", "") if other is None else (other.name, f"{other.float_probability:.6f}")
+            rows.writerow((prediction.image, rank, *own, *floats))
     return text.getvalue()
 
 
 def _text(found: Sequence[Prediction]) -> str:
     lines = []
     for prediction in found:
-        float_says = "" if prediction.agrees else f"  (float: {prediction.float[0].name})"
-        lines.append(f"{prediction.image}{float_says}")
+        said = ", ".join(answer.name for answer in prediction.float[: 1 if prediction.task.exclusive else None])
+        lines.append(prediction.image + (f"  (float: {said or NOTHING})" if prediction.agrees is False else ""))
         for answer in prediction.pte:
-            lines.append(
-                f"  {100 * answer.probability:5.1f} %  float {100 * answer.float_probability:5.1f} %  {answer.name}"
+            numbers = (
+                (f"{100 * number:5.1f} %" if prediction.agrees is not None else f"{number:.6g}")
+                for number in (answer.probability, answer.float_probability)
             )
+            lines.append(f"  {'  float '.join(numbers)}  {answer.name}")
+        if not prediction.pte:
+            lines.append(f"  {NOTHING}")
     return "".join(f"{line}\n" for line in lines)

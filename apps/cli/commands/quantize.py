@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import SETTINGS, HelpAll, epilog, rare_option
+from apps.cli.help import SETTINGS, HelpAll, Version, epilog, rare_option
 from edge_effnet.errors import InputError
 from edge_effnet.samples.trained import SAMPLE, sample_weights
 from quant.common.rank import is_leader
@@ -17,7 +17,7 @@ from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS
 from quant.program.qnn_socs import DEFAULT_SOC
 from quant.recipes import DEFAULT_RECIPE, RECIPES
-from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS
+from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, UNUSABLE_SHARE
 
 
 def own_command(variant: str | None) -> tuple[str, ...]:
@@ -50,12 +50,20 @@ def quantize_command(
     data: Annotated[str | None, typer.Option(help="Images: train/ and val/, or one folder per class.")] = None,
     calibration_data: Annotated[str | None, rare_option(help="Folder to fit ranges on, any name.")] = None,
     evaluation_data: Annotated[str | None, rare_option(help="Folder to judge on, any name.")] = None,
+    classes: Annotated[str | None, rare_option(help="The network's class names in order, one a line.")] = None,
+    max_unusable: Annotated[float, rare_option(help="Images that may be unreadable, %; they are left out.")] = 100
+    * UNUSABLE_SHARE,
     origin: Annotated[str | None, rare_option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
     image_size: Annotated[int | None, typer.Option(min=32, max=2048, help="Input side; the weights' own.")] = None,
+    resize: Annotated[str | None, rare_option(help="Shorter side N, both HxW, or none: as they are.")] = None,
+    crop: Annotated[int | None, rare_option(help="Side of the square that is cut from it.")] = None,
+    interpolation: Annotated[str | None, rare_option(help="bilinear or bicubic.")] = None,
+    resize_mode: Annotated[str | None, rare_option(help="shorter, squash, pad, pad-black or none.")] = None,
     mean: Annotated[str | None, rare_option(help="Such as 0.5 or 0.49,0.46,0.41; the weights' own.")] = None,
     std: Annotated[str | None, rare_option(help="Likewise; both needed from 4 channels on.")] = None,
     head: Annotated[str | None, typer.Option(help="Such as linear-relu-linear, where unclear; none.")] = None,
     task: Annotated[str, typer.Option(help="Or binary, multilabel, regression.")] = "classes",
+    threshold: Annotated[float | None, rare_option(help="From where a label is a yes; 0.5.")] = None,
     output: Annotated[str | None, typer.Option(help="logits, softmax, sigmoid; or softmax:int8.")] = None,
     trained_activation: Annotated[str | None, rare_option(help="What SiLU was replaced by in training.")] = None,
     ema: Annotated[bool, rare_option("--ema/--no-ema", help="Averaged weights.")] = True,
@@ -90,6 +98,7 @@ def quantize_command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     help_all: HelpAll = False,
+    version: Version = False,
 ) -> int:
     """Make an int8 program of an EfficientNet and prove that it still sees.
 
@@ -105,7 +114,7 @@ def quantize_command(
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
-    bars = Bars(quiet=not is_leader())
+    bars = Bars(quiet=not is_leader(), lines=not as_json)
     if weights == SAMPLE:
         sample_weights(variant)
         bars.say(f"No --weights: the sample {variant} and drawn pictures, for a first look.")
@@ -124,12 +133,19 @@ def quantize_command(
         data=data,
         calibration_data=calibration_data,
         evaluation_data=evaluation_data,
+        classes=classes,
+        max_unusable=max_unusable,
         origin=origin,
         image_size=image_size,
+        resize=resize,
+        crop=crop,
+        interpolation=interpolation,
+        resize_mode=resize_mode,
         mean=_numbers("--mean", mean),
         std=_numbers("--std", std),
         head=head,
         task=task,
+        threshold=threshold,
         output=output,
         trained_activation=trained_activation,
         ema=ema,

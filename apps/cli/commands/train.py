@@ -66,7 +66,7 @@ def train_command(
     size, passes = given.pop("image_size") or spec.resolution, given.pop("epochs")
     given["data"] = SAMPLE if data == SAMPLE else Path(data)
     given["stages"] = parse_stages(stages) if stages else (Stage(image_size=size, epochs=passes),)
-    result = train(TrainConfig(**given), Bars(quiet=not is_leader()))
+    result = train(TrainConfig(**given), Bars(quiet=not is_leader(), lines=True))
     if not is_leader():
         return exit_codes.PASS
     typer.echo(f"{result.weights}: top-1 {100 * result.top1:.1f} % of {result.val_images} validation images.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,11 +12,15 @@ from apps.cli.render.plain import PlainConsole
 
 
 class Bars:
-    """Draws a bar with the time left for each stage; silent where standard error is no terminal."""
+    """Draws a bar with the time left for each stage where standard error is a terminal."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        """Draw nothing and say nothing where `quiet`: of several processes that train together, one speaks."""
+    def __init__(self, *, quiet: bool = False, lines: bool = False) -> None:
+        """Draw nothing and say nothing where `quiet`: of several processes that train together, one speaks.
+
+        Elsewhere than on a terminal, `lines` say when a stage begins and ends, so that a log shows life.
+        """
         self._console = PlainConsole(stderr=True, quiet=quiet)
+        self._lines = lines and not self._console.is_terminal
 
     def say(self, sentence: str) -> None:
         """Print one sentence."""
@@ -42,5 +47,9 @@ class Bars:
         with Progress(
             *columns, console=self._console, disable=self._console.quiet or not self._console.is_terminal
         ) as progress:
-            task = progress.add_task(title, total=total)
+            task, start = progress.add_task(title, total=total), time.perf_counter()
+            if self._lines:
+                self.say(f"{title}: {total} to do")
             yield lambda steps: progress.advance(task, steps)
+            if self._lines:
+                self.say(f"{title}: done in {time.perf_counter() - start:.1f} s")

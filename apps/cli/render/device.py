@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from apps.cli.render.outcome import count, interval, margin_rows, share, verdict_text
+from apps.cli.render.outcome import count, figure_rows, share, verdict_text
 from apps.cli.render.plain import PlainConsole, write, write_json
 from apps.device.comparison import Comparison
 from apps.device.job.results import Results
@@ -34,17 +34,14 @@ def print_device_outcome(found: DeviceOutcome, *, as_json: bool) -> None:
         console.print(f"{device['name']}: {_words(device)}", markup=False)
         title = f"{outcome.variant}, {outcome.recipe}, {outcome.backend}: {outcome.evaluation_images} images"
         table = _table(title, "", "float, here", ".pte, there")
-        table.add_row("top-1, %", share(outcome.float_accuracy.top1), share(outcome.pte_accuracy.top1))
-        table.add_row("  95 % interval", interval(outcome.float_accuracy), interval(outcome.pte_accuracy))
-        table.add_row("agrees with float, %", "", share(outcome.pte.agreement))
-        for label, agrees in margin_rows(outcome):
-            table.add_row(label, "", agrees)
-        table.add_row("SQNR, dB", "", f"{outcome.pte.sqnr_db:.1f}")
+        accuracies = (outcome.float_accuracy, outcome.pte_accuracy)
+        for cells in figure_rows(outcome, accuracies, (None, outcome.pte)):
+            table.add_row(*cells)
         for name, value in _figures(found.results):
             table.add_row(name, "", value)
         console.print(table)
         if found.same is not None:
-            _print_same(console, found.same, "this host", exact=found.exact)
+            _print_same(console, found.same, "this host", exact=found.exact, answer=outcome.task.same)
         _print_verdict(console, outcome.verdict.reasons, passed=outcome.passed, cautions=outcome.verdict.cautions)
         if outcome.next_step:
             console.print(f"Next: {outcome.next_step}", soft_wrap=True, markup=False)
@@ -129,11 +126,11 @@ def _words(device: dict[str, str]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _print_same(console: Console, same: Sameness, reference: str, *, exact: bool) -> None:
+def _print_same(console: Console, same: Sameness, reference: str, *, exact: bool, answer: str = "class") -> None:
     bits = "all-int8: the same bits are wanted" if exact else "float layers: rounding may differ"
     console.print(
         f"Against {reference}: {same.identical} of {same.images} to the bit, {share(same.agreement)} % the same "
-        f"class, {same.sqnr_db:.1f} dB ({bits})",
+        f"{answer}, {same.sqnr_db:.1f} dB ({bits})",
         markup=False,
     )
     for name in same.flips[:_FLIPS_SHOWN]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich import box
 from rich.table import Table
@@ -14,11 +14,14 @@ from edge_effnet.errors import InputError
 from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport, first_broken, reports_json
 from quant.analysis.search_result import Found
 from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.metrics.tasks.task import Task
 from quant.program.timing import ProgramFigures
 from quant.qat.report import QatReport
 from quant.verdict.outcome import Outcome
 
 _FLIPS_SHOWN = 5
+
+_OUTPUTS_SHOWN = 10
 
 
 def print_outcome(
@@ -133,7 +136,7 @@ def _report(outcome: Outcome, report: str | None, next_command: Sequence[str]) -
         for note in outcome.notes:
             console.print(note, style="dim", markup=False)
         if outcome.search is not None:
-            console.print(_search_table(outcome.search))
+            console.print(_search_table(outcome.search, outcome.task))
         _print_details(console, outcome)
         console.print(_table(outcome))
         print_end(
@@ -147,12 +150,21 @@ def _report(outcome: Outcome, report: str | None, next_command: Sequence[str]) -
     return captured.get()
 
 
-def margin_rows(outcome: Outcome) -> list[tuple[str, str]]:
-    """Rows of a table: the images that float is so sure about, and how many of them keep its class."""
-    return [
-        (f"  float's margin {row.at_least:g} up ({row.images})", share(row.agreement) if row.images else "-")
-        for row in outcome.changes.margins
-    ]
+def figure_rows(
+    outcome: Outcome, accuracies: Sequence[Accuracy], fidelities: Sequence[Fidelity | None]
+) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of a table: what the task counts, a cell each network, of which float has no fidelity."""
+    for row in outcome.task.rows:
+        values = [row.value(*found) for found in zip(accuracies, fidelities, strict=True)]
+        of_float = "" if row.value(*fidelities) is not None else "-"
+        yield row.title, *(of_float if value is None else row.text(value) for value in values)
+        if row.key == "top1":
+            yield "  95 % interval", *(interval(accuracy) for accuracy in accuracies)
+        if row.key == "agreement" and outcome.changes is not None:
+            for margin in outcome.changes.margins:
+                kept = share(margin.agreement) if margin.images else "-"
+                name = f"  float's margin {margin.at_least:g} up ({margin.images})"
+                yield name, *[""] * (len(accuracies) - 1), kept
 
 
 def _table(outcome: Outcome) -> Table:
@@ -173,13 +185,8 @@ def _table(outcome: Outcome) -> Table:
     accuracies = [outcome.float_accuracy, *(figures[0] for _, figures in middle), outcome.pte_accuracy]
     fidelities = [None, *(figures[1] for _, figures in middle), outcome.pte]
     programs = [outcome.float_program, *(None for _ in middle), outcome.pte_program]
-    table.add_row("top-1, %", *(share(a.top1) for a in accuracies))
-    table.add_row("  95 % interval", *(interval(a) for a in accuracies))
-    table.add_row("top-5, %", *(share(a.top5) for a in accuracies))
-    table.add_row("agrees with float, %", *("" if f is None else share(f.agreement) for f in fidelities))
-    for label, agrees in margin_rows(outcome):
-        table.add_row(label, *([""] * (len(columns) - 1)), agrees)
-    table.add_row("SQNR, dB", *(_sqnr(f) for f in fidelities))
+    for cells in figure_rows(outcome, accuracies, fidelities):
+        table.add_row(*cells)
     table.add_row(f"latency, ms ({count(outcome.threads, 'thread')})", *(_latency(p) for p in programs))
     table.add_row("  90th percentile", *(_latency(p, "latency_p90_ms") for p in programs))
     table.add_row("load, ms", *("" if p is None else f"{p.load_ms:.1f}" for p in programs))
@@ -187,10 +194,37 @@ def _table(outcome: Outcome) -> Table:
     return table
 
 
-def _search_table(found: Found) -> Table:
+def _outputs_table(outcome: Outcome) -> Table:
+    """The outputs one by one: those that changed most are what a mean hides."""
+    columns = [key for key in outcome.outputs[0] if key != "name"]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, padding=0)
+    table.add_column("output", no_wrap=True, overflow="ellipsis")
+    for column in columns:
+        table.add_column(column.replace("_", " "), justify="right")
+    rows = sorted(outcome.outputs, key=lambda row: row[columns[-1]] or 0.0)
+    for row in rows[:_OUTPUTS_SHOWN]:
+        table.add_row(Text(str(row["name"])), *(_number(row[column]) for column in columns))
+    if len(rows) > _OUTPUTS_SHOWN:
+        table.caption = f"the {_OUTPUTS_SHOWN} worst of {len(rows)} (manifest.json has all)"
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _search_table(found: Found, task: Task) -> Table:
     title = f"Layers in float, tried on {found.images} images; chance that the verdict holds"
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for column in ("layers", "added ms", "agrees, %", "top-1 lost", "SQNR, dB", "chance, %", ""):
+    for column in (
+        "layers",
+        "added ms",
+        "agrees, %",
+        f"{task.figure.name} lost",
+        "SQNR, dB",
+        "chance, %",
+        "",
+    ):
         table.add_column(column, justify="right")
     for point in found.points:
         table.add_row(
@@ -209,7 +243,9 @@ def _swapped(outcome: Outcome) -> str:
     """What the other activation costs before int8, and the way to get it back."""
     assert outcome.swapped is not None
     accuracy, fidelity = outcome.swapped
-    known = "" if accuracy.top1 is None else f"top-1 {share(accuracy.top1)} %, "
+    row = outcome.task.figure
+    found = row.value(accuracy)
+    known = "" if found is None else f"{row.name} {row.text(found)} %, "
     said = f"{outcome.activation} in float, untrained: {known}{share(fidelity.agreement)} % agree"
     if outcome.training is not None:
         return said
@@ -228,19 +264,23 @@ def _print_details(console: PlainConsole, outcome: Outcome) -> None:
         )
     if outcome.drop_interval is not None:
         low, high = (100 * value for value in outcome.drop_interval)
-        console.print(f"Top-1 lost, 95 % interval: {low:+.2f} to {high:+.2f} points")
-    expected, low_high = outcome.changes.expected, outcome.changes.expected.interval
-    console.print(
-        f"Expected loss of top-1: {100 * expected.share:.2f} points, {100 * low_high[0]:.2f} to "
-        f"{100 * low_high[1]:.2f}"
-    )
+        name = outcome.task.figure.name[:1].upper() + outcome.task.figure.name[1:]
+        console.print(f"{name} lost, 95 % interval: {low:+.2f} to {high:+.2f} points")
+    if outcome.changes is not None:
+        expected = outcome.changes.expected
+        low, high = (100 * value for value in expected.interval)
+        console.print(
+            f"Expected loss of {outcome.task.figure.name}: {100 * expected.share:.2f} points, {low:.2f} to {high:.2f}"
+        )
+    if outcome.outputs:
+        console.print(_outputs_table(outcome))
     delegation = outcome.delegation
     console.print(
         f"Delegation: {delegation.delegated} operators in {count(delegation.partitions, 'partition')}, "
         f"{delegation.left} left over"
     )
     if outcome.flips:
-        console.print(f"Changed class: {len(outcome.flips)} of {outcome.evaluation_images}")
+        console.print(f"Changed {outcome.task.same}: {len(outcome.flips)} of {outcome.evaluation_images}")
     for flip in outcome.flips[:_FLIPS_SHOWN]:
         text = f"  {flip.image}: {flip.float_class} -> {flip.pte_class}"
         console.print(text, style="dim", overflow="ellipsis", no_wrap=True, markup=False)
@@ -268,10 +308,6 @@ def interval(accuracy: Accuracy) -> str:
     """The 95 % interval of top-1, in percent."""
     found = accuracy.top1_interval
     return "-" if found is None else f"{100 * found[0]:.1f}-{100 * found[1]:.1f}"
-
-
-def _sqnr(fidelity: Fidelity | None) -> str:
-    return "" if fidelity is None else f"{fidelity.sqnr_db:.1f}"
 
 
 def _latency(program: ProgramFigures | None, of: str = "latency_ms") -> str:

@@ -9,6 +9,8 @@ from rich.text import Text
 from apps.cli.render.outcome import print_end, verdict_text
 from apps.cli.render.plain import PlainConsole, write, write_json
 from quant.lower.table import BACKENDS
+from quant.metrics.tasks.classes import CLASSES
+from quant.metrics.tasks.task import Row
 from quant.pipeline.results import MEASURED, ProgramRow, RunOutcome
 
 
@@ -77,11 +79,18 @@ def programs_table(outcome: RunOutcome) -> Table:
         padding=0,
     )
     table.add_column("program", no_wrap=True)
-    for column in ("MB", "parts", "left", "top-1 %", "agree %", "dB", "ms", "judged"):
+    for column in ("MB", "parts", "left", f"{_figure(outcome).name} %", "agree %", "dB", "ms", "judged"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in outcome.rows:
         table.add_row(row.name, *_cells(row))
     return table
+
+
+def _figure(outcome: RunOutcome) -> Row:
+    """The figure that stands for accuracy."""
+    tasks = (row.outcome.task for row in outcome.rows if row.outcome is not None)
+    task = next(tasks, CLASSES)
+    return task.figure
 
 
 def _cells(row: ProgramRow) -> list[str]:
@@ -91,11 +100,12 @@ def _cells(row: ProgramRow) -> list[str]:
     cells = [f"{row.size_bytes / 1e6:.2f}", str(row.report.partitions), str(len(row.report.leftovers))]
     if row.outcome is None:
         return [*cells, *[""] * 4, "not here"]
-    top1 = row.outcome.pte_accuracy.top1
+    task = row.outcome.task
+    figure = task.figure
     fidelity, latency = row.outcome.pte, row.outcome.pte_program.latency_ms
     return [
         *cells,
-        "-" if top1 is None else f"{100 * top1:.2f}",
+        figure.text(figure.value(row.outcome.pte_accuracy)),
         f"{100 * fidelity.agreement:.2f}",
         f"{fidelity.sqnr_db:.1f}",
         "-" if latency is None else f"{latency:.1f}",

@@ -12,7 +12,8 @@ from apps.device.adb.client import SCRATCH, AdbClient
 from apps.device.adb.phones import choose_phone
 from apps.device.adb.runner import AdbRunnerRemote
 from apps.device.adb.state import read_state
-from apps.device.job.folder import Job, Settings
+from apps.device.job.folder import Job
+from apps.device.job.settings import Settings
 from apps.device.local import parse_status
 from apps.device.options import DeviceOptions
 from apps.device.remote import Remote, Status, unlike

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from apps.device.job.settings import Settings
 from edge_effnet.errors import InputError
 from edge_effnet.images import quiet_pillow
 from quant.artifact.model import Artifact
@@ -29,23 +30,6 @@ CHUNK = 64
 _MAX_JOB_BYTES = 256 * 1024 * 1024
 
 _FILE = re.compile(r"model\.pte|pixels-\d+\.u8")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
-    """How a device runs and times a program."""
-
-    threads: int = 1
-    warmup: int = 10
-    """Forwards that do not count: clocks rise, caches fill."""
-    repeats: int = 50
-    """Forwards that do."""
-    loads: int = 3
-    """Cold loads; their median is reported."""
-
-
-EMULATED = Settings(warmup=0, repeats=1, loads=1)
-"""An emulator's times say nothing of a phone's: as few as the format allows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

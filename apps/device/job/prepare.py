@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from apps.device.job.folder import JOB, Job, Settings, write_job
+from apps.device.job.folder import JOB, Job, write_job
 from apps.device.job.limit import limited
+from apps.device.job.settings import Settings
 from quant.artifact.open import open_artifact
 from quant.common.atomic_io import atomic_folder
 from quant.common.overwrite import require_no_image, require_replaceable
@@ -45,7 +46,7 @@ def prepare_job(
     require_no_image(out, data)
     artifact = open_artifact(Path(folder))
     with image_folder(data, artifact.preprocess, progress) as root:
-        split = images_for(artifact, root)
+        split = images_for(artifact, root, progress)
         with atomic_folder(out) as temporary:
             images = limited(split.evaluation, limit)
             job = write_job(temporary, artifact, images, Settings(threads=threads), progress)

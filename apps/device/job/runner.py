@@ -107,7 +107,11 @@ def load_runtime(job: dict[str, Any]) -> tuple[Any, Any]:
         version = importlib.metadata.version("executorch")
         # The runtime's library needs torch's to be loaded first.
         import torch  # noqa: F401, PLC0415
-        from executorch.extension.pybindings import _portable_lib as runtime  # noqa: PLC0415
+
+        try:
+            from executorch.extension.pybindings import _portable_lib as runtime  # noqa: PLC0415
+        except ImportError:  # ExecuTorch 1.5 gave it another name
+            from executorch.extension.pybindings import _C as runtime  # noqa: PLC0415, N811
     except ImportError as error:
         raise JobError(
             f"no ExecuTorch for this Python ({sys.executable}: {error}); install it there: "

@@ -110,6 +110,8 @@ class Emitter:
             source = node.args[0]
             assert isinstance(source, fx.Node)
             self.values[node] = self.convert(self.values[source], None)
+        if node not in self.values:
+            raise UnsupportedOperatorError(f"{node.name}: a constant where only layers have one.")
         return self.values[node]
 
     def define(self, node: fx.Node, shape: tuple[int, ...]) -> tuple[Value, Range | None]:

@@ -38,22 +38,24 @@ class Simulation:
     """Same inputs and outputs as the converted graph. Equal to the runtime to the bit (up to sums beyond 2**24
     and float layers' rounding), and several times faster than PT2E's q/dq operators."""
     operators: dict[str, fx.Node]
-    """Name of an int8 operator in the converted graph -> node of `module` that gives its int8 output. A layer's
+    """Name of an int8 operator in the converted graph -> node of `module` that gives its int8 output; of a gate that
+    is not computed, a node that is not there. A layer's
     constants are buffers of `module`: `<name>_weight`, `<name>_bias`, `<name>_scale`; whole
     numbers have a `meta["scale"]`, their `TensorScale`, and a `meta["dtype"]`, which holds them."""
     floats: dict[str, fx.Node]
     """Name of a float operator in the converted graph -> its copy in `module`."""
 
 
-def simulation_of(converted: fx.GraphModule, arithmetic: str = "xnnpack") -> Simulation:
+def simulation_of(converted: fx.GraphModule, arithmetic: str = "xnnpack", *, gates: bool = False) -> Simulation:
     """Rewrite a converted graph into whole-number arithmetic.
 
     Args:
         converted: from `convert_pt2e`; left untouched.
         arithmetic: whose operators compute in whole numbers, a key of `ARITHMETICS`; the others do in float between
             a dq and a q.
+        gates: whether a sigmoid that only its SiLU's product reads is computed too.
     """
-    builder = _Builder(converted, ARITHMETICS[arithmetic])
+    builder = _Builder(converted, ARITHMETICS[arithmetic], gates)
     return Simulation(module=builder.build(), operators=builder.operators, floats=builder.floats)
 
 
@@ -61,6 +63,7 @@ def simulation_of(converted: fx.GraphModule, arithmetic: str = "xnnpack") -> Sim
 class _Builder:
     source: fx.GraphModule
     rules: Mapping[Any, Any]
+    gates: bool
     graph: fx.Graph = field(default_factory=fx.Graph)
     root: torch.nn.Module = field(default_factory=torch.nn.Module)
     values: dict[fx.Node, fx.Node] = field(default_factory=dict)
@@ -172,6 +175,8 @@ def _linear(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[
 def _mul(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[int, int]) -> fx.Node:
     (a, first), (b, second) = (builder.integers(arg) for arg in node.args[:2])
     product = arithmetic.product_scale(first.scale, second.scale, scale.scale)
+    if not builder.gates and b.target is arithmetic.sigmoid and b.args[0] is a:
+        return builder.call(arithmetic.silu, *b.args, product, scale.zero_point, limits)
     zeros = (first.zero_point, second.zero_point, scale.zero_point)
     return builder.call(arithmetic.multiply, a, b, product, *zeros, limits)
 

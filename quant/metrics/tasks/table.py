@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from edge_effnet.errors import InputError
-from quant.metrics.tasks.task import CLASS, LABELS, NUMBERS, Task
+from edge_effnet.head import NONE
+from quant.metrics.tasks.binary import BINARY
+from quant.metrics.tasks.classes import CLASSES
+from quant.metrics.tasks.embedding import EMBEDDING
+from quant.metrics.tasks.multilabel import MULTILABEL
+from quant.metrics.tasks.regression import REGRESSION
+from quant.metrics.tasks.task import Task
 
-CLASSES = Task(
-    name="classes", summary="one of several classes", targets=CLASS, kinds=("logits", "softmax", "sigmoid")
-)
-BINARY = Task(name="binary", summary="yes or no: one output", targets=CLASS, kinds=("sigmoid", "logits"))
-MULTILABEL = Task(
-    name="multilabel", summary="any of several labels: yes or no for each output", targets=LABELS,
-    kinds=("sigmoid", "logits"),
-)  # fmt: skip
-REGRESSION = Task(name="regression", summary="one number for each output", targets=NUMBERS, kinds=("logits",))
-EMBEDDING = Task(
-    name="embedding", summary="features to compare images by (--head none)", targets=CLASS, kinds=("logits",)
-)
-
-TASKS = {task.name: task for task in (CLASSES, BINARY, MULTILABEL, REGRESSION, EMBEDDING)}
+TASKS: dict[str, Task] = {task.name: task for task in (CLASSES, BINARY, MULTILABEL, REGRESSION, EMBEDDING)}
 
 
 def find_task(name: str) -> Task:
@@ -30,3 +26,13 @@ def find_task(name: str) -> Task:
     if name not in TASKS:
         raise InputError(f"--task {name}: unknown task; choose one of: {', '.join(TASKS)}.")
     return TASKS[name]
+
+
+def task_of(manifest: Mapping[str, Any]) -> Task:
+    """The task of an artifact.
+
+    Raises:
+        InputError: one of a later version.
+    """
+    entry = manifest.get("task", {"name": EMBEDDING.name if manifest.get("head") == NONE else CLASSES.name})
+    return find_task(entry["name"]).with_threshold(entry.get("threshold"))

@@ -11,8 +11,8 @@ import numpy as np
 from markupsafe import Markup
 
 from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport
-from quant.report.formats import short
-from quant.report.plots.svg import COLOURS, drawing, plain, to_svg
+from quant.report.formats import noisiest, short
+from quant.report.plots.svg import COLOURS, POINTS, Spot, drawing, plain, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,10 +43,13 @@ def plot_layers(layers: Sequence[LayerReport], *, broken: str | None = None) -> 
         _draw_clipping(panels[1], x, layers)
         _draw_sqnr(panels[2], x, layers, broken)
         _draw_bars(panels[3], x, [100 * layer.noise_share for layer in layers], "Share of the noise, %")
+        _number_noisiest(panels[3], layers)
         if timed:
             _draw_bars(panels[4], x, [layer.estimated_ms or 0.0 for layer in layers], "Latency, ms, estimated")
         _mark_stages(panels, layers)
-        return to_svg(figure, name="layers", label=_label(layers))
+        _shade_float(panels, layers)
+        figure.draw_without_rendering()  # places are known only now
+        return to_svg(figure, name="layers", label=_label(layers), spots=_spots(panels[0], layers))
 
 
 def _draw_ranges(panel: Axes, x: Any, layers: Sequence[LayerReport]) -> None:
@@ -73,11 +76,9 @@ def _draw_clipping(panel: Axes, x: Any, layers: Sequence[LayerReport]) -> None:
 def _draw_sqnr(panel: Axes, x: Any, layers: Sequence[LayerReport], broken: str | None) -> None:
     # Layers without any error have 120 dB, which would flatten the rest.
     sqnr = np.clip([layer.sqnr_db for layer in layers], -10.0, 60.0)
-    panel.set_title("SQNR of the int8 network against float, dB (circles: in float)")
+    panel.set_title("SQNR of the int8 network against float, dB (dashed: broken below; shaded: in float)")
     panel.plot(x, sqnr, color=COLOURS["accent"])
     panel.axhline(BROKEN_SQNR_DB, color=COLOURS["other"], linewidth=1, linestyle=(0, (4, 3)))
-    floats = [i for i, layer in enumerate(layers) if layer.precision == "float"]
-    panel.plot(floats, sqnr[floats], "o", markersize=5, color="none", markeredgecolor=COLOURS["other"])
     index = next((i for i, layer in enumerate(layers) if layer.layer == broken), None)
     if index is not None:
         panel.plot([index], [sqnr[index]], "o", markersize=6, color=COLOURS["bad"])
@@ -95,6 +96,38 @@ def _draw_bars(panel: Axes, x: Any, values: Sequence[float], title: str) -> None
         solid_capstyle="butt",
     )
     panel.set_ylim(0.0, 1.15 * max([*values, 1e-6]))
+
+
+def _number_noisiest(panel: Axes, layers: Sequence[LayerReport]) -> None:
+    """Number those that the page names below the plot."""
+    for number, layer in enumerate(noisiest(layers), 1):
+        place = (layers.index(layer), 100 * layer.noise_share)
+        style: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 10}
+        panel.annotate(str(number), place, xytext=(0, 2), color=COLOURS["ink"], **style)
+    low, high = panel.get_ylim()
+    panel.set_ylim(low, 1.2 * high)
+
+
+def _shade_float(panels: Sequence[Axes], layers: Sequence[LayerReport]) -> None:
+    for panel in panels:
+        for place, layer in enumerate(layers):
+            if layer.precision == "float":
+                panel.axvspan(place - 0.5, place + 0.5, color=COLOURS["line"], linewidth=0, zorder=0)
+
+
+def _spots(panel: Axes, layers: Sequence[LayerReport]) -> list[Spot]:
+    """What a pointer is told at each layer, through all panels."""
+    scale = POINTS / panel.figure.dpi
+    edges = [scale * panel.transData.transform((place - 0.5, 0.0))[0] for place in range(len(layers) + 1)]
+    return [Spot(left=edges[i], right=edges[i + 1], text=_figures(layer)) for i, layer in enumerate(layers)]
+
+
+def _figures(layer: LayerReport) -> str:
+    """One layer in a sentence."""
+    clipped = "" if layer.clipped is None else f", {100 * layer.clipped:.2f} % clipped"
+    timed = "" if layer.estimated_ms is None else f", {layer.estimated_ms:.3f} ms"
+    what = "float" if layer.precision == "float" else f"SQNR {layer.sqnr_db:.1f} dB{clipped}"
+    return f"{layer.layer} ({layer.operator}): {what}, {100 * layer.noise_share:.1f} % of the noise{timed}"
 
 
 def _mark_stages(panels: Sequence[Axes], layers: Sequence[LayerReport]) -> None:

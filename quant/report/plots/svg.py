@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -60,7 +61,7 @@ _STYLE: dict[Any, Any] = {
     "axes.unicode_minus": True,
 }
 
-_POINTS = 72.0
+POINTS = 72.0
 _FONT_ONLY = {"font-family", "font", "font-stretch", "font-variant", "font-style"}
 _LABEL_LENGTH = 28
 
@@ -78,16 +79,27 @@ def drawing(width: float, height: float) -> Iterator[Figure]:
     from matplotlib.figure import Figure as MatplotlibFigure  # noqa: PLC0415
 
     with mpl.rc_context(_STYLE):
-        yield MatplotlibFigure(figsize=(width / _POINTS, height / _POINTS), layout="constrained")
+        yield MatplotlibFigure(figsize=(width / POINTS, height / POINTS), layout="constrained")
 
 
-def to_svg(figure: Figure, *, name: str, label: str) -> Markup:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spot:
+    """A strip of a plot, from top to bottom, that says something to a pointer."""
+
+    left: float
+    right: float
+    """Units of the view box."""
+    text: str
+
+
+def to_svg(figure: Figure, *, name: str, label: str, spots: Sequence[Spot] = ()) -> Markup:
     """Write a figure of `drawing`, inside its block.
 
     Args:
         figure: the drawing.
         name: makes the ids of several SVGs in one page different.
         label: text alternative: what the plot shows.
+        spots: what a pointer is told, and where.
     """
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
@@ -97,6 +109,12 @@ def to_svg(figure: Figure, *, name: str, label: str) -> Markup:
         _adapt(element, name)
     _drop_definitions(root)
     _drop_ids(root)
+    height = view_box.split()[-1]
+    for spot in spots:
+        place = {"x": f"{spot.left:.1f}", "y": "0", "width": f"{spot.right - spot.left:.1f}", "height": height}
+        ElementTree.SubElement(
+            ElementTree.SubElement(root, "rect", {"class": "spot", **place}), "title"
+        ).text = "".join(c if c.isprintable() else "\N{MIDDLE DOT}" for c in spot.text)
     root.attrib.clear()
     root.attrib |= {
         "viewBox": view_box,

@@ -28,3 +28,32 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+// Commands: a button beside each puts it on the clipboard, or selects it where a page may not.
+for (const button of document.querySelectorAll("button.copy")) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const code = button.previousElementSibling;
+    try {
+      await navigator.clipboard.writeText(code.textContent.trim());
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(code);
+      button.textContent = "Selected";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+}
+// Images: a click, Enter or the space bar enlarges one in its place.
+for (const button of document.querySelectorAll("button.picture")) {
+  button.addEventListener("click", () => {
+    const large = button.closest("li").classList.toggle("large");
+    button.setAttribute("aria-expanded", String(large));
+  });
+}
+// A section with nothing in it is folded; who goes there wants to see why.
+const unfold = () => {
+  const target = location.hash && document.getElementById(location.hash.slice(1));
+  target?.querySelector("details.empty")?.setAttribute("open", "");
+};
+addEventListener("hashchange", unfold);
+unfold();

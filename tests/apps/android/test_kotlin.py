@@ -16,13 +16,15 @@ import pytest
 import torch
 from PIL import Image
 
-from apps.device.job.folder import Settings, write_job
+from apps.device.job.folder import write_job
 from apps.device.job.results import read_results
+from apps.device.job.settings import Settings
 from edge_effnet.preprocess import INTERPOLATIONS, Preprocess
 from quant.artifact.golden import golden_images
 from quant.common.progress import NoProgress
 from quant.data.split import ImageRecord
 from tests.support.artifacts import make_artifact, sha256_of
+from tests.support.code_blocks import blocks
 from tests.support.images import draw_classes
 from tests.support.kotlin import ANDROID, Kotlin, MissingError, write_android_api
 from tests.support.programs import PREPROCESS, RIGHT, SIZE, ColourNet
@@ -89,6 +91,7 @@ def write_case(folder, index, random):
         interpolation=sorted(INTERPOLATIONS)[index % 2],
         mean=tuple(random.random(3).tolist()),
         std=tuple((random.random(3) + 0.1).tolist()),
+        resize_mode=("shorter", "squash", "pad", "pad-black")[index // 2 % 4],
     )
     pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
     if index % 4 < 2:
@@ -147,7 +150,17 @@ def test_the_core_does_pythons_job_and_python_reads_the_results(kotlin, core, tm
     assert torch.equal(results.logits, tensors[:, None].expand(-1, 3))
 
 
-def test_the_app_type_checks(kotlin, core, tmp_path):
+def test_the_app_and_the_page_for_other_apps_type_check(kotlin, core, tmp_path):
     write_android_api(tmp_path / "api")
-    done = kotlin.compile(tmp_path / "app", ANDROID / "app/src/main/kotlin", tmp_path / "api", classes=(core,))
+    (tmp_path / "page").mkdir()
+    page = [block.text for block in blocks("kotlin") if block.page == "docs/own-app.md" and "class " in block.text]
+    assert page
+    for number, text in enumerate(page):
+        (tmp_path / "page" / f"{number}.kt").write_text(text)
+    sources = [ANDROID / "app/src/main/kotlin", tmp_path / "api", tmp_path / "page"]
+    done = kotlin.compile(tmp_path / "app", *sources, classes=(core,))
     assert done.returncode == 0, done.stderr
+    # What only debug builds hold: nothing above may need it.
+    sources = [ANDROID / "app/src/debug/kotlin", tmp_path / "api"]
+    debug = kotlin.compile(tmp_path / "debug", *sources, classes=(tmp_path / "app", core))
+    assert debug.returncode == 0, debug.stderr

@@ -1,23 +1,27 @@
 """apps/android without compiling it: syntax, pins, the names that it shares with Python, resources, JSON keys."""
 
+import hashlib
 import json
+import os
 import re
 import tomllib
 from xml.etree import ElementTree
 
 import pytest
 
-from edge_effnet.preprocess import Preprocess
-from tests.support.kotlin import ANDROID, resources
+from edge_effnet.preprocess import RESIZE_MODES, Preprocess
+from tests.support.kotlin import ANDROID, BUILDS, resources
+from tests.test_supply_chain import locked
 
 ROOT = ANDROID.parents[1]
 CONTRACT = json.loads((ROOT / "apps/device/adb/android.json").read_text())
 CATALOG = tomllib.loads((ANDROID / "gradle/libs.versions.toml").read_text())
-MANIFEST = ElementTree.parse(ANDROID / "app/src/main/AndroidManifest.xml").getroot()
+MANIFESTS = {build: ElementTree.parse(ANDROID / f"app/src/{build}/AndroidManifest.xml").getroot() for build in BUILDS}
 NAME = "{http://schemas.android.com/apk/res/android}"
 SOURCES = sorted(path for path in ANDROID.rglob("*.kt*") if path.suffix in {".kt", ".kts"})
 CORE = ANDROID / "core/src/main/kotlin/org/edgeeffnet/core"
 APP = ANDROID / "app/src/main/kotlin/org/edgeeffnet/app"
+DEBUG = ANDROID / "app/src/debug/kotlin/org/edgeeffnet/app"
 
 
 def relative(path):
@@ -43,9 +47,7 @@ def test_kotlin_parses(path):
 
 
 def test_one_release_of_executorch():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pin = f"executorch=={CATALOG['versions']['executorch']}"
-    assert pin in project["dependencies"]
+    assert locked()["executorch"] == CATALOG["versions"]["executorch"]
     assert CONTRACT["executorch"] == CATALOG["versions"]["executorch"]
     assert CATALOG["libraries"]["executorch"]["module"] == "org.pytorch:executorch-android"
     assert CATALOG["libraries"]["executorch"]["version"] == {"ref": "executorch"}
@@ -62,6 +64,31 @@ def test_every_entry_of_the_catalog_is_used_and_every_use_is_an_entry():
     assert refs == set(CATALOG["versions"])
 
 
+def test_the_wrapper_is_gradles_own_and_runs_a_release_that_the_plugin_wants():
+    """Sums as gradle.org publishes them for Gradle 8.13; AGP 8.11 asks for it, and knows API 36."""
+    wrapper = ANDROID / "gradle/wrapper"
+    jar = hashlib.sha256((wrapper / "gradle-wrapper.jar").read_bytes()).hexdigest()
+    assert jar == "81a82aaea5abcc8ff68b3dfcb58b3c3c429378efd98e7433460610fecd7ae45f"
+    properties = dict(re.findall(r"^(\w+)=(.*)$", (wrapper / "gradle-wrapper.properties").read_text(), re.MULTILINE))
+    assert properties["distributionUrl"].endswith("/gradle-8.13-bin.zip")
+    assert properties["distributionSha256Sum"] == "20f1b1176237254a6fc204d8434196fa11a4cfb387567519c61556e8710aed78"
+    assert CATALOG["versions"]["agp"].startswith("8.11.")
+    assert "targetSdk = 36\n" in (ANDROID / "app/build.gradle.kts").read_text()
+    assert os.access(ANDROID / "gradlew", os.X_OK)
+
+
+def test_a_release_build_holds_no_activity_for_jobs():
+    assert not list((ANDROID / "app/src/main").rglob("Job*"))
+    assert CONTRACT["action"] not in (ANDROID / "app/src/main/AndroidManifest.xml").read_text()
+
+
+def test_every_screen_keeps_clear_of_the_systems_bars():
+    for path in (*APP.rglob("*Activity.kt"), *DEBUG.rglob("*Activity.kt")):
+        assert "drawBehindSystemBars()" in path.read_text(), path
+    for path in (ANDROID / "app/src").rglob("layout/*.xml"):
+        assert '@+id/root"' in path.read_text(), path
+
+
 def test_the_app_is_what_python_starts():
     build = (ANDROID / "app/build.gradle.kts").read_text()
     for line in (
@@ -70,38 +97,40 @@ def test_the_app_is_what_python_starts():
         f"minSdk = {CONTRACT['min_sdk']}\n",
     ):
         assert line in build
-    activities = {
-        CONTRACT["package"] + activity.attrib[f"{NAME}name"]: activity for activity in MANIFEST.iter("activity")
-    }
-    activity = activities[CONTRACT["activity"]]
+    (activity,) = MANIFESTS["debug"].iter("activity")
+    assert CONTRACT["package"] + activity.attrib[f"{NAME}name"] == CONTRACT["activity"]
     assert activity.attrib[f"{NAME}exported"] == "true"
     assert [action.attrib[f"{NAME}name"] for action in activity.iter("action")] == [CONTRACT["action"]]
 
 
 def test_kotlin_has_the_constants_that_python_has():
     constants = dict(
-        re.findall(r'const val (\w+) = "(.*)"', (APP / "job/JobContract.kt").read_text()),
+        re.findall(r'const val (\w+) = "(.*)"', (DEBUG / "job/JobContract.kt").read_text()),
     )
     assert constants == {"EXTRA_JOB": CONTRACT["extras"]["job"], "JOBS_FOLDER": CONTRACT["jobs_folder"]}
-    used = (APP / "job/JobActivity.kt").read_text()
+    used = (DEBUG / "job/JobActivity.kt").read_text()
     assert all(f"JobContract.{name}" in used for name in constants)
 
 
 def test_every_class_of_the_manifest_exists():
-    for element in (*MANIFEST.iter("application"), *MANIFEST.iter("activity")):
-        name = element.attrib[f"{NAME}name"]
-        path = APP / (name.removeprefix(".").replace(".", "/") + ".kt")
-        package = ".".join([CONTRACT["package"], *name.split(".")[1:-1]])
-        assert f"package {package}\n" in path.read_text()
-        assert f"class {name.split('.')[-1]} " in path.read_text()
+    for root, manifest in ((APP, MANIFESTS["main"]), (DEBUG, MANIFESTS["debug"])):
+        elements = [*manifest.iter("application"), *manifest.iter("activity")]
+        # The debug manifest adds to the application that the other one names.
+        names = [element.attrib[f"{NAME}name"] for element in elements if f"{NAME}name" in element.attrib]
+        assert names
+        for name in names:
+            path = root / (name.removeprefix(".").replace(".", "/") + ".kt")
+            package = ".".join([CONTRACT["package"], *name.split(".")[1:-1]])
+            assert f"package {package}\n" in path.read_text()
+            assert f"class {name.split('.')[-1]} " in path.read_text()
 
 
 def test_every_resource_that_is_named_exists():
     known = resources()
-    for path in APP.rglob("*.kt"):
+    for path in (*APP.rglob("*.kt"), *DEBUG.rglob("*.kt")):
         for kind, name in re.findall(r"\bR\.(\w+)\.(\w+)", path.read_text()):
             assert name in known[kind], f"{relative(path)}: R.{kind}.{name}"
-    for path in (ANDROID / "app/src/main").rglob("*.xml"):
+    for path in (ANDROID / "app/src").rglob("*.xml"):
         ElementTree.parse(path)
         for kind, name in re.findall(r'"@(?!\+|android:)(\w+)/(\w+)"', path.read_text()):
             assert name in known[kind], f"{relative(path)}: @{kind}/{name}"
@@ -175,4 +204,5 @@ def test_kotlin_reads_only_what_the_manifest_has():
     schema = json.loads((ROOT / "quant/artifact/manifest.schema.json").read_text())
     known = set(schema["properties"]) | {"model.pte", "sha256", "executorch", "golden_photographs"}
     assert {key for keys in calls(CORE / "artifact/Manifest.kt", *READ) for key in keys} <= known
-    assert set(calls(CORE / "photo/Preprocess.kt", "exactly")) == {frozenset(Preprocess(crop=1, resize=1).to_dict())}
+    modes = (Preprocess(crop=1, resize=1, resize_mode=mode) for mode in RESIZE_MODES)
+    assert set(calls(CORE / "photo/Preprocess.kt", "exactly")) == {frozenset(mode.to_dict()) for mode in modes}

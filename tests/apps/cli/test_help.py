@@ -2,6 +2,7 @@
 
 import inspect
 import shlex
+from importlib.metadata import version
 
 import pytest
 import typer
@@ -67,3 +68,11 @@ def test_what_help_leaves_out_stands_in_help_all(capsys, monkeypatch):
     assert max(map(len, full.splitlines())) <= COLUMNS
     # Shown once, not from then on.
     assert help_of(quantize.app, capsys, monkeypatch) == short
+
+
+@pytest.mark.parametrize("app", [quantize.app, edge_effnet.app], ids=["quantize", "edge-effnet"])
+def test_versions_are_those_of_what_is_installed(app, capsys):
+    assert guarded(lambda: app(["--version"], standalone_mode=False)) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"edge-effnet {version('edge-effnet')} (torch {version('torch')}, ")
+    assert f"executorch {version('executorch')}" in out and out.count("\n") == 1

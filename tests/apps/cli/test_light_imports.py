@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from apps.doctor import _BACKENDS_OF_RUNTIME
 from tests.support.paths import ROOT
 
 _RUN = """
@@ -34,6 +35,18 @@ def modules_of(*words: str) -> tuple[int, set[str]]:
 def test_help_needs_no_torch(command):
     code, modules = modules_of(*command)
     assert code == 0 and not modules & {"torch", "executorch", "matplotlib"}
+
+
+def test_doctor_imports_nothing_heavy(tmp_path):
+    """It asks the runtime in a process of its own, which takes torch and no exporter along."""
+    code, modules = modules_of("edge-effnet", "doctor")
+    assert code == 0 and not modules & {"torch", "executorch", "torchao", "matplotlib"}
+    code = f"{_BACKENDS_OF_RUNTIME}; import sys; print('modules:', *sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path
+    )
+    backends, _, modules = done.stdout.partition("modules:")
+    assert "XnnpackBackend" in backends and not set(modules.split()) & {"torchao", "executorch.exir"}
 
 
 @pytest.mark.parametrize(

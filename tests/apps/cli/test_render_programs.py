@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from rich.console import Console
 
 from apps.cli.render.programs import programs_table
+from quant.metrics.tasks.classes import CLASSES
 from quant.pipeline.results import MEASURED, MISSING, NOT_HERE
 
 
@@ -16,7 +17,8 @@ def test_the_widest_rows_fit_80_columns_uncut():
     """A size of `16.…` MB says nothing."""
     report = SimpleNamespace(partitions=1, leftovers=range(241))
     outcome = SimpleNamespace(
-        pte_accuracy=SimpleNamespace(top1=1.0),
+        task=CLASSES,
+        pte_accuracy=SimpleNamespace(top1=1.0, more={}),
         pte=SimpleNamespace(agreement=1.0, sqnr_db=113.6),
         pte_program=SimpleNamespace(latency_ms=1618.2),
         evaluation_images=250,

@@ -11,9 +11,9 @@ import torch
 
 from apps.device.check import check_on_device
 from apps.device.comparison import compare
-from apps.device.job.folder import Settings
 from apps.device.job.prepare import prepare_job
 from apps.device.job.results import read_results
+from apps.device.job.settings import Settings
 from apps.device.local import LocalRemote
 from edge_effnet.errors import InputError, MachineError
 from tests.support.artifacts import make_artifact, snapshot
@@ -129,7 +129,8 @@ def run_on(remote, artifact, data, tmp_path, progress=None):
     from apps.device.job.folder import write_job
     from quant.artifact.open import open_artifact
     from quant.common.progress import NoProgress
-    from quant.data.split import Source, evaluation_images
+    from quant.data.collect import Source
+    from quant.data.split import evaluation_images
 
     opened = open_artifact(artifact)
     images = evaluation_images(Source(data=data, num_classes=3), calibrated_on=frozenset()).evaluation

@@ -5,13 +5,14 @@ import plistlib
 import re
 import shutil
 import subprocess
-import tomllib
 from pathlib import Path
 
 import pytest
 
-from apps.device.deploy import APPS, ios_app
+from apps.device.app_projects import APPS, ios_app
+from tests.support.code_blocks import blocks
 from tests.support.swift_source import CORE, IOS, SWIFT_FILES, json_keys, syntax_errors
+from tests.test_supply_chain import locked
 
 REPOSITORY = IOS.parents[1]
 DEVICE = REPOSITORY / "apps" / "device"
@@ -49,8 +50,7 @@ def test_lines_are_at_most_120_long():
 
 
 def test_the_runtime_is_of_the_exporters_version():
-    pins = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
-    assert f"executorch=={ios_app().executorch}" in pins
+    assert locked()["executorch"] == ios_app().executorch
     assert ios_app().branch == f"swiftpm-{ios_app().executorch}"
     swift = (CORE / "ExecuTorchVersion.swift").read_text()
     assert re.search(r'linked = ExecuTorchVersion\("(.+)"\)', swift)[1] == ios_app().executorch
@@ -101,8 +101,24 @@ def test_jobs_and_results_can_be_moved_by_hand():
     assert values["NSCameraUsageDescription"]
 
 
+def test_the_privacy_manifest_names_every_kind_of_call_with_a_reason():
+    """Reasons by Apple: "Describing use of required reason API"; ExecuTorch is linked statically, so it counts."""
+    values = plistlib.loads((IOS / "App/PrivacyInfo.xcprivacy").read_bytes())
+    assert values["NSPrivacyTracking"] is False and values["NSPrivacyCollectedDataTypes"] == []
+    reasons = {
+        entry["NSPrivacyAccessedAPIType"].removeprefix("NSPrivacyAccessedAPICategory"): entry[
+            "NSPrivacyAccessedAPITypeReasons"
+        ]
+        for entry in values["NSPrivacyAccessedAPITypes"]
+    }
+    assert reasons == {"SystemBootTime": ["35F9.1"], "FileTimestamp": ["C617.1", "3B52.1"]}
+    swift = "".join(path.read_text() for path in SWIFT_FILES)
+    for call in ("UserDefaults", "volumeAvailableCapacity", "activeInputModes"):  # kinds that it does not name
+        assert call not in swift
+
+
 def test_the_app_finds_what_deploy_puts_there(project):
-    assert APPS["ios"].model == ios_app().model_folder
+    assert APPS["ios"].look(IOS).model == IOS / ios_app().model_folder
     assert f'"{ios_app().model_folder}"' in (IOS / "App/Runtime/Engine.swift").read_text()
     top = Path(ios_app().model_folder).parts[0]
     (folder,) = [e for e in objects(project, "PBXFileReference") if e.get("lastKnownFileType") == "folder"]
@@ -164,3 +180,10 @@ def part_of(schema, path):
 def test_formats_have_the_keys_of_the_schemas(file, struct, schema, path):
     part = part_of(json.loads((DEVICE / "job" / f"{schema}.schema.json").read_text()), path)
     assert json_keys(CORE / file, struct) == set(part["properties"]) == set(part["required"])
+
+
+def test_the_swift_of_the_page_for_other_apps_parses():
+    (block,) = [block for block in blocks("swift") if block.page == "docs/own-app.md"]
+    assert syntax_errors(block.text.encode()) == []
+    lines = block.text.splitlines()
+    assert max(map(len, lines)) <= 120

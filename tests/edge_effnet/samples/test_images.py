@@ -8,8 +8,9 @@ from pathlib import Path
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import SAMPLE
 from quant.common.progress import NoProgress
+from quant.data.collect import Source
 from quant.data.source import image_folder
-from quant.data.split import Source, split_images
+from quant.data.split import split_images
 from quant.thresholds import SAMPLE_EVALUATION
 
 SMALL = Preprocess(crop=32, resize=32)

@@ -194,6 +194,10 @@ def test_what_the_origin_says_anyway_is_no_news(tmp_path: Path) -> None:
     assert load({"args": {"img_size": 224, "crop_pct": 0.875}}, tmp_path).notes == ()
 
 
+def test_a_crop_mode_of_timm_is_taken(tmp_path: Path) -> None:
+    assert load({"args": {"crop_mode": "squash"}}, tmp_path).preprocess.resize_mode == "squash"
+
+
 @pytest.mark.parametrize("values", [{"mean": [123.7, 116.3, 103.5]}, {"interpolation": "lanczos"}, {"std": [0.5]}])
 def test_values_that_cannot_be_used_are_ignored_and_said_so(values: dict[str, Any], tmp_path: Path) -> None:
     notes = load({"args": values}, tmp_path).notes

@@ -413,15 +413,25 @@ def test_configs_that_do_not_fit(hub: Loopback, config: bytes, message: str) -> 
 
 
 def test_what_the_config_asks_for_and_we_lack_is_said(hub: Loopback) -> None:
-    pretrained = CONFIG["pretrained_cfg"] | {"crop_mode": "squash", "interpolation": "lanczos"}
+    pretrained = CONFIG["pretrained_cfg"] | {"crop_mode": "mirror", "interpolation": "lanczos"}
     hub.files[f"{REPO}/config.json"] = json.dumps(CONFIG | {"pretrained_cfg": pretrained}).encode()
     notes = load_pretrained(HUB_ID).notes
     assert len(notes) == 2
     assert "'lanczos'" in notes[0]
-    assert "'squash'" in notes[1]
+    assert "'mirror'" in notes[1]
 
 
-@pytest.mark.parametrize("odd", [{"interpolation": ["bilinear"]}, {"tag": 5}, {"tag": ["x"]}])
+@pytest.mark.parametrize(("crop_mode", "mode"), [("squash", "squash"), ("border", "pad")])
+def test_a_config_of_another_crop_mode(hub: Loopback, crop_mode: str, mode: str) -> None:
+    pretrained = CONFIG["pretrained_cfg"] | {"crop_mode": crop_mode}
+    hub.files[f"{REPO}/config.json"] = json.dumps(CONFIG | {"pretrained_cfg": pretrained}).encode()
+    checkpoint = load_pretrained(HUB_ID)
+    assert (checkpoint.preprocess.resize_mode, checkpoint.notes) == (mode, ())
+
+
+@pytest.mark.parametrize(
+    "odd", [{"interpolation": ["bilinear"]}, {"crop_mode": ["squash"]}, {"tag": 5}, {"tag": ["x"]}]
+)
 def test_odd_entries_of_a_config_are_passed_over(hub: Loopback, odd: dict[str, object]) -> None:
     pretrained = CONFIG["pretrained_cfg"] | odd
     hub.files[f"{REPO}/config.json"] = json.dumps(CONFIG | {"pretrained_cfg": pretrained}).encode()
@@ -480,7 +490,7 @@ def test_a_repository_of_transformers(hub: Loopback) -> None:
     assert (checkpoint.spec.name, checkpoint.origin) == ("b0", "transformers")
     assert checkpoint.class_names == tuple(CONFIG["label_names"])
     assert checkpoint.preprocess == Preprocess(
-        crop=224, resize=224, interpolation="bilinear", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
+        crop=224, resize=224, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3, resize_mode="squash"
     )
     assert torch.equal(checkpoint.model.stem.conv.weight, network().stem.conv.weight)
 
@@ -490,7 +500,7 @@ def test_a_repository_of_transformers_without_a_processor(hub: Loopback) -> None
     hub.files[f"{repo}/config.json"] = b'{"model_type": "efficientnet"}'
     hub.files[f"{repo}/model.safetensors"] = save(state_dict("transformers"))
     checkpoint = load_pretrained("hf://me/flowers")
-    assert checkpoint.preprocess == Preprocess(crop=224, resize=224)
+    assert checkpoint.preprocess == Preprocess(crop=224, resize=224, resize_mode="squash")
     assert len(checkpoint.notes) == 1 and "has no preprocessor_config.json" in checkpoint.notes[0]
 
 

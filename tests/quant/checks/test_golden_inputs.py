@@ -5,7 +5,8 @@ import pytest
 
 from quant.artifact.open import open_artifact
 from quant.checks.golden_inputs import check_golden_inputs, check_golden_values
-from quant.data.split import ImageRecord, sha256_of_image
+from quant.data.cleaning import sha256_of_image
+from quant.data.split import ImageRecord
 from tests.support.artifacts import edit_manifest, make_artifact, sign_again
 from tests.support.images import draw_image
 

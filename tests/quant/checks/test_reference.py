@@ -8,6 +8,8 @@ import torch
 from quant.checks.recorded_figures import Recorded
 from quant.checks.reference import Reference, check_reference
 from quant.data.perceptual_hash import Calibrated
+from quant.metrics.tasks.classes import CLASSES
+from quant.metrics.tasks.table import TASKS
 from tests.support.images import COLOURS, draw_image
 from tests.support.outcomes import images
 from tests.support.programs import PREPROCESS
@@ -28,6 +30,7 @@ def codes(drawn):
 
     def found(answers, **changes):
         fields = {
+            "task": CLASSES,
             "run": lambda x: torch.zeros(len(x), 3),
             "logits": 9.0 * torch.eye(3)[torch.tensor(answers)],
             "images": drawn,
@@ -91,3 +94,43 @@ def test_a_network_of_one_output_is_never_judged_by_its_largest(drawn, codes):
 def test_a_float_network_at_chance_is_never_a_pass(codes):
     """Halves of a split taken for classes: nothing is lost, and nothing is proved."""
     assert "float-at-chance" in codes(([0, 1, 2, 1, 2, 0, 2, 0, 1] * COUNT)[:COUNT])
+
+
+def seen(task, outputs, **records):
+    """Codes of what is found of a task's outputs; what each image is labelled with by the field of its record."""
+    some = [replace(image, **{"label": None, **{key: values[i] for key, values in records.items()}})
+            for i, image in enumerate(images(len(outputs)))]  # fmt: skip
+    return [each.code for each in check_reference(Reference(
+        task=TASKS[task], run=lambda x: x, logits=outputs, images=some, class_names=("no", "yes"),
+        preprocess=PREPROCESS, pte_logits=None, recorded=None, hashes=torch.rand(len(outputs), 64), calibrated=None,
+    ))]  # fmt: skip
+
+
+@pytest.mark.parametrize("task", ["multilabel", "regression", "embedding"])
+def test_the_same_answer_for_every_image_proves_nothing(task):
+    varied = torch.randn(COUNT, 4)
+    assert "one-answer" in seen(task, varied[:1].expand(COUNT, 4))
+    assert "one-answer" not in seen(task, varied)
+
+
+def test_a_task_without_labels_can_have_no_chance():
+    assert seen("multilabel", torch.randn(COUNT, 4)) == seen("embedding", torch.randn(COUNT, 4)) == []
+
+
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+def test_float_that_sees_nothing_of_its_targets_is_at_chance(task):
+    outputs = torch.randn(COUNT, 4)
+    targets = outputs if task == "regression" else (outputs > 0).double()
+    rows = [tuple(row) for row in targets.tolist()]
+    assert seen(task, outputs, targets=rows) == []
+    assert seen(task, outputs, targets=rows[1:] + rows[:1]) == ["float-at-chance"]
+    # Numbers of another unit are no better than the mean of the labels.
+    scaled = [tuple(100.0 + value for value in row) for row in rows]
+    assert task == "multilabel" or seen(task, outputs, targets=scaled) == ["float-at-chance"]
+
+
+def test_features_that_know_nothing_of_the_classes_are_at_chance():
+    labels = [i % 2 for i in range(COUNT)]
+    near = torch.eye(2)[torch.tensor(labels)] + 0.1 * torch.randn(COUNT, 2)
+    assert seen("embedding", near, label=labels) == []
+    assert seen("embedding", torch.randn(COUNT, 8), label=labels) == ["float-at-chance"]

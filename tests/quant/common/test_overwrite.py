@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from apps.device.check import check_on_device
-from apps.device.deploy import APPS, deploy
+from apps.device.deploy import deploy
 from apps.device.job.folder import JOB
 from apps.device.job.prepare import prepare_job
 from apps.device.job.results import require_results_file
@@ -266,7 +266,7 @@ def project(tmp_path):
 def test_an_apps_model_is_replaced_by_the_next(project, folder):
     for _ in range(2):
         deploy(folder, app="android", project=project)
-    assert (project / APPS["android"].model / "labels.txt").is_file()
+    assert (project / "app/src/main/assets/model/labels.txt").is_file()
 
 
 @pytest.mark.parametrize(("name", "text"), [("mine.tflite", "x"), ("manifest.json", PWA), ("golden/x", "x")])
@@ -274,7 +274,7 @@ def test_an_apps_model_is_replaced_by_the_next(project, folder):
 def test_a_model_of_others_in_an_app_is_left_alone(project, folder, name, text, deployed):
     if deployed:
         deploy(folder, app="android", project=project)
-    path = project / APPS["android"].model / name
+    path = project / "app/src/main/assets/model" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     before = snapshot(project)

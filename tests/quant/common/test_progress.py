@@ -39,6 +39,16 @@ def test_bars_are_silent_where_standard_error_is_no_terminal(capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_lines_say_in_a_log_when_a_stage_begins_and_ends(capfd):
+    with Bars(lines=True).stage("Evaluating", 10) as advance:
+        assert capfd.readouterr() == ("", "Evaluating: 10 to do\n")
+        advance(10)
+    assert capfd.readouterr() == ("", "Evaluating: done in 0.0 s\n")
+    with Bars(lines=True, quiet=True).stage("Evaluating", 10) as advance:
+        advance(10)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_bars_show_stage_and_count_on_a_terminal(capfd, monkeypatch):
     screen = io.StringIO()
     bars = Bars()

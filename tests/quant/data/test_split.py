@@ -6,7 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_effnet.errors import InputError
-from quant.data.split import Source, evaluation_images, split_images
+from quant.common.progress import NoProgress
+from quant.data.classes import read_class_list
+from quant.data.cleaning import verifier
+from quant.data.collect import Source
+from quant.data.split import evaluation_images, split_images
 from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
 
 DRAW = {"calibration": 8, "seed": 0, "selection": 0, "training": False}
@@ -132,25 +136,28 @@ def test_no_image_is_on_both_sides_and_none_is_lost(tmp_path_factory, counts, ca
     assert 8 <= len(chosen) <= calibration
 
 
-def test_the_same_content_under_another_name_is_refused_across_halves(tmp_path):
-    draw_halves(tmp_path)
-    shutil.copy(tmp_path / "val" / "red" / "0.jpg", tmp_path / "train" / "red" / "renamed.jpg")
-    message = refusal(lambda: split(tmp_path))
-    assert "train/red/renamed.jpg" in message and "val/red/0.jpg" in message
-    assert "same image" in message and "Remove one" in message
+def left_out(found):
+    (one,) = (f for f in found.findings if f.code == "images-left-out")
+    return one
 
 
-def test_a_shared_image_is_refused_even_if_this_run_would_not_draw_it(tmp_path):
+@pytest.mark.parametrize("place", [shutil.copy, lambda image, path: path.symlink_to(image)])
+def test_an_image_of_both_halves_does_not_calibrate_whether_drawn_or_not(tmp_path, place):
     draw_halves(tmp_path, train=50)
-    shutil.copy(tmp_path / "val" / "red" / "0.jpg", tmp_path / "train" / "red" / "zz.jpg")
-    for seed in range(5):
-        assert "same image" in refusal(lambda seed=seed: split(tmp_path, seed=seed))
+    place(tmp_path / "val" / "red" / "0.jpg", tmp_path / "train" / "red" / "renamed.jpg")
+    found = split(tmp_path, calibration=150)
+    assert len(found.calibration) == 150 and len(found.evaluation) == 12
+    assert left_out(found).message == "Left out 1 calibration images that evaluation has too."
+    assert left_out(found).items == ("train/red/renamed.jpg",)
 
 
-def test_a_link_to_the_same_file_is_refused_across_halves(tmp_path):
+def test_a_fifth_of_the_evaluation_images_in_both_halves_is_no_split(tmp_path):
     draw_halves(tmp_path)
-    (tmp_path / "train" / "red" / "link.jpg").symlink_to(tmp_path / "val" / "red" / "0.jpg")
-    assert "same image" in refusal(lambda: split(tmp_path))
+    for index in range(3):
+        shutil.copy(tmp_path / "val" / "red" / f"{index}.jpg", tmp_path / "train" / "red" / f"renamed{index}.jpg")
+    message = refusal(lambda: split(tmp_path))
+    assert "train/red/renamed0.jpg" in message and "val/red/0.jpg" in message
+    assert "same image" in message and "3 of 12 are shared" in message and "Remove one" in message
 
 
 def test_copies_within_val_judge_once(tmp_path):
@@ -169,17 +176,116 @@ def test_copies_within_class_folders_are_left_out_and_counted(tmp_path):
     assert "Left out 1 copies of other images." in found.notes
 
 
-def test_one_image_in_two_classes_is_refused(tmp_path):
+def test_one_image_in_two_classes_counts_for_neither(tmp_path):
     draw_classes(tmp_path, 8)
     shutil.copy(tmp_path / "red" / "0.jpg", tmp_path / "blue" / "red.jpg")
-    assert "one image in two classes" in refusal(lambda: split(tmp_path))
+    shutil.copy(tmp_path / "red" / "1.jpg", tmp_path / "red" / "again.jpg")
+    found = split(tmp_path)
+    assert len(found.calibration) + len(found.evaluation) == 23
+    assert left_out(found).message == "Left out 1 copies of other images. Left out 2 images that lie in two classes."
+    assert sorted(left_out(found).items) == ["blue/red.jpg", "red/0.jpg", "red/again.jpg"]
 
 
-def test_a_missing_class_is_named(tmp_path):
+def test_many_images_in_two_classes_are_refused(tmp_path):
+    draw_classes(tmp_path, 8)
+    for index in range(3):
+        shutil.copy(tmp_path / "red" / f"{index}.jpg", tmp_path / "blue" / f"red{index}.jpg")
+    assert "are one image in two classes, as are 6 of 27" in refusal(lambda: split(tmp_path))
+
+
+def test_unreadable_and_empty_images_are_found_in_one_pass_and_left_out(tmp_path):
+    draw_halves(tmp_path, train=20, val=70)
+    verify = verifier(3, NoProgress())
+    data = (tmp_path / "val" / "red" / "0.jpg").read_bytes()
+    (tmp_path / "val" / "red" / "0.jpg").write_bytes(data[: len(data) // 2])
+    (tmp_path / "train" / "red" / "0.jpg").write_bytes(b"")
+    found = split(tmp_path, verify=verify)
+    assert len(found.evaluation) == 209
+    assert left_out(found).message == "Left out 2 images that cannot be read."
+    assert [item.split(": ")[0] for item in left_out(found).items] == [
+        "train/red/0.jpg",
+        "val/red/0.jpg",
+    ]
+    for index in range(1, 5):
+        (tmp_path / "val" / "blue" / f"{index}.jpg").write_bytes(f"no image {index}".encode())
+    message = refusal(lambda: split(tmp_path, verify=verify))
+    assert "6 images cannot be used, more than the 1 % that is left out (--max-unusable)" in message
+    assert "train/red/0.jpg: is empty" in message and "and 1 more" in message and "\n" not in message
+    assert "5 images cannot be used" in refusal(lambda: evaluate(tmp_path, verify=verify))
+    assert len(evaluate(tmp_path, verify=verify, max_unusable=0.05).evaluation) == 205
+
+
+SUBSET = "Images of 2 of the network's 3 classes: figures are over these, and answers elsewhere count as wrong."
+
+
+def test_some_of_the_classes_are_enough_where_names_tell_which(tmp_path):
     draw_halves(tmp_path)
     shutil.rmtree(tmp_path / "val" / "green")
-    message = refusal(lambda: split(tmp_path))
-    assert "no folder for 'green'" in message and str(tmp_path / "val") in message
+    for found in (split(tmp_path), evaluate(tmp_path)):
+        assert {image.label for image in found.evaluation} == {0, 2} and found.class_names == COLOURS
+        assert SUBSET in found.notes
+    shutil.rmtree(tmp_path / "train" / "green")
+    message = refusal(lambda: split(tmp_path, class_names=None))
+    assert "2 class folders" in message and "--classes FILE" in message
+
+
+def test_a_half_may_lack_a_class_that_the_other_has(tmp_path):
+    draw_halves(tmp_path)
+    shutil.rmtree(tmp_path / "val" / "green")
+    assert split(tmp_path, class_names=None).class_names == COLOURS
+
+
+def test_names_are_matched_however_they_are_spelled(tmp_path):
+    for folder, colour in (("Red", "red"), ("02", "green"), ("sky_blue", "blue")):
+        for index in range(8):
+            draw_image(tmp_path / folder / f"{index}.jpg", colour, seed=index)
+    found = split(tmp_path, class_names=("sky blue", "2", "red"))
+    labels = {image.name.split("/")[0]: image.label for image in found.evaluation}
+    assert labels == {"Red": 2, "02": 1, "sky_blue": 0}
+    draw_image(tmp_path / "red" / "0.jpg")
+    assert "two folders for one class" in refusal(lambda: split(tmp_path, class_names=("sky blue", "2", "red")))
+
+
+def test_numbers_as_names_go_by_name_and_not_by_order(tmp_path):
+    folders = tuple(str(number) for number in range(11))
+    for number, folder in enumerate(folders):
+        for index in range(2):
+            draw_image(tmp_path / folder / f"{index}.jpg", seed=10 * number + index)
+    found = split(tmp_path, class_names=folders, num_classes=11)
+    assert {(image.name.split("/")[0], image.label) for image in found.evaluation} == {
+        (folder, number) for number, folder in enumerate(folders)
+    }
+
+
+def test_imagenets_classes_are_known_by_synset_and_by_name(tmp_path):
+    for synset, colour in (("n01440764", "red"), ("n15075141", "blue")):
+        for index in range(8):
+            draw_image(tmp_path / synset / f"{index}.jpg", colour, seed=index)
+    found = split(tmp_path, class_names=None, num_classes=1000)
+    assert {image.label for image in found.evaluation} == {0, 999}
+    assert found.class_names[0] == "tench" and len(set(found.class_names)) == 1000
+    lemmas = tuple(f"{name}, also" if name != "crane bird" else "crane" for name in found.class_names)
+    (tmp_path / "n15075141").rename(tmp_path / "toilet_tissue")
+    for names in (None, found.class_names, lemmas):
+        again = split(tmp_path, class_names=names, num_classes=1000)
+        assert {image.label for image in again.evaluation} == {0, 999}
+    (tmp_path / "n01440764").rename(tmp_path / "Tench")
+    assert {image.label for image in split(tmp_path, class_names=lemmas, num_classes=1000).evaluation} == {0, 999}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("classes.txt", "blue\ngreen\nred\n"),
+        ("classes.txt", "2 red\n0 blue\n1 green\n"),
+        ("classes.json", '["blue", "green", "red"]'),
+        ("classes.json", '{"red": 2, "blue": 0, "green": 1}'),
+    ],
+)
+def test_class_lists(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    assert read_class_list(tmp_path / name, 3) == COLOURS
+    assert "the network has 4 outputs" in refusal(lambda: read_class_list(tmp_path / name, 4))
 
 
 def test_classes_that_differ_between_train_and_val_are_named(tmp_path):
@@ -338,9 +444,10 @@ def test_evaluation_on_fitted_images_alone_is_refused(tmp_path):
     assert "give it others" in refusal(lambda: evaluate(tmp_path, calibrated_on=everything))
 
 
-def test_evaluation_names_a_missing_class(tmp_path):
+def test_evaluation_names_an_unknown_class(tmp_path):
     draw_classes(tmp_path, 2, colours=("red", "green"))
-    assert "no folder for 'blue'" in refusal(lambda: evaluate(tmp_path))
+    message = refusal(lambda: evaluate(tmp_path, class_names=("red", "blue", "yellow")))
+    assert "no folder for 'blue'" in message and "unknown class 'green'" in message
 
 
 def rename_halves(root, train, val):

@@ -9,6 +9,7 @@ from edge_effnet.errors import InputError
 from quant.analysis.search_result import Found, Point
 from quant.artifact.open import open_artifact
 from quant.artifact.write import write_artifact
+from quant.common.findings import finding
 from quant.data.split import ImageRecord
 from quant.metrics.per_class import ClassFigures
 from quant.qat.report import QatReport
@@ -199,6 +200,12 @@ def test_what_users_wrote_is_text_and_never_markup(tmp_path):
     assert not set(text) & {chr(code) for code in (*range(9), *range(0x0B, 0x20), *range(0x202A, 0x202F))}
     assert all(link["href"][:1] == "#" or link["href"] == "data:," for link in elements.all("link"))
     assert all(link["href"].startswith("#") for link in elements.all("a"))
+
+
+def test_images_left_out_are_listed_as_text():
+    said = finding("images-left-out", "Left out 2.", items=("train/a<b>.jpg", "val/c.jpg: is empty"))
+    text = page(outcome(findings=(said,)))
+    assert "<li>train/a&lt;b&gt;.jpg</li>" in text and "<li>val/c.jpg: is empty</li>" in text
 
 
 def test_names_that_are_no_text_make_a_page_all_the_same():

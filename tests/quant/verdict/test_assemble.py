@@ -10,9 +10,10 @@ from quant.common.findings import finding
 from quant.common.progress import NoProgress
 from quant.lower.result import Delegation
 from quant.metrics.evaluate import Accuracy, accuracy, collect_logits, fidelity, labels_of
+from quant.metrics.tasks.classes import CLASSES
 from quant.program.timing import ProgramFigures
 from quant.verdict.assemble import Evidence, assemble
-from quant.verdict.outcome import Flip
+from quant.verdict.flips import Flip
 from quant.verdict.verdict import Limits
 from tests.support.artifacts import LAYER
 from tests.support.images import COLOURS, draw_image
@@ -27,6 +28,7 @@ PTE = torch.tensor([[9.0, 1.0, 0.0], [0.0, 9.0, 1.0], [8.0, 1.0, 0.0], [8.0, 1.0
 def evidence(**changes):
     program = ProgramFigures(latency_ms=1.0, latency_p90_ms=2.0, load_ms=3.0, size_bytes=4)
     fields = {
+        "task": CLASSES,
         "artifact": "a",
         "variant": "b0",
         "activation": "swish",

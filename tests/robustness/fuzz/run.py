@@ -22,7 +22,7 @@ from unittest import mock
 from apps.cli.edge_effnet import app
 from apps.cli.exit_codes import FAULT, INPUT, MACHINE, PASS, REGRESSION, guarded
 from edge_effnet.errors import InputError, MachineError
-from quant.data.split import sha256_of_image
+from quant.data.cleaning import sha256_of_image
 from tests.robustness.fuzz.formats import FORMATS, Format, Trial, WrongVerdictError
 from tests.robustness.fuzz.scene import Scene
 

@@ -10,7 +10,8 @@ import torch
 
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact
-from quant.data.split import ImageRecord, Source, evaluation_images
+from quant.data.collect import Source
+from quant.data.split import ImageRecord, evaluation_images
 from tests.support.images import pack_shards
 from tests.support.tiny import TinyFiles, quantize_tiny, train_tiny
 from tests.support.warm import WarmRuntime

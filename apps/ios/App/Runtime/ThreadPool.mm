@@ -22,6 +22,13 @@ NSInteger ResetThreadPool(NSInteger count) {
   if (pool == nullptr) {
     return 1;
   }
-  pool->_unsafe_reset_threadpool(static_cast<uint32_t>(count));
+#ifndef EDGE_EFFNET_KEEP_THREADPOOL
+  // ExecuTorch marks the call as experimental and names UseNThreadsThreadPoolGuard instead, which no public release has
+  // (1.4.1's threadpool_guard.h does not). It is not thread-safe: `Engine` calls it with no program loaded, and only
+  // where the count changes. For a release without the call, define EDGE_EFFNET_KEEP_THREADPOOL.
+  if (pool->get_thread_count() != static_cast<size_t>(count)) {
+    pool->_unsafe_reset_threadpool(static_cast<uint32_t>(count));
+  }
+#endif
   return static_cast<NSInteger>(pool->get_thread_count());
 }

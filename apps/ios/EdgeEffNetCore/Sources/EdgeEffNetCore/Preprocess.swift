@@ -4,23 +4,32 @@ import Foundation
 public struct Preprocess: Codable, Equatable, Sendable {
     /// Side of the square that the network sees, pixels.
     public let crop: Int
-    /// Length of the shorter side after scaling, pixels.
+    /// Length of the side that `resizeMode` scales, pixels.
     public let resize: Int
     public let interpolation: Interpolation
     public let mean: [Double]
     public let std: [Double]
+    /// Nil, as in most artifacts, scales the shorter side.
+    public let resizeMode: ResizeMode?
+
+    enum CodingKeys: String, CodingKey {
+        case crop, resize, interpolation, mean, std
+        case resizeMode = "resize_mode"
+    }
 
     /// Smaller files are icons or damaged downloads.
     static let minimumSide = 8
-    /// A strip of 1 x 5000 pixels would become 256 x 1,280,000: no photograph needs this.
-    static let maximumResizedPixels = 64 * 1024 * 1024
 
-    public init(crop: Int, resize: Int, interpolation: Interpolation, mean: [Double], std: [Double]) {
+    public init(
+        crop: Int, resize: Int, interpolation: Interpolation, mean: [Double], std: [Double],
+        resizeMode: ResizeMode? = nil
+    ) {
         self.crop = crop
         self.resize = resize
         self.interpolation = interpolation
         self.mean = mean
         self.std = std
+        self.resizeMode = resizeMode
     }
 
     public var normalization: Normalization { Normalization(mean: mean, std: std) }
@@ -36,40 +45,42 @@ public struct Preprocess: Codable, Equatable, Sendable {
     /// Scales and crops.
     ///
     /// - Returns: `crop x crop x channels` bytes by row; for one channel the luma comes first.
-    /// - Throws: `InputError` if the picture is too small or too elongated to be a photograph.
+    /// - Throws: `InputError` if the picture is too small or too elongated to be a photograph, or of another size than
+    ///   `ResizeMode.none` takes.
     public func pixels(of image: RGBImage) throws -> Data {
         let image = normalization.channels == 1 ? image.gray() : image
-        let (shorter, longer) = (min(image.width, image.height), max(image.width, image.height))
-        guard shorter >= Self.minimumSide else {
+        guard min(image.width, image.height) >= Self.minimumSide else {
             throw InputError("\(image.width)x\(image.height) pixels is too small to be a photograph.")
         }
-        let scaled = Int(Double(resize * longer) / Double(shorter))
-        guard resize * scaled <= Self.maximumResizedPixels else {
-            throw InputError("\(image.width)x\(image.height) pixels is too elongated to be a photograph.")
-        }
-        guard shorter != resize else { return centre(of: image) }
-        let (width, height) = image.width <= image.height ? (resize, scaled) : (scaled, resize)
+        let (width, height) = try (resizeMode ?? .shorter).size(of: image, resize: resize)
         return centre(of: image.resized(width: width, height: height, by: interpolation))
     }
 
     private func centre(of image: RGBImage) -> Data {
-        let (left, top) = (margin(of: image.width), margin(of: image.height))
-        let gray = normalization.channels == 1
-        var square = Data(capacity: crop * crop * normalization.channels)
+        let channels = normalization.channels
+        let border = self.border
+        var square = Data(capacity: crop * crop * channels)
+        let (left, top) = (start(of: image.width), start(of: image.height))
         for row in top..<top + crop {
-            let start = (row * image.width + left) * 3
-            if gray {
-                // Red, green and blue are alike there.
-                square.append(contentsOf: stride(from: start, to: start + crop * 3, by: 3).map { image.pixels[$0] })
-            } else {
-                square.append(contentsOf: image.pixels[start..<start + crop * 3])
+            for column in left..<left + crop {
+                let inside = 0..<image.height ~= row && 0..<image.width ~= column
+                let pixel = (row * image.width + column) * 3
+                // Of grays, red, green and blue are alike.
+                for channel in 0..<channels { square.append(inside ? image.pixels[pixel + channel] : border[channel]) }
             }
         }
         return square
     }
 
-    /// Halves go to the even number.
-    private func margin(of side: Int) -> Int {
-        Int((Double(side - crop) / 2).rounded(.toNearestOrEven))
+    /// Where the centre begins on a side, halves to the even number; below 0 where a border fills the square.
+    private func start(of side: Int) -> Int {
+        if side < crop { return -((crop - side) / 2) }
+        return Int((Double(side - crop) / 2).rounded(.toNearestOrEven))
+    }
+
+    /// Each channel beyond the image's edges.
+    private var border: [UInt8] {
+        guard resizeMode == .pad else { return mean.map { _ in 0 } }
+        return mean.map { UInt8(min(max((255 * $0).rounded(.toNearestOrEven), 0), 255)) }
     }
 }

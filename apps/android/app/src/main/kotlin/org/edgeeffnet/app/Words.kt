@@ -1,8 +1,6 @@
 package org.edgeeffnet.app
 
 import org.edgeeffnet.core.artifact.SelfTestOutcome
-import org.edgeeffnet.core.job.JobStatus
-import org.edgeeffnet.core.job.Results
 import org.edgeeffnet.core.program.Classification
 
 /** The likeliest classes, one a line, and the times. */
@@ -14,10 +12,7 @@ fun Classification.words(): String =
 fun List<SelfTestOutcome>.words(): String {
     if (isEmpty()) return "Self-test: the artifact has no golden photographs."
     val verdict =
-        if (all {
-                it.passed
-            }
-        ) {
+        if (all { it.passed }) {
             "Self-test passed: this phone gives the numbers that Python gave."
         } else {
             "Self-test FAILED."
@@ -32,20 +27,5 @@ private fun SelfTestOutcome.words(): String {
 
 private fun words(equal: Boolean) = if (equal) "equal" else "DIFFERENT"
 
-fun JobStatus.words(): String =
-    when (state) {
-        JobStatus.State.RUNNING -> if (done < of) "$done of $of photographs" else "all $of photographs, taking times"
-        JobStatus.State.DONE -> "done"
-        JobStatus.State.FAILED -> error.orEmpty()
-    }
-
-/** The figures of a job that is done. */
-fun Results.words(): String {
-    val times = latency.timesMs.sorted()
-    return "${photographs.size} photographs done\n\nlatency %.2f ms (median of %d), %d pauses\nload %.1f ms".format(
-        times[times.size / 2],
-        times.size,
-        latency.pauses,
-        loadMs.sorted()[loadMs.size / 2],
-    )
-}
+/** Why something failed. */
+fun Throwable.words(): String = message ?: toString()

@@ -11,10 +11,12 @@ import androidx.camera.core.Preview
 import androidx.camera.lifecycle.ProcessCameraProvider
 import androidx.camera.view.PreviewView
 import androidx.lifecycle.lifecycleScope
+import com.google.common.util.concurrent.ListenableFuture
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.launch
 import org.edgeeffnet.app.ClassifierApp
 import org.edgeeffnet.app.R
+import org.edgeeffnet.app.drawBehindSystemBars
 import org.edgeeffnet.app.words
 import org.edgeeffnet.core.program.Classifier
 import java.util.concurrent.Executors
@@ -32,6 +34,7 @@ class CameraActivity : ComponentActivity() {
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
         setContentView(R.layout.activity_camera)
+        drawBehindSystemBars()
         text = findViewById(R.id.text)
         permission.launch(Manifest.permission.CAMERA)
     }
@@ -46,12 +49,28 @@ class CameraActivity : ComponentActivity() {
             try {
                 val classifier = (application as ClassifierApp).model.await().classifier
                 val provider = ProcessCameraProvider.getInstance(this@CameraActivity)
-                provider.addListener({ bind(provider.get(), classifier) }, mainExecutor)
+                provider.addListener({ bindOrSay(provider, classifier) }, mainExecutor)
             } catch (error: CancellationException) {
                 throw error
             } catch (error: Exception) {
-                text.text = error.message
+                say(error)
             }
+        }
+    }
+
+    private fun say(error: Throwable) {
+        text.text = error.words()
+    }
+
+    /** A phone without a back camera, or one whose camera another app holds, is told, not crashed into. */
+    private fun bindOrSay(
+        provider: ListenableFuture<ProcessCameraProvider>,
+        classifier: Classifier,
+    ) {
+        try {
+            bind(provider.get(), classifier)
+        } catch (error: Exception) {
+            text.text = getString(R.string.camera_failed, (error.cause ?: error).words())
         }
     }
 
@@ -68,7 +87,13 @@ class CameraActivity : ComponentActivity() {
                 .setOutputImageRotationEnabled(true)
                 .setBackpressureStrategy(ImageAnalysis.STRATEGY_KEEP_ONLY_LATEST)
                 .build()
-        analysis.setAnalyzer(frames, FrameAnalyzer(classifier) { runOnUiThread { text.text = it.words() } })
+        val analyzer =
+            FrameAnalyzer(
+                classifier,
+                show = { runOnUiThread { text.text = it.words() } },
+                fail = { runOnUiThread { say(it) } },
+            )
+        analysis.setAnalyzer(frames, analyzer)
         provider.unbindAll()
         provider.bindToLifecycle(this, CameraSelector.DEFAULT_BACK_CAMERA, preview, analysis)
     }

@@ -6,12 +6,19 @@ import org.edgeeffnet.core.photo.RgbImage
 import org.edgeeffnet.core.program.Classification
 import org.edgeeffnet.core.program.Classifier
 
-/** Classifies camera frames (RGBA, upright), one after the other; [show] gets what was seen. */
+/** Classifies camera frames (RGBA, upright), one after the other; [show] gets what was seen, [fail] why it was not. */
 class FrameAnalyzer(
     private val classifier: Classifier,
     private val show: (Classification) -> Unit,
+    private val fail: (Exception) -> Unit,
 ) : ImageAnalysis.Analyzer {
-    override fun analyze(frame: ImageProxy) = show(classifier.classify(frame.use(::rgb)))
+    /** An exception that left this method would end the app. */
+    override fun analyze(frame: ImageProxy) =
+        try {
+            show(classifier.classify(frame.use(::rgb)))
+        } catch (error: Exception) {
+            fail(error)
+        }
 
     private fun rgb(frame: ImageProxy): RgbImage {
         val plane = frame.planes.first()

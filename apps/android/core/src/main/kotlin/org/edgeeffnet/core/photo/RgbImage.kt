@@ -1,5 +1,8 @@
 package org.edgeeffnet.core.photo
 
+import kotlin.math.max
+import kotlin.math.min
+
 /** A decoded photograph, upright: [bytes] holds red, green and blue of each pixel, row by row. */
 class RgbImage(
     val width: Int,
@@ -13,17 +16,19 @@ class RgbImage(
         }
     }
 
-    /** The [width] x [height] pixels from column [left] and row [top] on. */
+    /** The [width] x [height] pixels from column [left] and row [top] on; [border] beyond the edges. */
     fun crop(
         left: Int,
         top: Int,
         width: Int,
         height: Int,
+        border: ByteArray,
     ): RgbImage {
-        val cut = ByteArray(width * height * CHANNELS)
-        for (row in 0 until height) {
-            val start = ((top + row) * this.width + left) * CHANNELS
-            bytes.copyInto(cut, row * width * CHANNELS, start, start + width * CHANNELS)
+        val cut = ByteArray(width * height * CHANNELS) { border[it % CHANNELS] }
+        val (first, last) = max(left, 0) to min(left + width, this.width)
+        for (row in max(0, -top) until min(height, this.height - top)) {
+            val start = (top + row) * this.width
+            bytes.copyInto(cut, (row * width + first - left) * CHANNELS, (start + first) * CHANNELS, (start + last) * CHANNELS)
         }
         return RgbImage(width, height, cut)
     }

@@ -18,6 +18,7 @@ import kotlinx.coroutines.flow.filterNotNull
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runInterruptible
 import org.edgeeffnet.app.R
+import org.edgeeffnet.app.drawBehindSystemBars
 import org.edgeeffnet.app.model.ExecuTorch
 import org.edgeeffnet.app.words
 import org.edgeeffnet.core.job.JobFolder
@@ -38,6 +39,7 @@ class JobActivity : ComponentActivity() {
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
         setContentView(R.layout.activity_job)
+        drawBehindSystemBars()
         text = findViewById(R.id.text)
         setShowWhenLocked(true)
         setTurnScreenOn(true)
@@ -68,7 +70,7 @@ class JobActivity : ComponentActivity() {
         } catch (error: Throwable) {
             // Of any kind: the status file says it already, and a crash would only hide it from this screen.
             Log.e(TAG, "The job failed.", error)
-            text.text = error.message
+            text.text = error.words()
         } finally {
             window.clearFlags(FLAG_KEEP_SCREEN_ON)
         }

@@ -1,0 +1,1 @@
+"""Networks that are modules in memory: read, copied, and proved to compute what they did."""

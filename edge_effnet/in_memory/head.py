@@ -1,0 +1,159 @@
+"""The head of somebody's module, whatever its layers: what its exported graph does behind the pooled features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from edge_effnet.errors import InputError
+from edge_effnet.in_memory.compare import differs, logits_in
+from edge_effnet.in_memory.simpler import SIMPLER
+from edge_effnet.io.text import brief, listed_names
+
+aten = torch.ops.aten
+
+CARRIED = "carried"
+"""What stands for the words of a head that is taken as it is (`edge_effnet.head`)."""
+
+
+def carried_head(original: nn.Module, features: nn.Module, x: torch.Tensor, *, name: str) -> fx.GraphModule:
+    """Export a module and cut it behind its pooled features.
+
+    Args:
+        original: a copy of the module, in eval mode.
+        features: the network of ours in front of the head: images -> [N, C].
+        x: images to find the features by, [2, C, H, W].
+        name: of the module, for messages.
+
+    Returns:
+        ATen operators, [N, C] -> [N, outputs], for any N.
+
+    Raises:
+        InputError: torch.export cannot take it, or it reads more of the network than those features.
+    """
+    exported = _exported(original, x, name)
+    with torch.no_grad():
+        found = _Finder(exported, features(x))
+        found.run(x)
+    head = HeadGraph(found.places, found.constants).cut(exported.graph)
+    if head is None:
+        layers = [layer for layer, _ in original.named_children()]
+        raise InputError(
+            f"model: {name} computes its outputs from other than the mean of the last features over all pixels (its "
+            f"layers: {listed_names(layers)}), which is not known here; pass the network without that head "
+            '(head="none" gives the features), or one that pools so.'
+        )
+    return head
+
+
+class _Logits(nn.Module):
+    """A module with the logits alone as its output."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return logits_in(self.module(x))
+
+
+def _exported(original: nn.Module, x: torch.Tensor, name: str) -> fx.GraphModule:
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    try:
+        program = torch.export.export(_Logits(original), (x,), dynamic_shapes=({0: batch},), strict=False)
+        exported = program.module(check_guards=False)
+    except Exception as error:  # whatever a class of somebody else's, or the exporter, raises
+        raise InputError(
+            f"model: {name} has a head of its own that torch.export does not take ({type(error).__name__}: "
+            f'{brief(error)}); make its forward exportable, or pass head="none" for the features in front of it.'
+        ) from error
+    assert isinstance(exported, fx.GraphModule)
+    return exported
+
+
+class _Finder(fx.Interpreter):
+    """Runs an exported graph: finds the nodes that are the pooled features, and values that no image changes."""
+
+    def __init__(self, module: fx.GraphModule, pooled: torch.Tensor) -> None:
+        super().__init__(module)
+        self.pooled = pooled
+        self.places: set[fx.Node] = set()
+        self.constants: dict[fx.Node, torch.Tensor] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Run one node (fx's protocol)."""
+        value = super().run_node(n)
+        if not isinstance(value, torch.Tensor):
+            return value
+        if n.op == "get_attr" or (n.op == "call_function" and all(m in self.constants for m in n.all_input_nodes)):
+            self.constants[n] = value
+        elif value.ndim in (2, 4) and value.numel() == self.pooled.numel():
+            pooled = value.flatten(1)
+            if pooled.shape == self.pooled.shape and not differs(self.pooled, pooled):
+                self.places.add(n)
+        return value
+
+
+class HeadGraph:
+    """Builds the graph behind the features of another, all of it on [N, C]: [N, C, 1, 1] there is that here."""
+
+    def __init__(self, places: Iterable[fx.Node], constants: Mapping[fx.Node, torch.Tensor]) -> None:
+        self.places, self.constants = set(places), constants
+        self.root, self.graph = nn.Module(), fx.Graph()
+        self.features = self.graph.placeholder("features")
+        self.values: dict[fx.Node, fx.Node] = {}
+
+    def cut(self, whole: fx.Graph) -> fx.GraphModule | None:
+        """The graph from features to outputs; None where outputs depend on the images in another way too."""
+        (end,) = (node for node in whole.nodes if node.op == "output")
+        (last,) = end.all_input_nodes
+        needed = self._needed(last)
+        if last in self.places or needed is None:
+            return None
+        for node in whole.nodes:
+            if node in needed:
+                self.values[node] = self._copied(node)
+        self.graph.output(self.values[last])
+        self.graph.eliminate_dead_code()
+        return fx.GraphModule(self.root, self.graph).eval()
+
+    def constant(self, value: torch.Tensor) -> fx.Node:
+        """A node that gives a tensor."""
+        name = f"constant_{len(list(self.root.buffers()))}"
+        self.root.register_buffer(name, value.detach().clone())
+        return self.graph.get_attr(name)
+
+    def call(self, operator: Any, *arguments: Any) -> fx.Node:
+        """A node that runs an operator."""
+        return self.graph.call_function(operator, arguments)
+
+    def _needed(self, last: fx.Node) -> set[fx.Node] | None:
+        needed: set[fx.Node] = set()
+        waiting = [last]
+        while waiting:
+            node = waiting.pop()
+            if node in needed:
+                continue
+            if node.op == "placeholder":
+                return None
+            needed.add(node)
+            # The size of a batch is that of the features.
+            if not (node in self.places or node in self.constants or node.target is aten.sym_size.int):
+                waiting += node.all_input_nodes
+        return needed
+
+    def _copied(self, node: fx.Node) -> fx.Node:
+        if node in self.places:
+            return self.features
+        if node in self.constants:
+            return self.constant(self.constants[node])
+        if node.target is aten.sym_size.int:
+            return self.call(aten.sym_size.int, self.features, 0)
+        rule = SIMPLER.get(node.target)
+        simpler = None if rule is None else rule(self, node)
+        if simpler is None:
+            simpler = self.graph.node_copy(node, lambda n: self.values[n])
+        return simpler

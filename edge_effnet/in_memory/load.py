@@ -1,0 +1,191 @@
+"""From a module in memory to a network of ours that computes the same: `load_module`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Unpack
+
+import torch
+from torch import nn
+
+from edge_effnet.errors import InputError
+from edge_effnet.head import NONE, head_text
+from edge_effnet.in_memory.compare import differs, first_difference, output_of
+from edge_effnet.in_memory.contents import contents_of, sha256_of_tensors, snapshot_of
+from edge_effnet.in_memory.copies import copy_of, name_of
+from edge_effnet.in_memory.head import CARRIED, carried_head
+from edge_effnet.in_memory.told_head import told_head
+from edge_effnet.variants import VariantSpec, resolve_variant
+from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions, Wanted
+from edge_effnet.weights.containers import Contents
+from edge_effnet.weights.load import load_contents, with_snapshot
+from edge_effnet.weights.placement import place, without_head
+
+_RANDOM_IMAGES = 2
+
+_OUTPUTS = {None: lambda x: x, "softmax": lambda x: x.softmax(dim=-1), "sigmoid": torch.sigmoid}
+
+
+def load_module(module: nn.Module, variant: str | None = None, **wanted: Unpack[Wanted]) -> Checkpoint:
+    """Read a network off a module: of timm, torchvision, EfficientNet-PyTorch, transformers, ours, or around these.
+
+    Variant, padding, eps, activation, head and preprocessing are read where the object has them; what it computes is
+    compared with ours on random images. The module is copied and not changed.
+
+    Args:
+        module: with its weights.
+        variant: what it should be; None takes what its shapes say.
+        wanted: as for `load_checkpoint`.
+
+    Raises:
+        InputError: no EfficientNet that computes the same; the message says what differs.
+    """
+    expected = None if variant is None else resolve_variant(variant)
+    return load_in_memory(module, expected, LoadOptions(**wanted))
+
+
+def load_in_memory(module: object, expected: VariantSpec | None, options: LoadOptions) -> Checkpoint:
+    """`load_module` with its arguments as one.
+
+    Raises:
+        InputError: as there.
+    """
+    original, notes = copy_of(module)
+    name = name_of(original)
+    contents = replace(contents_of(original, name), notes=notes)
+    snapshot = snapshot_of(original, name)
+    known = options if snapshot is None else with_snapshot(options, snapshot)
+    told = None if snapshot is None else snapshot.spec
+    found = _Module(original=original, contents=contents, expected=expected or told, options=known)
+    checkpoint = found.loaded()
+    return replace(checkpoint, notes=(*(() if snapshot is None else snapshot.notes), *checkpoint.notes))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Module:
+    """What was read of a module before its network is built."""
+
+    original: nn.Module
+    contents: Contents
+    expected: VariantSpec | None
+    options: LoadOptions
+
+    @property
+    def name(self) -> str:
+        return name_of(self.original)
+
+    def loaded(self) -> Checkpoint:
+        """The network with the head that its tensors tell, or the one that its forward pass has."""
+        placed = place(self.contents.tensors, {}, Path(self.name))
+        told = placed is None or (placed.head is not None and not placed.beside)
+        if self.options.head is not None:
+            return self._with_given_head()
+        if told:
+            checkpoint = self._built(self.contents, self.options)
+            if _difference(checkpoint, _random_images(checkpoint)) is None:
+                return checkpoint
+        return self._with_own_head()
+
+    def _with_given_head(self) -> Checkpoint:
+        """The network with the head that the caller names, or none."""
+        checkpoint = self._built(self.contents, self.options)
+        x = _random_images(checkpoint)
+        if checkpoint.model.head_steps != NONE:
+            require_same(checkpoint, [x], "random images")
+            return checkpoint
+        difference = _difference(checkpoint, x)
+        if difference is not None and first_difference(self.original, checkpoint.model, x).at:
+            raise _different(checkpoint, x, "random images", difference)
+        # What it puts out is features, and the module's logits are no measure of them.
+        return replace(checkpoint, original=None)
+
+    def _built(self, contents: Contents, options: LoadOptions) -> Checkpoint:
+        sha256 = sha256_of_tensors(self.contents.tensors)
+        checkpoint = load_contents(contents, Path(self.name), self.expected, options, sha256=sha256)
+        return replace(checkpoint, original=self.original)
+
+    def _with_own_head(self) -> Checkpoint:
+        """The network up to its features, and behind them what the module does."""
+        names = self.contents.described.class_names or self.options.described.class_names
+        contents = replace(
+            self.contents,
+            tensors=without_head(self.contents.tensors),
+            described=replace(self.contents.described, class_names=None),
+        )
+        described = replace(self.options.described, class_names=None)
+        checkpoint = self._built(contents, replace(self.options, head=NONE, described=described))
+        x = _random_images(checkpoint)
+        difference = _difference(checkpoint, x)
+        if difference is None:
+            return checkpoint
+        if first_difference(self.original, checkpoint.model, x).at:
+            raise _different(checkpoint, x, "random images", difference)
+        checkpoint = _with_head(checkpoint, x, self.name)
+        require_same(checkpoint, [x], "random images")
+        fitting = names if names is not None and len(names) == checkpoint.num_classes else None
+        checkpoint.model.class_names = fitting
+        return replace(checkpoint, class_names=fitting)
+
+
+def _with_head(checkpoint: Checkpoint, x: torch.Tensor, name: str) -> Checkpoint:
+    """Put the head of a module behind a network that gives features."""
+    model, original = checkpoint.model, checkpoint.original
+    assert original is not None
+    carried = carried_head(original, model, x, name=name)
+    told = told_head(carried, model.spec.head_channels)
+    text = CARRIED if told is None else head_text(told.steps)
+    note = (
+        f"The head is {text}." if told else "The head has layers of its own; its exported graph was taken as it is."
+    )
+    model.classifier, model.head_steps = carried if told is None else told.layers, text
+    with torch.no_grad():
+        model.num_classes = model(x).shape[1]
+    return replace(
+        checkpoint,
+        num_classes=model.num_classes,
+        output=None if told is None else told.output,
+        notes=(*checkpoint.notes, note),
+    )
+
+
+def _random_images(checkpoint: Checkpoint) -> torch.Tensor:
+    size = checkpoint.preprocess.crop
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(_RANDOM_IMAGES, checkpoint.model.in_channels, size, size, generator=generator)
+
+
+def _difference(checkpoint: Checkpoint, x: torch.Tensor) -> str | None:
+    original = checkpoint.original
+    assert original is not None
+    theirs = output_of(original, x, name_of(original))
+    with torch.no_grad():
+        return differs(theirs, _OUTPUTS[checkpoint.output](checkpoint.model(x)))
+
+
+def _different(checkpoint: Checkpoint, x: torch.Tensor, what: str, difference: str) -> InputError:
+    original = checkpoint.original
+    assert original is not None
+    return InputError(
+        f"model: {name_of(original)} does not compute on {what} what an EfficientNet of its weights does (outputs "
+        f"differ {difference}): {first_difference(original, checkpoint.model, x)}; undo what changes its forward "
+        "pass, or say what it is (variant=, trained_activation=, head=)."
+    )
+
+
+def require_same(checkpoint: Checkpoint, inputs: Sequence[torch.Tensor], what: str) -> None:
+    """Compare what a network puts out with what the module does that it was read from, where there is one.
+
+    Args:
+        checkpoint: the network.
+        inputs: batches, each [N, C, H, W].
+        what: these are, for the message.
+
+    Raises:
+        InputError: they differ; the message says where.
+    """
+    for x in inputs if checkpoint.original is not None else ():
+        difference = _difference(checkpoint, x)
+        if difference is not None:
+            raise _different(checkpoint, x, what, difference)

@@ -1,0 +1,190 @@
+"""Images and labels handed over in Python, written down once, losslessly, as files that all stages read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from edge_effnet.errors import InputError
+from edge_effnet.io.text import brief
+from edge_effnet.preprocess import GRAY, RGB, Preprocess
+from quant.common.atomic_io import explained_writes
+from quant.common.progress import Progress
+from quant.data.readers.items import images_of
+
+_YES = 0.5
+"""Of an output's 0 or 1."""
+
+_COMPRESSION = 1
+"""Of PNG: files live for one run."""
+
+_PICTURES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+"""Pillow's modes that PNG keeps as they are."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """What was handed over, as files."""
+
+    labels: tuple[tuple[str, tuple[str, ...]], ...]
+    """Name of each image, and what its label says, in words; empty without labels."""
+    tensors: bool
+    """Whether the files are network inputs rather than images."""
+
+
+def is_in_memory(data: object) -> bool:
+    """Whether images were handed over, rather than the name of a folder."""
+    return data is not None and not isinstance(data, str | Path)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What the network reads, and what its labels are."""
+
+    preprocess: Preprocess
+    """Tensors have to be its input."""
+    kind: str
+    """Of labels, one of `quant.data.readers.label_file.KINDS`."""
+    names: tuple[str, ...] | None
+    """Of the outputs, where they are known."""
+
+
+def write_images(
+    given: Any, folder: Path, wanted: Wanted, progress: Progress, *, labels: Any = None, what: str = "data"
+) -> Written:
+    """Write images into a folder, in their order and named by it.
+
+    Args:
+        given: what `images_of` takes.
+        folder: is made.
+        wanted: by the network.
+        progress: told of the images.
+        labels: as for `images_of`.
+        what: the argument that they came by, for messages.
+
+    Raises:
+        InputError: nothing that can be an image, images and tensors mixed, or some without a label.
+        MachineError: no room.
+    """
+    folder.mkdir(parents=True)
+    rows, kinds, missing, count = [], set(), 0, 0
+    with progress.stage("Taking images", len(given) if hasattr(given, "__len__") else 0) as advance:
+        for count, item in enumerate(images_of(given, labels), start=1):
+            where = f"{what}: image {count - 1}"
+            name, kind = _write(item.image, folder, count - 1, wanted.preprocess, where)
+            kinds.add(kind)
+            if len(kinds) > 1:
+                raise InputError(f"{where} is {kind}, others are not; hand over one kind.")
+            if item.label is None:
+                missing += 1
+            else:
+                rows.append((name, _words(item.label, wanted, f"{what}: the label of image {count - 1}")))
+            advance(1)
+    if not count:
+        raise InputError(f"{what}: yields no images; was the generator used up before?")
+    if rows and missing:
+        raise InputError(f"{what}: {missing} of {count} images have no label; give all of them one, or none.")
+    return Written(labels=tuple(rows), tensors=kinds == {_TENSOR})
+
+
+_TENSOR, _PICTURE = "a preprocessed tensor", "an image"
+
+
+def _write(image: Any, folder: Path, index: int, preprocess: Preprocess, where: str) -> tuple[str, str]:
+    """Write one image; returns its file's name and kind."""
+    if isinstance(image, str | Path):
+        return _linked(Path(image), folder, index, where), _PICTURE
+    if isinstance(image, Image.Image):
+        return _picture(image, folder, index), _PICTURE
+    if not isinstance(image, torch.Tensor | np.ndarray):
+        raise InputError(
+            f"{where} is a {brief(type(image).__name__)}; need a PIL image, a path, an array [H, W, C] of uint8 or a "
+            "preprocessed tensor [C, H, W]."
+        )
+    array = _array(image) if isinstance(image, torch.Tensor) else image
+    if array.dtype == np.uint8:
+        return _pixels(array, folder, index, where), _PICTURE
+    return _tensor(array, folder, index, preprocess, where), _TENSOR
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    """Pixels [C, H, W] as [H, W, C]; network inputs in float32."""
+    tensor = tensor.detach().cpu()
+    if tensor.dtype is torch.uint8 and tensor.ndim == 3:
+        tensor = tensor.permute(1, 2, 0)
+    array: np.ndarray = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    return array
+
+
+def _linked(path: Path, folder: Path, index: int, where: str) -> str:
+    source = path.expanduser().absolute()
+    if not source.is_file():
+        raise InputError(f"{where}: {brief(source)} is no file; give paths of images.")
+    name = f"{index:06d}-{source.name}"
+    with explained_writes(folder):
+        (folder / name).symlink_to(source)
+    return name
+
+
+def _picture(image: Image.Image, folder: Path, index: int) -> str:
+    name = f"{index:06d}.png"
+    kept = image if image.mode in _PICTURES else image.convert("RGB")
+    with explained_writes(folder):
+        kept.save(folder / name, compress_level=_COMPRESSION)
+    return name
+
+
+def _pixels(array: np.ndarray, folder: Path, index: int, where: str) -> str:
+    channels = array.shape[2] if array.ndim == 3 else GRAY
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        raise InputError(f"{where} is an array {list(array.shape)}; need [H, W] or [H, W, C] of uint8.")
+    if channels in (GRAY, RGB):
+        plane = array.reshape(array.shape[:2]) if channels == GRAY else array
+        return _picture(Image.fromarray(np.ascontiguousarray(plane)), folder, index)
+    return _save(array, folder, index)
+
+
+def _tensor(array: np.ndarray, folder: Path, index: int, preprocess: Preprocess, where: str) -> str:
+    side, channels = preprocess.crop, preprocess.channels
+    if not np.issubdtype(array.dtype, np.floating) or array.shape != (channels, side, side):
+        raise InputError(
+            f"{where} is {array.dtype} {list(array.shape)}; need uint8 pixels, or the network's input, preprocessed: "
+            f"float32 [{channels}, {side}, {side}] (image_size= says another side)."
+        )
+    if not np.isfinite(array).all():
+        raise InputError(f"{where} has values that are not finite.")
+    return _save(array.astype(np.float32), folder, index)
+
+
+def _save(array: np.ndarray, folder: Path, index: int) -> str:
+    name = f"{index:06d}.npy"
+    with explained_writes(folder):
+        np.save(folder / name, array)
+    return name
+
+
+def _words(label: Any, wanted: Wanted, where: str) -> tuple[str, ...]:
+    """What a label file would say: a class, labels, or numbers."""
+    if isinstance(label, torch.Tensor | np.ndarray | np.generic):
+        label = label.tolist()
+    values = label if isinstance(label, list | tuple) else [label]
+    usable = all(isinstance(value, str) or _is_number(value, whole=wanted.kind == "class") for value in values)
+    if not (usable and values) or (wanted.kind == "class" and len(values) > 1):
+        needed = "a class's name, or its number from 0" if wanted.kind == "class" else "a number for each output"
+        raise InputError(f"{where} is {brief(repr(label))}; need {needed}.")
+    if wanted.kind == "labels" and not isinstance(values[0], str):
+        names = wanted.names if wanted.names and len(wanted.names) == len(values) else range(len(values))
+        return tuple(str(name) for name, value in zip(names, values, strict=True) if value >= _YES)
+    return tuple(value if isinstance(value, str) else f"{value:.9g}" for value in values)
+
+
+def _is_number(value: Any, *, whole: bool) -> bool:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return False
+    return not whole or (value >= 0 and float(value).is_integer())

@@ -1,0 +1,107 @@
+"""The images whose answer a program changed, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from quant.data.split import ImageRecord
+from quant.metrics import metrics
+from quant.metrics.tasks.task import Task
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flip:
+    """An image that the .pte gives another answer than float."""
+
+    image: str
+    label: str | None
+    """Its true class, or its labels; None where it has none."""
+    float_class: str
+    """Float's answer."""
+    pte_class: str
+    float_probability: float | None
+    """Softmax of float's class in float's logits, 0..1; None of a task whose answers have no probability."""
+    pte_probability: float | None
+    """Softmax of the .pte's class in the .pte's logits, 0..1; likewise."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Of the object that `--json` prints."""
+        return {
+            "photograph": self.image,
+            "label": self.label,
+            "float": self.float_class,
+            "pte": self.pte_class,
+            "float_probability": _rounded(self.float_probability),
+            "pte_probability": _rounded(self.pte_probability),
+        }
+
+
+def _rounded(probability: float | None) -> float | None:
+    return None if probability is None else round(probability, 4)
+
+
+def class_flips(
+    float_logits: torch.Tensor, pte_logits: torch.Tensor, images: Sequence[ImageRecord], names: Sequence[str]
+) -> tuple[Flip, ...]:
+    """The images that changed class; both logits [N, classes]."""
+    found = []
+    for row in metrics.flips(float_logits, pte_logits):
+        label = images[row].label
+        float_index, float_probability = _answer(float_logits[row])
+        pte_index, pte_probability = _answer(pte_logits[row])
+        found.append(
+            Flip(
+                image=images[row].name,
+                label=None if label is None else names[label],
+                float_class=names[float_index],
+                pte_class=names[pte_index],
+                float_probability=float_probability,
+                pte_probability=pte_probability,
+            )
+        )
+    return tuple(found)
+
+
+def _answer(logits: torch.Tensor) -> tuple[int, float]:
+    """Class index and probability of one image's answer."""
+    index = int(logits.argmax())
+    return index, logits.double().softmax(dim=0)[index].item()
+
+
+def answer_flips(
+    task: Task,
+    reference: torch.Tensor,
+    other: torch.Tensor,
+    kept: torch.Tensor,
+    images: Sequence[ImageRecord],
+    names: Sequence[str],
+) -> tuple[Flip, ...]:
+    """The images that changed their answer of a task without classes; outputs [N, outputs], `kept` bool [N]."""
+    assert task.answers is not None
+    shown = [image.name for image in images]
+    before, after = (task.answers(found, names, shown) for found in (reference, other))
+    wanted = _wanted(task, images, names)
+    return tuple(
+        Flip(
+            image=shown[row],
+            label=wanted[row],
+            float_class=before[row],
+            pte_class=after[row],
+            float_probability=None,
+            pte_probability=None,
+        )
+        for row in (~kept).nonzero().flatten().tolist()
+    )
+
+
+def _wanted(task: Task, images: Sequence[ImageRecord], names: Sequence[str]) -> list[str | None]:
+    """The targets in words; None of images without, and of classes, which are no answer."""
+    targets = [image.targets for image in images]
+    if task.answers is None or any(each is None for each in targets):
+        return [None] * len(images)
+    numbers = torch.tensor(targets, dtype=torch.float64)
+    return list(task.answers(numbers, names, [image.name for image in images]))

@@ -1,0 +1,151 @@
+"""`edge-effnet deploy`: this package's app, anybody's project, and the pages of native libraries."""
+
+import shutil
+import struct
+import zipfile
+
+import pytest
+
+from apps.cli import edge_effnet
+from apps.cli.exit_codes import guarded
+from apps.device import app_projects
+from apps.device.deploy import deploy
+from apps.device.native_libraries import PAGE, packaged_libraries
+from edge_effnet.errors import InputError
+from tests.support.artifacts import make_artifact
+from tests.support.paths import ROOT
+
+COORDINATE = "org.pytorch:executorch-android"
+
+
+@pytest.fixture
+def artifact(tmp_path):
+    return make_artifact(tmp_path / "b0-int8-xnnpack").folder
+
+
+def project_of(folder, **files):
+    """A Gradle project of these files; `__` stands for a folder, `_dot_` for a dot."""
+    (folder / "app").mkdir(parents=True)
+    (folder / "settings.gradle.kts").write_text('include(":app")\n')
+    for name, text in files.items():
+        path = folder / name.replace("__", "/").replace("_dot_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+CATALOG = "gradle__libs_dot_versions_dot_toml"
+SCRIPT = "app__build_dot_gradle"
+SAID = {
+    "ref under any key": {
+        CATALOG: f'[versions]\npt = "1.4.1"\n[libraries]\nai = {{ module = "{COORDINATE}", version.ref = "pt" }}\n'
+    },
+    "group and name": {
+        CATALOG: '[libraries]\net = { group = "org.pytorch", name = "executorch-android", version = "1.4.1" }\n'
+    },
+    "one string": {CATALOG: f'[libraries]\net = "{COORDINATE}:1.4.1"\n'},
+    "strictly": {CATALOG: f'[libraries]\net = {{ module = "{COORDINATE}", version = {{ strictly = "1.4.1" }} }}\n'},
+    "groovy": {SCRIPT: f"dependencies {{\n    implementation '{COORDINATE}:1.4.1'\n}}\n"},
+    "kotlin": {"app__build_dot_gradle_dot_kts": f'dependencies {{ implementation("{COORDINATE}:1.4.1@aar") }}\n'},
+}
+
+
+@pytest.mark.parametrize("case", SAID)
+@pytest.mark.parametrize("version", ["1.4.1", "1.3.0"])
+def test_anybodys_project_says_its_version_in_any_way(case, version, artifact, tmp_path):
+    files = {name: text.replace("1.4.1", version) for name, text in SAID[case].items()}
+    project = project_of(tmp_path / "theirs", **files)
+    if version != "1.4.1":
+        with pytest.raises(InputError, match=r"pins ExecuTorch 1\.3\.0, the artifact was made by 1\.4\.1"):
+            deploy(artifact, app="android", project=project)
+        return
+    done = deploy(artifact, app="android", project=project)
+    assert (project / "app/src/main/assets/model/model.pte").is_file()
+    assert not any("Not checked" in note for note in done.notes)
+
+
+@pytest.mark.parametrize("text", ["", f'implementation("{COORDINATE}:$executorchVersion")', "broken = ["])
+def test_what_a_project_does_not_say_is_said_to_be_unchecked(text, artifact, tmp_path, capsys):
+    project = project_of(tmp_path / "theirs", **{SCRIPT: text, CATALOG: text if text.startswith("broken") else ""})
+    words = ["deploy", str(artifact), "--app", "android", "--project", str(project)]
+    assert guarded(lambda: edge_effnet.app(words, standalone_mode=False)) == 0
+    out = capsys.readouterr().out
+    assert "Not checked: which ExecuTorch the project links" in out
+    assert f'implementation("{COORDINATE}:1.4.1")' in out
+
+
+def test_the_application_module_of_any_name_gets_the_model(artifact, tmp_path):
+    script = f'plugins {{ id("com.android.application") }}\nimplementation("{COORDINATE}:1.4.1")\n'
+    project = project_of(tmp_path / "theirs", mobile__build_dot_gradle_dot_kts=script)
+    (project / "app").rmdir()
+    assert deploy(artifact, app="android", project=project).folder == project / "mobile/src/main/assets/model"
+
+
+@pytest.mark.parametrize("app", app_projects.APPS)
+def test_a_folder_that_holds_no_project_is_refused(app, artifact, tmp_path):
+    with pytest.raises(InputError, match=f"no {app} project there"):
+        deploy(artifact, app=app, project=tmp_path)
+
+
+@pytest.mark.parametrize("app", app_projects.APPS)
+def test_outside_of_a_clone_the_installed_app_is_copied_once(app, artifact, tmp_path, monkeypatch):
+    installed = tmp_path / "site-packages/apps"
+    ignored = shutil.ignore_patterns("model", "artifact", "build", ".gradle", ".build")
+    shutil.copytree(ROOT / "apps" / app, installed / app, ignore=ignored)
+    monkeypatch.setattr(app_projects, "__file__", str(installed / "device/app_projects.py"))
+    monkeypatch.chdir(tmp_path)
+    done = deploy(artifact, app=app)
+    assert done.project.name == f"edge-effnet-{app}" and (done.folder / "model.pte").is_file()
+    assert str(done.project) in done.next_step
+    (done.project / "mine.txt").write_text("mine")
+    deploy(artifact, app=app)
+    assert (done.project / "mine.txt").is_file()
+
+
+def library(align):
+    """A 64-bit ELF file with one segment to load."""
+    head = b"\x7fELF\x02" + bytes(27) + struct.pack("<Q", 64) + bytes(14) + struct.pack("<HH", 56, 1) + bytes(6)
+    return head + struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, 64, 64, align)
+
+
+def archive(path, *, align=PAGE, stored=False, pad=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED) as made:
+        info = zipfile.ZipInfo("lib/arm64-v8a/libexecutorch.so")
+        info.extra = bytes(pad)
+        made.writestr(info, library(align), made.compression)
+        made.writestr("lib/armeabi-v7a/libexecutorch.so", b"32 bits")
+
+
+APK = "app/build/outputs/apk/debug/app-debug.apk"
+PADDED = PAGE - 30 - len("lib/arm64-v8a/libexecutorch.so")
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrong"),
+    [
+        ({}, None),
+        ({"stored": True, "pad": PADDED}, None),
+        ({"stored": True}, "lies at 60, no multiple of 16384"),
+        ({"align": 4096}, "is aligned to 4096 bytes, not 16384"),
+    ],
+)
+def test_a_built_app_is_looked_at_for_pages_of_16_kb(settings, wrong, tmp_path):
+    archive(tmp_path / APK, **settings)
+    found = packaged_libraries(tmp_path, home=tmp_path)
+    assert found.libraries == 1
+    assert found.wrong == (() if wrong is None else (f"app-debug.apk: arm64-v8a/libexecutorch.so {wrong}",))
+
+
+def test_gradles_download_of_executorch_is_looked_at_too(tmp_path):
+    archive(tmp_path / f".gradle/caches/modules-2/files-2.1/{COORDINATE.replace(':', '/')}/1.4.1/0/a.aar", align=4096)
+    assert packaged_libraries(tmp_path / "x", executorch="1.4.1", home=tmp_path).wrong
+    assert "nothing built" in packaged_libraries(tmp_path / "x", executorch="1.3.0", home=tmp_path).sentence
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"\x7fELF\x02"])
+def test_what_is_no_library_is_said_to_be_none(content, tmp_path):
+    for name in (APK, "app/src/main/jniLibs/arm64-v8a/libx.so"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    assert len(packaged_libraries(tmp_path, home=tmp_path).wrong) == 2

@@ -1,0 +1,136 @@
+"""Modules that are read through what stands around them, and those that are refused in one sentence."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from edge_effnet import EfficientNet, InputError, load_module
+from edge_effnet.in_memory.load import require_same
+from tests.support.networks import trained_looking
+from tests.support.tiny import SIDE
+from tests.support.training import TINY
+
+pytestmark = pytest.mark.usefixtures("one_thread", "tiny_variant")
+
+
+def tiny_network(**settings: Any) -> EfficientNet:
+    torch.manual_seed(0)
+    network = EfficientNet(TINY, num_classes=3, image_size=SIDE, **settings)
+    trained_looking(network, image_size=SIDE)
+    return network
+
+
+class Holder(nn.Module):
+    """Holds networks, and runs the first one."""
+
+    def __init__(self, **networks: nn.Module) -> None:
+        super().__init__()
+        for name, network in networks.items():
+            self.add_module(name, network)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return next(self.children())(x)
+
+
+class Renamed(Holder):
+    """The same layers under two names."""
+
+    def __init__(self, network: EfficientNet) -> None:
+        super().__init__(base=network)
+        self.features = self.base.stages
+
+
+def test_wrappers_are_taken_off() -> None:
+    network = tiny_network(activation="hardswish", padding="symmetric", bn_eps=0.01)
+    for module in (
+        network,
+        nn.DataParallel(network),
+        torch.compile(network),
+        torch.compile(nn.DataParallel(network)),
+        Holder(net=network),
+        Renamed(network),
+    ):
+        checkpoint = load_module(module)
+        assert checkpoint.spec.name == "lite0" and checkpoint.preprocess.crop == SIDE
+        assert (checkpoint.model.padding, checkpoint.model.activation) == ("symmetric", "hardswish")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_another_precision_is_converted_and_said(dtype: torch.dtype) -> None:
+    checkpoint = load_module(tiny_network().to(dtype))
+    assert any(f"The weights are of {dtype}; a copy in float32" in note for note in checkpoint.notes)
+
+
+def hooked() -> nn.Module:
+    network = tiny_network()
+    network.stages.register_forward_hook(lambda *_: None)
+    return network
+
+
+def normed() -> nn.Module:
+    network = tiny_network()
+    torch.nn.utils.parametrizations.weight_norm(network.classifier)
+    return network
+
+
+def fake_quantized() -> nn.Module:
+    network = tiny_network()
+    network.dropout = torch.ao.quantization.FakeQuantize()
+    return network
+
+
+def scripted() -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated, and still around
+        return torch.jit.trace(tiny_network(), torch.zeros(1, 3, SIDE, SIDE))
+
+
+def unfinished() -> nn.Module:
+    network = tiny_network()
+    network.forward = lambda x, y: x  # type: ignore[method-assign]
+    return network
+
+
+def unpooled() -> nn.Module:
+    network = tiny_network()
+    network.forward = network.extract_features  # type: ignore[method-assign]
+    return network
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (lambda: "model.pth", "got a str; need a torch.nn.Module in memory (weights= takes files)."),
+        (lambda: nn.Linear(3, 3), "Linear: no EfficientNet in a layout known here"),
+        (lambda: Holder(student=tiny_network(), teacher=tiny_network()), "such as model.student."),
+        (lambda: tiny_network().to("meta"), "on the meta device"),
+        (hooked, "has forward hooks (stages)"),
+        (normed, "has parametrized layers (classifier)"),
+        (fake_quantized, "is quantized already (dropout: FakeQuantize)"),
+        (scripted, "is TorchScript"),
+        (unfinished, "fails on images of [2, 3, 32, 32]"),
+        (unpooled, "wrap it in a module that puts out one tensor [N, outputs]."),
+    ],
+)
+def test_refused_in_one_sentence(module: Any, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_module(module())
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+class Odd(Holder):
+    """Something else on batches of three."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) * (2 if len(x) == 3 else 1)
+
+
+def test_a_difference_on_later_images_is_found_too() -> None:
+    checkpoint = load_module(Odd(net=tiny_network()))
+    with pytest.raises(InputError, match="calibration images"):
+        require_same(checkpoint, [torch.randn(3, 3, SIDE, SIDE)], "calibration images")
