@@ -230,6 +230,39 @@ PLAUSIBLE_TOP1 = 0.9
 """Below it float is asked whether it reads the images as it was trained to, in all the ways that go wrong."""
 
 
+KNOWN_MISFIT = 0.6
+"""Of BatchNorm's statistics (`norm_misfit`): above it a network does not know such images, whoever trained it, and
+nothing is concluded from how it knows them better. Real networks have 0.1 to 0.3 on photographs."""
+
+
+ORIGIN_IMAGES = 64
+"""Calibration images on which BatchNorm's statistics tell two origins of weights apart."""
+
+
+ORIGIN_CERTAINTY = 2.5
+"""Standard errors over the norms by which the better origin has to be: B0 of torchvision on 64 images is 3.5 from its
+TensorFlow reading, Lite0 and Lite1 are 6 to 10 from timm's."""
+
+
+ORIGIN_RATIO = 1.05
+"""Of their misfits: 1.10 for B0 of torchvision (1.06 to 1.15 over draws of 32 images), 1.27 to 1.47 for Lite0 and
+Lite1."""
+
+
+ACTIVATION_MISFIT = 0.3
+"""Of BatchNorm's statistics on 32 images, below which the activation is not doubted: B0 and Lite0 to Lite2 have 0.19
+to 0.28 on ImageNet's photographs, B0 trained with hardswish has 0.40 as SiLU."""
+
+
+ACTIVATION_RATIO = 1.2
+"""By which another activation has to fit better; the right one fits 3.3 times better than SiLU there, hardswish on
+B0's own weights 1.5 times worse."""
+
+
+ACTIVATION_CERTAINTY = 5.0
+"""Standard errors over the norms: 20 there, -10 on B0's own weights."""
+
+
 PROBE_IMAGES = 128
 """Images that another reading is tried on: B0 with exchanged channels still classes 59 of 64 rightly instead of
 61, but finds the right class less likely on 44 of them."""

@@ -24,6 +24,7 @@ from quant.artifact.open import open_artifact
 from quant.common.atomic_io import explained_writes
 from quant.common.findings import Finding, finding
 from quant.common.progress import NoProgress, Progress, Stopwatch
+from quant.data.options import ImageOptions
 from quant.data.source import image_folder
 from quant.data.split import ImageRecord
 from quant.pipeline.check import images_for, judge_artifact, look
@@ -47,6 +48,7 @@ def check_on_device(
     limit: int | None = None,
     results: str | Path | None = None,
     keep: bool = False,
+    image_options: ImageOptions | None = None,
     progress: Progress | None = None,
 ) -> DeviceOutcome:
     """Run an artifact's program on a device and judge it there.
@@ -61,6 +63,7 @@ def check_on_device(
         limit: take fewer images, evenly of each class.
         results: write the device's results file there too; an older one there is replaced.
         keep: leave what was copied on the device.
+        image_options: how images and labels are read.
         progress: told of every stage.
 
     Raises:
@@ -78,9 +81,8 @@ def check_on_device(
         artifact = open_artifact(Path(folder))
     with ExitStack() as stack:
         with watch.measure("load"):
-            split = images_for(
-                artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)), progress
-            )
+            root = stack.enter_context(image_folder(data, artifact.preprocess, progress))
+            split = images_for(artifact, root, image_options or ImageOptions(), progress)
             images = limited(split.evaluation, limit)
         with watch.measure("device"):
             found, said = (

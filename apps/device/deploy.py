@@ -15,6 +15,8 @@ from quant.artifact.open import open_artifact
 from quant.artifact.recognise import ARTIFACT
 from quant.common.atomic_io import atomic_folder
 from quant.common.overwrite import require_replaceable
+from quant.lower.output import SIGMOID
+from quant.metrics.tasks.classes import CLASSES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +53,8 @@ def deploy(folder: str | Path, *, app: str, project: str | Path | None = None) -
     """
     target = find_app(app)
     artifact = open_artifact(Path(folder))
+    if project is None:
+        _require_shown(artifact)
     root = own_project(target) if project is None else Path(project)
     if project is None:
         copy_own(target, root)
@@ -85,6 +89,18 @@ def _copied(artifact: Artifact) -> Sequence[str]:
 
 def _made_by(artifact: Artifact) -> str:
     return str(artifact.manifest["versions"]["executorch"]).partition("+")[0]
+
+
+def _require_shown(artifact: Artifact) -> None:
+    """Refuse outputs that this package's own apps would take for logits of classes."""
+    task = artifact.task
+    if task is CLASSES or artifact.output.kind == SIGMOID:
+        return
+    way_out = f"put out probabilities (quantize --output {SIGMOID}), or name" if SIGMOID in task.kinds else "name"
+    raise InputError(
+        f"{artifact.folder}: --task {task.name} with --output {artifact.output}: this package's own app shows "
+        f"probabilities of classes and labels; {way_out} an app of your own: --project DIR."
+    )
 
 
 def _require_linked(artifact: Artifact, app: AppProject, linked: Linked) -> None:

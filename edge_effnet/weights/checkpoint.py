@@ -35,6 +35,8 @@ class Checkpoint:
     """Of the file, or of the module's tensors."""
     notes: tuple[str, ...]
     """Sentences for the user: what was guessed, chosen or reinitialized."""
+    rival: str | None = None
+    """Another origin that the names in the file fit as well; None where they tell, or the caller did."""
     output: str | None = None
     """What a module in memory makes of its logits: a word of `edge_effnet.head.OUTPUTS`."""
     original: nn.Module | None = None

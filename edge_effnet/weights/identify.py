@@ -152,6 +152,10 @@ _TF_ONLY = frozenset(
 _NOT_TF = frozenset({"b1-pruned", "b2-pruned", "b3-pruned", "v2-rw-t", "v2-rw-s", "v2-rw-m"})
 
 
+RIVALS = {"timm": "timm-tf", "timm-tf": "timm"}
+"""Origins that share all names, so that a guess between them can be wrong."""
+
+
 def choose_origin(
     layout: Layout, spec: VariantSpec, *, architectures: Iterable[str] = (), file_name: str = ""
 ) -> tuple[Origin, str | None]:

@@ -19,7 +19,7 @@ from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions, Wanted
 from edge_effnet.weights.containers import Contents, open_container
 from edge_effnet.weights.described import Described
 from edge_effnet.weights.files import read_file, sha256_of
-from edge_effnet.weights.identify import choose_origin, find_variant, fingerprint_of_tensors, with_widths
+from edge_effnet.weights.identify import RIVALS, choose_origin, find_variant, fingerprint_of_tensors, with_widths
 from edge_effnet.weights.layouts import LAYOUTS, Layout
 from edge_effnet.weights.origins import Origin, rescaled, resolve_origin
 from edge_effnet.weights.placement import Placement, place
@@ -159,6 +159,7 @@ def load_contents(
         preprocess=preprocess,
         sha256=sha256,
         notes=tuple(notes),
+        rival=None if saved is not None or contents.built or guess is None else RIVALS.get(origin.name),
     )
 
 

@@ -18,8 +18,9 @@ from torch import fx
 from quant.analysis.layer_report import LayerReport
 from quant.graph.fallback_units import module_of
 from quant.graph.finite import extremes, in_memory_order
-from quant.graph.gradients import run_both_ways
+from quant.graph.gradients import dealt, run_both_ways
 from quant.graph.latency_model import node_milliseconds
+from quant.graph.parallel import in_parallel
 from quant.graph.qdq import QMAX, QMIN, TensorScale, following_quantize, fused_clamp, tensor_scale
 from quant.lower.xnnpack.simulator import Simulation, simulation_of
 from quant.ptq.quantizers import SAME_VALUES
@@ -50,8 +51,17 @@ def analyze(
     grids = _grids(converted)
     # A clamp that XNNPACK runs inside another operator: what is seen of the two is the clamp's output.
     ends = {node.name: (fused_clamp(node) or node).name for node in converted.graph.nodes}
-    compared = _Comparison(graph_module, grids, _Stream(simulation, ends))
-    run_both_ways(compared, inputs, seed=seed, advance=advance)
+    shards = dealt(graph_module, inputs)
+
+    def compare(shard: int) -> _Comparison:
+        compared = _Comparison(graph_module, grids, _Stream(simulation, ends))
+        run_both_ways(compared, shards[shard], seed=seed + shard, advance=advance)
+        return compared
+
+    filled = in_parallel(compare, range(len(shards)))
+    compared = next(filled)
+    for other in filled:
+        compared.take(other)
     return compared.reports()
 
 
@@ -74,6 +84,11 @@ class _Sums:
     signal: float = 0.0
     difference: float = 0.0
     noise: float = 0.0
+
+    def take(self, other: _Sums) -> None:
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        for name in ("count", "clipped", "signal", "difference", "noise"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 class _Comparison(fx.Interpreter):
@@ -108,6 +123,11 @@ class _Comparison(fx.Interpreter):
                 # The error is computed then: kept, the errors of B7 at 600 pixels would take gigabytes.
                 result.register_hook(lambda gradient: _add_noise(sums, gradient, values, grid))
         return result
+
+    def take(self, other: _Comparison) -> None:
+        """Add what others of the images show."""
+        for name, sums in other._sums.items():
+            self._sums.setdefault(name, _Sums()).take(sums)
 
     def reports(self) -> list[LayerReport]:
         total = sum(sums.noise for sums in self._sums.values()) or 1.0

@@ -117,7 +117,8 @@ def check_command(command: Sequence[str], *, folder: str) -> tuple[str, ...]:
         folder: the artifact.
     """
     given = dict(pairwise(command))
-    kept = [name for name in ("--max-drop", "--min-agreement") if name in given]
+    options = ("--labels", "--image-column", "--label-column", "--max-unusable", "--max-drop", "--min-agreement")
+    kept = [name for name in options if name in given]
     limits = (word for name in kept for word in (name, given[name]))
     judged = given.get("--evaluation-data", given.get("--data", SAMPLE))
     return ("edge-effnet", "check", folder, "--data", judged, *limits)

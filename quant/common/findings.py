@@ -184,6 +184,10 @@ KINDS: Mapping[str, Kind] = {
     "calibration-statistics": _warning(
         "The calibration images do not look to the stem as its training set did.", _PREPROCESSING
     ),
+    "trained-activation": _warning(
+        "BatchNorm's statistics fit another activation than the weights are taken for.",
+        "Compare float's accuracy with --trained-activation.",
+    ),
     "selection-on-evaluation": _warning(
         "Float layers were chosen on the evaluation images, which flatters the verdict.",
         "Give more images, so that some can be kept back to choose on.",

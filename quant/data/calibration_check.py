@@ -15,6 +15,7 @@ from edge_effnet.preprocess import GRAY, RGB
 from quant.common.findings import Finding, finding
 from quant.data.batches import first_images
 from quant.data.perceptual_hash import fields
+from quant.data.trained_activation import check_trained_activation
 
 # Mean difference of two images' hashes, in units of the network's input (about a standard deviation of a
 # colour is 1): bursts and copies in another size are below, two images of one thing well above.
@@ -54,6 +55,8 @@ def check_calibration(model: EfficientNet, inputs: Sequence[torch.Tensor]) -> tu
             "preprocessing (mean, std, RGB order) that of these weights? --origin names another."
         )
         found.append(finding("calibration-statistics", message))
+    elif (other := check_trained_activation(model, inputs)) is not None:
+        found.append(other)
     return tuple(found)
 
 

@@ -51,7 +51,7 @@ def match_classes(root: Path, found: Collection[str], class_names: Sequence[str]
         InputError: names that the network does not have, or that leave open which outputs they are.
     """
     if odd := sorted(name for name in found if not is_line_of_text(name)):
-        raise InputError(f"{root}: class folders whose names are not one line of text: {some(odd)}; rename them.")
+        raise InputError(f"{root}: {_what(root)} whose names are not one line of text: {some(odd)}; rename them.")
     known = _imagenet(found, class_names, num_classes)
     if known is not None:
         return known
@@ -61,7 +61,7 @@ def match_classes(root: Path, found: Collection[str], class_names: Sequence[str]
         names = tuple(sorted(found))
         return Classes(names=names, index={name: i for i, name in enumerate(names)})
     raise InputError(
-        f"{root}: has {len(found)} class folders, the network tells {num_classes} classes apart, and nothing says "
+        f"{root}: has {len(found)} {_what(root)}, the network tells {num_classes} classes apart, and nothing says "
         "which; name its classes in the order of its outputs: --classes FILE."
     )
 
@@ -171,15 +171,20 @@ def _by_name(root: Path, found: Collection[str], class_names: Sequence[str]) -> 
         )
     known = {name: i for name, i in index.items() if i is not None}
     unknown = [name for name in index if name not in known]
-    if unknown or len(set(known.values())) < len(known):
+    # Two folders would be another class's by mistake; two spellings in a label file are one class.
+    if unknown or (root.is_dir() and len(set(known.values())) < len(known)):
         missing = sorted(name for i, name in enumerate(class_names) if i not in known.values())
         parts = [f"no folder for {some(missing)}"] if missing else []
         parts += [f"unknown class {some(unknown)}"] if unknown else ["two folders for one class"]
         raise InputError(
-            f"{root}: its {len(found)} class folders are not the network's {len(class_names)} classes "
+            f"{root}: its {len(found)} {_what(root)} are not the network's {len(class_names)} classes "
             f"({'; '.join(parts)}); rename or remove folders, or name the outputs in order: --classes FILE."
         )
     return known
+
+
+def _what(root: Path) -> str:
+    return "class folders" if root.is_dir() else "classes"
 
 
 def _plain(name: str) -> str:

@@ -117,8 +117,15 @@ def leave_out_unusable(data: Path, faults: Mapping[Path, str], share: float, all
     return (LeftOut(sentence=f"Left out {len(faults)} images that cannot be read.", names=names),)
 
 
-def without_copies(images: Sequence[Listed], sizes: Mapping[Path, int]) -> tuple[list[Listed], tuple[LeftOut, ...]]:
+def without_copies(
+    images: Sequence[Listed], sizes: Mapping[Path, int], outputs: Mapping[str, int]
+) -> tuple[list[Listed], tuple[LeftOut, ...]]:
     """Keep one of images with the same content, and none of those whose copies lie in two classes.
+
+    Args:
+        images: of one side.
+        sizes: of their files, bytes.
+        outputs: by name of class: two spellings of one are no two classes.
 
     Raises:
         InputError: more than `DUPLICATE_SHARE` lie in two classes.
@@ -131,7 +138,11 @@ def without_copies(images: Sequence[Listed], sizes: Mapping[Path, int]) -> tuple
         for image in group:
             # Hashing is what costs: a file of another size cannot have the same content.
             groups[size, sha256_of_image(image.path) if len(group) > 1 else ""].append(image)
-    torn = [image for group in groups.values() if len({i.class_name for i in group}) > 1 for image in group]
+
+    def answer(image: Listed) -> object:
+        return outputs.get(image.class_name or "", image.class_name), image.targets
+
+    torn = [image for group in groups.values() if len(set(map(answer, group))) > 1 for image in group]
     if len(torn) > DUPLICATE_SHARE * len(images):
         raise InputError(
             f"{torn[0].path} and {torn[1].path} are one image in two classes, as are {len(torn)} of {len(images)} "

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_effnet.errors import InputError
 from quant.common.findings import Finding
-from quant.data.classes import ANY, Classes, match_classes, subset_finding
+from quant.data.classes import ANY, Classes, match_classes, match_numbers, subset_finding
 from quant.data.cleaning import LeftOut, Verify, leave_out_unusable, sizes_of, without_copies, without_shared
-from quant.data.halves import Halves
-from quant.data.listing import Listed, list_images, strangers_finding
+from quant.data.halves import Halves, named_halves
+from quant.data.labels import Labels, label_images, targets_of, unlisted_finding
+from quant.data.listing import Listed, images_in, list_images, name_below, strangers_finding, suffix_of
+from quant.data.readers.label_file import LabelFile
 from quant.thresholds import UNUSABLE_SHARE
 
 
@@ -26,10 +28,16 @@ class Source:
     """The folder to calibrate on, instead of `train/`."""
     evaluation_data: Path | None = None
     """The folder to judge on, instead of `val/`."""
+    labels: LabelFile | None = None
+    """Labels, instead of class folders."""
     class_names: tuple[str, ...] | None = None
     """As the weights have them; None takes the folder names in sorted order."""
     num_classes: int | None
-    """Classes that the network tells apart, or `ANY` number; None for one that makes nothing of labels."""
+    """Classes that the network tells apart, or `ANY` number; None for one that makes nothing of class folders."""
+    output_names: tuple[str, ...] | None = None
+    """Of the outputs, where labels of several kinds are to be told apart."""
+    outputs: int | None = None
+    """Numbers that the network puts out, for labels of several kinds and numbers."""
     verify: Verify | None = None
     """Tells which images cannot be read; None leaves that to whoever decodes them."""
     max_unusable: float = UNUSABLE_SHARE
@@ -40,10 +48,11 @@ class Source:
 class Collected:
     """What a source holds, before anything is drawn or decoded."""
 
+    shared: bool
+    """Whether `judged` are all images, of which some may calibrate."""
     pool: Sequence[Listed]
-    """What calibration may be drawn from, where there are halves."""
+    """What else calibration may be drawn from."""
     judged: Sequence[Listed]
-    """What may judge; all images where there are no halves."""
     classes: Classes | None
     """None without labels."""
     faults: Mapping[Path, str]
@@ -52,73 +61,49 @@ class Collected:
     findings: tuple[Finding, ...]
 
 
-def collect(source: Source, halves: Halves | None, *, judged_only: bool = False) -> Collected:
+def collect(source: Source, *, judged_only: bool = False) -> Collected:
     """List the images of a source, match their classes, and leave out copies.
 
     Args:
         source: of the images.
-        halves: the folders of both sides; None where there is one for all.
         judged_only: whether to look at those that judge alone.
 
     Raises:
         InputError: a half is missing, no images, classes that are not the network's, or too many copies.
     """
-    train, val = (None, source.data) if halves is None else (halves.train, halves.val)
-    if halves is not None and (val is None or (train is None and not judged_only)):
-        missing = "val" if val is None else "train"
+    halves = named_halves(source.data, source.class_names, source.calibration_data, source.evaluation_data)
+    halves = halves or Halves(train=None, val=source.data, shared=True)
+    labels = None if source.labels is None else _read_labels(source, source.labels, halves)
+    halves = halves if labels is None else _those_listed(source, labels, halves)
+    _require_both(source, halves, judged_only=judged_only)
+    listing = _Listing(source=source, labels=labels, strangers=Counter(), unlisted=[])
+    assert halves.val is not None
+    judged = listing.images_of(halves.val)
+    if not judged:
+        assert source.labels is not None
         raise InputError(
-            f"{source.data}: has no {missing}/ beside its other half; add it, or pass class folders alone."
+            f"{halves.val}: {source.labels.path} lists no image of it; pass the folder with images that have labels."
         )
-    assert val is not None
-    strangers: Counter[str] = Counter()
-    judged = list_images(val, source.data, class_names=source.class_names, strangers=strangers)
-    pool: list[Listed] = []
-    if train is not None and not judged_only:
-        pool = list_images(train, source.data, class_names=source.class_names, strangers=strangers)
-    classes = _classes(source, train, pool, val, judged)
+    pool = [] if halves.train is None or judged_only else listing.images_of(halves.train, calibrates=True)
+    pool, judged, names = _with_targets(source, pool, judged, labels)
+    classes = _classes(source, halves, pool, judged, names)
     sizes, faults = sizes_of([*pool, *judged])
     pool, judged = ([image for image in side if image.path not in faults] for side in (pool, judged))
-    judged, out = without_copies(judged, sizes)
+    judged, out = without_copies(judged, sizes, classes.index if classes else {})
     pool, more = without_shared(pool, judged, sizes)
     return Collected(
+        shared=halves.shared,
         pool=pool,
         judged=judged,
         classes=classes,
         faults=faults,
         out=(*out, *more),
         findings=(
-            *(halves.findings if halves else ()),
-            *strangers_finding(strangers),
+            *halves.findings,
+            *listing.findings,
             *(_subset(classes, judged) if source.num_classes != ANY else ()),
         ),
     )
-
-
-def _classes(
-    source: Source, train: Path | None, pool: Sequence[Listed], val: Path, judged: Sequence[Listed]
-) -> Classes | None:
-    """What the names of the classes mean; of both sides together, since one may lack a class."""
-    known, count = source.class_names, source.num_classes
-    trained, found = ({i.class_name for i in side if i.class_name is not None} for side in (pool, judged))
-    if not (found or trained) or count is None:
-        return None
-    if count == ANY:
-        names = tuple(sorted(trained | found))
-        return Classes(names=names, index={name: i for i, name in enumerate(names)})
-    if known is None and len(found) != count == len(trained | found):
-        known = tuple(sorted(trained | found))
-    classes = match_classes(val, found, known, count) if found else None
-    if train is None or not trained:
-        return classes
-    more = match_classes(train, trained, known if classes is None else classes.names, count)
-    return more if classes is None else Classes(names=classes.names, index={**more.index, **classes.index})
-
-
-def _subset(classes: Classes | None, judged: Sequence[Listed]) -> tuple[Finding, ...]:
-    if classes is None:
-        return ()
-    shown = {classes.index[i.class_name] for i in judged if i.class_name is not None}
-    return subset_finding(len(shown), len(classes.names))
 
 
 def unusable(source: Source, found: Collected, used: Sequence[Listed]) -> tuple[set[Path], tuple[LeftOut, ...]]:
@@ -133,3 +118,108 @@ def unusable(source: Source, found: Collected, used: Sequence[Listed]) -> tuple[
     share = max(len(found.faults) / max(1, listed), len(decoded) / max(1, len(paths)))
     out = leave_out_unusable(source.data, {**found.faults, **decoded}, share, source.max_unusable)
     return set(decoded), out
+
+
+def _require_both(source: Source, halves: Halves, *, judged_only: bool) -> None:
+    if judged_only and halves.val is None:
+        raise InputError(f"{source.data}: has train/ but no val/; add it, or pass the folder to evaluate on.")
+    if not judged_only and not halves.shared and None in (halves.train, halves.val):
+        missing = "val" if halves.val is None else "train"
+        raise InputError(
+            f"{source.data}: has no {missing}/ beside its other half; add it, or pass class folders alone."
+        )
+
+
+def _read_labels(source: Source, file: LabelFile, halves: Halves) -> Labels:
+    roots = [source.data, *(half for half in (halves.train, halves.val) if half is not None)]
+    below = [root for root in roots if root == source.data or not root.is_relative_to(source.data)]
+    return label_images(file, sorted({path for root in below for path in images_in(root, recurse=True)}))
+
+
+def _those_listed(source: Source, labels: Labels, halves: Halves) -> Halves:
+    """The halves; one that the file lists alone is both sides, such as Kaggle's train/ beside a test/ to predict."""
+    train, val = halves.train, halves.val
+    if train is None or source.evaluation_data is not None or (val is not None and labels.list_any_in(val)):
+        return halves
+    return Halves(train=None, val=train, shared=True) if labels.list_any_in(train) else halves
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Listing:
+    """Lists the images of folders, and remembers what it passes by."""
+
+    source: Source
+    labels: Labels | None
+    strangers: Counter[str]
+    unlisted: list[Path]
+
+    def images_of(self, root: Path, *, calibrates: bool = False) -> list[Listed]:
+        """Images of a side with the names of their classes, from the label file; those that calibrate need none."""
+        data, names = self.source.data, self.source.class_names
+        if self.labels is None or (calibrates and not self.labels.list_any_in(root)):
+            return list_images(root, data, class_names=names, strangers=self.strangers)
+        paths = images_in(root, recurse=True, strangers=self.strangers)
+        if self.labels.file.path.resolve().is_relative_to(root.resolve()):
+            self.strangers.subtract([suffix_of(self.labels.file.path)])
+        by_image, single = self.labels.by_image, self.labels.file.kind == "class"
+        self.unlisted.extend(path for path in paths if path not in by_image)
+        return [
+            Listed(path, name_below(path, root, data), by_image[path][0] if single else None)
+            for path in paths
+            if path in by_image
+        ]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """About files that are no images, and what is only in the file or only in the folder."""
+        said = (*unlisted_finding(self.labels.file, self.unlisted), *self.labels.findings) if self.labels else ()
+        return (*strangers_finding(+self.strangers), *said)
+
+
+def _with_targets(
+    source: Source, pool: list[Listed], judged: list[Listed], labels: Labels | None
+) -> tuple[list[Listed], list[Listed], tuple[str, ...] | None]:
+    """The images with one number for each output, and the outputs' names, where the label file is of that kind."""
+    if labels is None or source.labels is None or labels.file.kind == "class":
+        return pool, judged, None
+    assert source.outputs is not None
+    targets, names = targets_of(source.labels, labels.by_image, source.output_names, source.outputs)
+    pool, judged = ([replace(image, targets=targets[image.path]) for image in side] for side in (pool, judged))
+    return pool, judged, names
+
+
+def _classes(
+    source: Source, halves: Halves, pool: Sequence[Listed], judged: Sequence[Listed], outputs: tuple[str, ...] | None
+) -> Classes | None:
+    """What the names of the classes mean; of both sides together, since one may lack a class."""
+    if outputs is not None:
+        return Classes(names=outputs, index={})
+    known, count = source.class_names, source.num_classes
+    trained, found = ({i.class_name for i in side if i.class_name is not None} for side in (pool, judged))
+    assert halves.val is not None
+    if not (found or trained) or count is None:
+        return None
+    if count == ANY:
+        names = tuple(sorted(trained | found))
+        return Classes(names=names, index={name: i for i, name in enumerate(names)})
+    if source.labels is not None and found:
+        numbers = all(map(_is_index, found)) and not set(known or ()) & found
+        match = match_numbers if numbers else match_classes
+        # What the file does not list of the other side keeps its folders' names, and has no label if they differ.
+        return match(source.labels.path, found, known, count)
+    if known is None and len(found) != count == len(trained | found):
+        known = tuple(sorted(trained | found))
+    classes = match_classes(halves.val, found, known, count) if found else None
+    if halves.train is None or not trained:
+        return classes
+    more = match_classes(halves.train, trained, known if classes is None else classes.names, count)
+    return more if classes is None else Classes(names=classes.names, index={**more.index, **classes.index})
+
+
+def _is_index(name: str) -> bool:
+    return name.isdecimal() and len(name) < 10
+
+
+def _subset(classes: Classes | None, judged: Sequence[Listed]) -> tuple[Finding, ...]:
+    shown = {classes.index.get(i.class_name) for i in judged if i.class_name is not None} if classes else set()
+    return subset_finding(len(shown), len(classes.names)) if classes is not None and shown else ()

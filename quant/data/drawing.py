@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quant.data.listing import Listed
-from quant.thresholds import MIN_SELECTION
+from quant.thresholds import MIN_CALIBRATION, MIN_SELECTION
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +35,11 @@ def draw_from_one(
 ) -> Drawn:
     """Split class folders alone, or images alone: at most half of each class calibrates or trains."""
     half = len(listed) // 2
-    trained = _draw(listed, half if training else min(calibration, half), rng, per_class_share=0.5)
+    wanted = half if training else min(calibration, half)
+    trained = _draw(listed, wanted, rng, per_class_share=0.5)
+    if len(trained) < min(wanted, MIN_CALIBRATION):
+        # Classes of one image each have no half.
+        trained = _draw(listed, wanted, rng)
     selected = _enough(_draw(_others(listed, trained), selection, rng, per_class_share=1 / 3))
     return Drawn(
         calibration=trained[:calibration],

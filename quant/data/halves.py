@@ -33,6 +33,8 @@ class Halves:
     """What ranges are fitted on."""
     val: Path | None
     """What judges."""
+    shared: bool = False
+    """Whether both sides are drawn from `val`."""
     findings: tuple[Finding, ...] = ()
 
 

@@ -31,6 +31,8 @@ class Listed:
     """Path below the data folder, with `/`."""
     class_name: str | None
     """None without labels."""
+    targets: tuple[float, ...] | None = None
+    """One number for each output, where a label file gives them."""
 
 
 def list_images(
@@ -83,14 +85,18 @@ def images_in(folder: Path, *, recurse: bool, strangers: Counter[str] | None = N
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if recurse and not is_ignored(f))
         for name in files:
-            suffix = Path(name).suffix.lower()
             if name.startswith(".") or name.lower() in _LITTER:
                 continue
-            if suffix in _LISTED:
+            if Path(name).suffix.lower() in _LISTED:
                 paths.append(Path(parent, name))
             elif strangers is not None:
-                strangers[suffix or "without a suffix"] += 1
+                strangers[suffix_of(Path(name))] += 1
     return sorted(paths)
+
+
+def suffix_of(path: Path) -> str:
+    """What a file is counted as."""
+    return path.suffix.lower() or "without a suffix"
 
 
 def strangers_finding(strangers: Counter[str]) -> tuple[Finding, ...]:

@@ -13,7 +13,7 @@ from quant.data.classes import Classes
 from quant.data.cleaning import LeftOut, left_out_finding, sha256_of_image
 from quant.data.collect import Source, collect, unusable
 from quant.data.drawing import draw_from_halves, draw_from_one
-from quant.data.halves import find_halves, named_halves, require_folder
+from quant.data.halves import require_folder
 from quant.data.listing import Listed
 from quant.thresholds import DEFAULT_CALIBRATION, MIN_CALIBRATION
 
@@ -81,12 +81,11 @@ def split_images(
     require_folder(source.data, "--data")
     if calibration < MIN_CALIBRATION:
         raise InputError(f"--calibration {calibration}: ranges need at least {MIN_CALIBRATION} images.")
-    halves = named_halves(source.data, source.class_names, source.calibration_data, source.evaluation_data)
-    found = collect(source, halves)
+    found = collect(source)
     rng = random.Random(seed)
     drawn = (
         draw_from_one(found.judged, calibration, selection, rng, training=training)
-        if halves is None
+        if found.shared
         else draw_from_halves(found.pool, found.judged, calibration, selection, rng)
     )
     trained = drawn.training if training else ()
@@ -136,17 +135,14 @@ def evaluation_images(source: Source, *, calibrated_on: frozenset[str]) -> DataS
     """
     data = source.data
     require_folder(data, "--data")
-    halves = find_halves(data, source.class_names)
-    if halves is not None and halves.val is None:
-        raise InputError(f"{data}: has train/ but no val/; add it, or pass the folder to evaluate on.")
-    found = collect(source, halves, judged_only=True)
+    found = collect(source, judged_only=True)
     bad, out = unusable(source, found, found.judged)
     images = _labelled([image for image in found.judged if image.path not in bad], found.classes)
     fitted = [p for p in images if p.sha256 in calibrated_on]
-    if fitted and halves is not None and halves.val is not None:
+    if fitted and not found.shared:
         raise InputError(
             f"{fitted[0].path}: the program was calibrated on this image (and {len(fitted) - 1} more of "
-            f"{halves.val.name}/); evaluate on images it has not seen."
+            f"{fitted[0].name.split('/')[0]}/); evaluate on images it has not seen."
         )
     kept = tuple(p for p in images if p.sha256 not in calibrated_on)
     if not kept:
@@ -168,8 +164,9 @@ def _labelled(images: Iterable[Listed], classes: Classes | None) -> tuple[ImageR
         ImageRecord(
             path=p.path,
             name=p.name,
-            label=classes.index[p.class_name] if classes is not None and p.class_name is not None else None,
+            label=classes.index.get(p.class_name) if classes is not None and p.class_name is not None else None,
             sha256=sha256_of_image(p.path),
+            targets=p.targets,
         )
         for p in images
     )

@@ -15,6 +15,22 @@ from torch import fx
 
 from quant.graph.memory import backward_batch
 
+_SHARDS = 4
+"""Passes beside each other: of a number that no machine changes, what they find is everywhere the same."""
+
+
+def dealt(graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> list[list[torch.Tensor]]:
+    """Deal images to passes beside each other, so few to each at once that backward passes fit into memory together.
+
+    Args:
+        graph_module: from `export_graph`.
+        inputs: images in batches, each [n, C, H, W].
+    """
+    most = backward_batch(graph_module)
+    shards = min(_SHARDS, most)
+    parts = [part for batch in inputs for part in batch.split(max(1, most // shards))]
+    return [parts[shard::shards] for shard in range(shards)]
+
 
 @torch.no_grad()
 def run_forward(

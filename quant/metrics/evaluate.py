@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -15,7 +16,14 @@ from quant.common.progress import Progress
 from quant.common.subsample import subsample
 from quant.data.batches import Model, iterate_batches
 from quant.data.split import ImageRecord
+from quant.graph.parallel import in_parallel
 from quant.metrics import metrics
+
+_AT_ONCE = 8
+"""Images that a model runs on at once, in a thread of its own."""
+
+Run = Callable[[Callable[[Any], torch.Tensor], list[Any]], Iterable[torch.Tensor]]
+"""Applies a function to jobs, in their order."""
 
 
 class LogitRows:
@@ -80,7 +88,7 @@ def collect_logits(
     """Run several models over images that are decoded once.
 
     Args:
-        models: run in this process, one after the other; their outputs have to be finite.
+        models: run in this process, in several threads; their outputs have to be finite.
         images: to run over.
         preprocess: to inputs.
         progress: told of the images done.
@@ -97,12 +105,14 @@ def collect_logits(
     seen = {name: subsample(len(images), limits.get(name)) for name in (*models, *programs)}
     rows = {name: LogitRows(len(indices)) for name, indices in seen.items()}
 
-    def run_all(which: Mapping[str, Model], batch: torch.Tensor, done: int) -> None:
-        with torch.no_grad():
-            for name, model in which.items():
-                kept = [i - done for i in seen[name] if 0 <= i - done < len(batch)]
-                if kept:
-                    rows[name].add(model(batch if len(kept) == len(batch) else batch[kept]))
+    def run_all(which: Mapping[str, Model], batch: torch.Tensor, done: int, run: Run) -> None:
+        jobs = []
+        for name, model in which.items():
+            kept = [i - done for i in seen[name] if 0 <= i - done < len(batch)]
+            wanted = batch if len(kept) == len(batch) else batch[kept]
+            jobs += [(name, model, part) for part in wanted.split(_AT_ONCE) if len(part)]
+        for (name, *_), found in zip(jobs, run(lambda job: job[1](job[2]), jobs), strict=True):
+            rows[name].add(found)
 
     done = 0
     with (
@@ -111,9 +121,9 @@ def collect_logits(
         ThreadPoolExecutor(max_workers=1) as beside,
     ):
         for batch in iterate_batches([p.path for p in images], preprocess):
-            other = beside.submit(run_all, programs, batch, done)
-            # Depthwise convolutions take a third of the time that way.
-            run_all(models, batch.contiguous(memory_format=torch.channels_last), done)
+            other = beside.submit(run_all, programs, batch, done, map)
+            # Depthwise convolutions take a third of the time channels last.
+            run_all(models, batch.contiguous(memory_format=torch.channels_last), done, in_parallel)
             other.result()
             done += len(batch)
             advance(len(batch))

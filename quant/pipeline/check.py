@@ -21,6 +21,7 @@ from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.data.batches import Model
 from quant.data.cleaning import verifier
 from quant.data.collect import Source
+from quant.data.options import ImageOptions
 from quant.data.perceptual_hash import hash_maker
 from quant.data.source import image_folder
 from quant.data.split import DataSplit, ImageRecord, evaluation_images
@@ -45,6 +46,7 @@ def check(
     baseline: str | Path | None = None,
     update_baseline: bool = False,
     threads: int = 1,
+    images: ImageOptions | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
     """Run an artifact's program and its float network over images and judge the difference.
@@ -60,6 +62,7 @@ def check(
         baseline: a file with earlier figures.
         update_baseline: write this run's figures to `baseline` instead of comparing with it.
         threads: of the runtime.
+        images: how they and their labels are read.
         progress: told of every stage.
 
     Raises:
@@ -80,10 +83,13 @@ def check(
         verify_images(artifact)
     with ExitStack() as stack:
         with watch.measure("load"):
-            split = images_for(
-                artifact, stack.enter_context(image_folder(data, artifact.preprocess, progress)), progress
-            )
-        known = None if update_baseline or baseline is None else read_baseline(Path(baseline), split.evaluation)
+            root = stack.enter_context(image_folder(data, artifact.preprocess, progress))
+            split = images_for(artifact, root, images or ImageOptions(), progress)
+        known = (
+            None
+            if update_baseline or baseline is None
+            else read_baseline(Path(baseline), split.evaluation, classes=artifact.task.exclusive)
+        )
         seen = look(artifact, split.evaluation, threads, progress, watch)
     outcome = judge_artifact(
         artifact,
@@ -103,7 +109,7 @@ def check(
     return outcome
 
 
-def images_for(artifact: Artifact, folder: Path, progress: Progress) -> DataSplit:
+def images_for(artifact: Artifact, folder: Path, options: ImageOptions, progress: Progress) -> DataSplit:
     """The images of a folder that an artifact can be judged on; see `evaluation_images`.
 
     Raises:
@@ -111,9 +117,13 @@ def images_for(artifact: Artifact, folder: Path, progress: Progress) -> DataSpli
     """
     source = Source(
         data=folder,
+        labels=options.read(artifact.task.targets),
         class_names=artifact.class_names if artifact.labelled and artifact.task.exclusive else None,
         num_classes=artifact.task.class_folders(len(artifact.labels)),
+        output_names=artifact.labels if artifact.labelled else None,
+        outputs=len(artifact.labels),
         verify=verifier(artifact.preprocess.channels, progress),
+        max_unusable=options.max_unusable / 100,
     )
     return evaluation_images(source, calibrated_on=artifact.calibrated_on)
 
@@ -251,8 +261,9 @@ def judge_artifact(
 
 
 def _temperature(verdict: Mapping[str, Any]) -> float | None:
-    """What `quantize` found on labelled images; None where an earlier version ran."""
-    return float(verdict["expected_drop"]["temperature"]) if "expected_drop" in verdict else None
+    """What `quantize` found on labelled images; None where an earlier version ran, and of a task without classes."""
+    expected = verdict.get("expected_drop")
+    return None if expected is None else float(expected["temperature"])
 
 
 def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:

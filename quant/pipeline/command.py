@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edge_effnet.head import NONE
 from edge_effnet.samples import SAMPLE
 from quant.lower.options import BackendOptions
 from quant.metrics.tasks.classes import CLASSES
@@ -24,6 +23,9 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--data", config.data, SAMPLE),
         ("--calibration-data", config.calibration_data, None),
         ("--evaluation-data", config.evaluation_data, None),
+        ("--labels", config.labels, None),
+        ("--image-column", config.image_column, None),
+        ("--label-column", config.label_column, None),
         ("--classes", config.classes, None),
         ("--max-unusable", f"{config.max_unusable:g}", f"{100 * UNUSABLE_SHARE:g}"),
         ("--origin", config.origin, None),
@@ -35,7 +37,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--mean", _numbers(config.mean), None),
         ("--std", _numbers(config.std), None),
         ("--head", config.head, None),
-        ("--task", request.task.name, (CLASSES if config.head != NONE else EMBEDDING).name),
+        ("--task", None if request.task is EMBEDDING else request.task.name, CLASSES.name),
         ("--threshold", config.threshold, None),
         ("--output", config.output, None),
         ("--trained-activation", config.trained_activation, None),

@@ -17,7 +17,7 @@ from quant.common.findings import Finding
 from quant.common.progress import Progress
 from quant.data.batches import Model
 from quant.data.perceptual_hash import Calibrated, hash_maker
-from quant.graph.export import SiluAtOnce
+from quant.graph.export import join_silu
 from quant.lower.output import Output
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.evaluate import collect_logits, labels_of
@@ -124,9 +124,9 @@ def evaluate(
     def compared(logits: torch.Tensor) -> torch.Tensor:
         return view(output.compared(logits))
 
-    models: dict[str, Model] = {FLOAT: SiluAtOnce(graphs.original).run}
+    models: dict[str, Model] = {FLOAT: join_silu(graphs.original)}
     if graphs.float is not graphs.original:
-        models["swapped"] = SiluAtOnce(graphs.float).run
+        models["swapped"] = join_silu(graphs.float)
     if trained is not None:
         models["ptq"] = trained.before
     models |= {name: _computed(int8, name) for name in int8.by_placement}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_effnet.activations import swap_activation
@@ -14,6 +14,7 @@ from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import sample_metadata, sample_weights
 from edge_effnet.weights import Checkpoint, load_pretrained
+from quant.checks.origin import settle_origin
 from quant.common.findings import Finding, finding
 from quant.common.progress import Progress, Stopwatch
 from quant.data.calibration_check import require_channels
@@ -138,12 +139,13 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 )
             )
             split = split_images(
-                source_of(config, request.task, checkpoint, folder, progress),
+                source_of(request, checkpoint, folder, progress),
                 calibration=config.calibration,
                 seed=config.seed,
                 selection=request.selection,
                 training=request.recipe.trains,
             )
+            checkpoint, settled = _settled(request, checkpoint, split)
             model = checkpoint.model
             if config.activation is not None:
                 model = swap_activation(copy.deepcopy(model), config.activation)
@@ -153,10 +155,30 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
             checkpoint=checkpoint,
             model=model,
             split=split,
-            findings=(*said, *understood, *split.findings),
+            findings=(*said, *understood, *settled, *split.findings),
             task=request.task,
             named=_named(config, request.task, checkpoint),
         )
+
+
+def _settled(request: Request, checkpoint: Checkpoint, split: DataSplit) -> tuple[Checkpoint, tuple[Finding, ...]]:
+    """Read the weights as the images' statistics tell, where names left their origin open.
+
+    Raises:
+        InputError: those do not tell either.
+    """
+    if checkpoint.rival is None:
+        return checkpoint, ()
+    first, second = (
+        load_pretrained(
+            request.config.weights_name,
+            variant=request.spec.name,
+            options=replace(request.config.load_options, origin=origin),
+        )
+        for origin in (checkpoint.origin, checkpoint.rival)
+    )
+    chosen, found = settle_origin(first, second, split.calibration)
+    return chosen, (found,)
 
 
 def _folder_names(task: Task, checkpoint: Checkpoint, folder: Path) -> tuple[str, ...] | None:
@@ -175,19 +197,23 @@ def _named(config: QuantizeConfig, task: Task, checkpoint: Checkpoint) -> tuple[
     return read_class_list(Path(config.classes), task.class_folders(checkpoint.num_classes) or checkpoint.num_classes)
 
 
-def source_of(config: QuantizeConfig, task: Task, checkpoint: Checkpoint, folder: Path, progress: Progress) -> Source:
+def source_of(request: Request, checkpoint: Checkpoint, folder: Path, progress: Progress) -> Source:
     """Where a run's images and labels come from.
 
     Raises:
-        InputError: an unusable list of classes.
+        InputError: an unusable label file or list of classes.
     """
-    named = _named(config, task, checkpoint) if task.exclusive else None
+    config, task = request.config, request.task
+    named = _named(config, task, checkpoint)
     return Source(
         data=folder,
         calibration_data=None if config.calibration_data is None else Path(config.calibration_data),
         evaluation_data=None if config.evaluation_data is None else Path(config.evaluation_data),
-        class_names=named or _folder_names(task, checkpoint, folder),
+        labels=config.image_options.read(task.targets),
+        class_names=(named if task.exclusive else None) or _folder_names(task, checkpoint, folder),
         num_classes=task.class_folders(checkpoint.num_classes),
+        output_names=named or checkpoint.class_names,
+        outputs=checkpoint.num_classes,
         verify=verifier(checkpoint.preprocess.channels, progress),
         max_unusable=config.max_unusable / 100,
     )

@@ -119,6 +119,7 @@ def run_quantize(config: QuantizeConfig, progress: Progress | None = None) -> Qu
         torch.manual_seed(config.seed)
         with watch.measure("load"):
             checkpoint = load_checkpoint(request)
+            request = request.of(checkpoint)
         with loaded(request, checkpoint, shown, watch) as network:
             # ExecuTorch and torchao take seconds to import: what is wrong with weights or images is said before.
             from quant.pipeline.run import run_stages  # noqa: PLC0415

@@ -23,6 +23,7 @@ from edge_effnet.weights.geometry import Geometry
 from quant.artifact.recognise import require_replaceable
 from quant.common.overwrite import require_apart, require_no_image
 from quant.common.rank import is_alone
+from quant.data.options import ImageOptions
 from quant.lower.choices import DEFAULT_BACKEND, Choice, check_fits, check_options, choose
 from quant.lower.options import BackendOptions, Normalization
 from quant.lower.output import Output
@@ -63,6 +64,12 @@ class QuantizeConfig:
     """Folder of the images to calibrate on, whatever its name; None looks for one in `data`."""
     evaluation_data: str | Path | None = None
     """Folder of the images to judge on, likewise."""
+    labels: str | Path | None = None
+    """A label file beside the images, instead of class folders (see `ImageOptions`)."""
+    image_column: str | None = None
+    """Header of its column of images, where that is an unusual one."""
+    label_column: str | None = None
+    """Likewise of labels; several with commas between where an image has several."""
     classes: str | Path | None = None
     """A file of the network's class names in the order of its outputs (`read_class_list`), for the weights'."""
     max_unusable: float = 100 * UNUSABLE_SHARE
@@ -132,10 +139,9 @@ class QuantizeConfig:
             raise InputError(f"--seed {self.seed}: need a whole number from 0 to {_MAX_SEED}.")
         check_max_drop(MAX_DROP_POINTS if self.max_drop is None else self.max_drop)
         check_min_agreement(self.min_agreement)
+        _ = self.image_options
         if self.model is not None and self.weights != SAMPLE:
             raise InputError("model and weights: give one of them, a network in memory or its file.")
-        if not 0 <= self.max_unusable <= 100:
-            raise InputError(f"--max-unusable {self.max_unusable}: need a percentage from 0 to 100.")
 
     @property
     def sample(self) -> bool:
@@ -160,6 +166,16 @@ class QuantizeConfig:
             interpolation=self.interpolation,
             resize_mode=self.resize_mode,
             image_size=self.image_size,
+        )
+
+    @property
+    def image_options(self) -> ImageOptions:
+        """How images and labels are read."""
+        return ImageOptions(
+            labels=self.labels,
+            image_column=self.image_column,
+            label_column=self.label_column,
+            max_unusable=self.max_unusable,
         )
 
     @property
@@ -231,6 +247,11 @@ class Request:
         loaded = None if self.checkpoint is None else self.checkpoint.model.activation
         return self.config.activation or self.config.trained_activation or loaded or self.spec.activation
 
+    def of(self, checkpoint: Checkpoint) -> Request:
+        """Return the same for weights that say by themselves that they have no head."""
+        headless = self.task is CLASSES and checkpoint.model.head_steps == NONE
+        return replace(self, task=EMBEDDING) if headless else self
+
     def normalization(self, preprocess: Preprocess) -> Normalization | None:
         """What the program does by itself, if anything."""
         return Normalization(mean=preprocess.mean, std=preprocess.std) if self.config.embed_preprocess else None
@@ -269,6 +290,8 @@ def resolve(config: QuantizeConfig) -> Request:
         raise InputError("--backend: names no program; leave it out for the default.")
     if config.model is None:
         _require_fitting(config, recipe, choices, _output(config, _task(config)))
+        # Light, and where most goes wrong: before weights are read.
+        config.image_options.read(_task(config).targets)
     limits = Limits(
         max_drop=MAX_DROP_POINTS if config.max_drop is None else config.max_drop,
         min_agreement=check_min_agreement(config.min_agreement),

@@ -59,17 +59,18 @@ def _refit_layer(
 ) -> None:
     """A 1x1 convolution gets new weights, another one a gain a channel, and all of them a bias."""
     weight, bias = (constant_of(module, node.args[i]).detach() for i in (1, 2))
+    chunks = list(zip(sources, targets, strict=True))
     if node.target is aten.conv2d.default and tuple(weight.shape[2:]) == (1, 1) and weight.shape[1] > 1:
-        moments = Moments(weight.shape[1], weight.shape[0])
-        for source, target in zip(sources, targets, strict=True):
-            moments.add(sampled(source), sampled(target))
+        moments = Moments().add(chunks, lambda chunk: (sampled(chunk[0]), sampled(chunk[1])))
         fitted, _ = refit_weights(weight.flatten(1).double(), moments)
         weight.copy_(fitted.view_as(weight))
         bias.copy_(moments.mean_target - fitted @ moments.mean_input)
         return
-    channels = ChannelMoments()
-    for source, target in zip(sources, targets, strict=True):
-        channels.add(sampled(without_bias(node, source.to(torch.float32), weight)), sampled(target))
+
+    def read(chunk: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        return sampled(without_bias(node, chunk[0].to(torch.float32), weight)), sampled(chunk[1])
+
+    channels = ChannelMoments(*read((sources[0][:1], targets[0][:1]))).add(chunks, read)
     output, wanted = channels.means
     if node.target is aten.conv2d.default:
         gain = channels.gain()

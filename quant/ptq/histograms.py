@@ -31,7 +31,7 @@ _SILU_ARGMIN, _SILU_MIN = -1.2784645, -0.27846454
 _FAR = 700.0
 """Beyond it exp overflows, and SiLU is 0."""
 
-_CHANNEL_POSITIONS = 4096
+_CHANNEL_POSITIONS = 1024
 """The same where each channel has a histogram of its own."""
 
 
@@ -145,6 +145,16 @@ class WeightedHistograms(_Sensitivities):
         """As many as make up the sample."""
         return max(1, _ELEMENTS // channels)
 
+    def take(self, other: WeightedHistograms) -> None:
+        """Add what others of the images hold."""
+        for name, (low, high) in other.seen.items():
+            before = self.seen.get(name, (low, high))
+            self.seen[name] = other.seen[name] = (min(low, before[0]), max(high, before[1]))
+            self._cover(name)
+            other._cover(name)
+            self._rows[name] += other._rows[name]
+            self.energy[name] += other.energy[name]
+
     def add(self, name: str, counts: np.ndarray, weights: np.ndarray) -> None:
         """Count them, and sum their weights."""
         self._rows[name][1:] += counts, weights
@@ -194,6 +204,12 @@ class ChannelHistograms(_Sensitivities):
     def size_of(self, name: str) -> int:
         """All channels' bins together."""
         return len(self._weights[name])
+
+    def take(self, other: ChannelHistograms) -> None:
+        """Add what others of the images hold."""
+        for name, weights in other._weights.items():
+            self._weights[name] += weights
+            self.energy[name] += other.energy[name]
 
     def add(self, name: str, counts: np.ndarray, weights: np.ndarray) -> None:  # noqa: ARG002
         """Sum the weights."""

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Self, TypeVar
+
 import torch
+
+from quant.graph.parallel import in_parallel
+
+Chunk = TypeVar("Chunk")
 
 # Ridge, as a share of the mean variance of a layer's inputs; grows where positions are few.
 _RIDGE = 0.05
@@ -14,45 +22,60 @@ _GAIN_LIMITS = (0.7, 1.1)
 _POSITIONS = 1024
 
 
-class Moments:
-    """First and second moments of a 1x1 layer's inputs and targets, float64."""
+class _Sums(ABC):
+    """Sums over samples, float64, that come chunk by chunk."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self) -> None:
         self.count = 0
-        self._square = torch.zeros(inputs, inputs, dtype=torch.float64)
-        self._cross = torch.zeros(outputs, inputs, dtype=torch.float64)
-        self._input = torch.zeros(inputs, dtype=torch.float64)
-        self._target = torch.zeros(outputs, dtype=torch.float64)
+        self.sums: list[torch.Tensor] = []
 
-    def add(self, x: torch.Tensor, t: torch.Tensor) -> None:
-        """Add samples: inputs [C, n], targets [K, n]."""
-        self.count += x.shape[1]
-        self._square += (x @ x.T).double()
-        self._cross += (t @ x.T).double()
-        self._input += x.sum(dim=1)
-        self._target += t.sum(dim=1)
+    @abstractmethod
+    def of(self, x: torch.Tensor, t: torch.Tensor) -> list[torch.Tensor]:
+        """Sum up samples: [C, n] and their targets, [K, n]."""
+
+    def add(self, chunks: Sequence[Chunk], read: Callable[[Chunk], tuple[torch.Tensor, torch.Tensor]]) -> Self:
+        """Add the samples and targets that `read` finds in each chunk."""
+
+        def part(chunk: Chunk) -> tuple[int, list[torch.Tensor]]:
+            x, t = read(chunk)
+            return x.shape[1], self.of(x, t)
+
+        for count, sums in in_parallel(part, chunks):
+            self.count += count
+            self.sums = (
+                [a + b for a, b in zip(self.sums, sums, strict=True)] if self.sums else [s.double() for s in sums]
+            )
+        return self
+
+
+class Moments(_Sums):
+    """First and second moments of a 1x1 layer's inputs, [C, n], and targets, [K, n]."""
+
+    def of(self, x: torch.Tensor, t: torch.Tensor) -> list[torch.Tensor]:
+        """Squares of inputs, products of targets with inputs, inputs, targets."""
+        return [x @ x.T, t @ x.T, x.sum(dim=1), t.sum(dim=1)]
 
     @property
     def mean_input(self) -> torch.Tensor:
         """Mean of the inputs, [C]."""
-        return self._input / self.count
+        return self.sums[2] / self.count
 
     @property
     def mean_target(self) -> torch.Tensor:
         """Mean of the targets, [K]."""
-        return self._target / self.count
+        return self.sums[3] / self.count
 
     @property
     def variance(self) -> torch.Tensor:
         """Variance of the inputs, [C]."""
-        return self._square.diagonal() / self.count - self.mean_input.square()
+        return self.sums[0].diagonal() / self.count - self.mean_input.square()
 
     def centred(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Covariance of the inputs, and of targets with inputs."""
         mean = self.mean_input
         return (
-            self._square / self.count - torch.outer(mean, mean),
-            self._cross / self.count - torch.outer(self.mean_target, mean),
+            self.sums[0] / self.count - torch.outer(mean, mean),
+            self.sums[1] / self.count - torch.outer(self.mean_target, mean),
         )
 
 
@@ -96,37 +119,34 @@ def _factor(covariance: torch.Tensor, ridge: torch.Tensor) -> torch.Tensor:
         ridge = 10 * ridge
 
 
-class ChannelMoments:
-    """First and second moments of each channel's outputs with its targets.
+class ChannelMoments(_Sums):
+    """First and second moments of each channel's outputs with its targets, both [C, n].
 
-    Around the means of the first samples, so that float32 holds them, and summed in float64.
+    Around means of a few samples, so that float32 holds them.
     """
 
-    def __init__(self) -> None:
-        self._count = 0
-        self._around: tuple[torch.Tensor, torch.Tensor] | None = None
-        self._sums = torch.zeros(4, 1, dtype=torch.float64)
-        """Of y, t, y * y and y * t, [4, C]."""
+    def __init__(self, x: torch.Tensor, t: torch.Tensor) -> None:
+        """Take a few samples and their targets."""
+        super().__init__()
+        self._around = x.mean(dim=1, keepdim=True), t.mean(dim=1, keepdim=True)
 
-    def add(self, y: torch.Tensor, t: torch.Tensor) -> None:
-        """Add samples: outputs and targets, [C, n] each."""
-        if self._around is None:
-            self._around = y.mean(dim=1), t.mean(dim=1)
-        y, t = (values - centre[:, None] for values, centre in zip((y, t), self._around, strict=True))
-        self._count += y.shape[1]
-        self._sums = self._sums + torch.stack([y.sum(dim=1), t.sum(dim=1), (y * y).sum(dim=1), (y * t).sum(dim=1)])
+    def of(self, x: torch.Tensor, t: torch.Tensor) -> list[torch.Tensor]:
+        """Outputs, targets, their squares and products."""
+        x, t = x - self._around[0], t - self._around[1]
+        return [x.sum(dim=1), t.sum(dim=1), (x * x).sum(dim=1), (x * t).sum(dim=1)]
 
     @property
     def means(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Of outputs and targets, float64 [C] each."""
-        assert self._around is not None
-        y, t, _, _ = self._sums / self._count
-        return self._around[0] + y, self._around[1] + t
+        return (
+            self._around[0].flatten() + self.sums[0] / self.count,
+            self._around[1].flatten() + self.sums[1] / self.count,
+        )
 
     def gain(self) -> torch.Tensor:
         """The factor for each channel that brings outputs closest to their targets but for a constant, [C]."""
-        y, t, square, joint = self._sums / self._count
-        variance, covariance = square - y * y, joint - y * t
+        x, t, square, joint = (one / self.count for one in self.sums)
+        variance, covariance = square - x * x, joint - x * t
         return torch.where(variance > 1e-12, covariance / variance.clamp_min(1e-12), 1.0).clamp(*_GAIN_LIMITS)
 
 

@@ -18,7 +18,8 @@ import torch
 from torch import fx
 
 from quant.data.batches import first_images, later_images
-from quant.graph.gradients import run_both_ways, run_forward
+from quant.graph.gradients import dealt, run_both_ways, run_forward
+from quant.graph.parallel import in_parallel
 from quant.graph.qdq import QMAX, QMAX16, QMIN, QMIN16, TensorScale
 from quant.ptq.histograms import ChannelExtremes, ChannelHistograms, WeightedHistograms, bin_centres
 from quant.thresholds import ACTIVATION_SCALE_FLOOR, PLAIN_SHARE, SENSITIVITY
@@ -90,10 +91,19 @@ def find_ranges(
         plain_share: part of the plain squared error in the weighted one, 0..1.
         advance: told of the images read.
     """
-    histograms = WeightedHistograms(graph_module, names, plain_share)
-    # Forward first: the bins then seldom have to grow.
-    run_forward(histograms, later_images(inputs, SENSITIVITY), advance)
-    run_both_ways(histograms, first_images(inputs, SENSITIVITY), seed=seed, advance=advance)
+    forward, both = later_images(inputs, SENSITIVITY), dealt(graph_module, first_images(inputs, SENSITIVITY))
+
+    def fill(shard: int) -> WeightedHistograms:
+        found = WeightedHistograms(graph_module, names, plain_share)
+        # Forward first: the bins then seldom have to grow.
+        run_forward(found, forward[shard :: len(both)], advance)
+        run_both_ways(found, both[shard], seed=seed + shard, advance=advance)
+        return found
+
+    filled = in_parallel(fill, range(len(both)))
+    histograms = next(filled)
+    for other in filled:
+        histograms.take(other)
     outputs = _outputs(graph_module)
     return {
         name: _whole_range(histograms.seen[name])
@@ -131,10 +141,25 @@ def channel_ranges(
         plain_share: as for `find_ranges`.
         advance: told of the images read, twice each.
     """
-    extremes = ChannelExtremes(graph_module, frozenset(names))
-    run_forward(extremes, inputs, advance)
-    histograms = ChannelHistograms(graph_module, extremes.found, plain_share)
-    run_both_ways(histograms, inputs, seed=seed, advance=advance)
+    shards = dealt(graph_module, inputs)
+
+    def reach(shard: int) -> dict[str, torch.Tensor]:
+        extremes = ChannelExtremes(graph_module, frozenset(names))
+        run_forward(extremes, inputs[shard :: len(shards)], advance)
+        return extremes.found
+
+    found = [one for one in in_parallel(reach, range(len(shards))) if one]
+    peaks = {name: torch.stack([one[name] for one in found]).amax(dim=0) for name in names}
+
+    def fill(shard: int) -> ChannelHistograms:
+        histograms = ChannelHistograms(graph_module, peaks, plain_share)
+        run_both_ways(histograms, shards[shard], seed=seed + shard, advance=advance)
+        return histograms
+
+    filled = in_parallel(fill, range(len(shards)))
+    histograms = next(filled)
+    for other in filled:
+        histograms.take(other)
     return {name: _ranges_of_channels(histograms, name) for name in names}
 
 

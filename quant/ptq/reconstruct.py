@@ -134,10 +134,12 @@ def _refit(layer: _Layer, sources: Sequence[torch.Tensor], targets: Sequence[tor
 
 def _refit_pointwise(layer: _Layer, sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]) -> None:
     weight = layer.real_weight().flatten(1).double()
-    moments = Moments(weight.shape[1], weight.shape[0])
-    for source, target in zip(sources, targets, strict=True):
-        x = (sampled(source) - layer.input_zero_point).mul_(layer.input_scale)
-        moments.add(x, sampled(target))
+
+    def read(chunk: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        source, target = (sampled(part) for part in chunk)
+        return (source - layer.input_zero_point).mul_(layer.input_scale), target
+
+    moments = Moments().add(list(zip(sources, targets, strict=True)), read)
     weight, factor = refit_weights(weight, moments)
     _choose_scales(layer, weight.float(), moments.variance.float())
     _round_with_feedback(layer, weight, factor)
@@ -159,10 +161,13 @@ def _refit_channels(layer: _Layer, sources: Sequence[torch.Tensor], targets: Seq
 def _channel_moments(
     layer: _Layer, weight: torch.Tensor, sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]
 ) -> ChannelMoments:
-    moments = ChannelMoments()
-    for source, target in zip(sources, targets, strict=True):
-        moments.add(sampled(_forward(layer, weight, source)), sampled(target))
-    return moments
+    """Of the layer's outputs with these weights, before the bias, and their targets."""
+
+    def read(chunk: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        return sampled(_forward(layer, weight, chunk[0])), sampled(chunk[1])
+
+    few = read((sources[0][:1], targets[0][:1]))
+    return ChannelMoments(*few).add(list(zip(sources, targets, strict=True)), read)
 
 
 def _forward(layer: _Layer, weight: torch.Tensor, source: torch.Tensor) -> torch.Tensor:

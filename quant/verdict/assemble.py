@@ -159,6 +159,7 @@ def _diagnosed(evidence: Evidence) -> Diagnosis:
         recipe=evidence.recipe,
         targeted=evidence.search is not None,
         calibration=evidence.calibration_images,
+        classes=evidence.task.exclusive,
         odd_images=any(found.code.startswith("calibration-") for found in evidence.findings),
     )
     return diagnose(evidence.layers, circumstances)

@@ -31,6 +31,7 @@ class Baseline:
     """Digest of the evaluation images' contents: figures on others do not compare."""
     images: int
     top1: float | None
+    """None without labels, and of a task without classes: agreement counts then."""
     agreement: float
     sqnr_db: float
     program: str
@@ -55,8 +56,13 @@ def make_baseline(images: Sequence[ImageRecord], accuracy: Accuracy, pte: Fideli
     )
 
 
-def read_baseline(path: Path, images: Sequence[ImageRecord]) -> Baseline:
+def read_baseline(path: Path, images: Sequence[ImageRecord], *, classes: bool = True) -> Baseline:
     """Read a baseline that was made on the same images.
+
+    Args:
+        path: of the file.
+        images: all of them.
+        classes: whether the task's answers are classes, so that labelled images have a top-1.
 
     Raises:
         InputError: no such file, not a baseline, or one of other images.
@@ -68,7 +74,7 @@ def read_baseline(path: Path, images: Sequence[ImageRecord]) -> Baseline:
             f"{path}: the baseline is of {baseline.images} other images or labels than these {len(images)}; "
             "check on the same ones, or " + remedy
         )
-    if baseline.images != len(images) or (baseline.top1 is None) != (images[0].label is None):
+    if baseline.images != len(images) or (baseline.top1 is not None) != (classes and images[0].label is not None):
         raise InputError(f"{path}: its figures do not fit its images: it was edited; {remedy}")
     return baseline
 

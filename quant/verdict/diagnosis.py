@@ -70,6 +70,8 @@ class Circumstances:
     """Images that ranges were fitted on; 0 for a program without any."""
     odd_images: bool
     """Whether something looks wrong with the calibration images."""
+    classes: bool = True
+    """Whether the task's answers are classes."""
 
 
 def diagnose(layers: Sequence[LayerReport], circumstances: Circumstances) -> Diagnosis:
@@ -149,7 +151,14 @@ _REMEDIES: tuple[tuple[Callable[[Circumstances], bool], Remedy], ...] = (
         ),
     ),
     (
-        _may_search,
+        lambda c: _may_search(c) and not c.classes,
+        Remedy(
+            sentence="--max-drop 1 (keeps the cheapest layers in float until no more is lost)",
+            options={"--max-drop": "1"},
+        ),
+    ),
+    (
+        lambda c: _may_search(c) and c.classes,
         Remedy(
             sentence="--min-agreement 99 (keeps the cheapest layers in float until that many images keep their "
             "class)",

@@ -53,7 +53,8 @@ def files(tmp_path_factory):
     tensors = model.state_dict()
     names = LAYOUTS["timm"].theirs(model.spec, tensors)
     for name in ("flowers.pth", "efficientnet_b0.pth"):
-        torch.save({names[key]: tensor for key, tensor in tensors.items()}, folder / name)
+        kept = {names[key]: tensor for key, tensor in tensors.items()}
+        torch.save({"arch": "tf_efficientnet_b0", "state_dict": kept}, folder / name)
     return folder
 
 

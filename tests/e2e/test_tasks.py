@@ -13,10 +13,11 @@ import torch
 from apps.cli.edge_effnet import app
 from apps.cli.exit_codes import guarded
 from apps.device.check import check_on_device
-from edge_effnet import InputError
-from quant import QuantizeResult, RunResult, check, open_artifact, quantize
+from apps.device.deploy import deploy
+from edge_effnet import InputError, load_checkpoint, save_checkpoint
+from quant import ImageOptions, QuantizeResult, RunResult, check, open_artifact, quantize
 from quant.report.single import remade_report
-from tests.support.tasks import HEADS, Head, make_network, targets_given, two_folders
+from tests.support.tasks import HEADS, labels_file, make_network, two_folders
 from tests.support.tiny import TinyFiles, installed
 
 pytestmark = pytest.mark.usefixtures("tiny_variant", "one_thread")
@@ -31,14 +32,18 @@ class Given:
 
     weights: Path
     data: Path
-    head: Head | None
+    labels: Path | None
     settings: dict[str, Any]
 
+    @property
+    def images(self) -> ImageOptions:
+        """As `check` takes the labels."""
+        return ImageOptions(labels=self.labels)
+
     def quantize(self, out: Path, *, labelled: bool = True, **changes: Any) -> Any:
-        targets = self.head.targets if self.head is not None and labelled else None
-        with targets_given(targets):
-            settings = {**SETTINGS, **self.settings, **changes}
-            return quantize("lite0", weights=self.weights, data=self.data, out=out, **settings)
+        labels = {"labels": self.labels} if labelled else {}
+        settings = {**SETTINGS, **self.settings, **labels, **changes}
+        return quantize("lite0", weights=self.weights, data=self.data, out=out, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +54,13 @@ def given(tiny: TinyFiles, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     folders = two_folders(tiny, root / "two")
     return {
         **{
-            task: Given(weights[task], folders if task == "binary" else tiny.data, HEADS[task], {"task": task})
-            for task in HEADS
+            task: Given(
+                weights[task],
+                folders if task == "binary" else tiny.data,
+                labels_file(head, tiny.data, root / f"{task}.csv"),
+                {"task": task},
+            )
+            for task, head in HEADS.items()
         },
         "embedding": Given(tiny.weights, tiny.data, None, {"head": "none"}),
     }
@@ -89,16 +99,34 @@ def test_a_task_from_quantize_to_check_and_a_device(
     assert (artifact.delegation.partitions, artifact.delegation.left) == (1, 0)
     # The images that changed their answer are shown.
     assert result.outcome.flips or remade_report(artifact) == (artifact.folder / "report.html").read_bytes()
-    with targets_given(None if source.head is None else source.head.targets):
-        again = check(artifact.folder, data=source.data)
-        there = check_on_device(artifact.folder, device="host", data=source.data)
+    again = check(artifact.folder, data=source.data, images=source.images)
+    there = check_on_device(artifact.folder, device="host", data=source.data, image_options=source.images)
     assert again.passed and there.passed and again.task.name == there.outcome.task.name == task
     assert there.same is not None and there.same.identical == there.same.images == 60
     assert again.pte == there.outcome.pte
-    code = guarded(lambda: app(["check", str(artifact.folder), "--data", str(source.data)], standalone_mode=False))
+    labels = [] if source.labels is None else ["--labels", str(source.labels)]
+    words = ["check", str(artifact.folder), "--data", str(source.data), *labels]
+    code = guarded(lambda: app(words, standalone_mode=False))
     printed = capsys.readouterr().out
     titles = [row.title for row in again.task.rows]
     assert code == 0 and all(f" {title} " in f" {printed} ".replace("\n", " ") for title in titles)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_baselines_hold_what_a_task_keeps(
+    task: str, made: dict[str, QuantizeResult], given: dict[str, Given], tmp_path: Path
+) -> None:
+    source, settings = given[task], {"baseline": tmp_path / "b.json", "max_drop": 5}
+    settings["images"] = source.images
+    check(made[task].folder, data=source.data, update_baseline=True, **settings)
+    outcome = check(made[task].folder, data=source.data, **settings)
+    assert outcome.passed and any("the baseline" in reason for reason in outcome.verdict.reasons)
+
+
+def test_numbers_and_features_are_for_apps_of_ones_own(made: dict[str, QuantizeResult]) -> None:
+    for task in ("regression", "embedding"):
+        with pytest.raises(InputError, match=f"--task {task} .* an app of your own: --project DIR"):
+            deploy(made[task].folder, app="android")
 
 
 @pytest.mark.parametrize("task", ["multilabel", "embedding"])
@@ -112,7 +140,9 @@ def test_without_labels_the_verdict_is_of_what_is_expected(
             (flat / half).mkdir(parents=True)
             for image in (source.data / half).glob("*/*"):
                 (flat / half / f"{image.parent.name}-{image.name}").symlink_to(image.resolve())
-        source = Given(source.weights, flat, source.head, source.settings)
+        # A file that says by itself that it has no head.
+        save_checkpoint(tmp_path / "features.safetensors", load_checkpoint(source.weights, head="none").model)
+        source = Given(tmp_path / "features.safetensors", flat, None, {})
     outcome = source.quantize(tmp_path / "a", labelled=False).outcome
     assert outcome.passed, outcome.verdict.reasons
     assert outcome.drop_interval is None and "expected to lose" in outcome.verdict.reasons[0]
@@ -179,8 +209,7 @@ def test_a_threshold_moves_every_yes(given: dict[str, Given], tmp_path: Path) ->
     assert made.artifact.manifest["task"] == {"name": "multilabel", "threshold": 0.9999}
     assert "--threshold 0.9999" in " ".join(made.artifact.manifest["command"])
     rows = {row["name"]: row["float_yes"] for row in made.outcome.outputs}
-    plain = given["multilabel"].head
-    assert plain is not None and sum(rows.values()) < 100
+    assert sum(rows.values()) < 100
 
 
 @pytest.mark.parametrize(

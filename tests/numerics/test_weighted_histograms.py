@@ -67,6 +67,20 @@ def test_bins_that_grow_keep_what_they_hold(histograms):
     assert histograms.seen["mul"] == (everything.min(), everything.max())
 
 
+def test_histograms_of_parts_add_up_to_that_of_all(histograms):
+    """The other part reaches further, and knows a node that this one has not met."""
+    parts = [normal(8, 4, 8, 8), 3 * normal(8, 4, 8, 8, seed=1)]
+    others = [WeightedHistograms(histograms.module, ["mul"], 0.0) for _ in range(3)]
+    run_both_ways(histograms, parts, seed=0)
+    for other, part in zip(others[1:], parts, strict=True):
+        run_both_ways(other, [part], seed=0)
+        others[0].take(other)
+    (centres, expected), (same, found) = (one.histogram("mul") for one in (histograms, others[0]))
+    assert others[0].seen == histograms.seen and torch.equal(same, centres)
+    assert others[0].energy["mul"] == pytest.approx(histograms.energy["mul"])
+    assert (found.cumsum(0) - expected.cumsum(0)).abs().max() < 0.02 * expected.sum()
+
+
 def test_images_that_only_run_forward_count_with_the_weights_of_the_others(histograms):
     """Without a share of the plain error a weight is the gradient squared: 9 * v ** 4 here, but for its mean."""
     both, forward = normal(16, 4, 8, 8), normal(64, 4, 8, 8, seed=1)

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch import nn
 
 from edge_effnet import load_checkpoint, save_checkpoint
-from quant.data.split import DataSplit, ImageRecord
-from quant.pipeline import check, load
 from tests.support.tiny import TinyFiles
 
 CENTRED = torch.eye(3) - 1 / 3
@@ -74,30 +68,14 @@ def two_folders(tiny: TinyFiles, folder: Path) -> Path:
     return folder
 
 
-def labelled(split: DataSplit, targets: dict[str, tuple[float, ...]]) -> DataSplit:
-    """The images with the targets of their colours."""
-
-    def with_target(image: ImageRecord) -> ImageRecord:
-        colour = next(name for name in targets if f"/{name}" in image.name)
-        return replace(image, targets=targets[colour])
-
-    parts = ("calibration", "selection", "evaluation", "training")
-    return replace(split, **{part: tuple(map(with_target, getattr(split, part))) for part in parts})
-
-
-@contextmanager
-def targets_given(targets: dict[str, tuple[float, ...]] | None) -> Iterator[None]:
-    """Let `quantize` and `check` find targets beside the images."""
-    if targets is None:
-        yield
-        return
-    split_images, evaluation_images = load.split_images, check.evaluation_images
-
-    def split(*arguments: Any, **settings: Any) -> DataSplit:
-        return labelled(split_images(*arguments, **settings), targets)
-
-    def evaluation(*arguments: Any, **settings: Any) -> DataSplit:
-        return labelled(evaluation_images(*arguments, **settings), targets)
-
-    with patch.object(load, "split_images", split), patch.object(check, "evaluation_images", evaluation):
-        yield
+def labels_file(head: Head, data: Path, path: Path) -> Path | None:
+    """Write the targets of images by their colours; nothing where the head has none."""
+    if head.targets is None:
+        return None
+    rows = [["image", *(head.names or ("reddish", "greenish"))]]
+    for image in sorted(data.glob("*/*/*")):
+        rows.append(
+            [image.relative_to(data).as_posix(), *(f"{value:g}" for value in head.targets[image.parent.name])]
+        )
+    path.write_text("".join(",".join(row) + "\n" for row in rows))
+    return path

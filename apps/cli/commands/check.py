@@ -19,9 +19,10 @@ from apps.cli.device_options import (
     ResultsFile,
     SshConfig,
 )
-from apps.cli.help import epilog
+from apps.cli.help import HelpAll, epilog
+from apps.cli.image_options import ImageColumn, LabelColumn, Labels, MaxUnusable, read_options
 from edge_effnet.errors import InputError
-from quant.thresholds import MAX_DROP_POINTS
+from quant.thresholds import MAX_DROP_POINTS, UNUSABLE_SHARE
 
 EPILOG = epilog(
     "edge-effnet check b0-int8-xnnpack --data photos --baseline b0.json",
@@ -32,6 +33,10 @@ EPILOG = epilog(
 def check_command(
     folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
     data: Annotated[str, typer.Option(help="Images: its val/ is used; or `sample`.")],
+    labels: Labels = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    max_unusable: MaxUnusable = 100 * UNUSABLE_SHARE,
     max_drop: Annotated[float, typer.Option(help="Top-1 that may be lost, points.")] = MAX_DROP_POINTS,
     min_agreement: Annotated[float | None, typer.Option(help="Images that keep float's class, %.")] = None,
     baseline: Annotated[Path | None, typer.Option(help="File with earlier figures to hold.")] = None,
@@ -47,6 +52,7 @@ def check_command(
     remote_python: RemotePython = "python3",
     apk: Apk = None,
     executor_runner: ExecutorRunner = None,
+    _help_all: HelpAll = False,
 ) -> int:
     """Run a .pte over images, here or on a device, and judge it against float."""
     # The stack takes seconds to import: `--help` and usage errors need none of it.
@@ -58,6 +64,7 @@ def check_command(
         raise InputError(
             "--baseline is for this host: leave out --device, or compare two results: edge-effnet compare."
         )
+    images = read_options(labels, image_column, label_column, max_unusable)
     bars = Bars(lines=not as_json)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render.device import print_device_outcome  # noqa: PLC0415
@@ -75,6 +82,7 @@ def check_command(
             baseline=baseline,
             update_baseline=update_baseline,
             threads=threads,
+            images=images,
             progress=bars,
         )
         print_outcome(outcome, as_json=as_json)
@@ -96,6 +104,7 @@ def check_command(
         limit=limit,
         results=results,
         keep=keep,
+        image_options=images,
         progress=bars,
     )
     print_device_outcome(found, as_json=as_json)

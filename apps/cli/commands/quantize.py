@@ -9,6 +9,7 @@ import typer
 
 from apps.cli import exit_codes
 from apps.cli.help import SETTINGS, HelpAll, Version, epilog, rare_option
+from apps.cli.image_options import ImageColumn, LabelColumn, Labels, one_file
 from edge_effnet.errors import InputError
 from edge_effnet.samples.trained import SAMPLE, sample_weights
 from quant.common.rank import is_leader
@@ -50,6 +51,9 @@ def quantize_command(
     data: Annotated[str | None, typer.Option(help="Images: train/ and val/, or one folder per class.")] = None,
     calibration_data: Annotated[str | None, rare_option(help="Folder to fit ranges on, any name.")] = None,
     evaluation_data: Annotated[str | None, rare_option(help="Folder to judge on, any name.")] = None,
+    labels: Labels = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
     classes: Annotated[str | None, rare_option(help="The network's class names in order, one a line.")] = None,
     max_unusable: Annotated[float, rare_option(help="Images that may be unreadable, %; they are left out.")] = 100
     * UNUSABLE_SHARE,
@@ -133,6 +137,9 @@ def quantize_command(
         data=data,
         calibration_data=calibration_data,
         evaluation_data=evaluation_data,
+        labels=one_file("--labels", labels),
+        image_column=image_column,
+        label_column=label_column,
         classes=classes,
         max_unusable=max_unusable,
         origin=origin,

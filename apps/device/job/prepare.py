@@ -11,6 +11,7 @@ from quant.artifact.open import open_artifact
 from quant.common.atomic_io import atomic_folder
 from quant.common.overwrite import require_no_image, require_replaceable
 from quant.common.progress import NoProgress, Progress
+from quant.data.options import ImageOptions
 from quant.data.source import image_folder
 from quant.pipeline.check import images_for
 from quant.program.host import check_threads
@@ -23,6 +24,7 @@ def prepare_job(
     out: str | Path,
     limit: int | None = None,
     threads: int = 1,
+    image_options: ImageOptions | None = None,
     progress: Progress | None = None,
 ) -> Job:
     """Write a job folder, whole or not at all.
@@ -33,6 +35,7 @@ def prepare_job(
         out: where to; a job folder that is there is replaced.
         limit: take fewer images, evenly of each class.
         threads: of the device's runtime.
+        image_options: how images and labels are read.
         progress: told of the images decoded.
 
     Raises:
@@ -46,7 +49,7 @@ def prepare_job(
     require_no_image(out, data)
     artifact = open_artifact(Path(folder))
     with image_folder(data, artifact.preprocess, progress) as root:
-        split = images_for(artifact, root, progress)
+        split = images_for(artifact, root, image_options or ImageOptions(), progress)
         with atomic_folder(out) as temporary:
             images = limited(split.evaluation, limit)
             job = write_job(temporary, artifact, images, Settings(threads=threads), progress)

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from edge_effnet import EfficientNet
+from edge_effnet.activations import swap_activation
 from edge_effnet.fuse import fold_for_inference
+from quant.common.findings import Severity
 from quant.data.calibration_check import check_calibration, stem_shift, twins_among
 from tests.support.networks import images, trained_looking
 
@@ -35,6 +37,23 @@ def test_copies_and_bursts_are_counted(model):
 def test_another_normalisation_is_noticed(model, wrong):
     notes = check_calibration(model, [wrong(images(32, SIZE))])
     assert any("preprocessing" in note.message for note in notes)
+
+
+def test_weights_of_another_activation_name_the_option():
+    torch.manual_seed(0)
+    trained = EfficientNet.from_name("lite0", num_classes=3, image_size=SIZE, activation="relu")
+    for module in trained.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None
+    inputs = list(images(32, SIZE).split(16))
+    with torch.no_grad():
+        trained.train()(torch.cat(inputs))
+    trained.eval()
+    assert check_calibration(trained, inputs) == ()
+    (found,) = check_calibration(swap_activation(trained, "swish"), inputs)
+    assert found.code == "trained-activation" and found.severity is Severity.WARNING
+    assert "better with relu than with swish" in found.message
+    assert "--trained-activation relu" in found.remedy
 
 
 def test_without_batchnorm_nothing_is_claimed(model):

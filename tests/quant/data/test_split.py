@@ -71,6 +71,14 @@ def test_at_most_half_of_each_class_calibrates_and_it_is_said(tmp_path):
     assert found.notes == ("Calibrating on 8 images; 100 were asked for.",)
 
 
+def test_classes_of_one_image_each_are_shared_between_the_sides(tmp_path):
+    folders = tuple(f"class{index:02}" for index in range(20))
+    for number, folder in enumerate(folders):
+        draw_image(tmp_path / folder / "0.jpg", seed=number)
+    found = split(tmp_path, class_names=folders, num_classes=20)
+    assert (len(found.calibration), len(found.evaluation)) == (8, 12)
+
+
 def test_half_of_the_default_is_enough_and_less_is_said(tmp_path, monkeypatch):
     draw_classes(tmp_path, 8)
     for default, notes in ((12, 0), (24, 0), (26, 1)):

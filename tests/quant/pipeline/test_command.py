@@ -13,6 +13,8 @@ from quant.qat.options import QatOptions
 @pytest.fixture(autouse=True)
 def _empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    Path("l.csv").write_text("image,breed\na.jpg,pug\n")
+    Path("c.txt").write_text("pug\n")
 
 
 def command(**changes):
@@ -30,6 +32,8 @@ BASE = ("quantize", "--variant", "b0", "--weights", "w.pth", "--data", "my image
         ({"out": Path("b0-int8-xnnpack")}, ()),
         ({"calibration_data": "a", "evaluation_data": "b"}, ("--calibration-data", "a", "--evaluation-data", "b")),
         ({"out": "phone", "seed": 3}, ("--out", "phone", "--seed", "3")),
+        ({"classes": "c.txt", "max_unusable": 5.0}, ("--classes", "c.txt", "--max-unusable", "5")),
+        ({"labels": "l.csv", "label_column": "breed"}, ("--labels", "l.csv", "--label-column", "breed")),
         ({"trained_activation": "hardswish"}, ("--trained-activation", "hardswish")),
         ({"ema": False}, ("--no-ema",)),
         ({"max_drop": 1.0}, ("--max-drop", "1")),
@@ -65,3 +69,4 @@ def test_the_check_has_the_limits_of_the_run():
     )
     assert check_command(("quantize", "--variant", "b0"), folder="x")[-1] == SAMPLE
     assert check_command(command(calibration_data="a", evaluation_data="b"), folder="x")[-1] == "b"
+    assert check_command(command(labels="l.csv"), folder="x")[5:] == ("--labels", "l.csv")

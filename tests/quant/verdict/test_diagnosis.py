@@ -37,6 +37,7 @@ def test_without_an_analysis_there_is_a_remedy_all_the_same(reports):
     [
         ({}, [{"--recipe": "int8"}, {"--recipe": "qat-int8"}, {}]),
         ({"recipe": "int8"}, [{"--min-agreement": "99"}, {"--recipe": "qat-int8"}, {}]),
+        ({"recipe": "int8", "classes": False}, [{"--max-drop": "1"}, {"--recipe": "qat-int8"}, {}]),
         ({"recipe": "int8", "targeted": True}, [{"--recipe": "qat-int8"}, {}]),
         (
             {"recipe": "int8", "targeted": True, "calibration": 16},

@@ -1,0 +1,48 @@
+"""Options of the commands that read images and labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from apps.cli.help import rare_option
+from edge_effnet.errors import InputError
+
+if TYPE_CHECKING:
+    from quant.data.options import ImageOptions
+
+# A list: of an option given twice only the last would be taken, without a word.
+Labels = Annotated[list[str] | None, typer.Option(help="CSV, TSV or text: an image and its label a row.")]
+ImageColumn = Annotated[str | None, rare_option(help="Of --labels: its column of images, if unusual.")]
+LabelColumn = Annotated[str | None, rare_option(help="Of --labels: its column of labels, if unusual.")]
+MaxUnusable = Annotated[float, rare_option(help="Images that may be unreadable, %; they are left out.")]
+
+
+def one_file(option: str, given: list[str] | None) -> str | None:
+    """The value of an option that people may give twice.
+
+    Raises:
+        InputError: they did.
+    """
+    if given is not None and len(given) > 1:
+        raise InputError(f"{option}: {len(given)} files were given ({', '.join(given)}); join them into one.")
+    return given[0] if given else None
+
+
+def read_options(
+    labels: list[str] | None, image_column: str | None, label_column: str | None, max_unusable: float
+) -> ImageOptions:
+    """What the options say.
+
+    Raises:
+        InputError: two label files, none of that name, or columns without one.
+    """
+    from quant.data.options import ImageOptions  # noqa: PLC0415  (`--help` needs none of it)
+
+    return ImageOptions(
+        labels=one_file("--labels", labels),
+        image_column=image_column,
+        label_column=label_column,
+        max_unusable=max_unusable,
+    )

@@ -1,0 +1,69 @@
+"""Whose training weights come from, where their names leave it open: BatchNorm's statistics tell.
+
+The padding and BatchNorm's eps of another origin change what reaches the later layers, and their BatchNorms remember
+what did in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from edge_effnet.errors import InputError
+from edge_effnet.images import quiet_pillow
+from edge_effnet.preprocess import Preprocess
+from edge_effnet.weights import Checkpoint
+from quant.common.findings import Finding, finding
+from quant.common.subsample import subsample
+from quant.data.batches import iterate_batches
+from quant.data.norm_statistics import norm_misfit, preferred
+from quant.data.split import ImageRecord
+from quant.thresholds import KNOWN_MISFIT, ORIGIN_CERTAINTY, ORIGIN_IMAGES, ORIGIN_RATIO
+
+
+def settle_origin(first: Checkpoint, second: Checkpoint, images: Sequence[ImageRecord]) -> tuple[Checkpoint, Finding]:
+    """Choose between two readings of the same weights.
+
+    Args:
+        first: read as one origin's.
+        second: read as another's.
+        images: calibration images; `ORIGIN_IMAGES` of them are looked at.
+
+    Returns:
+        The one whose BatchNorms know these images better, and a note with the figures.
+
+    Raises:
+        InputError: neither is clearly better; an image that cannot be read.
+    """
+    paths = [images[row].path for row in subsample(len(images), ORIGIN_IMAGES)]
+    # An origin's mean and std, too, may be others than the weights saw: they are not what this is about.
+    inputs = [_read(paths, seen) for seen in dict.fromkeys((first.preprocess, second.preprocess))]
+    misfits = [
+        min((norm_misfit(checkpoint.model, batches) for batches in inputs), key=lambda misfit: float(misfit.sum()))
+        for checkpoint in (first, second)
+    ]
+    found = preferred(*misfits)
+    shown = " and ".join(
+        f"{float(misfit.mean()):.3f} as {checkpoint.origin}"
+        for misfit, checkpoint in zip(misfits, (first, second), strict=True)
+    )
+    clear = abs(found.certainty) >= ORIGIN_CERTAINTY and max(found.ratio, 1 / found.ratio) >= ORIGIN_RATIO
+    if not clear or min(float(misfit.mean()) for misfit in misfits) > KNOWN_MISFIT:
+        raise InputError(
+            f"the weights may be {first.origin}'s or {second.origin}'s, whose padding and BatchNorm eps differ: "
+            f"neither names nor BatchNorm's statistics on {len(paths)} images tell (misfit {shown}); say "
+            "--origin timm for weights trained in timm, --origin timm-tf for its tf_ models."
+        )
+    better = second if found.ratio > 1 else first
+    return better, finding(
+        "weights",
+        f"Names leave open whether the weights are {first.origin}'s or {second.origin}'s; BatchNorm's statistics on "
+        f"{len(paths)} images fit {better.origin} better (misfit {shown}), which was taken; --origin names another.",
+    )
+
+
+def _read(paths: Sequence[Path], preprocess: Preprocess) -> list[torch.Tensor]:
+    with quiet_pillow():
+        return list(iterate_batches(paths, preprocess))
