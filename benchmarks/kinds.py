@@ -191,7 +191,8 @@ def cells(name: str, row: Row, made: QuantizeResult) -> list[str]:
     """One row of the table."""
     outcome = made.outcome
     figure = outcome.task.figure
-    judged = (figure.text(figure.value(a)) for a in (outcome.float_accuracy, outcome.pte_accuracy))
+    found = (figure.value(accuracy) for accuracy in (outcome.float_accuracy, outcome.pte_accuracy))
+    judged = ("-" if value is None else f"{100 * value:.1f}" for value in found)
     pte, reference = outcome.pte_program, outcome.float_program
     return [
         name, row.weights, str(row.side), figure.name, *judged, f"{100 * outcome.pte.agreement:.1f}",

@@ -125,6 +125,11 @@ class Preprocess:
                 the resize mode "none" takes.
         """
         if self.takes_tensors:
+            if path.suffix.lower() not in ARRAY_SUFFIXES:
+                raise InputError(
+                    f"{path}: an image, but the network's inputs were handed over as tensors, and how an image "
+                    "becomes one is not known; give tensors (.npy)."
+                )
             return np.moveaxis(read_tensor(path, (self.channels, self.crop, self.crop)), 0, -1)
         if path.suffix.lower() in ARRAY_SUFFIXES:
             planes = np.moveaxis(read_array(path, self.channels), -1, 0)

@@ -282,6 +282,19 @@ PROBE_RIGHT = 1 / 3
 """Share of the images that another reading has to class rightly: a little better than nothing is no reading."""
 
 
+GEOMETRY_GLANCE = 32
+"""Of these images, that every usual geometry is tried on; only a promising one is tried on all."""
+
+
+GEOMETRY_GAIN = 0.05
+"""In the likelihood of the right class, nats: a little larger or smaller crop changes less, which nobody
+would notice."""
+
+
+GEOMETRY_LEAST = 0.3
+"""Float's top-1, share of 1, below which a geometry is not looked for: it is not what is wrong."""
+
+
 PERMUTED_IMAGES = 3
 """Of a class, before what most of them are taken for means anything."""
 

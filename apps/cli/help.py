@@ -69,6 +69,10 @@ HelpAll = Annotated[
 """Of a command with options that `--help` leaves out; its default is False."""
 
 
+Verbose = Annotated[bool, typer.Option("--verbose", help="Say what lowering changed, and what runs where.")]
+"""Of what prints an outcome; its default is False."""
+
+
 def epilog(*examples: str, more: str = "") -> str:
     """Return the end of a command's help: examples as they are typed, then the exit codes.
 

@@ -25,9 +25,10 @@ from quant.common.atomic_io import explained_writes
 from quant.common.findings import Finding, finding
 from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.data.options import ImageOptions
-from quant.data.source import image_folder
 from quant.data.split import ImageRecord
-from quant.pipeline.check import images_for, judge_artifact, look
+from quant.pipeline.check import judge_artifact, look
+from quant.pipeline.handed_over import Given
+from quant.pipeline.judged_images import judged_images
 from quant.program.host import check_threads
 from quant.program.timing import ProgramFigures
 from quant.thresholds import MAX_DROP_POINTS
@@ -81,8 +82,8 @@ def check_on_device(
         artifact = open_artifact(Path(folder))
     with ExitStack() as stack:
         with watch.measure("load"):
-            root = stack.enter_context(image_folder(data, artifact.preprocess, progress))
-            split = images_for(artifact, root, image_options or ImageOptions(), progress)
+            artifact.require_images()
+            split = stack.enter_context(judged_images(artifact, Given(data=data), image_options, progress))
             images = limited(split.evaluation, limit)
         with watch.measure("device"):
             found, said = (

@@ -53,6 +53,7 @@ def deploy(folder: str | Path, *, app: str, project: str | Path | None = None) -
     """
     target = find_app(app)
     artifact = open_artifact(Path(folder))
+    artifact.require_images()
     if project is None:
         _require_shown(artifact)
     root = own_project(target) if project is None else Path(project)

@@ -143,6 +143,18 @@ class Artifact:
         """What images go through before the program."""
         return Preprocess.from_dict(self.manifest["preprocess"])
 
+    def require_images(self) -> None:
+        """Refuse an artifact of whose inputs nobody knows how an image becomes one.
+
+        Raises:
+            InputError: it was made with preprocessed tensors.
+        """
+        if self.preprocess.takes_tensors:
+            raise InputError(
+                f"{self.folder}: was made with preprocessed tensors, and how an image becomes one is not known; make "
+                "it with images (preprocess= says what they go through)."
+            )
+
     @property
     def delegation(self) -> Delegation:
         """What of the program runs in the backend."""

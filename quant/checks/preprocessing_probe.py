@@ -100,7 +100,7 @@ def better_reading(run: Model, probe: Probe, readings: Collection[str]) -> Findi
         for x in iterate_batches([probe.images[i].path for i in rows], probe.preprocess):
             for name, parts in outputs.items():
                 parts.append(run(READINGS[name](x, probe.preprocess).contiguous()))
-    better = {name: _Comparison.of(now, torch.cat(parts), labels) for name, parts in outputs.items()}
+    better = {name: Comparison.of(now, torch.cat(parts), labels) for name, parts in outputs.items()}
     enough = PROBE_RIGHT * len(rows)
     convincing = {name: found for name, found in better.items() if found.convincing and found.right >= enough}
     if not convincing:
@@ -115,7 +115,7 @@ def better_reading(run: Model, probe: Probe, readings: Collection[str]) -> Findi
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Comparison:
+class Comparison:
     """Another reading against the present one."""
 
     likelier: int
@@ -126,11 +126,14 @@ class _Comparison:
     lost: int
     right: int
     """Images that it classes rightly."""
+    gain: float
+    """In the likelihood of the right class, nats, on average."""
     rank_chance: float
     """That it looks as good by chance, by how much likelier it makes their labels."""
 
     @classmethod
-    def of(cls, now: torch.Tensor, other: torch.Tensor, labels: torch.Tensor) -> _Comparison:
+    def of(cls, now: torch.Tensor, other: torch.Tensor, labels: torch.Tensor) -> Comparison:
+        """Compare logits [images, classes] of another reading with those of the present one."""
         right, still = other.argmax(dim=1) == labels, now.argmax(dim=1) == labels
         gain = _likelihood(other, labels) - _likelihood(now, labels)
         gain[gain.abs() < _ROUNDING] = 0.0
@@ -140,11 +143,13 @@ class _Comparison:
             won=int((right & ~still).sum()),
             lost=int((still & ~right).sum()),
             right=int(right.sum()),
+            gain=float(gain.mean()),
             rank_chance=metrics.signed_rank_test(gain),
         )
 
     @property
     def convincing(self) -> bool:
+        """Whether it is better beyond chance."""
         by_chance = min(metrics.sign_test(self.likelier, self.less), metrics.sign_test(self.won, self.lost))
         beyond_chance = by_chance <= PROBE_CERTAINTY or self.rank_chance <= PROBE_RANK_CERTAINTY
         return beyond_chance and self.won >= self.lost

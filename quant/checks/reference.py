@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from edge_effnet.preprocess import Preprocess
+from quant.checks.geometry_probe import better_geometry
 from quant.checks.label_order import check_label_order
 from quant.checks.leakage import find_leakage
 from quant.checks.preprocessing_probe import ALWAYS, READINGS, Probe, better_reading
@@ -20,7 +21,14 @@ from quant.data.split import ImageRecord
 from quant.metrics import metrics
 from quant.metrics.tasks.classes import CLASSES
 from quant.metrics.tasks.task import Task
-from quant.thresholds import CHANCE_IMAGES, CHANCE_SHUFFLES, COLLAPSE_IMAGES, NEARLY_ONE_CLASS, PLAUSIBLE_TOP1
+from quant.thresholds import (
+    CHANCE_IMAGES,
+    CHANCE_SHUFFLES,
+    COLLAPSE_IMAGES,
+    GEOMETRY_LEAST,
+    NEARLY_ONE_CLASS,
+    PLAUSIBLE_TOP1,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,8 +75,8 @@ def check_reference(reference: Reference) -> tuple[Finding, ...]:
         return tuple(each for each in [_classes(reference)] if each is not None)
     else:
         found = [each for check in _CHECKS if (each := check(reference)) is not None]
-    if not any(each.code in _CAUSES_OF_CHANCE for each in found) and (guessing := _chance(reference)) is not None:
-        found.append(guessing)
+    if not any(each.code in _CAUSES_OF_CHANCE for each in found):
+        found += [each for check in (_geometry, _chance) if (each := check(reference)) is not None]
     return tuple(found)
 
 
@@ -129,6 +137,17 @@ def _preprocessing(reference: Reference) -> Finding | None:
     probe = Probe(images=reference.images, labels=labels, logits=reference.logits, preprocess=reference.preprocess)
     suspicious = top1 < PLAUSIBLE_TOP1 or _recorded_float(reference) is not None
     return better_reading(reference.run, probe, READINGS if suspicious else ALWAYS)
+
+
+def _geometry(reference: Reference) -> Finding | None:
+    labels, top1 = reference.labels, reference.top1
+    # A network that knows nothing has no taste.
+    if not reference.task.exclusive or labels is None or top1 is None:
+        return None
+    if len(labels.unique()) == 1 or top1 < GEOMETRY_LEAST:
+        return None
+    probe = Probe(images=reference.images, labels=labels, logits=reference.logits, preprocess=reference.preprocess)
+    return better_geometry(reference.run, probe)
 
 
 def _recorded_float(reference: Reference) -> Finding | None:

@@ -197,8 +197,15 @@ KINDS: Mapping[str, Kind] = {
     ),
     "near-duplicates": _warning("A few evaluation images look like calibration images.", _OTHER_IMAGES),
     # What else there is to know.
+    "geometry": _note(
+        "Another resizing or cropping suits float clearly better.",
+        "Compare float's accuracy with other --resize, --crop and --resize-mode.",
+    ),
     "weights": _note(
         "How the weights file was understood, where it leaves something open.", "Check it against the training."
+    ),
+    "tensor-inputs": _note(
+        "Images came as preprocessed tensors: the artifact does not say how an image becomes one, apps have to know."
     ),
     "sample-model": _note("The sample model was quantized, nothing of the user's."),
     "images-left-out": _note(

@@ -19,15 +19,14 @@ from quant.common.atomic_io import write_atomically
 from quant.common.findings import Finding, Severity, messages
 from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.data.batches import Model
-from quant.data.cleaning import verifier
-from quant.data.collect import Source
 from quant.data.options import ImageOptions
 from quant.data.perceptual_hash import hash_maker
-from quant.data.source import image_folder
-from quant.data.split import DataSplit, ImageRecord, evaluation_images
+from quant.data.split import ImageRecord
 from quant.lower.choices import is_emulated, require_runs_here, runs_here
 from quant.metrics import metrics
 from quant.metrics.evaluate import collect_logits
+from quant.pipeline.handed_over import Given
+from quant.pipeline.judged_images import judged_images
 from quant.program.host import EmulatorRuntime, HostRuntime, check_threads, emulator_processes
 from quant.program.timing import Measured, ProgramFigures, load_emulated, measure_programs
 from quant.thresholds import GOLDEN_MIN_SQNR_DB, LATENCY_REPEATS, MAX_DROP_POINTS
@@ -40,7 +39,8 @@ from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement
 def check(
     folder: str | Path,
     *,
-    data: str | Path,
+    data: Any,
+    labels: Any = None,
     max_drop: float = MAX_DROP_POINTS,
     min_agreement: float | None = None,
     baseline: str | Path | None = None,
@@ -56,7 +56,8 @@ def check(
     Args:
         folder: the artifact.
         data: images: `val/` of it where there is one, else all of it but what the program was fitted on;
-            or `edge_effnet.samples.SAMPLE`.
+            or `edge_effnet.samples.SAMPLE`; or what Python holds images in (`QuantizeConfig.data`).
+        labels: of an array or a list in `data`, one each.
         max_drop: top-1 that may be lost against float, and against the baseline, points.
         min_agreement: images that have to keep float's class, percent.
         baseline: a file with earlier figures.
@@ -83,8 +84,8 @@ def check(
         verify_images(artifact)
     with ExitStack() as stack:
         with watch.measure("load"):
-            root = stack.enter_context(image_folder(data, artifact.preprocess, progress))
-            split = images_for(artifact, root, images or ImageOptions(), progress)
+            given = Given(data=data, labels=labels)
+            split = stack.enter_context(judged_images(artifact, given, images, progress))
         known = (
             None
             if update_baseline or baseline is None
@@ -107,25 +108,6 @@ def check(
         figures = make_baseline(split.evaluation, outcome.pte_accuracy, outcome.pte, sha256)
         write_atomically(Path(baseline), baseline_json(figures).encode())
     return outcome
-
-
-def images_for(artifact: Artifact, folder: Path, options: ImageOptions, progress: Progress) -> DataSplit:
-    """The images of a folder that an artifact can be judged on; see `evaluation_images`.
-
-    Raises:
-        InputError: none, others than its classes, or ones that it was fitted on.
-    """
-    source = Source(
-        data=folder,
-        labels=options.read(artifact.task.targets),
-        class_names=artifact.class_names if artifact.labelled and artifact.task.exclusive else None,
-        num_classes=artifact.task.class_folders(len(artifact.labels)),
-        output_names=artifact.labels if artifact.labelled else None,
-        outputs=len(artifact.labels),
-        verify=verifier(artifact.preprocess.channels, progress),
-        max_unusable=options.max_unusable / 100,
-    )
-    return evaluation_images(source, calibrated_on=artifact.calibrated_on)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

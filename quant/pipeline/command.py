@@ -9,6 +9,7 @@ from edge_effnet.samples import SAMPLE
 from quant.lower.options import BackendOptions
 from quant.metrics.tasks.classes import CLASSES
 from quant.metrics.tasks.embedding import EMBEDDING
+from quant.pipeline.handed_over import word_for
 from quant.pipeline.request import Request, default_out
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE
@@ -20,10 +21,10 @@ def quantize_command(request: Request) -> tuple[str, ...]:
     config = request.config
     options: list[tuple[str, Any, Any]] = [
         ("--weights", SAMPLE if config.sample else config.weights_name, SAMPLE),
-        ("--data", config.data, SAMPLE),
-        ("--calibration-data", config.calibration_data, None),
-        ("--evaluation-data", config.evaluation_data, None),
-        ("--labels", config.labels, None),
+        ("--data", word_for(config.data), SAMPLE),
+        ("--calibration-data", word_for(config.calibration_data), None),
+        ("--evaluation-data", word_for(config.evaluation_data), None),
+        ("--labels", word_for(config.labels), None),
         ("--image-column", config.image_column, None),
         ("--label-column", config.label_column, None),
         ("--classes", config.classes, None),

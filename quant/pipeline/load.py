@@ -21,12 +21,14 @@ from quant.data.calibration_check import require_channels
 from quant.data.classes import read_class_list
 from quant.data.cleaning import verifier
 from quant.data.collect import Source
+from quant.data.readers.in_memory import Wanted
 from quant.data.readers.shards import listed_classes
 from quant.data.source import image_folder
 from quant.data.split import DataSplit, split_images
 from quant.lower.choices import check_fits
 from quant.metrics.tasks.classes import CLASSES
 from quant.metrics.tasks.task import Task
+from quant.pipeline.handed_over import Folders, as_folders, with_tensors
 from quant.pipeline.request import QuantizeConfig, Request
 
 
@@ -129,9 +131,16 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
     config = request.config
     with ExitStack() as stack:
         with watch.measure("load"):
+            wanted = Wanted(
+                preprocess=checkpoint.preprocess,
+                kind=request.task.targets,
+                names=_named(config, request.task, checkpoint) or checkpoint.class_names,
+            )
+            handed = stack.enter_context(as_folders(config.given, wanted, progress))
+            checkpoint = _with_tensors(request, checkpoint) if handed.tensors else checkpoint
             folder = stack.enter_context(
                 image_folder(
-                    config.data,
+                    handed.data,
                     checkpoint.preprocess,
                     progress,
                     calibration=config.calibration,
@@ -139,29 +148,32 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 )
             )
             split = split_images(
-                source_of(request, checkpoint, folder, progress),
+                source_of(request, checkpoint, replace(handed, data=folder), progress),
                 calibration=config.calibration,
                 seed=config.seed,
                 selection=request.selection,
                 training=request.recipe.trains,
             )
-            checkpoint, settled = _settled(request, checkpoint, split)
+            checkpoint, settled = _settled(request, checkpoint, split, tensors=handed.tensors)
             model = checkpoint.model
             if config.activation is not None:
                 model = swap_activation(copy.deepcopy(model), config.activation)
         said = (sample_note(request.spec.name),) if request.sample else ()
         understood = tuple(finding("weights", note) for note in checkpoint.notes)
+        taken = (finding("tensor-inputs", _TENSORS_TAKEN),) if handed.tensors else ()
         yield Loaded(
             checkpoint=checkpoint,
             model=model,
             split=split,
-            findings=(*said, *understood, *settled, *split.findings),
+            findings=(*said, *understood, *settled, *taken, *split.findings),
             task=request.task,
             named=_named(config, request.task, checkpoint),
         )
 
 
-def _settled(request: Request, checkpoint: Checkpoint, split: DataSplit) -> tuple[Checkpoint, tuple[Finding, ...]]:
+def _settled(
+    request: Request, checkpoint: Checkpoint, split: DataSplit, *, tensors: bool
+) -> tuple[Checkpoint, tuple[Finding, ...]]:
     """Read the weights as the images' statistics tell, where names left their origin open.
 
     Raises:
@@ -169,7 +181,7 @@ def _settled(request: Request, checkpoint: Checkpoint, split: DataSplit) -> tupl
     """
     if checkpoint.rival is None:
         return checkpoint, ()
-    first, second = (
+    both = (
         load_pretrained(
             request.config.weights_name,
             variant=request.spec.name,
@@ -177,6 +189,7 @@ def _settled(request: Request, checkpoint: Checkpoint, split: DataSplit) -> tupl
         )
         for origin in (checkpoint.origin, checkpoint.rival)
     )
+    first, second = (_with_tensors(request, each) if tensors else each for each in both)
     chosen, found = settle_origin(first, second, split.calibration)
     return chosen, (found,)
 
@@ -197,7 +210,20 @@ def _named(config: QuantizeConfig, task: Task, checkpoint: Checkpoint) -> tuple[
     return read_class_list(Path(config.classes), task.class_folders(checkpoint.num_classes) or checkpoint.num_classes)
 
 
-def source_of(request: Request, checkpoint: Checkpoint, folder: Path, progress: Progress) -> Source:
+def _with_tensors(request: Request, checkpoint: Checkpoint) -> Checkpoint:
+    """A network whose inputs are handed over.
+
+    Raises:
+        InputError: options that need images.
+    """
+    if request.config.embed_preprocess:
+        raise InputError("--embed-preprocess: a program that takes pixels needs images, not preprocessed tensors.")
+    if request.recipe.trains:
+        raise InputError(f"--recipe {request.recipe.name}: training needs images to vary, not preprocessed tensors.")
+    return replace(checkpoint, preprocess=with_tensors(checkpoint.preprocess))
+
+
+def source_of(request: Request, checkpoint: Checkpoint, folders: Folders, progress: Progress) -> Source:
     """Where a run's images and labels come from.
 
     Raises:
@@ -205,18 +231,25 @@ def source_of(request: Request, checkpoint: Checkpoint, folder: Path, progress: 
     """
     config, task = request.config, request.task
     named = _named(config, task, checkpoint)
+    data = Path(folders.data)
     return Source(
-        data=folder,
-        calibration_data=None if config.calibration_data is None else Path(config.calibration_data),
-        evaluation_data=None if config.evaluation_data is None else Path(config.evaluation_data),
-        labels=config.image_options.read(task.targets),
-        class_names=(named if task.exclusive else None) or _folder_names(task, checkpoint, folder),
+        data=data,
+        calibration_data=folders.calibration_data,
+        evaluation_data=folders.evaluation_data,
+        labels=folders.labels or config.image_options.read(task.targets),
+        class_names=(named if task.exclusive else None) or _folder_names(task, checkpoint, data),
         num_classes=task.class_folders(checkpoint.num_classes),
         output_names=named or checkpoint.class_names,
         outputs=checkpoint.num_classes,
-        verify=verifier(checkpoint.preprocess.channels, progress),
+        verify=None if folders.tensors else verifier(checkpoint.preprocess.channels, progress),
         max_unusable=config.max_unusable / 100,
     )
+
+
+_TENSORS_TAKEN = (
+    "Images came as preprocessed tensors: how an image becomes one is not known here, so the artifact does not say "
+    "it, and apps have to do it as your own transforms do."
+)
 
 
 def sample_note(variant: str) -> Finding:

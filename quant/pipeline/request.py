@@ -24,6 +24,7 @@ from quant.artifact.recognise import require_replaceable
 from quant.common.overwrite import require_apart, require_no_image
 from quant.common.rank import is_alone
 from quant.data.options import ImageOptions
+from quant.data.readers.in_memory import is_in_memory
 from quant.lower.choices import DEFAULT_BACKEND, Choice, check_fits, check_options, choose
 from quant.lower.options import BackendOptions, Normalization
 from quant.lower.output import Output
@@ -31,6 +32,7 @@ from quant.metrics.tasks.classes import CLASSES
 from quant.metrics.tasks.embedding import EMBEDDING
 from quant.metrics.tasks.table import find_task
 from quant.metrics.tasks.task import Task
+from quant.pipeline.handed_over import Given
 from quant.program.host import check_threads
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe, find_recipe
@@ -58,14 +60,16 @@ class QuantizeConfig:
     preprocess: Any = None
     """What images go through, where weights or model do not tell: a `Preprocess`, a timm model, torchvision's weights
     or their `transforms()`."""
-    data: str | Path = SAMPLE
-    """Folder of images (see `split_images`), or `SAMPLE`: the pictures that those were trained on."""
-    calibration_data: str | Path | None = None
-    """Folder of the images to calibrate on, whatever its name; None looks for one in `data`."""
-    evaluation_data: str | Path | None = None
+    data: Any = SAMPLE
+    """Folder of images (see `split_images`), or `SAMPLE`: the pictures that those were trained on; `.npz` or `.npy`;
+    or images that Python holds (see `images_of`), for both sides or as (to calibrate on, to judge on)."""
+    calibration_data: Any = None
+    """Folder of the images to calibrate on, whatever its name; None looks for one in `data`. Or as there."""
+    evaluation_data: Any = None
     """Folder of the images to judge on, likewise."""
-    labels: str | Path | None = None
-    """A label file beside the images, instead of class folders (see `ImageOptions`)."""
+    labels: Any = None
+    """A label file beside the images, instead of class folders (see `ImageOptions`); or labels of an array or a list
+    in `data`, one each."""
     image_column: str | None = None
     """Header of its column of images, where that is an unusual one."""
     label_column: str | None = None
@@ -149,6 +153,16 @@ class QuantizeConfig:
         return self.model is None and self.weights == SAMPLE
 
     @property
+    def given(self) -> Given:
+        """Where images are."""
+        return Given(
+            data=self.data,
+            calibration_data=self.calibration_data,
+            evaluation_data=self.evaluation_data,
+            labels=self.labels if is_in_memory(self.labels) else None,
+        )
+
+    @property
     def weights_name(self) -> str | Path:
         """Of the weights, for messages: as given, or the class of a network in memory."""
         return self.weights if self.model is None else name_of(self.model)
@@ -172,7 +186,7 @@ class QuantizeConfig:
     def image_options(self) -> ImageOptions:
         """How images and labels are read."""
         return ImageOptions(
-            labels=self.labels,
+            labels=None if is_in_memory(self.labels) else self.labels,
             image_column=self.image_column,
             label_column=self.label_column,
             max_unusable=self.max_unusable,
@@ -319,13 +333,24 @@ def resolve(config: QuantizeConfig) -> Request:
     check_fits(
         choices, activation=request.final_activation, image_size=config.crop or config.image_size or spec.resolution
     )
-    sources = {"--calibration-data": config.calibration_data, "--evaluation-data": config.evaluation_data}
-    named = {option: given for option, given in sources.items() if given is not None}
-    require_apart(request.out, {"--weights": config.weights, "--data": config.data, **named})
-    require_replaceable(request.out)
-    for folder in (config.data, *named.values()):
-        require_no_image(request.out, folder)
+    _require_place(request)
     return request
+
+
+def _require_place(request: Request) -> None:
+    """Refuse to write where something lies that is read, or that is not ours.
+
+    Raises:
+        InputError: it does.
+    """
+    config = request.config
+    sides = {"--data": config.data, "--calibration-data": config.calibration_data}
+    sides["--evaluation-data"] = config.evaluation_data
+    folders = {option: given for option, given in sides.items() if isinstance(given, str | Path)}
+    require_apart(request.out, {"--weights": config.weights, **folders})
+    require_replaceable(request.out)
+    for folder in folders.values():
+        require_no_image(request.out, folder)
 
 
 def _spelled_out(config: QuantizeConfig) -> QuantizeConfig:
@@ -381,7 +406,7 @@ def _variant_of(config: QuantizeConfig) -> tuple[VariantSpec, Checkpoint | None]
     """Return the variant that is named, or the one that the weights are, with what was read to tell."""
     spec = None if config.variant is None else resolve_variant(config.variant)
     if config.model is not None:
-        if isinstance(config.data, str) and config.data == SAMPLE:
+        if not is_in_memory(config.data) and config.data == SAMPLE:
             raise InputError("model: give data too, images of its classes; the sample's are those of sample weights.")
         checkpoint = load_in_memory(config.model, spec, config.load_options)
         return checkpoint.spec, checkpoint

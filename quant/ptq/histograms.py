@@ -22,7 +22,7 @@ from quant.graph.finite import extremes, in_memory_order, require_usable
 BINS = 2048
 
 _ELEMENTS = 4096
-"""Of one image of one activation; four times as many gave no better ranges (`docs/pipeline.md`)."""
+"""Of one image of one activation; four times as many gave no better ranges (`docs/lab/pipeline.md`)."""
 
 _FEW = 4
 """Values whose mean weight is trusted. Wider means blur the tails, where weights change fast: 64 cost B0 0.6 dB."""

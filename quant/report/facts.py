@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import PurePath
 from typing import Any
 
 from quant.analysis.fallback_cost import FloatLayer
 from quant.analysis.search_result import Point
 from quant.lower.result import Delegation
+from quant.metrics.logit_changes import LogitChanges
 from quant.metrics.margins import MarginClass
 from quant.metrics.per_class import ClassFigures, ConfusionChange
 from quant.metrics.tasks.table import task_of
@@ -118,6 +120,8 @@ class Facts:
     """None in manifests of earlier versions."""
     confusion: tuple[ConfusionChange, ...]
     flips: tuple[Flip, ...]
+    logits: LogitChanges | None
+    """Image by image, what changed the class; None of other tasks, and in manifests of earlier versions."""
     outputs: tuple[Mapping[str, Any], ...]
     """Figures of each output by name, of a task that has such."""
     float_layers: tuple[FloatLayer, ...]
@@ -128,6 +132,10 @@ class Facts:
     """That makes the artifact again; empty in manifests of earlier versions."""
     versions: Mapping[str, str]
     weights: Mapping[str, str]
+    data: str
+    """What `--data` named, its last part; empty where the command does not say."""
+    processor: str
+    """Of the machine that took the times; empty in manifests of earlier versions."""
     files: Mapping[str, Mapping[str, Any]]
     seconds: Mapping[str, float]
 
@@ -221,6 +229,7 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
         classes=None if classes is None else tuple(ClassFigures.from_json(row) for row in classes),
         confusion=tuple(_change(row) for row in verdict.get("confusion", ())),
         flips=tuple(_flip(row) for row in verdict.get("flips", ())),
+        logits=LogitChanges.from_json(verdict["logit_changes"]) if "logit_changes" in verdict else None,
         outputs=tuple(verdict.get("outputs", ())),
         float_layers=tuple(FloatLayer(**row) for row in verdict.get("float_layers", ())),
         search=_search(verdict.get("search")),
@@ -229,11 +238,19 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
         command=tuple(manifest.get("command", ())),
         versions=manifest["versions"],
         weights=manifest["weights"],
+        data=_data_name(manifest.get("command", ())),
+        processor=str(manifest.get("machine", {}).get("processor", "")),
         files=manifest["files"],
         seconds={name: float(value) for name, value in verdict.get("seconds", {}).items()},
     )
     _require_consistent(facts)
     return facts
+
+
+def _data_name(command: Sequence[str]) -> str:
+    words = list(command)
+    place = words.index("--data") + 1 if "--data" in words else len(words)
+    return PurePath(words[place]).name if place < len(words) else ""
 
 
 def _require_consistent(facts: Facts) -> None:
@@ -333,7 +350,13 @@ def _flip(row: Mapping[str, Any]) -> Flip:
         pte_class=row["pte"],
         float_probability=_number(row["float_probability"]),
         pte_probability=_number(row["pte_probability"]),
+        float_top=_ranked(row.get("float_top", ())),
+        pte_top=_ranked(row.get("pte_top", ())),
     )
+
+
+def _ranked(rows: Sequence[Sequence[Any]]) -> tuple[tuple[str, float], ...]:
+    return tuple((str(name), float(probability)) for name, probability in rows)
 
 
 def _search(values: Mapping[str, Any] | None) -> Search | None:

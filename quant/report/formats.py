@@ -16,7 +16,7 @@ from quant.analysis.layer_report import LayerReport
 from quant.artifact.recognise import changed
 from quant.lower.result import Leftover
 from quant.metrics.metrics import wilson_interval
-from quant.metrics.per_class import ConfusionChange
+from quant.metrics.per_class import ClassFigures, ConfusionChange
 
 NAMED = 5
 """Layers of a network that a report names: the noisiest."""
@@ -154,6 +154,28 @@ def day(created: str) -> str:
     return f"{when.day} {when:%B %Y}"
 
 
+def times(before: float, after: float) -> str:
+    """How many times smaller something became."""
+    return f"{before / max(after, 1e-9):.1f}\N{MULTIPLICATION SIGN}"
+
+
+def architecture(processor: str) -> str:
+    """`AMD EPYC (x86_64, AVX512)` -> `this x86 machine`; of one that nobody named, `the machine that made it`."""
+    kinds = {"x86_64": "x86", "aarch64": "ARM", "arm64": "ARM"}
+    found = [kind for word, kind in kinds.items() if word in processor]
+    return f"this {found[0]} machine" if found else "the machine that made it"
+
+
+def worst_first(rows: Sequence[ClassFigures]) -> list[ClassFigures]:
+    """Classes that lost most come first: in images that are right, then in images that keep their class."""
+
+    def merit(row: ClassFigures) -> tuple[float, ...]:
+        right = row.pte_right or 0
+        return tuple(count / max(row.images, 1) for count in (right - (row.float_right or 0), row.kept, right))
+
+    return sorted(rows, key=merit)
+
+
 def network(variant: str) -> str:
     """`b0` -> `EfficientNet-B0`."""
     return f"EfficientNet-{variant[:1].upper()}{variant[1:]}"
@@ -165,6 +187,7 @@ def capital(text: str) -> str:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
+    "architecture": architecture,
     "breakable": breakable,
     "capital": capital,
     "count": count,
@@ -187,6 +210,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "shell_words": shell_words,
     "signed": signed,
     "thousands": thousands,
+    "times": times,
     "with_options": with_options,
+    "worst_first": worst_first,
 }
 """By the name that templates use."""

@@ -17,6 +17,7 @@ from quant.data.split import ImageRecord
 from quant.lower.delegation import DelegationReport
 from quant.report.facts import Facts, points_lost, read_facts
 from quant.report.page import render_page
+from quant.report.plots.changes import plot_changes
 from quant.report.plots.layers import plot_layers
 from quant.report.plots.search import plot_search
 from quant.report.plots.training import plot_training
@@ -126,6 +127,8 @@ def _plots(facts: Facts, layers: Sequence[LayerReport]) -> dict[str, Markup]:
     plots = {}
     if layers:
         plots["layers"] = plot_layers(layers, broken=facts.broken_layer)
+    if facts.logits is not None and facts.logits.images:
+        plots["changes"] = plot_changes(facts.logits.images)
     if facts.search is not None:
         plots["search"] = plot_search(facts.search, min_agreement=facts.min_agreement)
     if facts.training is not None and len(facts.training.rows) > 1:

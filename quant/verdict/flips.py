@@ -12,6 +12,12 @@ from quant.data.split import ImageRecord
 from quant.metrics import metrics
 from quant.metrics.tasks.task import Task
 
+TOP = 3
+"""Classes of each network that are kept of an image that changed class."""
+
+Ranked = tuple[str, float]
+"""A class and its probability, 0..1."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flip:
@@ -27,6 +33,9 @@ class Flip:
     """Softmax of float's class in float's logits, 0..1; None of a task whose answers have no probability."""
     pte_probability: float | None
     """Softmax of the .pte's class in the .pte's logits, 0..1; likewise."""
+    float_top: tuple[Ranked, ...] = ()
+    """Float's first classes, the likeliest first; empty of other tasks, and in manifests of earlier versions."""
+    pte_top: tuple[Ranked, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Of the object that `--json` prints."""
@@ -37,6 +46,11 @@ class Flip:
             "pte": self.pte_class,
             "float_probability": _rounded(self.float_probability),
             "pte_probability": _rounded(self.pte_probability),
+            **{
+                key: [[name, _rounded(probability)] for name, probability in ranked]
+                for key, ranked in (("float_top", self.float_top), ("pte_top", self.pte_top))
+                if ranked
+            },
         }
 
 
@@ -51,25 +65,27 @@ def class_flips(
     found = []
     for row in metrics.flips(float_logits, pte_logits):
         label = images[row].label
-        float_index, float_probability = _answer(float_logits[row])
-        pte_index, pte_probability = _answer(pte_logits[row])
+        float_top, pte_top = (_first(logits[row], names) for logits in (float_logits, pte_logits))
         found.append(
             Flip(
                 image=images[row].name,
                 label=None if label is None else names[label],
-                float_class=names[float_index],
-                pte_class=names[pte_index],
-                float_probability=float_probability,
-                pte_probability=pte_probability,
+                float_class=float_top[0][0],
+                pte_class=pte_top[0][0],
+                float_probability=float_top[0][1],
+                pte_probability=pte_top[0][1],
+                float_top=float_top,
+                pte_top=pte_top,
             )
         )
     return tuple(found)
 
 
-def _answer(logits: torch.Tensor) -> tuple[int, float]:
-    """Class index and probability of one image's answer."""
-    index = int(logits.argmax())
-    return index, logits.double().softmax(dim=0)[index].item()
+def _first(logits: torch.Tensor, names: Sequence[str]) -> tuple[Ranked, ...]:
+    """The likeliest classes of one image, logits [classes]; of equal ones the lower index, as `argmax` has it."""
+    probability = logits.double().softmax(dim=0)
+    order = logits.argsort(descending=True, stable=True)[:TOP].tolist()
+    return tuple((names[index], probability[index].item()) for index in order)
 
 
 def answer_flips(

@@ -155,6 +155,8 @@ class Outcome:
         changes = self.changes
         result["paired"] = None if changes is None or changes.paired is None else changes.paired.to_json()
         result["expected_drop"] = None if changes is None else changes.expected.to_json()
+        if changes is not None:
+            result["logit_changes"] = changes.logits.to_json()
         result["margins"] = [] if changes is None else [row.to_json() for row in changes.margins]
         result["next_step"] = self.next_step
         result["limits"] = {"max_drop": self.max_drop, "min_agreement": self.min_agreement}

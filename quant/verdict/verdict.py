@@ -11,6 +11,7 @@ import torch
 from edge_effnet.errors import InputError
 from quant.common.findings import Finding, Severity, finding, messages
 from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.metrics.logit_changes import LogitChanges
 from quant.metrics.margins import (
     Expected,
     MarginClass,
@@ -73,6 +74,8 @@ class Changes:
     """Lost and won; None without labels."""
     interval: tuple[float, float]
     """95 % interval of top-1 lost; of what is expected to be lost without labels."""
+    logits: LogitChanges
+    """Image by image, what made them."""
 
     @classmethod
     def of(
@@ -102,6 +105,7 @@ class Changes:
             interval=(
                 expected.interval if labels is None else paired_drop_interval(float_logits, pte_logits, labels)
             ),
+            logits=LogitChanges.of(float_logits, pte_logits),
         )
 
     @property

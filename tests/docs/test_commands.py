@@ -19,8 +19,13 @@ from tests.support.reports import measured_artifact
 SUBSTITUTIONS = {"100": "6"}
 """Words of a command by what stands for them here: fewer images."""
 
-ADDED = {"deploy": ["--project", "android"]}
-"""Words behind a command: apps are put into a copy of the project."""
+
+def added(words):
+    """Words behind a command: apps are put into a copy of the project, where the page names none."""
+    if words[1] != "deploy" or "--project" in words:
+        return []
+    return ["--project", words[words.index("--app") + 1]]
+
 
 CHANGED_TEXT = {"1600": "16", "496": "16", '"val", 0, 224': '"val", 0, 64', "size=224": "size=64", "128": "16"}
 """Parts of a Python block by what stands for them here: fewer and smaller pictures."""
@@ -34,7 +39,10 @@ def workplace(tmp_path, monkeypatch):
         measured_artifact(tmp_path / name)
     for name in ("model.pte", "before.pte", "after.pte"):
         shutil.copy(tmp_path / "b0-int8-xnnpack" / "model.pte", tmp_path / name)
-    shutil.copytree(ROOT / "apps" / "android", tmp_path / "android")
+    for app in ("android", "ios"):
+        shutil.copytree(
+            ROOT / "apps" / app, tmp_path / app, ignore=shutil.ignore_patterns("build", ".gradle", ".build")
+        )
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -83,7 +91,7 @@ def test_quick_command_runs(where, words, workplace, request, capsys):
     if "--device" in words or words[1] == "compare":
         for name in ("results.json", "host.json", "pi.json"):
             shutil.copy(request.getfixturevalue("device_results"), workplace / name)
-    assert run([*words, *ADDED.get(words[1], ())]) == 0, f"{where}: {capsys.readouterr().err}"
+    assert run([*words, *added(words)]) == 0, f"{where}: {capsys.readouterr().err}"
 
 
 PYTHON = blocks("python")

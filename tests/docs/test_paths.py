@@ -41,7 +41,7 @@ OTHERS = [
     if not _BUILT & set(path.relative_to(ROOT).parts) and "results" not in path.relative_to(ROOT).parts
 ]
 PYTHON = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-TEXTS = (*PAGES, ROOT / "apps/android/README.md", ROOT / "apps/ios/README.md", ROOT / "docs/example.ipynb")
+TEXTS = (*PAGES, ROOT / "apps/android/README.md", ROOT / "apps/ios/README.md", *(ROOT / "docs").glob("*.ipynb"))
 
 
 def spoken(path: Path) -> Iterator[tuple[int, str]]:

@@ -32,13 +32,13 @@ def site(tmp_path_factory):
 
 @needs_mkdocs
 def test_builds_without_a_warning_and_holds_every_page(site):
-    pages = {page.stem for page in (ROOT / "docs").glob("*.md")}
-    assert pages <= {page.stem for page in site.glob("*.html")}
+    pages = {page.relative_to(ROOT / "docs").with_suffix("") for page in (ROOT / "docs").rglob("*.md")}
+    assert pages <= {page.relative_to(site).with_suffix("") for page in site.rglob("*.html")}
 
 
 @needs_mkdocs
 def test_pages_load_nothing_from_elsewhere(site):
-    for page in site.glob("*.html"):
+    for page in site.rglob("*.html"):
         loaded = re.findall(r'<(?:script|img|link)[^>]*?(?:src|href)="(https?:[^"]+)"', page.read_text())
         assert not loaded, page.name
 

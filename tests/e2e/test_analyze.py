@@ -1,11 +1,14 @@
 """`edge-effnet analyze`: the analysis of an artifact, as a table and as JSON."""
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 
 from apps.cli.edge_effnet import app
 from apps.cli.exit_codes import guarded
+from apps.cli.render.analysis import print_analysis
 from tests.support.artifacts import LAYER, make_artifact
 
 
@@ -44,3 +47,18 @@ def test_an_unknown_order_and_an_absent_folder_are_explained(called, folder, tmp
     assert called(folder, "--by", "size")[::2] == (2, "error: --by 'size': choose one of order, noise.\n")
     code, _, err = called(tmp_path / "absent")
     assert code == 2 and "no artifact here" in err
+
+
+LONG = "stages.6.0.squeeze_excite." + "activation" * 4
+
+
+@pytest.mark.parametrize(("columns", "piped"), [(60, False), (80, False), (200, False), (80, True)])
+def test_the_table_fits_the_terminal_and_never_breaks_a_name(columns, piped, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: not piped, raising=False)
+    print_analysis([replace(LAYER, layer=LONG)], by="order", top=None, as_json=False)
+    lines = re.sub(r"\x1b\[\d+m", "", capsys.readouterr().out).splitlines()
+    (row,) = [line for line in lines if LONG in line]
+    assert ("product" in row) == (piped or columns == 200) and "24.5" in row
+    assert piped or max(len(line) for line in lines if "Left out" not in line) <= max(columns, len(row))
+    assert any("Left out" in line for line in lines) == ("product" not in row)

@@ -268,3 +268,47 @@ def test_the_accessibility_tree_names_every_region_figure_and_table(driver, open
         and not node.get("name", {}).get("value")
     ]
     assert unnamed == [], json.dumps(unnamed)[:500]
+
+
+def test_a_command_can_be_copied_or_is_selected(driver, opened_page):
+    opened_page("pass")
+    button, words = driver.execute_script(
+        "const b = document.querySelector('button.copy'); b.scrollIntoView();"
+        "return [b, b.previousElementSibling.textContent.trim()]"
+    )
+    assert button.text == "Copy"
+    button.click()
+    assert driver.execute_async_script(
+        "const done = arguments[1]; setTimeout(() => done(arguments[0].textContent), 300)", button
+    ) in ("Copied", "Selected")
+    assert words.startswith("quantize ")
+
+
+def test_pictures_enlarge_by_keyboard(driver, opened_page):
+    from selenium.webdriver import Keys
+
+    opened_page("pass")
+    picture = driver.execute_script(
+        "const b = document.querySelector('button.picture'); b.closest('details')?.setAttribute('open', ''); return b"
+    )
+    before = picture.size["width"]
+    picture.send_keys(Keys.ENTER)
+    assert picture.get_attribute("aria-expanded") == "true" and picture.size["width"] > 2 * before
+    picture.send_keys(Keys.SPACE)
+    assert picture.size["width"] == before
+
+
+def test_a_section_with_nothing_in_it_is_folded_until_somebody_goes_there(driver, opened_page):
+    opened_page("pass")
+    folded = "return document.querySelector('#fallback details.empty').open"
+    assert driver.execute_script(folded) is False
+    driver.execute_script("location.hash = 'fallback'")
+    assert driver.execute_async_script("setTimeout(arguments[0], 100)") is None
+    assert driver.execute_script(folded) is True
+
+
+def test_every_layer_of_the_plot_tells_a_pointer_its_figures(driver, opened_page):
+    opened_page("pass")
+    said = driver.execute_script("return [...document.querySelectorAll('rect.spot title')].map(t => t.textContent)")
+    assert len(said) == 12 and said[0].startswith("stages.0.0.expand (product): float")
+    assert "SQNR 18.0 dB" in said[-1] and "% of the noise" in said[-1]

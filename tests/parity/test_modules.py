@@ -79,7 +79,12 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], str, str, Preprocess]] = {
         "lukemelas",
         Preprocess(crop=128, resize=128),
     ),
-    "transformers": (OfTransformers, "b0", "transformers", Preprocess(crop=224, resize=224)),
+    "transformers": (
+        OfTransformers,
+        "b0",
+        "transformers",
+        Preprocess(crop=224, resize=224, resize_mode="squash"),
+    ),
 }
 
 

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from apps.cli.exit_codes import guarded
-from apps.cli.render.outcome import print_analysis, print_outcome
+from apps.cli.render.analysis import print_analysis
+from apps.cli.render.outcome import print_outcome
 from edge_effnet import InputError, load_checkpoint
 from edge_effnet.images import open_rgb
 from edge_effnet.io.text import plain

@@ -9,6 +9,7 @@ from quant.analysis.fallback_cost import FloatLayer
 from quant.data.split import ImageRecord
 from quant.lower.result import Delegation
 from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.metrics.logit_changes import LogitChange, LogitChanges
 from quant.metrics.margins import MARGINS, Expected, MarginClass, Paired
 from quant.metrics.per_class import ClassFigures, ConfusionChange
 from quant.metrics.tasks.classes import CLASSES
@@ -25,6 +26,11 @@ CHANGES = Changes(
     images=250,
     paired=Paired(lost=2, won=1, images=250, chance=1.0),
     interval=(-0.01, 0.02),
+    logits=LogitChanges(
+        images=(LogitChange(margin=2.5, gained=0.25), LogitChange(margin=0.125, gained=0.5)),
+        drift=-0.004,
+        drift_tail=0.03,
+    ),
 )
 FIDELITY = Fidelity(agreement=0.95, sqnr_db=21.25)
 

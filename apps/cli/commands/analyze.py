@@ -23,7 +23,7 @@ def analyze_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """Show layer by layer what quantization did, and where it breaks."""
-    from apps.cli.render.outcome import print_analysis  # noqa: PLC0415
+    from apps.cli.render.analysis import print_analysis  # noqa: PLC0415
     from quant.artifact.open import open_artifact  # noqa: PLC0415
 
     print_analysis(open_artifact(folder).layers(), by=by, top=top, as_json=as_json)

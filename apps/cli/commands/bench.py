@@ -24,7 +24,7 @@ EPILOG = epilog(
 
 def bench_command(
     folders: Annotated[list[Path], typer.Argument(help="Artifact folders that `quantize` wrote.")],
-    threads: Annotated[int, typer.Option(help="Of the runtime.")] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads of the runtime.")] = 1,
     repeats: Annotated[int, typer.Option(help="Forwards timed of each program.")] = 100,
     with_float: Annotated[bool, typer.Option("--with-float", help="Measure each float.pte too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,

@@ -19,7 +19,7 @@ from apps.cli.device_options import (
     ResultsFile,
     SshConfig,
 )
-from apps.cli.help import HelpAll, epilog
+from apps.cli.help import HelpAll, Verbose, epilog
 from apps.cli.image_options import ImageColumn, LabelColumn, Labels, MaxUnusable, read_options
 from edge_effnet.errors import InputError
 from quant.thresholds import MAX_DROP_POINTS, UNUSABLE_SHARE
@@ -41,8 +41,9 @@ def check_command(
     min_agreement: Annotated[float | None, typer.Option(help="Images that keep float's class, %.")] = None,
     baseline: Annotated[Path | None, typer.Option(help="File with earlier figures to hold.")] = None,
     update_baseline: Annotated[bool, typer.Option(help="Write this run's figures to --baseline.")] = False,
-    threads: Annotated[int, typer.Option(help="Of the runtime.")] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads for timing and evaluation.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    verbose: Verbose = False,
     device: Device = None,
     limit: Limit = None,
     results: ResultsFile = None,
@@ -85,7 +86,7 @@ def check_command(
             images=images,
             progress=bars,
         )
-        print_outcome(outcome, as_json=as_json)
+        print_outcome(outcome, as_json=as_json, verbose=verbose)
         return exit_codes.PASS if outcome.passed else exit_codes.REGRESSION
     found = check_on_device(
         folder,

@@ -28,7 +28,7 @@ def job_command(
     label_column: LabelColumn = None,
     max_unusable: MaxUnusable = 100 * UNUSABLE_SHARE,
     limit: Limit = None,
-    threads: Annotated[int, typer.Option(help="Of the device's runtime.")] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads of the device's runtime.")] = 1,
     _help_all: HelpAll = False,
 ) -> int:
     """Write a job folder for a device out of reach, such as an iPhone."""

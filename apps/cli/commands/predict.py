@@ -31,8 +31,8 @@ EPILOG = epilog(
 def predict_command(
     folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
-    top: Annotated[int, typer.Option(help="Classes of each image.")] = 5,
-    threads: Annotated[int, typer.Option(help="Of the runtime.")] = 1,
+    top: Annotated[int, typer.Option(help="Classes to show of each image.")] = 5,
+    threads: Annotated[int, typer.Option(help="CPU threads of the runtime.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="A row each image and class.")] = False,
 ) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import SETTINGS, HelpAll, Version, epilog, rare_option
+from apps.cli.help import SETTINGS, HelpAll, Verbose, Version, epilog, rare_option
 from apps.cli.image_options import ImageColumn, LabelColumn, Labels, one_file
 from edge_effnet.errors import InputError
 from edge_effnet.samples.trained import SAMPLE, sample_weights
@@ -65,13 +65,13 @@ def quantize_command(
     resize_mode: Annotated[str | None, rare_option(help="shorter, squash, pad, pad-black or none.")] = None,
     mean: Annotated[str | None, rare_option(help="Such as 0.5 or 0.49,0.46,0.41; the weights' own.")] = None,
     std: Annotated[str | None, rare_option(help="Likewise; both needed from 4 channels on.")] = None,
-    head: Annotated[str | None, typer.Option(help="Such as linear-relu-linear, where unclear; none.")] = None,
+    head: Annotated[str | None, typer.Option(help="Head's layers, where unclear: linear-relu-linear.")] = None,
     task: Annotated[str, typer.Option(help="Or binary, multilabel, regression.")] = "classes",
     threshold: Annotated[float | None, rare_option(help="From where a label is a yes; 0.5.")] = None,
-    output: Annotated[str | None, typer.Option(help="logits, softmax, sigmoid; or softmax:int8.")] = None,
+    output: Annotated[str | None, typer.Option(help="Puts out logits, softmax, sigmoid or softmax:int8.")] = None,
     trained_activation: Annotated[str | None, rare_option(help="What SiLU was replaced by in training.")] = None,
-    ema: Annotated[bool, rare_option("--ema/--no-ema", help="Averaged weights.")] = True,
-    activation: Annotated[str | None, typer.Option(help="Swap to swish, hardswish, relu6 or relu.")] = None,
+    ema: Annotated[bool, rare_option("--ema/--no-ema", help="Take averaged weights, where there are any.")] = True,
+    activation: Annotated[str | None, typer.Option(help="Swap it: swish, hardswish, relu6 or relu.")] = None,
     calibration: Annotated[int, typer.Option(help="Images to fit ranges on.")] = DEFAULT_CALIBRATION,
     recipe: Annotated[str, typer.Option(help=f"How to quantize: {', '.join(RECIPES)}.")] = DEFAULT_RECIPE,
     backend: Annotated[
@@ -92,7 +92,7 @@ def quantize_command(
     seed: Annotated[
         int, typer.Option(callback=_seed, help="Random seed for calibration sampling; 0.", show_default=False)
     ] = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads of the programs.")] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads for timing and evaluation; 1.", show_default=False)] = 1,
     epochs: Annotated[float | None, rare_option(help="qat-int8: passes over the images.")] = None,
     steps: Annotated[int | None, rare_option(help="qat-int8: stop after so many steps.")] = None,
     teacher: Annotated[str | None, rare_option(help="qat-int8: whose logits are learned; float.")] = None,
@@ -101,6 +101,7 @@ def quantize_command(
         bool, typer.Option("--embed-preprocess", help="The program normalises uint8 pixels.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    verbose: Verbose = False,
     help_all: HelpAll = False,
     version: Version = False,
 ) -> int:
@@ -176,6 +177,7 @@ def quantize_command(
         print_outcome(
             result.outcome,
             as_json=as_json,
+            verbose=verbose,
             report=str(result.folder / "report.html"),
             next_command=result.next_command if weights != SAMPLE or not result.passed else own_command(variant),
         )

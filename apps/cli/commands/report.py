@@ -21,9 +21,9 @@ EPILOG = epilog(
 
 def report_command(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Artifacts, or what --backend made.")],
-    data: Annotated[str | None, typer.Option(help="One artifact: images, for pictures.")] = None,
-    out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    data: Annotated[str | None, typer.Option(help="Images of one artifact, for pictures of flips.")] = None,
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """Compare artifacts on a page; of one, regenerate its report."""
     # The stack takes seconds to import: `--help` and usage errors need none of it.

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from apps.cli.render.plain import PlainConsole, write, write_json
-from edge_effnet.errors import InputError
-from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport, first_broken, reports_json
 from quant.analysis.search_result import Found
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.metrics.tasks.task import Task
@@ -25,82 +23,26 @@ _OUTPUTS_SHOWN = 10
 
 
 def print_outcome(
-    outcome: Outcome, *, as_json: bool, report: str | None = None, next_command: Sequence[str] = ()
+    outcome: Outcome,
+    *,
+    as_json: bool,
+    verbose: bool = False,
+    report: str | None = None,
+    next_command: Sequence[str] = (),
 ) -> None:
-    """Print the results to standard output: one JSON object, or details, a table and three lines.
+    """Print the results to standard output: one JSON object, or stages, tables, verdict, findings, what comes next.
 
     Args:
         outcome: what to print.
         as_json: as the object.
+        verbose: with what lowering alone changed, and what runs where.
         report: the page that shows the results.
         next_command: what the user may run next, word by word.
     """
     if as_json:
         write_json(outcome.to_json())
     else:
-        write(_report(outcome, report, next_command))
-
-
-def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, as_json: bool) -> None:
-    """Print a layer-by-layer analysis to standard output.
-
-    Args:
-        reports: from input to output.
-        by: `order` or `noise`.
-        top: rows to print; None prints all.
-        as_json: as one object.
-
-    Raises:
-        InputError: another `by`.
-    """
-    if by not in _ORDERS:
-        raise InputError(f"--by {by!r}: choose one of {', '.join(_ORDERS)}.")
-    broken = first_broken(reports)
-    rows = sorted(reports, key=_ORDERS[by])[:top]
-    if as_json:
-        where = None if broken is None else broken.layer
-        write_json({"layers": reports_json(rows), "first_broken": where})
-        return
-    console = PlainConsole()
-    with console.capture() as captured:
-        console.print(_analysis_table(rows))
-        if broken is None:
-            console.print(f"No layer below {BROKEN_SQNR_DB:.0f} dB.")
-        else:
-            console.print(
-                f"First below {BROKEN_SQNR_DB:.0f} dB: {broken.layer} ({broken.operator}), {broken.sqnr_db:.1f} dB.",
-                markup=False,
-            )
-    write(captured.get())
-
-
-_ORDERS: dict[str, Callable[[LayerReport], float]] = {
-    "order": lambda report: 0.0,  # sorting is stable
-    "noise": lambda report: -report.noise_share,
-}
-
-
-def _analysis_table(reports: Sequence[LayerReport]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="", collapse_padding=True)
-    for column in ("layer", "operator"):
-        table.add_column(column, overflow="fold")
-    for column in ("values", "int8 grid", "clipped, %", "SQNR", "noise, %"):
-        table.add_column(column, justify="right")
-    for report in reports:
-        table.add_row(
-            report.layer,
-            report.operator,
-            _range(report.seen),
-            "float" if report.grid is None else _range(report.grid),
-            "" if report.clipped is None else f"{100 * report.clipped:.2f}",
-            f"{report.sqnr_db:.1f}",
-            f"{100 * report.noise_share:.1f}",
-        )
-    return table
-
-
-def _range(values: tuple[float, float]) -> str:
-    return f"{values[0]:.3g}..{values[1]:.3g}"
+        write(_report(outcome, report, next_command, verbose=verbose))
 
 
 def print_end(
@@ -111,9 +53,12 @@ def print_end(
     report: str | None,
     next_command: Sequence[str],
     next_step: str = "",
+    findings: Sequence[str] = (),
 ) -> None:
-    """Print the lines that every run ends with: verdict, folder, next command or step; paths are never broken."""
+    """Print what every run ends with: verdict, findings, folder, next command or step; paths are never broken."""
     console.print(verdict)
+    for line in findings:
+        console.print(line, style="dim", markup=False)
     where = f"Artifact: {folder}" + ("" if report is None else f" (open {report})")
     console.print(where, soft_wrap=True, markup=False)
     if next_command:
@@ -129,16 +74,20 @@ def verdict_text(*, passed: bool, reasons: Sequence[str], cautions: Sequence[str
     return Text.assemble((word, f"bold {colour}"), "  ", "; ".join(reasons), careful)
 
 
-def _report(outcome: Outcome, report: str | None, next_command: Sequence[str]) -> str:
+def _report(outcome: Outcome, report: str | None, next_command: Sequence[str], *, verbose: bool) -> str:
     console = PlainConsole()
     verdict = outcome.verdict
     with console.capture() as captured:
-        for note in outcome.notes:
-            console.print(note, style="dim", markup=False)
+        stages = ", ".join(f"{name} {value:.0f}" for name, value in outcome.seconds.items() if name != "total")
+        console.print(f"Seconds: {outcome.seconds['total']:.0f} ({stages})")
+        if outcome.training is not None:
+            console.print(_training(outcome.training))
         if outcome.search is not None:
             console.print(_search_table(outcome.search, outcome.task))
-        _print_details(console, outcome)
         console.print(_table(outcome))
+        if outcome.outputs:
+            console.print(_outputs_table(outcome))
+        _print_details(console, outcome, verbose=verbose)
         print_end(
             console,
             verdict_text(passed=outcome.passed, reasons=verdict.reasons, cautions=verdict.cautions),
@@ -146,8 +95,21 @@ def _report(outcome: Outcome, report: str | None, next_command: Sequence[str]) -
             report=report,
             next_command=next_command,
             next_step=outcome.next_step,
+            findings=_findings(outcome),
         )
     return captured.get()
+
+
+def _findings(outcome: Outcome) -> list[str]:
+    """A line each: code and remedy; the sentence too, where neither the verdict nor the next step has it."""
+    said = {*outcome.verdict.reasons, *outcome.verdict.cautions}
+    lines = []
+    for found in outcome.findings:
+        parts = ["" if found.message in said else found.message, "" if found is outcome.decided else found.remedy]
+        sentences = " ".join(part if part.endswith(".") else f"{part}." for part in parts if part)
+        lines += [f"{found.severity} {found.code}: {sentences}"] if sentences else []
+    known = {found.message for found in outcome.findings}
+    return [*lines, *(note for note in outcome.notes if note not in known)]
 
 
 def figure_rows(
@@ -252,16 +214,9 @@ def _swapped(outcome: Outcome) -> str:
     return f"{said}; to train it: --recipe qat-int8 --activation {outcome.activation}"
 
 
-def _print_details(console: PlainConsole, outcome: Outcome) -> None:
-    if outcome.training is not None:
-        console.print(_training(outcome.training))
+def _print_details(console: PlainConsole, outcome: Outcome, *, verbose: bool) -> None:
     if outcome.swapped is not None:
         console.print(_swapped(outcome))
-    if outcome.lowering is not None:
-        console.print(
-            f"Lowering alone: {share(outcome.lowering.agreement)} % of images unchanged, "
-            f"{outcome.lowering.sqnr_db:.1f} dB"
-        )
     if outcome.drop_interval is not None:
         low, high = (100 * value for value in outcome.drop_interval)
         name = outcome.task.figure.name[:1].upper() + outcome.task.figure.name[1:]
@@ -272,13 +227,8 @@ def _print_details(console: PlainConsole, outcome: Outcome) -> None:
         console.print(
             f"Expected loss of {outcome.task.figure.name}: {100 * expected.share:.2f} points, {low:.2f} to {high:.2f}"
         )
-    if outcome.outputs:
-        console.print(_outputs_table(outcome))
-    delegation = outcome.delegation
-    console.print(
-        f"Delegation: {delegation.delegated} operators in {count(delegation.partitions, 'partition')}, "
-        f"{delegation.left} left over"
-    )
+    if verbose:
+        _print_internals(console, outcome)
     if outcome.flips:
         console.print(f"Changed {outcome.task.same}: {len(outcome.flips)} of {outcome.evaluation_images}")
     for flip in outcome.flips[:_FLIPS_SHOWN]:
@@ -286,8 +236,17 @@ def _print_details(console: PlainConsole, outcome: Outcome) -> None:
         console.print(text, style="dim", overflow="ellipsis", no_wrap=True, markup=False)
     if len(outcome.flips) > _FLIPS_SHOWN:
         console.print(f"  and {len(outcome.flips) - _FLIPS_SHOWN} more (manifest.json has all)", style="dim")
-    stages = ", ".join(f"{name} {value:.0f}" for name, value in outcome.seconds.items() if name != "total")
-    console.print(f"Seconds: {outcome.seconds['total']:.0f} ({stages})")
+
+
+def _print_internals(console: PlainConsole, outcome: Outcome) -> None:
+    """What the report has too, and few want on a screen."""
+    lowering, delegation = outcome.lowering, outcome.delegation
+    if lowering is not None:
+        console.print(f"Lowering alone: {share(lowering.agreement)} % of images unchanged, {lowering.sqnr_db:.1f} dB")
+    console.print(
+        f"Delegation: {delegation.delegated} operators in {count(delegation.partitions, 'partition')}, "
+        f"{delegation.left} left over"
+    )
 
 
 def _training(report: QatReport) -> str:

@@ -47,14 +47,17 @@ class PlainFormatter(logging.Formatter):
 
 
 class PlainConsole(Console):
-    """A console of at most `WIDTH` columns that takes text as text: no markup, emoji, breaks or control codes."""
+    """A console that takes text as text: no markup, emoji, breaks or control codes.
 
-    def __init__(self, *, stderr: bool = False, quiet: bool = False) -> None:
+    It has at most `widest` columns; None takes what the terminal has.
+    """
+
+    def __init__(self, *, stderr: bool = False, quiet: bool = False, widest: int | None = WIDTH) -> None:
         columns = Console(stderr=stderr).width
         super().__init__(
             stderr=stderr,
             quiet=quiet,
-            width=min(WIDTH, columns) if columns >= _NARROWEST else WIDTH,
+            width=min(widest or columns, columns) if columns >= _NARROWEST else WIDTH,
             highlight=False,
             emoji=False,
             markup=False,

@@ -12,8 +12,8 @@ from quant.common.atomic_io import atomic_folder
 from quant.common.overwrite import require_no_image, require_replaceable
 from quant.common.progress import NoProgress, Progress
 from quant.data.options import ImageOptions
-from quant.data.source import image_folder
-from quant.pipeline.check import images_for
+from quant.pipeline.handed_over import Given
+from quant.pipeline.judged_images import judged_images
 from quant.program.host import check_threads
 
 
@@ -48,11 +48,10 @@ def prepare_job(
     require_replaceable(out, (JOB,))
     require_no_image(out, data)
     artifact = open_artifact(Path(folder))
-    with image_folder(data, artifact.preprocess, progress) as root:
-        split = images_for(artifact, root, image_options or ImageOptions(), progress)
-        with atomic_folder(out) as temporary:
-            images = limited(split.evaluation, limit)
-            job = write_job(temporary, artifact, images, Settings(threads=threads), progress)
-            # Minutes have passed.
-            require_replaceable(out, (JOB,))
+    artifact.require_images()
+    with judged_images(artifact, Given(data=data), image_options, progress) as split, atomic_folder(out) as temporary:
+        images = limited(split.evaluation, limit)
+        job = write_job(temporary, artifact, images, Settings(threads=threads), progress)
+        # Minutes have passed.
+        require_replaceable(out, (JOB,))
     return Job(folder=out, values=job.values)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from edge_effnet.errors import InputError
+from quant.data.classes import ANY
 from quant.data.split import ImageRecord
 from quant.metrics.evaluate import Accuracy, Fidelity, labels_of
 from quant.metrics.metrics import CONFIDENCE, normal_quantile, sqnr_db
@@ -131,7 +132,7 @@ class Task:
     """Whether `view` puts the other answer's logit, 0, before the one output."""
     folders: int | None = None
     """Class folders that there have to be: so many, as many as outputs (`EACH`), or any number
-    (`quant.data.classes.ANY`); None where folders say nothing."""
+    (`ANY`); None where folders say nothing."""
     threshold: float | None = None
     """Probability from where an output says yes; None where outputs are no probabilities."""
     per_image: Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], PerImage] | None = None
@@ -195,9 +196,14 @@ class Task:
         return outputs if self.folders == EACH else self.folders
 
     def targets_of(self, images: Sequence[ImageRecord]) -> torch.Tensor | None:
-        """Classes, int64 [N], or numbers, float64 [N, outputs]; None where an image has none."""
+        """Classes, int64 [N], or numbers, float64 [N, outputs]; None where an image has none.
+
+        Classes that only group images say nothing where there is one, or each has one image.
+        """
         if self.targets == CLASS:
-            return labels_of(images)
+            labels = labels_of(images)
+            groups = len(images) if labels is None else len(labels.unique())
+            return None if self.folders == ANY and groups in (1, len(images)) else labels
         found = [image.targets for image in images]
         return None if any(each is None for each in found) else torch.tensor(found, dtype=torch.float64)
 

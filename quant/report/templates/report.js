@@ -52,7 +52,7 @@ for (const button of document.querySelectorAll("button.picture")) {
 }
 // A section with nothing in it is folded; who goes there wants to see why.
 const unfold = () => {
-  const target = location.hash && document.getElementById(location.hash.slice(1));
+  const target = document.getElementById(location.hash.slice(1));
   target?.querySelector("details.empty")?.setAttribute("open", "");
 };
 addEventListener("hashchange", unfold);

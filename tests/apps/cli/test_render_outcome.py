@@ -5,6 +5,7 @@ import os
 import pytest
 
 from apps.cli.render.outcome import print_outcome
+from quant.common.findings import finding
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.verdict.verdict import Verdict
 from tests.support.outcomes import FIDELITY, NO_ACCURACY, flip, outcome
@@ -18,7 +19,7 @@ def printed(capsys, *arguments, **settings):
 
 
 def test_every_figure_is_in_the_table(capsys):
-    text = printed(capsys, outcome())
+    text = printed(capsys, outcome(), verbose=True)
     rows = {line[:24].strip(): line for line in text.splitlines()}
     assert "96.00" in rows["top-1, %"] and "100.00" in rows["top-5, %"]
     assert "93.0-98.0" in rows["95 % interval"]
@@ -33,6 +34,24 @@ def test_every_figure_is_in_the_table(capsys):
     assert "-1.00 to +2.00 points" in text
     assert "Seconds: 61 (load 2, evaluate 40)" in text
     assert "PASS  top-1 95.6 % (float 96.0 %): -0.4 points" in text and "FAIL" not in text
+
+
+def test_internals_are_left_to_verbose_and_the_rest_has_an_order(capsys):
+    warned = finding("few-calibration-images", "only 8 images calibrate")
+    text = printed(capsys, outcome(findings=(warned,)), report="r.html", next_command=("edge-effnet", "check", "x"))
+    assert "Lowering alone" not in text and "Delegation" not in text
+    parts = (
+        "Seconds: ",
+        "top-1, %",
+        "Changed class",
+        "PASS",
+        "warning few-calibration-images",
+        "Artifact: ",
+        "Next: ",
+    )
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+    assert "only 8 images calibrate. " in text
 
 
 def test_a_check_has_no_quantized_column(capsys):

@@ -10,8 +10,9 @@ from rich.text import Text
 
 import apps.cli
 from apps.cli.exit_codes import guarded
+from apps.cli.render.analysis import print_analysis
 from apps.cli.render.bars import Bars
-from apps.cli.render.outcome import print_analysis, print_outcome
+from apps.cli.render.outcome import print_outcome
 from apps.cli.render.plain import PlainConsole, PlainFormatter, write_json
 from edge_effnet import InputError, MachineError
 from quant.verdict.verdict import Verdict

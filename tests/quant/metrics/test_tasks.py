@@ -113,6 +113,10 @@ def test_targets_are_those_of_all_images_or_none():
     assert MULTILABEL.targets_of(with_numbers).shape == (3, 2)
     assert MULTILABEL.targets_of([*with_numbers, *images(1)]) is None
     assert BINARY.targets_of(images(3)).tolist() == [0, 1, 2]
+    assert EMBEDDING.targets_of(images(4)).tolist() == [0, 1, 2, 0]
+    # A folder for all, or for each, groups nothing.
+    assert EMBEDDING.targets_of([replace(image, label=0) for image in images(4)]) is None
+    assert EMBEDDING.targets_of(images(3)) is None
 
 
 def test_the_table_knows_what_manifests_say():

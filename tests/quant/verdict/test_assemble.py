@@ -58,6 +58,11 @@ def summarize(collected, *, max_drop, min_agreement=None, baseline=None):
     return assemble(collected, Limits(max_drop=max_drop, min_agreement=min_agreement, baseline=baseline))
 
 
+def _softmax(logits):
+    total = sum(math.exp(value) for value in logits.values())
+    return [(name, math.exp(value) / total) for name, value in logits.items()]
+
+
 def test_figures_flips_and_verdict_come_from_the_logits():
     found = summarize(evidence(), max_drop=1.0)
     assert (found.float_accuracy.top1, found.pte_accuracy.top1) == (1.0, 0.75)
@@ -70,6 +75,8 @@ def test_figures_flips_and_verdict_come_from_the_logits():
             pte_class="blue",
             float_probability=pytest.approx(1 / (1 + math.exp(-8) + math.exp(-9))),
             pte_probability=pytest.approx(1 / (1 + math.exp(-7) + math.exp(-8))),
+            float_top=tuple((name, pytest.approx(p)) for name, p in _softmax({"red": 9, "green": 1, "blue": 0})),
+            pte_top=tuple((name, pytest.approx(p)) for name, p in _softmax({"blue": 8, "green": 1, "red": 0})),
         ),
     )
     assert not found.passed and "-25.0 points, limit -1.0" in found.verdict.reasons[0]

@@ -1,0 +1,92 @@
+"""A layer-by-layer analysis as a table: as wide as the terminal, names whole, nothing cut where it is piped."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from rich import box
+from rich.measure import Measurement
+from rich.table import Table
+
+from apps.cli.render.plain import WIDTH, PlainConsole, write, write_json
+from edge_effnet.errors import InputError
+from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport, first_broken, reports_json
+
+_ORDERS: dict[str, Callable[[LayerReport], float]] = {
+    "order": lambda report: 0.0,  # sorting is stable
+    "noise": lambda report: -report.noise_share,
+}
+
+_CELLS: dict[str, Callable[[LayerReport], str]] = {
+    "layer": lambda report: report.layer,
+    "operator": lambda report: report.operator,
+    "values": lambda report: _range(report.seen),
+    "int8 grid": lambda report: "float" if report.grid is None else _range(report.grid),
+    "clipped, %": lambda report: "" if report.clipped is None else f"{100 * report.clipped:.2f}",
+    "SQNR": lambda report: f"{report.sqnr_db:.1f}",
+    "noise, %": lambda report: f"{100 * report.noise_share:.1f}",
+}
+
+_LEFT_OUT = ("operator", "values", "int8 grid", "clipped, %")
+"""Columns that a narrow terminal does without, the first of them first: a name is never broken for them."""
+
+
+def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, as_json: bool) -> None:
+    """Print a layer-by-layer analysis to standard output.
+
+    Args:
+        reports: from input to output.
+        by: `order` or `noise`.
+        top: rows to print; None prints all.
+        as_json: as one object.
+
+    Raises:
+        InputError: another `by`.
+    """
+    if by not in _ORDERS:
+        raise InputError(f"--by {by!r}: choose one of {', '.join(_ORDERS)}.")
+    broken = first_broken(reports)
+    rows = sorted(reports, key=_ORDERS[by])[:top]
+    if as_json:
+        where = None if broken is None else broken.layer
+        write_json({"layers": reports_json(rows), "first_broken": where})
+        return
+    console = PlainConsole(widest=None)
+    piped = not sys.stdout.isatty()
+    table = _table(rows, tuple(_CELLS))
+    left_out: list[str] = []
+    while not piped and _width(console, table) > console.width and len(left_out) < len(_LEFT_OUT):
+        left_out.append(_LEFT_OUT[len(left_out)])
+        table = _table(rows, tuple(name for name in _CELLS if name not in left_out))
+    console.width = max(console.width, _width(console, table))
+    with console.capture() as captured:
+        console.print(table)
+        if left_out:
+            console.print(f"Left out for want of room: {', '.join(left_out)} (--json has all).", style="dim")
+        if broken is None:
+            console.print(f"No layer below {BROKEN_SQNR_DB:.0f} dB.")
+        else:
+            said = (
+                f"First below {BROKEN_SQNR_DB:.0f} dB: {broken.layer} ({broken.operator}), {broken.sqnr_db:.1f} dB."
+            )
+            console.print(said, soft_wrap=True)
+    write(captured.get())
+
+
+def _table(reports: Sequence[LayerReport], columns: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for column in columns:
+        table.add_column(column, no_wrap=True, justify="left" if column in ("layer", "operator") else "right")
+    for report in reports:
+        table.add_row(*(_CELLS[column](report) for column in columns))
+    return table
+
+
+def _width(console: PlainConsole, table: Table) -> int:
+    """Columns that the table needs where nothing is broken."""
+    return Measurement.get(console, console.options.update(max_width=100 * WIDTH), table).maximum
+
+
+def _range(values: tuple[float, float]) -> str:
+    return f"{values[0]:.3g}..{values[1]:.3g}"

@@ -1,0 +1,90 @@
+"""Would other resizing suit float better? What training scripts usually do is tried on labelled images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+
+from edge_effnet.images import quiet_pillow
+from edge_effnet.preprocess import Preprocess
+from quant.checks.preprocessing_probe import Comparison, Probe
+from quant.common.findings import Finding, finding
+from quant.common.subsample import subsample
+from quant.data.batches import Model, iterate_batches
+from quant.thresholds import GEOMETRY_GAIN, GEOMETRY_GLANCE, PROBE_IMAGES, PROBE_RANK_CERTAINTY
+
+_PROMISING = 0.1
+"""Chance (signed-rank test) on the first glance, above which a geometry is not looked at again."""
+
+
+def usual_geometries(now: Preprocess) -> dict[str, Preprocess]:
+    """What training scripts do, by the options that ask for it; without what is done anyway."""
+    side = now.crop
+    resize = math.floor(side / 0.875)
+    tried = {
+        f"--resize {side}x{side}": replace(now, resize=side, resize_mode="squash"),
+        f"--resize {resize} --crop {side} --resize-mode shorter": replace(now, resize=resize, resize_mode="shorter"),
+        f"--resize {side} --resize-mode shorter": replace(now, resize=side, resize_mode="shorter"),
+        f"--resize {side} --resize-mode pad-black": replace(now, resize=side, resize_mode="pad-black"),
+    }
+    return {options: other for options, other in tried.items() if other != now}
+
+
+def better_geometry(run: Model, probe: Probe) -> Finding | None:
+    """Look for another geometry that makes the right classes clearly likelier.
+
+    Args:
+        run: the float network.
+        probe: of all images; `PROBE_IMAGES` of them are looked at where `GEOMETRY_GLANCE` promise something.
+
+    Returns:
+        A note that names the best; None where the present one is about as good as any. Images taken as they are
+        (resize mode "none") are no question of geometry.
+    """
+    if probe.preprocess.resize_mode == "none":
+        return None
+    rows = subsample(len(probe.images), PROBE_IMAGES)
+    return best_geometry(lambda geometry, some: _compared(run, probe, geometry, some), probe.preprocess, rows)
+
+
+def best_geometry(
+    compare: Callable[[Preprocess, Sequence[int]], Comparison], now: Preprocess, rows: Sequence[int]
+) -> Finding | None:
+    """Name the geometry that is clearly better on some images.
+
+    Args:
+        compare: of a geometry with the present one, on images of given indices.
+        now: the present one.
+        rows: indices of the images.
+    """
+    glance = [rows[i] for i in subsample(len(rows), GEOMETRY_GLANCE)]
+    found: dict[str, Comparison] = {}
+    for options, geometry in usual_geometries(now).items():
+        first = compare(geometry, glance)
+        if first.gain > 0 and first.rank_chance <= _PROMISING:
+            found[options] = compare(geometry, rows)
+    clear = {options: compared for options, compared in found.items() if _clear(compared)}
+    if not clear:
+        return None
+    options, best = max(clear.items(), key=lambda item: item[1].gain)
+    return finding(
+        "geometry",
+        f"geometry: resized as by {options} the float network is right on {best.right} of {len(rows)} images instead "
+        f"of {best.right - best.won + best.lost}, and the right class is likelier on {best.likelier} (less likely on "
+        f"{best.less}): training may have resized so",
+        remedy=f"Compare float's accuracy with {options}.",
+    )
+
+
+def _compared(run: Model, probe: Probe, geometry: Preprocess, rows: Sequence[int]) -> Comparison:
+    with quiet_pillow(), torch.no_grad():
+        outputs = [run(x.contiguous()) for x in iterate_batches([probe.images[i].path for i in rows], geometry)]
+    return Comparison.of(probe.logits[list(rows)], torch.cat(outputs), probe.labels[list(rows)])
+
+
+def _clear(compared: Comparison) -> bool:
+    certain = compared.rank_chance <= PROBE_RANK_CERTAINTY
+    return certain and compared.gain >= GEOMETRY_GAIN and compared.won >= compared.lost
