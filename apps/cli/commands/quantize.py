@@ -48,7 +48,7 @@ _EPILOG = epilog(
 def quantize_command(
     variant: Annotated[str | None, typer.Option(help="Such as b0, lite0, v2-s or es; the weights' own.")] = None,
     weights: Annotated[str | None, typer.Option(help="Float weights: a file, a folder, or a hub's name.")] = None,
-    data: Annotated[str | None, typer.Option(help="Images: train/ and val/, or one folder per class.")] = None,
+    data: Annotated[str | None, typer.Option(help="Images: train/ and val/, class folders, or .npz.")] = None,
     calibration_data: Annotated[str | None, rare_option(help="Folder to fit ranges on, any name.")] = None,
     evaluation_data: Annotated[str | None, rare_option(help="Folder to judge on, any name.")] = None,
     labels: Labels = None,
