@@ -6,7 +6,7 @@
 Each turn runs both alone, then both beside a process that keeps one core busy. "To the program" is reading the
 images, export, quantizing and lowering of ours, and NNCF's conversion and quantization, whose images are decoded
 before. Processor time counts the whole process with its children: where other work runs on the machine, seconds say
-little and processor time and ratios of one turn say more. Writes `benchmarks/results/wait.md` and `.json`.
+little and processor time and ratios of one turn say more. Writes `benchmarks/results/NAME.md` and `.json`.
 """
 
 from __future__ import annotations

@@ -35,6 +35,8 @@ class Checkpoint:
     """Of the file, or of the module's tensors."""
     notes: tuple[str, ...]
     """Sentences for the user: what was guessed, chosen or reinitialized."""
+    averaged: bool = False
+    """Whether an averaged copy of the weights was taken, and the last step's lies beside it."""
     rival: str | None = None
     """Another origin that the names in the file fit as well; None where they tell, or the caller did."""
     output: str | None = None

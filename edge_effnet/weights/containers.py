@@ -61,6 +61,8 @@ class Contents:
     """The outermost container without its tensors."""
     notes: tuple[str, ...]
     """Sentences for the user on what was chosen."""
+    copies: bool = False
+    """Whether averaged weights and those of the last step lie side by side."""
     built: Built | None = None
     """Of a module alone."""
 
@@ -87,6 +89,7 @@ def open_container(loaded: Any, path: Path, *, ema: bool = True) -> Contents:
         described=described,
         metadata={key: value for key, value in outer.items() if not isinstance(value, torch.Tensor)},
         notes=(*notes, *described.notes),
+        copies=all(_has(outer, keys) for keys in (EMA_KEYS, STATE_DICT_KEYS)),
     )
 
 
@@ -142,6 +145,10 @@ def _modules_of(loaded: Mapping[Any, Any], notes: list[str]) -> dict[str, torch.
     if left:
         notes.append(f"Left out, as no part of the network: {listed_names(left)}.")
     return modules
+
+
+def _has(loaded: Mapping[Any, Any], keys: Iterable[str]) -> bool:
+    return any(isinstance(loaded.get(key), Mapping) and _holds(loaded[key]) for key in keys)
 
 
 def _holds(container: Mapping[Any, Any]) -> bool:

@@ -159,6 +159,7 @@ def load_contents(
         preprocess=preprocess,
         sha256=sha256,
         notes=tuple(notes),
+        averaged=options.ema and (contents.copies or placed.copies),
         rival=None if saved is not None or contents.built or guess is None else RIVALS.get(origin.name),
     )
 

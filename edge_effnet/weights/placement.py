@@ -110,6 +110,8 @@ class Placement:
     """Tensors that could belong to the forward pass and are not of this network, by the file's names."""
     notes: tuple[str, ...]
     """Sentences for the user on what was left out."""
+    copies: bool
+    """Whether another copy of the network was left out."""
 
 
 def place(
@@ -153,6 +155,7 @@ def place(
         widths=found.widths,
         beside={key: tensor for key, tensor in rest.items() if key not in found.used},
         notes=tuple(notes),
+        copies=len(places) > 1,
     )
 
 

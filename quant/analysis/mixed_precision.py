@@ -90,7 +90,7 @@ def search_float_layers(
             return task.view(torch.cat([network(batch) for batch in selection]))
 
     # Ranges decide what a layer's quantization does, reconstruction hardly: the cheap network orders the layers.
-    plain = convert(reference, activation, frozenset(), first_images(context.inputs, 1))
+    plain = convert(reference, activation[8], frozenset(), first_images(context.inputs, 1))
     reports = analyze(reference, plain, first_images(context.inputs, ANALYSIS), seed=context.seed)
     found = search(
         reference,

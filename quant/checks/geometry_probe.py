@@ -42,7 +42,7 @@ def better_geometry(run: Model, probe: Probe) -> Finding | None:
 
     Returns:
         A note that names the best; None where the present one is about as good as any. Images taken as they are
-        (resize mode "none") and tensors are no question of geometry.
+        (resize mode "none", tensors) are no question of geometry.
     """
     if probe.preprocess.resize_mode == "none" or probe.preprocess.takes_tensors:
         return None

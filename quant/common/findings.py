@@ -184,6 +184,10 @@ KINDS: Mapping[str, Kind] = {
     "calibration-statistics": _warning(
         "The calibration images do not look to the stem as its training set did.", _PREPROCESSING
     ),
+    "averaged-weights": _warning(
+        "The file's averaged copy of the weights, which was taken, is far behind the last step's.",
+        "Take the last step's: --no-ema.",
+    ),
     "trained-activation": _warning(
         "BatchNorm's statistics fit another activation than the weights are taken for.",
         "Compare float's accuracy with --trained-activation.",

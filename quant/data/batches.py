@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +23,9 @@ Read = TypeVar("Read")
 
 BATCH_SIZE_AT_224 = 16
 _LARGEST_BATCH = 64
-_WORKERS = 2
+_WORKERS = max(2, min(8, os.cpu_count() or 1))
+"""Threads that decode: an image of 500 x 375 takes 2 ms of a core, a forward of B0 7 (int8) to 40, so that they keep
+ahead, and processes of their own would gain nothing."""
 
 
 def batch_size_for(image_size: int) -> int:

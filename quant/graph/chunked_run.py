@@ -23,7 +23,7 @@ class ChunkedRun:
 
     From one stop to the next each chunk goes all the way in a thread of its own, channels last; what lies between is
     never kept. `x * sigmoid(x)` is the SiLU that it was before export. At a stop, a simulation's whole numbers are
-    kept as int8, other results as float16: 16 bits are far finer than the 8 under study.
+    kept as such, other results as float16: 16 bits are far finer than the 8 under study.
     """
 
     def __init__(self, module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> None:
@@ -95,6 +95,6 @@ def _compact(node: fx.Node, result: torch.Tensor) -> torch.Tensor:
     if node.op == "get_attr":
         return result
     if "scale" in node.meta:
-        return result.to(torch.int8)
+        return result.to(node.meta["dtype"])
     low, high = extremes(result)
     return result.to(torch.float16) if max(-low, high) < _FLOAT16_MAX else result

@@ -70,7 +70,7 @@ def silus_of(graph: fx.Graph) -> dict[fx.Node, tuple[fx.Node, fx.Node]]:
 
 def join_silu(graph_module: fx.GraphModule) -> fx.GraphModule:
     """Return a copy with each `mul(x, sigmoid(x))` as one `silu(x)`, for backends that have it."""
-    with quiet_libraries():  # torch's copies of its own tree specs warn
+    with quiet_libraries():
         joined = copy.deepcopy(graph_module)
     graph = joined.graph
     for node, (x, gate) in silus_of(graph).items():

@@ -20,6 +20,7 @@ DEQUANTIZE = decomposed.dequantize_per_tensor.default
 DEQUANTIZE_CHANNELS = decomposed.dequantize_per_channel.default
 
 QMIN, QMAX = -128, 127
+QMIN16, QMAX16 = -(2**15), 2**15 - 1
 
 _MOST_BIAS_STEPS = 2**30
 
@@ -88,6 +89,11 @@ def tensor_scale(node: fx.Node) -> TensorScale:
     return TensorScale(scale=float(node.args[1]), zero_point=int(node.args[2]))  # type: ignore[arg-type]
 
 
+def grid_of(node: fx.Node) -> tuple[int, int]:
+    """Smallest and largest whole number of a per-tensor q or dq node."""
+    return int(node.args[3]), int(node.args[4])  # type: ignore[arg-type]
+
+
 def following_quantize(node: fx.Node) -> fx.Node | None:
     """The q node that is the only reader of `node`."""
     users = list(node.users)
@@ -128,6 +134,11 @@ def add_constant(module: fx.GraphModule, target: str, value: torch.Tensor) -> fx
     node = module.graph.get_attr(target)
     node.meta["val"] = torch.empty_like(value, device="meta")  # as export leaves it: shapes are read from there
     return node
+
+
+def least_weight_scale(bias: torch.Tensor, input_scale: float) -> torch.Tensor:
+    """Scales of weights, [out], below which a bias may not fit its int32: with 16-bit inputs, steps are tiny."""
+    return bias.abs() / (input_scale * _MOST_BIAS_STEPS / 2)
 
 
 def quantize_bias(bias: torch.Tensor, input_scale: float, weight_scales: torch.Tensor) -> torch.Tensor:

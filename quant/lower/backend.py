@@ -68,8 +68,12 @@ class Backend:
     """Keys of `edge_effnet.activations.ACTIVATIONS`."""
     image_sizes: tuple[int, int] = (32, 2048)
     """Smallest and largest side of the input, pixels."""
+    emulated: str | None = None
+    """What an emulator stands for here, where one runs its programs: by several processes at once, and untimed."""
     images: int | None = None
     """How many evaluation images its programs are judged on, where a forward is too slow for all."""
+    refuses: Callable[[str, BackendOptions], str | None] = field(default=lambda precision, options: None)
+    """Says in a sentence why a precision does not go with the options; None where it does."""
     missing: Callable[[], str | None] = field(default=lambda: None)
     """Says in a sentence what has to be installed before anything can be lowered; None where nothing is missing."""
 

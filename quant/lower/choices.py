@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edge_effnet.errors import InputError
 from quant.lower.backend import Backend
+from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS, find_backend
 
 ALL = "all"
@@ -81,6 +82,18 @@ def check_fits(choices: Sequence[Choice], *, activation: str, image_size: int) -
             raise InputError(f"--backend {backend.name}: input of {image_size} pixels; possible: {low} to {high}.")
 
 
+def check_options(choices: Sequence[Choice], options: BackendOptions) -> None:
+    """Refuse precisions that the options leave no room for.
+
+    Raises:
+        InputError: there is one.
+    """
+    for choice in choices:
+        refusal = choice.backend.refuses(choice.precision, options)
+        if refusal is not None:
+            raise InputError(refusal)
+
+
 def _pairs(word: str) -> list[tuple[Backend, str]]:
     if word == ALL:
         return [(backend, precision) for backend in BACKENDS.values() for precision in backend.precisions]
@@ -103,6 +116,12 @@ def runs_here(name: str) -> bool:
     """Whether this host runs programs of a backend."""
     backend = BACKENDS.get(name)
     return backend is not None and backend.runs_here and backend.missing() is None
+
+
+def is_emulated(name: str) -> bool:
+    """Whether an emulator stands for the device of a backend here."""
+    backend = BACKENDS.get(name)
+    return backend is not None and backend.emulated is not None
 
 
 def require_runs_here(name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_effnet.errors import InputError
+from quant.program.qnn_socs import DEFAULT_SOC, SOCS
 
 COMPUTE_UNITS = ("all", "cpu_only", "cpu_and_gpu", "cpu_and_ne")
 IOS_TARGETS = (17, 18)
@@ -18,8 +19,12 @@ class BackendOptions:
     """Core ML: where Core ML may run the program, one of `COMPUTE_UNITS`."""
     ios: int = 17
     """Core ML: oldest iOS that has to run the program, one of `IOS_TARGETS`."""
+    soc: str = DEFAULT_SOC
+    """QNN: system on a chip that the program is compiled for, a key of `SOCS`."""
 
     def __post_init__(self) -> None:
+        if self.soc not in SOCS:
+            raise InputError(f"--soc {self.soc}: choose one of: {', '.join(SOCS)}.")
         if self.compute_units not in COMPUTE_UNITS:
             raise InputError(
                 f"unknown compute units {self.compute_units!r}; choose one of: {', '.join(COMPUTE_UNITS)}."

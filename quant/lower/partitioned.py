@@ -33,16 +33,25 @@ def lower_partitioned(source: Source, partitioners: Sequence[Any], reason: Reaso
     with quiet_libraries(), torch.no_grad():
         exported = torch.export.export(source.graph, (torch.zeros(shape),), strict=False)
         edge = to_edge_transform_and_lower(exported, partitioner=list(partitioners))
-        graph_module = edge.exported_program().graph_module
-        leftovers = _leftovers(graph_module, reason)
-        partitions, delegated = _delegates(graph_module)
-        output_shape = _output_shape(graph_module)
-        data = bytes(edge.to_executorch().buffer)
+        return finished(edge, shape, reason)
+
+
+def finished(edge: Any, input_shape: tuple[int, ...], reason: Reason) -> LoweredProgram:
+    """Serialize a program whose delegates are made, and say what is in it.
+
+    Args:
+        edge: executorch's `EdgeProgramManager`.
+        input_shape: of the program's only input.
+        reason: says why a node was left to portable kernels.
+    """
+    graph_module = edge.exported_program().graph_module
+    leftovers = _leftovers(graph_module, reason)
+    partitions, delegated = _delegates(graph_module)
     return LoweredProgram(
-        data=data,
+        output_shape=_output_shape(graph_module),
+        data=bytes(edge.to_executorch().buffer),
         delegation=Delegation(partitions=partitions, delegated=delegated, left=len(leftovers)),
-        input_shape=shape,
-        output_shape=output_shape,
+        input_shape=input_shape,
         leftovers=leftovers,
     )
 

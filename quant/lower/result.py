@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,5 +44,7 @@ class LoweredProgram:
     leftovers: tuple[Leftover, ...] = ()
     takes_pixels: bool = False
     """Whether the program normalises by itself: its input is the resized, cropped image."""
+    npu: Mapping[str, str] = field(default_factory=dict)
+    """Which NPU it was compiled for, by which libraries, and what ran it here; empty of programs for others."""
     facts: tuple[str, ...] = ()
     """What was proved about the delegate by reading it back, a sentence each."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_effnet.errors import InputError
 from quant.lower.backend import Backend, Precision
-from quant.program import openvino_library
+from quant.program import openvino_library, qnn_library, qnn_socs
 
 _FP32 = Precision(summary="fp32 weights and activations")
 _FP16 = Precision(summary="fp16 weights and activations")
@@ -60,6 +60,23 @@ BACKENDS: dict[str, Backend] = {
             module="quant.lower.openvino",
             runs_here=True,
             missing=openvino_library.missing,
+        ),
+        Backend(
+            name="qnn",
+            devices="Snapdragon phones: Qualcomm's NPU (HTP)",
+            precisions={
+                "w8a8": Precision(placement="htp", summary="static int8 weights and activations"),
+                "w16a8": Precision(placement="htp-16", summary="int8 weights, static int16 activations"),
+                "fp16": Precision(needs="HTP v69 or later", summary="fp16 weights and activations"),
+            },
+            default="w8a8",
+            module="quant.lower.qnn.lower",
+            runs_here=True,
+            emulated="HTP",
+            # B0 takes 0.8 s of a core for each forward in w8a8, 2 in w16a8.
+            images=1000,
+            refuses=lambda precision, options: qnn_socs.refuses(precision, options.soc),
+            missing=qnn_library.missing,
         ),
         Backend(
             name="portable",

@@ -19,6 +19,9 @@ from quant.data.split import ImageRecord
 from quant.graph.parallel import in_parallel
 from quant.metrics import metrics
 
+_ROWS_AT_ONCE = 1024
+"""Of logits looked at: copies of all of 50,000 images' take hundreds of MiB."""
+
 _AT_ONCE = 8
 """Images that a model runs on at once, in a thread of its own."""
 
@@ -129,7 +132,8 @@ def collect_logits(
             advance(len(batch))
     logits = {name: found.whole() for name, found in rows.items()}
     for name in models:
-        bad = (~logits[name].isfinite().all(dim=1)).nonzero().flatten().tolist()
+        finite = torch.cat([rows.isfinite().all(dim=1) for rows in logits[name].split(_ROWS_AT_ONCE)])
+        bad = (~finite).nonzero().flatten().tolist()
         if bad:
             raise InputError(
                 f"the {name} model's output for {images[seen[name][bad[0]]].path} is not finite ({len(bad)} images "

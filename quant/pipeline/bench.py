@@ -13,6 +13,7 @@ import torch
 from edge_effnet.errors import InputError
 from quant.artifact.open import open_artifact
 from quant.common.progress import NoProgress, Progress
+from quant.lower.choices import is_emulated
 from quant.program.host import HostRuntime
 from quant.thresholds import LATENCY_REPEATS
 
@@ -105,6 +106,11 @@ def _programs(folders: Sequence[str | Path], *, with_float: bool) -> dict[tuple[
     found: dict[tuple[str, str], Path] = {}
     for folder in folders:
         artifact = open_artifact(Path(folder))
+        if is_emulated(artifact.manifest["backend"]):
+            raise InputError(
+                f"{folder}: an emulator runs {artifact.manifest['backend']} programs here, and its times are none of "
+                "the device's; measure on the phone."
+            )
         files = (artifact.program, artifact.float_program) if with_float else (artifact.program,)
         found |= {(str(folder), file.name): file for file in files}
     return found

@@ -22,13 +22,13 @@ from quant.data.batches import Model
 from quant.data.options import ImageOptions
 from quant.data.perceptual_hash import hash_maker
 from quant.data.split import ImageRecord
-from quant.lower.choices import require_runs_here, runs_here
+from quant.lower.choices import is_emulated, require_runs_here, runs_here
 from quant.metrics import metrics
 from quant.metrics.evaluate import collect_logits
 from quant.pipeline.handed_over import Given
 from quant.pipeline.judged_images import judged_images
-from quant.program.host import HostRuntime, check_threads
-from quant.program.timing import Measured, ProgramFigures, measure_programs
+from quant.program.host import EmulatorRuntime, HostRuntime, check_threads, emulator_processes
+from quant.program.timing import Measured, ProgramFigures, load_emulated, measure_programs
 from quant.thresholds import GOLDEN_MIN_SQNR_DB, LATENCY_REPEATS, MAX_DROP_POINTS
 from quant.verdict.assemble import Evidence, assemble
 from quant.verdict.baseline import baseline_json, make_baseline, read_baseline, require_baseline_file
@@ -149,12 +149,18 @@ def look(
     with watch.measure("load"):
         # Before anything runs: it is the cause, outputs are what it shows.
         files = check_files(artifact)
-    paths = artifact.programs if runs_here(artifact.manifest["backend"]) else {"float": artifact.float_program}
-    with HostRuntime(threads) as runtime:
+    backend = artifact.manifest["backend"]
+    paths = dict(artifact.programs) if runs_here(backend) else {"float": artifact.float_program}
+    emulated = {"pte": paths.pop("pte")} if is_emulated(backend) and "pte" in paths else {}
+    with ExitStack() as stack:
+        runtime = stack.enter_context(HostRuntime(threads))
         with watch.measure("time"):
             measured = measure_programs(
                 runtime, paths, artifact.preprocess, images[0].path, progress, repeats=repeats
             )
+            if emulated:
+                emulator = stack.enter_context(EmulatorRuntime(emulator_processes()))
+                measured |= load_emulated(emulator, emulated, artifact.preprocess)
             verify_shapes(artifact, measured)
             verify_golden(artifact, measured, messages(files.findings, Severity.ERROR))
         with watch.measure("evaluate"):

@@ -49,6 +49,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--out", str(request.out), default_out(request.spec.name, request.recipe.name, request.choices)),
         ("--compute-units", config.backend_options.compute_units, BackendOptions().compute_units),
         ("--ios", config.backend_options.ios, BackendOptions().ios),
+        ("--soc", config.backend_options.soc, BackendOptions().soc),
         # Given, it asks for a search, even where it is the default's figure.
         ("--max-drop", f"{request.limits.max_drop:g}", f"{MAX_DROP_POINTS:g}" if _by_agreement(request) else None),
         ("--min-agreement", None if config.min_agreement is None else f"{config.min_agreement:g}", None),

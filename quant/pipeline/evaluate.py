@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from edge_effnet.errors import InputError
 from edge_effnet.io.files import scratch_folder
 from quant.checks.reference import Reference, check_reference
 from quant.common.atomic_io import explained_writes
@@ -24,8 +26,8 @@ from quant.pipeline.float_graphs import Graphs
 from quant.pipeline.int8_graphs import Int8Graphs, Trained
 from quant.pipeline.load import Loaded
 from quant.pipeline.programs import Programs
-from quant.program.host import HostRuntime
-from quant.program.timing import Measured, measure_programs
+from quant.program.host import EmulatorRuntime, HostRuntime, emulator_processes
+from quant.program.timing import Measured, load_emulated, measure_programs
 from quant.ptq.quantizers import PLACEMENTS
 from quant.thresholds import LATENCY_REPEATS
 
@@ -48,12 +50,42 @@ class Evaluated:
     """About float and the images."""
     temperature: float | None
     """Of float's logits on labelled calibration images, where those that judge have no labels."""
+    failed: Mapping[str, str]
+    """By name of the choice, why an emulator did not run a program to the end, where others went on."""
 
 
-def measure(runtime: HostRuntime, network: Loaded, programs: Programs, progress: Progress) -> dict[str, Measured]:
-    """Load and time what this host runs; slow programs a few times only."""
+@dataclass(kw_only=True, slots=True)
+class _Guarded:
+    """A program in an emulator: what ends it ends no other program's run."""
+
+    run: Model
+    columns: int
+    """Numbers that it puts out for an image."""
+    error: str | None = None
+
+    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        if self.error is None:
+            try:
+                return self.run(inputs)
+            except InputError as error:
+                self.error = str(error)
+        return torch.full((len(inputs), self.columns), torch.nan)
+
+
+def emulator_for(programs: Programs) -> AbstractContextManager[HostRuntime | None]:
+    """The runtime of programs that an emulator runs, where there are such."""
+    if any(program.choice.backend.emulated for program in programs.chosen):
+        return EmulatorRuntime(emulator_processes())
+    return nullcontext()
+
+
+def measure(
+    runtime: HostRuntime, emulator: HostRuntime | None, network: Loaded, programs: Programs, progress: Progress
+) -> dict[str, Measured]:
+    """Load and time what this host runs; slow programs a few times only, an emulator's never."""
     files = {FLOAT: programs.float.data}
     files |= {p.choice.name: p.lowered.data for p in programs.chosen if p.choice.backend.runs_here}
+    emulated = {p.choice.name for p in programs.chosen if p.choice.backend.emulated}
     slow = {p.choice.name for p in programs.chosen if p.choice.backend.images is not None}
     image = network.split.evaluation[0].path
     found: dict[str, Measured] = {}
@@ -62,6 +94,8 @@ def measure(runtime: HostRuntime, network: Loaded, programs: Programs, progress:
         for name, path in paths.items():
             with explained_writes(path):
                 path.write_bytes(files[name])
+        if emulator is not None:
+            found |= load_emulated(emulator, {name: paths.pop(name) for name in emulated}, network.preprocess)
         for group, repeats in ((set(paths) - slow, LATENCY_REPEATS), (set(paths) & slow, _SLOW_REPEATS)):
             chosen = {name: path for name, path in paths.items() if name in group}
             found |= measure_programs(runtime, chosen, network.preprocess, image, progress, repeats=repeats)
@@ -98,16 +132,23 @@ def evaluate(
     models |= {name: _computed(int8, name) for name in int8.by_placement}
     models = {name: _then(model, compared) for name, model in models.items()}
     models["hashes"] = hash_maker(network.preprocess)
+    running = {
+        p.choice.name: _then(measured[p.choice.name].run, p.output.logits_of)
+        for p in programs.chosen
+        if p.choice.name in measured
+    }
+    guarded = {
+        p.choice.name: _Guarded(run=running[p.choice.name], columns=p.lowered.output_shape[-1])
+        for p in programs.chosen
+        if p.choice.backend.emulated and len(programs.chosen) > 1
+    }
+    judged: dict[str, Model] = {**running, **guarded}
     logits = collect_logits(
         models,
         network.split.evaluation,
         network.preprocess,
         progress,
-        programs={
-            p.choice.name: _then(_then(measured[p.choice.name].run, p.output.logits_of), view)
-            for p in programs.chosen
-            if p.choice.name in measured
-        },
+        programs={name: _then(program, view) for name, program in judged.items()},
         limits={p.choice.name: p.choice.backend.images for p in programs.chosen},
     )
     reference = Reference(
@@ -127,6 +168,7 @@ def evaluate(
         logits=logits,
         findings=check_reference(reference),
         temperature=_temperature(network, models[FLOAT], progress),
+        failed={name: program.error for name, program in guarded.items() if program.error is not None},
     )
 
 
@@ -147,4 +189,5 @@ def _then(model: Model, change: Model) -> Model:
 def _computed(int8: Int8Graphs, placement: str) -> nn.Module:
     """The graph of a placement, in the arithmetic of its programs where that is known."""
     converted = int8.by_placement[placement].converted
-    return simulation_of(converted).module if PLACEMENTS[placement].xnnpack_arithmetic else converted
+    arithmetic = PLACEMENTS[placement].arithmetic
+    return converted if arithmetic is None else simulation_of(converted, arithmetic).module

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -70,11 +70,15 @@ def quantize_graphs(
         quantized, found = _search(request, network, graphs, context)
         return Int8Graphs(by_placement=dict.fromkeys(names, quantized), search=found, findings=findings)
     quantized_by = {}
-    if names:
-        prepared = run_steps(Phase.NETWORK, State(graph=graphs.float, placement=PLACEMENTS[names[0]]), context)
-        for name in names:
-            state = State(graph=prepared.graph, placement=PLACEMENTS[name], activation=prepared.activation)
-            quantized_by[name] = quantize_program(state, context)
+    # The steps of the network depend on which layers stay in float.
+    for keeps_float in (True, False):
+        sharing = [name for name in names if PLACEMENTS[name].keeps_float is keeps_float]
+        if not sharing:
+            continue
+        shared = replace(context, placements=tuple(PLACEMENTS[name] for name in sharing))
+        prepared = run_steps(Phase.NETWORK, State(graph=graphs.float, placement=PLACEMENTS[sharing[0]]), shared)
+        for name in sharing:
+            quantized_by[name] = quantize_program(replace(prepared, placement=PLACEMENTS[name]), shared)
     return Int8Graphs(by_placement=quantized_by, search=None, findings=findings)
 
 
@@ -122,7 +126,7 @@ def analyze_graphs(
     request: Request, network: Loaded, int8: Int8Graphs, progress: Progress
 ) -> dict[str, list[LayerReport]]:
     """Compare each network of XNNPACK's arithmetic layer by layer with float, on evaluation images; by placement."""
-    wanted = {name: q for name, q in int8.by_placement.items() if PLACEMENTS[name].xnnpack_arithmetic}
+    wanted = {name: q for name, q in int8.by_placement.items() if PLACEMENTS[name].to_the_bit}
     if not wanted:
         return {}
     count = min(ANALYSIS, max(ANALYSIS_LEAST, batch_size_for(network.preprocess.crop)))

@@ -122,7 +122,7 @@ def _logits(run: Run, choice: Choice, rows: Sequence[int]) -> dict[str, torch.Te
 
 def _float_layers(run: Run, choice: Choice) -> tuple[FloatLayer, ...]:
     placement = choice.placement
-    if placement is None or not PLACEMENTS[placement].xnnpack_arithmetic:
+    if placement is None or not PLACEMENTS[placement].to_the_bit:
         return ()
     quantized = run.int8.by_placement[placement]
     reason = "the search for the target" if run.int8.search else f"recipe {run.request.recipe.name}"

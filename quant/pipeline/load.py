@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from edge_effnet.activations import swap_activation
 from edge_effnet.errors import InputError
@@ -14,6 +15,7 @@ from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import sample_metadata, sample_weights
 from edge_effnet.weights import Checkpoint, load_pretrained
+from quant.checks.averaged_weights import check_averaged
 from quant.checks.origin import settle_origin
 from quant.common.findings import Finding, finding
 from quant.common.progress import Progress, Stopwatch
@@ -155,6 +157,7 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 training=request.recipe.trains,
             )
             checkpoint, settled = _settled(request, checkpoint, split, tensors=handed.tensors)
+            copies = () if handed.tensors else _copies(request, checkpoint, split)
             model = checkpoint.model
             if config.activation is not None:
                 model = swap_activation(copy.deepcopy(model), config.activation)
@@ -165,7 +168,7 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
             checkpoint=checkpoint,
             model=model,
             split=split,
-            findings=(*said, *understood, *settled, *taken, *split.findings),
+            findings=(*said, *understood, *settled, *copies, *taken, *split.findings),
             task=request.task,
             named=_named(config, request.task, checkpoint),
         )
@@ -181,17 +184,23 @@ def _settled(
     """
     if checkpoint.rival is None:
         return checkpoint, ()
-    both = (
-        load_pretrained(
-            request.config.weights_name,
-            variant=request.spec.name,
-            options=replace(request.config.load_options, origin=origin),
-        )
-        for origin in (checkpoint.origin, checkpoint.rival)
-    )
+    both = (_read_again(request, origin=origin) for origin in (checkpoint.origin, checkpoint.rival))
     first, second = (_with_tensors(request, each) if tensors else each for each in both)
     chosen, found = settle_origin(first, second, split.calibration)
     return chosen, (found,)
+
+
+def _copies(request: Request, checkpoint: Checkpoint, split: DataSplit) -> tuple[Finding, ...]:
+    """Compare the two copies of the weights that the file has."""
+    if not (checkpoint.averaged and request.task.exclusive):
+        return ()
+    found = check_averaged(checkpoint, _read_again(request, origin=checkpoint.origin, ema=False), split.calibration)
+    return () if found is None else (found,)
+
+
+def _read_again(request: Request, **changes: Any) -> Checkpoint:
+    options = replace(request.config.load_options, **changes)
+    return load_pretrained(request.config.weights_name, variant=request.spec.name, options=options)
 
 
 def _folder_names(task: Task, checkpoint: Checkpoint, folder: Path) -> tuple[str, ...] | None:

@@ -50,6 +50,7 @@ def describe(run: Run, program: Program, verdict: dict[str, Any]) -> dict[str, A
         # The default's artifact stands alone and has none.
         **({} if request.alone else {"precision": choice.precision}),
         "delegation": asdict(lowered.delegation),
+        **({"npu": dict(lowered.npu)} if lowered.npu else {}),
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "torchao", "executorch", "numpy", "pillow", "edge-effnet")},

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import fx
 
+from edge_effnet.errors import InputError
 from quant.common.progress import Progress
 from quant.lower.backend import Source
 from quant.lower.choices import Choice
@@ -40,6 +41,8 @@ class Programs:
     float: LoweredProgram
     """The float network's own, of logits, which is what all others are judged against."""
     chosen: Sequence[Program]
+    failed: Mapping[str, str]
+    """By name of the choice, why there is no program, where others went on."""
 
 
 def lower_programs(
@@ -48,10 +51,11 @@ def lower_programs(
     """Lower the graph that each choice wants.
 
     Raises:
+        InputError: none of them could be made.
         ValueError: the network holds what a backend does not run.
     """
     wanted = [choice for choice in request.choices if choice.missing is None]
-    chosen = []
+    chosen, failed = [], {}
     with progress.stage("Lowering", 1 + len(wanted)) as advance:
         for choice in wanted:
             placement = choice.placement
@@ -65,11 +69,19 @@ def lower_programs(
                 int8_output=output.int8,
                 normalization=request.normalization(network.preprocess),
             )
-            lowered = choice.backend.lower(source)
+            advance(1)
+            try:
+                lowered = choice.backend.lower(source)
+            except InputError as error:
+                if len(wanted) == 1:
+                    raise
+                failed[choice.name] = str(error)
+                continue
             report = report_delegation(lowered, graph)
             program = Program(choice=choice, graph=graph, lowered=lowered, delegation=report, output=output)
             chosen.append(program)
-            advance(1)
         float_program = lower_xnnpack(graphs.original, network.input_shape)
         advance(1)
-    return Programs(float=float_program, chosen=chosen)
+    if failed and not chosen:
+        raise InputError(" ".join(failed.values()))
+    return Programs(float=float_program, chosen=chosen, failed=failed)

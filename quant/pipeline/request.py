@@ -25,7 +25,7 @@ from quant.common.overwrite import require_apart, require_no_image
 from quant.common.rank import is_alone
 from quant.data.options import ImageOptions
 from quant.data.readers.in_memory import is_in_memory
-from quant.lower.choices import DEFAULT_BACKEND, Choice, check_fits, choose
+from quant.lower.choices import DEFAULT_BACKEND, Choice, check_fits, check_options, choose
 from quant.lower.options import BackendOptions, Normalization
 from quant.lower.output import Output
 from quant.metrics.tasks.classes import CLASSES
@@ -299,6 +299,7 @@ def resolve(config: QuantizeConfig) -> Request:
         parse_head(config.head)
     recipe = find_recipe(config.recipe)
     choices = choose(config.backends)
+    check_options(choices, config.backend_options)
     if not choices:
         raise InputError("--backend: names no program; leave it out for the default.")
     if config.model is None:

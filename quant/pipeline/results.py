@@ -14,8 +14,9 @@ from quant.verdict.outcome import Outcome, fidelity_json
 MEASURED = "measured"
 NOT_HERE = "not measured here"
 MISSING = "missing"
+FAILED = "failed"
 
-_GROUPS = (MEASURED, NOT_HERE, MISSING)
+_GROUPS = (MEASURED, NOT_HERE, MISSING, FAILED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,9 +29,9 @@ class ProgramRow:
     precision: str
     devices: str
     status: str
-    """`MEASURED`, `NOT_HERE` or `MISSING`."""
+    """`MEASURED`, `NOT_HERE`, `MISSING` or `FAILED`."""
     reason: str
-    """Why it was not measured, or what is missing; empty where measured."""
+    """Why it was not measured, what is missing or what failed; empty where measured."""
     size_bytes: int | None = None
     report: DelegationReport | None = None
     outcome: Outcome | None = None
@@ -44,7 +45,7 @@ class ProgramRow:
     @property
     def passed(self) -> bool:
         """Whether nothing is known against it."""
-        return self.outcome is None or self.outcome.passed
+        return self.status != FAILED and (self.outcome is None or self.outcome.passed)
 
     def to_json(self) -> dict[str, Any]:
         """Of the object that `--json` prints."""
@@ -80,7 +81,7 @@ class RunOutcome:
 
     @property
     def passed(self) -> bool:
-        """Whether every program that was measured holds."""
+        """Whether every program was made that could be, and every one that was measured holds."""
         return all(row.passed for row in self.rows)
 
     @property

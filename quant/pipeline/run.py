@@ -10,7 +10,7 @@ from quant.data.perceptual_hash import Calibrated
 from quant.graph.finite import require_finite
 from quant.graph.footprint import footprint
 from quant.graph.memory import give_back_freed_memory
-from quant.pipeline.evaluate import evaluate, measure
+from quant.pipeline.evaluate import emulator_for, evaluate, measure
 from quant.pipeline.float_graphs import export_graphs, require_lowerable
 from quant.pipeline.int8_graphs import (
     analyze_graphs,
@@ -62,9 +62,9 @@ def run_stages(
     give_back_freed_memory()
     with watch.measure("lower"):
         programs = lower_programs(request, network, graphs, int8, progress)
-    with HostRuntime(request.config.threads) as runtime:
+    with HostRuntime(request.config.threads) as runtime, emulator_for(programs) as emulator:
         with watch.measure("time"):
-            measured = measure(runtime, network, programs, progress)
+            measured = measure(runtime, emulator, network, programs, progress)
         with watch.measure("evaluate"):
             evaluated = evaluate(network, graphs, int8, trained, programs, measured, calibrated, progress)
         run = Run(
@@ -80,5 +80,5 @@ def run_stages(
             watch=watch,
         )
         if request.alone:
-            return write_one(run, runtime)
-        return write_many(run, runtime)
+            return write_one(run)
+        return write_many(run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,32 +23,33 @@ from quant.pipeline.evaluate import FLOAT
 from quant.pipeline.judge import Run, judge
 from quant.pipeline.manifest import describe
 from quant.pipeline.programs import Program
-from quant.pipeline.results import MEASURED, MISSING, NOT_HERE, ProgramRow, RunOutcome, ranked
-from quant.program.host import HostRuntime
+from quant.pipeline.results import FAILED, MEASURED, MISSING, NOT_HERE, ProgramRow, RunOutcome, ranked
 from quant.report.comparison import opened, render_comparison
 from quant.report.single import Sources, render_report
 from quant.verdict.outcome import Outcome, fidelity_json
 
 
-def write_one(run: Run, runtime: HostRuntime) -> tuple[Artifact, Outcome]:
+def write_one(run: Run) -> tuple[Artifact, Outcome]:
     """Judge the one program of a run and write its artifact."""
     (program,) = run.programs.chosen
     outcome = judge(run, program, str(run.request.out))
-    return _write(run, program, run.request.out, outcome.to_json(), runtime), outcome
+    return _write(run, program, run.request.out, outcome.to_json()), outcome
 
 
-def write_many(run: Run, runtime: HostRuntime) -> RunOutcome:
+def write_many(run: Run) -> RunOutcome:
     """Judge every program that this host runs, and write all artifacts into one folder, whole or not at all."""
     request = run.request
     with atomic_folder(request.out) as folder:
         with run.watch.measure("write"):
-            rows = [_row(run, program, folder, runtime) for program in run.programs.chosen]
+            failed = {**run.programs.failed, **run.evaluated.failed}
+            whole = [program for program in run.programs.chosen if program.choice.name not in failed]
+            rows = [_row(run, program, folder) for program in whole]
             _share_float_program([folder / row.name / "float.pte" for row in rows])
         outcome = RunOutcome(
             folder=str(request.out),
             variant=request.spec.name,
             recipe=request.recipe.name,
-            rows=ranked([*rows, *(_missing(choice) for choice in request.choices if choice.missing is not None)]),
+            rows=ranked([*rows, *_without_program(request.choices, failed)]),
             findings=(*run.network.findings, *run.int8.findings, *run.evaluated.findings),
             seconds=run.watch.total(),
         )
@@ -59,14 +60,14 @@ def write_many(run: Run, runtime: HostRuntime) -> RunOutcome:
     return outcome
 
 
-def _row(run: Run, program: Program, folder: Path, runtime: HostRuntime) -> ProgramRow:
+def _row(run: Run, program: Program, folder: Path) -> ProgramRow:
     choice, request = program.choice, run.request
     measured = choice.name in run.evaluated.measured
     outcome = judge(run, program, str(request.out / choice.name)) if measured else None
     simulated = None if measured else _simulated(run, choice)
     reason = "" if measured else f"not measured here: runs on {choice.backend.devices} only"
     verdict = outcome.to_json() if outcome is not None else _unmeasured(run, program, reason, simulated)
-    _write(run, program, folder / choice.name, verdict, runtime)
+    _write(run, program, folder / choice.name, verdict)
     return ProgramRow(
         name=choice.name,
         backend=choice.backend.name,
@@ -83,7 +84,7 @@ def _row(run: Run, program: Program, folder: Path, runtime: HostRuntime) -> Prog
     )
 
 
-def _write(run: Run, program: Program, folder: Path, verdict: dict[str, Any], runtime: HostRuntime) -> Artifact:
+def _write(run: Run, program: Program, folder: Path, verdict: dict[str, Any]) -> Artifact:
     network, choice, logits = run.network, program.choice, run.evaluated.logits
     measured, pixels = run.evaluated.measured.get(choice.name), run.request.config.embed_preprocess
     expected = logits[choice.placement or ("swapped" if "swapped" in logits else FLOAT)]
@@ -100,7 +101,7 @@ def _write(run: Run, program: Program, folder: Path, verdict: dict[str, Any], ru
     compute = torch.no_grad()(program.graph) if measured is None else measured.run
     bundle = bundle_program(program.lowered.data, golden, int8_output=program.output.int8)
     if measured is not None:
-        verify_bundle(runtime, bundle, len(golden))
+        verify_bundle(measured.runtime, bundle, len(golden))
     layers = list(run.layers_of(choice))
     return write_artifact(
         folder,
@@ -152,14 +153,18 @@ def _share_float_program(paths: Sequence[Path]) -> None:
         link.replace(path)
 
 
-def _missing(choice: Choice) -> ProgramRow:
-    """Say what a backend that was asked for lacks here."""
-    assert choice.missing is not None
-    return ProgramRow(
-        name=choice.name,
-        backend=choice.backend.name,
-        precision=choice.precision,
-        devices=choice.backend.devices,
-        status=MISSING,
-        reason=choice.missing,
-    )
+def _without_program(choices: Sequence[Choice], failed: Mapping[str, str]) -> list[ProgramRow]:
+    """Say what a backend that was asked for lacks here, or why it made no program."""
+    reasons = {choice.name: choice.missing or failed.get(choice.name) for choice in choices}
+    return [
+        ProgramRow(
+            name=choice.name,
+            backend=choice.backend.name,
+            precision=choice.precision,
+            devices=choice.backend.devices,
+            status=MISSING if choice.missing else FAILED,
+            reason=reason,
+        )
+        for choice in choices
+        if (reason := reasons[choice.name]) is not None
+    ]

@@ -9,6 +9,7 @@ from typing import Any
 
 from quant.program.coreml_payload import quiet_converter, read_mlprogram
 from quant.program.flatbuffer import BrokenTableError, Budget
+from quant.program.qnn_payload import SETTINGS, read_settings
 from quant.program.reader import PteDelegate, PteFile, PteMethod, PteTensor, read_pte
 from quant.program.xnnpack_payload import read_payload
 
@@ -20,6 +21,12 @@ _SPM = f"pytorch/executorch, branch swiftpm-{RELEASE}"
 
 # Of a Core ML payload, read for an element of the budget: 2 GiB use it up.
 _COREML_BYTES = 1024
+
+_QNN = (
+    "Android: the app ships libQnnHtp.so, libQnnSystem.so and the stub and skel of its chip's HTP "
+    "(libQnnHtpV79Stub.so, libQnnHtpV79Skel.so for v79), of the QNN release that compiled it or a later one: "
+    "Maven com.qualcomm.qti:qnn-runtime."
+)
 
 _LOAD_ALL = (
     "iOS: backends and kernels register themselves from static initializers: link them with -force_load (or "
@@ -44,7 +51,7 @@ _HOMES: Mapping[str, _Home] = {
         android=None, spm="backend_coreml", note="iOS: link CoreML.framework, Accelerate.framework and libsqlite3."
     ),
     "VulkanBackend": _Home(android=f"{_ANDROID}-vulkan", spm=None),
-    "QnnBackend": _Home(android=f"{_ANDROID}-qnn", spm=None, note="Android: ship the SDK's libQnnHtp*.so too."),
+    "QnnBackend": _Home(android=f"{_ANDROID}-qnn", spm=None, note=_QNN),
     "OpenvinoBackend": _Home(android=None, spm=None, note="PC: needs OpenVINO 2025.1 to 2025.4 (libopenvino_c)."),
     "MPSBackend": _Home(android=None, spm="backend_mps"),
     "NeuropilotBackend": _Home(android=None, spm=None, note="Android: build executorch with MediaTek's SDK."),
@@ -208,6 +215,9 @@ def _delegate(delegate: PteDelegate, budget: Budget) -> DelegateView:
             )
     else:
         note = "the inside of its payload is not read"
+    if delegate.backend == "QnnBackend":
+        settings |= read_settings(delegate.specs.get(SETTINGS, b""), delegate.data)
+        settings.pop(SETTINGS, None)
     if delegate.backend == "CoreMLBackend":
         operators, note = _coreml_operators(delegate.data, budget)
     return DelegateView(

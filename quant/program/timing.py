@@ -82,6 +82,22 @@ def measure_programs(
     }
 
 
+def load_emulated(runtime: HostRuntime, paths: Mapping[str, Path], preprocess: Preprocess) -> dict[str, Measured]:
+    """Load programs of an emulator, untimed.
+
+    Raises:
+        InputError: a file that the runtime refuses or that crashes it.
+    """
+    found = {}
+    for name, path in paths.items():
+        program = runtime.load(path, name)
+        figures = ProgramFigures(
+            latency_ms=None, latency_p90_ms=None, load_ms=program.load_ms, size_bytes=path.stat().st_size
+        )
+        found[name] = Measured(runtime=runtime, program=program, figures=figures, preprocess=preprocess)
+    return found
+
+
 def measure_bytes(
     runtime: HostRuntime,
     programs: Mapping[str, bytes],
@@ -107,9 +123,9 @@ def input_for(program: LoadedProgram, inputs: torch.Tensor, preprocess: Preproce
 class ProgramFigures:
     """What a .pte costs on this host."""
 
-    latency_ms: float
-    """Median of one forward."""
-    latency_p90_ms: float
+    latency_ms: float | None
+    """Median of one forward; None of an emulator's, which says nothing about the device."""
+    latency_p90_ms: float | None
     load_ms: float
     """Median of three loads, file in the page cache."""
     size_bytes: int

@@ -10,7 +10,7 @@ import torch
 from torch import fx
 
 from quant.common.quiet import quiet_libraries
-from quant.graph.qdq import QMAX, QMIN, TensorScale
+from quant.graph.qdq import QMAX, QMAX16, QMIN, QMIN16, TensorScale
 from quant.ptq.quantizers import PLACEMENTS, ActivationSpec, Placement
 from quant.ptq.ranges import ActivationRange
 from quant.thresholds import ACTIVATION_SCALE_FLOOR, WEIGHT_SCALE_FLOOR
@@ -21,6 +21,11 @@ with quiet_libraries():
     from torchao.quantization.pt2e.quantizer import FixedQParamsQuantizationSpec, QuantizationSpec
 
 _OBSERVERS: dict[str, Any] = {"histogram": HistogramObserver, "minmax": MinMaxObserver}
+
+_GRIDS: dict[int, dict[str, Any]] = {
+    8: {"dtype": torch.int8, "quant_min": QMIN, "quant_max": QMAX},
+    16: {"dtype": torch.int16, "quant_min": QMIN16, "quant_max": QMAX16},
+}
 
 _WEIGHT_SPEC = QuantizationSpec(
     dtype=torch.int8,
@@ -63,30 +68,23 @@ def convert(
     return converted
 
 
-def fixed_specs(ranges: dict[str, ActivationRange]) -> ActivationSpec:
-    """Specs that give each activation the scale of its range."""
-    scales = {name: activation_range.scale() for name, activation_range in ranges.items()}
-    return lambda node: _fixed_spec(scales[node.name])
+def fixed_specs(ranges: dict[str, ActivationRange], bits: int = 8) -> ActivationSpec:
+    """Specs that give each activation the scale of its range: with 16 bits, of all that was seen."""
+    scales = {name: found.scale() if bits == 8 else found.scale16() for name, found in ranges.items()}
+    return lambda node: _fixed_spec(scales[node.name], bits)
 
 
-def observer_spec(method: str) -> ActivationSpec:
+def observer_spec(method: str, bits: int = 8) -> ActivationSpec:
     """The spec that lets a stock observer find each activation's range: "histogram" or "minmax"."""
     spec = QuantizationSpec(
-        dtype=torch.int8,
-        quant_min=QMIN,
-        quant_max=QMAX,
+        **_GRIDS[bits],
         qscheme=torch.per_tensor_affine,
-        observer_or_fake_quant_ctr=_OBSERVERS[method].with_args(eps=ACTIVATION_SCALE_FLOOR),
+        observer_or_fake_quant_ctr=_OBSERVERS[method].with_args(eps=ACTIVATION_SCALE_FLOOR * 2.0 ** (8 - bits)),
     )
     return lambda node: spec
 
 
-def _fixed_spec(scale: TensorScale) -> FixedQParamsQuantizationSpec:
+def _fixed_spec(scale: TensorScale, bits: int) -> FixedQParamsQuantizationSpec:
     return FixedQParamsQuantizationSpec(
-        dtype=torch.int8,
-        scale=scale.scale,
-        zero_point=scale.zero_point,
-        quant_min=QMIN,
-        quant_max=QMAX,
-        qscheme=torch.per_tensor_affine,
+        **_GRIDS[bits], scale=scale.scale, zero_point=scale.zero_point, qscheme=torch.per_tensor_affine
     )

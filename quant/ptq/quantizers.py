@@ -16,7 +16,8 @@ import torch
 from torch import fx
 
 from quant.common.quiet import quiet_libraries
-from quant.graph.qdq import CLAMP_RANGES, QMAX, QMIN, WEIGHTED, fused_clamp
+from quant.graph.export import silus_of
+from quant.graph.qdq import CLAMP_RANGES, QMAX, QMAX16, QMIN, QMIN16, WEIGHTED, fused_clamp
 
 with quiet_libraries():
     from torchao.quantization.pt2e.quantizer import (
@@ -77,6 +78,8 @@ class EfficientNetQuantizer(_Placement):
     (ReLU, ReLU6) that XNNPACK fuses into it.
     """
 
+    sigmoid_output = SIGMOID_OUTPUT
+
     def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
         """Annotate in place (PT2E protocol)."""
         self._specs.clear()
@@ -116,7 +119,35 @@ class EfficientNetQuantizer(_Placement):
         node.meta["quantization_annotation"] = annotation
 
     def _spec(self, node: fx.Node) -> QuantizationSpecBase:
-        return SIGMOID_OUTPUT if node.target is aten.sigmoid.default else super()._spec(node)
+        return self.sigmoid_output if node.target is aten.sigmoid.default else super()._spec(node)
+
+
+class HtpQuantizer(EfficientNetQuantizer):
+    """Annotates for Qualcomm's HTP, whose compiler makes one operator of a SiLU's sigmoid and product.
+
+    No pair stands between the two: the HTP rounds behind the product only.
+    """
+
+    def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
+        """Annotate in place (PT2E protocol)."""
+        super().annotate(model)
+        for product, (_, gate) in silus_of(model.graph).items():
+            gate.meta["quantization_annotation"].output_qspec = None
+            product.meta["quantization_annotation"].input_qspec_map.pop(gate)
+        return model
+
+
+class Htp16Quantizer(HtpQuantizer):
+    """The same with activations of 16 bits."""
+
+    sigmoid_output = FixedQParamsQuantizationSpec(
+        dtype=torch.int16,
+        scale=1.0 / 65536.0,
+        zero_point=QMIN16,
+        quant_min=QMIN16,
+        quant_max=QMAX16,
+        qscheme=torch.per_tensor_affine,
+    )
 
 
 def activations_of(graph_module: fx.GraphModule, float_nodes: frozenset[str]) -> list[str]:
@@ -174,14 +205,29 @@ class Placement:
 
     quantizer: Callable[..., Any]
     """Makes a PT2E quantizer of `activation`, `weight` and `float_nodes`."""
-    xnnpack_arithmetic: bool
-    """Whether `quant.lower.xnnpack.simulator` computes the graph as its program does, to the bit: layers are
-    reconstructed, scales made portable and figures simulated in that arithmetic."""
+    arithmetic: str | None
+    """A key of `quant.lower.xnnpack.simulator.ARITHMETICS`, in which layers are reconstructed and figures simulated;
+    None: what the program computes between q/dq pairs is not known."""
+    portable_scales: bool = False
+    """Whether scales are moved to where XNNPACK rounds alike on every processor."""
     skips_float: bool
     """Whether tensors between two float layers need no range."""
+    keeps_float: bool = True
+    """Whether the recipe's float layers stay in float: not where a program is either quantized or float16."""
+    bits: int = 8
+    """Of activations."""
+
+    @property
+    def to_the_bit(self) -> bool:
+        """Whether the simulation gives the program's own bits, so that its analysis is the program's."""
+        return self.arithmetic == "xnnpack"
 
 
 PLACEMENTS: Mapping[str, Placement] = {
-    "xnnpack": Placement(quantizer=EfficientNetQuantizer, xnnpack_arithmetic=True, skips_float=True),
-    "inputs": Placement(quantizer=InputQuantizer, xnnpack_arithmetic=False, skips_float=False),
+    "xnnpack": Placement(
+        quantizer=EfficientNetQuantizer, arithmetic="xnnpack", portable_scales=True, skips_float=True
+    ),
+    "inputs": Placement(quantizer=InputQuantizer, arithmetic=None, skips_float=False),
+    "htp": Placement(quantizer=HtpQuantizer, arithmetic="htp", skips_float=True, keeps_float=False),
+    "htp-16": Placement(quantizer=Htp16Quantizer, arithmetic="htp", skips_float=True, keeps_float=False, bits=16),
 }

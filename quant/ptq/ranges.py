@@ -20,11 +20,12 @@ from torch import fx
 from quant.data.batches import first_images, later_images
 from quant.graph.gradients import dealt, run_both_ways, run_forward
 from quant.graph.parallel import in_parallel
-from quant.graph.qdq import QMAX, QMIN, TensorScale
+from quant.graph.qdq import QMAX, QMAX16, QMIN, QMIN16, TensorScale
 from quant.ptq.histograms import ChannelExtremes, ChannelHistograms, WeightedHistograms, bin_centres
 from quant.thresholds import ACTIVATION_SCALE_FLOOR, PLAIN_SHARE, SENSITIVITY
 
 _OUTPUT_MARGIN = 1.25
+_MARGIN16 = 1.25
 """How much further than seen the network's own output may reach: images that it never met make it surer, and a
 logit that is clipped is an answer changed, while its rounding is the least of all errors."""
 
@@ -48,12 +49,17 @@ class ActivationRange:
         """Scale and zero point; zero is always on the grid, since padding and residuals need it."""
         return scale_of(self.low, self.high)
 
+    def scale16(self) -> TensorScale:
+        """The same on a grid of 16 bits, which holds all that was seen and a margin: nothing has to be clipped."""
+        low, high = (_MARGIN16 * end for end in (self.seen_low, self.seen_high))
+        return scale_of(low, high, QMIN16, QMAX16)
 
-def scale_of(low: float, high: float) -> TensorScale:
-    """Affine int8 grid over [low, high], widened to hold zero."""
+
+def scale_of(low: float, high: float, least: int = QMIN, most: int = QMAX) -> TensorScale:
+    """Affine grid of whole numbers from `least` to `most` over [low, high], widened to hold zero."""
     low, high = min(low, 0.0), max(high, 0.0)
-    scale = max((high - low) / (QMAX - QMIN), ACTIVATION_SCALE_FLOOR)
-    return TensorScale(scale=scale, zero_point=max(QMIN, min(QMAX, round(QMIN - low / scale))))
+    scale = max((high - low) / (most - least), ACTIVATION_SCALE_FLOOR * (QMAX - QMIN) / (most - least))
+    return TensorScale(scale=scale, zero_point=max(least, min(most, round(least - low / scale))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,16 @@ import torch
 from torch import fx
 
 from quant.graph.chunked_run import ChunkedRun
-from quant.graph.qdq import DEQUANTIZE, QMAX, WEIGHTED, constant_of, quantize_bias, tensor_scale, without_bias
+from quant.graph.qdq import (
+    DEQUANTIZE,
+    QMAX,
+    WEIGHTED,
+    constant_of,
+    least_weight_scale,
+    quantize_bias,
+    tensor_scale,
+    without_bias,
+)
 from quant.lower.xnnpack.arithmetic import requantization_scale
 from quant.lower.xnnpack.simulator import Simulation, simulation_of
 from quant.ptq.least_squares import ChannelMoments, Moments, refit_weights, sampled
@@ -61,6 +70,7 @@ def reconstruct(
     converted: fx.GraphModule,
     inputs: Sequence[torch.Tensor],
     advance: Callable[[int], None] = lambda layers: None,
+    arithmetic: str = "xnnpack",
 ) -> dict[str, torch.Tensor]:
     """Refit the int8 layers of a converted graph, in place.
 
@@ -69,12 +79,13 @@ def reconstruct(
         converted: from `convert_pt2e`.
         inputs: calibration images in chunks, each [n, C, H, W] float32.
         advance: told of each layer done.
+        arithmetic: in which the int8 stream runs, a key of `ARITHMETICS`.
 
     Returns:
         By layer, the weights that its int8 ones were rounded from, in their steps: where training resumes from.
     """
     unrounded: dict[str, torch.Tensor] = {}
-    simulation = simulation_of(converted)
+    simulation = simulation_of(converted, arithmetic)
     floats, integers = ChunkedRun(graph_module, inputs), ChunkedRun(simulation.module, inputs)
     layers = {node.name: node for node in converted.graph.nodes if node.target in WEIGHTED}
     with torch.no_grad():
@@ -173,11 +184,12 @@ def _choose_scales(layer: _Layer, weight: torch.Tensor, importance: torch.Tensor
         weight: [out, in].
         importance: variance of each input, [in].
     """
-    full = (weight.abs().amax(dim=1) / QMAX).clamp_min(WEIGHT_SCALE_FLOOR)
+    least = least_weight_scale(layer.bias, layer.input_scale).clamp_min(WEIGHT_SCALE_FLOOR)
+    full = torch.maximum(weight.abs().amax(dim=1) / QMAX, least)
     best_error = torch.full_like(full, torch.inf)
     best_scale = full.clone()
     for shrink in _SHRINKS:
-        scale = (full * shrink).clamp_min(WEIGHT_SCALE_FLOOR)
+        scale = torch.maximum(full * shrink, least)
         error = ((_rounded(weight, scale) * scale[:, None] - weight).square() * importance).sum(dim=1)
         better = error < best_error
         best_error, best_scale = torch.where(better, error, best_error), torch.where(better, scale, best_scale)

@@ -61,8 +61,8 @@ class State:
     float_nodes: frozenset[str] | None = None
     """Nodes that stay in float; None: the first convolutions that the recipe names."""
     placement: Placement = PLACEMENTS["xnnpack"]
-    activation: ActivationSpec | None = None
-    """The spec of each activation, from `ranges` on."""
+    activation: Mapping[int, ActivationSpec] | None = None
+    """The spec of each activation by its bits, 8 or 16, from `ranges` on."""
     converted: fx.GraphModule | None = None
     """With int8 weights and q/dq pairs, from `convert` on."""
     unrounded: Mapping[str, torch.Tensor] = field(default_factory=dict)
@@ -72,6 +72,8 @@ class State:
         """Nodes of the graph that stay in float."""
         if self.float_nodes is not None:
             return self.float_nodes
+        if not self.placement.keeps_float:
+            return frozenset()
         return nodes_of(convolution_units(self.graph)[: recipe.float_convolutions])
 
 
@@ -133,19 +135,19 @@ def _equalize(state: State, context: Context) -> State:
 def _ranges(state: State, context: Context) -> State:
     recipe, inputs = context.recipe, context.inputs
     if recipe.ranges != "loss-aware":
-        return replace(state, activation=observer_spec(recipe.ranges))
+        return replace(state, activation={bits: observer_spec(recipe.ranges, bits) for bits in (8, 16)})
     skips_float = all(placement.skips_float for placement in context.placements)
     names = activations_of(state.graph, state.floats(recipe) if skips_float else frozenset())
     with context.progress.stage("Ranges", sum(len(batch) for batch in inputs)) as advance:
         found = find_ranges(
             state.graph, names, inputs, seed=context.seed, plain_share=recipe.plain_share, advance=advance
         )
-    return replace(state, activation=fixed_specs(found))
+    return replace(state, activation={bits: fixed_specs(found, bits) for bits in (8, 16)})
 
 
 def _convert(state: State, context: Context) -> State:
     assert state.activation is not None
-    graph, activation, floats = state.graph, state.activation, state.floats(context.recipe)
+    graph, activation, floats = state.graph, state.activation[state.placement.bits], state.floats(context.recipe)
     if context.recipe.ranges == "loss-aware":
         # All scales of activations are given: one image runs the weights' observers.
         converted = convert(graph, activation, floats, first_images(context.inputs, 1), placement=state.placement)
@@ -161,7 +163,9 @@ def _reconstruct(state: State, context: Context) -> State:
     layers = sum(node.target in WEIGHTED for node in state.graph.graph.nodes)
     with context.progress.stage("Reconstructing", layers) as advance:
         inputs = images_that_fit(state.graph, context.inputs)
-        return replace(state, unrounded=reconstruct(state.graph, state.converted, inputs, advance))
+        assert state.placement.arithmetic is not None
+        unrounded = reconstruct(state.graph, state.converted, inputs, advance, state.placement.arithmetic)
+        return replace(state, unrounded=unrounded)
 
 
 def _portable_scales(state: State, context: Context) -> State:
@@ -188,13 +192,13 @@ STEPS: tuple[Step, ...] = (
     Step(
         name="reconstruct",
         phase=Phase.PROGRAM,
-        applies=lambda state, context: context.recipe.reconstruct and state.placement.xnnpack_arithmetic,
+        applies=lambda state, context: context.recipe.reconstruct and state.placement.arithmetic is not None,
         run=_reconstruct,
     ),
     Step(
         name="portable scales",
         phase=Phase.FINAL,
-        applies=lambda state, context: state.placement.xnnpack_arithmetic,
+        applies=lambda state, context: state.placement.portable_scales,
         run=_portable_scales,
     ),
 )

@@ -40,7 +40,12 @@ class Entry:
     @property
     def measured(self) -> bool:
         """Whether the program was run where it was made."""
-        return self.program.latency_ms is not None and self.program.agreement is not None
+        return self.program.agreement is not None
+
+    @property
+    def timed(self) -> bool:
+        """Whether it was run there by what runs it on a device, not by an emulator."""
+        return self.measured and self.program.latency_ms is not None
 
     @property
     def level(self) -> str:
@@ -104,9 +109,9 @@ def compared(entries: Sequence[Entry], *, beside: Path) -> list[Row]:
         entries: of `opened`.
         beside: folder that the page will be in: links start there.
     """
-    measured = [entry for entry in entries if entry.measured and not entry.failed]
-    best = front([_merits(entry.program, accuracy_of(entries)) for entry in measured])
-    optimal = {id(measured[index]) for index in best}
+    timed = [entry for entry in entries if entry.timed and not entry.failed]
+    best = front([_merits(entry.program, accuracy_of(entries)) for entry in timed])
+    optimal = {id(timed[index]) for index in best}
     floats = {_origin(entry): entry for entry in reversed(entries) if entry.facts.float.latency_ms is not None}
     rows = [(entry, False) for entry in entries] + [(entry, True) for entry in reversed(floats.values())]
     return [
@@ -132,10 +137,10 @@ def render_comparison(entries: Sequence[Entry], *, beside: Path) -> bytes:
     """Make the page; arguments as `compared`."""
     key = accuracy_of(entries)
     rows = compared(entries, beside=beside)
-    dots = [_dot(row, key) for row in rows if row.is_float or row.entry.measured]
+    dots = [_dot(row, key) for row in rows if row.is_float or row.entry.timed]
     name = "top-1" if key == "top1" else "agrees with float"
     plots = {}
-    if any(row.entry.measured for row in rows):
+    if any(row.entry.timed for row in rows):
         plots = {
             "latency": plot_pareto(dots, "latency_ms", x_label="latency, ms", y_label=f"{name}, %"),
             "size": plot_pareto(dots, "size_mb", x_label="size, MB", y_label=f"{name}, %"),
@@ -148,6 +153,7 @@ def render_comparison(entries: Sequence[Entry], *, beside: Path) -> bytes:
         plots=plots,
         programs=len(entries),
         unmeasured=sum(not entry.measured for entry in entries),
+        untimed=sum(entry.measured and not entry.timed for entry in entries),
         failed=sum(entry.failed for entry in entries),
     )
 

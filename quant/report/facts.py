@@ -79,6 +79,8 @@ class Facts:
     """Name, settings and seed."""
     backend: str
     precision: str | None
+    npu: Mapping[str, str]
+    """Which NPU the program is for, and what ran it; empty of programs for others."""
     created: str
     level: str
     """`PASS`, `CAUTION`, `FAIL` or `UNMEASURED`."""
@@ -198,6 +200,7 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
         recipe=manifest["recipe"],
         backend=manifest["backend"],
         precision=manifest.get("precision"),
+        npu=manifest.get("npu", {}),
         created=manifest["created"],
         level=_level(verdict["verdict"], cautions),
         reasons=tuple(map(str, verdict.get("reasons", ()))),
@@ -258,7 +261,9 @@ def _require_consistent(facts: Facts) -> None:
     """
     if facts.level != UNMEASURED:
         figures = [facts.program.agreement, facts.program.sqnr_db]
-        figures += [getattr(network, key) for network in (facts.program, facts.float) for key in _OF_PROGRAMS]
+        figures += [getattr(facts.float, key) for key in _OF_PROGRAMS]
+        # An emulator's time is none.
+        figures += [getattr(facts.program, key) for key in _OF_PROGRAMS if key != "latency_ms" or not facts.npu]
         if 0 < sum(figure is None for figure in figures) < len(figures):
             raise ValueError(f"some figures of the programs are missing: {figures}")
         if facts.labelled != (facts.task.figure.value(facts.program) is not None):

@@ -11,6 +11,7 @@ from markupsafe import Markup
 if TYPE_CHECKING:
     from quant.metrics.evaluate import Accuracy, Fidelity
     from quant.metrics.tasks.task import Row
+    from quant.program.timing import ProgramFigures
     from quant.verdict.outcome import Outcome
 
 _HEAD = ("", "float", "quantized", ".pte")
@@ -65,7 +66,7 @@ def _rows(outcome: Outcome) -> list[tuple[str, str, str, str]]:
             for row in outcome.task.rows
             if row.key in (*outcome.task.bounded, "agreement", "sqnr_db")
         ),
-        ("latency, ms", f"{before.latency_ms:.2f}", "", f"{after.latency_ms:.2f}"),
+        ("latency, ms", _latency(before), "", _latency(after)),
         ("size, MB", f"{before.size_bytes / 1e6:.2f}", "", f"{after.size_bytes / 1e6:.2f}"),
     ]
 
@@ -73,6 +74,10 @@ def _rows(outcome: Outcome) -> list[tuple[str, str, str, str]]:
 def _row(cells: Sequence[str]) -> Markup:
     name, *figures = cells
     return Markup("<tr>{}</tr>").format(_FIRST.format(name) + Markup("").join(map(_CELL.format, figures)))
+
+
+def _latency(program: ProgramFigures) -> str:
+    return "" if program.latency_ms is None else f"{program.latency_ms:.2f}"
 
 
 def _text(row: Row, *figures: Accuracy | Fidelity | None) -> str:

@@ -131,8 +131,8 @@ class Outcome:
             "threads": self.threads,
             "float": {
                 **_accuracy(self.float_accuracy),
-                "latency_ms": round(float_program.latency_ms, 4),
-                "latency_p90_ms": round(float_program.latency_p90_ms, 4),
+                "latency_ms": _rounded(float_program.latency_ms),
+                "latency_p90_ms": _rounded(float_program.latency_p90_ms),
                 "load_ms": round(float_program.load_ms, 4),
                 "size_bytes": float_program.size_bytes,
             },
@@ -144,8 +144,8 @@ class Outcome:
         result["pte"] = {
             **_accuracy(self.pte_accuracy),
             **fidelity_json(self.pte),
-            "latency_ms": round(pte_program.latency_ms, 4),
-            "latency_p90_ms": round(pte_program.latency_p90_ms, 4),
+            "latency_ms": _rounded(pte_program.latency_ms),
+            "latency_p90_ms": _rounded(pte_program.latency_p90_ms),
             "load_ms": round(pte_program.load_ms, 4),
             "size_bytes": pte_program.size_bytes,
         }
@@ -211,6 +211,10 @@ def _accuracy(accuracy: Accuracy) -> dict[str, Any]:
         "top1_interval": None if interval is None else list(interval),
         **accuracy.more,
     }
+
+
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 4)
 
 
 def fidelity_json(fidelity: Fidelity) -> dict[str, Any]:

@@ -76,7 +76,11 @@ def test_one_of_weights_and_data_alone_is_explained(called, arguments, words):
         (["--recipe", "int4"], ["unknown recipe 'int4'", "int8"]),
         (["--backend", "tflite"], ["unknown backend 'tflite'", "xnnpack"]),
         (["--backend", "vulkan:int8"], ["vulkan has no 'int8'", "vulkan:fp16, vulkan:fp32", "openvino"]),
-        (["--backend", "qnn"], ["unknown backend 'qnn'", "xnnpack, coreml, vulkan, openvino, portable, or all"]),
+        (
+            ["--backend", "nnapi"],
+            ["unknown backend 'nnapi'", "xnnpack, coreml, vulkan, openvino, qnn, portable, or all"],
+        ),
+        (["--soc", "SM9999"], ["--soc SM9999: choose one of", "SM8750"]),
         (["--compute-units", "npu"], ["unknown compute units 'npu'", "cpu_and_ne"]),
         (["--ios", "12"], ["--ios 12", "17, 18"]),
         (["--origin", "google"], ["unknown origin 'google'", "lukemelas", "timm-tf"]),

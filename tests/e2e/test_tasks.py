@@ -229,4 +229,4 @@ def test_what_does_not_go_together_is_one_sentence(
     task: str, settings: dict[str, Any], said: str, given: dict[str, Given], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=said):
-        given[task].quantize(tmp_path / "a", **settings)
+        given[task].quantize(tmp_path / "a", labelled=False, **settings)

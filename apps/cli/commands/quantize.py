@@ -16,6 +16,7 @@ from quant.common.rank import is_leader
 from quant.lower.choices import DEFAULT_BACKEND, choose
 from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS
+from quant.program.qnn_socs import DEFAULT_SOC
 from quant.recipes import DEFAULT_RECIPE, RECIPES
 from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, UNUSABLE_SHARE
 
@@ -81,6 +82,7 @@ def quantize_command(
         str, rare_option(help="Core ML: cpu_only, cpu_and_gpu, cpu_and_ne; all.", show_default=False)
     ] = "all",
     ios: Annotated[int, rare_option(help="Core ML: oldest iOS, 17 or 18.")] = 17,
+    soc: Annotated[str, rare_option(help="QNN: the phone's chip, such as SM8650.")] = DEFAULT_SOC,
     out: Annotated[Path | None, typer.Option(help="The artifact; <variant>-<recipe>-<backend>.")] = None,
     max_drop: Annotated[
         float | None, typer.Option(help=f"Top-1 that may be lost, points; {MAX_DROP_POINTS:g}.")
@@ -113,7 +115,7 @@ def quantize_command(
     names = backend or [DEFAULT_BACKEND]
     # Light: an impossible backend is refused before the stack is imported.
     choose(names)
-    options = BackendOptions(compute_units=compute_units, ios=ios)
+    options = BackendOptions(compute_units=compute_units, ios=ios, soc=soc)
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 

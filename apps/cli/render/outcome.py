@@ -150,7 +150,7 @@ def _table(outcome: Outcome) -> Table:
     for cells in figure_rows(outcome, accuracies, fidelities):
         table.add_row(*cells)
     table.add_row(f"latency, ms ({count(outcome.threads, 'thread')})", *(_latency(p) for p in programs))
-    table.add_row("  90th percentile", *("" if p is None else f"{p.latency_p90_ms:.2f}" for p in programs))
+    table.add_row("  90th percentile", *(_latency(p, "latency_p90_ms") for p in programs))
     table.add_row("load, ms", *("" if p is None else f"{p.load_ms:.1f}" for p in programs))
     table.add_row("size, MB", *("" if p is None else f"{p.size_bytes / 1e6:.2f}" for p in programs))
     return table
@@ -269,8 +269,9 @@ def interval(accuracy: Accuracy) -> str:
     return "-" if found is None else f"{100 * found[0]:.1f}-{100 * found[1]:.1f}"
 
 
-def _latency(program: ProgramFigures | None) -> str:
-    return "" if program is None else f"{program.latency_ms:.2f}"
+def _latency(program: ProgramFigures | None, of: str = "latency_ms") -> str:
+    milliseconds = None if program is None else getattr(program, of)
+    return "" if milliseconds is None else f"{milliseconds:.2f}"
 
 
 def count(number: int, noun: str) -> str:

@@ -102,13 +102,13 @@ def _cells(row: ProgramRow) -> list[str]:
         return [*cells, *[""] * 4, "not here"]
     task = row.outcome.task
     figure = task.figure
-    fidelity = row.outcome.pte
+    fidelity, latency = row.outcome.pte, row.outcome.pte_program.latency_ms
     return [
         *cells,
         figure.text(figure.value(row.outcome.pte_accuracy)),
         f"{100 * fidelity.agreement:.2f}",
         f"{fidelity.sqnr_db:.1f}",
-        f"{row.outcome.pte_program.latency_ms:.1f}",
+        "-" if latency is None else f"{latency:.1f}",
         f"on {row.outcome.evaluation_images}",
     ]
 
@@ -116,7 +116,7 @@ def _cells(row: ProgramRow) -> list[str]:
 def _sentences(row: ProgramRow) -> list[str]:
     """What a row's figures do not say."""
     found = [row.reason] if row.reason else []
-    if row.outcome is not None and BACKENDS[row.backend].images is not None:
+    if row.outcome is not None and row.outcome.evaluation_images == BACKENDS[row.backend].images:
         found.append(f"judged on {row.outcome.evaluation_images} images, spread evenly: a forward is slow")
     if row.outcome is not None and not row.outcome.passed:
         found += [f"FAIL: {reason}" for reason in row.outcome.verdict.reasons]

@@ -26,9 +26,12 @@ _EXACT_BIAS = 2.0**22
 """Largest bias, in steps, that leaves three quarters of float32's whole numbers to the products."""
 
 
-def quantize(x: torch.Tensor, scale: float, zero_point: int) -> torch.Tensor:
+_INT8 = (QMIN, QMAX)
+
+
+def quantize(x: torch.Tensor, scale: float, zero_point: int, grid: tuple[int, int] = _INT8) -> torch.Tensor:
     """Float to int8: multiply by the float32 reciprocal, round half to even, add the zero point, saturate."""
-    return (x * _reciprocal(scale)).round_().add_(zero_point).clamp_(QMIN, QMAX)
+    return (x * _reciprocal(scale)).round_().add_(zero_point).clamp_(*grid)
 
 
 def dequantize(q: torch.Tensor, scale: float, zero_point: int) -> torch.Tensor:
@@ -188,14 +191,14 @@ def hardswish(q: torch.Tensor, scale: float, zero_point: int, out_scale: float, 
     return quantize(F.hardswish(dequantize(q, scale, zero_point)), out_scale, out_zero)
 
 
-def clamp_limits(limits: Range | None, scale: TensorScale) -> tuple[int, int]:
-    """A fused clamp's range in int8."""
+def clamp_limits(limits: Range | None, scale: TensorScale, grid: tuple[int, int] = _INT8) -> tuple[int, int]:
+    """A fused clamp's range in int8, or on another grid."""
     if limits is None:
-        return QMIN, QMAX
+        return grid
     low, high = (
         bound if math.isinf(bound) else round(bound * _reciprocal(scale.scale)) + scale.zero_point for bound in limits
     )
-    return int(max(QMIN, low)), int(min(QMAX, high))
+    return int(max(grid[0], low)), int(min(grid[1], high))
 
 
 def requantization_scale(source: float, weight: torch.Tensor, out: float) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from quant.graph.qdq import (
     following_quantize,
     fused_clamp,
     geometry,
+    grid_of,
     is_int8,
     is_weight,
     quantize_bias,
@@ -40,25 +41,28 @@ class Simulation:
     """Name of an int8 operator in the converted graph -> node of `module` that gives its int8 output; of a gate that
     is not computed, a node that is not there. A layer's
     constants are buffers of `module`: `<name>_weight`, `<name>_bias`, `<name>_scale`; whole
-    numbers have a `meta["scale"]`, their `TensorScale`."""
+    numbers have a `meta["scale"]`, their `TensorScale`, and a `meta["dtype"]`, which holds them."""
     floats: dict[str, fx.Node]
     """Name of a float operator in the converted graph -> its copy in `module`."""
 
 
-def simulation_of(converted: fx.GraphModule, *, gates: bool = False) -> Simulation:
+def simulation_of(converted: fx.GraphModule, arithmetic: str = "xnnpack", *, gates: bool = False) -> Simulation:
     """Rewrite a converted graph into whole-number arithmetic.
 
     Args:
         converted: from `convert_pt2e`; left untouched.
+        arithmetic: whose operators compute in whole numbers, a key of `ARITHMETICS`; the others do in float between
+            a dq and a q.
         gates: whether a sigmoid that only its SiLU's product reads is computed too.
     """
-    builder = _Builder(converted, gates)
+    builder = _Builder(converted, ARITHMETICS[arithmetic], gates)
     return Simulation(module=builder.build(), operators=builder.operators, floats=builder.floats)
 
 
 @dataclass
 class _Builder:
     source: fx.GraphModule
+    rules: Mapping[Any, Any]
     gates: bool
     graph: fx.Graph = field(default_factory=fx.Graph)
     root: torch.nn.Module = field(default_factory=torch.nn.Module)
@@ -75,13 +79,15 @@ class _Builder:
                 result = fx.map_arg(node.args[0], lambda n: self.values[n])
                 self.graph.output(result[0] if isinstance(result, (tuple, list)) else result)
                 continue
-            rule = _RULES.get(node.target) if node.op == "call_function" and is_int8(node) else None
+            rule = self.rules.get(node.target) if node.op == "call_function" and is_int8(node) else None
             if rule is not None:
                 self._absorb(node, rule)
             elif node.target is QUANTIZE:
                 scale = tensor_scale(node)
-                result = self.call(arithmetic.quantize, self.values[node.args[0]], scale.scale, scale.zero_point)
-                result.meta["scale"] = scale
+                result = self.call(
+                    arithmetic.quantize, self.values[node.args[0]], scale.scale, scale.zero_point, grid_of(node)
+                )
+                result.meta |= {"scale": scale, "dtype": node.args[5]}
                 self.values[node] = result
             elif node.target is DEQUANTIZE:
                 scale = tensor_scale(node)
@@ -114,8 +120,8 @@ class _Builder:
         assert quantize is not None
         limits = CLAMP_RANGES[clamp.target](clamp) if clamp is not None else None
         scale = tensor_scale(quantize)
-        result = rule(self, node, scale, arithmetic.clamp_limits(limits, scale))
-        result.meta["scale"] = scale
+        result = rule(self, node, scale, arithmetic.clamp_limits(limits, scale, grid_of(quantize)))
+        result.meta |= {"scale": scale, "dtype": quantize.args[5]}
         self.operators[node.name] = result
         for covered in (node, clamp, quantize):
             if covered is not None:
@@ -203,7 +209,7 @@ def _pad(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[int
     return builder.call(torch.nn.functional.pad, x, node.args[1], "constant", source.zero_point)
 
 
-_RULES: dict[Any, Any] = {
+_XNNPACK: dict[Any, Any] = {
     aten.conv2d.default: _conv,
     aten.linear.default: _linear,
     aten.mul.Tensor: _mul,
@@ -216,3 +222,10 @@ _RULES: dict[Any, Any] = {
     aten.flatten.using_ints: _flatten,
     aten.pad.default: _pad,
 }
+
+ARITHMETICS: Mapping[str, Mapping[Any, Any]] = {
+    "xnnpack": _XNNPACK,
+    # Qualcomm's HTP: float32's own rounding behind every operator but these (docs/npu.md).
+    "htp": {target: _XNNPACK[target] for target in (aten.conv2d.default, aten.linear.default)},
+}
+"""Whose whole-number operators, by name."""

@@ -311,3 +311,18 @@ def test_the_report_of_a_folder_is_the_one_that_was_written_with_it(tmp_path):
     assert "report.html" in written.manifest["files"]
     opened = open_artifact(tmp_path / "a")
     assert remade_report(opened) == (tmp_path / "a" / "report.html").read_bytes()
+
+
+def test_an_artifact_keeps_what_the_report_says_of_each_change(tmp_path):
+    ranked = {"float_top": (("red", 0.5), ("blue", 0.4), ("green", 0.1)), "pte_top": (("blue", 0.6), ("red", 0.4))}
+    found = outcome(flips=(flip(**ranked),), findings=(finding("few-calibration-images", "8 images calibrate"),))
+    machine = {"processor": "AMD EPYC (x86_64, AVX512)", "threads": 1}
+    artifact = make_artifact(tmp_path / "a", verdict=found.to_json(), machine=machine)
+    text = Elements(remade_report(open_artifact(artifact.folder)).decode()).text
+    for words in (
+        "1.8x faster (6.5 vs 12.0 ms on this x86 machine), 3.8x smaller.",
+        "warning few-calibration-images 8 images calibrate.",
+        "float red 50 % blue 40 % green 10 % .pte blue 60 % red 40 %",
+        "drifts by -0.4 points on average, and by at most 3.0 points for 95 % of the images",
+    ):
+        assert words in text, words

@@ -1,0 +1,98 @@
+"""Where Qualcomm's QNN libraries are: an SDK of the user's, or the extra's wheel. Looks only; imports nothing.
+
+Nothing is downloaded: executorch's own package for QNN, which starts a download where it finds no SDK, is imported in
+a child process alone, and only once there are libraries (`quant.lower.qnn.child`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+VARIABLE = "QNN_SDK_ROOT"
+"""What Qualcomm's SDK is found by, and what executorch's package for QNN asks for."""
+
+BACKEND = "QnnBackend"
+"""The name that executorch's runtime registers it under."""
+
+HOST = Path("lib") / "x86_64-linux-clang"
+"""Where an SDK keeps its libraries for this kind of host."""
+
+LICENCE = (
+    "Qualcomm's libraries come under the Qualcomm AI Stack License: for developing your own applications, given on "
+    "only as part of one, not to be taken apart."
+)
+"""Said once in a run that uses them."""
+
+_COMMAND = "pip install 'edge-effnet[qnn]'"
+_WHEEL = "onnxruntime-qnn"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """Libraries that were tried with executorch 1.4.1."""
+
+    wheel: str
+    """Version of the wheel that holds them."""
+    tried: str
+    """What was done with them, and how it went."""
+
+
+RELEASES: Mapping[str, Release] = {
+    "2.47": Release(wheel="2.3.0", tried="refuses executorch's device config; a device is created with it rewritten"),
+    "2.48": Release(wheel="2.4.0", tried="refuses executorch's device config; a device is created with it rewritten"),
+    "2.51": Release(
+        wheel="2.7.0", tried="the same; EfficientNets were lowered, run and judged in w8a8, w16a8 and fp16"
+    ),
+}
+"""By version of the SDK: where the device config may be rewritten (`quant.program.qnn_device`). Others have to take
+it as executorch writes it, and are refused if they do not."""
+
+
+def missing() -> str | None:
+    """Say what to install; None where nothing is missing."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return "Qualcomm's compiler and emulated HTP run on x86-64 Linux only: make and judge these programs there."
+    if folder() is not None:
+        if importlib.util.find_spec("cpuinfo") is None:
+            return f"executorch's part for QNN needs py-cpuinfo: {_COMMAND}, then repeat the command."
+        return _unknown_wheel()
+    if os.environ.get(VARIABLE):
+        return (
+            f"{VARIABLE} is {os.environ[VARIABLE]}, and no libQnnHtp.so lies in {HOST} there: point it to an "
+            f"unpacked Qualcomm AI Engine Direct SDK, or unset it and {_COMMAND}."
+        )
+    return f"no QNN libraries here: {_COMMAND}, or point {VARIABLE} to a Qualcomm AI Engine Direct SDK."
+
+
+def folder() -> Path | None:
+    """Folder of the libraries: the SDK's where the environment names one, else the wheel's."""
+    root = os.environ.get(VARIABLE)
+    if root:
+        found = Path(root) / HOST
+    else:
+        spec = importlib.util.find_spec("onnxruntime_qnn")
+        if spec is None or spec.origin is None:
+            return None
+        found = Path(spec.origin).parent
+    return found if (found / "libQnnHtp.so").is_file() and (found / "libQnnSystem.so").is_file() else None
+
+
+def _unknown_wheel() -> str | None:
+    """Refuse a wheel that nobody tried; an SDK's version is known once its libraries are loaded."""
+    if os.environ.get(VARIABLE):
+        return None
+    try:
+        found = version(_WHEEL)
+    except PackageNotFoundError:
+        return None  # unpacked by hand: its libraries say what they are
+    known = [release.wheel for release in RELEASES.values()]
+    if found in known:
+        return None
+    return f"{_WHEEL} {found} was not tried with executorch 1.4.1 (tried: {', '.join(known)}): {_COMMAND}."
