@@ -28,7 +28,7 @@ LICENCE = (
     "Qualcomm's libraries come under the Qualcomm AI Stack License: for developing your own applications, given on "
     "only as part of one, not to be taken apart."
 )
-"""Said once in a run that uses them."""
+"""Said of every program that they made."""
 
 _COMMAND = "pip install 'edge-effnet[qnn]'"
 _WHEEL = "onnxruntime-qnn"

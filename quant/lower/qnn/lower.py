@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -27,8 +26,6 @@ DEADLINE_S = 1800.0
 
 _LAST_WORDS = 400
 
-logger = logging.getLogger(__name__)
-
 
 def lower(source: Source) -> LoweredProgram:
     """Lower a float graph, or one with q/dq pairs of the HTP's placements.
@@ -36,7 +33,6 @@ def lower(source: Source) -> LoweredProgram:
     Raises:
         InputError: libraries that cannot be used, or a network that the compiler refuses, crashes or hangs on.
     """
-    logger.info(LICENCE)
     soc = source.options.soc
     graph = source.graph if source.precision == "fp16" else for_htp(source.graph)
     with scratch_folder() as folder:
@@ -58,6 +54,7 @@ def lower(source: Source) -> LoweredProgram:
         facts=(
             f"for {soc}, HTP v{SOCS[soc].generation}, by QNN {answer['version']}: {_tried(answer['version'])}",
             "judged on the vendor's emulated HTP, not on silicon",
+            LICENCE,
         ),
         npu={
             "soc": soc,
