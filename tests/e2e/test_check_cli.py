@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -53,10 +52,9 @@ def called(capsys):
     return call
 
 
-def test_a_pass_exits_0_with_a_table_and_only_stages_on_standard_error(right, data):
+def test_a_pass_exits_0_with_a_table_and_a_silent_standard_error(right, data):
     done = run_cli("edge-effnet", "check", right, "--data", data)
-    assert done.returncode == 0
-    assert all(re.fullmatch(r"[A-Z][a-z ]+: (\d+ to do|done in [\d.]+ s)", line) for line in done.stderr.splitlines())
+    assert (done.returncode, done.stderr) == (0, "")
     assert "PASS" in done.stdout and "top-1, %" in done.stdout and f"Artifact: {right}" in done.stdout
     assert max(len(line) for line in done.stdout.splitlines() if not line.startswith("Artifact: ")) <= 80
 

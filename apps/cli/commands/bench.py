@@ -32,7 +32,7 @@ def bench_command(
     """Time artifacts against each other on this host: latency in interleaved runs, start, memory, size."""
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
-    bars = Bars(lines=not as_json)
+    bars = Bars()
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render.plain import write, write_json  # noqa: PLC0415
         from quant.pipeline.bench import bench  # noqa: PLC0415

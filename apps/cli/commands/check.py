@@ -66,7 +66,7 @@ def check_command(
             "--baseline is for this host: leave out --device, or compare two results: edge-effnet compare."
         )
     images = read_options(labels, image_column, label_column, max_unusable)
-    bars = Bars(lines=not as_json)
+    bars = Bars()
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render.device import print_device_outcome  # noqa: PLC0415
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415

@@ -35,7 +35,7 @@ def job_command(
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
     images = read_options(labels, image_column, label_column, max_unusable)
-    bars = Bars(lines=True)
+    bars = Bars()
     with bars.waiting("Loading PyTorch"):
         from apps.cli.render.plain import write  # noqa: PLC0415
         from apps.device.job.prepare import prepare_job  # noqa: PLC0415

@@ -299,9 +299,9 @@ def test_the_documentation_describes_every_key_of_the_schema(pytestconfig):
         for key in line.split("|")[1].replace("`", "").split(", ")
     }
     assert {key.strip() for key in keys} == set(schema["properties"])
-    # A run over several backends adds the precision, a head of several layers and a task that is not one of several
-    # classes themselves; earlier versions knew no command and no machine.
-    optional = {"precision", "head", "task", "command", "golden_photographs", "machine"}
+    # A run over several backends adds the precision, an NPU its emulator, a head of several layers and a task that is
+    # not one of several classes themselves; earlier versions knew no command and no machine.
+    optional = {"precision", "head", "task", "npu", "command", "golden_photographs", "machine"}
     assert set(schema["properties"]) - set(schema["required"]) == optional
     for key in schema["properties"]["preprocess"]["required"]:
         assert f"`{key}`" in page
