@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from apps.cli.render.plain import PlainConsole
 
+_BRIEF_S = 2.0
+"""Nobody wonders about a stage that takes less."""
+
 
 class Bars:
     """Draws a bar with the time left for each stage where standard error is a terminal."""
@@ -17,7 +21,8 @@ class Bars:
     def __init__(self, *, quiet: bool = False, lines: bool = False) -> None:
         """Draw nothing and say nothing where `quiet`: of several processes that train together, one speaks.
 
-        Elsewhere than on a terminal, `lines` say when a stage begins and ends, so that a log shows life.
+        Elsewhere than on a terminal, `lines` say when a stage that takes longer than `_BRIEF_S` begins and ends, so
+        that a log shows life.
         """
         self._console = PlainConsole(stderr=True, quiet=quiet)
         self._lines = lines and not self._console.is_terminal
@@ -47,9 +52,21 @@ class Bars:
         with Progress(
             *columns, console=self._console, disable=self._console.quiet or not self._console.is_terminal
         ) as progress:
-            task, start = progress.add_task(title, total=total), time.perf_counter()
-            if self._lines:
-                self.say(f"{title}: {total} to do")
-            yield lambda steps: progress.advance(task, steps)
-            if self._lines:
-                self.say(f"{title}: done in {time.perf_counter() - start:.1f} s")
+            task = progress.add_task(title, total=total)
+            with self._life(title, total):
+                yield lambda steps: progress.advance(task, steps)
+
+    @contextmanager
+    def _life(self, title: str, total: int) -> Iterator[None]:
+        """Say in lines that a stage is under way, and how long it took."""
+        if not self._lines:
+            yield
+            return
+        begun, start = threading.Timer(_BRIEF_S, self.say, [f"{title}: {total} to do"]), time.perf_counter()
+        begun.start()
+        try:
+            yield
+        finally:
+            begun.cancel()
+        if (taken := time.perf_counter() - start) > _BRIEF_S:
+            self.say(f"{title}: done in {taken:.1f} s")

@@ -1,8 +1,12 @@
 import io
+import re
+import time
 
+import pytest
 from rich.console import Console
 
 from apps.cli.render.bars import Bars
+from edge_effnet.errors import InputError
 from quant.common import progress as module
 from quant.common.progress import NoProgress, Stopwatch
 
@@ -39,13 +43,23 @@ def test_bars_are_silent_where_standard_error_is_no_terminal(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_lines_say_in_a_log_when_a_stage_begins_and_ends(capfd):
+def test_lines_say_in_a_log_when_a_long_stage_begins_and_ends(capfd, monkeypatch):
+    monkeypatch.setattr("apps.cli.render.bars._BRIEF_S", 0.05)
     with Bars(lines=True).stage("Evaluating", 10) as advance:
+        time.sleep(0.2)
         assert capfd.readouterr() == ("", "Evaluating: 10 to do\n")
         advance(10)
-    assert capfd.readouterr() == ("", "Evaluating: done in 0.0 s\n")
-    with Bars(lines=True, quiet=True).stage("Evaluating", 10) as advance:
+    assert re.fullmatch(r"Evaluating: done in 0\.\d s\n", capfd.readouterr().err)
+    with Bars(lines=True, quiet=True).stage("Evaluating", 10):
+        time.sleep(0.2)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_short_stage_needs_no_lines(capfd):
+    with Bars(lines=True).stage("Evaluating", 10) as advance:
         advance(10)
+    with pytest.raises(InputError), Bars(lines=True).stage("Reading", 10):
+        raise InputError("x.jpg: unreadable.")
     assert capfd.readouterr() == ("", "")
 
 
