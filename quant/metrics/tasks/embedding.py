@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 from quant.data.classes import ANY
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.metrics.tasks.task import CLASS, SQNR, PerImage, Row, Task, centred_sqnr_db
-from quant.thresholds import COLLAPSE_SQNR_DB, FEATURES_COLLAPSE_COSINE
+from quant.thresholds import COLLAPSE_SQNR_DB, FEATURES_COLLAPSE_COSINE, LEAD_SHARE
 
 _CHUNK = 1024
 """Images whose similarities to all others are looked at together."""
@@ -49,7 +49,8 @@ def _cosines(outputs: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
 def _per_image(reference: torch.Tensor, other: torch.Tensor, targets: torch.Tensor | None) -> PerImage:
     """Lost is a nearest image of the same class.
 
-    Without targets it is the lead that float's nearest image has over others, in units of the average lead.
+    Without targets it is `LEAD_SHARE` of the lead that float's nearest image has over others, in units of the average
+    lead.
     """
     (before, means), (after, _) = nearest(reference, 1), nearest(other, 1)
     before, after = before[:, 0], after[:, 0]
@@ -57,7 +58,7 @@ def _per_image(reference: torch.Tensor, other: torch.Tensor, targets: torch.Tens
         lost = (targets[before] == targets).double() - (targets[after] == targets).double()
     else:
         best = _cosines(reference, before)
-        lost = (best - _cosines(reference, after)) / (best - means).mean().clamp_min(1e-12)
+        lost = LEAD_SHARE * (best - _cosines(reference, after)) / (best - means).mean().clamp_min(1e-12)
     return PerImage(kept=before == after, lost=lost)
 
 
@@ -100,7 +101,7 @@ EMBEDDING = Task(
         Row(key="class_at_5", title="nearest five of its class, %"),
         Row(key="agreement", title="nearest image as float's, %"),
         Row(key="agreement_at_5", title="nearest five as float's, %"),
-        Row(key="expected_loss", title="lead of the nearest lost, %"),
+        Row(key="expected_loss", title="of its class, expected loss, %"),
         Row(key="cosine", title="cosine to float", factor=1.0, digits=4),
         Row(key="cosine_low", title="  5th percentile", factor=1.0, digits=4),
         SQNR,
@@ -113,7 +114,7 @@ EMBEDDING = Task(
     per_image=_per_image,
     constant=lambda outputs: bool((_cosines(outputs, torch.zeros(len(outputs), dtype=torch.int64)) > 1 - 1e-6).all()),
     answers=_answers,
-    expected="the nearest image's lead",
+    expected="nearest image of its class",
     same="nearest image",
     floors={"cosine": FEATURES_COLLAPSE_COSINE, "sqnr_db": COLLAPSE_SQNR_DB},
 )
