@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from quant.data.options import ImageOptions
     from quant.lower.options import BackendOptions
     from quant.pipeline.check import check
+    from quant.pipeline.config import QuantizeConfig
     from quant.pipeline.quantize import QuantizeResult, RunResult, quantize
-    from quant.pipeline.request import QuantizeConfig
     from quant.pipeline.results import ProgramRow, RunOutcome
     from quant.qat.options import QatOptions
     from quant.recipes import RECIPES, Recipe
@@ -56,7 +56,7 @@ _HOMES = {
     "QuantizeResult": "quant.pipeline.quantize",
     "RunResult": "quant.pipeline.quantize",
     "quantize": "quant.pipeline.quantize",
-    "QuantizeConfig": "quant.pipeline.request",
+    "QuantizeConfig": "quant.pipeline.config",
     "ProgramRow": "quant.pipeline.results",
     "RunOutcome": "quant.pipeline.results",
     "QatOptions": "quant.qat.options",

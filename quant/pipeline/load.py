@@ -30,8 +30,9 @@ from quant.data.split import DataSplit, split_images
 from quant.lower.choices import check_fits
 from quant.metrics.tasks.classes import CLASSES
 from quant.metrics.tasks.task import Task
+from quant.pipeline.config import QuantizeConfig
 from quant.pipeline.handed_over import Folders, as_folders, with_tensors
-from quant.pipeline.request import QuantizeConfig, Request
+from quant.pipeline.request import Request
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,8 +13,9 @@ from quant.artifact.model import Artifact
 from quant.artifact.recognise import changed, check_command
 from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.lower.choices import DEFAULT_BACKEND
+from quant.pipeline.config import QuantizeConfig
 from quant.pipeline.load import load_checkpoint, loaded
-from quant.pipeline.request import QuantizeConfig, resolve
+from quant.pipeline.request import resolve
 from quant.pipeline.results import RunOutcome
 from quant.training.distributed import from_leader, joined_group
 from quant.verdict.notebook import outcome_html

@@ -126,8 +126,8 @@ def quantize_command(
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
         from apps.cli.render.programs import print_run  # noqa: PLC0415
+        from quant.pipeline.config import QuantizeConfig  # noqa: PLC0415
         from quant.pipeline.quantize import RunResult, run_quantize  # noqa: PLC0415
-        from quant.pipeline.request import QuantizeConfig  # noqa: PLC0415
         from quant.qat.options import QatOptions  # noqa: PLC0415
 
     chosen: dict[str, Any] = {"epochs": epochs, "steps": steps, "teacher": teacher, "resume": resume or None}
