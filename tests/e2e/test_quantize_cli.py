@@ -63,6 +63,8 @@ def refused(result, *words):
             ["--weights missing", "--weights FILE", "edge-effnet train --variant b0"],
         ),
         (["--weights", "w.pth"], ["--data missing", "--data DIR"]),
+        (["--weights", "w.pth", "--evaluation-data", "val"], ["--calibration-data missing", "--data DIR"]),
+        (["--weights", "w.pth", "--calibration-data", "train"], ["--evaluation-data missing", "--data DIR"]),
     ],
 )
 def test_one_of_weights_and_data_alone_is_explained(called, arguments, words):

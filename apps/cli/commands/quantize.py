@@ -109,8 +109,7 @@ def quantize_command(
 
     Without --weights and --data: a sample. A target may put layers in float.
     """
-    if data is None and calibration_data is not None:
-        data = evaluation_data
+    data = _both_halves(data, calibration_data, evaluation_data)
     weights, data = _sources(variant, weights, data)
     names = backend or [DEFAULT_BACKEND]
     # Light: an impossible backend is refused before the stack is imported.
@@ -182,6 +181,21 @@ def quantize_command(
             next_command=result.next_command if weights != SAMPLE or not result.passed else own_command(variant),
         )
     return exit_codes.PASS if result.passed else exit_codes.REGRESSION
+
+
+def _both_halves(data: str | None, calibration_data: str | None, evaluation_data: str | None) -> str | None:
+    """Let two folders stand for `--data`.
+
+    Raises:
+        InputError: one of them alone.
+    """
+    halves = {"--calibration-data": calibration_data, "--evaluation-data": evaluation_data}
+    missing = [option for option, folder in halves.items() if folder is None]
+    if data is not None or len(missing) == len(halves):
+        return data
+    if missing:
+        raise InputError(f"{missing[0]} missing: name both halves, or the folder of the other one with --data DIR.")
+    return evaluation_data
 
 
 def _sources(variant: str | None, weights: str | None, data: str | None) -> tuple[str, str]:
