@@ -23,6 +23,7 @@ SMALLEST = replace(TINY, name="b0", stages=tuple(replace(stage, repeats=1) for s
 SUBSTITUTIONS = {
     "../shared/realdata/efficientnet_b0_imagenette10.pth": "flowers.pth",
     "../shared/realdata/imagenette": "photos",
+    "b0.pth": "flowers.pth",
     "coreml:all": "xnnpack:fp32",
     "vulkan": "xnnpack:int8",
     "100": "6",

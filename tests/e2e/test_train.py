@@ -95,7 +95,7 @@ def test_fine_tuning_the_head_alone_keeps_the_backbone(tmp_path: Path) -> None:
         (lambda d: (d / "train" / "empty").mkdir(), "empty: the class has no images"),
         (lambda d: draw_image(d / "val" / "yellow" / "0.jpg"), "has yellow besides"),
         (lambda d: (d / "val" / "red").rename(d / "val" / "rouge"), "lacks red and has rouge besides"),
-        (lambda d: (d / "val").rename(d / "test"), "val: no such folder"),
+        (lambda d: (d / "val").rename(d / "others"), "val: no such folder"),
     ],
 )
 def test_bad_data_is_named(
