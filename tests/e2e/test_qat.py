@@ -100,9 +100,9 @@ def test_a_swapped_activation_learns_from_the_network_that_kept_its_own(sources,
     teachers = []
     start = Distillation.__init__
 
-    def recorded(task, network, teacher, *arguments, **settings):
+    def recorded(self, network, teacher, *arguments, **settings):
         teachers.append(teacher)
-        start(task, network, teacher, *arguments, **settings)
+        start(self, network, teacher, *arguments, **settings)
 
     monkeypatch.setattr(Distillation, "__init__", recorded)
     result = quantize(
