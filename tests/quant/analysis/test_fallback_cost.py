@@ -17,7 +17,7 @@ def test_layers_left_in_float_are_listed_with_who_decided_and_what_they_cost(one
     activation = activation_specs(graph, inputs, recipe)
     context = Context(inputs=inputs, recipe=recipe, seed=0, progress=NoProgress())
     for chosen, expected in ((floats, ["0"]), (frozenset(), [])):
-        made = quantize_program(State(graph=graph, float_nodes=chosen, activation=activation), context)
+        made = quantize_program(State(graph=graph, float_nodes=chosen, activation={8: activation}), context)
         found = float_layers(made.reference, made.converted, reason="a test")
         assert [row.layer for row in found] == expected
         assert all(row.reason == "a test" and row.added_ms > 0 for row in found)
