@@ -30,12 +30,7 @@ def read_array(path: Path, channels: int) -> np.ndarray:
     Raises:
         InputError: no such array, or one of another shape or type.
     """
-    with open_given(path, limit=MAX_FILE_BYTES) as file:
-        # A broken file fails wherever numpy or zipfile meets it, with whatever that raises.
-        try:
-            array = _loaded(file)
-        except Exception as error:
-            raise InputError(f"{path}: not a readable array ({brief(error)}); save it with numpy.save.") from error
+    array = _array_in(path)
     if array.ndim == 2 and channels == 1:
         array = array[..., None]
     if array.ndim == 3 and array.shape[2] != channels and array.shape[0] == channels:
@@ -63,11 +58,7 @@ def read_tensor(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     Raises:
         InputError: no such array, or one of another shape or type.
     """
-    with open_given(path, limit=MAX_FILE_BYTES) as file:
-        try:
-            array = _loaded(file)
-        except Exception as error:  # as above
-            raise InputError(f"{path}: not a readable array ({brief(error)}); save it with numpy.save.") from error
+    array = _array_in(path)
     if array.dtype != np.float32 or array.shape != shape or not np.isfinite(array).all():
         raise InputError(
             f"{path}: {array.dtype} {list(array.shape)}; need the network's input, finite float32 {list(shape)}."
@@ -90,11 +81,21 @@ def read_stacks(path: Path) -> dict[str, np.ndarray]:
                     }
             file.seek(0)
             return {"images": _array_of(file, limit=os.fstat(file.fileno()).st_size)}
-        except Exception as error:  # as above
+        except Exception as error:  # as in _array_in
             raise InputError(
                 f"{path}: not a readable file of arrays ({brief(error)}); save it with numpy.savez(PATH, images=..., "
                 "labels=...)."
             ) from error
+
+
+def _array_in(path: Path) -> np.ndarray:
+    """The one array of a file."""
+    with open_given(path, limit=MAX_FILE_BYTES) as file:
+        # A broken file fails wherever numpy or zipfile meets it, with whatever that raises.
+        try:
+            return _loaded(file)
+        except Exception as error:
+            raise InputError(f"{path}: not a readable array ({brief(error)}); save it with numpy.save.") from error
 
 
 def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
