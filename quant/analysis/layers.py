@@ -20,7 +20,7 @@ from quant.graph.fallback_units import module_of
 from quant.graph.finite import extremes, in_memory_order
 from quant.graph.gradients import dealt, run_both_ways
 from quant.graph.latency_model import node_milliseconds
-from quant.graph.parallel import in_parallel
+from quant.graph.parallel import joined
 from quant.graph.qdq import QMAX, QMIN, TensorScale, following_quantize, fused_clamp, tensor_scale
 from quant.lower.xnnpack.simulator import Simulation, simulation_of
 from quant.ptq.quantizers import SAME_VALUES
@@ -58,11 +58,7 @@ def analyze(
         run_both_ways(compared, shards[shard], seed=seed + shard, advance=advance)
         return compared
 
-    filled = in_parallel(compare, range(len(shards)))
-    compared = next(filled)
-    for other in filled:
-        compared.take(other)
-    return compared.reports()
+    return joined(compare, len(shards)).reports()
 
 
 def _grids(converted: fx.GraphModule) -> dict[str, TensorScale]:

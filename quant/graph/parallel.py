@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, Self, TypeVar
 
 import torch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class Joinable(Protocol):
+    """What is collected over images, and can be collected in parts."""
+
+    def take(self, other: Self) -> None:
+        """Add what another one collected."""
+        ...
+
+
+Joined = TypeVar("Joined", bound=Joinable)
 
 
 def in_parallel(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
@@ -38,3 +49,17 @@ def in_parallel(function: Callable[[Item], Result], items: Sequence[Item]) -> It
                 yield from pool.map(run, items)
     finally:
         torch.set_num_threads(threads)
+
+
+def joined(collect: Callable[[int], Joined], shards: int) -> Joined:
+    """Collect over shards of images in parallel, and join what each gave, in their order: the same to the bit.
+
+    Args:
+        collect: of a shard's index.
+        shards: at least one.
+    """
+    parts = in_parallel(collect, range(shards))
+    whole = next(parts)
+    for part in parts:
+        whole.take(part)
+    return whole

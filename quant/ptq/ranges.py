@@ -19,7 +19,7 @@ from torch import fx
 
 from quant.data.batches import first_images, later_images
 from quant.graph.gradients import dealt, run_both_ways, run_forward
-from quant.graph.parallel import in_parallel
+from quant.graph.parallel import in_parallel, joined
 from quant.graph.qdq import QMAX, QMAX16, QMIN, QMIN16, TensorScale
 from quant.ptq.histograms import ChannelExtremes, ChannelHistograms, WeightedHistograms, bin_centres
 from quant.thresholds import ACTIVATION_SCALE_FLOOR, PLAIN_SHARE, SENSITIVITY
@@ -100,10 +100,7 @@ def find_ranges(
         run_both_ways(found, both[shard], seed=seed + shard, advance=advance)
         return found
 
-    filled = in_parallel(fill, range(len(both)))
-    histograms = next(filled)
-    for other in filled:
-        histograms.take(other)
+    histograms = joined(fill, len(both))
     outputs = _outputs(graph_module)
     return {
         name: _whole_range(histograms.seen[name])
@@ -156,10 +153,7 @@ def channel_ranges(
         run_both_ways(histograms, shards[shard], seed=seed + shard, advance=advance)
         return histograms
 
-    filled = in_parallel(fill, range(len(shards)))
-    histograms = next(filled)
-    for other in filled:
-        histograms.take(other)
+    histograms = joined(fill, len(shards))
     return {name: _ranges_of_channels(histograms, name) for name in names}
 
 
