@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from edge_effnet.errors import InputError
@@ -49,11 +49,6 @@ class Layout:
         names = self.kinds[kind_of(spec.stages[stage])]
         prefix = self.block.format(stage=stage, stage_from_1=stage + 1, repeat=repeat, index=firsts[stage] + repeat)
         return f"{prefix}.{names[inner]}.{tensor}"
-
-    def head_of(self, keys: Container[str]) -> str | None:
-        """Name of the head's weight, if it is among the keys of a state dict."""
-        name = f"{self.ends['head.conv']}.weight"
-        return name if name in keys else None
 
 
 def kind_of(stage: StageSpec) -> str:

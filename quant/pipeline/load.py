@@ -134,10 +134,11 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
     config = request.config
     with ExitStack() as stack:
         with watch.measure("load"):
+            named = _named(config, request.task, checkpoint)
             wanted = Wanted(
                 preprocess=checkpoint.preprocess,
                 kind=request.task.targets,
-                names=_named(config, request.task, checkpoint) or checkpoint.class_names,
+                names=named or checkpoint.class_names,
             )
             handed = stack.enter_context(as_folders(config.given, wanted, progress))
             checkpoint = _with_tensors(request, checkpoint) if handed.tensors else checkpoint
@@ -151,7 +152,7 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
                 )
             )
             split = split_images(
-                source_of(request, checkpoint, replace(handed, data=folder), progress),
+                source_of(request, checkpoint, named, replace(handed, data=folder), progress),
                 calibration=config.calibration,
                 seed=config.seed,
                 selection=request.selection,
@@ -171,7 +172,7 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
             split=split,
             findings=(*said, *understood, *settled, *copies, *taken, *split.findings),
             task=request.task,
-            named=_named(config, request.task, checkpoint),
+            named=named,
         )
 
 
@@ -233,14 +234,15 @@ def _with_tensors(request: Request, checkpoint: Checkpoint) -> Checkpoint:
     return replace(checkpoint, preprocess=with_tensors(checkpoint.preprocess))
 
 
-def source_of(request: Request, checkpoint: Checkpoint, folders: Folders, progress: Progress) -> Source:
-    """Where a run's images and labels come from.
+def source_of(
+    request: Request, checkpoint: Checkpoint, named: tuple[str, ...] | None, folders: Folders, progress: Progress
+) -> Source:
+    """Where a run's images and labels come from; `named` are the outputs' names that the user gives.
 
     Raises:
-        InputError: an unusable label file or list of classes.
+        InputError: an unusable label file.
     """
     config, task = request.config, request.task
-    named = _named(config, task, checkpoint)
     data = Path(folders.data)
     return Source(
         data=data,

@@ -10,9 +10,7 @@ from pathlib import Path
 import torch
 
 from edge_effnet.images import quiet_pillow
-from edge_effnet.io.files import scratch_folder
 from edge_effnet.preprocess import Preprocess
-from quant.common.atomic_io import explained_writes
 from quant.common.progress import Progress
 from quant.program.host import HostRuntime, LoadedProgram
 from quant.thresholds import LATENCY_BUDGET_S, LATENCY_LEAST_REPEATS, LATENCY_REPEATS
@@ -96,22 +94,6 @@ def load_emulated(runtime: HostRuntime, paths: Mapping[str, Path], preprocess: P
         )
         found[name] = Measured(runtime=runtime, program=program, figures=figures, preprocess=preprocess)
     return found
-
-
-def measure_bytes(
-    runtime: HostRuntime,
-    programs: Mapping[str, bytes],
-    preprocess: Preprocess,
-    image: Path,
-    progress: Progress,
-) -> dict[str, Measured]:
-    """`measure_programs` for programs that are not on disk yet."""
-    with scratch_folder() as folder:
-        paths = {name: folder / f"{name}.pte" for name in programs}
-        for name, path in paths.items():
-            with explained_writes(path):
-                path.write_bytes(programs[name])
-        return measure_programs(runtime, paths, preprocess, image, progress)
 
 
 def input_for(program: LoadedProgram, inputs: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
