@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from quant.program.qnn_library import RELEASES, folder
+from quant.program.qnn_library import WHEELS, folder, wheel_of
 
 _PROBED_SOC = 57  # SM8650: all releases that were tried know it
 
@@ -77,12 +77,12 @@ def needs_repair(version: str, taken: Sequence[bool]) -> bool:
     as_it_is, rewritten = taken
     if as_it_is:
         return False
-    if ".".join(version.split(".")[:2]) in RELEASES and rewritten:
+    if wheel_of(version) is not None and rewritten:
         return True
     raise QnnError(
         f"QNN libraries {version} do not take the device config of executorch 1.4.1, and "
         + ("its later layout neither" if not rewritten else "are none that its later layout was tried with")
-        + f"; take those of QNN 2.27, or of {', '.join(RELEASES)} (pip install 'edge-effnet[qnn]')"
+        + f"; take those of QNN 2.27, or of {', '.join(WHEELS)} (pip install 'edge-effnet[qnn]')"
     )
 
 

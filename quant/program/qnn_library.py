@@ -11,7 +11,6 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -33,26 +32,15 @@ LICENCE = (
 _COMMAND = "pip install 'edge-effnet[qnn]'"
 _WHEEL = "onnxruntime-qnn"
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Release:
-    """Libraries that were tried with executorch 1.4.1."""
-
-    wheel: str
-    """Version of the wheel that holds them."""
-    tried: str
-    """What was done with them, and how it went."""
+WHEELS: Mapping[str, str] = {"2.47": "2.3.0", "2.48": "2.4.0", "2.51": "2.7.0"}
+"""The wheels that were tried with executorch 1.4.1, by the release of QNN in them (docs/npu.md says how it went).
+Their device config may be rewritten (`quant.program.qnn_device`). Others have to take it as executorch writes it, and
+are refused if they do not."""
 
 
-RELEASES: Mapping[str, Release] = {
-    "2.47": Release(wheel="2.3.0", tried="refuses executorch's device config; a device is created with it rewritten"),
-    "2.48": Release(wheel="2.4.0", tried="refuses executorch's device config; a device is created with it rewritten"),
-    "2.51": Release(
-        wheel="2.7.0", tried="the same; EfficientNets were lowered, run and judged in w8a8, w16a8 and fp16"
-    ),
-}
-"""By version of the SDK: where the device config may be rewritten (`quant.program.qnn_device`). Others have to take
-it as executorch writes it, and are refused if they do not."""
+def wheel_of(libraries: str) -> str | None:
+    """The wheel with libraries of this version, such as "2.51.0.260929181845"; None of one that nobody tried."""
+    return WHEELS.get(".".join(libraries.split(".")[:2]))
 
 
 def missing() -> str | None:
@@ -92,7 +80,6 @@ def _unknown_wheel() -> str | None:
         found = version(_WHEEL)
     except PackageNotFoundError:
         return None  # unpacked by hand: its libraries say what they are
-    known = [release.wheel for release in RELEASES.values()]
-    if found in known:
+    if found in WHEELS.values():
         return None
-    return f"{_WHEEL} {found} was not tried with executorch 1.4.1 (tried: {', '.join(known)}): {_COMMAND}."
+    return f"{_WHEEL} {found} was not tried with executorch 1.4.1 (tried: {', '.join(WHEELS.values())}): {_COMMAND}."

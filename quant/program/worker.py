@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
+import os
 import signal
 import statistics
 import sys
@@ -108,7 +110,7 @@ class Worker:
 
     def _verified(self, path: str) -> None:
         """Verify a program in full, outside the clock: a phone that trusts its own file does not repeat it."""
-        _load_libraries(Path(path).read_bytes())
+        _load_libraries(path)
         limit_memory(Path(path).stat().st_size)
         self._runtime._load_program(path, program_verification=self._runtime.Verification.InternalConsistency)
 
@@ -138,8 +140,8 @@ class Worker:
 
     def verify(self, path: str, cases: int, rtol: float, atol: float) -> dict[str, Any]:
         """Run the inputs of a .bpte and compare with the outputs that it expects."""
+        _load_libraries(path)
         data = Path(path).read_bytes()
-        _load_libraries(data)
         limit_memory(len(data))
         self._runtime._load_program_from_buffer(
             program_in_bundle(data), program_verification=self._runtime.Verification.InternalConsistency
@@ -164,10 +166,19 @@ class Worker:
         return {"times_ms": times}
 
 
-def _load_libraries(program: bytes) -> None:
+def _load_libraries(path: str) -> None:
     """Load what a program's backend needs and executorch does not find by itself."""
-    if qnn_library.BACKEND.encode() in program and qnn_library.missing() is None:
+    if qnn_library.missing() is None and _mentions(path, qnn_library.BACKEND):
         qnn_device.load()
+
+
+def _mentions(path: str, name: str) -> bool:
+    with Path(path).open("rb") as file:
+        # Mapped, not read: a file may be larger than memory. An empty one cannot be.
+        if not os.fstat(file.fileno()).st_size:
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as program:
+            return program.find(name.encode()) >= 0
 
 
 def main() -> None:

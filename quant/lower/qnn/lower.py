@@ -18,7 +18,7 @@ from quant.common.quiet import quiet_libraries
 from quant.lower.backend import Source
 from quant.lower.qnn.graph import for_htp
 from quant.lower.result import Delegation, Leftover, LoweredProgram
-from quant.program.qnn_library import LICENCE, RELEASES
+from quant.program.qnn_library import LICENCE, wheel_of
 from quant.program.qnn_socs import SOCS
 
 DEADLINE_S = 1800.0
@@ -112,5 +112,5 @@ def _one_line(text: str) -> str:
 
 
 def _tried(version: str) -> str:
-    release = RELEASES.get(".".join(version.split(".")[:2]))
-    return "a release that nobody tried here" if release is None else f"as in onnxruntime-qnn {release.wheel}"
+    wheel = wheel_of(version)
+    return "a release that nobody tried here" if wheel is None else f"as in onnxruntime-qnn {wheel}"
