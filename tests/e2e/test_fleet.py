@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from edge_effnet.errors import InputError
-from edge_effnet.variants import VARIANTS
 from quant.artifact.open import open_artifact
 from quant.common.subsample import subsample
 from quant.graph.export import export_graph
@@ -17,11 +16,8 @@ from quant.lower.coreml import CoremlMismatchError, read_back
 from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS
 from quant.pipeline.check import check
-from quant.pipeline.quantize import quantize
 from quant.program.reader import parse_pte, read_pte
-from tests.support.checkpoints import colour_checkpoint
-from tests.support.images import draw_halves
-from tests.support.training import TINY
+from tests.support.fleets import made_fleet
 
 OPENVINO = importlib.util.find_spec("openvino") is not None
 pytestmark = pytest.mark.slow
@@ -34,15 +30,7 @@ ASKED = (
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("fleet")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VARIANTS, "lite0", replace(TINY, name="lite0"))
-        weights = colour_checkpoint(folder / "tiny.safetensors", "lite0", 32)
-        data = draw_halves(folder / "photos", train=6, val=8)
-        result = quantize(
-            "lite0", backend=ASKED, weights=weights, data=data, calibration=9, out=folder / "out", max_drop=60
-        )
-    return result, data
+    return made_fleet(tmp_path_factory.mktemp("fleet"), ASKED)
 
 
 def row(made, name):

@@ -1,6 +1,7 @@
 """Programs for NPUs, judged by an emulator: one that fails ends no other's run, and none shows its time."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -8,40 +9,33 @@ import torch
 
 from apps.cli.render.programs import print_run
 from edge_effnet.errors import InputError
-from edge_effnet.variants import VARIANTS
 from quant.artifact.open import open_artifact
 from quant.lower import table
 from quant.pipeline.bench import bench
 from quant.pipeline.check import check
 from quant.pipeline.evaluate import _Guarded
-from quant.pipeline.quantize import quantize
 from quant.program import qnn_library
 from quant.program.inspect import inspect_program
 from tests.support import npu_double
-from tests.support.checkpoints import colour_checkpoint
-from tests.support.images import draw_halves
-from tests.support.training import TINY
+from tests.support.fleets import made_fleet
 
 LIBRARIES = qnn_library.missing()
 
 
-def made(folder, *backends):
+@contextmanager
+def double():
+    """Let a double stand for Qualcomm's compiler."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VARIANTS, "lite0", replace(TINY, name="lite0"))
-        weights = colour_checkpoint(folder / "tiny.safetensors", "lite0", 32)
-        data = draw_halves(folder / "photos", train=6, val=8)
-        result = quantize(
-            "lite0", backend=backends, weights=weights, data=data, calibration=9, out=folder / "out", max_drop=60
-        )
-    return result, data
+        stand_in = replace(table.BACKENDS["qnn"], module=npu_double.__name__, missing=lambda: None)
+        patch.setitem(table.BACKENDS, "qnn", stand_in)
+        yield
 
 
 @pytest.fixture(scope="module")
 def doubled(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        double = replace(table.BACKENDS["qnn"], module=npu_double.__name__, missing=lambda: None)
-        patch.setitem(table.BACKENDS, "qnn", double)
-        yield made(tmp_path_factory.mktemp("npu"), "xnnpack", "qnn:fp16", "qnn:w8a8")
+    # Not for the module: the real compiler's test would get the double too.
+    with double():
+        return made_fleet(tmp_path_factory.mktemp("npu"), ["xnnpack", "qnn:fp16", "qnn:w8a8"])
 
 
 def test_a_compiler_that_crashes_fails_its_own_row_alone(doubled):
@@ -62,12 +56,13 @@ def test_an_emulators_time_is_shown_nowhere(doubled, capsys):
     print_run(doubled[0].outcome, as_json=True, report="r", data="d")
     row = next(row for row in json.loads(capsys.readouterr().out)["programs"] if row["name"] == "qnn-fp16")
     assert row["outcome"]["pte"]["latency_ms"] is None
-    with pytest.raises(InputError, match="none of the device's; measure on the phone"):
+    with double(), pytest.raises(InputError, match="none of the device's; measure on the phone"):
         bench([artifact.folder])
 
 
 def test_check_judges_by_the_emulator(doubled):
-    outcome = check(doubled[0].folder / "qnn-fp16", data=doubled[1], max_drop=60)
+    with double():
+        outcome = check(doubled[0].folder / "qnn-fp16", data=doubled[1], max_drop=60)
     assert outcome.passed and outcome.pte.agreement == 1.0 and outcome.pte_program.latency_ms is None
 
 
@@ -84,7 +79,7 @@ def test_an_emulator_that_crashes_ends_no_run():
 @pytest.mark.slow
 @pytest.mark.skipif(LIBRARIES is not None, reason=str(LIBRARIES))
 def test_a_tiny_network_on_the_emulated_htp(tmp_path):
-    result, data = made(tmp_path, "qnn:all")
+    result, data = made_fleet(tmp_path, ["qnn:all"])
     least = {"qnn-w8a8": 15.0, "qnn-w16a8": 30.0, "qnn-fp16": 40.0}
     for row in result.outcome.rows:
         assert row.status == "measured", row.reason

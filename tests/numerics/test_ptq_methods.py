@@ -214,6 +214,19 @@ def test_refitted_layer_makes_up_for_clipped_inputs():
     assert error() < 0.8 * before
 
 
+def empty_layer(weight, *, scales):
+    """A layer for weights [out, in] that are yet to be rounded."""
+    return _Layer(
+        node=None,
+        weight=torch.zeros_like(weight, dtype=torch.int8),
+        unrounded=torch.zeros_like(weight, dtype=torch.float32),
+        scales=scales,
+        bias=torch.zeros(len(weight)),
+        input_scale=1.0,
+        input_zero_point=0,
+    )
+
+
 def test_rounding_with_feedback_beats_nearest_on_correlated_inputs():
     generator = torch.Generator().manual_seed(0)
     mixing = torch.randn(24, 24, generator=generator, dtype=torch.float64)
@@ -221,15 +234,7 @@ def test_rounding_with_feedback_beats_nearest_on_correlated_inputs():
     weight = torch.randn(8, 24, generator=generator, dtype=torch.float64)
 
     def error(rounding):
-        layer = _Layer(
-            node=None,
-            weight=torch.zeros(8, 24, dtype=torch.int8),
-            unrounded=torch.zeros(8, 24),
-            scales=torch.zeros(8),
-            bias=torch.zeros(8),
-            input_scale=1.0,
-            input_zero_point=0,
-        )
+        layer = empty_layer(weight, scales=torch.zeros(8))
         _round_to_nearest(layer, weight.float())
         rounding(layer)
         difference = layer.real_weight().double() - weight
@@ -244,15 +249,7 @@ def test_rounding_with_feedback_beats_nearest_on_correlated_inputs():
 def test_weights_next_to_a_half_round_alike_before_and_after_they_are_kept():
     """Found on a random network: 3.49999999 was kept as float32's 3.5, which rounds to 4."""
     weight = torch.full((1, 2), 3.49999999, dtype=torch.float64)
-    layer = _Layer(
-        node=None,
-        weight=torch.zeros(1, 2, dtype=torch.int8),
-        unrounded=torch.zeros(1, 2),
-        scales=torch.ones(1),
-        bias=torch.zeros(1),
-        input_scale=1.0,
-        input_zero_point=0,
-    )
+    layer = empty_layer(weight, scales=torch.ones(1))
     _round_with_feedback(layer, weight, torch.eye(2, dtype=torch.float64))
     assert torch.equal(layer.unrounded.round(), layer.weight.float())
 
