@@ -73,6 +73,11 @@ def finding(code: str, message: str, *, remedy: str | None = None, items: Iterab
     )
 
 
+def further_remedy(message: str, remedy: str) -> str:
+    """Return what a remedy says beyond the sentence in front of it; nothing where that says it already."""
+    return "" if remedy.rstrip(".").lower() in message.lower() else remedy
+
+
 def messages(findings: Iterable[Finding], *severities: Severity) -> tuple[str, ...]:
     """Sentences of the findings of these severities, in their order."""
     return tuple(found.message for found in findings if found.severity in severities)

@@ -13,6 +13,7 @@ from typing import Any
 
 from quant.analysis.fallback_cost import FloatLayer
 from quant.analysis.search_result import Point
+from quant.common.findings import further_remedy
 from quant.lower.result import Delegation
 from quant.metrics.logit_changes import LogitChanges
 from quant.metrics.margins import MarginClass
@@ -217,7 +218,10 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
         paired=_paired(verdict.get("paired")),
         expected=_expected(verdict.get("expected_drop")),
         findings=tuple(
-            {key: str(row[key]) for key in ("code", "severity", "message", "remedy")}
+            {
+                **{key: str(row[key]) for key in ("code", "severity", "message")},
+                "remedy": further_remedy(str(row["message"]), str(row["remedy"])),
+            }
             for row in verdict.get("findings", ())
         ),
         max_drop=_number(limits.get("max_drop")),

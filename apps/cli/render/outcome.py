@@ -11,6 +11,7 @@ from rich.text import Text
 
 from apps.cli.render.plain import PlainConsole, write, write_json
 from quant.analysis.search_result import Found
+from quant.common.findings import further_remedy
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.metrics.tasks.task import Task
 from quant.program.timing import ProgramFigures
@@ -105,7 +106,8 @@ def _findings(outcome: Outcome) -> list[str]:
     said = {*outcome.verdict.reasons, *outcome.verdict.cautions}
     lines = []
     for found in outcome.findings:
-        parts = ["" if found.message in said else found.message, "" if found is outcome.decided else found.remedy]
+        remedy = "" if found is outcome.decided else further_remedy(found.message, found.remedy)
+        parts = ["" if found.message in said else found.message, remedy]
         sentences = " ".join(part if part.endswith(".") else f"{part}." for part in parts if part)
         lines += [f"{found.severity} {found.code}: {sentences}"] if sentences else []
     known = {found.message for found in outcome.findings}
