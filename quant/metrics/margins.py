@@ -109,6 +109,11 @@ def expected_loss(
     )
 
 
+def tells_enough(sure: int, images: int) -> bool:
+    """Whether float is sure of enough images for its probabilities to carry a verdict without labels."""
+    return sure >= SURE_SHARE * images
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sureness:
     """Float's answers to images without labels, by rank."""
@@ -128,7 +133,7 @@ class Sureness:
     @property
     def tells(self) -> bool:
         """Whether float's probabilities say enough to rest a verdict on."""
-        return int(self.sure.sum()) >= SURE_SHARE * len(self.sure)
+        return tells_enough(int(self.sure.sum()), len(self.sure))
 
     def drop(self, rows: torch.Tensor, ranks: torch.Tensor) -> float:
         """Share that counts as lost: of top-1 as expected, or of the sure images' classes, whichever is more.

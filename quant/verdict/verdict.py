@@ -20,6 +20,7 @@ from quant.metrics.margins import (
     fitted_temperature,
     margin_classes,
     paired,
+    tells_enough,
 )
 from quant.metrics.metrics import agreement, paired_drop_interval, wilson_interval
 from quant.metrics.tasks.classes import CLASSES
@@ -32,7 +33,6 @@ from quant.thresholds import (
     FEW_CALIBRATION,
     SHARE_ROUNDING,
     SURE_MARGIN,
-    SURE_SHARE,
 )
 from quant.verdict.baseline import Baseline
 
@@ -116,7 +116,7 @@ class Changes:
     @property
     def float_is_sure(self) -> bool:
         """Whether float's probabilities say enough to rest a verdict on."""
-        return self.sure.images >= SURE_SHARE * self.images
+        return tells_enough(self.sure.images, self.images)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
