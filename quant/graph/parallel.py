@@ -45,7 +45,8 @@ def in_parallel(function: Callable[[Item], Result], items: Sequence[Item]) -> It
         if threads == 1:
             yield from map(run, items)
         else:
-            with ThreadPoolExecutor(max_workers=threads) as pool:
+            # OpenMP keeps the number of threads of each thread apart: a new one would share a product with others.
+            with ThreadPoolExecutor(max_workers=threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 yield from pool.map(run, items)
     finally:
         torch.set_num_threads(threads)
