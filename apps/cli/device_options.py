@@ -19,6 +19,6 @@ Device = Annotated[
         show_default=False,
     ),
 ]
-Limit = Annotated[int | None, typer.Option(help="Fewer images, evenly of each class.")]
+Limit = Annotated[int | None, typer.Option(help="At most so many images, evenly of each class.")]
 Keep = Annotated[bool, typer.Option("--keep", help="Leave what was copied on the device.")]
 ResultsFile = Annotated[Path | None, typer.Option("--results", help="Write the device's results file.")]
