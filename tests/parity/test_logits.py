@@ -76,7 +76,7 @@ CASES = (
     Case("timm", "b2-pruned", timm_net("efficientnet_b2_pruned")),
     Case("timm", "b3-pruned", timm_net("efficientnet_b3_pruned")),
 )
-"""Of the others, such as V2's M to XL, `test_tables` compares all tensors' names and shapes, the eps and the blocks."""
+"""Of the others, such as V2's M to XL, `test_tables` compares all tensors' names and shapes, eps and blocks."""
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
