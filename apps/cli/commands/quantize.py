@@ -87,7 +87,7 @@ def quantize_command(
     soc: Annotated[str, rare_option(help="QNN: the phone's chip, such as SM8650.")] = DEFAULT_SOC,
     out: Annotated[Path | None, typer.Option(help="Folder; default: <variant>-<recipe>-<backend>.")] = None,
     max_drop: Annotated[
-        float | None, typer.Option(help=f"Points of top-1 that may be lost; default: {MAX_DROP_POINTS:g}.")
+        float | None, typer.Option(help=f"Top-1 points that may be lost; default: {MAX_DROP_POINTS:g}.")
     ] = None,
     min_agreement: Annotated[float | None, typer.Option(help="Images that have to keep float's class, %.")] = None,
     # Its range would take a line of the screen.
