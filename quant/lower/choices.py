@@ -39,8 +39,8 @@ def choose(names: Sequence[str]) -> tuple[Choice, ...]:
     """Return the programs asked for, in the order of the table, none twice.
 
     Args:
-        names: `all` (every precision of every backend), `NAME` (its default precision), `NAME:PRECISION` or
-            `NAME:all`.
+        names: `all` (every precision of every backend, of chips the default), `NAME` (its default precision),
+            `NAME:PRECISION` or `NAME:all`.
 
     Raises:
         InputError: an unknown backend, a precision that it does not have, or an SDK that is missing though its
@@ -96,7 +96,7 @@ def check_options(choices: Sequence[Choice], options: BackendOptions) -> None:
 
 def _pairs(word: str) -> list[tuple[Backend, str]]:
     if word == ALL:
-        return [(backend, precision) for backend in BACKENDS.values() for precision in backend.precisions]
+        return [(backend, precision) for backend in BACKENDS.values() for precision in backend.of_all()]
     name, _, precision = word.partition(":")
     backend = find_backend(name)
     if ":" not in word:

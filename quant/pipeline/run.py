@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from edge_effnet.in_memory.load import require_same
 from quant.artifact.model import Artifact
 from quant.common.progress import Progress, Stopwatch
@@ -10,7 +12,7 @@ from quant.data.perceptual_hash import Calibrated
 from quant.graph.finite import require_finite
 from quant.graph.footprint import footprint
 from quant.graph.memory import give_back_freed_memory
-from quant.pipeline.evaluate import emulator_for, evaluate, measure
+from quant.pipeline.evaluate import evaluate, measure
 from quant.pipeline.float_graphs import export_graphs, require_lowerable
 from quant.pipeline.int8_graphs import (
     analyze_graphs,
@@ -62,11 +64,11 @@ def run_stages(
     give_back_freed_memory()
     with watch.measure("lower"):
         programs = lower_programs(request, network, graphs, int8, progress)
-    with HostRuntime(request.config.threads) as runtime, emulator_for(programs) as emulator:
+    with HostRuntime(request.config.threads) as runtime, ExitStack() as emulators:
         with watch.measure("time"):
-            measured = measure(runtime, emulator, network, programs, progress)
+            loads = measure(runtime, emulators, network, programs, progress)
         with watch.measure("evaluate"):
-            evaluated = evaluate(network, graphs, int8, trained, programs, measured, calibrated, progress)
+            evaluated = evaluate(network, graphs, int8, trained, programs, loads, calibrated, progress)
         run = Run(
             request=request,
             network=network,

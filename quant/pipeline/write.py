@@ -79,7 +79,7 @@ def _row(run: Run, program: Program, folder: Path) -> ProgramRow:
         report=program.delegation,
         outcome=outcome,
         simulated=simulated,
-        bundle="verified here" if measured else "written, not run here",
+        bundle="verified here" if measured and not program.lowered.reference else "written, not run here",
         warnings=messages(run.size_findings(program), *Severity),
     )
 
@@ -100,7 +100,7 @@ def _write(run: Run, program: Program, folder: Path, verdict: dict[str, Any]) ->
     )
     compute = torch.no_grad()(program.graph) if measured is None else measured.run
     bundle = bundle_program(program.lowered.data, golden, int8_output=program.output.int8)
-    if measured is not None:
+    if measured is not None and not program.lowered.reference:
         verify_bundle(measured.runtime, bundle, len(golden))
     layers = list(run.layers_of(choice))
     return write_artifact(
@@ -114,6 +114,7 @@ def _write(run: Run, program: Program, folder: Path, verdict: dict[str, Any]) ->
         manifest=describe(run, program, verdict),
         extra={
             "model.bpte": bundle,
+            **{f"model{suffix}": data for suffix, data in program.lowered.reference.items()},
             "delegation.json": (json.dumps(program.delegation.to_json(), indent=1) + "\n").encode(),
         },
         report=lambda manifest: render_report(

@@ -221,12 +221,13 @@ class HostRuntime:
         return InputError(f"{what}: the program crashes the ExecuTorch runtime ({cause}); it is damaged or hostile.")
 
 
-_MOST_EMULATORS = 8
+_MOST_EMULATORS = 16
+"""Of all programs together: each takes about half a gigabyte."""
 
 
-def emulator_processes() -> int:
-    """One for each core, as far as memory is sure to do: each takes about half a gigabyte."""
-    return max(1, min(_MOST_EMULATORS, os.cpu_count() or 1))
+def emulator_processes(programs: int = 1) -> int:
+    """Processes for each of some programs: one for each core, as far as memory is sure to do."""
+    return max(1, min(os.cpu_count() or 1, _MOST_EMULATORS // (2 * programs)))
 
 
 class EmulatorRuntime(HostRuntime):
