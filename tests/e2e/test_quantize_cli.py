@@ -81,7 +81,7 @@ def test_one_of_weights_and_data_alone_is_explained(called, arguments, words):
         (["--backend", "vulkan:int8"], ["vulkan has no 'int8'", "vulkan:fp16, vulkan:fp32", "openvino"]),
         (
             ["--backend", "nnapi"],
-            ["unknown backend 'nnapi'", "xnnpack, coreml, vulkan, openvino, qnn, portable, or all"],
+            ["unknown backend 'nnapi'", "xnnpack, coreml, vulkan, openvino, qnn, ethos-u, portable, or all"],
         ),
         (["--soc", "SM9999"], ["--soc SM9999: choose one of", "SM8750"]),
         (["--compute-units", "npu"], ["unknown compute units 'npu'", "cpu_and_ne"]),

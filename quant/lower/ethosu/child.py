@@ -57,11 +57,13 @@ def _lower(
 ) -> tuple[LoweredProgram, dict[str, list[float]]]:
     """The program, and the grids of what enters and leaves its delegate, which is in int8."""
     import executorch.kernels.quantized  # noqa: F401, PLC0415  (the q and dq that the processor runs)
-    from executorch.backends.arm.ethosu import EthosUCompileSpec, EthosUPartitioner  # noqa: PLC0415
+    from executorch.backends.arm.ethosu import EthosUCompileSpec, EthosUPartitioner, backend  # noqa: PLC0415
     from executorch.exir import to_edge_transform_and_lower  # noqa: PLC0415
 
+    compile_tosa = backend.vela_compile
+    # Not by the compile spec, which writes the folder's name into the program.
+    backend.vela_compile = lambda tosa, flags, **_: compile_tosa(tosa, flags, intermediate_path=str(place))
     spec = EthosUCompileSpec(f"ethos-{request['target']}")
-    spec.dump_intermediate_artifacts_to(str(place))
     edge = to_edge_transform_and_lower(exported, partitioner=[EthosUPartitioner(spec)])
     nodes = [node for node in edge.exported_program().graph.nodes if node.op == "call_function"]
     border = {
