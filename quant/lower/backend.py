@@ -70,6 +70,8 @@ class Backend:
     """Smallest and largest side of the input, pixels."""
     emulated: str | None = None
     """What an emulator stands for here, where one runs its programs: by several processes at once, and untimed."""
+    reports: str | None = None
+    """What is known against devices that run its programs, with the reports' numbers."""
     chips: bool = False
     """Whether its precisions are chips that compute the same: `all` takes the default's alone."""
     images: int | None = None

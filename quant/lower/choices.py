@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_effnet.errors import InputError
+from quant.common.findings import Finding, finding
 from quant.lower.backend import Backend
 from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS, find_backend
@@ -122,6 +123,12 @@ def is_emulated(name: str) -> bool:
     """Whether an emulator stands for the device of a backend here."""
     backend = BACKENDS.get(name)
     return backend is not None and backend.emulated is not None
+
+
+def reports_on(name: str) -> tuple[Finding, ...]:
+    """What is known against devices that run a backend's programs."""
+    backend = BACKENDS.get(name)
+    return () if backend is None or backend.reports is None else (finding("device-reports", backend.reports),)
 
 
 def require_runs_here(name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edge_effnet.errors import InputError
 from quant.lower.backend import Backend, Precision
 from quant.program import ethosu_library, openvino_library, qnn_library, qnn_socs
+from quant.program.vulkan_reports import ADRENO
 
 _FP32 = Precision(summary="fp32 weights and activations")
 _FP16 = Precision(summary="fp16 weights and activations")
@@ -44,10 +45,17 @@ BACKENDS: dict[str, Backend] = {
         Backend(
             name="vulkan",
             devices="Android GPU",
-            precisions={"fp16": _FP16, "fp32": _FP32},
+            precisions={
+                "fp16": _FP16,
+                "fp32": _FP32,
+                "int8": Precision(
+                    placement="vulkan", summary="static int8 convolutions and additions, the rest in fp32"
+                ),
+            },
             default="fp16",
             module="quant.lower.vulkan",
             runs_here=False,
+            reports=ADRENO,
         ),
         Backend(
             name="openvino",

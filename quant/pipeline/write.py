@@ -80,7 +80,7 @@ def _row(run: Run, program: Program, folder: Path) -> ProgramRow:
         outcome=outcome,
         simulated=simulated,
         bundle="verified here" if measured and not program.lowered.reference else "written, not run here",
-        warnings=messages(run.size_findings(program), *Severity),
+        warnings=messages(run.device_findings(program), *Severity),
     )
 
 

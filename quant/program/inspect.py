@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quant.program import ethosu_payload, qnn_payload
+from quant.program import ethosu_payload, qnn_payload, vulkan_payload
 from quant.program.coreml_payload import quiet_converter, read_mlprogram
 from quant.program.flatbuffer import BrokenTableError, Budget
 from quant.program.reader import PteDelegate, PteFile, PteMethod, PteTensor, read_pte
@@ -30,8 +30,8 @@ _QNN = (
 )
 
 _ETHOS_U = (
-    "Microcontroller: link executorch_delegate_ethos_u (EXECUTORCH_BUILD_ARM_BAREMETAL), Arm's ethosu_core_driver and "
-    "the quantized kernels, which turn float32 into the delegate's int8 and back."
+    "Microcontroller: link executorch_delegate_ethos_u (EXECUTORCH_BUILD_ARM_BAREMETAL), Arm's ethosu_core_driver "
+    "and the quantized kernels, which turn float32 into the delegate's int8 and back."
 )
 
 _VULKAN = f"Android: {ADRENO}"
@@ -229,6 +229,11 @@ def _delegate(delegate: PteDelegate, budget: Budget) -> DelegateView:
         settings.pop(qnn_payload.SETTINGS, None)
     if delegate.backend == "EthosUBackend":
         settings = ethosu_payload.read_settings(delegate.specs, delegate.data)
+    if delegate.backend == "VulkanBackend":
+        try:
+            operators, note = dict(vulkan_payload.read_operators(delegate.data, budget)), ""
+        except (BrokenTableError, ValueError) as error:
+            note = f"its payload is not readable ({error})"
     if delegate.backend == "CoreMLBackend":
         operators, note = _coreml_operators(delegate.data, budget)
     return DelegateView(

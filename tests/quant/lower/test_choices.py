@@ -38,7 +38,7 @@ def test_all_is_every_precision_of_every_backend_with_what_is_missing_as_rows():
     [
         ("qnn:int8", ["qnn has no 'int8'", "qnn:w8a8, qnn:w16a8, qnn:fp16"]),
         ("tflite", ["unknown backend 'tflite'", "xnnpack, coreml, vulkan, openvino, qnn, ethos-u, portable, or all"]),
-        ("vulkan:int8", ["vulkan has no 'int8'", "vulkan:fp16, vulkan:fp32", "xnnpack"]),
+        ("vulkan:w8a8", ["vulkan has no 'w8a8'", "vulkan:fp16, vulkan:fp32, vulkan:int8", "Backends with w8a8: qnn"]),
         ("ethos-u:u54-32", ["ethos-u has no 'u54-32'", "ethos-u:u85-256, ethos-u:u85-128", "ethos-u:u55-256"]),
         ("portable:", ["portable has no ''", "portable:fp32"]),
         ("xnnpack:int4", ["xnnpack:int8, xnnpack:fp32, xnnpack:fp16"]),
