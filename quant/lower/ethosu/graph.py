@@ -37,9 +37,11 @@ def prepare(exported: torch.export.ExportedProgram) -> None:
     for node in exported.graph.nodes:
         if node.op != "call_function" or node.target in _PAIRS:
             continue
-        node.meta["custom"] = {"_arm_annotation_info": {"quantized": True}}
         quantize = following_quantize(node)
-        if node.target is aten.mean.dim and quantize is not None:
+        if quantize is None:
+            continue
+        node.meta["custom"] = {"_arm_annotation_info": {"quantized": True}}
+        if node.target is aten.mean.dim:
             assert isinstance(node.args[0], fx.Node)
             count = node.args[0].meta["val"].numel() // node.meta["val"].numel()
             node.target = aten.sum.dim_IntList
