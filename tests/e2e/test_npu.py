@@ -3,6 +3,7 @@
 import json
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from apps.cli.render.programs import print_run
 from edge_effnet.errors import InputError
 from quant.artifact.open import open_artifact
 from quant.lower import table
+from quant.pipeline import write
 from quant.pipeline.bench import bench
 from quant.pipeline.check import check
 from quant.pipeline.evaluate import _Guarded
@@ -81,6 +83,23 @@ def test_an_emulator_that_crashes_ends_no_run():
     guarded = _Guarded(run=run, columns=3)
     assert guarded(torch.zeros(2, 1)).isnan().all() and guarded(torch.zeros(2, 1)).shape == (2, 3)
     assert "SIGSEGV" in guarded.error
+
+
+def test_an_emulator_that_crashes_while_its_artifact_is_written_ends_no_run(monkeypatch):
+    def row(run, program, folder):
+        if program.choice.name != "fine":
+            raise InputError("model.bpte: the program crashes the ExecuTorch runtime (SIGSEGV)")
+        return program.choice.name
+
+    def program(name, emulated):
+        return SimpleNamespace(choice=SimpleNamespace(name=name, backend=SimpleNamespace(emulated=emulated)))
+
+    monkeypatch.setattr(write, "_row", row)
+    failed = {}
+    assert write._rows(None, [program("crash", "HTP"), program("fine", None)], None, failed) == ["fine"]
+    assert "SIGSEGV" in failed["crash"]
+    with pytest.raises(InputError, match="SIGSEGV"):  # what no emulator runs is ours
+        write._rows(None, [program("ours", None)], None, failed)
 
 
 @pytest.mark.npu
