@@ -37,7 +37,8 @@ aten = torch.ops.aten
 _IN_INT8 = (aten.conv2d.default, aten.add.Tensor, aten.add_.Tensor)
 _KERNELS = "q8ta_"
 
-_NOT_LEFT = (QUANTIZE, DEQUANTIZE, DEQUANTIZE_CHANNELS)
+# What computes nothing, or is not counted among operators.
+_NOT_LEFT = (QUANTIZE, DEQUANTIZE, DEQUANTIZE_CHANNELS, aten.flatten.using_ints, aten.dropout.default)
 
 _SKIPPED = re.compile(r"\[Vulkan Partitioner\] Due to \[(.*?)\], skipping (.*)", re.DOTALL)
 
