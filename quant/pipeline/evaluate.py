@@ -24,6 +24,7 @@ from quant.lower.result import LoweredProgram
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.evaluate import collect_logits, labels_of
 from quant.metrics.margins import fitted_temperature
+from quant.metrics.share import Share
 from quant.pipeline.float_graphs import Graphs
 from quant.pipeline.int8_graphs import Int8Graphs, Trained
 from quant.pipeline.load import Loaded
@@ -84,7 +85,9 @@ class Loads:
     """By name of the choice, why an emulator did not load a program, where others go on."""
 
 
-def measure(runtime: HostRuntime, stack: ExitStack, network: Loaded, programs: Programs, progress: Progress) -> Loads:
+def measure(
+    runtime: HostRuntime, stack: ExitStack, network: Loaded, programs: Programs, progress: Progress, among: int
+) -> Loads:
     """Load and time what this host runs; slow programs a few times only, an emulator's never.
 
     Args:
@@ -93,6 +96,7 @@ def measure(runtime: HostRuntime, stack: ExitStack, network: Loaded, programs: P
         network: whose programs they are.
         programs: lowered.
         progress: told of the programs timed.
+        among: processes like this one that share the cores.
 
     Raises:
         InputError: a program that the runtime refuses, or the only one that there is and an emulator refuses.
@@ -106,7 +110,7 @@ def measure(runtime: HostRuntime, stack: ExitStack, network: Loaded, programs: P
     with scratch_folder() as folder:
         paths = _write_programs(folder, programs.float, here)
         for name in emulated:
-            emulator = stack.enter_context(EmulatorRuntime(emulator_processes(len(emulated))))
+            emulator = stack.enter_context(EmulatorRuntime(emulator_processes(len(emulated), among)))
             try:
                 found |= load_emulated(emulator, {name: paths.pop(name)}, network.preprocess)
             except InputError as error:
@@ -139,8 +143,9 @@ def evaluate(
     loads: Loads,
     calibrated: Calibrated,
     progress: Progress,
+    share: Share,
 ) -> Evaluated:
-    """Run everything over the evaluation images, and look at what float makes of them.
+    """Run everything over the evaluation images, this process its share, and look at what float makes of them.
 
     Raises:
         InputError: an image that cannot be read, or a float output that is not finite.
@@ -167,9 +172,11 @@ def evaluate(
         if p.choice.name in measured
     }
     guarded = {
-        p.choice.name: _Guarded(run=running[p.choice.name], columns=p.lowered.output_shape[-1])
+        name: _Guarded(
+            run=running.get(name, nn.Identity()), columns=p.lowered.output_shape[-1], error=loads.failed.get(name)
+        )
         for p in programs.chosen
-        if p.choice.name in running and p.choice.backend.emulated and len(programs.chosen) > 1
+        if (name := p.choice.name) and p.choice.backend.emulated and len(programs.chosen) > 1
     }
     judged: dict[str, Model] = {**running, **guarded}
     logits = collect_logits(
@@ -179,6 +186,7 @@ def evaluate(
         progress,
         programs={name: _then(program, view) for name, program in judged.items()},
         limits={p.choice.name: p.choice.backend.images for p in programs.chosen},
+        share=share,
     )
     reference = Reference(
         task=network.task,
@@ -197,7 +205,7 @@ def evaluate(
         logits=logits,
         findings=check_reference(reference),
         temperature=_temperature(network, models[FLOAT], progress),
-        failed={**loads.failed, **{name: each.error for name, each in guarded.items() if each.error is not None}},
+        failed={name: each.error for name, each in guarded.items() if each.error is not None},
     )
 
 
