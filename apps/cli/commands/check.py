@@ -37,14 +37,16 @@ EPILOG = epilog(
 
 def check_command(
     folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
-    data: Annotated[str, typer.Option(help="Images: its val/ is used; or `sample`.")],
+    data: Annotated[str, typer.Option(help="Images (val/ of it is used), or `sample`.")],
     labels: Labels = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     max_unusable: MaxUnusable = 100 * UNUSABLE_SHARE,
-    max_drop: Annotated[float, typer.Option(help="Top-1 that may be lost, points.")] = MAX_DROP_POINTS,
-    min_agreement: Annotated[float | None, typer.Option(help="Images that keep float's class, %.")] = None,
-    baseline: Annotated[Path | None, typer.Option(help="File with earlier figures to hold.")] = None,
+    max_drop: Annotated[
+        float | None, typer.Option(help=f"Top-1 points that may be lost; default: {MAX_DROP_POINTS:g}.")
+    ] = None,
+    min_agreement: Annotated[float | None, typer.Option(help="Images that have to keep float's class, %.")] = None,
+    baseline: Annotated[Path | None, typer.Option(help="File of earlier figures to compare with.")] = None,
     update_baseline: Annotated[bool, typer.Option(help="Write this run's figures to --baseline.")] = False,
     threads: Annotated[int, typer.Option(help="CPU threads for timing and evaluation.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
@@ -61,7 +63,7 @@ def check_command(
     executor_runner: ExecutorRunner = None,
     _help_all: HelpAll = False,
 ) -> int:
-    """Run a .pte over images, here or on a device, and judge it against float."""
+    """Judge a .pte against float on images, here or on a device."""
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
