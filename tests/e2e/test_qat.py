@@ -172,12 +172,6 @@ def test_two_processes_train_as_one(sources, tmp_path):
     assert (tmp_path / "two" / "manifest.json").is_file()
 
 
-def test_processes_have_nothing_to_share_without_training(sources, tmp_path, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(InputError, match="without torchrun"):
-        quantize("lite0", **sources, out=tmp_path / "out")
-
-
 def test_training_options_need_a_recipe_that_trains(sources, tmp_path):
     with pytest.raises(InputError, match=r"--recipe int8 trains nothing.*qat-int8"):
         quantize("lite0", **sources, out=tmp_path / "out", qat=_options())

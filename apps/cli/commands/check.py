@@ -23,6 +23,7 @@ from apps.cli.device_options import (
 from apps.cli.help import HelpAll, Verbose, epilog
 from apps.cli.image_options import ImageColumn, LabelColumn, Labels, MaxUnusable, read_options
 from edge_effnet.errors import InputError
+from quant.common.rank import is_alone, is_leader
 from quant.thresholds import MAX_DROP_POINTS, UNUSABLE_SHARE
 
 if TYPE_CHECKING:
@@ -70,12 +71,14 @@ def check_command(
         device = "host"
     if device is None and (limit is not None or results is not None or keep):
         raise InputError("--limit, --results and --keep are for a device: add --device, or leave them out.")
+    if device is not None and not is_alone():
+        raise InputError("--device and --runtime run a program once: start them without torchrun.")
     if device is not None and (baseline is not None or update_baseline):
         raise InputError(
             "--baseline is for this host: leave out --device, or compare two results: edge-effnet compare."
         )
     images = read_options(labels, image_column, label_column, max_unusable)
-    bars = Bars()
+    bars = Bars(quiet=not is_leader())
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render.device import print_device_outcome, print_runtime_outcome  # noqa: PLC0415
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
@@ -96,7 +99,8 @@ def check_command(
             images=images,
             progress=bars,
         )
-        print_outcome(outcome, as_json=as_json, verbose=verbose)
+        if is_leader():
+            print_outcome(outcome, as_json=as_json, verbose=verbose)
         return exit_codes.PASS if outcome.passed else exit_codes.REGRESSION
     options = DeviceOptions(
         threads=threads,

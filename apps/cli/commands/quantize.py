@@ -131,7 +131,7 @@ def quantize_command(
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
         from apps.cli.render.programs import print_run  # noqa: PLC0415
         from quant.pipeline.config import QuantizeConfig  # noqa: PLC0415
-        from quant.pipeline.quantize import RunResult, run_quantize  # noqa: PLC0415
+        from quant.pipeline.quantize import QuantizeResult, RunResult, run_quantize  # noqa: PLC0415
         from quant.qat.options import QatOptions  # noqa: PLC0415
 
     chosen: dict[str, Any] = {"epochs": epochs, "steps": steps, "teacher": teacher, "resume": resume or None}
@@ -175,9 +175,9 @@ def quantize_command(
         embed_preprocess=embed_preprocess,
     )
     result = run_quantize(config, bars)
-    if isinstance(result, RunResult):
+    if is_leader() and isinstance(result, RunResult):
         print_run(result.outcome, as_json=as_json, report=str(result.folder / "report.html"), data=data)
-    elif is_leader():
+    elif is_leader() and isinstance(result, QuantizeResult):
         print_outcome(
             result.outcome,
             as_json=as_json,
