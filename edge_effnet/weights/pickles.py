@@ -32,8 +32,8 @@ _IN_A_DICT = (
 _PLAIN = "; save plain weights instead: torch.save(model.state_dict(), PATH)."
 _BESIDE = (
     "; save plain weights instead: torch.save(model.state_dict(), PATH); it lies beside the weights: where it was "
-    "made, and only if you trust the file, torch.save(torch.load(PATH, weights_only=False)['state_dict'], 'weights.pth') "
-    "leaves it out."
+    "made, and only if you trust the file, run torch.save(torch.load(PATH, weights_only=False)['state_dict'], "
+    "'weights.pth'), which leaves it out."
 )
 
 # torch takes these for harmless, and a few bytes make them fill any memory; no weights need them.
