@@ -150,6 +150,10 @@ EQUALIZATION = 32
 """Images that show the channels' ranges for equalization: it is exact whatever it is given."""
 
 
+SAMPLES_FOR_AN_INPUT = 4
+"""Of a 1x1 layer, from where its weights are refitted; of fewer only its bias: with noise it would learn images."""
+
+
 ANALYSIS = 16
 """Images of the layer-by-layer analysis: its figures are sums over millions of values."""
 
