@@ -15,6 +15,7 @@ from apps.device.job.limit import limit_findings, limited
 from apps.device.job.results import Results, require_results_file, require_same_program, write_results
 from apps.device.options import DeviceOptions
 from apps.device.outcome import DeviceOutcome
+from apps.device.repeatability import repeat_findings, repeatability
 from apps.device.sameness import Sameness, compare_logits, faults, is_exact
 from apps.device.table import open_device, split_device
 from edge_effnet.errors import InputError
@@ -98,7 +99,7 @@ def check_on_device(
             seen = look(artifact, images, options.threads, progress, Stopwatch(), repeats=_HOST_REPEATS)
     host, logits = seen.logits.get("pte"), artifact.logits_of("pte", found.logits)
     same = None if host is None else compare_logits(host, logits, [p.name for p in images], artifact.task)
-    exact = is_exact(artifact)
+    exact, repeated = is_exact(artifact), repeatability(found)
     outcome = judge_artifact(
         artifact,
         seen,
@@ -112,6 +113,7 @@ def check_on_device(
         ),
         threads=found.values["runtime"]["threads"],
         findings=(
+            *repeat_findings(repeated),
             *_differences(same, exact=exact, classes=artifact.task.exclusive),
             *split.findings,
             *limit_findings(len(images), len(split.evaluation)),
@@ -120,7 +122,7 @@ def check_on_device(
         seconds=watch.total(),
         limits=Limits(max_drop=max_drop, min_agreement=wanted, baseline=None),
     )
-    return DeviceOutcome(outcome=outcome, results=found, same=same, exact=exact)
+    return DeviceOutcome(outcome=outcome, results=found, same=same, exact=exact, repeated=repeated)
 
 
 def _run(

@@ -40,6 +40,10 @@ def print_device_outcome(found: DeviceOutcome, *, as_json: bool) -> None:
         for name, value in _figures(found.results):
             table.add_row(name, "", value)
         console.print(table)
+        if found.repeated is not None:
+            again = found.repeated
+            varied = f"{len(again.varied)} with other bits" if again.varied else "the same bits"
+            console.print(f"Run again: {again.images} images, {again.reruns} reruns, {varied}", markup=False)
         if found.same is not None:
             _print_same(console, found.same, "this host", exact=found.exact, answer=outcome.task.same)
         _print_verdict(console, outcome.verdict.reasons, passed=outcome.passed, cautions=outcome.verdict.cautions)

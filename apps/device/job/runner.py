@@ -70,6 +70,7 @@ def run(folder: Path, transport: str, emulated: str) -> None:
         runtime._unsafe_reset_threadpool(job["threads"])
     method, load_ms = timed_loads(runtime, folder / job["program"]["file"], job)
     images = run_images(folder, job, method)
+    reruns = [run_image(folder, job, method, index) for index in job["reruns"]]
     before = hottest_zone()
     latency = timed_forwards(folder, job, method)
     results = {
@@ -81,6 +82,7 @@ def run(folder: Path, transport: str, emulated: str) -> None:
         "device": {**device(emulated), "transport": transport, "emulated": bool(emulated)},
         "runtime": {"version": version, "threads": job["threads"]},
         "photographs": images,
+        "reruns": reruns,
         "load_ms": load_ms,
         "latency": latency,
         # An emulator's own memory says nothing of the program's.
@@ -177,14 +179,18 @@ def run_images(folder: Path, job: dict[str, Any], method: Any) -> list[dict[str,
     total = len(job["photographs"])
     with partial.open("a", encoding="utf-8") as file:
         for index in range(len(done), total):
-            x = network_input(job, pixels_of(folder, job, index))
-            logits = forward(method, x).astype("<f4")
-            line = {**job["photographs"][index], "logits": base64.b64encode(logits.tobytes()).decode()}
+            line = run_image(folder, job, method, index)
             file.write(json.dumps(line) + "\n")
             file.flush()
             done.append(line)
             report(folder, state="running", done=index + 1, total=total)
     return done
+
+
+def run_image(folder: Path, job: dict[str, Any], method: Any, index: int) -> dict[str, Any]:
+    """Run one image; a line of `partial.jsonl`."""
+    logits = forward(method, network_input(job, pixels_of(folder, job, index))).astype("<f4")
+    return {**job["photographs"][index], "logits": base64.b64encode(logits.tobytes()).decode()}
 
 
 def finished_lines(partial: Path, job: dict[str, Any]) -> list[dict[str, Any]]:
