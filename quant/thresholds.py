@@ -150,8 +150,9 @@ EQUALIZATION = 32
 """Images that show the channels' ranges for equalization: it is exact whatever it is given."""
 
 
-SAMPLES_FOR_AN_INPUT = 4
-"""Of a 1x1 layer, from where its weights are refitted; of fewer only its bias: with noise it would learn images."""
+RECONSTRUCTED = 64
+"""Calibration images that layers are refitted on: 128 gave B0 the same on two draws, 256 some 0.2 dB more for 20
+seconds of the processor (docs/lab/wait.md)."""
 
 
 ANALYSIS = 16

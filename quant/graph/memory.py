@@ -10,10 +10,7 @@ import torch
 from torch import fx
 
 from quant.data.batches import first_images
-from quant.graph.qdq import constant_of, elements
-from quant.thresholds import SAMPLES_FOR_AN_INPUT
-
-aten = torch.ops.aten
+from quant.graph.qdq import elements
 
 # For the two streams of the reconstruction.
 _STREAM_BYTES = 5.34e8
@@ -25,10 +22,6 @@ _BYTES_PER_ELEMENT = 3
 
 # Images that walk from layer to layer together, each chunk in a thread: what it computes on the way is float32.
 _CHUNK = 8
-
-
-# Images of the reconstruction at least: biases and gains are means over images.
-_FEW = 64
 
 
 # For one backward pass, which keeps about as many floats as there are activations, and their gradients.
@@ -51,21 +44,6 @@ def images_that_fit(graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor]
     """The leading images for which both streams of the reconstruction fit, in chunks; one image at least."""
     count = max(1, int(_STREAM_BYTES / (_BYTES_PER_ELEMENT * max(_elements(graph_module)))))
     return [part for batch in first_images(inputs, count) for part in batch.split(_CHUNK)]
-
-
-def images_enough(graph_module: fx.GraphModule) -> int:
-    """Images of the reconstruction that show each 1x1 convolution its inputs at positions enough to be refitted.
-
-    On B0 they are 95 of 256 (docs/lab/wait.md). Layers of one position an image don't count: no calibration set has
-    enough for them.
-    """
-    needed = [0.0]
-    for node in graph_module.graph.nodes:
-        if node.target is aten.conv2d.default and constant_of(graph_module, node.args[1]).shape[2:] == (1, 1):
-            _, channels, height, width = node.args[0].meta["val"].shape
-            if height * width > 1:
-                needed.append(SAMPLES_FOR_AN_INPUT * channels / (height * width))
-    return max(_FEW, int(max(needed)) + 1)
 
 
 def backward_batch(graph_module: fx.GraphModule) -> int:

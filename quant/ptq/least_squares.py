@@ -9,7 +9,6 @@ from typing import Self, TypeVar
 import torch
 
 from quant.graph.parallel import in_parallel
-from quant.thresholds import SAMPLES_FOR_AN_INPUT
 
 Chunk = TypeVar("Chunk")
 
@@ -97,7 +96,7 @@ def refit_weights(weight: torch.Tensor, moments: Moments) -> tuple[torch.Tensor,
     residual = cross - weight @ covariance
     # Cholesky's factor of the mirrored matrix, mirrored, is upper triangular.
     factor = _factor(covariance.flip(0, 1), ridge).flip(0, 1)
-    if moments.count > SAMPLES_FOR_AN_INPUT * inputs:
+    if moments.count > 4 * inputs:
         half = torch.linalg.solve_triangular(factor, residual.T, upper=True)
         weight = weight + torch.linalg.solve_triangular(factor.T, half, upper=False).T
     return weight, factor

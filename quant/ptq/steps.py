@@ -17,7 +17,7 @@ from torch import fx
 from quant.common.progress import Progress
 from quant.data.batches import first_images
 from quant.graph.fallback_units import convolution_units, nodes_of
-from quant.graph.memory import give_back_freed_memory, images_enough, images_that_fit
+from quant.graph.memory import give_back_freed_memory, images_that_fit
 from quant.graph.qdq import WEIGHTED
 from quant.lower.xnnpack.portable_scales import make_scales_portable
 from quant.ptq.channel_groups import groupable, split_channels
@@ -27,7 +27,7 @@ from quant.ptq.quantizers import PLACEMENTS, ActivationSpec, Placement, activati
 from quant.ptq.ranges import find_ranges
 from quant.ptq.reconstruct import reconstruct
 from quant.recipes import Recipe
-from quant.thresholds import EQUALIZATION
+from quant.thresholds import EQUALIZATION, RECONSTRUCTED
 
 
 class Phase(Enum):
@@ -162,7 +162,7 @@ def _reconstruct(state: State, context: Context) -> State:
     assert state.converted is not None
     layers = sum(node.target in WEIGHTED for node in state.graph.graph.nodes)
     with context.progress.stage("Reconstructing", layers) as advance:
-        inputs = images_that_fit(state.graph, first_images(context.inputs, images_enough(state.graph)))
+        inputs = images_that_fit(state.graph, first_images(context.inputs, RECONSTRUCTED))
         assert state.placement.arithmetic is not None
         unrounded = reconstruct(state.graph, state.converted, inputs, advance, state.placement.arithmetic)
         return replace(state, unrounded=unrounded)
