@@ -150,9 +150,9 @@ EQUALIZATION = 32
 """Images that show the channels' ranges for equalization: it is exact whatever it is given."""
 
 
-RECONSTRUCTED = 64
-"""Calibration images that layers are refitted on: 128 gave B0 the same on two draws, 256 some 0.2 dB more for 20
-seconds of the processor (docs/lab/wait.md)."""
+RECONSTRUCTED = 128
+"""Calibration images that layers are refitted on: with channel groups 256 fit too, took twice the time, and gave B0
+0.1 to 0.2 dB more on two draws (docs/lab/wait.md)."""
 
 
 ANALYSIS = 16

@@ -113,8 +113,7 @@ class _Comparison(fx.Interpreter):
         if stream is not None:
             sums.difference += _energy(stream.sub_(values))
         if grid is not None:
-            levels = in_memory_order(_levels(values, grid))
-            sums.clipped += int(((levels < QMIN) | (levels > QMAX)).count_nonzero())
+            sums.clipped += _clipped(values, grid, (low, high))
             if result.requires_grad:
                 # The error is computed then: kept, the errors of B7 at 600 pixels would take gigabytes.
                 result.register_hook(lambda gradient: _add_noise(sums, gradient, values, grid))
@@ -189,6 +188,15 @@ def _computed_by(node: fx.Node) -> fx.Node:
 
 def _levels(values: torch.Tensor, grid: TensorScale) -> torch.Tensor:
     return (values / grid.scale).round_().add_(grid.zero_point)
+
+
+def _clipped(values: torch.Tensor, grid: TensorScale, seen: tuple[float, float]) -> int:
+    """How many values a grid clips; nothing is counted where it holds the ends of what was seen."""
+    least, most = _levels(torch.tensor(seen), grid).tolist()
+    if least >= QMIN and most <= QMAX:
+        return 0
+    levels = in_memory_order(_levels(values, grid))
+    return int(((levels < QMIN) | (levels > QMAX)).count_nonzero())
 
 
 def _add_noise(sums: _Sums, gradient: torch.Tensor, values: torch.Tensor, grid: TensorScale) -> None:
