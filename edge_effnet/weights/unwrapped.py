@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 
@@ -21,7 +22,9 @@ def unwrapped(tensors: Mapping[str, torch.Tensor], notes: list[str]) -> dict[str
         tensors: `plain_tensors`, by the file's names.
         notes: gets a sentence where weights were multiplied.
     """
-    names = {key: _WRAPPER.sub("", key) for key in tensors}
+    # What all names have in common is a prefix like any other, and told as such.
+    shared = os.path.commonprefix(list(tensors)).rpartition(".")[0]
+    names = {key: key[: len(shared)] + _WRAPPER.sub("", key[len(shared) :]) for key in tensors}
     if len(set(names.values())) < len(names):  # a wrapped copy beside an unwrapped one
         names = {key: key for key in tensors}
     plain = {names[key]: tensor for key, tensor in tensors.items()}
