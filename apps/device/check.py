@@ -33,7 +33,6 @@ from quant.pipeline.handed_over import Given
 from quant.pipeline.judged_images import judged_images
 from quant.program.host import check_threads
 from quant.program.timing import ProgramFigures
-from quant.thresholds import MAX_DROP_POINTS
 from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement
 
 # The device's latency is what counts; this host's float program is only timed to fill its column.
@@ -46,7 +45,7 @@ def check_on_device(
     device: str,
     data: str | Path,
     options: DeviceOptions | None = None,
-    max_drop: float = MAX_DROP_POINTS,
+    max_drop: float | None = None,
     min_agreement: float | None = None,
     limit: int | None = None,
     results: str | Path | None = None,
@@ -61,7 +60,7 @@ def check_on_device(
         device: as `apps.device.table.FORMS` lists.
         data: images, as for `quant.pipeline.check.check`.
         options: of single transports.
-        max_drop: top-1 that may be lost against float, points.
+        max_drop: top-1 that may be lost against float, points; the task's own limit where None.
         min_agreement: images that have to keep float's class, percent.
         limit: take fewer images, evenly of each class.
         results: write the device's results file there too; an older one there is replaced.
@@ -74,7 +73,8 @@ def check_on_device(
         MachineError: the device is not there, goes away for good, has no room, or its runtime fails.
     """
     progress, watch, options = progress or NoProgress(), Stopwatch(), options or DeviceOptions()
-    check_max_drop(max_drop)
+    if max_drop is not None:
+        check_max_drop(max_drop)
     wanted = check_min_agreement(min_agreement)
     check_threads(options.threads)
     transport, detail = split_device(device)
@@ -126,7 +126,9 @@ def check_on_device(
             *_said(found, said),
         ),
         seconds=watch.total(),
-        limits=Limits(max_drop=max_drop, min_agreement=wanted, baseline=None),
+        limits=Limits(
+            max_drop=artifact.task.max_drop if max_drop is None else max_drop, min_agreement=wanted, baseline=None
+        ),
     )
     return DeviceOutcome(outcome=outcome, results=found, same=same, exact=exact, repeated=repeated)
 

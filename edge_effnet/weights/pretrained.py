@@ -95,6 +95,10 @@ def _published(name: str, *, advprop: bool) -> Source | str:
     try:
         variant = resolve_variant(name).name
     except InputError as error:
+        if Path(name).is_dir():
+            raise InputError(
+                f"{name}: a folder without weights; give the weight file itself ({', '.join(SUFFIXES)})."
+            ) from error
         raise InputError(
             f"unknown source {name!r}: neither a file, nor a hub id (hf://owner/name), nor one of "
             f"{', '.join((*VARIANTS, *SOURCES))}."

@@ -23,7 +23,7 @@ def unwrapped(tensors: Mapping[str, torch.Tensor], notes: list[str]) -> dict[str
         notes: gets a sentence where weights were multiplied.
     """
     # What all names have in common is a prefix like any other, and told as such.
-    shared = os.path.commonprefix(list(tensors)).rpartition(".")[0]
+    shared = os.path.commonprefix(list(tensors)).rpartition(".")[0]  # noqa: RUF071
     names = {key: key[: len(shared)] + _WRAPPER.sub("", key[len(shared) :]) for key in tensors}
     if len(set(names.values())) < len(names):  # a wrapped copy beside an unwrapped one
         names = {key: key for key in tensors}

@@ -41,7 +41,9 @@ def check_command(
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     max_unusable: MaxUnusable = 100 * UNUSABLE_SHARE,
-    max_drop: Annotated[float, typer.Option(help="Top-1 that may be lost, points.")] = MAX_DROP_POINTS,
+    max_drop: Annotated[
+        float | None, typer.Option(help=f"Top-1 that may be lost, points; {MAX_DROP_POINTS:g}.")
+    ] = None,
     min_agreement: Annotated[float | None, typer.Option(help="Images that keep float's class, %.")] = None,
     baseline: Annotated[Path | None, typer.Option(help="File with earlier figures to hold.")] = None,
     update_baseline: Annotated[bool, typer.Option(help="Write this run's figures to --baseline.")] = False,
