@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import epilog
+from apps.cli.help import HelpAll, epilog, rare_option
+from apps.cli.image_options import ImageColumn, LabelColumn, Labels, read_options
 from edge_effnet.errors import InputError
+from quant.thresholds import UNUSABLE_SHARE
 
 if TYPE_CHECKING:
     from edge_effnet.variants import VariantSpec
@@ -23,8 +25,12 @@ EPILOG = epilog(
 def train_command(
     data: Annotated[str, typer.Option(help="Folder of train/ and val/, or `sample`.")],
     variant: Annotated[str | None, typer.Option(help="Such as b0, lite0 or v2-s; default: the file's.")] = None,
+    labels: Labels = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
     out: Annotated[Path, typer.Option(help="Weights to write.")] = Path("trained.safetensors"),
     weights: Annotated[Path | None, typer.Option(help="Start from these instead of new weights.")] = None,
+    head: Annotated[str | None, rare_option(help="Head's layers, where unclear: linear-relu-linear.")] = None,
     fresh_head: Annotated[bool, typer.Option("--fresh-head", help="Reinitialize the classifier.")] = False,
     freeze: Annotated[str, typer.Option(help="backbone or none.")] = "none",
     epochs: Annotated[float, typer.Option(help="Passes over the training images.")] = 30,
@@ -51,17 +57,22 @@ def train_command(
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint beside --out.")] = False,
     checkpoint_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 200,
     sample_images: Annotated[int, typer.Option(help="Sample pictures to draw.")] = 8000,
-    cache: Annotated[Path | None, typer.Option(help="Keeps the drawn sample images.")] = None,
+    cache: Annotated[Path | None, rare_option(help="Keeps the drawn sample images.")] = None,
+    _help_all: HelpAll = False,
 ) -> int:
     """Train or fine-tune float weights, ready for `quantize --weights`."""
     given: dict[str, Any] = dict(locals())
+    del given["_help_all"]
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
     from edge_effnet.samples import SAMPLE  # noqa: PLC0415
     from quant.common.rank import is_leader  # noqa: PLC0415
     from quant.training import Stage, TrainConfig, parse_stages, train  # noqa: PLC0415
 
-    spec = spec_of(variant, weights)
+    for name in ("labels", "image_column", "label_column"):
+        del given[name]
+    given["images"] = read_options(labels, image_column, label_column, 100 * UNUSABLE_SHARE)
+    spec = spec_of(variant, weights, head)
     given["variant"] = variant or spec.name
     size, passes = given.pop("image_size") or spec.resolution, given.pop("epochs")
     given["data"] = SAMPLE if data == SAMPLE else Path(data)
@@ -76,7 +87,7 @@ def train_command(
     return exit_codes.PASS
 
 
-def spec_of(variant: str | None, weights: Path | None) -> VariantSpec:
+def spec_of(variant: str | None, weights: Path | None, head: str | None = None) -> VariantSpec:
     """Return the variant that is named, or the one that the weights are.
 
     Raises:
@@ -89,4 +100,4 @@ def spec_of(variant: str | None, weights: Path | None) -> VariantSpec:
         return resolve_variant(variant)
     if weights is None:
         raise InputError("--variant missing: name the network to train (--variant b0), or start from --weights.")
-    return load_checkpoint(weights).spec
+    return load_checkpoint(weights, head=head).spec
