@@ -120,7 +120,7 @@ DEFAULT_CALIBRATION = 256
 """Twice 128 gave B0 0.6 dB more on both of two draws, for 15 seconds; fewer make the outcome swing with the draw."""
 
 
-SAMPLE_CALIBRATION = 64
+SAMPLE_CALIBRATION = 128
 """Pictures of the sample set to calibrate on unless others are asked for: a first look, where each costs 0.1 s."""
 
 

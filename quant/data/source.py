@@ -27,7 +27,7 @@ def image_folder(
         data: a folder, whose `train/` and `val/` may hold WebDataset shards, or `SAMPLE`.
         preprocess: of the network; pictures are drawn at the side that it scales images to.
         progress: told of the drawing.
-        calibration: pictures to draw to calibrate on, beside those to evaluate on; of the default number, a quarter.
+        calibration: pictures to draw to calibrate on, beside those to evaluate on; of the default number, half.
         selection: pictures more to choose float layers on.
 
     Raises:
