@@ -11,6 +11,7 @@ import torch
 
 from edge_effnet import EfficientNet, save_checkpoint
 from edge_effnet.variants import VARIANTS
+from quant import check, quantize
 from quant.data.batches import batch_size_for
 from quant.metrics.share import Share
 from quant.metrics.tasks.table import TASKS
@@ -48,14 +49,12 @@ exit_codes.run({"quantize": quantize, "edge-effnet": edge_effnet}[sys.argv.pop(1
 """
 
 
-def run(folder, program, *words, processes):
+def in_two(folder, program, *words):
     (folder / "run.py").write_text(_SCRIPT)
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)] * (processes > 1)
-    command = [sys.executable, *launcher, folder / "run.py", program, *words, "--json"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = list(map(str, [*launcher, folder / "run.py", program, *words, "--json"]))
     environment = without_torchrun() | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        list(map(str, command)), env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -68,18 +67,22 @@ def comparable(value):
 
 
 @pytest.mark.slow
-def test_two_processes_judge_as_one(sources, tmp_path):
+@pytest.mark.usefixtures("one_thread")
+def test_two_processes_judge_as_one(sources, tmp_path, monkeypatch):
     """`quantize` writes one artifact, `check` reads it; both print one object."""
-    photos = ("--data", sources / "photos", "--max-drop", 100)
-    weights = ("--variant", "lite0", "--weights", sources / "w.safetensors", "--calibration", 16)
-    one, two = tmp_path / "one", tmp_path / "two"
-    made = [run(tmp_path, "quantize", *weights, *photos, "--out", one, processes=1)]
-    made += [run(tmp_path, "quantize", *weights, *photos, "--out", two, processes=2)]
-    assert comparable(made[0]) == comparable(made[1])
+    monkeypatch.setitem(VARIANTS, "lite0", replace(TINY, name="lite0"))
+    photos, weights, one, two = (
+        *(sources / name for name in ("photos", "w.safetensors")),
+        tmp_path / "1",
+        tmp_path / "2",
+    )
+    words = ("--variant", "lite0", "--weights", weights, "--data", photos, "--calibration", 16, "--max-drop", 100)
+    made = quantize("lite0", weights=weights, data=photos, calibration=16, max_drop=100, out=one)
+    assert comparable(made.outcome.to_json()) == comparable(in_two(tmp_path, "quantize", *words, "--out", two))
     assert (one / "model.pte").read_bytes() == (two / "model.pte").read_bytes()
-    checked = [run(tmp_path, "edge-effnet", "check", one, *photos, processes=count) for count in (1, 2)]
-    assert comparable(checked[0]) == comparable(checked[1])
-    assert checked[0]["images"]["evaluation"] == 81 > batch_size_for(32)
+    checked = in_two(tmp_path, "edge-effnet", "check", one, "--data", photos, "--max-drop", 100)
+    assert comparable(check(one, data=photos, max_drop=100).to_json()) == comparable(checked)
+    assert checked["images"]["evaluation"] == 81 > batch_size_for(32)
 
 
 def test_batches_are_dealt_out_whole_and_each_once():

@@ -78,7 +78,7 @@ def _text(found: Sequence[Prediction]) -> str:
                 (f"{100 * number:5.1f} %" if prediction.agrees is not None else f"{number:.6g}")
                 for number in (answer.probability, answer.float_probability)
             )
-            lines.append(f"  {'  float '.join(numbers)}  {answer.name}")
+            lines.append(f"  .pte {'  float '.join(numbers)}  {answer.name}")
         if not prediction.pte:
             lines.append(f"  {NOTHING}")
     return "".join(f"{line}\n" for line in lines)
