@@ -157,11 +157,6 @@ EQUALIZATION = 32
 """Images that show the channels' ranges for equalization: it is exact whatever it is given."""
 
 
-RECONSTRUCTED = 128
-"""Calibration images that layers are refitted on: with channel groups 256 fit too, took twice the time, and gave B0
-0.1 to 0.2 dB more on two draws (docs/lab/wait.md)."""
-
-
 ANALYSIS = 16
 """Images of the layer-by-layer analysis: its figures are sums over millions of values."""
 

@@ -12,7 +12,7 @@ from torch import fx
 from quant.data.batches import first_images
 from quant.graph.qdq import elements
 
-# For the two streams of the reconstruction.
+# For the two streams of the reconstruction; more images change little, and take longer.
 _STREAM_BYTES = 5.34e8
 
 

@@ -27,7 +27,7 @@ from quant.ptq.quantizers import PLACEMENTS, ActivationSpec, Placement, activati
 from quant.ptq.ranges import find_ranges
 from quant.ptq.reconstruct import reconstruct
 from quant.recipes import Recipe
-from quant.thresholds import EQUALIZATION, RECONSTRUCTED
+from quant.thresholds import EQUALIZATION
 
 
 class Phase(Enum):
@@ -162,7 +162,7 @@ def _reconstruct(state: State, context: Context) -> State:
     assert state.converted is not None
     layers = sum(node.target in WEIGHTED for node in state.graph.graph.nodes)
     with context.progress.stage("Reconstructing", layers) as advance:
-        inputs = images_that_fit(state.graph, first_images(context.inputs, RECONSTRUCTED))
+        inputs = images_that_fit(state.graph, context.inputs)
         assert state.placement.arithmetic is not None
         unrounded = reconstruct(state.graph, state.converted, inputs, advance, state.placement.arithmetic)
         return replace(state, unrounded=unrounded)
