@@ -1,28 +1,34 @@
-"""Channels of a block in two groups of like range, each with its own int8 scales: exact, and no layer twice.
+"""Channels of a block in groups of like range, each with its own int8 scales: exact, and no layer twice.
 
 From a block's expansion to its projection every channel goes its own way: SiLU, depthwise convolution, pooling and
-gate act on it alone. So the block is a sum of two narrower blocks,
+gate act on it alone. So the block is a sum of narrower blocks,
 
     project(h) = project[:, a](h[a]) + project[:, b](h[b])
 
 and likewise the layer of squeeze-excite that reads the pooled channels. In float nothing changes but rounding. In
 int8 the few channels of wide range (in B0's stem 59 against 7) no longer take the resolution of all others. The
 arithmetic stays the same; an addition at the block's narrow end is new.
+
+Which channels go together, in how many groups, and behind which convolutions follows from two first-order estimates:
+what the logits lose by the grids' steps (`Split.noise`), and the instructions that a group adds
+(`quant/graph/instructions.py`). One budget of instructions is spent where it buys most.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import fx
 
 from quant.common.quiet import quiet_libraries
+from quant.graph.instructions import group_instructions, instructions
 from quant.graph.qdq import add_constant, constant_of, is_depthwise
-from quant.ptq.equalize import equalizable, silu_product
+from quant.ptq.equalize import equalizable
 from quant.ptq.ranges import ChannelRanges, channel_ranges
 
 aten = torch.ops.aten
@@ -32,6 +38,9 @@ TILE = 16
 
 _WIDE_TILE = 32
 """The same on AVX512; kept where there are channels enough."""
+
+MOST_GROUPS = 4
+"""Of one convolution: more part the same noise again, and every group is a call of each kernel."""
 
 # SiLU's negative side is read down to about here, however small a channel's positive range is.
 _TAIL = 4.0
@@ -54,10 +63,10 @@ def split_channels(
     *,
     seed: int,
     plain_share: float,
-    most: int | None = None,
+    budget: float,
     advance: Callable[[int], None] = lambda images: None,
 ) -> fx.GraphModule:
-    """Split the channels behind some convolutions of a float graph in two.
+    """Split the channels behind some convolutions of a float graph in groups.
 
     Args:
         graph_module: from `export_graph`; left untouched.
@@ -65,7 +74,7 @@ def split_channels(
         inputs: images that show the channels' ranges, in batches, each [n, C, H, W] float32.
         seed: of the random projections of the logits that weigh the ranges.
         plain_share: as for `find_ranges`.
-        most: how many of them, those where the logits gain most; None: all.
+        budget: instructions that the groups may add, as a share of the network's, estimated.
         advance: told of the images read, twice each.
 
     Returns:
@@ -77,13 +86,15 @@ def split_channels(
     with quiet_libraries():
         result = copy.deepcopy(graph_module)
     nodes = {node.name: node for node in result.graph.nodes}
-    products = {name: silu_product(nodes[name]) for name in names}
-    ranges = channel_ranges(
-        result, [p.name for p in products.values()], inputs, seed=seed, plain_share=plain_share, advance=advance
-    )
-    splits = {name: group_channels(ranges[products[name].name]) for name in names}
-    for name in sorted(names, key=lambda name: splits[name].gain, reverse=True)[:most]:
-        _split(result, nodes[name], splits[name].groups)
+    behind = {name: _behind(nodes[name]) for name in names}
+    # SiLU's, the depthwise layer's, and the gated one: all with a grid, but for what SiLU reads, which is as wide.
+    products = {name: [n.name for n in within if n.target is aten.mul.Tensor] for name, (within, _) in behind.items()}
+    shown = [product for found in products.values() for product in found]
+    ranges = channel_ranges(result, shown, inputs, seed=seed, plain_share=plain_share, advance=advance)
+    splits = {name: splits_of([ranges[product] for product in products[name]]) for name in names}
+    costs = {name: group_instructions(ends) for name, (_, ends) in behind.items()}
+    for name, split in choose(splits, costs, budget * instructions(result)).items():
+        _split(result, nodes[name], split.groups)
     result.graph.eliminate_dead_code()
     result.graph.lint()
     result.recompile()
@@ -92,47 +103,125 @@ def split_channels(
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Channels in two groups."""
+    """Channels in groups."""
 
-    groups: tuple[torch.Tensor, torch.Tensor]
-    """Indices of the narrow and of the wide ones, rising."""
-    gain: float
-    """What the logits' squared error loses by it, but for a factor that all layers share."""
+    groups: tuple[torch.Tensor, ...]
+    """Indices of each group's channels, rising; the narrow ones first."""
+    noise: float
+    """The logits' squared error by the grids' steps, but for a factor that all layers share."""
 
 
-def group_channels(ranges: ChannelRanges) -> Split:
-    """Part channels into narrow and wide ones, where the logits suffer least from the steps of both grids.
+def splits_of(ranges: Sequence[ChannelRanges]) -> list[Split]:
+    """Part channels into 1, 2 and more groups, where the logits suffer least from the steps of all grids.
 
     The error of a grid grows with its step squared, and counts with the weight of the channels on it. A wide channel
-    that little depends on then takes no narrow one's resolution, however few or many there are of each.
+    that little depends on then takes no narrow one's resolution, however few or many there are of each. A group holds
+    the same channels in all tensors of a block, which differ in which of them are wide: several orders of the
+    channels are tried, each cut where it is best.
+
+    Args:
+        ranges: of the tensors that the groups share, from input to output.
     """
-    reach = ranges.high.clamp_min(_TAIL).double()
-    order = reach.argsort()
-    ordered, weight, channels = reach[order], ranges.weight[order].cumsum(0), len(reach)
+    reach = torch.stack([found.high.clamp_min(_TAIL).double() for found in ranges])
+    weight = torch.stack([found.weight for found in ranges])
+    found: list[Split] = []
+    for order in _orders(reach, weight):
+        for index, split in enumerate(_cuts(reach, weight, order)):
+            if index == len(found):
+                found.append(split)
+            elif split.noise < found[index].noise:
+                found[index] = split
+    return found
+
+
+def _orders(reach: torch.Tensor, weight: torch.Tensor) -> list[torch.Tensor]:
+    """Channels from narrow to wide, as each tensor [tensors, C] sees them, and as all of them do together."""
+    widest = reach.amax(dim=1, keepdim=True)
+    noise = weight.sum(dim=1, keepdim=True) * widest.square()
+    together = [(reach.log() * noise**power).sum(dim=0) for power in (0.25, 0.5, 1.0)]
+    return [key.argsort() for key in (*reach, (reach / widest).amax(dim=0), *together)]
+
+
+def _cuts(reach: torch.Tensor, weight: torch.Tensor, order: torch.Tensor) -> list[Split]:
+    """Cut an order of the channels into 1, 2, ... groups of whole tiles, each time with the least noise."""
+    channels = len(order)
     tile = _WIDE_TILE if channels > 5 * _WIDE_TILE else TILE
+    ends = [*range(tile, channels - tile + 1, tile), channels]
+    starts = [0, *ends[:-1]]
+    tiles = list(zip(starts, ends, strict=True))
+    high = torch.stack([reach[:, order[a:b]].amax(dim=1) for a, b in tiles])
+    heavy = torch.stack([weight[:, order[a:b]].sum(dim=1) for a, b in tiles])
+    # noise[a][b]: of one group from tile a to tile b.
+    noise = [(heavy[a:].cumsum(0) * high[a:].cummax(0).values.square()).sum(dim=1) for a in range(len(tiles))]
+    best: list[tuple[float, tuple[int, ...]]] = [(float(noise[0][b]), (b + 1,)) for b in range(len(tiles))]
+    found = [best[-1]]
+    for groups in range(2, min(MOST_GROUPS, len(tiles)) + 1):
+        best = [
+            min(
+                ((best[a][0] + float(noise[a + 1][b - a - 1]), (*best[a][1], b + 1)) for a in range(groups - 2, b)),
+                default=(torch.inf, ()),
+            )
+            for b in range(len(tiles))
+        ]
+        found.append(best[-1])
+    return [Split(_groups(order, [0, *(ends[k - 1] for k in cut)]), least) for least, cut in found]
 
-    def error(narrow: int) -> float:
-        wide = weight[-1] - weight[narrow - 1]
-        return float(weight[narrow - 1] * ordered[narrow - 1] ** 2 + wide * ordered[-1] ** 2)
 
-    narrow = min(range(tile, channels, tile), key=error)
-    return Split((order[:narrow].sort().values, order[narrow:].sort().values), error(channels) - error(narrow))
+def _groups(order: torch.Tensor, edges: Sequence[int]) -> tuple[torch.Tensor, ...]:
+    return tuple(order[a:b].sort().values for a, b in pairwise(edges))
+
+
+def choose(splits: Mapping[str, Sequence[Split]], costs: Mapping[str, float], budget: float) -> dict[str, Split]:
+    """Take the splits that spare most noise for what they cost, one group after the other.
+
+    Args:
+        splits: by convolution: into 1, 2 and more groups.
+        costs: by convolution: what each group more costs.
+        budget: what all may cost.
+
+    Returns:
+        By convolution, where there is more than one group.
+    """
+    taken = dict.fromkeys(splits, 0)
+
+    def worth(name: str) -> float:
+        done = splits[name]
+        rates = [
+            (done[taken[name]].noise - done[k].noise) / ((k - taken[name]) * costs[name])
+            for k in range(taken[name] + 1, len(done))
+        ]
+        return max(rates, default=0.0)
+
+    while True:
+        open_ = [name for name in splits if taken[name] + 1 < len(splits[name]) and costs[name] <= budget]
+        if not open_:
+            break
+        name = max(open_, key=worth)
+        if worth(name) <= 0:
+            break
+        taken[name] += 1
+        budget -= costs[name]
+    return {name: splits[name][k] for name, k in taken.items() if k}
+
+
+def _behind(convolution: fx.Node) -> tuple[list[fx.Node], list[fx.Node]]:
+    """What a convolution's channels meet, in the graph's order: up to convolutions that mix them, and these."""
+    found: dict[fx.Node, None] = {}
+    waiting = list(convolution.users)
+    while waiting:
+        node = waiting.pop()
+        if node in found:
+            continue
+        found[node] = None
+        if not _mixes(node):
+            waiting += node.users
+    nodes = [node for node in convolution.graph.nodes if node in found]
+    return [node for node in nodes if not _mixes(node)], [node for node in nodes if _mixes(node)]
 
 
 def _ends_in_convolutions(convolution: fx.Node) -> bool:
     """Whether everything that a convolution's channels meet acts on each alone, up to convolutions that mix them."""
-    waiting, seen = list(convolution.users), set()
-    while waiting:
-        node = waiting.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if _mixes(node):
-            continue
-        if not _channelwise(node):
-            return False
-        waiting += node.users
-    return True
+    return all(_channelwise(node) for node in _behind(convolution)[0])
 
 
 def _mixes(node: fx.Node) -> bool:
@@ -148,7 +237,7 @@ def _channelwise(node: fx.Node) -> bool:
 def _split(module: fx.GraphModule, convolution: fx.Node, groups: Sequence[torch.Tensor]) -> None:
     """Walk from a convolution to the ones that mix its channels, with a copy of everything for each group."""
     parts: dict[fx.Node, list[fx.Node]] = {}
-    gates = _gates(convolution)
+    gates = _gates(_behind(convolution)[0], convolution)
     for node in list(module.graph.nodes):
         if node is convolution or node in gates:
             parts[node] = [_with_outputs(module, node, k, group) for k, group in enumerate(groups)]
@@ -159,7 +248,11 @@ def _split(module: fx.GraphModule, convolution: fx.Node, groups: Sequence[torch.
                 _with_inputs(module, node, k, group, parts[node.all_input_nodes[0]][k])
                 for k, group in enumerate(groups)
             ]
-            node.replace_all_uses_with(_call(module, node, f"{node.name}_sum", aten.add.Tensor, tuple(sums)))
+            total = sums[0]
+            for k, part in enumerate(sums[1:]):
+                name = f"{node.name}_sum{k or ''}"
+                total = _call(module, node, name, aten.add.Tensor, (total, part))
+            node.replace_all_uses_with(total)
         elif node.target is aten.conv2d.default:
             source = node.all_input_nodes[0]
             parts[node] = [_with_outputs(module, node, k, group, parts[source][k]) for k, group in enumerate(groups)]
@@ -167,21 +260,14 @@ def _split(module: fx.GraphModule, convolution: fx.Node, groups: Sequence[torch.
             parts[node] = [_copied(module, node, k, parts) for k in range(len(groups))]
 
 
-def _gates(convolution: fx.Node) -> set[fx.Node]:
+def _gates(behind: Sequence[fx.Node], convolution: fx.Node) -> set[fx.Node]:
     """Convolutions whose sigmoid gates the channels: squeeze-excite's second one."""
-    found: set[fx.Node] = set()
-    waiting, seen = list(convolution.users), {convolution}
-    while waiting:
-        node = waiting.pop()
-        if node in seen or _mixes(node):
-            continue
-        seen.add(node)
-        waiting += node.users
-        for source in node.all_input_nodes:
-            behind = source.all_input_nodes[0] if source.target is aten.sigmoid.default else None
-            if behind is not None and _mixes(behind) and behind is not convolution:
-                found.add(behind)
-    return found
+    sources = (source.all_input_nodes[0] for node in behind for source in node.all_input_nodes if _is_sigmoid(source))
+    return {source for source in sources if _mixes(source) and source is not convolution}
+
+
+def _is_sigmoid(node: fx.Node) -> bool:
+    return node.target is aten.sigmoid.default
 
 
 def _with_outputs(

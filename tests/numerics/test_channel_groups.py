@@ -6,7 +6,8 @@ import torch
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
 from quant.graph.export import export_graph
-from quant.ptq.channel_groups import TILE, group_channels, groupable, split_channels
+from quant.graph.instructions import instructions
+from quant.ptq.channel_groups import TILE, Split, choose, groupable, split_channels, splits_of
 from quant.ptq.ranges import ChannelRanges
 from tests.support.networks import assert_same_outputs, images, trained_looking
 
@@ -26,17 +27,24 @@ def test_float_outputs_stay(padding):
     names = groupable(graph)
     assert len(names) == 16  # stem and 15 expansions; the head's channels end in the classifier
     x = images(4, SIZE, seed=1).double()
-    split = split_channels(graph, names, [images(4, SIZE).double()], seed=0, plain_share=1e-4)
+    # As much as there is to split: three groups and four, too.
+    split = split_channels(graph, names, [images(4, SIZE).double()], seed=0, plain_share=1e-4, budget=1.0)
     with torch.no_grad():
         assert_same_outputs(split(x), graph(x))
     convolutions = [sum(n.target is torch.ops.aten.conv2d.default for n in g.graph.nodes) for g in (graph, split)]
-    assert convolutions[1] == convolutions[0] + 16 * 5  # expansion, depthwise, two of squeeze-excite, projection
+    added = convolutions[1] - convolutions[0]
+    assert added % 5 == 0  # expansion, depthwise, two of squeeze-excite, projection
+    assert 16 * 5 < added <= 16 * 5 * 3
+
+
+def ranges(highs, weight=None):
+    return ChannelRanges(highs, torch.full((len(highs),), 1 / len(highs)) if weight is None else weight)
 
 
 def test_groups_part_narrow_from_wide_channels_in_whole_tiles():
     highs = torch.full((48,), 5.0)
     highs[[3, 40]] = 60.0
-    narrow, wide = group_channels(ChannelRanges(highs, torch.full((48,), 1 / 48))).groups
+    narrow, wide = splits_of([ranges(highs)])[1].groups
     assert (len(narrow), len(wide)) == (48 - TILE, TILE)
     assert {3, 40} <= set(wide.tolist())
     assert sorted([*narrow.tolist(), *wide.tolist()]) == list(range(48))
@@ -46,19 +54,45 @@ def test_groups_are_parted_where_the_logits_look():
     # Most of the weight lies on the narrowest third: the middle ones go with the wide ones, although they are many.
     highs = torch.tensor([5.0] * TILE + [30.0] * 4 * TILE + [60.0] * TILE)
     weight = torch.tensor([0.95 / TILE] * TILE + [0.05 / (5 * TILE)] * 5 * TILE, dtype=torch.float64)
-    narrow, wide = group_channels(ChannelRanges(highs, weight)).groups
+    narrow, wide = splits_of([ranges(highs, weight)])[1].groups
     assert (len(narrow), len(wide)) == (TILE, 5 * TILE)
-    narrow, wide = group_channels(ChannelRanges(highs, torch.full((6 * TILE,), 1 / (6 * TILE)))).groups
+    narrow, wide = splits_of([ranges(highs)])[1].groups
     assert (len(narrow), len(wide)) == (5 * TILE, TILE)
+    assert [len(group) for group in splits_of([ranges(highs)])[2].groups] == [TILE, 4 * TILE, TILE]
 
 
-def test_layers_are_split_where_it_gains_most():
+def test_groups_serve_all_tensors_of_a_block():
+    # One tensor has its wide channels first, the other last: neither's own order keeps both from the narrow ones.
+    first, last = torch.full((3 * TILE,), 5.0), torch.full((3 * TILE,), 5.0)
+    first[:TILE], last[2 * TILE :] = 60.0, 40.0
+    split = splits_of([ranges(first), ranges(last)])[2]
+    assert sorted(group[0].item() for group in split.groups) == [0, TILE, 2 * TILE]
+    assert split.noise < splits_of([ranges(first), ranges(last)])[1].noise < splits_of([ranges(first)])[0].noise * 2
+
+
+def test_the_budget_goes_where_it_buys_most():
+    none = (torch.arange(1),)
+    splits = {"dear": [Split(none, 9.0), Split(none, 1.0)], "cheap": [Split(none, x) for x in (4.0, 2.0, 1.5)]}
+    costs = {"dear": 5.0, "cheap": 1.0}
+    assert {name: split.noise for name, split in choose(splits, costs, 1.0).items()} == {"cheap": 2.0}
+    assert {name: split.noise for name, split in choose(splits, costs, 6.0).items()} == {"cheap": 2.0, "dear": 1.0}
+    assert {name: split.noise for name, split in choose(splits, costs, 9.0).items()} == {"cheap": 1.5, "dear": 1.0}
+
+
+def test_more_budget_keeps_what_less_of_it_bought():
     graph = exported("b0")
     names = groupable(graph)
     seen = [images(4, SIZE)]
-    one, two = (split_channels(graph, names, seen, seed=0, plain_share=1e-4, most=most) for most in (1, 2))
+    one, two = (split_channels(graph, names, seen, seed=0, plain_share=1e-4, budget=b) for b in (0.02, 0.2))
     first, both = ({n.name for n in g.graph.nodes} - {n.name for n in graph.graph.nodes} for g in (one, two))
     assert first and first < both
+
+
+def test_instructions_are_those_that_were_counted():
+    """75.7 M on a cortex-a76 under qemu, `docs/lab/speed.md`."""
+    model = EfficientNet.from_name("b0", padding="symmetric")
+    graph = export_graph(fold_for_inference(model), model.image_size)
+    assert instructions(graph) == pytest.approx(75.7e6, rel=0.03)
 
 
 def test_what_has_no_silu_is_left_alone():
