@@ -84,8 +84,8 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="int8-groups",
             reconstruct=True,
-            grouped=0.05,
-            summary="fewer instructions: half as many of them for channel groups, no layer in float",
+            grouped=0.08,
+            summary="the same with fewer instructions for channel groups",
         ),
         Recipe(
             name="qat-int8",
@@ -95,7 +95,8 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="int8-fast",
-            summary="loss-aware ranges only",
+            reconstruct=True,
+            summary="fewest instructions: ranges by loss, reconstructed, nothing split and nothing in float",
         ),
         Recipe(
             name="int8-histogram",
