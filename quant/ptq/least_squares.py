@@ -197,8 +197,8 @@ def factor_of_taps(chunks: Sequence[Chunk], read: Callable[[Chunk], torch.Tensor
     found = list(in_parallel(part, chunks))
     count = sum(samples for samples, _, _ in found)
     zero = torch.zeros((), dtype=torch.float64)
-    square = sum((products for _, products, _ in found), zero) / count
-    mean = sum((sums for _, _, sums in found), zero) / count
+    square = sum((products.double() for _, products, _ in found), zero) / count
+    mean = sum((sums.double() for _, _, sums in found), zero) / count
     covariance = square - mean[:, :, None] * mean[:, None]
     diagonal = covariance.diagonal(dim1=1, dim2=2)
     diagonal += (_TAPS_RIDGE * diagonal.mean(dim=1, keepdim=True)).clamp_min(_LEAST_VARIANCE)
