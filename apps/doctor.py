@@ -30,11 +30,10 @@ _EXTRAS = ("openvino", "training", "docs", "peers", "benchmarks", "release", "de
 _REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[[^\]]*\])?([^;]*?)\s*(?:;\s*extra\s*==\s*['\"]([\w-]+)['\"])?$")
 
 _BACKENDS_OF_RUNTIME = (
-    # Not by `portable_lib`, which imports all of torchao and the exporter: 6 seconds where this takes 2.
     "import torch;"
     "from quant.program import openvino_library; openvino_library.announce();"
-    "from executorch.extension.pybindings._portable_lib import _get_registered_backend_names as names;"
-    "print('backends:', *names())"
+    "from apps.device.job.runner import import_runtime;"
+    "print('backends:', *import_runtime('')[0]._get_registered_backend_names())"
 )
 _RUNTIME_TIMEOUT_S = 120
 

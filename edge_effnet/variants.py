@@ -292,6 +292,12 @@ _UNSUPPORTED: tuple[tuple[str, str], ...] = (
 """Relatives in timm, by how their names begin, and what they have that is not built here."""
 
 
+def relative_of(name: str) -> str | None:
+    """What a relative in timm has that is not built here; None for any other name."""
+    plain = name.strip().lower()
+    return next((reason for pattern, reason in _UNSUPPORTED if re.match(rf"(?:tf_)?{pattern}", plain)), None)
+
+
 def resolve_variant(name: str) -> VariantSpec:
     """Find a variant by our name or a peer's (lukemelas, timm, torchvision, Google), in any case.
 
@@ -303,11 +309,11 @@ def resolve_variant(name: str) -> VariantSpec:
     spec = VARIANTS.get(_our_name(match["variant"])) if match else None
     if spec is not None:
         return spec
-    for pattern, reason in _UNSUPPORTED:
-        if re.match(rf"(?:tf_)?{pattern}", plain):
-            raise InputError(
-                f"{brief(repr(name))} is not supported: it has {reason}; take another variant: {', '.join(VARIANTS)}."
-            )
+    reason = relative_of(plain)
+    if reason is not None:
+        raise InputError(
+            f"{brief(repr(name))} is not supported: it has {reason}; take another variant: {', '.join(VARIANTS)}."
+        )
     raise InputError(
         f"unknown variant {brief(repr(name))}; choose one of {', '.join(VARIANTS)} "
         "(efficientnet-b0, efficientnet_b0 and tf_efficientnet_b0 all mean b0)."

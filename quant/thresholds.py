@@ -37,7 +37,14 @@ NUMBERS_COLLAPSE_CORRELATION = 0.90
 
 NUMBERS_TOLERANCE = 0.1
 """Standard deviations of float's output that a regression's may move and still agree: noise of that size costs one
-point of R2, what `MAX_DROP_POINTS` allows."""
+point of R2."""
+
+
+NUMBERS_DROP_POINTS = 2.0
+"""R2 that a regression may lose, in points, unless `--max-drop` says otherwise. By arithmetic noise takes its share
+of the variance, 10^(-dB / 10): 1 point at 20 dB, 2 at 17 dB. int8 leaves healthy networks 17.4 to 25 dB, at less
+than a point of top-1; histogram ranges' 10 dB take 10 points, min-max ranges' 3 dB take 50
+(`benchmarks/results/methods-real-b0.md`). `MAX_DROP_POINTS` would refuse the healthy half."""
 
 
 FEATURES_COLLAPSE_COSINE = 0.90

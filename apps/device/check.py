@@ -15,6 +15,8 @@ from apps.device.job.limit import limit_findings, limited
 from apps.device.job.results import Results, require_results_file, require_same_program, write_results
 from apps.device.options import DeviceOptions
 from apps.device.outcome import DeviceOutcome
+from apps.device.repeatability import repeat_findings, repeatability
+from apps.device.runtime_release import require_release, with_release
 from apps.device.sameness import Sameness, compare_logits, faults, is_exact
 from apps.device.table import open_device, split_device
 from edge_effnet.errors import InputError
@@ -31,7 +33,6 @@ from quant.pipeline.handed_over import Given
 from quant.pipeline.judged_images import judged_images
 from quant.program.host import check_threads
 from quant.program.timing import ProgramFigures
-from quant.thresholds import MAX_DROP_POINTS
 from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement
 
 # The device's latency is what counts; this host's float program is only timed to fill its column.
@@ -44,7 +45,7 @@ def check_on_device(
     device: str,
     data: str | Path,
     options: DeviceOptions | None = None,
-    max_drop: float = MAX_DROP_POINTS,
+    max_drop: float | None = None,
     min_agreement: float | None = None,
     limit: int | None = None,
     results: str | Path | None = None,
@@ -59,7 +60,7 @@ def check_on_device(
         device: as `apps.device.table.FORMS` lists.
         data: images, as for `quant.pipeline.check.check`.
         options: of single transports.
-        max_drop: top-1 that may be lost against float, points.
+        max_drop: top-1 that may be lost against float, points; the task's own limit where None.
         min_agreement: images that have to keep float's class, percent.
         limit: take fewer images, evenly of each class.
         results: write the device's results file there too; an older one there is replaced.
@@ -72,14 +73,19 @@ def check_on_device(
         MachineError: the device is not there, goes away for good, has no room, or its runtime fails.
     """
     progress, watch, options = progress or NoProgress(), Stopwatch(), options or DeviceOptions()
-    check_max_drop(max_drop)
+    if max_drop is not None:
+        check_max_drop(max_drop)
     wanted = check_min_agreement(min_agreement)
     check_threads(options.threads)
     transport, detail = split_device(device)
+    if options.runtime is not None:
+        require_release(options.runtime, transport)
     if results is not None:
         require_results_file(Path(results))
     with watch.measure("load"):
         artifact = open_artifact(Path(folder))
+    if options.runtime is not None:
+        options = with_release(options, (transport, detail), progress)
     with ExitStack() as stack:
         with watch.measure("load"):
             artifact.require_images()
@@ -98,7 +104,8 @@ def check_on_device(
             seen = look(artifact, images, options.threads, progress, Stopwatch(), repeats=_HOST_REPEATS)
     host, logits = seen.logits.get("pte"), artifact.logits_of("pte", found.logits)
     same = None if host is None else compare_logits(host, logits, [p.name for p in images], artifact.task)
-    exact = is_exact(artifact)
+    # Kernels may change from release to release.
+    exact, repeated = is_exact(artifact) and options.runtime_site is None, repeatability(found)
     outcome = judge_artifact(
         artifact,
         seen,
@@ -112,15 +119,18 @@ def check_on_device(
         ),
         threads=found.values["runtime"]["threads"],
         findings=(
+            *repeat_findings(repeated),
             *_differences(same, exact=exact, classes=artifact.task.exclusive),
             *split.findings,
             *limit_findings(len(images), len(split.evaluation)),
             *_said(found, said),
         ),
         seconds=watch.total(),
-        limits=Limits(max_drop=max_drop, min_agreement=wanted, baseline=None),
+        limits=Limits(
+            max_drop=artifact.task.max_drop if max_drop is None else max_drop, min_agreement=wanted, baseline=None
+        ),
     )
-    return DeviceOutcome(outcome=outcome, results=found, same=same, exact=exact)
+    return DeviceOutcome(outcome=outcome, results=found, same=same, exact=exact, repeated=repeated)
 
 
 def _run(

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from apps.device.job.results import Results, read_results, require_same_program
+from apps.device.repeatability import repeatability
 from apps.device.sameness import Sameness, compare_logits, faults, is_exact
 from edge_effnet.errors import InputError
 from quant.artifact.open import open_artifact
@@ -96,9 +97,14 @@ def compare(reference: str | Path, other: str | Path, *, artifact: str | Path | 
         other=second,
         same=same,
         exact=exact,
-        reasons=faults(same, exact=exact, classes=task.exclusive),
+        reasons=(*_unsteady(first, second), *faults(same, exact=exact, classes=task.exclusive)),
         notes=_notes(first, second, len(shared)),
     )
+
+
+def _unsteady(*sides: Results) -> tuple[str, ...]:
+    found = ((results.where, repeatability(results)) for results in sides)
+    return tuple(f"{where}: {again.sentence}" for where, again in found if again is not None and again.varied)
 
 
 def _rows(results: Results, shared: list[str]) -> torch.Tensor:

@@ -155,7 +155,17 @@ def open_host(detail: str, options: DeviceOptions) -> Remote:
     if detail:
         raise InputError(f"--device host:{detail}: this machine has no other name; write --device host.")
     # -P: a torch.py in the job's folder is none of the runner's modules.
-    return LocalRemote("host", [sys.executable, "-P"], settings=Settings(threads=options.threads), words=["host"])
+    return LocalRemote(
+        "host",
+        [sys.executable, "-P"],
+        settings=Settings(threads=options.threads),
+        words=["host", *_site_words("", options)],
+    )
+
+
+def _site_words(emulated: str, options: DeviceOptions) -> list[str]:
+    site = options.runtime_site
+    return [emulated, str(site)] if site else [emulated] if emulated else []
 
 
 CPUS = ("cortex-a53", "cortex-a55", "cortex-a72", "cortex-a76", "cortex-a710", "neoverse-n1")
@@ -182,17 +192,27 @@ def open_arm64(detail: str, options: DeviceOptions) -> Remote:
         InputError: an unknown processor, or no emulator named.
         MachineError: no emulator there.
     """
-    cpu = detail or DEFAULT_CPU
-    if cpu not in CPUS:
-        raise InputError(f"--device arm64:{cpu}: unknown processor; choose one of {', '.join(CPUS)}.")
+    cpu = parse_arm64(detail)
     emulator = find_emulator(options)
     return LocalRemote(
         f"arm64:{cpu}",
         [str(emulator)],
         settings=replace(EMULATED, threads=options.threads),
         environment={"CPU": cpu},
-        words=["arm64", cpu],
+        words=["arm64", *_site_words(cpu, options)],
     )
+
+
+def parse_arm64(detail: str) -> str:
+    """Return the processor behind `arm64:`.
+
+    Raises:
+        InputError: an unknown one.
+    """
+    cpu = detail or DEFAULT_CPU
+    if cpu not in CPUS:
+        raise InputError(f"--device arm64:{cpu}: unknown processor; choose one of {', '.join(CPUS)}.")
+    return cpu
 
 
 def find_emulator(options: DeviceOptions) -> Path:

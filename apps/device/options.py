@@ -26,6 +26,11 @@ class DeviceOptions:
     executor_runner: Path | None = None
     """adb: an `executor_runner` built for Android, to use instead of the app."""
 
+    runtime: str | None = None
+    """host, arm64: release of executorch to run instead of the installed one."""
+    runtime_site: Path | None = None
+    """Folder where that release lies; None of the installed one."""
+
     def emulator_path(self) -> Path | None:
         """The emulator given, else the environment's."""
         variable = os.environ.get(EMULATOR_VARIABLE)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.device.job.results import Results
+from apps.device.repeatability import Repeatability
 from apps.device.sameness import Sameness
 from quant.verdict.outcome import Outcome
 
@@ -21,6 +22,8 @@ class DeviceOutcome:
     """The device's logits against this host's of the same program; None where this host does not run it."""
     exact: bool
     """Whether the program ought to give the same bits everywhere."""
+    repeated: Repeatability | None
+    """What images that ran again gave; None where the device ran none again."""
 
     @property
     def passed(self) -> bool:
@@ -45,6 +48,7 @@ class DeviceOutcome:
             "temperature_c": {"before": thermal["before_c"], "after": thermal["after_c"]},
             "thermal_status": thermal["status"],
             "exact": self.exact,
+            "repeated": None if self.repeated is None else self.repeated.to_json(),
             "host": None if self.same is None else self.same.to_json(),
         }
         return {**self.outcome.to_json(), "device": device}

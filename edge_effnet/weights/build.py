@@ -17,6 +17,7 @@ from edge_effnet.model import EfficientNet, initialize
 from edge_effnet.variants import VariantSpec
 from edge_effnet.weights.checkpoint import LoadOptions
 from edge_effnet.weights.containers import Built
+from edge_effnet.weights.folded import unfolded
 from edge_effnet.weights.heads import head_layers, suggested_head
 from edge_effnet.weights.layouts import Layout
 from edge_effnet.weights.origins import Origin
@@ -82,10 +83,12 @@ def build_network(
     *,
     image_size: int,
     path: Path,
+    notes: list[str],
 ) -> EfficientNet:
     """Build the network and give it the file's weights, all of them.
 
-    The classifier and the first convolution are the file's; `adapt` changes them.
+    The classifier and the first convolution are the file's; `adapt` changes them. `notes` gets a sentence where
+    BatchNorms are missing.
 
     Raises:
         InputError: tensors that are missing, unexpected, misshapen or not finite; an option out of range.
@@ -112,7 +115,9 @@ def build_network(
         )
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     names = trained.layout.theirs(trained.spec, shapes)
-    ours = match_tensors(placed.tensors, shapes, names, beside=placed.beside, title=title)
+    ours = match_tensors(
+        unfolded(placed.tensors, names, trained.bn_eps, notes), shapes, names, beside=placed.beside, title=title
+    )
     if placed.beside:
         raise InputError(f"{path}: {_beside(placed, trained)}")
     model.load_state_dict(ours, strict=True, assign=True)

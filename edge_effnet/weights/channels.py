@@ -11,6 +11,12 @@ from edge_effnet.errors import InputError
 from edge_effnet.preprocess import GRAY, Preprocess
 from edge_effnet.weights.checkpoint import LoadOptions
 
+_OF_IMAGES = (GRAY, 3)
+"""Channels of images; arrays of other counts may have any scale."""
+
+_MOST = 5.0
+"""No mean or standard deviation of numbers from 0 to 1 comes near it, those of 0 to 255 exceed it by far."""
+
 
 def for_channels(
     preprocess: Preprocess, channels: int, options: LoadOptions, path: Path, notes: list[str]
@@ -48,4 +54,7 @@ def _given(values: Sequence[float] | None, channels: int, name: str, path: Path)
             f"{path}: --{name} has {len(values)} numbers, the first convolution takes {channels} "
             f"channel{'s' * (channels != 1)}; give one number a channel, or one for all."
         )
+    if channels in _OF_IMAGES and max(values) > _MOST:
+        scaled = ",".join(f"{value / 255:.4g}" for value in values)
+        raise InputError(f"--{name} is of pixels from 0 to 255; images go from 0 to 1 here: --{name} {scaled}.")
     return tuple(float(value) for value in (values if len(values) == channels else [values[0]] * channels))

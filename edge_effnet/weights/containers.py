@@ -13,7 +13,9 @@ import torch
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief, listed_names
 from edge_effnet.weights.described import Described, describe
+from edge_effnet.weights.inert import Array
 from edge_effnet.weights.plain import plain_tensors
+from edge_effnet.weights.unwrapped import unwrapped
 
 # Preferred first: an exponential moving average generalises better than the last step's weights.
 EMA_KEYS = (
@@ -84,8 +86,8 @@ def open_container(loaded: Any, path: Path, *, ema: bool = True) -> Contents:
     outer = loaded if isinstance(loaded, Mapping) else {}
     described = describe(outer)
     return Contents(
-        tensors=plain_tensors(tensors, path),
-        others=plain_tensors(others, path),
+        tensors=unwrapped(plain_tensors(tensors, path), notes),
+        others=unwrapped(plain_tensors(others, path), notes),
         described=described,
         metadata={key: value for key, value in outer.items() if not isinstance(value, torch.Tensor)},
         notes=(*notes, *described.notes),
@@ -112,6 +114,7 @@ def _find_tensors(
         copies = known if chosen in EMA_KEYS else (chosen, *EMA_KEYS)
         others |= _modules_of({key: value for key, value in loaded.items() if key not in copies}, notes)
         return _find_tensors(loaded[chosen], path, notes, others, ema, depth + 1)
+    _require_readable(loaded, path)
     tensors = _direct(loaded)
     if modules := _modules_of(loaded, notes):
         # Beside whole modules a number is a measurement, not a weight.
@@ -120,6 +123,25 @@ def _find_tensors(
         keys = ", ".join(brief(repr(key)) for key in list(loaded)[:8]) or "none"
         raise InputError(f"{path}: no weights inside (keys: {keys}); save a state dict, or one under 'state_dict'.")
     return tensors
+
+
+def _require_readable(loaded: Mapping[Any, Any], path: Path) -> None:
+    """Refuse layers whose weights are in the file and in no tensor.
+
+    Raises:
+        InputError: a state dict of arrays, or of quantized layers.
+    """
+    packed = [key for key in loaded if isinstance(key, str) and "._packed_params" in key]
+    if packed:
+        raise InputError(
+            f"{path}: {brief(packed[0].partition('._packed_params')[0])} is a quantized layer; float weights are "
+            "needed: save the state dict of the network before it was quantized."
+        )
+    if sum(isinstance(value, Array) for value in loaded.values()) > len(loaded) / 2:
+        raise InputError(
+            f"{path}: a state dict of numpy arrays; make it one of tensors: import torch; arrays = torch.load(PATH, "
+            'weights_only=False); torch.save({k: torch.from_numpy(v) for k, v in arrays.items()}, "weights.pth").'
+        )
 
 
 def _direct(loaded: Mapping[Any, Any]) -> dict[str, torch.Tensor]:

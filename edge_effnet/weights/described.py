@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from edge_effnet.weights.inert import Array, Holder
+from edge_effnet.weights.inert import Array, Config, Holder
 from edge_effnet.weights.resizing import Resizing, read_resizing
 
 CLASS_NAME_KEYS = (
@@ -97,7 +97,9 @@ def _entries(outer: Mapping[Any, Any]) -> Iterator[tuple[str, Mapping[Any, Any]]
 
 
 def _as_mapping(value: Any) -> Mapping[Any, Any] | None:
-    if isinstance(value, argparse.Namespace | Holder):
+    if isinstance(value, Config):
+        value = value.plain()
+    elif isinstance(value, argparse.Namespace | Holder):
         return vars(value)
     parsed = _parsed(value) if isinstance(value, str) and value.startswith("{") else value
     return parsed if isinstance(parsed, Mapping) else None
@@ -159,7 +161,7 @@ def ordered_names(value: Any) -> tuple[str, ...] | None:
 
     Two classes may share one name, as in ImageNet.
     """
-    value = _parsed(value)
+    value = value.plain() if isinstance(value, Config) else _parsed(value)
     if isinstance(value, Holder):
         value = vars(value).get("classes_")
     if isinstance(value, Array):

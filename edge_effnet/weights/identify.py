@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief
-from edge_effnet.variants import VARIANTS, BlockWidths, VariantSpec
+from edge_effnet.variants import VARIANTS, BlockWidths, VariantSpec, relative_of
 from edge_effnet.weights.layouts import SPATIAL, Layout
 from edge_effnet.weights.origins import ORIGINS, Origin
 
@@ -83,6 +84,21 @@ def fingerprint_of_tensors(tensors: Mapping[str, torch.Tensor], layout: Layout) 
         squeeze_excite=any(_ends_with(key, gates) for key in tensors),
         pruned=sum(t.shape[0] % _DIVISOR != 0 for t in depthwise) > len(depthwise) / 2,
     )
+
+
+def require_no_relative(architectures: Iterable[str], path: Path) -> None:
+    """Refuse a file that names an architecture with the same tensors and another function, such as blurred strides.
+
+    Raises:
+        InputError: naming it.
+    """
+    for name in architectures:
+        reason = relative_of(name)
+        if reason is not None:
+            raise InputError(
+                f"{path}: says that it is {brief(repr(name))}, which is not supported: it has {reason}; take another "
+                "architecture, such as efficientnet_b0, or correct that entry of the file."
+            )
 
 
 _GATE = "squeeze_excite.expand"

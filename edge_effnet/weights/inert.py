@@ -70,6 +70,30 @@ class Holder:
     """Stands for an object that is its attributes: scikit-learn's LabelEncoder, a namespace."""
 
 
+class Config(Holder):
+    """Stands for a node of omegaconf, as hydra and Lightning leave their configs."""
+
+    def plain(self) -> Any:
+        """Dicts, lists and values; None where it is nested too deep or holds itself."""
+        return _plain(self, [_MOST_NODES])
+
+
+_MOST_NODES = 10_000
+_DEEPEST = 16
+
+
+def _plain(value: Any, budget: list[int], depth: int = 0) -> Any:
+    budget[0] -= 1
+    if budget[0] < 0 or depth > _DEEPEST:
+        return None
+    if isinstance(value, Config):
+        held = vars(value)
+        return _plain(held.get("_content", held.get("_val")), budget, depth + 1)
+    if isinstance(value, dict):
+        return {key: _plain(inner, budget, depth + 1) for key, inner in value.items()}
+    return [_plain(inner, budget, depth + 1) for inner in value] if isinstance(value, list) else value
+
+
 class _Dict:
     """Makes a plain dict where a file names a subclass."""
 
@@ -114,6 +138,12 @@ _ATTRIBUTE_DICTS = (
 )
 _PATHS = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath", "Path", "PurePath")
 
+_CONFIGS = (
+    *("dictconfig.DictConfig", "listconfig.ListConfig", "base.Metadata", "base.ContainerMetadata"),
+    *(f"nodes.{kind}Node" for kind in ("Any", "String", "Integer", "Float", "Boolean", "Path", "Enum", "Bytes")),
+    *("nodes.UnionNode", "base.UnionNode"),
+)
+
 SAFE_CLASSES: list[Any] = [
     argparse.Namespace,
     (DType, "numpy.dtype"),
@@ -124,7 +154,9 @@ SAFE_CLASSES: list[Any] = [
     (Holder, "types.SimpleNamespace"),
     *((_path, f"{module}.{name}") for module in ("pathlib", "pathlib._local") for name in _PATHS),
     *((_nothing, f"datetime.{name}") for name in ("datetime", "date", "time", "timedelta", "timezone")),
-    *((_nothing, f"builtins.{name}") for name in ("list", "dict", "int", "float", "str", "tuple")),
+    *((_nothing, f"builtins.{name}") for name in ("list", "dict", "int", "float", "str", "tuple", "bool")),
+    *((Config, f"omegaconf.{name}") for name in _CONFIGS),
+    (_nothing, "typing.Any"),
     (_listed, "builtins.frozenset"),
     (_Dict, "collections.defaultdict"),
     *((_Dict, name) for name in _ATTRIBUTE_DICTS),

@@ -21,6 +21,8 @@ class Layout:
     """A block's prefix, with `{stage}`, `{stage_from_1}`, `{repeat}` and `{index}` (over all blocks)."""
     kinds: Mapping[str, Mapping[str, str]]
     """Modules of a block of each kind that the package has, see `kind_of`."""
+    proof: str = ""
+    """How a tensor's name begins where another row has the same ends."""
 
     def theirs(self, spec: VariantSpec, keys: Iterable[str]) -> dict[str, str]:
         """Map our tensor names `keys` (of a network of variant `spec`) to theirs.
@@ -157,6 +159,15 @@ LAYOUTS[_SIX] = replace(
     ends={**LAYOUTS["torchvision"].ends, "head.conv": "features.7.0", "head.norm": "features.7.1"},
 )
 
+_MONAI = "lukemelas-of-monai"
+
+# MONAI's EfficientNetBN for two dimensions is lukemelas' network with its stages kept apart. Told first: its ends are
+# the same.
+LAYOUTS = {
+    _MONAI: replace(LAYOUTS["lukemelas"], block="_blocks.{stage}.{index}", proof="_blocks.0.0."),
+    **LAYOUTS,
+}
+
 
 def layout_of(package: str, spec: VariantSpec) -> Layout:
     """The layout in which a package names a variant."""
@@ -171,6 +182,7 @@ def detect_layout(keys: Iterable[str]) -> Layout | None:
             layout
             for layout in LAYOUTS.values()
             if {f"{layout.ends['stem.conv']}.weight", f"{layout.ends['head.conv']}.weight"} <= present
+            and any(key.startswith(layout.proof) for key in present)
         ),
         None,
     )

@@ -19,7 +19,14 @@ from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions, Wanted
 from edge_effnet.weights.containers import Contents, open_container
 from edge_effnet.weights.described import Described
 from edge_effnet.weights.files import read_file, sha256_of
-from edge_effnet.weights.identify import RIVALS, choose_origin, find_variant, fingerprint_of_tensors, with_widths
+from edge_effnet.weights.identify import (
+    RIVALS,
+    choose_origin,
+    find_variant,
+    fingerprint_of_tensors,
+    require_no_relative,
+    with_widths,
+)
 from edge_effnet.weights.layouts import LAYOUTS, Layout
 from edge_effnet.weights.origins import Origin, rescaled, resolve_origin
 from edge_effnet.weights.placement import Placement, place
@@ -124,10 +131,13 @@ def load_contents(
     saved = SavedSettings.from_metadata(contents.metadata, path)
     described = contents.described.or_else(options.described)
     placed = _placed(contents, path, _known_head(options, saved), ema=options.ema)
+    require_no_relative((*options.architectures, *described.architectures), path)
     spec = _variant_of(placed, expected, path)
     require_activations(contents.metadata, options.trained_activation or spec.activation, path)
     origin, guess = _origin_of(described, placed.layout, spec, path, options)
     preprocess, assumed = _preprocess_of(spec, origin, saved, described, options)
+    if placed.normalization is not None and options.preprocess is None:
+        preprocess = replace(preprocess, mean=placed.normalization.mean, std=placed.normalization.std)
     if options.geometry is not None:
         preprocess = options.geometry.applied(preprocess)
     of_transformers = placed.layout.name == "transformers"
@@ -139,10 +149,11 @@ def load_contents(
     if of_transformers:
         require_padding(spec, preprocess.crop, options.odd_blocks, path)
     trained = Trained.of(spec, placed.layout, origin, contents.built or saved, options.trained_activation)
-    model = build_network(trained, placed, options, image_size=preprocess.crop, path=path)
+    notes = [*contents.notes, *placed.notes]
+    model = build_network(trained, placed, options, image_size=preprocess.crop, path=path, notes=notes)
     file_classes = None if model.classifier is None else model.num_classes
     guesses = () if saved is not None else (None if contents.built else guess, assumed)
-    notes = [*contents.notes, *placed.notes, *(note for note in guesses if note is not None)]
+    notes += (note for note in guesses if note is not None)
     notes += adapt(model, trained, options, path=path)
     preprocess = for_channels(preprocess, model.in_channels, options, path, notes)
     own_names = contents.described.class_names or (saved.class_names if saved else None)
@@ -173,9 +184,9 @@ def _known_head(options: LoadOptions, saved: SavedSettings | None) -> tuple[str,
 def _placed(contents: Contents, path: Path, head: tuple[str, ...] | None, *, ema: bool) -> Placement:
     placed = place(contents.tensors, contents.others, path, head, ema=ema)
     if placed is None:
-        keys = list(contents.tensors)
+        keys, known = list(contents.tensors), dict.fromkeys(layout.name for layout in LAYOUTS.values())
         raise InputError(
-            f"{path}: no EfficientNet in a layout known here ({', '.join(LAYOUTS)}); its {len(keys)} "
+            f"{path}: no EfficientNet in a layout known here ({', '.join(known)}); its {len(keys)} "
             f"tensors begin with {', '.join(map(brief, keys[:4]))}."
         )
     return placed

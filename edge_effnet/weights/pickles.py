@@ -25,6 +25,9 @@ _WHOLE = (
     ": a whole model, not its weights; where it was made, run: import torch; model = torch.load(PATH, "
     'weights_only=False); torch.save(model.state_dict(), "weights.pth").'
 )
+_LOADED = "where it was made, run: import torch; loaded = torch.load(PATH, weights_only=False); torch.save(loaded"
+_IN_A_DICT = f": a whole model, not its weights; {_LOADED}['model'].state_dict(), 'weights.pth') with its own key."
+_BESIDE = f"; it lies beside the weights: {_LOADED}['state_dict'], 'weights.pth') with their own key."
 _PLAIN = "; save plain weights instead: torch.save(model.state_dict(), PATH)."
 
 # torch takes these for harmless, and a few bytes make them fill any memory; no weights need them.
@@ -54,8 +57,15 @@ def read_pickle(path: Path, *, damaged: str) -> Any:
                 raise
             raise InputError(
                 f"{path}: refused, because unpickling it would run {brief(refused[1])}, which can be any code"
-                f"{_WHOLE if _OF_NETWORKS.match(refused[1]) else _PLAIN}"
+                f"{_remedy(path, refused[1], zipped=zipped)}"
             ) from error
+
+
+def _remedy(path: Path, refused: str, *, zipped: bool) -> str:
+    """What to do about a name that is not unpickled: it stands first, or in a dict beside the weights."""
+    if zipped and _record(path)[2:3] == pickle.EMPTY_DICT:
+        return _IN_A_DICT if _OF_NETWORKS.match(refused) and not refused.startswith("__main__.") else _BESIDE
+    return _WHOLE if _OF_NETWORKS.match(refused) else _PLAIN
 
 
 def _is_zip(path: Path) -> bool:
@@ -78,7 +88,7 @@ def _require_stored(path: Path) -> None:
 def _require_frugal(path: Path, *, zipped: bool) -> None:
     """Refuse what takes memory by number instead of by content."""
     if zipped:
-        found = _fills_memory(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl"))
+        found = _fills_memory(_record(path))
     else:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             found = _fills_memory(data)
@@ -87,6 +97,11 @@ def _require_frugal(path: Path, *, zipped: bool) -> None:
             f"{path}: refused, because unpickling it would run {found}, which can fill the memory; save plain "
             "weights instead: torch.save(model.state_dict(), PATH)."
         )
+
+
+def _record(path: Path) -> bytes:
+    """The pickle of a zip, without its tensors."""
+    return bytes(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl"))
 
 
 def _fills_memory(pickled: bytes | mmap.mmap) -> str | None:

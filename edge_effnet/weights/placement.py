@@ -13,6 +13,7 @@ from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief, listed_names
 from edge_effnet.weights.heads import find_head
 from edge_effnet.weights.layouts import LAYOUTS, Layout
+from edge_effnet.weights.normalization import Normalization, find_normalization
 
 _USUAL_PREFIX = re.compile(r"(?:(?:module|_orig_mod|model)\.)*")
 """Left by DistributedDataParallel, torch.compile and Lightning: nothing that a user has to be told."""
@@ -59,7 +60,7 @@ class _Naming:
         return re.compile("|".join([*modules, re.escape(block) + r"\d+\."]))
 
 
-_WHOLE = tuple(_Naming(layout=layout) for layout in LAYOUTS.values())
+_WHOLE = tuple(_Naming(layout=layout, proof=layout.proof) for layout in LAYOUTS.values())
 
 # `model.features` of torchvision, `nn.Sequential(*model.children())` of timm, transformers' EfficientNetModel.
 _PARTS = (
@@ -112,6 +113,8 @@ class Placement:
     """Sentences for the user on what was left out."""
     copies: bool
     """Whether another copy of the network was left out."""
+    normalization: Normalization | None
+    """What the file's module does to images before the network."""
 
 
 def place(
@@ -142,6 +145,10 @@ def place(
     kept |= _without_networks(others, notes)
     trunk = _trunk_of(kept, chosen)
     rest, useless = _sorted_out({key: tensor for key, tensor in kept.items() if key not in trunk})
+    normalization = find_normalization(rest, sum(trunk[chosen.end("stem.conv")].shape[1:2]))
+    if normalization is not None:
+        rest = {key: tensor for key, tensor in rest.items() if key not in normalization.names}
+        notes.append(str(normalization))
     features = trunk[chosen.end("head.conv")].shape[:1]
     found = find_head(rest, chosen.end("classifier"), features[0] if features else 0, head, str(path))
     renamed = {chosen.naming.ours(key.removeprefix(chosen.prefix)): tensor for key, tensor in trunk.items()}
@@ -156,6 +163,7 @@ def place(
         beside={key: tensor for key, tensor in rest.items() if key not in found.used},
         notes=tuple(notes),
         copies=len(places) > 1,
+        normalization=normalization,
     )
 
 
@@ -176,14 +184,16 @@ def _places(keys: Iterable[str]) -> list[_Place]:
 
 
 def _places_of(namings: Iterable[_Naming], keys: set[str]) -> Iterator[_Place]:
+    stems: set[str] = set()
     for naming in namings:
         stem = _Place(naming=naming, prefix="").end("stem.conv")
-        for key in sorted(keys):
+        for key in sorted(keys - stems):
             place = _Place(naming=naming, prefix=key.removesuffix(stem))
             if not key.endswith(stem) or (place.prefix and not place.prefix.endswith(".")):
                 continue
             proved = not naming.proof or any(key.startswith(place.prefix + naming.proof) for key in keys)
             if place.end("head.conv") in keys and proved:
+                stems.add(key)
                 yield place
 
 

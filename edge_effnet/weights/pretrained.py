@@ -13,7 +13,7 @@ from edge_effnet.weights.download import download
 from edge_effnet.weights.files import SUFFIXES
 from edge_effnet.weights.hub import SCHEME, fetch_from_hub
 from edge_effnet.weights.load import load_beside, load_file, load_path
-from edge_effnet.weights.snapshot import WEIGHT_FILES
+from edge_effnet.weights.snapshot import weight_file
 from edge_effnet.weights.sources import HUB_SOURCES, SOURCES, Source
 
 # Names that mean one of timm's weights: those of its ports from TensorFlow, and any with a tag.
@@ -87,7 +87,7 @@ def _is_path(source: str) -> bool:
     path = Path(source)
     if path.is_file() or path.suffix.lower() in SUFFIXES or source.startswith((".", "/", "~")):
         return True
-    return path.is_dir() and any((path / name).is_file() for name in WEIGHT_FILES)
+    return path.is_dir() and weight_file(path) is not path
 
 
 def _published(name: str, *, advprop: bool) -> Source | str:
@@ -95,6 +95,10 @@ def _published(name: str, *, advprop: bool) -> Source | str:
     try:
         variant = resolve_variant(name).name
     except InputError as error:
+        if Path(name).is_dir():
+            raise InputError(
+                f"{name}: a folder without weights; give the weight file itself ({', '.join(SUFFIXES)})."
+            ) from error
         raise InputError(
             f"unknown source {name!r}: neither a file, nor a hub id (hf://owner/name), nor one of "
             f"{', '.join((*VARIANTS, *SOURCES))}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import foreign
-from edge_effnet.io.text import brief
+from edge_effnet.io.text import brief, listed_names
 from edge_effnet.peer_transforms import CROP_MODES
 from edge_effnet.preprocess import IMAGENET_MEAN, IMAGENET_STD, INTERPOLATIONS, Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.described import Described, class_names_of, describe
+from edge_effnet.weights.files import SUFFIXES
 from edge_effnet.weights.origins import by_crop_fraction
 from edge_effnet.weights.transformers_config import preprocess_of_processor, require_efficientnet
 
@@ -22,6 +24,19 @@ CONFIG_FILE = "config.json"
 PROCESSOR_FILE = "preprocessor_config.json"
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 """Preferred first."""
+
+_NO_NETWORK = re.compile(r"optimi|sched|scaler|rng|random_states|training_args", re.IGNORECASE)
+"""What trainers put beside the weights."""
+
+_OTHER_FOLDERS = {
+    "*.index.json": "its weights are in several files; save them in one: model.save_pretrained(FOLDER, "
+    "max_shard_size='10GB').",
+    "*.distcp": "a checkpoint of torch.distributed; make a file of it: from "
+    'torch.distributed.checkpoint.format_utils import dcp_to_torch_save; dcp_to_torch_save(FOLDER, "weights.pth").',
+    "saved_model.pb": "a SavedModel of TensorFlow; PyTorch weights are needed, which timm has of the same networks: "
+    "timm.create_model('tf_efficientnet_b0', pretrained=True).",
+}
+"""Folders that are no model of PyTorch in one file, by what lies in them."""
 
 _MAX_CONFIG_BYTES = 4 * 1024 * 1024
 """Names of 21,843 classes, with a description of each, are 2 MB."""
@@ -46,8 +61,23 @@ class Snapshot:
 
 
 def weight_file(path: Path) -> Path:
-    """Return the weight file that a path means: itself, or the one in a model's folder where there is one."""
-    return next((path / name for name in WEIGHT_FILES if (path / name).is_file()), path)
+    """Return the weight file that a path means: itself, or the one in a folder.
+
+    Raises:
+        InputError: a folder with several, or with weights of another kind.
+    """
+    usual = next((path / name for name in WEIGHT_FILES if (path / name).is_file()), path)
+    if usual is not path or not path.is_dir():
+        return usual
+    for pattern, remedy in _OTHER_FOLDERS.items():
+        if any(path.glob(pattern)):
+            raise InputError(f"{path}: {remedy}")
+    found = [file for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES and file.is_file()]
+    found = [file for file in found if not _NO_NETWORK.match(file.name)]
+    if len(found) > 1:
+        named = listed_names(file.name for file in found)
+        raise InputError(f"{path}: a folder with {len(found)} weight files ({named}); give the one that is meant.")
+    return found[0] if found else path
 
 
 def read_config(path: Path, where: str) -> Any:

@@ -135,6 +135,10 @@ KINDS: Mapping[str, Kind] = {
         "The device's answers are not those of the same program on this host.",
         "Update the device's runtime to the version of the manifest, and check again.",
     ),
+    "device-varies": _error(
+        "The device gives other bits for the same image when it runs again: its driver or runtime is at fault.",
+        "Update the device's driver and runtime, or take a backend of its CPU: --backend xnnpack.",
+    ),
     # What makes figures meaningless.
     "one-class": _error(
         "Float takes every image for one class: agreement and top-1 mean nothing.",

@@ -174,11 +174,13 @@ def _by_name(root: Path, found: Collection[str], class_names: Sequence[str]) -> 
     # Two folders would be another class's by mistake; two spellings in a label file are one class.
     if unknown or (root.is_dir() and len(set(known.values())) < len(known)):
         missing = sorted(name for i, name in enumerate(class_names) if i not in known.values())
-        parts = [f"no folder for {some(missing)}"] if missing else []
+        folders = root.is_dir()
+        parts = [f"no {'folder' if folders else 'row'} for {some(missing)}"] if missing else []
         parts += [f"unknown class {some(unknown)}"] if unknown else ["two folders for one class"]
         raise InputError(
             f"{root}: its {len(found)} {_what(root)} are not the network's {len(class_names)} classes "
-            f"({'; '.join(parts)}); rename or remove folders, or name the outputs in order: --classes FILE."
+            f"({'; '.join(parts)}); rename or remove {'folders' if folders else 'rows'}, or name the outputs in "
+            "order: --classes FILE."
         )
     return known
 

@@ -29,7 +29,7 @@ from quant.pipeline.handed_over import Given
 from quant.pipeline.judged_images import judged_images
 from quant.program.host import EmulatorRuntime, HostRuntime, check_threads, emulator_processes
 from quant.program.timing import Measured, ProgramFigures, load_emulated, measure_programs
-from quant.thresholds import GOLDEN_MIN_SQNR_DB, LATENCY_REPEATS, MAX_DROP_POINTS
+from quant.thresholds import GOLDEN_MIN_SQNR_DB, LATENCY_REPEATS
 from quant.verdict.assemble import Evidence, assemble
 from quant.verdict.baseline import baseline_json, make_baseline, read_baseline, require_baseline_file
 from quant.verdict.outcome import Outcome
@@ -41,7 +41,7 @@ def check(
     *,
     data: Any,
     labels: Any = None,
-    max_drop: float = MAX_DROP_POINTS,
+    max_drop: float | None = None,
     min_agreement: float | None = None,
     baseline: str | Path | None = None,
     update_baseline: bool = False,
@@ -58,7 +58,8 @@ def check(
         data: images: `val/` of it where there is one, else all of it but what the program was fitted on;
             or `edge_effnet.samples.SAMPLE`; or what Python holds images in (`QuantizeConfig.data`).
         labels: of an array or a list in `data`, one each.
-        max_drop: top-1 that may be lost against float, and against the baseline, points.
+        max_drop: top-1, or what else the task bounds, that may be lost against float, and against the baseline,
+            points; the task's own limit where None.
         min_agreement: images that have to keep float's class, percent.
         baseline: a file with earlier figures.
         update_baseline: write this run's figures to `baseline` instead of comparing with it.
@@ -71,7 +72,8 @@ def check(
         MachineError: the machine stood in the way.
     """
     progress, watch = progress or NoProgress(), Stopwatch()
-    check_max_drop(max_drop)
+    if max_drop is not None:
+        check_max_drop(max_drop)
     wanted = check_min_agreement(min_agreement)
     check_threads(threads)
     if update_baseline:
@@ -101,7 +103,9 @@ def check(
         threads=threads,
         findings=split.findings,
         seconds=watch.total(),
-        limits=Limits(max_drop=max_drop, min_agreement=wanted, baseline=known),
+        limits=Limits(
+            max_drop=artifact.task.max_drop if max_drop is None else max_drop, min_agreement=wanted, baseline=known
+        ),
     )
     if update_baseline and baseline is not None:
         sha256 = artifact.manifest["files"]["model.pte"]["sha256"]

@@ -13,7 +13,7 @@ from quant.pipeline.handed_over import word_for
 from quant.pipeline.request import Request, default_out
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE
-from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, UNUSABLE_SHARE
+from quant.thresholds import DEFAULT_CALIBRATION, UNUSABLE_SHARE
 
 
 def quantize_command(request: Request) -> tuple[str, ...]:
@@ -51,7 +51,11 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         ("--ios", config.backend_options.ios, BackendOptions().ios),
         ("--soc", config.backend_options.soc, BackendOptions().soc),
         # Given, it asks for a search, even where it is the default's figure.
-        ("--max-drop", f"{request.limits.max_drop:g}", f"{MAX_DROP_POINTS:g}" if _by_agreement(request) else None),
+        (
+            "--max-drop",
+            f"{request.limits.max_drop:g}",
+            f"{request.task.max_drop:g}" if _by_agreement(request) else None,
+        ),
         ("--min-agreement", None if config.min_agreement is None else f"{config.min_agreement:g}", None),
         ("--seed", config.seed, 0),
         ("--threads", config.threads, 1),

@@ -130,6 +130,9 @@ class QuantizeConfig:
         check_max_drop(MAX_DROP_POINTS if self.max_drop is None else self.max_drop)
         check_min_agreement(self.min_agreement)
         _ = self.image_options
+        missing = [name for name in ("weights", "data") if getattr(self, name) is None]
+        if missing:
+            raise InputError(f"{missing[0]} is None; leave it out for the sample's, or say where yours are.")
         if self.model is not None and self.weights != SAMPLE:
             raise InputError("model and weights: give one of them, a network in memory or its file.")
 

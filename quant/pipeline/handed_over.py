@@ -72,7 +72,11 @@ def as_folders(given: Given, wanted: Wanted, progress: Progress) -> Iterator[Fol
         if sides:
             with explained_writes(Path(tempfile.gettempdir())):
                 root = stack.enter_context(scratch_folder())
-        yield _written(given, _split(sides), root, wanted, progress)
+        try:
+            yield _written(given, _split(sides), root, wanted, progress)
+        except InputError as error:
+            # Nobody has seen the folder that the images were written to.
+            raise InputError(str(error).replace(f"{root}/", "") if sides else str(error)) from error
 
 
 def word_for(given: Any) -> Any:

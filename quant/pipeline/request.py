@@ -28,7 +28,7 @@ from quant.metrics.tasks.task import Task
 from quant.pipeline.config import QuantizeConfig
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe, find_recipe
-from quant.thresholds import MAX_DROP_POINTS, SELECTION
+from quant.thresholds import SELECTION
 from quant.verdict.verdict import Limits, check_min_agreement
 
 
@@ -125,16 +125,16 @@ def resolve(config: QuantizeConfig) -> Request:
         _require_fitting(config, recipe, choices, _output(config, _task(config)))
         # Light, and where most goes wrong: before weights are read.
         config.image_options.read(_task(config).targets)
-    limits = Limits(
-        max_drop=MAX_DROP_POINTS if config.max_drop is None else config.max_drop,
-        min_agreement=check_min_agreement(config.min_agreement),
-        baseline=None,
-    )
     if config.classes is not None and not Path(config.classes).is_file():
         raise InputError(f"--classes {config.classes}: no such file; give one with a class name a line.")
     spec, checkpoint = _variant_of(config)
     config = _told(config, checkpoint)
     task = _task(config)
+    limits = Limits(
+        max_drop=task.max_drop if config.max_drop is None else config.max_drop,
+        min_agreement=check_min_agreement(config.min_agreement),
+        baseline=None,
+    )
     _require_fitting(config, recipe, choices, _output(config, task))
     out = default_out(spec.name, recipe.name, choices) if config.out is None else config.out
     request = Request(

@@ -7,6 +7,7 @@ A crash of the runtime kills this process and nothing else.
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import mmap
@@ -73,10 +74,11 @@ class Worker:
         import torch  # noqa: PLC0415  (the runtime's library needs torch's to be loaded first)
 
         openvino_library.announce()
+        bindings = "executorch.extension.pybindings."
         try:
-            from executorch.extension.pybindings import _portable_lib as runtime  # noqa: PLC0415
-        except ImportError:  # ExecuTorch 1.5 gave it another name
-            from executorch.extension.pybindings import _C as runtime  # noqa: PLC0415, N811
+            runtime: Any = importlib.import_module(bindings + "_portable_lib")
+        except ModuleNotFoundError:  # ExecuTorch 1.5 gave it another name
+            runtime = importlib.import_module(bindings + "_C")
 
         self._torch = torch
         self._runtime = runtime

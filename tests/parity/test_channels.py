@@ -56,3 +56,5 @@ def test_mean_and_std_for_other_channels_are_refused(tmp_path: Path) -> None:
     torch.save(peers.timm.create_model("efficientnet_b0", num_classes=7).state_dict(), tmp_path / "weights.pth")
     with pytest.raises(InputError, match="--mean has 2 numbers, the first convolution takes 3 channels"):
         load_checkpoint(tmp_path / "weights.pth", mean=(0.4, 0.5))
+    with pytest.raises(InputError, match=r"--std is of pixels from 0 to 255; .*: --std 0.229,0.2239,0.2251"):
+        load_checkpoint(tmp_path / "weights.pth", std=(58.4, 57.1, 57.4))

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from edge_effnet import Checkpoint, InputError, load_checkpoint
 from tests.support import peers
@@ -86,10 +87,10 @@ def load(content: Any, folder: Path, **options: Any) -> Checkpoint:
     return load_checkpoint(path, **options)
 
 
-def assert_parity(theirs: nn.Module, checkpoint: Checkpoint) -> None:
+def assert_parity(theirs: nn.Module, checkpoint: Checkpoint, *, rtol: float = 1e-6) -> None:
     x = images(2, SIZE, seed=3)
     with torch.no_grad():
-        assert_same_outputs(checkpoint.model.double()(x.double()), theirs.eval().double()(x.double()), rtol=1e-6)
+        assert_same_outputs(checkpoint.model.double()(x.double()), theirs.eval().double()(x.double()), rtol=rtol)
 
 
 PREFIXES = (
@@ -111,6 +112,63 @@ def test_any_prefix(name: str, prefix: str, tmp_path: Path) -> None:
 def test_usual_prefixes_are_nothing_to_tell(prefix: str, tmp_path: Path) -> None:
     checkpoint = load(Holding(prefix, trained("lukemelas/efficientnet-b0")).state_dict(), tmp_path)
     assert checkpoint.notes == ()
+
+
+@pytest.mark.parametrize("name", ["torchvision/efficientnet_b0", "efficientnet_b0"])
+def test_wrappers_around_single_stages(name: str, tmp_path: Path) -> None:
+    theirs = Holding("net", trained(name))
+    stages = theirs.net.features if "/" in name else theirs.net.blocks
+    wrapped = copy.deepcopy(theirs)
+    for index in range(len(stages)):
+        inner = wrapped.net.features if "/" in name else wrapped.net.blocks
+        inner[index] = torch.compile(inner[index])
+    assert any("._orig_mod." in key for key in wrapped.state_dict())
+    assert_parity(theirs, load(wrapped.state_dict(), tmp_path))
+    for wrapper in ("_checkpoint_wrapped_module", "_fsdp_wrapped_module"):
+        content = {k.replace("_orig_mod", wrapper): v for k, v in wrapped.state_dict().items()}
+        assert_parity(theirs, load(content, tmp_path))
+
+
+def test_pruned_weights_and_their_masks(tmp_path: Path) -> None:
+    theirs = trained("torchvision/efficientnet_b0")
+    for layer in (theirs.features[2][0].block[0][0], theirs.classifier[1]):
+        prune.random_unstructured(layer, "weight", 0.3)
+    checkpoint = load(theirs.state_dict(), tmp_path)
+    assert checkpoint.notes == ("Pruned weights were multiplied by their masks (2 layers).",)
+    assert_parity(theirs, checkpoint)
+
+
+def test_batch_norms_that_were_folded(tmp_path: Path) -> None:
+    theirs = trained("torchvision/efficientnet_b0")
+    blocks = [m for m in theirs.modules() if isinstance(m, nn.Sequential) and isinstance(m[0], nn.Conv2d)]
+    for block in blocks:
+        block[0], block[1] = nn.utils.fuse_conv_bn_eval(block[0].eval(), block[1].eval()), nn.Identity()
+    checkpoint = load(theirs.state_dict(), tmp_path)
+    assert checkpoint.notes == (f"BatchNorm had been folded into {len(blocks)} convolutions before saving.",)
+    assert_parity(theirs, checkpoint, rtol=1e-4)  # 1 less eps is no float32
+
+
+@pytest.mark.parametrize("scale", [1.0, 255.0])
+@pytest.mark.parametrize("shape", [(3,), (1, 3, 1, 1)])
+def test_buffers_that_normalise_images_are_their_preprocessing(
+    shape: tuple[int, ...], scale: float, tmp_path: Path
+) -> None:
+    theirs = Holding("net", trained("torchvision/efficientnet_b0"))
+    mean, std = (0.5, 0.4, 0.3), (0.25, 0.2, 0.21)
+    theirs.register_buffer("pixel_mean", scale * torch.tensor(mean).view(shape))
+    theirs.register_buffer("pixel_std", scale * torch.tensor(std).view(shape))
+    checkpoint = load(theirs.state_dict(), tmp_path)
+    assert (checkpoint.preprocess.mean, checkpoint.preprocess.std) == (mean, std)
+    assert any("'pixel_mean' and 'pixel_std' are what" in note for note in checkpoint.notes)
+    assert_parity(theirs, checkpoint)
+    other = load(theirs.state_dict(), tmp_path, mean=[0.1])
+    assert (other.preprocess.mean, other.preprocess.std) == ((0.1,) * 3, std)
+
+
+@pytest.mark.parametrize("names", [("target_mean", "target_std"), ("mean", "scale"), ("a.mean", "b.std")])
+def test_other_buffers_of_three_numbers_are_refused(names: tuple[str, str], tmp_path: Path) -> None:
+    content = trained("torchvision/efficientnet_b0").state_dict() | {name: torch.full((3,), 0.5) for name in names}
+    assert f"there are {names[0]}, {names[1]}, which may take part" in refusal(content, tmp_path)
 
 
 def headless(name: str) -> nn.Module:

@@ -2,7 +2,7 @@
 
 What it does was written after examples/portable/executor_runner/executor_runner.cpp of ExecuTorch 1.4.1, as it logs
 where it is built for POSIX. `--old` makes it one that cannot write its output, `--silent` one without logging,
-`--short` one whose output lacks a class.
+`--short` one whose output lacks a class, `--vary` one whose driver gives other bits each time.
 """
 
 import sys
@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-SWITCHES = ("--old", "--silent", "--short")
+SWITCHES = ("--old", "--silent", "--short", "--vary")
 FLAGS = ("model_path", "inputs", "output_file", "print_output", "cpu_threads", "num_executions")
 
 
@@ -38,7 +38,7 @@ def forward(method: Any, flags: dict[str, str]) -> torch.Tensor:
     shape = tuple(method.method_meta().input_tensor_meta(0).sizes())
     data = bytearray(Path(flags["inputs"]).read_bytes())
     output: torch.Tensor = method.call([torch.frombuffer(data, dtype=torch.float32).reshape(shape)])[0]
-    return output
+    return output + time.time_ns() % 1000 * 1e-6 if "--vary" in sys.argv else output
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,12 +17,16 @@ from apps.cli.device_options import (
     Limit,
     RemotePython,
     ResultsFile,
+    Runtime,
     SshConfig,
 )
 from apps.cli.help import HelpAll, Verbose, epilog
 from apps.cli.image_options import ImageColumn, LabelColumn, Labels, MaxUnusable, read_options
 from edge_effnet.errors import InputError
 from quant.thresholds import MAX_DROP_POINTS, UNUSABLE_SHARE
+
+if TYPE_CHECKING:
+    from apps.device.outcome import DeviceOutcome
 
 EPILOG = epilog(
     "edge-effnet check b0-int8-xnnpack --data photos --baseline b0.json",
@@ -37,7 +41,9 @@ def check_command(
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     max_unusable: MaxUnusable = 100 * UNUSABLE_SHARE,
-    max_drop: Annotated[float, typer.Option(help="Top-1 that may be lost, points.")] = MAX_DROP_POINTS,
+    max_drop: Annotated[
+        float | None, typer.Option(help=f"Top-1 that may be lost, points; {MAX_DROP_POINTS:g}.")
+    ] = None,
     min_agreement: Annotated[float | None, typer.Option(help="Images that keep float's class, %.")] = None,
     baseline: Annotated[Path | None, typer.Option(help="File with earlier figures to hold.")] = None,
     update_baseline: Annotated[bool, typer.Option(help="Write this run's figures to --baseline.")] = False,
@@ -45,6 +51,7 @@ def check_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     verbose: Verbose = False,
     device: Device = None,
+    runtime: Runtime = None,
     limit: Limit = None,
     results: ResultsFile = None,
     keep: Keep = False,
@@ -59,6 +66,8 @@ def check_command(
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
+    if runtime is not None and device is None:
+        device = "host"
     if device is None and (limit is not None or results is not None or keep):
         raise InputError("--limit, --results and --keep are for a device: add --device, or leave them out.")
     if device is not None and (baseline is not None or update_baseline):
@@ -68,10 +77,11 @@ def check_command(
     images = read_options(labels, image_column, label_column, max_unusable)
     bars = Bars()
     with bars.waiting("Loading PyTorch and ExecuTorch"):
-        from apps.cli.render.device import print_device_outcome  # noqa: PLC0415
+        from apps.cli.render.device import print_device_outcome, print_runtime_outcome  # noqa: PLC0415
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
         from apps.device.check import check_on_device  # noqa: PLC0415
         from apps.device.options import DeviceOptions  # noqa: PLC0415
+        from apps.device.other_runtime import under_runtime  # noqa: PLC0415
         from quant.pipeline.check import check  # noqa: PLC0415
 
     if device is None:
@@ -88,25 +98,35 @@ def check_command(
         )
         print_outcome(outcome, as_json=as_json, verbose=verbose)
         return exit_codes.PASS if outcome.passed else exit_codes.REGRESSION
-    found = check_on_device(
-        folder,
-        device=device,
-        data=data,
-        options=DeviceOptions(
-            threads=threads,
-            emulator=emulator,
-            ssh_config=ssh_config,
-            remote_python=remote_python,
-            apk=apk,
-            executor_runner=executor_runner,
-        ),
-        max_drop=max_drop,
-        min_agreement=min_agreement,
-        limit=limit,
-        results=results,
-        keep=keep,
-        image_options=images,
-        progress=bars,
+    options = DeviceOptions(
+        threads=threads,
+        emulator=emulator,
+        ssh_config=ssh_config,
+        remote_python=remote_python,
+        apk=apk,
+        executor_runner=executor_runner,
+        runtime=runtime,
     )
+
+    def run() -> DeviceOutcome:
+        return check_on_device(
+            folder,
+            device=str(device),
+            data=data,
+            options=options,
+            max_drop=max_drop,
+            min_agreement=min_agreement,
+            limit=limit,
+            results=results,
+            keep=keep,
+            image_options=images,
+            progress=bars,
+        )
+
+    if runtime is not None:
+        answer = under_runtime(folder, runtime, run)
+        print_runtime_outcome(answer, as_json=as_json)
+        return exit_codes.PASS if answer.passed else exit_codes.REGRESSION
+    found = run()
     print_device_outcome(found, as_json=as_json)
     return exit_codes.PASS if found.passed else exit_codes.REGRESSION

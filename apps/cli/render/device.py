@@ -15,6 +15,7 @@ from apps.cli.render.plain import PlainConsole, write, write_json
 from apps.device.comparison import Comparison
 from apps.device.job.results import Results
 from apps.device.listing import Listed
+from apps.device.other_runtime import RuntimeOutcome
 from apps.device.outcome import DeviceOutcome
 from apps.device.sameness import Sameness
 
@@ -26,6 +27,24 @@ def print_device_outcome(found: DeviceOutcome, *, as_json: bool) -> None:
     if as_json:
         write_json(found.to_json())
         return
+    write(_device_text(found))
+
+
+def print_runtime_outcome(found: RuntimeOutcome, *, as_json: bool) -> None:
+    """Print what another release makes of a program: the verdict under it, where it runs the program."""
+    if as_json:
+        write_json(found.to_json())
+        return
+    console = _console()
+    with console.capture() as captured:
+        said = f"Under executorch {found.release} (made by {found.made_by}): {found.sentence}"
+        console.print(said, soft_wrap=True, markup=False)
+        if found.device is None:
+            _print_verdict(console, [found.sentence], passed=False)
+    write(captured.get() if found.device is None else _device_text(found.device) + captured.get())
+
+
+def _device_text(found: DeviceOutcome) -> str:
     outcome, device = found.outcome, found.results.values["device"]
     console = _console()
     with console.capture() as captured:
@@ -40,12 +59,16 @@ def print_device_outcome(found: DeviceOutcome, *, as_json: bool) -> None:
         for name, value in _figures(found.results):
             table.add_row(name, "", value)
         console.print(table)
+        if found.repeated is not None:
+            again = found.repeated
+            varied = f"{len(again.varied)} with other bits" if again.varied else "the same bits"
+            console.print(f"Run again: {again.images} images, {again.reruns} reruns, {varied}", markup=False)
         if found.same is not None:
             _print_same(console, found.same, "this host", exact=found.exact, answer=outcome.task.same)
         _print_verdict(console, outcome.verdict.reasons, passed=outcome.passed, cautions=outcome.verdict.cautions)
         if outcome.next_step:
             console.print(f"Next: {outcome.next_step}", soft_wrap=True, markup=False)
-    write(captured.get())
+    return captured.get()
 
 
 def print_comparison(found: Comparison, *, as_json: bool) -> None:

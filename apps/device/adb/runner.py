@@ -147,13 +147,14 @@ class AdbRunnerRemote:
         self._client.push(x, f"{self._folder}/input.bin")
 
     def _measured(self, done: list[dict[str, Any]]) -> bytes:
-        """Time loads and forwards with the runner's own clock and write the results."""
+        """Rerun what the job asks for, time loads and forwards with the runner's own clock, write the results."""
         assert self._job is not None
-        self._push_input(0)
         job = self._job.values
+        reruns = [self._run(index) for index in job["reruns"]]
+        self._push_input(0)
         loads = [self._execute(1)[0] for _ in range(job["loads"] - 1)]
         last, times = self._execute(job["warmup"] + job["repeats"])
-        return self._results_of(done, [*loads, last], times[job["warmup"] :])
+        return self._results_of(done, reruns, [*loads, last], times[job["warmup"] :])
 
     def _execute(self, forwards: int) -> tuple[float, list[float]]:
         """Load the program and run the input that was pushed last; ms of the load and of each forward."""
@@ -169,7 +170,9 @@ class AdbRunnerRemote:
             raise MachineError(f"{self.name}: {_PROGRAM} ended ({last}) without telling its times; {_BUILD}")
         return float(load[1]), times
 
-    def _results_of(self, done: list[dict[str, Any]], loads: list[float], times: list[float]) -> bytes:
+    def _results_of(
+        self, done: list[dict[str, Any]], reruns: list[dict[str, Any]], loads: list[float], times: list[float]
+    ) -> bytes:
         assert self._job is not None
         job, phone = self._job.values, self._client
         values = {
@@ -189,6 +192,7 @@ class AdbRunnerRemote:
             # It does not tell; the program ran, so it is new enough.
             "runtime": {"version": "unknown", "threads": job["threads"]},
             "photographs": done,
+            "reruns": reruns,
             "load_ms": loads,
             "latency": {"warmup": job["warmup"], "times_ms": times, "pauses": 0},
             "peak_memory_bytes": None,

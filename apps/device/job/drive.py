@@ -33,6 +33,14 @@ SILENCE_S = 900.0
 _LOG = logging.getLogger(__name__)
 
 
+class RunnerFailedError(MachineError):
+    """The runner on a device gave up, or ended without a word."""
+
+    def __init__(self, device: str, reason: str) -> None:
+        super().__init__(f"{device}: {reason}")
+        self.reason = reason
+
+
 def run_job(remote: Remote, job: Job, progress: Progress, *, keep: bool = False) -> Results:
     """Run a job on a device and return what it computed.
 
@@ -123,11 +131,12 @@ def _wait(remote: Remote, begun: _Begun, advance: Advance) -> None:
 
 def _refuse(remote: Remote, status: Status) -> None:
     if status.state == "failed":
-        raise MachineError(f"{remote.name}: {status.error}")
+        raise RunnerFailedError(remote.name, str(status.error))
     if status.state == "died":
-        raise MachineError(
-            f"{remote.name}: its runner ended without a word: the program crashes the runtime there, or the system "
-            "ended it for lack of memory; look at it with `edge-effnet inspect`, or free memory on the device."
+        raise RunnerFailedError(
+            remote.name,
+            "its runner ended without a word: the program crashes the runtime there, or the system "
+            "ended it for lack of memory; look at it with `edge-effnet inspect`, or free memory on the device.",
         )
 
 

@@ -18,6 +18,7 @@ from quant.common.atomic_io import explained_writes
 from quant.common.json_io import read_json
 from quant.common.overwrite import Kind
 from quant.common.progress import Progress
+from quant.common.subsample import subsample
 from quant.data.batches import iterate_pixels
 from quant.data.split import ImageRecord
 
@@ -103,6 +104,7 @@ def write_job(
             else {"mean": list(artifact.preprocess.mean), "std": list(artifact.preprocess.std)},
             "pixels": {"side": artifact.preprocess.crop, "chunk": CHUNK, "files": files},
             "photographs": [{"name": image.name, "sha256": image.sha256} for image in images],
+            "reruns": subsample(len(images), settings.rerun_images) * settings.reruns,
             "threads": settings.threads,
             "warmup": settings.warmup,
             "repeats": settings.repeats,

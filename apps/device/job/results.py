@@ -39,7 +39,15 @@ class Results:
     @cached_property
     def logits(self) -> torch.Tensor:
         """float32, [images, classes]."""
-        return _decoded(self)
+        return _decoded(self.values["photographs"], self.where)
+
+    @cached_property
+    def reruns(self) -> list[tuple[str, torch.Tensor]]:
+        """SHA-256 and float32 logits, [classes], of each image that ran again, in their order."""
+        entries = self.values["reruns"]
+        return (
+            list(zip((p["sha256"] for p in entries), _decoded(entries, self.where), strict=True)) if entries else []
+        )
 
     @property
     def images(self) -> list[tuple[str, str]]:
@@ -94,6 +102,8 @@ def _parsed(text: bytes, where: str) -> Results:
         value = parse_json(text)
     except ValueError as error:
         raise InputError(f"{where}: not readable as JSON, truncated or damaged ({error}); regenerate it.") from error
+    if isinstance(value, dict):
+        value.setdefault("reruns", [])  # files of before there were such
     wanted = load_schema(_SCHEMA, _PACKAGE)["properties"]["schema"]["const"]
     if isinstance(value, dict) and value.get("schema") != wanted:
         raise InputError(
@@ -154,21 +164,24 @@ def _complete(results: Results) -> Results:
         )
     if len({sha256 for _, sha256 in results.images}) < len(results.images):
         raise InputError(f"{results.where}: names an image twice; regenerate it.")
+    first = {sha256 for _, sha256 in results.images}
+    if any(sha256 not in first or len(row) != logits.shape[1] for sha256, row in results.reruns):
+        raise InputError(f"{results.where}: ran an image again that it has no logits of, or others; regenerate it.")
     return results
 
 
-def _decoded(results: Results) -> torch.Tensor:
+def _decoded(entries: list[dict[str, Any]], where: str) -> torch.Tensor:
     rows: list[np.ndarray] = []
-    for image in results.values["photographs"]:
+    for image in entries:
         try:
             raw = base64.b64decode(image["logits"], validate=True)
         except binascii.Error as error:
             raise InputError(
-                f"{results.where}: the logits of {image['name']} are not base64 ({error}); regenerate it."
+                f"{where}: the logits of {image['name']} are not base64 ({error}); regenerate it."
             ) from error
         if not raw or len(raw) % 4 or (rows and len(raw) != rows[0].nbytes):
             raise InputError(
-                f"{results.where}: the logits of {image['name']} are {len(raw)} bytes; need 4 a class, the same "
+                f"{where}: the logits of {image['name']} are {len(raw)} bytes; need 4 a class, the same "
                 "count for each image; regenerate it."
             )
         rows.append(np.frombuffer(raw, dtype="<f4"))

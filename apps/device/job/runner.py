@@ -1,4 +1,4 @@
-"""Runs a job folder (docs/device.md) where Python and ExecuTorch are: `python runner.py FOLDER TRANSPORT [CPU]`.
+"""Runs a job folder (docs/device.md) where Python and ExecuTorch are: `runner.py FOLDER TRANSPORT [CPU [SITE]]`.
 
 This file is copied to boards as it is: it imports nothing of this project, and works from Python 3.10 on.
 """
@@ -9,6 +9,7 @@ import base64
 import contextlib
 import fcntl
 import hashlib
+import importlib
 import importlib.metadata
 import json
 import os
@@ -43,13 +44,15 @@ def main() -> int:
     folder, transport = Path(sys.argv[1]), sys.argv[2]
     # The processor that an emulator stands for: it cannot tell by itself.
     emulated = sys.argv[3] if len(sys.argv) > 3 else ""
+    # Another release than the installed one: to be tried whatever made the program.
+    site = sys.argv[4] if len(sys.argv) > 4 else ""
     with (folder / "runner.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return 0  # another runner is at it
         try:
-            run(folder, transport, emulated)
+            run(folder, transport, emulated, site)
         except JobError as error:
             report(folder, state="failed", error=str(error))
             return 1
@@ -59,17 +62,18 @@ def main() -> int:
     return 0
 
 
-def run(folder: Path, transport: str, emulated: str) -> None:
+def run(folder: Path, transport: str, emulated: str, site: str) -> None:
     """Do what job.json says and write results.json."""
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     total = len(job["photographs"])
     report(folder, state="running", done=0, total=total)
     verify_files(folder, job)
-    runtime, version = load_runtime(job)
+    runtime, version = load_runtime(job, site)
     with contextlib.suppress(RuntimeError):
         runtime._unsafe_reset_threadpool(job["threads"])
     method, load_ms = timed_loads(runtime, folder / job["program"]["file"], job)
     images = run_images(folder, job, method)
+    reruns = [run_image(folder, job, method, index) for index in job["reruns"]]
     before = hottest_zone()
     latency = timed_forwards(folder, job, method)
     results = {
@@ -81,6 +85,7 @@ def run(folder: Path, transport: str, emulated: str) -> None:
         "device": {**device(emulated), "transport": transport, "emulated": bool(emulated)},
         "runtime": {"version": version, "threads": job["threads"]},
         "photographs": images,
+        "reruns": reruns,
         "load_ms": load_ms,
         "latency": latency,
         # An emulator's own memory says nothing of the program's.
@@ -100,24 +105,36 @@ def verify_files(folder: Path, job: dict[str, Any]) -> None:
             raise JobError(f"{entry['file']}: damaged on its way to the device; start again.")
 
 
-def load_runtime(job: dict[str, Any]) -> tuple[Any, Any]:
-    """Import ExecuTorch; the module and its version."""
+def import_runtime(site: str) -> tuple[Any, str]:
+    """Import ExecuTorch, the installed one or that of a folder; the module and its version."""
+    if site:
+        sys.path.insert(0, site)
+        import executorch  # noqa: PLC0415
+
+        # It has no __init__.py: its parts would be looked for in the installed release, too.
+        executorch.__path__ = [str(Path(site, "executorch"))]
+    version = importlib.metadata.version("executorch")
+    # The runtime's library needs torch's to be loaded first.
+    import torch  # noqa: F401, PLC0415
+
+    bindings = "executorch.extension.pybindings."
+    try:
+        return importlib.import_module(bindings + "_portable_lib"), version
+    except ModuleNotFoundError:  # ExecuTorch 1.5 gave it another name
+        return importlib.import_module(bindings + "_C"), version
+
+
+def load_runtime(job: dict[str, Any], site: str) -> tuple[Any, str]:
+    """Import ExecuTorch and refuse one that cannot run the job; the module and its version."""
     wanted, backend = job["program"]["executorch"], job["program"]["backend"]
     try:
-        version = importlib.metadata.version("executorch")
-        # The runtime's library needs torch's to be loaded first.
-        import torch  # noqa: F401, PLC0415
-
-        try:
-            from executorch.extension.pybindings import _portable_lib as runtime  # noqa: PLC0415
-        except ImportError:  # ExecuTorch 1.5 gave it another name
-            from executorch.extension.pybindings import _C as runtime  # noqa: PLC0415, N811
+        runtime, version = import_runtime(site)
     except ImportError as error:
         raise JobError(
             f"no ExecuTorch for this Python ({sys.executable}: {error}); install it there: "
             f"pip install executorch=={wanted}."
         ) from error
-    if release(version) < release(wanted):
+    if not site and release(version) < release(wanted):
         raise JobError(
             f"the program was made by ExecuTorch {wanted}, the device's runtime is {version}, which is older; "
             f"update it: pip install executorch=={wanted}."
@@ -177,14 +194,18 @@ def run_images(folder: Path, job: dict[str, Any], method: Any) -> list[dict[str,
     total = len(job["photographs"])
     with partial.open("a", encoding="utf-8") as file:
         for index in range(len(done), total):
-            x = network_input(job, pixels_of(folder, job, index))
-            logits = forward(method, x).astype("<f4")
-            line = {**job["photographs"][index], "logits": base64.b64encode(logits.tobytes()).decode()}
+            line = run_image(folder, job, method, index)
             file.write(json.dumps(line) + "\n")
             file.flush()
             done.append(line)
             report(folder, state="running", done=index + 1, total=total)
     return done
+
+
+def run_image(folder: Path, job: dict[str, Any], method: Any, index: int) -> dict[str, Any]:
+    """Run one image; a line of `partial.jsonl`."""
+    logits = forward(method, network_input(job, pixels_of(folder, job, index))).astype("<f4")
+    return {**job["photographs"][index], "logits": base64.b64encode(logits.tobytes()).decode()}
 
 
 def finished_lines(partial: Path, job: dict[str, Any]) -> list[dict[str, Any]]:

@@ -71,13 +71,17 @@ def read_label_file(
     labels = [header.index(name.strip().lower()) for name in wanted]
     if not labels and (known := _column(header, LABEL_COLUMNS)) is not None:
         labels = [known]
-    headed = image is not None or bool(labels)
+    # A first row without a number among numbers is a header of other words.
+    worded = kind == "numbers" and len(rows) > 1 and not any(map(_FITS[kind], rows[0]))
+    headed = image is not None or bool(labels) or worded
     body = rows[1:] if headed else rows
     others = [place for place in range(len(header)) if place != (image or 0)]
+    two = len(header) == 2
     if kind == "class":
-        others = others if len(header) == 2 else []
-    else:
-        others = [place for place in others if all(place < len(row) and _FITS[kind](row[place]) for row in body)]
+        others = others if two else []
+    elif not (two and kind == "labels"):
+        fit = any if two else all  # a column that is the only one may have a mistake in it
+        others = [place for place in others if fit(place < len(row) and _FITS[kind](row[place]) for row in body)]
     image, labels = _places(path, rows[0], image, labels, others)
     if not body:
         raise InputError(f"{path}: lists no images; a row is an image and its label.")

@@ -9,7 +9,7 @@ import torch
 
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.metrics.tasks.task import NUMBERS, SQNR, PerImage, Row, Task, centred_sqnr_db
-from quant.thresholds import COLLAPSE_SQNR_DB, NUMBERS_COLLAPSE_CORRELATION, NUMBERS_TOLERANCE
+from quant.thresholds import COLLAPSE_SQNR_DB, NUMBERS_COLLAPSE_CORRELATION, NUMBERS_DROP_POINTS, NUMBERS_TOLERANCE
 
 _LEAST = 1e-12
 
@@ -114,6 +114,7 @@ REGRESSION = Task(
     answers=_answers,
     each_output=_each_output,
     expected="R2",
+    max_drop=NUMBERS_DROP_POINTS,
     same="value",
     floors={"float_correlation": NUMBERS_COLLAPSE_CORRELATION, "sqnr_db": COLLAPSE_SQNR_DB},
 )

@@ -14,6 +14,7 @@ from quant.data.classes import ANY
 from quant.data.split import ImageRecord
 from quant.metrics.evaluate import Accuracy, Fidelity, labels_of
 from quant.metrics.metrics import CONFIDENCE, normal_quantile, sqnr_db
+from quant.thresholds import MAX_DROP_POINTS
 
 CLASS, LABELS, NUMBERS = "class", "labels", "numbers"
 
@@ -145,6 +146,8 @@ class Task:
     """Figures output by output, of float's outputs, a program's, targets and names; None where there are none."""
     expected: str = ""
     """What is expected to be lost where there are no targets."""
+    max_drop: float = MAX_DROP_POINTS
+    """Points that `--max-drop` allows unless it is given."""
     same: str = "answer"
     """What an image keeps that agrees."""
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from apps.device.adb.phones import list_phones
+from apps.device.comparison import compare
 from apps.device.job import drive
 from apps.device.job.results import read_results
 from apps.device.listing import list_devices
@@ -61,6 +62,17 @@ def test_the_whole_way_from_the_command_line(bench, tmp_path):
     assert read_results(tmp_path / "phone.json").logits.shape == (6, 3)
     assert bench.phone.forwards == 6
     assert (bench.phone.left_behind, bench.phone.errors) == ([], [])
+
+
+def test_a_phone_whose_bits_vary_fails_whatever_its_classes_are(bench, tmp_path):
+    bench.phone.set("vary", "")
+    found = bench.check(results=tmp_path / "phone.json")
+    assert not found.passed and found.same.identical == 6, "the first runs are right"
+    (failure,) = [f for f in found.outcome.findings if f.code == "device-varies"]
+    assert found.outcome.verdict.reasons[0].startswith("the device does not repeat itself: 1 of 4 images that ran")
+    assert failure.items == tuple(found.to_json()["device"]["repeated"]["varied"]) and len(failure.items) == 1
+    (reason,) = compare(tmp_path / "phone.json", tmp_path / "phone.json").reasons[:1]
+    assert "does not repeat itself" in reason
 
 
 def test_no_string_of_a_user_reaches_a_shell_on_the_phone(bench, tmp_path):

@@ -5,12 +5,15 @@ import logging
 import pytest
 
 from apps.device.job import drive
+from apps.device.job.settings import Settings
 from tests.support.adb_double import adb_double
 from tests.support.images import draw_halves
 from tests.support.phone_double import PhoneDouble
 from tests.support.phones import Bench, assert_same_bits, hurry, needs_adb, phone_artifact
 
 pytestmark = needs_adb
+
+RERUNS = 3 * Settings().reruns
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +45,7 @@ def test_the_whole_way_without_the_app(bench, tmp_path):
     values = found.results.values
     assert (values["device"]["name"], values["device"]["os"]) == ("Pixel 8", "Android 14")
     assert (values["device"]["soc"], values["device"]["abi"]) == ("Tensor G3", "arm64-v8a")
+    assert found.repeated.varied == () and len(values["reruns"]) == RERUNS
     assert (len(values["load_ms"]), len(values["latency"]["times_ms"])) == (3, 50)
     assert values["thermal"] == {"before_c": 30.0, "after_c": 30.0, "status": "light"}
     assert [note for note in found.outcome.notes if "battery is at 15 %" in note]
@@ -56,8 +60,8 @@ def test_a_phone_that_comes_back_goes_on_where_it_was(bench, tmp_path, caplog):
     assert "the phone went away (in the middle of a command). Trying again" in caplog.text
     pushed = [line for line in bench.phone.seen if line.endswith("/input.bin")]
     ran = [line for line in bench.phone.seen if "cat " in line and "output-0.bin" in line]
-    # Three images and the one that is timed; what each lost command had begun was done again.
-    assert (len(pushed), len(ran)) == (3 + 1 + 1, 3 + 1)
+    # Three images, their reruns and the one that is timed; what each lost command had begun was done again.
+    assert (len(pushed), len(ran)) == (3 + RERUNS + 1 + 1, 3 + RERUNS + 1)
     assert bench.phone.left_behind == [] and bench.kept == []
 
 
@@ -71,8 +75,14 @@ def test_finished_images_wait_here_for_the_next_run(bench, tmp_path, capsys, mon
     assert len(kept.read_text().splitlines()) == 2
     before = len([line for line in bench.phone.seen if "cat " in line])
     assert_same_bits(bench.check(executor_runner=runner), images=3)
-    assert len([line for line in bench.phone.seen if "cat " in line]) == before + 1
+    assert len([line for line in bench.phone.seen if "cat " in line]) == before + 1 + RERUNS
     assert bench.kept == []
+
+
+def test_a_driver_whose_bits_vary_fails(bench, tmp_path):
+    found = bench.check(executor_runner=bench.phone.executor_runner(tmp_path, "--vary"))
+    assert not found.passed and len(found.repeated.varied) == 3
+    assert "device-varies" in {failure.code for failure in found.outcome.findings}
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def test_the_host_agrees_with_itself(found):
     assert outcome.outcome.pte_accuracy.top1 == 1.0
     assert any("6 of 12 images" in note for note in outcome.outcome.notes)
     values = read_results(results).values
+    assert outcome.repeated.to_json() == {"images": 4, "reruns": 16, "varied": [], "sqnr_db": None}
     assert len(values["load_ms"]) == 3 and len(values["latency"]["times_ms"]) == Settings().repeats
 
 

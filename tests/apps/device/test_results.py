@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from apps.device.ios import read_exported
 from apps.device.job.limit import limit_findings, limited
 from apps.device.job.results import parse_results, read_results, require_same_program, write_results
+from apps.device.repeatability import repeatability
 from apps.device.sameness import compare_logits, faults
 from edge_effnet.errors import InputError
 from tests.golden.make import BROKEN, GOOD
@@ -49,6 +50,23 @@ def test_broken_files_are_one_sentence_each(name, complaint):
         read_results(RESULTS / f"{name}.json")
     assert f"{name}.json" in str(caught.value)
     assert set(BROKEN) <= {"schema-2", "no-photographs", "no-latency", "logits-not-base64", "unknown-key"}
+
+
+def test_files_of_before_reruns_are_read_and_strange_ones_are_refused():
+    old = {key: value for key, value in GOOD.items() if key != "reruns"}
+    assert repeatability(parse_results(json.dumps(old).encode(), where="phone")) is None
+    strange = {**GOOD, "reruns": [{**GOOD["reruns"][0], "sha256": "ef" * 32}]}
+    with pytest.raises(InputError, match=r"phone: ran an image again that it has no logits of"):
+        parse_results(json.dumps(strange).encode(), where="phone")
+
+
+@pytest.mark.parametrize("logits", [(0.0, -0.0), (0.0, math.nan), (1.0, 0.0)])
+def test_a_rerun_is_compared_by_its_bits(logits):
+    values = json.loads(with_logits([0.0, 0.0]))
+    entry = values["photographs"][0]
+    values["reruns"] = [entry, {**entry, "logits": base64.b64encode(np.array(logits, "<f4").tobytes()).decode()}]
+    found = repeatability(parse_results(json.dumps(values).encode(), where="phone"))
+    assert (found.images, found.reruns, found.varied) == (1, 2, ("0.jpg",))
 
 
 def with_logits(*rows):

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import omegaconf
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from edge_effnet import Checkpoint, InputError, Preprocess, load_checkpoint
+from edge_effnet.weights.inert import Config
 from tests.support.weight_files import CLASSES, state_dict
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -75,6 +77,17 @@ def test_class_names_wherever_they_stand(name: str, legacy: bool, tmp_path: Path
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
     checkpoint = load_checkpoint(path)
     assert (checkpoint.class_names, checkpoint.notes) == (NAMES, ())
+
+
+def test_configs_of_omegaconf(tmp_path: Path) -> None:
+    config = {"model": {"name": "tf_efficientnet_b0"}, "data": {"classes": list(NAMES), "loss": None}, "lr": 0.1}
+    checkpoint = load({"hyper_parameters": {"cfg": omegaconf.OmegaConf.create(config)}}, tmp_path, "timm")
+    assert (checkpoint.origin, checkpoint.class_names, checkpoint.notes) == ("timm-tf", NAMES, ())
+    assert load({"class_names": omegaconf.OmegaConf.create(list(NAMES))}, tmp_path).class_names == NAMES
+    itself = Config()
+    vars(itself)["_content"] = {"a": itself, "b": [itself] * 20}
+    assert load({"cfg": omegaconf.OmegaConf.create({})}, tmp_path).class_names is None
+    assert isinstance(itself.plain(), dict)  # of bounded size
 
 
 def test_class_names_of_a_pickled_label_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,53 @@ def test_folder(tmp_path: Path) -> None:
     assert "a folder; give the weight file itself" in refusal(tmp_path)
 
 
+def test_the_one_weight_file_of_a_folder(tmp_path: Path) -> None:
+    torch.save(state_dict(), tmp_path / "best.pth")
+    for name in ("optimizer.pt", "scheduler.pt", "training_args.bin", "log.txt"):
+        torch.save({}, tmp_path / name)
+    assert load_checkpoint(tmp_path).num_classes == load_checkpoint(tmp_path / "best.pth").num_classes
+    torch.save(state_dict(), tmp_path / "last.pth")
+    assert "a folder with 2 weight files (best.pth, last.pth); give the one" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("model.safetensors.index.json", "in several files; save them in one"),
+        ("__0_0.distcp", "dcp_to_torch_save(FOLDER"),
+        ("saved_model.pb", "a SavedModel of TensorFlow"),
+    ],
+)
+def test_folders_of_other_kinds(name: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"{}")
+    assert said in refusal(tmp_path)
+
+
+def test_a_relative_with_the_same_tensors_is_refused_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    torch.save({"arch": "efficientnet_blur_b0", "state_dict": state_dict("timm")}, path)
+    assert "it is 'efficientnet_blur_b0', which is not supported: it has blurred" in refusal(path)
+
+
+class Settings:
+    """As scripts keep them beside the weights."""
+
+
+def test_a_class_of_ones_own_beside_the_weights(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    torch.save({"state_dict": state_dict(), "config": Settings()}, path)
+    assert "lies beside the weights: where it was made" in refusal(path)
+
+
+def test_what_is_in_no_tensor_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    packed = {"classifier.1._packed_params._packed_params": (torch.ones(2), None)}
+    torch.save(state_dict() | packed, path)
+    assert "classifier.1 is a quantized layer; float weights are needed" in refusal(path)
+    torch.save({key: tensor.numpy() for key, tensor in state_dict().items()}, path)
+    assert "a state dict of numpy arrays" in refusal(path)
+
+
 @pytest.mark.parametrize("name", ["b0.pth", "b0.safetensors"])
 def test_empty(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

@@ -197,6 +197,13 @@ def test_bad_sources(source: str, options: dict[str, Any], message: str) -> None
         EfficientNet.from_pretrained(source, **options)
 
 
+def test_a_folder_without_weights_is_no_unknown_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"^photos: a folder without weights; give the weight file itself"):
+        EfficientNet.from_pretrained("photos")
+
+
 # Addresses
 
 

@@ -48,6 +48,16 @@ def test_layouts_are_detected_by_their_keys(layout: str, path: Path) -> None:
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
+def test_monais_stages_are_told_from_lukemelas(path: Path) -> None:
+    tensors = state_dict("lukemelas-of-monai")
+    assert "_blocks.1.1._expand_conv.weight" in tensors
+    torch.save({"state_dict": {f"net.{key}": tensor for key, tensor in tensors.items()}}, path)
+    checkpoint = load_checkpoint(path)
+    assert (checkpoint.origin, checkpoint.spec.name) == ("lukemelas", "b0")
+    expected = network().state_dict()
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in checkpoint.model.state_dict().items())
+
+
 def test_the_variant_may_be_left_to_the_shapes(path: Path) -> None:
     torch.save(state_dict("timm", "lite0"), path)
     assert load_checkpoint(path, origin="timm-tf").spec.name == "lite0"

@@ -99,7 +99,7 @@ def test_halves_with_one_file_for_both(tmp_path):
         (["image,label", "b0.jpg,"], "row 1 (b0.jpg,) has no image or no label"),
         (["image,label", "b0.jpg,red", "b0.jpg,blue"], "1 of 1 images have two labels (b0.jpg: red, blue)"),
         (["image,label", "nothing.jpg,red"], "none of its 1 rows"),
-        (["image,label", "b0.jpg,pink"], "unknown class 'pink'"),
+        (["image,label", "b0.jpg,pink"], "unknown class 'pink'); rename or remove rows, or"),
         (["image,label", "b0.jpg,0", "b1.jpg,3"], "labels go from 0 to 3"),
         (["image,label", "b0.jpg,1", "b1.jpg,3"], "counted from 1"),
     ],
@@ -199,6 +199,8 @@ def test_numbers(tmp_path):
     ("kind", "lines", "words"),
     [
         ("numbers", ["image,age", "b0.jpg,old"], "is known to hold labels"),
+        ("numbers", ["image,age", "b0.jpg,3", "b1.jpg,old"], "row 2 (b1.jpg,old) has no image or no number"),
+        ("numbers", ["photo,age", "b0.jpg,3", "b1.jpg,"], "row 2 (b1.jpg,) has no image or no number"),
         ("numbers", ["image,label", "b0.jpg,nan"], "has no image or no number"),
         ("labels", ["image,label", "b0.jpg,pink"], "labels that it does not have: 'pink'"),
         ("labels", ["image,a,b", "b0.jpg,1,0", "b1.jpg,0,1"], "the network has 3 outputs"),

@@ -19,6 +19,8 @@ def _empty_folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
+        ({"data": None}, "data is None; leave it out for the sample's, or say where yours are"),
+        ({"weights": None}, "weights is None; leave it out"),
         ({"threads": 0}, "--threads 0: need 1 to 256"),
         ({"threads": 300}, "--threads 300: need 1 to 256"),
         ({"seed": -1}, "--seed -1: need a whole number from 0"),

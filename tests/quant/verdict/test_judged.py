@@ -130,3 +130,18 @@ def test_what_changed_is_told_in_words() -> None:
     assert all(
         flip.float_class.endswith(".jpg") for flip in judged("embedding", reference, noisy(found), records).flips
     )
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize(
+    ("decibels", "passes"), [(25.0, True), (19.7, True), (17.4, True), (14.0, False), (10.0, False)]
+)
+def test_numbers_of_a_healthy_program_pass_and_of_a_broken_one_fail(
+    decibels: float, passes: bool, labelled: bool
+) -> None:
+    reference, _, records = honest("regression")
+    noise = torch.randn(reference.shape, generator=torch.Generator().manual_seed(2))
+    noise = noise / noise.std(dim=0) * reference.std(dim=0) * 10 ** (-decibels / 20)
+    given = records if labelled else unlabelled(records)
+    verdict = judged("regression", reference, reference + noise, given, max_drop=TASKS["regression"].max_drop)
+    assert (not verdict.compared.failures) == passes, verdict.compared

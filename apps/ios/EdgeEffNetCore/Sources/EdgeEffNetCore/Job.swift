@@ -43,6 +43,8 @@ public struct Job: Codable, Equatable, Sendable {
     @Nullable public var normalize: Normalization?
     public let pixels: Pixels
     public let photographs: [Photograph]
+    /// Positions in `photographs` of those that run again at the end, in this order.
+    public let reruns: [Int]
     public let threads: Int
     public let warmup: Int
     public let repeats: Int
@@ -80,6 +82,9 @@ public struct Job: Codable, Equatable, Sendable {
     private func validatePixels() throws {
         guard 1...8192 ~= pixels.side, pixels.chunk >= 1, !photographs.isEmpty else {
             throw InputError("job.json: there are no photographs, or no pixels of them.")
+        }
+        guard reruns.allSatisfy({ photographs.indices.contains($0) }) else {
+            throw InputError("job.json: reruns name a photograph that is not there.")
         }
         for photograph in photographs { try Pattern.requireSHA256(photograph.sha256, name: "sha256") }
         let stride = pixels.stride(channels: input.channels)

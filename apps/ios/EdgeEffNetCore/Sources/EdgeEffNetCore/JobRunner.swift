@@ -10,7 +10,7 @@ public enum RunProgress: Equatable, Sendable {
     case cooling
 }
 
-/// Runs a job: the five steps of docs/device.md.
+/// Runs a job: the six steps of docs/device.md.
 ///
 /// It blocks the thread that it is called on; the task that it runs in can be cancelled, and a cancelled or crashed run
 /// goes on where it stopped.
@@ -42,12 +42,14 @@ public struct JobRunner<Runtime: ProgramRuntime> {
             try runtime.requireSupport(executorch: folder.job.program.executorch, backend: folder.job.program.backend)
             let (loadMs, threads) = try load()
             let photographs = try runPhotographs(done: &done)
+            let reruns = try folder.job.reruns.map { try runPhotograph($0) }
             let (latency, thermal) = try time()
             let results = Results(
                 schema: Results.knownSchema, created: Date().ISO8601Format(), job: folder.job.id,
                 programSHA256: folder.job.program.sha256, complete: true, device: monitor.device,
-                runtime: .init(version: runtime.version.description, threads: threads), photographs: photographs,
-                loadMs: loadMs, latency: latency, peakMemoryBytes: monitor.peakMemoryBytes(), thermal: thermal)
+                runtime: .init(version: runtime.version.description, threads: threads),
+                photographs: photographs, reruns: reruns, loadMs: loadMs, latency: latency,
+                peakMemoryBytes: monitor.peakMemoryBytes(), thermal: thermal)
             try results.validate()
             // Atomic: under another name first, then renamed.
             try results.encode().write(to: folder.results, options: .atomic)
@@ -78,17 +80,22 @@ public struct JobRunner<Runtime: ProgramRuntime> {
         defer { try? partial.close() }
         done = partial.done.count
         while done < job.photographs.count {
-            try Task.checkCancellation()
             try write(.running, done: done)
             report(.photographs(done: done, of: job.photographs.count))
-            let logits = try pooled { try runtime.forward(runtime.prepare(folder.input(at: done))) }
-            guard logits.count == job.output.shape[1] else {
-                throw InputError("The program gave \(logits.count) logits; job.json says \(job.output.shape[1]).")
-            }
-            try partial.append(PhotographResult(of: job.photographs[done], logits: logits))
+            try partial.append(runPhotograph(done))
             done = partial.done.count
         }
         return partial.done
+    }
+
+    private func runPhotograph(_ index: Int) throws -> PhotographResult {
+        let job = folder.job
+        try Task.checkCancellation()
+        let logits = try pooled { try runtime.forward(runtime.prepare(folder.input(at: index))) }
+        guard logits.count == job.output.shape[1] else {
+            throw InputError("The program gave \(logits.count) logits; job.json says \(job.output.shape[1]).")
+        }
+        return PhotographResult(of: job.photographs[index], logits: logits)
     }
 
     private func time() throws -> (Results.Latency, Results.Thermal) {

@@ -41,7 +41,7 @@ public struct Results: Codable, Equatable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case schema, created, job, complete, device, runtime, photographs, latency, thermal
+        case schema, created, job, complete, device, runtime, photographs, reruns, latency, thermal
         case programSHA256 = "program_sha256"
         case loadMs = "load_ms"
         case peakMemoryBytes = "peak_memory_bytes"
@@ -59,6 +59,8 @@ public struct Results: Codable, Equatable, Sendable {
     public let device: Device
     public let runtime: Runtime
     public let photographs: [PhotographResult]
+    /// Of photographs that ran again: whoever reads them compares the bits.
+    public let reruns: [PhotographResult]
     /// Each load, ms.
     public let loadMs: [Double]
     public let latency: Latency
@@ -84,7 +86,7 @@ public struct Results: Codable, Equatable, Sendable {
             throw InputError("results.json: the transport \"\(device.transport)\" or its threads are unknown.")
         }
         guard !photographs.isEmpty else { throw InputError("results.json: there are no photographs in it.") }
-        for photograph in photographs { try photograph.validate() }
+        for photograph in photographs + reruns { try photograph.validate() }
         for times in [loadMs, latency.timesMs] {
             guard !times.isEmpty, times.allSatisfy({ $0 > 0 }) else {
                 throw InputError("results.json: a time is missing or not above 0 ms.")

@@ -60,6 +60,17 @@ final class JobRunnerTests: XCTestCase {
         }
     }
 
+    func testPhotographsRunAgainWhateverBitsTheyGet() throws {
+        try SampleJob(reruns: [0, 2, 0, 2]).write(to: url)
+        let runtime = FakeRuntime()
+        runtime.noise = { $0 == 3 + 3 ? 1 : 0 }
+        let results = try run(runtime)
+        XCTAssertEqual(results.reruns.map(\.photograph), [0, 2, 0, 2].map { SampleJob().job.photographs[$0] })
+        let first = results.photographs.map(\.logits)
+        XCTAssertEqual(zip(results.reruns, [0, 2, 0, 2]).map { $0.logits == first[$1] }, [true, true, false, true])
+        XCTAssertEqual(runtime.forwards, 3 + 4 + 1 + 4)
+    }
+
     func testAnInterruptedRunGoesOnWhereItStopped() throws {
         let first = FakeRuntime()
         first.interrupt = { if $0 == 2 { throw PowerCut() } }

@@ -22,6 +22,7 @@ final class JobTests: XCTestCase {
             "\"threads\" is missing": { $0["threads"] = nil },
             "\"normalize\" is missing": { $0["normalize"] = nil },
             "mean and std belong": { $0["normalize"] = NSNull() },
+            "reruns name": { $0["reruns"] = [3] },
             "out of range": { $0["repeats"] = 0 },
             "\"surprise\"": { $0["surprise"] = 1 },
             "need 2 pixel files": {

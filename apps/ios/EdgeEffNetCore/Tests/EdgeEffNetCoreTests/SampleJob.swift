@@ -7,6 +7,7 @@ struct SampleJob {
     static let side = 8
     var executorch = "1.4.1"
     var backend = "xnnpack"
+    var reruns: [Int] = []
 
     private let pixelFiles = [2, 1].map { Data(repeating: UInt8($0), count: $0 * SampleJob.side * SampleJob.side * 3) }
     private let program = Data("program".utf8)
@@ -26,7 +27,7 @@ struct SampleJob {
             photographs: (1...3).map {
                 Photograph(name: "val/\($0).jpg", sha256: String(repeating: "\($0)", count: 64))
             },
-            threads: 2, warmup: 1, repeats: 4, loads: 3)
+            reruns: reruns, threads: 2, warmup: 1, repeats: 4, loads: 3)
     }
 
     /// Stands for SHA-256, which Foundation has not: any function of the content does for the logic.
@@ -61,6 +62,8 @@ final class FakeRuntime: ProgramRuntime {
     private(set) var forwards = 0
     /// Called before each forward with how many there were.
     var interrupt: (Int) throws -> Void = { _ in }
+    /// Added to the first logit of a forward, counted from 1.
+    var noise: (Int) -> Float = { _ in 0 }
 
     func load(_ program: URL, threads: Int) -> Int {
         loads += 1
@@ -74,6 +77,6 @@ final class FakeRuntime: ProgramRuntime {
     func forward(_ tensor: [Float]) throws -> [Float] {
         try interrupt(forwards)
         forwards += 1
-        return [tensor[0], tensor.reduce(0, +)]
+        return [tensor[0] + noise(forwards), tensor.reduce(0, +)]
     }
 }

@@ -49,6 +49,7 @@ class JobRunner(
         program.use {
             val input = NetworkInput.of(spec.input, spec.normalization)
             val photographs = runPhotographs(spec, program, input)
+            val reruns = spec.reruns.map { runPhotograph(spec, program, input, it) }
             val coolDown = CoolDown(phone, clock)
             val timesMs = time(spec, program, input, coolDown)
             val results =
@@ -60,6 +61,7 @@ class JobRunner(
                     device = phone.description,
                     runtime = RuntimeDescription(runtime.version, spec.threads),
                     photographs = photographs,
+                    reruns = reruns,
                     loadMs = loadMs,
                     latency = Latency(spec.warmup, timesMs, coolDown.pauses),
                     peakMemoryBytes = phone.peakMemoryBytes(),
@@ -94,20 +96,29 @@ class JobRunner(
     ): List<PhotographLogits> =
         PartialResults.open(folder.partial, spec.photographs, spec.classes).use { partial ->
             while (partial.done < spec.photographs.size) {
-                stopIfInterrupted()
                 status.running(partial.done, spec.photographs.size)
-                input.write(folder.pixels(spec, partial.done))
-                val logits = program.forward(input)
-                if (logits.size != spec.classes) {
-                    throw InputException("The program gave ${logits.size} logits, job.json says ${spec.classes}.")
-                }
-                partial.append(PhotographLogits(spec.photographs[partial.done], logits))
+                partial.append(runPhotograph(spec, program, input, partial.done))
             }
             status.running(partial.done, spec.photographs.size)
             partial.read()
         }
 
-    /** Step 4. */
+    private fun runPhotograph(
+        spec: JobSpec,
+        program: Program,
+        input: NetworkInput,
+        index: Int,
+    ): PhotographLogits {
+        stopIfInterrupted()
+        input.write(folder.pixels(spec, index))
+        val logits = program.forward(input)
+        if (logits.size != spec.classes) {
+            throw InputException("The program gave ${logits.size} logits, job.json says ${spec.classes}.")
+        }
+        return PhotographLogits(spec.photographs[index], logits)
+    }
+
+    /** Step 5. */
     private fun time(
         spec: JobSpec,
         program: Program,

@@ -19,6 +19,8 @@ data class JobSpec(
     val normalization: Normalization?,
     val pixels: PixelFiles,
     val photographs: List<Photograph>,
+    /** Positions in [photographs] of those that run again at the end, in this order. */
+    val reruns: List<Int>,
     val threads: Int,
     val warmup: Int,
     val repeats: Int,
@@ -57,12 +59,14 @@ data class JobSpec(
                 "normalize",
                 "pixels",
                 "photographs",
+                "reruns",
                 "threads",
                 "warmup",
                 "repeats",
                 "loads",
             )
             val program = fields.fields("program").apply { exactly("file", "sha256", "bytes", "backend", "executorch") }
+            val photographs = fields.list("photographs").map(Photograph::from)
             val input = InputSpec.from(fields.fields("input"))
             return JobSpec(
                 id = JobId.parse(fields.text("id")),
@@ -72,7 +76,8 @@ data class JobSpec(
                 classes = classes(fields.fields("output")),
                 normalization = fields.fieldsOrNull("normalize")?.let(::normalization),
                 pixels = PixelFiles.from(fields.fields("pixels"), input.channels),
-                photographs = fields.list("photographs").map(Photograph::from),
+                photographs = photographs,
+                reruns = fields.indices("reruns", photographs.size),
                 threads = fields.integer("threads", 1..256),
                 warmup = fields.integer("warmup", 0..10_000),
                 repeats = fields.integer("repeats", 1..100_000),

@@ -11,6 +11,8 @@ class Results(
     val device: DeviceDescription,
     val runtime: RuntimeDescription,
     val photographs: List<PhotographLogits>,
+    /** Of photographs that ran again: whoever reads them compares the bits. */
+    val reruns: List<PhotographLogits>,
     val loadMs: List<Double>,
     val latency: Latency,
     val peakMemoryBytes: Long?,

@@ -22,6 +22,7 @@ object ResultsFormat {
             .put("device", device(results.device))
             .put("runtime", runtime(results.runtime))
             .put("photographs", JSONArray(results.photographs.map { it.toJson() }))
+            .put("reruns", JSONArray(results.reruns.map { it.toJson() }))
             .put("load_ms", JSONArray(results.loadMs))
             .put("latency", latency(results.latency))
             .put("peak_memory_bytes", results.peakMemoryBytes ?: JSONObject.NULL)
@@ -68,6 +69,7 @@ object ResultsFormat {
             "device",
             "runtime",
             "photographs",
+            "reruns",
             "load_ms",
             "latency",
             "peak_memory_bytes",
@@ -81,6 +83,7 @@ object ResultsFormat {
             device = device(fields.fields("device")),
             runtime = runtime(fields.fields("runtime")),
             photographs = fields.list("photographs").map(PhotographLogits::from),
+            reruns = fields.list("reruns", least = 0).map(PhotographLogits::from),
             loadMs = times(fields, "load_ms"),
             latency = latency(fields.fields("latency")),
             peakMemoryBytes = fields.longOrNull("peak_memory_bytes"),

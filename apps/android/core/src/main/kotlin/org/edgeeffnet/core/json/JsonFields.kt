@@ -54,6 +54,15 @@ class JsonFields private constructor(
     fun integers(key: String): List<Int> =
         items(key, "whole numbers") { value -> whole(value)?.takeIf { it in 1..Int.MAX_VALUE }?.toInt() }
 
+    /** Positions in a list of [count], as many as there are. */
+    fun indices(
+        key: String,
+        count: Int,
+    ): List<Int> =
+        items(key, "whole numbers from 0 to ${count - 1}", least = 0) { value ->
+            whole(value)?.takeIf { it in 0 until count }?.toInt()
+        }
+
     fun fields(key: String): JsonFields = fieldsOrNull(key) ?: throw wrong(key, "an object")
 
     fun fieldsOrNull(key: String): JsonFields? =

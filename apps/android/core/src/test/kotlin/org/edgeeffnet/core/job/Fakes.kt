@@ -5,9 +5,10 @@ import org.edgeeffnet.core.program.Program
 import org.edgeeffnet.core.program.ProgramRuntime
 import java.io.File
 
-/** Gives the first value of its input, and counts. */
+/** Gives the first value of its input, and counts; [noise] makes a forward, counted from 0, give another. */
 class FakeRuntime(
     private val classes: Int = 2,
+    private val noise: (Int) -> Float = { 0f },
     private val onForward: (Int) -> Unit = {},
 ) : ProgramRuntime {
     override val version = "1.4.1"
@@ -23,13 +24,14 @@ class FakeRuntime(
         unclosed++
         return object : Program {
             override fun forward(input: NetworkInput): FloatArray {
-                onForward(forwards++)
+                val number = forwards++
+                onForward(number)
                 val first =
                     when (input) {
                         is NetworkInput.Float32 -> input.data.get(0) * 255
                         is NetworkInput.UInt8 -> (input.data.get(0).toInt() and 0xFF).toFloat()
                     }
-                return FloatArray(classes) { first }
+                return FloatArray(classes) { first + noise(number) }
             }
 
             override fun close() {

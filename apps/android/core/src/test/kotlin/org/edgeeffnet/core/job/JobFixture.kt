@@ -35,7 +35,8 @@ class JobFixture(
                 .put(
                     "photographs",
                     JSONArray(photographs.map { JSONObject().put("name", it.name).put("sha256", it.sha256) }),
-                ).put("threads", 1)
+                ).put("reruns", JSONArray())
+                .put("threads", 1)
                 .put("warmup", 2)
                 .put("repeats", 4)
                 .put("loads", 3)

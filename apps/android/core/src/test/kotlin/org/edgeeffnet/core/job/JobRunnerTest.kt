@@ -1,6 +1,7 @@
 package org.edgeeffnet.core.job
 
 import org.edgeeffnet.core.InputException
+import org.json.JSONArray
 import org.json.JSONObject
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
@@ -38,6 +39,17 @@ class JobRunnerTest {
         assertEquals("every program is closed", 0, runtime.unclosed)
         assertEquals(emptyList<String>(), job.path.list()!!.filter { it.endsWith(".tmp") })
         handOver()
+    }
+
+    @Test
+    fun `photographs run again in the job's order, whatever bits they get`() {
+        job.write { put("reruns", JSONArray(listOf(0, 3, 0, 3))) }
+        val runtime = FakeRuntime(noise = { if (it == 5 + 2) 1f else 0f })
+        val results = runner(runtime).run()
+        assertEquals(listOf(0, 3, 0, 3).map { JobFixture.photographs[it] }, results.reruns.map { it.photograph })
+        assertEquals(listOf(0f, 3f, 1f, 3f), results.reruns.map { it.logits[0] })
+        assertEquals(5 + 4 + 2 + 4, runtime.forwards)
+        assertEquals(results.reruns.size, ResultsFormat.read(ResultsFormat.write(results)).reruns.size)
     }
 
     @Test

@@ -2,6 +2,7 @@ package org.edgeeffnet.core.job
 
 import org.edgeeffnet.core.InputException
 import org.edgeeffnet.core.program.InputFormat
+import org.json.JSONArray
 import org.json.JSONObject
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
@@ -53,6 +54,7 @@ class JobSpecTest {
     fun `what breaks the schema is refused`() {
         assertTrue("schema 2" in refused { put("schema", 2) })
         assertTrue("more" in refused { put("more", 1) })
+        assertTrue("reruns" in refused { put("reruns", JSONArray(listOf(5))) })
         assertTrue("threads" in refused { put("threads", 0) })
         assertTrue("normalize" in refused { put("normalize", JSONObject.NULL) })
         assertTrue("photographs" in refused { getJSONArray("photographs").put(photograph()) })

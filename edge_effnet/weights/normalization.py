@@ -1,0 +1,72 @@
+"""Mean and standard deviation that a module normalises its images with, where it keeps them as buffers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from edge_effnet.io.text import brief
+
+_BUFFER = re.compile(r"(?P<before>(?:.*\.)?\w*?)(?P<kind>mean|std)(?P<behind>s?)")
+_OF_OUTPUTS = re.compile(r"(?:^|[._])(?:y|targets?|labels?|outputs?|logits?|preds?)(?:[._]|$)")
+"""What undoes the scaling of a regression's numbers is called so."""
+
+_BYTE = 255.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Normalization:
+    """One pair of buffers."""
+
+    names: tuple[str, str]
+    """Of the tensors in the file, mean first."""
+    mean: tuple[float, ...]
+    """Of 0..1, one number a channel."""
+    std: tuple[float, ...]
+
+    def __str__(self) -> str:
+        """As a note."""
+        names = " and ".join(brief(repr(name)) for name in self.names)
+        mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std))
+        return (
+            f"{names} are what the file's own module subtracts from images and divides them by, which was taken: "
+            f"mean {mean}, std {std} (of 0..1); --mean and --std say others."
+        )
+
+
+def find_normalization(tensors: Mapping[str, torch.Tensor], channels: int) -> Normalization | None:
+    """Find the one pair of tensors that can only be mean and standard deviation of the images.
+
+    Args:
+        tensors: those around a network, by the file's names.
+        channels: that its first convolution takes.
+    """
+    found = []
+    for key, mean in tensors.items():
+        match = _BUFFER.fullmatch(key)
+        if match is None or match["kind"] != "mean" or _OF_OUTPUTS.search(key.lower()):
+            continue
+        other = f"{match['before']}std{match['behind']}"
+        std = tensors.get(other)
+        if std is not None and _is_row(mean, channels) and _is_row(std, channels):
+            found.append(_scaled((key, other), mean, std))
+    return found[0] if len(found) == 1 else None
+
+
+def _is_row(tensor: torch.Tensor, channels: int) -> bool:
+    """Whether it has one number a channel and nothing else: [C], [C, 1, 1] or [1, C, 1, 1]."""
+    return tensor.is_floating_point() and tensor.numel() == channels == max(tensor.shape, default=0)
+
+
+def _scaled(names: tuple[str, str], mean: torch.Tensor, std: torch.Tensor) -> Normalization | None:
+    rows = [tensor.double().flatten() for tensor in (mean, std)]
+    if max(float(row.max()) for row in rows) > 1.0:  # of pixels from 0 to 255
+        rows = [row / _BYTE for row in rows]
+    means, stds = rows
+    if not (bool(((means >= 0) & (means <= 1)).all()) and bool(((stds > 0) & (stds <= 1)).all())):
+        return None
+    mean_values, std_values = (tuple(round(float(value), 6) for value in row) for row in rows)
+    return Normalization(names=names, mean=mean_values, std=std_values)
