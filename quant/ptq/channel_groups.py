@@ -1,7 +1,7 @@
-"""Channels of a block in groups of like range, each with its own int8 scales: exact, and no layer twice.
+"""Channels of a block in two groups of like range, each with its own int8 scales: exact, and no layer twice.
 
 From a block's expansion to its projection every channel goes its own way: SiLU, depthwise convolution, pooling and
-gate act on it alone. So the block is a sum of narrower blocks,
+gate act on it alone. So the block is a sum of two narrower blocks,
 
     project(h) = project[:, a](h[a]) + project[:, b](h[b])
 
@@ -9,9 +9,9 @@ and likewise the layer of squeeze-excite that reads the pooled channels. In floa
 int8 the few channels of wide range (in B0's stem 59 against 7) no longer take the resolution of all others. The
 arithmetic stays the same; an addition at the block's narrow end is new.
 
-Which channels go together, in how many groups, and behind which convolutions follows from two first-order estimates:
-what the logits lose by the grids' steps (`Split.noise`), and the instructions that a group adds
-(`quant/graph/instructions.py`). One budget of instructions is spent where it buys most.
+Which channels go together, and which blocks are split, follows from two first-order estimates: what the logits lose
+by the grids' steps (`Split`), and the instructions that a split adds (`quant/graph/instructions.py`). One budget of
+instructions is spent where it buys most.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -39,8 +39,8 @@ TILE = 16
 _WIDE_TILE = 32
 """The same on AVX512; kept where there are channels enough."""
 
-MOST_GROUPS = 4
-"""Of one convolution: more part the same noise again, and every group is a call of each kernel."""
+LEAST_SHARE = 0.012
+"""Of the noise of all blocks that can be split, what a split has to spare: each takes 4 kB of the file, too."""
 
 # SiLU's negative side is read down to about here, however small a channel's positive range is.
 _TAIL = 4.0
@@ -66,7 +66,7 @@ def split_channels(
     budget: float,
     advance: Callable[[int], None] = lambda images: None,
 ) -> fx.GraphModule:
-    """Split the channels behind some convolutions of a float graph in groups.
+    """Split the channels behind some convolutions of a float graph in two.
 
     Args:
         graph_module: from `export_graph`; left untouched.
@@ -74,7 +74,7 @@ def split_channels(
         inputs: images that show the channels' ranges, in batches, each [n, C, H, W] float32.
         seed: of the random projections of the logits that weigh the ranges.
         plain_share: as for `find_ranges`.
-        budget: instructions that the groups may add, as a share of the network's, estimated.
+        budget: instructions that the splits may add, as a share of the network's, estimated.
         advance: told of the images read, twice each.
 
     Returns:
@@ -91,10 +91,10 @@ def split_channels(
     products = {name: [n.name for n in within if n.target is aten.mul.Tensor] for name, (within, _) in behind.items()}
     shown = [product for found in products.values() for product in found]
     ranges = channel_ranges(result, shown, inputs, seed=seed, plain_share=plain_share, advance=advance)
-    splits = {name: splits_of([ranges[product] for product in products[name]]) for name in names}
+    splits = {name: group_channels([ranges[product] for product in products[name]]) for name in names}
     costs = {name: group_instructions(ends) for name, (_, ends) in behind.items()}
-    for name, split in choose(splits, costs, budget * instructions(result)).items():
-        _split(result, nodes[name], split.groups)
+    for name in choose(splits, costs, budget * instructions(result)):
+        _split(result, nodes[name], splits[name].groups)
     result.graph.eliminate_dead_code()
     result.graph.lint()
     result.recompile()
@@ -103,16 +103,18 @@ def split_channels(
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Channels in groups."""
+    """Channels in two groups."""
 
-    groups: tuple[torch.Tensor, ...]
-    """Indices of each group's channels, rising; the narrow ones first."""
-    noise: float
-    """The logits' squared error by the grids' steps, but for a factor that all layers share."""
+    groups: tuple[torch.Tensor, torch.Tensor]
+    """Indices of the narrow and of the wide ones, rising."""
+    before: float
+    """The logits' squared error by the steps of the block's grids, but for a factor that all layers share."""
+    gain: float
+    """What it loses by the split."""
 
 
-def splits_of(ranges: Sequence[ChannelRanges]) -> list[Split]:
-    """Part channels into 1, 2 and more groups, where the logits suffer least from the steps of all grids.
+def group_channels(ranges: Sequence[ChannelRanges]) -> Split:
+    """Part channels into narrow and wide ones, where the logits suffer least from the steps of all grids.
 
     The error of a grid grows with its step squared, and counts with the weight of the channels on it. A wide channel
     that little depends on then takes no narrow one's resolution, however few or many there are of each. A group holds
@@ -124,14 +126,9 @@ def splits_of(ranges: Sequence[ChannelRanges]) -> list[Split]:
     """
     reach = torch.stack([found.high.clamp_min(_TAIL).double() for found in ranges])
     weight = torch.stack([found.weight for found in ranges])
-    found: list[Split] = []
-    for order in _orders(reach, weight):
-        for index, split in enumerate(_cuts(reach, weight, order)):
-            if index == len(found):
-                found.append(split)
-            elif split.noise < found[index].noise:
-                found[index] = split
-    return found
+    before = _noise(reach, weight)[-1].item()
+    noise, order, narrow = min((_cut(reach, weight, order) for order in _orders(reach, weight)), key=itemgetter(0))
+    return Split((order[:narrow].sort().values, order[narrow:].sort().values), before, before - noise)
 
 
 def _orders(reach: torch.Tensor, weight: torch.Tensor) -> list[torch.Tensor]:
@@ -142,66 +139,37 @@ def _orders(reach: torch.Tensor, weight: torch.Tensor) -> list[torch.Tensor]:
     return [key.argsort() for key in (*reach, (reach / widest).amax(dim=0), *together)]
 
 
-def _cuts(reach: torch.Tensor, weight: torch.Tensor, order: torch.Tensor) -> list[Split]:
-    """Cut an order of the channels into 1, 2, ... groups of whole tiles, each time with the least noise."""
+def _cut(reach: torch.Tensor, weight: torch.Tensor, order: torch.Tensor) -> tuple[float, torch.Tensor, int]:
+    """Cut an order of the channels after whole tiles, with the least noise: this, the order, and where."""
     channels = len(order)
     tile = _WIDE_TILE if channels > 5 * _WIDE_TILE else TILE
-    ends = [*range(tile, channels - tile + 1, tile), channels]
-    starts = [0, *ends[:-1]]
-    tiles = list(zip(starts, ends, strict=True))
-    high = torch.stack([reach[:, order[a:b]].amax(dim=1) for a, b in tiles])
-    heavy = torch.stack([weight[:, order[a:b]].sum(dim=1) for a, b in tiles])
-    # noise[a][b]: of one group from tile a to tile b.
-    noise = [(heavy[a:].cumsum(0) * high[a:].cummax(0).values.square()).sum(dim=1) for a in range(len(tiles))]
-    best: list[tuple[float, tuple[int, ...]]] = [(float(noise[0][b]), (b + 1,)) for b in range(len(tiles))]
-    found = [best[-1]]
-    for groups in range(2, min(MOST_GROUPS, len(tiles)) + 1):
-        best = [
-            min(
-                ((best[a][0] + float(noise[a + 1][b - a - 1]), (*best[a][1], b + 1)) for a in range(groups - 2, b)),
-                default=(torch.inf, ()),
-            )
-            for b in range(len(tiles))
-        ]
-        found.append(best[-1])
-    return [Split(_groups(order, [0, *(ends[k - 1] for k in cut)]), least) for least, cut in found]
+    narrow = _noise(reach[:, order], weight[:, order])
+    wide = _noise(reach[:, order.flip(0)], weight[:, order.flip(0)])
+    noise, cut = min((float(narrow[cut - 1] + wide[channels - cut - 1]), cut) for cut in range(tile, channels, tile))
+    return noise, order, cut
 
 
-def _groups(order: torch.Tensor, edges: Sequence[int]) -> tuple[torch.Tensor, ...]:
-    return tuple(order[a:b].sort().values for a, b in pairwise(edges))
+def _noise(reach: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Of a group of the first channels, for each number of them, float64 [C]."""
+    return (weight.cumsum(1) * reach.cummax(1).values.square()).sum(dim=0)
 
 
-def choose(splits: Mapping[str, Sequence[Split]], costs: Mapping[str, float], budget: float) -> dict[str, Split]:
-    """Take the splits that spare most noise for what they cost, one group after the other.
+def choose(splits: Mapping[str, Split], costs: Mapping[str, float], budget: float) -> list[str]:
+    """Take the splits that spare most noise for what they cost, until the budget is spent.
 
     Args:
-        splits: by convolution: into 1, 2 and more groups.
-        costs: by convolution: what each group more costs.
+        splits: by convolution.
+        costs: by convolution.
         budget: what all may cost.
-
-    Returns:
-        By convolution, where there is more than one group.
     """
-    taken = dict.fromkeys(splits, 0)
-
-    def worth(name: str) -> float:
-        done = splits[name]
-        rates = [
-            (done[taken[name]].noise - done[k].noise) / ((k - taken[name]) * costs[name])
-            for k in range(taken[name] + 1, len(done))
-        ]
-        return max(rates, default=0.0)
-
-    while True:
-        open_ = [name for name in splits if taken[name] + 1 < len(splits[name]) and costs[name] <= budget]
-        if not open_:
-            break
-        name = max(open_, key=worth)
-        if worth(name) <= 0:
-            break
-        taken[name] += 1
-        budget -= costs[name]
-    return {name: splits[name][k] for name, k in taken.items() if k}
+    least = LEAST_SHARE * sum(split.before for split in splits.values())
+    worth = [name for name in splits if splits[name].gain >= least]
+    taken: list[str] = []
+    for name in sorted(worth, key=lambda name: splits[name].gain / costs[name], reverse=True):
+        if costs[name] <= budget:
+            taken.append(name)
+            budget -= costs[name]
+    return taken
 
 
 def _behind(convolution: fx.Node) -> tuple[list[fx.Node], list[fx.Node]]:
@@ -248,11 +216,7 @@ def _split(module: fx.GraphModule, convolution: fx.Node, groups: Sequence[torch.
                 _with_inputs(module, node, k, group, parts[node.all_input_nodes[0]][k])
                 for k, group in enumerate(groups)
             ]
-            total = sums[0]
-            for k, part in enumerate(sums[1:]):
-                name = f"{node.name}_sum{k or ''}"
-                total = _call(module, node, name, aten.add.Tensor, (total, part))
-            node.replace_all_uses_with(total)
+            node.replace_all_uses_with(_call(module, node, f"{node.name}_sum", aten.add.Tensor, tuple(sums)))
         elif node.target is aten.conv2d.default:
             source = node.all_input_nodes[0]
             parts[node] = [_with_outputs(module, node, k, group, parts[source][k]) for k, group in enumerate(groups)]
