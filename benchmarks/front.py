@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--tools", type=Path, default=Path("../shared/tools/arm64"))
     parser.add_argument("--name", default="b0")
     arguments = parser.parse_args()
-    checkpoint = load_checkpoint(arguments.variant, arguments.weights)
+    checkpoint = load_checkpoint(arguments.weights, arguments.variant)
     preprocess, classes = checkpoint.preprocess, checkpoint.model.num_classes
     graph = export_graph(fold_for_inference(checkpoint.model, preprocess.crop), preprocess.crop)
     shape = (1, checkpoint.model.in_channels, preprocess.crop, preprocess.crop)
