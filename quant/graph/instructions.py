@@ -1,4 +1,4 @@
-"""ARM instructions of an int8 program, estimated from shapes: the currency of what a recipe may add.
+"""ARM instructions and bytes of an int8 program, estimated from shapes: the currencies of what a recipe may add.
 
 Fitted to counts of whole programs under qemu (`python benchmarks/arm_instructions.py`), cortex-a76, executorch 1.4.1:
 processors with dot products. B0's estimate is within 2 % of its count.
@@ -31,6 +31,9 @@ _INPUT = 7.3
 # there an addition and a second output.
 _GROUP, _GROUP_PIXEL, _GROUP_OUTPUT = 5e3, 120.0, 8.4
 
+# Bytes of tables for each end of a group, and of scale and bias for each channel there.
+_GROUP_TABLES, _GROUP_CHANNEL = 1650, 8
+
 
 def instructions(graph_module: fx.GraphModule) -> float:
     """Estimate one forward of one image, of an exported float graph quantized throughout."""
@@ -53,6 +56,16 @@ def group_instructions(ends: Iterable[fx.Node]) -> float:
         _GROUP + _GROUP_PIXEL * elements(node) / node.meta["val"].shape[1] + _GROUP_OUTPUT * elements(node)
         for node in ends
     )
+
+
+def weight_bytes(graph_module: fx.GraphModule) -> int:
+    """Bytes of the int8 weights, most of the file."""
+    return sum(node.args[1].meta["val"].numel() for node in graph_module.graph.nodes if node.target in WEIGHTED)
+
+
+def group_bytes(ends: Iterable[fx.Node]) -> float:
+    """Estimate what one group more adds to the file; arguments as `group_instructions`."""
+    return sum(_GROUP_TABLES + _GROUP_CHANNEL * int(node.meta["val"].shape[1]) for node in ends)
 
 
 def _of(node: fx.Node) -> float:

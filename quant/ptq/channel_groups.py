@@ -10,8 +10,8 @@ int8 the few channels of wide range (in B0's stem 59 against 7) no longer take t
 arithmetic stays the same; an addition at the block's narrow end is new.
 
 Which channels go together, and which blocks are split, follows from two first-order estimates: what the logits lose
-by the grids' steps (`Split`), and the instructions that a split adds (`quant/graph/instructions.py`). One budget of
-instructions is spent where it buys most.
+by the grids' steps (`Split`), and what a split adds to instructions and file (`quant/graph/instructions.py`). Budgets
+of both are spent where they buy most.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import torch
 from torch import fx
 
 from quant.common.quiet import quiet_libraries
-from quant.graph.instructions import group_instructions, instructions
+from quant.graph.instructions import group_bytes, group_instructions, instructions, weight_bytes
 from quant.graph.qdq import add_constant, constant_of, is_depthwise
 from quant.ptq.equalize import equalizable
 from quant.ptq.ranges import ChannelRanges, channel_ranges
@@ -39,8 +39,8 @@ TILE = 16
 _WIDE_TILE = 32
 """The same on AVX512; kept where there are channels enough."""
 
-LEAST_SHARE = 0.012
-"""Of the noise of all blocks that can be split, what a split has to spare: each takes 4 kB of the file, too."""
+FILE_SHARE = 0.014
+"""Bytes that splits may add, as a share of the weights': an int8 file is to stay within 27 % of float's."""
 
 # SiLU's negative side is read down to about here, however small a channel's positive range is.
 _TAIL = 4.0
@@ -92,8 +92,12 @@ def split_channels(
     shown = [product for found in products.values() for product in found]
     ranges = channel_ranges(result, shown, inputs, seed=seed, plain_share=plain_share, advance=advance)
     splits = {name: group_channels([ranges[product] for product in products[name]]) for name in names}
-    costs = {name: group_instructions(ends) for name, (_, ends) in behind.items()}
-    for name in choose(splits, costs, budget * instructions(result)):
+    whole = budget * instructions(result), FILE_SHARE * weight_bytes(result)
+    costs = {
+        name: (group_instructions(ends) / whole[0], group_bytes(ends) / whole[1])
+        for name, (_, ends) in behind.items()
+    }
+    for name in choose(splits, costs):
         _split(result, nodes[name], splits[name].groups)
     result.graph.eliminate_dead_code()
     result.graph.lint()
@@ -107,10 +111,8 @@ class Split:
 
     groups: tuple[torch.Tensor, torch.Tensor]
     """Indices of the narrow and of the wide ones, rising."""
-    before: float
-    """The logits' squared error by the steps of the block's grids, but for a factor that all layers share."""
     gain: float
-    """What it loses by the split."""
+    """What the logits' squared error loses by it, but for a factor that all layers share."""
 
 
 def group_channels(ranges: Sequence[ChannelRanges]) -> Split:
@@ -128,7 +130,7 @@ def group_channels(ranges: Sequence[ChannelRanges]) -> Split:
     weight = torch.stack([found.weight for found in ranges])
     before = _noise(reach, weight)[-1].item()
     noise, order, narrow = min((_cut(reach, weight, order) for order in _orders(reach, weight)), key=itemgetter(0))
-    return Split((order[:narrow].sort().values, order[narrow:].sort().values), before, before - noise)
+    return Split((order[:narrow].sort().values, order[narrow:].sort().values), before - noise)
 
 
 def _orders(reach: torch.Tensor, weight: torch.Tensor) -> list[torch.Tensor]:
@@ -154,21 +156,18 @@ def _noise(reach: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return (weight.cumsum(1) * reach.cummax(1).values.square()).sum(dim=0)
 
 
-def choose(splits: Mapping[str, Split], costs: Mapping[str, float], budget: float) -> list[str]:
-    """Take the splits that spare most noise for what they cost, until the budget is spent.
+def choose(splits: Mapping[str, Split], costs: Mapping[str, tuple[float, ...]]) -> list[str]:
+    """Take the splits that spare most noise for what they cost, while their budgets last.
 
     Args:
         splits: by convolution.
-        costs: by convolution.
-        budget: what all may cost.
+        costs: by convolution, shares of each budget.
     """
-    least = LEAST_SHARE * sum(split.before for split in splits.values())
-    worth = [name for name in splits if splits[name].gain >= least]
     taken: list[str] = []
-    for name in sorted(worth, key=lambda name: splits[name].gain / costs[name], reverse=True):
-        if costs[name] <= budget:
+    for name in sorted(splits, key=lambda name: splits[name].gain / sum(costs[name]), reverse=True):
+        spent = (sum(shares) for shares in zip(*(costs[each] for each in (*taken, name)), strict=True))
+        if all(share <= 1.0 for share in spent):
             taken.append(name)
-            budget -= costs[name]
     return taken
 
 

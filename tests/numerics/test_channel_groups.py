@@ -27,7 +27,7 @@ def test_float_outputs_stay(padding, monkeypatch):
     names = groupable(graph)
     assert len(names) == 16  # stem and 15 expansions; the head's channels end in the classifier
     x = images(4, SIZE, seed=1).double()
-    monkeypatch.setattr("quant.ptq.channel_groups.LEAST_SHARE", 0.0)
+    monkeypatch.setattr("quant.ptq.channel_groups.FILE_SHARE", 1.0)
     split = split_channels(graph, names, [images(4, SIZE).double()], seed=0, plain_share=1e-4, budget=1.0)
     with torch.no_grad():
         assert_same_outputs(split(x), graph(x))
@@ -68,11 +68,14 @@ def test_groups_serve_all_tensors_of_a_block():
 
 def test_the_budget_goes_where_it_buys_most():
     groups = (torch.arange(1), torch.arange(1))
-    splits = {"dear": Split(groups, 9.0, 8.0), "cheap": Split(groups, 4.0, 2.0), "idle": Split(groups, 9.0, 0.1)}
-    costs = {"dear": 5.0, "cheap": 1.0, "idle": 0.01}
-    assert [choose(splits, costs, budget) for budget in (0.5, 1.0, 5.0, 6.0)] == [
-        [], ["cheap"], ["cheap"], ["cheap", "dear"]
-    ]  # fmt: skip
+    splits = {"dear": Split(groups, 8.0), "cheap": Split(groups, 2.0), "large": Split(groups, 1.0)}
+
+    def chosen(budget, file):
+        costs = {"dear": (5 / budget, 1 / file), "cheap": (1 / budget, 1 / file), "large": (1 / budget, 4 / file)}
+        return set(choose(splits, costs))
+
+    assert chosen(0.5, 9) == set() and chosen(1, 9) == {"cheap"} and chosen(6, 5) == {"cheap", "dear"}
+    assert chosen(7, 6) == {"cheap", "dear", "large"}
 
 
 def test_more_budget_keeps_what_less_of_it_bought():
