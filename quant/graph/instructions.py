@@ -53,14 +53,14 @@ def group_instructions(ends: Iterable[fx.Node]) -> float:
         ends: the convolutions that mix the block's channels again, each of which becomes one more and a sum.
     """
     return sum(
-        _GROUP + _GROUP_PIXEL * elements(node) / node.meta["val"].shape[1] + _GROUP_OUTPUT * elements(node)
-        for node in ends
+        _GROUP + elements(node) * (_GROUP_PIXEL / int(node.meta["val"].shape[1]) + _GROUP_OUTPUT) for node in ends
     )
 
 
 def weight_bytes(graph_module: fx.GraphModule) -> int:
     """Bytes of the int8 weights, most of the file."""
-    return sum(node.args[1].meta["val"].numel() for node in graph_module.graph.nodes if node.target in WEIGHTED)
+    weights = (node.args[1] for node in graph_module.graph.nodes if node.target in WEIGHTED)
+    return sum(int(weight.meta["val"].numel()) for weight in weights)
 
 
 def group_bytes(ends: Iterable[fx.Node]) -> float:

@@ -191,18 +191,20 @@ def factor_of_taps(chunks: Sequence[Chunk], read: Callable[[Chunk], torch.Tensor
     """Factor the covariance of what filters see, as `refit_weights` does: R, float64 [groups, inputs, inputs]."""
 
     def part(chunk: Chunk) -> tuple[int, torch.Tensor, torch.Tensor]:
-        seen = read(chunk)
+        # 16-bit inputs lie far from zero, and change little.
+        seen = read(chunk).double()
         return seen.shape[2], seen @ seen.mT, seen.sum(dim=2)
 
     found = list(in_parallel(part, chunks))
     count = sum(samples for samples, _, _ in found)
     zero = torch.zeros((), dtype=torch.float64)
-    square = sum((products.double() for _, products, _ in found), zero) / count
-    mean = sum((sums.double() for _, _, sums in found), zero) / count
+    square = sum((products for _, products, _ in found), zero) / count
+    mean = sum((sums for _, _, sums in found), zero) / count
     covariance = square - mean[:, :, None] * mean[:, None]
     diagonal = covariance.diagonal(dim1=1, dim2=2)
     diagonal += (_TAPS_RIDGE * diagonal.mean(dim=1, keepdim=True)).clamp_min(_LEAST_VARIANCE)
-    return torch.linalg.cholesky(covariance.flip(1, 2)).flip(1, 2)
+    factor: torch.Tensor = torch.linalg.cholesky(covariance.flip(1, 2)).flip(1, 2)
+    return factor
 
 
 def sampled(x: torch.Tensor) -> torch.Tensor:
