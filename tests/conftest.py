@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+# As the commands do (apps/cli/process.py), before torch is imported: two threads that spin for each other beside
+# another worker take ten times as long.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
 import torch
 
 from quant import quantize
@@ -22,10 +28,24 @@ hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
 
 
+_MINUTES, _SECONDS = 100, 10
+"""What a test takes that is marked `realdata`, or `slow`."""
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Two processes of two threads each take longer on two cores than of one; commands that tests start inherit it.
     torch.set_num_threads(1)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: workers take whole files in this order, and none is left alone with one at the end."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    lengths = Counter[Path]()
+    for item in items:
+        lengths[item.path] += _MINUTES * (item.get_closest_marker("realdata") is not None)
+        lengths[item.path] += _SECONDS * (item.get_closest_marker("slow") is not None)
+    items.sort(key=lambda item: -lengths[item.path])
 
 
 @pytest.fixture

@@ -20,6 +20,6 @@ Device = Annotated[
     ),
 ]
 Runtime = Annotated[str | None, typer.Option(help="Another release of executorch: 1.5.1.")]
-Limit = Annotated[int | None, typer.Option(help="Fewer images, evenly of each class.")]
+Limit = Annotated[int | None, typer.Option(help="At most so many images, evenly per class.")]
 Keep = Annotated[bool, typer.Option("--keep", help="Leave what was copied on the device.")]
 ResultsFile = Annotated[Path | None, typer.Option("--results", help="Write the device's results file.")]

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from quant.data.options import ImageOptions
 
 # A list: of an option given twice only the last would be taken, without a word.
-Labels = Annotated[list[str] | None, typer.Option(help="CSV, TSV or text: an image and its label a row.")]
-ImageColumn = Annotated[str | None, rare_option(help="Of --labels: its column of images, if unusual.")]
-LabelColumn = Annotated[str | None, rare_option(help="Of --labels: its column of labels, if unusual.")]
+Labels = Annotated[list[str] | None, typer.Option(help="CSV, TSV, text: one image and label per row.")]
+ImageColumn = Annotated[str | None, rare_option(help="Column of --labels that names images, if unusual.")]
+LabelColumn = Annotated[str | None, rare_option(help="Column of --labels that has labels, if unusual.")]
 MaxUnusable = Annotated[float, rare_option(help="Images that may be unreadable, %; they are left out.")]
 
 

@@ -76,14 +76,18 @@ def ios_app() -> SimpleNamespace:
 
 def _look_at_gradle(root: Path) -> Linked:
     module = _application(root)
-    for path, name, version in (*_in_catalogs(root), *_in_scripts(root)):
-        if _VERSION.fullmatch(version):
-            return Linked(
-                model=module / "src/main/assets/model",
-                where=path,
-                version=version,
-                backends=_ARTIFACTS.get(name, _ARTIFACTS["executorch-android"]),
-            )
+    found = [each for each in (*_in_catalogs(root), *_in_scripts(root)) if _VERSION.fullmatch(each[2])]
+    if found:
+        where, _, version = found[0]
+        # A build that chooses among several libraries names them all.
+        names = [name for path, name, other in found if (path, other) == (where, version)]
+        linked = (_ARTIFACTS.get(name, _ARTIFACTS["executorch-android"]) for name in names)
+        return Linked(
+            model=module / "src/main/assets/model",
+            where=where,
+            version=version,
+            backends=tuple(dict.fromkeys(backend for backends in linked for backend in backends)),
+        )
     return Linked(
         model=module / "src/main/assets/model",
         where=None,

@@ -59,8 +59,7 @@ def load_in_memory(module: object, expected: VariantSpec | None, options: LoadOp
     known = options if snapshot is None else with_snapshot(options, snapshot)
     told = None if snapshot is None else snapshot.spec
     found = _Module(original=original, contents=contents, expected=expected or told, options=known)
-    checkpoint = found.loaded()
-    return replace(checkpoint, notes=(*(() if snapshot is None else snapshot.notes), *checkpoint.notes))
+    return found.loaded()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

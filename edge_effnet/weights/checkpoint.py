@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -39,6 +39,8 @@ class Checkpoint:
     """Whether an averaged copy of the weights was taken, and the last step's lies beside it."""
     rival: str | None = None
     """Another origin that the names in the file fit as well; None where they tell, or the caller did."""
+    read_as: Callable[[str], Checkpoint] | None = None
+    """What was read, as weights of another origin; None where there is no rival."""
     output: str | None = None
     """What a module in memory makes of its logits: a word of `edge_effnet.head.OUTPUTS`."""
     original: nn.Module | None = None
@@ -106,5 +108,7 @@ class LoadOptions:
     """What a config beside the file says, where the file itself does not."""
     odd_blocks: tuple[int, ...] | None = None
     """What transformers' config says about padding; see `require_padding`."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the user on what lies beside the weights."""
     architectures: tuple[str, ...] = ()
     """Names of the architecture that may tell the origin, more trustworthy than the file's own."""

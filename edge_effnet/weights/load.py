@@ -87,8 +87,7 @@ def load_beside(path: Path, snapshot: Snapshot, expected: VariantSpec | None, op
     Raises:
         InputError: as `load_checkpoint`.
     """
-    checkpoint = load_file(path, expected or snapshot.spec, with_snapshot(options, snapshot))
-    return replace(checkpoint, notes=(*snapshot.notes, *checkpoint.notes))
+    return load_file(path, expected or snapshot.spec, with_snapshot(options, snapshot))
 
 
 def with_snapshot(options: LoadOptions, snapshot: Snapshot) -> LoadOptions:
@@ -100,6 +99,7 @@ def with_snapshot(options: LoadOptions, snapshot: Snapshot) -> LoadOptions:
         architectures=(*options.architectures, *named),
         described=snapshot.described,
         odd_blocks=snapshot.odd_blocks,
+        notes=(*options.notes, *snapshot.notes),
     )
 
 
@@ -149,7 +149,7 @@ def load_contents(
     if of_transformers:
         require_padding(spec, preprocess.crop, options.odd_blocks, path)
     trained = Trained.of(spec, placed.layout, origin, contents.built or saved, options.trained_activation)
-    notes = [*contents.notes, *placed.notes]
+    notes = [*options.notes, *contents.notes, *placed.notes]
     model = build_network(trained, placed, options, image_size=preprocess.crop, path=path, notes=notes)
     file_classes = None if model.classifier is None else model.num_classes
     guesses = () if saved is not None else (None if contents.built else guess, assumed)
@@ -161,6 +161,12 @@ def load_contents(
     fitting = _fitting_names(names, file_classes, model, notes)
     model.class_names = None if fitting is None else require_class_names(fitting, path)
     model.preprocess = preprocess
+    named = saved is not None or contents.built or guess is None
+    rival = None if named else RIVALS.get(origin.name)
+
+    def read_as(name: str) -> Checkpoint:
+        return load_contents(contents, path, expected, replace(options, origin=name), sha256=sha256)
+
     return Checkpoint(
         model=model,
         spec=spec,
@@ -171,7 +177,8 @@ def load_contents(
         sha256=sha256,
         notes=tuple(notes),
         averaged=options.ema and (contents.copies or placed.copies),
-        rival=None if saved is not None or contents.built or guess is None else RIVALS.get(origin.name),
+        rival=rival,
+        read_as=None if rival is None else read_as,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import fx
 
@@ -35,6 +36,10 @@ class Found:
     chosen: Point
     """The cheapest that meets the target; the best of all where none does."""
     converted: fx.GraphModule
-    """The network of `chosen`."""
+    """The network of `chosen`; stays in the process that found it."""
     images: int
     """That it was chosen on."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process of the run is told: a graph with infinite bounds cannot be pickled."""
+        return {**self.__dict__, "converted": None}

@@ -14,10 +14,11 @@ from edge_effnet.images import quiet_pillow
 from edge_effnet.preprocess import Preprocess
 from quant.common.progress import Progress
 from quant.common.subsample import subsample
-from quant.data.batches import Model, iterate_batches
+from quant.data.batches import Model, batch_size_for, iterate_batches
 from quant.data.split import ImageRecord
 from quant.graph.parallel import in_parallel
 from quant.metrics import metrics
+from quant.metrics.share import ALONE, Share
 
 _ROWS_AT_ONCE = 1024
 """Of logits looked at: copies of all of 50,000 images' take hundreds of MiB."""
@@ -87,6 +88,7 @@ def collect_logits(
     *,
     programs: Mapping[str, Model] | None = None,
     limits: Mapping[str, int | None] | None = None,
+    share: Share = ALONE,
 ) -> dict[str, torch.Tensor]:
     """Run several models over images that are decoded once.
 
@@ -97,6 +99,7 @@ def collect_logits(
         progress: told of the images done.
         programs: run in processes of their own, beside the models; what they put out is theirs.
         limits: how many images, evenly of all, those models or programs see that are too slow for all.
+        share: this process's, where several evaluate together; all of them return everything.
 
     Returns:
         For each model and program, float32 [images seen, classes].
@@ -106,7 +109,10 @@ def collect_logits(
     """
     programs, limits = programs or {}, limits or {}
     seen = {name: subsample(len(images), limits.get(name)) for name in (*models, *programs)}
-    rows = {name: LogitRows(len(indices)) for name, indices in seen.items()}
+    size = batch_size_for(preprocess.crop)
+    starts = share.starts(len(images), size)
+    at = {name: [n for n, i in enumerate(found) if i - i % size in starts] for name, found in seen.items()}
+    rows = {name: LogitRows(len(own)) for name, own in at.items()}
 
     def run_all(which: Mapping[str, Model], batch: torch.Tensor, done: int, run: Run) -> None:
         jobs = []
@@ -117,20 +123,22 @@ def collect_logits(
         for (name, *_), found in zip(jobs, run(lambda job: job[1](job[2]), jobs), strict=True):
             rows[name].add(found)
 
-    done = 0
+    shown = 0
+    paths = [p.path for start in starts for p in images[start : start + size]]
     with (
         progress.stage("Evaluating", len(images)) as advance,
         quiet_pillow(),
         ThreadPoolExecutor(max_workers=1) as beside,
     ):
-        for batch in iterate_batches([p.path for p in images], preprocess):
-            other = beside.submit(run_all, programs, batch, done, map)
+        for start, batch in zip(starts, iterate_batches(paths, preprocess, batch_size=size), strict=True):
+            other = beside.submit(run_all, programs, batch, start, map)
             # Depthwise convolutions take a third of the time channels last.
-            run_all(models, batch.contiguous(memory_format=torch.channels_last), done, in_parallel)
+            run_all(models, batch.contiguous(memory_format=torch.channels_last), start, in_parallel)
             other.result()
-            done += len(batch)
-            advance(len(batch))
-    logits = {name: found.whole() for name, found in rows.items()}
+            done = min(len(images), shown + share.world * size)
+            advance(done - shown)
+            shown = done
+    logits = {name: share.together(found.whole(), at[name], len(seen[name])) for name, found in rows.items()}
     for name in models:
         finite = torch.cat([rows.isfinite().all(dim=1) for rows in logits[name].split(_ROWS_AT_ONCE)])
         bad = (~finite).nonzero().flatten().tolist()

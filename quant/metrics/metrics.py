@@ -13,6 +13,11 @@ CONFIDENCE = 0.95
 _EXACT_RANKS = 50
 
 
+def decimals(images: int | None) -> int:
+    """Of a percentage over so many images: one of 1,000 is 0.1 points. Two where the images are not known."""
+    return 1 if images is not None and images <= 1000 else 2
+
+
 def topk_accuracy(logits: torch.Tensor, labels: torch.Tensor, k: int) -> float:
     """Share of images whose label is among the k largest logits.
 

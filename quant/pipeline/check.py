@@ -30,10 +30,14 @@ from quant.pipeline.judged_images import judged_images
 from quant.program.host import EmulatorRuntime, HostRuntime, check_threads, emulator_processes
 from quant.program.timing import Measured, ProgramFigures, load_emulated, measure_programs
 from quant.thresholds import GOLDEN_MIN_SQNR_DB, LATENCY_REPEATS
+from quant.training.distributed import LONE, Group, in_turn, joined_group
 from quant.verdict.assemble import Evidence, assemble
 from quant.verdict.baseline import baseline_json, make_baseline, read_baseline, require_baseline_file
 from quant.verdict.outcome import Outcome
 from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement
+
+_UNCOUNTED = 2
+"""Forwards timed by processes whose figures nobody reads."""
 
 
 def check(
@@ -85,6 +89,8 @@ def check(
         require_runs_here(artifact.manifest["backend"])
         verify_images(artifact)
     with ExitStack() as stack:
+        group = stack.enter_context(joined_group())
+        progress = progress if group.leads else NoProgress()
         with watch.measure("load"):
             given = Given(data=data, labels=labels)
             split = stack.enter_context(judged_images(artifact, given, images, progress))
@@ -93,7 +99,7 @@ def check(
             if update_baseline or baseline is None
             else read_baseline(Path(baseline), split.evaluation, classes=artifact.task.exclusive)
         )
-        seen = look(artifact, split.evaluation, threads, progress, watch)
+        seen = look(artifact, split.evaluation, threads, progress, watch, group=group)
     outcome = judge_artifact(
         artifact,
         seen,
@@ -107,7 +113,7 @@ def check(
             max_drop=artifact.task.max_drop if max_drop is None else max_drop, min_agreement=wanted, baseline=known
         ),
     )
-    if update_baseline and baseline is not None:
+    if update_baseline and baseline is not None and group.leads:
         sha256 = artifact.manifest["files"]["model.pte"]["sha256"]
         figures = make_baseline(split.evaluation, outcome.pte_accuracy, outcome.pte, sha256)
         write_atomically(Path(baseline), baseline_json(figures).encode())
@@ -136,6 +142,7 @@ def look(
     watch: Stopwatch,
     *,
     repeats: int = LATENCY_REPEATS,
+    group: Group = LONE,
 ) -> Seen:
     """Time what this host runs of an artifact, prove that it is what the manifest says, run it over images.
 
@@ -146,6 +153,7 @@ def look(
         progress: told of the stages.
         watch: told of their times.
         repeats: forwards timed of each program.
+        group: this process among those that evaluate together.
 
     Raises:
         InputError: programs or golden files that do not belong together, an unreadable image.
@@ -158,12 +166,14 @@ def look(
     emulated = {"pte": paths.pop("pte")} if is_emulated(backend) and "pte" in paths else {}
     with ExitStack() as stack:
         runtime = stack.enter_context(HostRuntime(threads))
-        with watch.measure("time"):
+        # One process after the other: two at once would time each other.
+        with watch.measure("time"), in_turn(group):
+            counted = repeats if group.leads else _UNCOUNTED
             measured = measure_programs(
-                runtime, paths, artifact.preprocess, images[0].path, progress, repeats=repeats
+                runtime, paths, artifact.preprocess, images[0].path, progress, repeats=counted
             )
             if emulated:
-                emulator = stack.enter_context(EmulatorRuntime(emulator_processes()))
+                emulator = stack.enter_context(EmulatorRuntime(emulator_processes(group.world)))
                 measured |= load_emulated(emulator, emulated, artifact.preprocess)
             verify_shapes(artifact, measured)
             verify_golden(artifact, measured, messages(files.findings, Severity.ERROR))
@@ -174,6 +184,7 @@ def look(
                 artifact.preprocess,
                 progress,
                 programs={name: _logits_of(artifact, program) for name, program in measured.items()},
+                share=group.share,
             )
             found = check_artifact(
                 artifact,

@@ -22,6 +22,7 @@ from quant.lower.output import Output
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.evaluate import collect_logits, labels_of
 from quant.metrics.margins import fitted_temperature
+from quant.metrics.share import Share
 from quant.pipeline.float_graphs import Graphs
 from quant.pipeline.int8_graphs import Int8Graphs, Trained
 from quant.pipeline.load import Loaded
@@ -72,10 +73,10 @@ class _Guarded:
         return torch.full((len(inputs), self.columns), torch.nan)
 
 
-def emulator_for(programs: Programs) -> AbstractContextManager[HostRuntime | None]:
-    """The runtime of programs that an emulator runs, where there are such."""
+def emulator_for(programs: Programs, processes: int) -> AbstractContextManager[HostRuntime | None]:
+    """The runtime of programs that an emulator runs, where there are such; of each of so many processes like this."""
     if any(program.choice.backend.emulated for program in programs.chosen):
-        return EmulatorRuntime(emulator_processes())
+        return EmulatorRuntime(emulator_processes(processes))
     return nullcontext()
 
 
@@ -111,8 +112,9 @@ def evaluate(
     measured: Mapping[str, Measured],
     calibrated: Calibrated,
     progress: Progress,
+    share: Share,
 ) -> Evaluated:
-    """Run everything over the evaluation images, and look at what float makes of them.
+    """Run everything over the evaluation images, this process its share, and look at what float makes of them.
 
     Raises:
         InputError: an image that cannot be read, or a float output that is not finite.
@@ -150,6 +152,7 @@ def evaluate(
         progress,
         programs={name: _then(program, view) for name, program in judged.items()},
         limits={p.choice.name: p.choice.backend.images for p in programs.chosen},
+        share=share,
     )
     reference = Reference(
         task=network.task,

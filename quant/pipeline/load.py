@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from edge_effnet.activations import swap_activation
 from edge_effnet.errors import InputError
@@ -184,9 +183,9 @@ def _settled(
     Raises:
         InputError: those do not tell either.
     """
-    if checkpoint.rival is None:
+    if checkpoint.rival is None or checkpoint.read_as is None:
         return checkpoint, ()
-    both = (_read_again(request, origin=origin) for origin in (checkpoint.origin, checkpoint.rival))
+    both = map(checkpoint.read_as, (checkpoint.origin, checkpoint.rival))
     first, second = (_with_tensors(request, each) if tensors else each for each in both)
     chosen, found = settle_origin(first, second, split.calibration)
     return chosen, (found,)
@@ -196,13 +195,10 @@ def _copies(request: Request, checkpoint: Checkpoint, split: DataSplit) -> tuple
     """Compare the two copies of the weights that the file has."""
     if not (checkpoint.averaged and request.task.exclusive):
         return ()
-    found = check_averaged(checkpoint, _read_again(request, origin=checkpoint.origin, ema=False), split.calibration)
+    options = replace(request.config.load_options, origin=checkpoint.origin, ema=False)
+    last = load_pretrained(request.config.weights_name, variant=request.spec.name, options=options)
+    found = check_averaged(checkpoint, last, split.calibration)
     return () if found is None else (found,)
-
-
-def _read_again(request: Request, **changes: Any) -> Checkpoint:
-    options = replace(request.config.load_options, **changes)
-    return load_pretrained(request.config.weights_name, variant=request.spec.name, options=options)
 
 
 def _folder_names(task: Task, checkpoint: Checkpoint, folder: Path) -> tuple[str, ...] | None:

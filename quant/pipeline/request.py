@@ -16,7 +16,6 @@ from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights import Checkpoint, load_pretrained
 from quant.artifact.recognise import require_replaceable
 from quant.common.overwrite import require_apart, require_no_image
-from quant.common.rank import is_alone
 from quant.data.readers.in_memory import is_in_memory
 from quant.lower.choices import DEFAULT_BACKEND, Choice, check_fits, check_options, choose
 from quant.lower.options import Normalization
@@ -258,7 +257,3 @@ def _require_fitting(config: QuantizeConfig, recipe: Recipe, choices: Sequence[C
         raise InputError(f"--output {config.output}: --head none has no logits; leave one of the two out.")
     if config.embed_preprocess and not alone:
         raise InputError("--embed-preprocess is for the int8 xnnpack program alone: leave out --backend.")
-    if not (recipe.trains or is_alone()):
-        raise InputError(
-            f"--recipe {recipe.name} trains nothing that processes could share: start it without torchrun."
-        )

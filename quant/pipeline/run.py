@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edge_effnet.in_memory.load import require_same
 from quant.artifact.model import Artifact
 from quant.common.progress import Progress, Stopwatch
@@ -25,7 +27,7 @@ from quant.pipeline.request import Request
 from quant.pipeline.results import RunOutcome
 from quant.pipeline.write import write_many, write_one
 from quant.program.host import HostRuntime
-from quant.training.distributed import Group
+from quant.training.distributed import Group, in_turn
 from quant.verdict.outcome import Outcome
 
 COMPARED = 32
@@ -38,7 +40,7 @@ Written = tuple[Artifact, Outcome] | RunOutcome
 def run_stages(
     request: Request, network: Loaded, progress: Progress, watch: Stopwatch, group: Group
 ) -> Written | None:
-    """Everything after loading, stage by stage; None for processes that only helped to train."""
+    """Everything after loading, stage by stage; None for processes that only helped to train or to evaluate."""
     with watch.measure("load"):
         inputs = read_batches(network.split.calibration, network.preprocess, progress)
         require_finite(network.checkpoint.model, inputs, request.config.weights_name)
@@ -53,8 +55,10 @@ def run_stages(
     if request.recipe.trains:
         with watch.measure("train"):
             trained = train_graph(request, network, graphs, int8, progress, group)
-    if not group.leads:
-        return None
+    if request.recipe.trains:
+        if not group.leads:
+            return None
+        group = replace(group, world=1)  # the others have gone
     finish_graphs(request, int8, inputs, progress)
     give_back_freed_memory()
     with watch.measure("analyze"):
@@ -62,11 +66,16 @@ def run_stages(
     give_back_freed_memory()
     with watch.measure("lower"):
         programs = lower_programs(request, network, graphs, int8, progress)
-    with HostRuntime(request.config.threads) as runtime, emulator_for(programs) as emulator:
-        with watch.measure("time"):
+    with HostRuntime(request.config.threads) as runtime, emulator_for(programs, group.world) as emulator:
+        # One process after the other: two at once would time each other.
+        with watch.measure("time"), in_turn(group):
             measured = measure(runtime, emulator, network, programs, progress)
         with watch.measure("evaluate"):
-            evaluated = evaluate(network, graphs, int8, trained, programs, measured, calibrated, progress)
+            evaluated = evaluate(
+                network, graphs, int8, trained, programs, measured, calibrated, progress, group.share
+            )
+        if not group.leads:
+            return None
         run = Run(
             request=request,
             network=network,

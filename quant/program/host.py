@@ -224,9 +224,13 @@ class HostRuntime:
 _MOST_EMULATORS = 8
 
 
-def emulator_processes() -> int:
-    """One for each core, as far as memory is sure to do: each takes about half a gigabyte."""
-    return max(1, min(_MOST_EMULATORS, os.cpu_count() or 1))
+def emulator_processes(among: int = 1) -> int:
+    """One for each core, as far as memory is sure to do: each takes about half a gigabyte.
+
+    Args:
+        among: processes like this one that share the cores.
+    """
+    return max(1, min(_MOST_EMULATORS, os.cpu_count() or 1) // among)
 
 
 class EmulatorRuntime(HostRuntime):

@@ -15,7 +15,7 @@ from edge_effnet.errors import InputError
 from quant.analysis.layer_report import LayerReport
 from quant.artifact.recognise import changed
 from quant.lower.result import Leftover
-from quant.metrics.metrics import wilson_interval
+from quant.metrics.metrics import decimals, wilson_interval
 from quant.metrics.per_class import ClassFigures, ConfusionChange
 
 NAMED = 5
@@ -25,9 +25,9 @@ UNKNOWN = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
 
 
-def percent(share: float | None) -> str:
-    """Share of 1 -> percent with two decimals."""
-    return UNKNOWN if share is None else f"{100 * share:.2f}"
+def percent(share: float | None, images: int | None = None) -> str:
+    """Share of 1 -> percent, with as many decimals as so many images carry."""
+    return UNKNOWN if share is None else f"{100 * share:.{decimals(images)}f}"
 
 
 def interval(pair: tuple[float, float] | None) -> str:
@@ -193,6 +193,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "count": count,
     "count_of": count_of,
     "day": day,
+    "decimals": decimals,
     "fixed": fixed,
     "grouped": grouped,
     "interval": interval,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edge_effnet.errors import InputError
+from edge_effnet.head import parse_head
+from quant.data.options import ImageOptions
 
 OPTIMIZERS = ("adamw", "rmsprop")
 FREEZES = ("none", "backbone")
@@ -56,8 +58,12 @@ class TrainConfig:
     """The weights, `.safetensors`; checkpoint, curve and metadata lie beside it."""
     stages: tuple[Stage, ...]
     """In order; the last one's size is the network's own."""
+    images: ImageOptions = field(default_factory=ImageOptions)
+    """A label file instead of class folders."""
     weights: Path | None = None
     """Start from this file instead of new weights."""
+    head: str | None = None
+    """Layers of their head, where tensors do not tell; see `edge_effnet.head.parse_head`."""
     fresh_head: bool = False
     """Reinitialize the classifier even where the file's would fit."""
     steps: int | None = None
@@ -119,6 +125,8 @@ class TrainConfig:
         _check_choice("optimizer", self.optimizer, OPTIMIZERS)
         _check_choice("freeze", self.freeze, FREEZES)
         _check_choice("precision", self.precision, PRECISIONS)
+        if self.head is not None:
+            parse_head(self.head)
         if self.out.suffix != ".safetensors":
             raise InputError(f"--out {self.out}: weights are saved as safetensors; end the name in .safetensors.")
         for name, low in (
@@ -159,6 +167,11 @@ class TrainConfig:
         values = asdict(self)
         for name in ("out", "resume", "workers", "threads", "checkpoint_every", "cache", "half"):
             del values[name]
+        labels = values.pop("images")["labels"]
+        # What earlier checkpoints do not have is left out where it is not given.
+        values |= {} if labels is None else {"labels": str(labels)}
+        if self.head is None:
+            del values["head"]
         values["data"], values["weights"] = (
             str(self.data),
             None if self.weights is None else str(self.weights),

@@ -15,6 +15,7 @@ from torch import nn
 from edge_effnet.errors import InputError, MachineError
 from edge_effnet.io.text import brief
 from quant.common.rank import environment_number, is_alone, require_torchrun
+from quant.metrics.share import Share
 
 ValueT = TypeVar("ValueT")
 
@@ -31,6 +32,15 @@ class Group:
     def leads(self) -> bool:
         """Whether this process validates and writes files."""
         return self.rank == 0
+
+    @property
+    def share(self) -> Share:
+        """Its part of an evaluation."""
+        return Share(rank=self.rank, world=self.world)
+
+
+LONE = Group(rank=0, world=1, device=torch.device("cpu"))
+"""A process that nobody helps."""
 
 
 @contextmanager
@@ -53,7 +63,7 @@ def joined_group() -> Iterator[Group]:
         yield Group(rank=0, world=1, device=device)
         return
     try:
-        dist.init_process_group("nccl" if cuda else "gloo")
+        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
     except (RuntimeError, ValueError, OSError) as error:  # a bad port, no such host, nobody there
         raise MachineError(
             f"the processes of this run do not find each other at MASTER_ADDR {os.environ['MASTER_ADDR']}, "

@@ -70,6 +70,7 @@ def _loaded(config: TrainConfig, weights: Path, class_names: tuple[str, ...]) ->
             dropout_rate=config.dropout,
             drop_connect_rate=config.drop_connect,
             padding=config.padding,
+            head=config.head,
         ).model
 
     model = load(None)

@@ -59,9 +59,9 @@ def _rows(outcome: Outcome) -> list[tuple[str, str, str, str]]:
         *(
             (
                 row.title,
-                _text(row, outcome.float_accuracy),
-                _text(row, accuracy, fidelity),
-                _text(row, outcome.pte_accuracy, outcome.pte),
+                _text(outcome, row, outcome.float_accuracy),
+                _text(outcome, row, accuracy, fidelity),
+                _text(outcome, row, outcome.pte_accuracy, outcome.pte),
             )
             for row in outcome.task.rows
             if row.key in (*outcome.task.bounded, "agreement", "sqnr_db")
@@ -80,6 +80,6 @@ def _latency(program: ProgramFigures) -> str:
     return "" if program.latency_ms is None else f"{program.latency_ms:.2f}"
 
 
-def _text(row: Row, *figures: Accuracy | Fidelity | None) -> str:
+def _text(outcome: Outcome, row: Row, *figures: Accuracy | Fidelity | None) -> str:
     value = row.value(*figures)
-    return "" if value is None else row.text(value)
+    return "" if value is None else row.text(value, outcome.evaluation_images)

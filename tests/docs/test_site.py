@@ -36,6 +36,13 @@ def test_builds_without_a_warning_and_holds_every_page(site):
     assert pages <= {page.relative_to(site).with_suffix("") for page in site.rglob("*.html")}
 
 
+def test_code_in_a_list_is_indented_so_that_the_list_goes_on():
+    """By four spaces: with three, as GitHub takes it too, the site numbers every step behind a block 1."""
+    for page in (ROOT / "docs").rglob("*.md"):
+        indents = {len(indent) for indent in re.findall("^( *)```", page.read_text(), re.MULTILINE)}
+        assert all(indent % 4 == 0 for indent in indents), page.name
+
+
 @needs_mkdocs
 def test_pages_load_nothing_from_elsewhere(site):
     for page in site.rglob("*.html"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,36 +12,25 @@ import torch
 from PIL import Image
 
 from apps.device.check import check_on_device
-from edge_effnet.variants import VARIANTS
 from quant import Outcome, check, quantize
 from quant.artifact.recognise import SEAL, seal_of
 from quant.common.findings import KINDS, Severity
 from quant.pipeline.results import RunOutcome
 from quant.program.timing import Measured
 from tests.support.images import draw_image
-from tests.support.tiny import SIDE, train_tiny
-from tests.support.tiny import TINY as SPEC
+from tests.support.tiny import SIDE
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_variant", "one_thread")]
 
 SETTINGS = {"recipe": "int8-fast", "calibration": 9, "max_drop": 100.0}
 MANY = ("xnnpack:int8", "xnnpack:fp32")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _tiny():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VARIANTS, "lite0", replace(SPEC, name="lite0"))
-        yield
-
-
 @pytest.fixture(scope="module")
-def honest(tmp_path_factory):
+def honest(tiny, tiny_variant, tmp_path_factory):
     """Weights, images and an artifact that nothing is wrong with."""
-    folder = tmp_path_factory.mktemp("honest")
-    files = train_tiny(folder)
-    made = quantize("lite0", weights=files.weights, data=files.data, out=folder / "a", **SETTINGS)
-    return files, made
+    out = tmp_path_factory.mktemp("honest") / "a"
+    return tiny, quantize("lite0", weights=tiny.weights, data=tiny.data, out=out, **SETTINGS)
 
 
 def nearly_one_class(data: Path) -> None:

@@ -1,4 +1,7 @@
-"""Deeper and wider networks go through the default recipe without special cases."""
+"""A deeper and wider network of either kind goes through an int8 recipe without special cases.
+
+What B1 to B7 take in full is a benchmark's matter: benchmarks/results/pipeline.md.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 SIZE = 64
 
 
-@pytest.mark.parametrize("variant", ["b1", "b2", "b3", "b4", "b7", "lite4"])
+@pytest.mark.parametrize("variant", ["b2", "lite4"])
 def test_larger_variants_run_through(tmp_path, variant):
     model = EfficientNet.from_name(variant, num_classes=len(COLOURS), image_size=SIZE)
     with torch.no_grad():

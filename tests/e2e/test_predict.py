@@ -33,7 +33,8 @@ def test_a_file_and_a_folder_are_answered(predicted, tiny, tiny_artifact):
     assert alone.pte[0].probability == pytest.approx(found[0]["pte"][0]["probability"], abs=1e-5)
     rows = list(csv.DictReader(io.StringIO(predicted(first, "--csv")[1])))
     assert [row["rank"] for row in rows] == ["1", "2", "3"] and rows[0]["class"] == rows[0]["float_class"] == "red"
-    assert "float" in predicted(first)[1]
+    answer = predicted(first)[1].splitlines()[1].split()
+    assert (answer[0], answer[3], answer[-1]) == (".pte", "float", "red")
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,9 @@ def test_report_starts_from_ptq_and_the_program_is_what_was_trained(sources, tmp
     assert trained <= result.artifact.calibrated_on
     with (tmp_path / "out.qat.curve.csv").open() as file:
         assert next(csv.DictReader(file))["step"] == "0"
+    # Its checkpoint is of no other run.
+    with pytest.raises(InputError, match="seed"):
+        quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / "out", seed=1, qat=_options(resume=True))
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -169,23 +172,9 @@ def test_two_processes_train_as_one(sources, tmp_path):
     assert (tmp_path / "two" / "manifest.json").is_file()
 
 
-def test_processes_have_nothing_to_share_without_training(sources, tmp_path, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(InputError, match="without torchrun"):
-        quantize("lite0", **sources, out=tmp_path / "out")
-
-
 def test_training_options_need_a_recipe_that_trains(sources, tmp_path):
     with pytest.raises(InputError, match=r"--recipe int8 trains nothing.*qat-int8"):
         quantize("lite0", **sources, out=tmp_path / "out", qat=_options())
-
-
-def test_checkpoint_of_another_run_is_refused(sources, tmp_path):
-    quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / "out", qat=_options(steps=2))
-    with pytest.raises(InputError, match="seed"):
-        quantize(
-            "lite0", **sources, recipe="qat-int8", out=tmp_path / "out", seed=1, qat=_options(steps=2, resume=True)
-        )
 
 
 @pytest.mark.parametrize(

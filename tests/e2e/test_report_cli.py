@@ -28,7 +28,7 @@ def test_artifacts_are_compared_in_a_table_and_on_a_page(called, tmp_path):
     code, out, err = called("b0-int8", "b0-slow", "--out", "both.html")
     assert (code, err) == (0, "")
     rows = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
-    assert rows["b0-int8"] == ["b0-int8", "95.00", "95.00", "20.0", "6.50", "4.00", "pass", "optimal"]
+    assert rows["b0-int8"] == ["b0-int8", "95.0", "95.0", "20.0", "6.50", "4.00", "pass", "optimal"]
     assert rows["b0-slow"][-1] == "pass"
     assert out.endswith("Report: both.html\n") and max(map(len, out.splitlines())) <= 80
     assert (tmp_path / "both.html").is_file()

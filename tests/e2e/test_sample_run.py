@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_effnet.samples import CLASS_NAMES
-from tests.support.cli import run_cli
+from tests.support.cli import call_cli, run_cli
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_check_draws_the_same_pictures_again(first_run):
 
 
 def test_a_variant_without_sample_weights_is_told_the_ways_on(tmp_path):
-    process = run_cli("quantize", "--variant", "b3", cwd=tmp_path)
+    process = call_cli("quantize", "--variant", "b3", cwd=tmp_path)
     assert process.returncode == 2 and process.stdout == ""
     assert "b3 has no sample weights" in process.stderr
     assert "edge-effnet train --variant b3 --data sample" in process.stderr

@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +20,7 @@ from edge_effnet.errors import InputError, MachineError
 from quant.common.progress import NoProgress
 from quant.training import Stage, TrainConfig, TrainResult, train
 from quant.training.loop import Loop
-from tests.support.training import tiny_config, use_tiny, without_torchrun
+from tests.support.training import tiny_config, use_tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -84,32 +83,23 @@ def test_steps_since_the_last_checkpoint_are_done_again(tmp_path: Path, monkeypa
     _assert_same_run(whole, train(tiny_config(tmp_path, resume=True, **changes), NoProgress()))
 
 
-_SCRIPT = """
-import sys
-from pathlib import Path
-from edge_effnet.variants import VARIANTS
-from quant.common.progress import NoProgress
-from quant.training import train
-from tests.support.training import TINY, tiny_config
-VARIANTS["lite0"] = TINY
-folder, out = Path(sys.argv[1]), Path(sys.argv[2])
-train(tiny_config(folder, out=out, checkpoint_every=1, resume="resume" in sys.argv), NoProgress())
-"""
-
-
-@pytest.mark.slow
 def test_a_process_that_is_killed_leaves_a_checkpoint_that_resumes_to_the_same_bits(tmp_path: Path) -> None:
     whole = train(tiny_config(tmp_path), NoProgress())
     out = tmp_path / "killed" / "tiny.safetensors"
-    command = [sys.executable, "-c", _SCRIPT, str(tmp_path), str(out)]
-    with subprocess.Popen(command, env=without_torchrun()) as process:
-        checkpoint = out.with_suffix(".checkpoint")
-        while not checkpoint.exists() and process.poll() is None:
-            time.sleep(0.005)
-        os.kill(process.pid, signal.SIGKILL)
-    subprocess.run([*command, "resume"], env=without_torchrun(), check=True)
-    ours, theirs = load_file(whole.weights), load_file(out)
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    process = os.fork()
+    if process == 0:
+        try:
+            train(tiny_config(tmp_path, out=out, checkpoint_every=1), NoProgress())
+        finally:
+            os._exit(0)
+    while not out.with_suffix(".checkpoint").exists():
+        assert os.waitpid(process, os.WNOHANG) == (0, 0), "it ended without a checkpoint"
+        time.sleep(0.001)
+    os.kill(process, signal.SIGKILL)
+    assert os.WIFSIGNALED(os.waitpid(process, 0)[1]), "it had ended before it was killed"
+    assert not out.exists()
+    resumed = train(tiny_config(tmp_path, out=out, checkpoint_every=1, resume=True), NoProgress())
+    _assert_same_run(whole, resumed)
 
 
 def test_another_seed_gives_other_weights_and_the_same_seed_the_same(tmp_path: Path) -> None:
@@ -146,6 +136,16 @@ def test_a_damaged_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None
     config.checkpoint_path.write_bytes(content)
     with pytest.raises(InputError, match="not a complete checkpoint"):
         train(config, NoProgress())
+
+
+@pytest.fixture(scope="module")
+def checkpointed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was killed after its first step; copied by those who change it."""
+    folder = tmp_path_factory.mktemp("checkpointed")
+    with pytest.MonkeyPatch.context() as patch:
+        use_tiny(patch)
+        _killed_after(1, patch, tiny_config(folder, checkpoint_every=1))
+    return folder
 
 
 ROW = {"step": 3, "epoch": 1, "image_size": 32, "learning_rate": 0.1, "train_loss": 1.0, "val_top1": 0.5}
@@ -186,9 +186,9 @@ TAMPERED: list[tuple[str, Callable[[Any], object]]] = [
 
 @pytest.mark.parametrize(("field", "change"), TAMPERED)
 def test_a_checkpoint_that_was_tampered_with_is_refused(
-    field: str, change: Callable[[Any], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    field: str, change: Callable[[Any], object], checkpointed: Path, tmp_path: Path
 ) -> None:
-    _killed_after(1, monkeypatch, tiny_config(tmp_path, checkpoint_every=1))
+    shutil.copytree(checkpointed, tmp_path, dirs_exist_ok=True)
     config = tiny_config(tmp_path, resume=True)
     state = torch.load(config.checkpoint_path, weights_only=True)
     torch.save(state | {field: change(state[field])}, config.checkpoint_path)
@@ -198,8 +198,8 @@ def test_a_checkpoint_that_was_tampered_with_is_refused(
     assert not config.out.exists()
 
 
-def test_a_best_network_has_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _killed_after(1, monkeypatch, tiny_config(tmp_path, checkpoint_every=1))
+def test_a_best_network_has_its_row(checkpointed: Path, tmp_path: Path) -> None:
+    shutil.copytree(checkpointed, tmp_path, dirs_exist_ok=True)
     config = tiny_config(tmp_path, resume=True)
     state = torch.load(config.checkpoint_path, weights_only=True)
     torch.save(state | {"best": state["average"], "best_row": 99}, config.checkpoint_path)

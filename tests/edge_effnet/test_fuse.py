@@ -6,13 +6,14 @@ In double precision, where "exact" leaves twelve digits: in float32 rounding alo
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 
 import pytest
 import torch
 from torch import nn
 
-from edge_effnet import EfficientNet, InputError, Preprocess, fold_for_inference
+from edge_effnet import VARIANTS, EfficientNet, InputError, Preprocess, fold_for_inference
 from edge_effnet.fuse import DEFAULT_SAME_PADDING, SAME_PADDING_FOLDS, fold_batchnorm, fold_same_padding
 from edge_effnet.padding import PADDINGS, SamePadding
 from tests.support.networks import assert_same_outputs, images, trained_looking
@@ -25,8 +26,9 @@ SIZES = (96, 100, 97)
 
 @functools.cache
 def network(variant: str = "b0", padding: str = "same", image_size: int = 160) -> EfficientNet:
-    """Shared between tests: folding copies it."""
-    model = EfficientNet.from_name(variant, num_classes=10, padding=padding, image_size=image_size)
+    """Shared between tests: folding copies it. All layers of the variant, a quarter as wide."""
+    spec = dataclasses.replace(VARIANTS[variant], width=0.25)
+    model = EfficientNet.from_name(spec, num_classes=10, padding=padding, image_size=image_size)
     trained_looking(model, image_size=image_size)
     return model.double()
 

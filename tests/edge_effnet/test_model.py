@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 
 import pytest
 import torch
@@ -221,8 +222,10 @@ def check_export(model: EfficientNet, size: int) -> None:
             torch.testing.assert_close(dynamic(other), model(other))
 
 
-@pytest.mark.parametrize("padding", PADDINGS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+# Neither knows of the other: each activation with one padding, each padding with several activations.
+@pytest.mark.parametrize(
+    ("activation", "padding"), list(zip(ACTIVATIONS, itertools.cycle(PADDINGS), strict=False)), ids=str
+)
 def test_every_activation_and_padding_exports(activation: str, padding: str) -> None:
     model = EfficientNet.from_name(TINY, num_classes=4, activation=activation, padding=padding)
     check_export(trained_looking(model, image_size=32), 32)

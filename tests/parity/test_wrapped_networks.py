@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import functools
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,11 @@ PREFIXES = (
 )
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
-@pytest.mark.parametrize("name", ["torchvision/efficientnet_b0", "efficientnet_b0", "lukemelas/efficientnet-b0"])
+LAYOUTS = ("torchvision/efficientnet_b0", "efficientnet_b0", "lukemelas/efficientnet-b0")
+
+
+# What is around names and what the names are is told apart: each prefix with one layout, each layout with several.
+@pytest.mark.parametrize(("prefix", "name"), list(zip(PREFIXES, itertools.cycle(LAYOUTS), strict=False)))
 def test_any_prefix(name: str, prefix: str, tmp_path: Path) -> None:
     theirs = Holding(prefix, trained(name))
     checkpoint = load({"state_dict": theirs.state_dict(), "epoch": 3}, tmp_path)
@@ -182,8 +186,13 @@ def headless(name: str) -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize("head", ["fc", "classifier", "head", "last_linear", "my_own"])
-@pytest.mark.parametrize("name", ["torchvision/efficientnet_b0", "tf_efficientnet_b0", "lukemelas/efficientnet-b0"])
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        *((head, "torchvision/efficientnet_b0") for head in ("fc", "classifier", "head", "last_linear", "my_own")),
+        *(("classifier", "tf_efficientnet_b0"), ("fc", "lukemelas/efficientnet-b0")),
+    ],
+)
 def test_a_head_outside_of_the_prefix(name: str, head: str, tmp_path: Path) -> None:
     theirs = HeadOutside("backbone", headless(name), head, linear())
     checkpoint = load(theirs.state_dict(), tmp_path, origin="timm-tf" if name.startswith("tf_") else None)

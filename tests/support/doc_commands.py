@@ -28,6 +28,7 @@ ELSEWHERE = {
     "--backend all": "takes over a minute even of a tiny network: tests/e2e/test_fleet.py, most of these programs",
     "--device arm64:": "needs an ARM processor or an emulator: tests/apps/device/test_arm64.py, where there is one",
     "--device adb": "needs a phone: tests/apps/device/test_adb.py, against a double of one",
+    "--runtime": "installs a release: tests/apps/device/test_runtime_release.py, from wheels that it writes",
     "--device ssh:": "needs another machine: tests/apps/device/test_ssh.py, against a server that it starts",
 }
 """What cannot be run in a test of the documentation: a whole command, or an option in it; why, and what runs it."""

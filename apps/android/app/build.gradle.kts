@@ -25,9 +25,30 @@ kotlin {
     jvmToolchain(17)
 }
 
+/** Of the program that `deploy` put there: the CPU's library, the GPU's or the NPU's goes with it. */
+val backend =
+    providers
+        .fileContents(layout.projectDirectory.file("src/main/assets/model/manifest.json"))
+        .asText
+        .map { Regex(""""backend": "(\w+)"""").find(it)?.groupValues?.get(1).orEmpty() }
+        .getOrElse("")
+
 dependencies {
     implementation(project(":core"))
-    implementation(libs.executorch)
+    when (backend) {
+        "vulkan" -> {
+            implementation(libs.executorch.vulkan)
+        }
+
+        "qnn" -> {
+            implementation(libs.executorch.qnn)
+            implementation(libs.qnn.runtime)
+        }
+
+        else -> {
+            implementation(libs.executorch)
+        }
+    }
     implementation(libs.activity)
     implementation(libs.camera.camera2)
     implementation(libs.camera.lifecycle)

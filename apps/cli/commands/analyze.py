@@ -18,8 +18,8 @@ EPILOG = epilog(
 
 def analyze_command(
     folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
-    by: Annotated[str, typer.Option(help="order: from input to output; noise: what costs most first.")] = "order",
-    top: Annotated[int | None, typer.Option(min=1, help="Rows to show; all.")] = None,
+    by: Annotated[str, typer.Option(help="order (input to output) or noise (largest first).")] = "order",
+    top: Annotated[int | None, typer.Option(min=1, help="Rows to show; default: all.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
     """Show layer by layer what quantization did, and where it breaks."""

@@ -29,7 +29,10 @@ def bench_command(
     with_float: Annotated[bool, typer.Option("--with-float", help="Measure each float.pte too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
-    """Time artifacts against each other on this host: latency in interleaved runs, start, memory, size."""
+    """Time artifacts against each other on this host.
+
+    Latency in interleaved runs, start, memory, size.
+    """
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
     bars = Bars()

@@ -23,6 +23,7 @@ from apps.cli.device_options import (
 from apps.cli.help import HelpAll, Verbose, epilog
 from apps.cli.image_options import ImageColumn, LabelColumn, Labels, MaxUnusable, read_options
 from edge_effnet.errors import InputError
+from quant.common.rank import is_alone, is_leader
 from quant.thresholds import MAX_DROP_POINTS, UNUSABLE_SHARE
 
 if TYPE_CHECKING:
@@ -36,16 +37,16 @@ EPILOG = epilog(
 
 def check_command(
     folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
-    data: Annotated[str, typer.Option(help="Images: its val/ is used; or `sample`.")],
+    data: Annotated[str, typer.Option(help="Images (val/ of it is used), or `sample`.")],
     labels: Labels = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     max_unusable: MaxUnusable = 100 * UNUSABLE_SHARE,
     max_drop: Annotated[
-        float | None, typer.Option(help=f"Top-1 that may be lost, points; {MAX_DROP_POINTS:g}.")
+        float | None, typer.Option(help=f"Top-1 points that may be lost; default: {MAX_DROP_POINTS:g}.")
     ] = None,
-    min_agreement: Annotated[float | None, typer.Option(help="Images that keep float's class, %.")] = None,
-    baseline: Annotated[Path | None, typer.Option(help="File with earlier figures to hold.")] = None,
+    min_agreement: Annotated[float | None, typer.Option(help="Images that have to keep float's class, %.")] = None,
+    baseline: Annotated[Path | None, typer.Option(help="File of earlier figures to compare with.")] = None,
     update_baseline: Annotated[bool, typer.Option(help="Write this run's figures to --baseline.")] = False,
     threads: Annotated[int, typer.Option(help="CPU threads for timing and evaluation.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
@@ -62,7 +63,7 @@ def check_command(
     executor_runner: ExecutorRunner = None,
     _help_all: HelpAll = False,
 ) -> int:
-    """Run a .pte over images, here or on a device, and judge it against float."""
+    """Judge a .pte against float on images, here or on a device."""
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
@@ -70,12 +71,14 @@ def check_command(
         device = "host"
     if device is None and (limit is not None or results is not None or keep):
         raise InputError("--limit, --results and --keep are for a device: add --device, or leave them out.")
+    if device is not None and not is_alone():
+        raise InputError("--device and --runtime run a program once: start them without torchrun.")
     if device is not None and (baseline is not None or update_baseline):
         raise InputError(
             "--baseline is for this host: leave out --device, or compare two results: edge-effnet compare."
         )
     images = read_options(labels, image_column, label_column, max_unusable)
-    bars = Bars()
+    bars = Bars(quiet=not is_leader())
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render.device import print_device_outcome, print_runtime_outcome  # noqa: PLC0415
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
@@ -96,7 +99,8 @@ def check_command(
             images=images,
             progress=bars,
         )
-        print_outcome(outcome, as_json=as_json, verbose=verbose)
+        if is_leader():
+            print_outcome(outcome, as_json=as_json, verbose=verbose)
         return exit_codes.PASS if outcome.passed else exit_codes.REGRESSION
     options = DeviceOptions(
         threads=threads,

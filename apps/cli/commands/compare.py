@@ -19,10 +19,10 @@ EPILOG = epilog(
 def compare_command(
     host: Annotated[Path, typer.Argument(help="Results file of `check --device host`.")],
     device: Annotated[Path, typer.Argument(help="Results file of the device.")],
-    artifact: Annotated[Path | None, typer.Option(help="Both have to be of this artifact.")] = None,
+    artifact: Annotated[Path | None, typer.Option(help="Artifact that both have to be of.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
-    """Compare what two devices made of the same program."""
+    """Compare two devices' results for the same program."""
     from apps.cli.render.device import print_comparison  # noqa: PLC0415
     from apps.device.comparison import compare  # noqa: PLC0415
 

@@ -22,7 +22,7 @@ def deploy_command(
     app: Annotated[str, typer.Option(help="Kind of project: android or ios.")],
     project: Annotated[
         Path | None,
-        typer.Option(help="Your app's project; this package's app (of the clone, or a copy)."),
+        typer.Option(help="Your app's project; default: this package's app."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:

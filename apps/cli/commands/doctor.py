@@ -19,7 +19,7 @@ EPILOG = epilog(
 def doctor_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
-    """Show what is installed, what is missing, and the command to get it."""
+    """Show what is installed, what is missing and how to get it."""
     from apps.cli.render.doctor import doctor_table  # noqa: PLC0415
     from apps.cli.render.plain import write, write_json  # noqa: PLC0415
     from apps.doctor import examine, is_sound  # noqa: PLC0415

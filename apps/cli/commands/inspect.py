@@ -22,7 +22,7 @@ def inspect_command(
     layers: Annotated[bool, typer.Option("--layers", help="Constants and quantization layer by layer.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:
-    """Say what is in a .pte, where it runs, what linking it takes."""
+    """Show what is in a .pte, where it runs and what to link."""
     from quant.program.inspect import inspect_program  # noqa: PLC0415
 
     found = inspect_program(program)

@@ -21,8 +21,8 @@ EPILOG = epilog(
 
 def job_command(
     folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
-    data: Annotated[str, typer.Option(help="Images: val/ of it, or class folders; or `sample`.")],
-    out: Annotated[Path, typer.Option(help="The job folder; one that is there is replaced.")],
+    data: Annotated[str, typer.Option(help="Images (val/ of it is used), or `sample`.")],
+    out: Annotated[Path, typer.Option(help="Job folder; an earlier one is replaced.")],
     labels: Labels = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,

@@ -31,12 +31,12 @@ EPILOG = epilog(
 def predict_command(
     folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
-    top: Annotated[int, typer.Option(help="Classes to show of each image.")] = 5,
+    top: Annotated[int, typer.Option(help="Classes to show per image.")] = 5,
     threads: Annotated[int, typer.Option(help="CPU threads of the runtime.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="A row each image and class.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="One row per image and class.")] = False,
 ) -> int:
-    """Say what an artifact's program sees on images, and float beside it."""
+    """Show a program's answers for images, float's beside them."""
     if as_json and as_csv:
         raise InputError("--json and --csv: choose one of them.")
     from apps.cli.render.bars import Bars  # noqa: PLC0415
@@ -78,7 +78,7 @@ def _text(found: Sequence[Prediction]) -> str:
                 (f"{100 * number:5.1f} %" if prediction.agrees is not None else f"{number:.6g}")
                 for number in (answer.probability, answer.float_probability)
             )
-            lines.append(f"  {'  float '.join(numbers)}  {answer.name}")
+            lines.append(f"  .pte {'  float '.join(numbers)}  {answer.name}")
         if not prediction.pte:
             lines.append(f"  {NOTHING}")
     return "".join(f"{line}\n" for line in lines)

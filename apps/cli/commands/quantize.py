@@ -46,32 +46,34 @@ _EPILOG = epilog(
 
 @app.command(epilog=_EPILOG, no_args_is_help=True)
 def quantize_command(
-    variant: Annotated[str | None, typer.Option(help="Such as b0, lite0, v2-s or es; the weights' own.")] = None,
-    weights: Annotated[str | None, typer.Option(help="Float weights: a file, a folder, or a hub's name.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Such as b0, lite0 or v2-s; default: the file's.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Float weights: file, folder or hf://REPOSITORY.")] = None,
     data: Annotated[str | None, typer.Option(help="Images: train/ and val/, class folders, or .npz.")] = None,
-    calibration_data: Annotated[str | None, rare_option(help="Folder to fit ranges on, any name.")] = None,
-    evaluation_data: Annotated[str | None, rare_option(help="Folder to judge on, any name.")] = None,
+    calibration_data: Annotated[str | None, rare_option(help="Folder of calibration images, any name.")] = None,
+    evaluation_data: Annotated[str | None, rare_option(help="Folder of evaluation images, any name.")] = None,
     labels: Labels = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
-    classes: Annotated[str | None, rare_option(help="The network's class names in order, one a line.")] = None,
+    classes: Annotated[str | None, rare_option(help="Class names in the order of outputs, one per line.")] = None,
     max_unusable: Annotated[float, rare_option(help="Images that may be unreadable, %; they are left out.")] = 100
     * UNUSABLE_SHARE,
     origin: Annotated[str | None, rare_option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
-    image_size: Annotated[int | None, typer.Option(min=32, max=2048, help="Input side; the weights' own.")] = None,
-    resize: Annotated[str | None, rare_option(help="Shorter side N, both HxW, or none: as they are.")] = None,
-    crop: Annotated[int | None, rare_option(help="Side of the square that is cut from it.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=32, max=2048, help="Pixels a side; default: the file's.")
+    ] = None,
+    resize: Annotated[str | None, rare_option(help="N (shorter side), HxW (both) or none (as it is).")] = None,
+    crop: Annotated[int | None, rare_option(help="Side of the square that is cut from the middle.")] = None,
     interpolation: Annotated[str | None, rare_option(help="bilinear or bicubic.")] = None,
     resize_mode: Annotated[str | None, rare_option(help="shorter, squash, pad, pad-black or none.")] = None,
-    mean: Annotated[str | None, rare_option(help="Such as 0.5 or 0.49,0.46,0.41; the weights' own.")] = None,
-    std: Annotated[str | None, rare_option(help="Likewise; both needed from 4 channels on.")] = None,
-    head: Annotated[str | None, typer.Option(help="Head's layers, where unclear: linear-relu-linear.")] = None,
-    task: Annotated[str, typer.Option(help="Or binary, multilabel, regression.")] = "classes",
-    threshold: Annotated[float | None, rare_option(help="From where a label is a yes; 0.5.")] = None,
-    output: Annotated[str | None, typer.Option(help="Puts out logits, softmax, sigmoid or softmax:int8.")] = None,
-    trained_activation: Annotated[str | None, rare_option(help="What SiLU was replaced by in training.")] = None,
+    mean: Annotated[str | None, rare_option(help="0.5, or 0.49,0.46,0.41; default: the file's.")] = None,
+    std: Annotated[str | None, rare_option(help="Likewise; both are required from 4 channels on.")] = None,
+    head: Annotated[str | None, typer.Option(help="Layers of the head, such as linear-relu-linear.")] = None,
+    task: Annotated[str, typer.Option(help="classes, binary, multilabel or regression.")] = "classes",
+    threshold: Annotated[float | None, rare_option(help="Probability from which it is yes; default: 0.5.")] = None,
+    output: Annotated[str | None, typer.Option(help="Outputs: logits, softmax, sigmoid or softmax:int8.")] = None,
+    trained_activation: Annotated[str | None, rare_option(help="What replaced SiLU before training.")] = None,
     ema: Annotated[bool, rare_option("--ema/--no-ema", help="Take averaged weights, where there are any.")] = True,
-    activation: Annotated[str | None, typer.Option(help="Swap it: swish, hardswish, relu6 or relu.")] = None,
+    activation: Annotated[str | None, typer.Option(help="Swap in swish, hardswish, relu6 or relu.")] = None,
     calibration: Annotated[int, typer.Option(help="Images to fit ranges on.")] = DEFAULT_CALIBRATION,
     recipe: Annotated[str, typer.Option(help=f"How to quantize: {', '.join(RECIPES)}.")] = DEFAULT_RECIPE,
     backend: Annotated[
@@ -79,35 +81,38 @@ def quantize_command(
         typer.Option(help=f"{', '.join(BACKENDS)}; NAME:PRECISION, NAME:all or all; repeatable. [xnnpack]"),
     ] = None,
     compute_units: Annotated[
-        str, rare_option(help="Core ML: cpu_only, cpu_and_gpu, cpu_and_ne; all.", show_default=False)
+        str, rare_option(help="Core ML: all, cpu_only, cpu_and_gpu, cpu_and_ne.", show_default=False)
     ] = "all",
     ios: Annotated[int, rare_option(help="Core ML: oldest iOS, 17 or 18.")] = 17,
     soc: Annotated[str, rare_option(help="QNN: the phone's chip, such as SM8650.")] = DEFAULT_SOC,
-    out: Annotated[Path | None, typer.Option(help="The artifact; <variant>-<recipe>-<backend>.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default: <variant>-<recipe>-<backend>.")] = None,
     max_drop: Annotated[
-        float | None, typer.Option(help=f"Top-1 that may be lost, points; {MAX_DROP_POINTS:g}.")
+        float | None, typer.Option(help=f"Top-1 points that may be lost; default: {MAX_DROP_POINTS:g}.")
     ] = None,
-    min_agreement: Annotated[float | None, typer.Option(help="Images that must keep float's class, %.")] = None,
+    min_agreement: Annotated[float | None, typer.Option(help="Images that have to keep float's class, %.")] = None,
     # Its range would take a line of the screen.
     seed: Annotated[
-        int, typer.Option(callback=_seed, help="Random seed for calibration sampling; 0.", show_default=False)
+        int,
+        typer.Option(callback=_seed, help="Random seed for calibration sampling; default: 0.", show_default=False),
     ] = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads for timing and evaluation; 1.", show_default=False)] = 1,
+    threads: Annotated[
+        int, typer.Option(help="CPU threads for timing and evaluation; default: 1.", show_default=False)
+    ] = 1,
     epochs: Annotated[float | None, rare_option(help="qat-int8: passes over the images.")] = None,
     steps: Annotated[int | None, rare_option(help="qat-int8: stop after so many steps.")] = None,
-    teacher: Annotated[str | None, rare_option(help="qat-int8: whose logits are learned; float.")] = None,
+    teacher: Annotated[str | None, rare_option(help="qat-int8: network to distil from; default: float.")] = None,
     resume: Annotated[bool, rare_option("--resume", help="qat-int8: resume from the checkpoint.")] = False,
     embed_preprocess: Annotated[
-        bool, typer.Option("--embed-preprocess", help="The program normalises uint8 pixels.")
+        bool, typer.Option("--embed-preprocess", help="The program takes uint8 pixels, normalises itself.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     verbose: Verbose = False,
     help_all: HelpAll = False,
     version: Version = False,
 ) -> int:
-    """Make an int8 program of an EfficientNet and prove that it still sees.
+    """Quantize an EfficientNet to int8 and check that it still sees.
 
-    Without --weights and --data: a sample. A target may put layers in float.
+    Without --weights and --data: a sample. A target may keep layers in float.
     """
     data = _both_halves(data, calibration_data, evaluation_data)
     weights, data = _sources(variant, weights, data)
@@ -126,7 +131,7 @@ def quantize_command(
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
         from apps.cli.render.programs import print_run  # noqa: PLC0415
         from quant.pipeline.config import QuantizeConfig  # noqa: PLC0415
-        from quant.pipeline.quantize import RunResult, run_quantize  # noqa: PLC0415
+        from quant.pipeline.quantize import QuantizeResult, RunResult, run_quantize  # noqa: PLC0415
         from quant.qat.options import QatOptions  # noqa: PLC0415
 
     chosen: dict[str, Any] = {"epochs": epochs, "steps": steps, "teacher": teacher, "resume": resume or None}
@@ -170,9 +175,9 @@ def quantize_command(
         embed_preprocess=embed_preprocess,
     )
     result = run_quantize(config, bars)
-    if isinstance(result, RunResult):
+    if is_leader() and isinstance(result, RunResult):
         print_run(result.outcome, as_json=as_json, report=str(result.folder / "report.html"), data=data)
-    elif is_leader():
+    elif is_leader() and isinstance(result, QuantizeResult):
         print_outcome(
             result.outcome,
             as_json=as_json,

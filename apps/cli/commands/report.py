@@ -20,8 +20,10 @@ EPILOG = epilog(
 
 
 def report_command(
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Artifacts, or what --backend made.")],
-    data: Annotated[str | None, typer.Option(help="Images of one artifact, for pictures of flips.")] = None,
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER...", help="Artifact folders, or folders of --backend runs.")
+    ],
+    data: Annotated[str | None, typer.Option(help="Images of one artifact, to show what changed.")] = None,
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> int:

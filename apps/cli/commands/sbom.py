@@ -19,7 +19,10 @@ EPILOG = epilog(
 def sbom_command(
     folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
 ) -> int:
-    """Print what an artifact was made of: a CycloneDX bill of materials (JSON) of its files, weights and software."""
+    """Print an artifact's bill of materials (CycloneDX).
+
+    JSON, of its files, weights and software.
+    """
     from apps.cli.render.plain import write_json  # noqa: PLC0415
     from quant.artifact.open import open_artifact  # noqa: PLC0415
     from quant.artifact.sbom import bill_of_materials  # noqa: PLC0415

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import epilog
+from apps.cli.help import HelpAll, epilog, rare_option
+from apps.cli.image_options import ImageColumn, LabelColumn, Labels, read_options
 from edge_effnet.errors import InputError
+from quant.thresholds import UNUSABLE_SHARE
 
 if TYPE_CHECKING:
     from edge_effnet.variants import VariantSpec
@@ -22,25 +24,29 @@ EPILOG = epilog(
 
 def train_command(
     data: Annotated[str, typer.Option(help="Folder of train/ and val/, or `sample`.")],
-    variant: Annotated[str | None, typer.Option(help="Such as b0, lite0, v2-s or es; the weights'.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Such as b0, lite0 or v2-s; default: the file's.")] = None,
+    labels: Labels = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
     out: Annotated[Path, typer.Option(help="Weights to write.")] = Path("trained.safetensors"),
     weights: Annotated[Path | None, typer.Option(help="Start from these instead of new weights.")] = None,
+    head: Annotated[str | None, rare_option(help="Head's layers, where unclear: linear-relu-linear.")] = None,
     fresh_head: Annotated[bool, typer.Option("--fresh-head", help="Reinitialize the classifier.")] = False,
-    freeze: Annotated[str, typer.Option(help="backbone, or none.")] = "none",
+    freeze: Annotated[str, typer.Option(help="backbone or none.")] = "none",
     epochs: Annotated[float, typer.Option(help="Passes over the training images.")] = 30,
-    image_size: Annotated[int | None, typer.Option(help="Pixels a side; the variant's own.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels a side; default: the variant's.")] = None,
     stages: Annotated[str | None, typer.Option(help="SIZE:EPOCHS,... instead: small images first.")] = None,
     steps: Annotated[int | None, typer.Option(help="Stop after so many steps.")] = None,
     batch_size: Annotated[int, typer.Option(help="Images a step, over all processes.")] = 64,
     lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
     optimizer: Annotated[str, typer.Option(help="Optimizer: adamw or rmsprop.")] = "adamw",
-    weight_decay: Annotated[float, typer.Option(help="Not on BatchNorm, biases.")] = 0.02,
-    warmup: Annotated[float, typer.Option(help="Share of the steps.")] = 0.05,
-    label_smoothing: Annotated[float, typer.Option(help="0 to below 1.")] = 0.1,
-    ema_decay: Annotated[float, typer.Option(help="Averaged weights; 0: none.")] = 0.998,
+    weight_decay: Annotated[float, typer.Option(help="Of all but BatchNorm and biases.")] = 0.02,
+    warmup: Annotated[float, typer.Option(help="Share of the steps, rate rising.")] = 0.05,
+    label_smoothing: Annotated[float, typer.Option(help="0 (none) to below 1.")] = 0.1,
+    ema_decay: Annotated[float, typer.Option(help="Weight averaging; 0: none.")] = 0.998,
     clip_norm: Annotated[float, typer.Option(help="Largest gradient norm.")] = 2.0,
-    dropout: Annotated[float | None, typer.Option(help="Dropout; the variant's own.")] = None,
-    drop_connect: Annotated[float, typer.Option(help="Of the last block.")] = 0.1,
+    dropout: Annotated[float | None, typer.Option(help="Default: the variant's.")] = None,
+    drop_connect: Annotated[float, typer.Option(help="Rate of the last block.")] = 0.1,
     augment: Annotated[float, typer.Option(help="Its strength; 0: none.")] = 1.0,
     padding: Annotated[str | None, typer.Option(help="Padding: symmetric (new weights) or same.")] = None,
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
@@ -50,18 +56,23 @@ def train_command(
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint beside --out.")] = False,
     checkpoint_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 200,
-    sample_images: Annotated[int, typer.Option(help="Pictures to draw.")] = 8000,
-    cache: Annotated[Path | None, typer.Option(help="Keeps the drawn sample images.")] = None,
+    sample_images: Annotated[int, typer.Option(help="Sample pictures to draw.")] = 8000,
+    cache: Annotated[Path | None, rare_option(help="Keeps the drawn sample images.")] = None,
+    _help_all: HelpAll = False,
 ) -> int:
     """Train or fine-tune float weights, ready for `quantize --weights`."""
     given: dict[str, Any] = dict(locals())
+    del given["_help_all"]
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
     from edge_effnet.samples import SAMPLE  # noqa: PLC0415
     from quant.common.rank import is_leader  # noqa: PLC0415
     from quant.training import Stage, TrainConfig, parse_stages, train  # noqa: PLC0415
 
-    spec = spec_of(variant, weights)
+    for name in ("labels", "image_column", "label_column"):
+        del given[name]
+    given["images"] = read_options(labels, image_column, label_column, 100 * UNUSABLE_SHARE)
+    spec = spec_of(variant, weights, head)
     given["variant"] = variant or spec.name
     size, passes = given.pop("image_size") or spec.resolution, given.pop("epochs")
     given["data"] = SAMPLE if data == SAMPLE else Path(data)
@@ -76,7 +87,7 @@ def train_command(
     return exit_codes.PASS
 
 
-def spec_of(variant: str | None, weights: Path | None) -> VariantSpec:
+def spec_of(variant: str | None, weights: Path | None, head: str | None = None) -> VariantSpec:
     """Return the variant that is named, or the one that the weights are.
 
     Raises:
@@ -89,4 +100,4 @@ def spec_of(variant: str | None, weights: Path | None) -> VariantSpec:
         return resolve_variant(variant)
     if weights is None:
         raise InputError("--variant missing: name the network to train (--variant b0), or start from --weights.")
-    return load_checkpoint(weights).spec
+    return load_checkpoint(weights, head=head).spec

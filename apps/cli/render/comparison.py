@@ -30,11 +30,11 @@ def _cells(row: Row) -> list[str]:
     figures, facts = row.figures, row.entry.facts
     costs = [fixed(figures.latency_ms, 2), megabytes(figures.size_bytes)]
     if row.is_float:
-        return [f"{facts.variant} float", percent(figures.top1), "", "", *costs, "", ""]
+        return [f"{facts.variant} float", percent(figures.top1, facts.evaluated), "", "", *costs, "", ""]
     return [
         row.entry.name,
-        percent(figures.top1),
-        percent(figures.agreement),
+        percent(figures.top1, facts.evaluated),
+        percent(figures.agreement, facts.evaluated),
         fixed(figures.sqnr_db, 1),
         *costs,
         row.entry.level,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich import box
 from rich.table import Table
@@ -13,6 +14,7 @@ from apps.cli.render.plain import PlainConsole, write, write_json
 from quant.analysis.search_result import Found
 from quant.common.findings import further_remedy
 from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.metrics.metrics import decimals
 from quant.metrics.tasks.task import Task
 from quant.program.timing import ProgramFigures
 from quant.qat.report import QatReport
@@ -68,6 +70,14 @@ def print_end(
         console.print(f"Next: {next_step}", soft_wrap=True, markup=False)
 
 
+def print_seconds(console: PlainConsole, seconds: Mapping[str, float]) -> None:
+    """Print what a run took, and its stages; a stage and its seconds stay on one line."""
+    stages = ", ".join(f"{name}\N{NO-BREAK SPACE}{value:.0f}" for name, value in seconds.items() if name != "total")
+    # rich breaks lines at such a space too.
+    for line in textwrap.wrap(f"Seconds: {seconds['total']:.0f} ({stages})", console.width):
+        console.print(line.replace("\N{NO-BREAK SPACE}", " "))
+
+
 def verdict_text(*, passed: bool, reasons: Sequence[str], cautions: Sequence[str] = ()) -> Text:
     """The verdict in its colour, and why."""
     word, colour = ("PASS", "yellow" if cautions else "green") if passed else ("FAIL", "red")
@@ -79,8 +89,7 @@ def _report(outcome: Outcome, report: str | None, next_command: Sequence[str], *
     console = PlainConsole()
     verdict = outcome.verdict
     with console.capture() as captured:
-        stages = ", ".join(f"{name} {value:.0f}" for name, value in outcome.seconds.items() if name != "total")
-        console.print(f"Seconds: {outcome.seconds['total']:.0f} ({stages})")
+        print_seconds(console, outcome.seconds)
         if outcome.training is not None:
             console.print(_training(outcome.training))
         if outcome.search is not None:
@@ -118,16 +127,17 @@ def figure_rows(
     outcome: Outcome, accuracies: Sequence[Accuracy], fidelities: Sequence[Fidelity | None]
 ) -> Iterator[tuple[str, ...]]:
     """Yield the rows of a table: what the task counts, a cell each network, of which float has no fidelity."""
+    images = outcome.evaluation_images
     for row in outcome.task.rows:
         values = [row.value(*found) for found in zip(accuracies, fidelities, strict=True)]
         of_float = "" if row.value(*fidelities) is not None else "-"
-        yield row.title, *(of_float if value is None else row.text(value) for value in values)
+        yield row.title, *(of_float if value is None else row.text(value, images) for value in values)
         if row.key == "top1":
             yield "  95 % interval", *(interval(accuracy) for accuracy in accuracies)
         if row.key == "agreement" and outcome.changes is not None:
             for margin in outcome.changes.margins:
-                kept = share(margin.agreement) if margin.images else "-"
-                name = f"  float's margin {margin.at_least:g} up ({margin.images})"
+                kept = share(margin.agreement, margin.images) if margin.images else "-"
+                name = f"  float's margin from {margin.at_least:g} ({margin.images})"
                 yield name, *[""] * (len(accuracies) - 1), kept
 
 
@@ -194,8 +204,8 @@ def _search_table(found: Found, task: Task) -> Table:
         table.add_row(
             str(len(point.float_layers)),
             f"{point.added_ms:.2f}",
-            share(point.agreement),
-            f"{point.drop:+.2f}",
+            share(point.agreement, found.images),
+            f"{point.drop:+.{decimals(found.images)}f}",
             f"{point.sqnr_db:.1f}",
             f"{100 * point.chance:.0f}",
             "<- chosen" if point is found.chosen else "",
@@ -209,25 +219,29 @@ def _swapped(outcome: Outcome) -> str:
     accuracy, fidelity = outcome.swapped
     row = outcome.task.figure
     found = row.value(accuracy)
-    known = "" if found is None else f"{row.name} {row.text(found)} %, "
-    said = f"{outcome.activation} in float, untrained: {known}{share(fidelity.agreement)} % agree"
+    images = outcome.evaluation_images
+    known = "" if found is None else f"{row.name} {row.text(found, images)} %, "
+    said = f"{outcome.activation} in float, untrained: {known}{share(fidelity.agreement, images)} % agree"
     if outcome.training is not None:
         return said
     return f"{said}; to train it: --recipe qat-int8 --activation {outcome.activation}"
 
 
 def _print_details(console: PlainConsole, outcome: Outcome, *, verbose: bool) -> None:
+    digits = decimals(outcome.evaluation_images)
     if outcome.swapped is not None:
         console.print(_swapped(outcome))
-    if outcome.drop_interval is not None:
+    # Of classes the verdict's own sentence has it.
+    if outcome.drop_interval is not None and (outcome.changes is None or outcome.changes.paired is None):
         low, high = (100 * value for value in outcome.drop_interval)
         name = outcome.task.figure.name[:1].upper() + outcome.task.figure.name[1:]
-        console.print(f"{name} lost, 95 % interval: {low:+.2f} to {high:+.2f} points")
+        console.print(f"{name} lost, 95 % interval: {low:+.{digits}f} to {high:+.{digits}f} points")
     if outcome.changes is not None:
         expected = outcome.changes.expected
         low, high = (100 * value for value in expected.interval)
         console.print(
-            f"Expected loss of {outcome.task.figure.name}: {100 * expected.share:.2f} points, {low:.2f} to {high:.2f}"
+            f"Expected loss of {outcome.task.figure.name}: {100 * expected.share:.{digits}f} points, "
+            f"{low:.{digits}f} to {high:.{digits}f}"
         )
     if verbose:
         _print_internals(console, outcome)
@@ -244,7 +258,8 @@ def _print_internals(console: PlainConsole, outcome: Outcome) -> None:
     """What the report has too, and few want on a screen."""
     lowering, delegation = outcome.lowering, outcome.delegation
     if lowering is not None:
-        console.print(f"Lowering alone: {share(lowering.agreement)} % of images unchanged, {lowering.sqnr_db:.1f} dB")
+        kept = share(lowering.agreement, outcome.evaluation_images)
+        console.print(f"Lowering alone: {kept} % of images unchanged, {lowering.sqnr_db:.1f} dB")
     console.print(
         f"Delegation: {delegation.delegated} operators in {count(delegation.partitions, 'partition')}, "
         f"{delegation.left} left over"
@@ -260,9 +275,9 @@ def _training(report: QatReport) -> str:
     )
 
 
-def share(value: float | None) -> str:
-    """A share of 1 in percent."""
-    return "-" if value is None else f"{100 * value:.2f}"
+def share(value: float | None, images: int) -> str:
+    """A share of 1 in percent, with as many decimals as so many images carry."""
+    return "-" if value is None else f"{100 * value:.{decimals(images)}f}"
 
 
 def interval(accuracy: Accuracy) -> str:

@@ -6,9 +6,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from apps.cli.render.outcome import print_end, verdict_text
+from apps.cli.render.outcome import print_end, print_seconds, verdict_text
 from apps.cli.render.plain import PlainConsole, write, write_json
 from quant.lower.table import BACKENDS
+from quant.metrics.metrics import decimals
 from quant.metrics.tasks.classes import CLASSES
 from quant.metrics.tasks.task import Row
 from quant.pipeline.results import MEASURED, ProgramRow, RunOutcome
@@ -37,8 +38,7 @@ def _report(outcome: RunOutcome, report: str, data: str) -> str:
         for row in outcome.rows:
             for sentence in _sentences(row):
                 console.print(f"{row.name}: {sentence}", markup=False)
-        stages = ", ".join(f"{name} {value:.0f}" for name, value in outcome.seconds.items() if name != "total")
-        console.print(f"Seconds: {outcome.seconds['total']:.0f} ({stages})")
+        print_seconds(console, outcome.seconds)
         console.print(programs_table(outcome))
         print_end(
             console,
@@ -102,14 +102,15 @@ def _cells(row: ProgramRow) -> list[str]:
         return [*cells, *[""] * 4, "not here"]
     task = row.outcome.task
     figure = task.figure
+    images = row.outcome.evaluation_images
     fidelity, latency = row.outcome.pte, row.outcome.pte_program.latency_ms
     return [
         *cells,
-        figure.text(figure.value(row.outcome.pte_accuracy)),
-        f"{100 * fidelity.agreement:.2f}",
+        figure.text(figure.value(row.outcome.pte_accuracy), images),
+        f"{100 * fidelity.agreement:.{decimals(images)}f}",
         f"{fidelity.sqnr_db:.1f}",
         "-" if latency is None else f"{latency:.1f}",
-        f"on {row.outcome.evaluation_images}",
+        f"on {images}",
     ]
 
 

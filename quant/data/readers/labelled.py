@@ -13,7 +13,7 @@ from PIL import Image
 from edge_effnet.class_names import require_class_names
 from edge_effnet.errors import InputError
 from edge_effnet.images import open_rgb
-from quant.data.listing import list_images
+from quant.data.listing import Listed, list_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,31 @@ class LabelledImages(Protocol):
         ...
 
 
-class FolderImages:
+class ListedImages:
+    """Files of images with the names of their classes."""
+
+    def __init__(self, images: Sequence[Listed], class_names: Sequence[str]) -> None:
+        """Take images that have a class each, all of them of `class_names`."""
+        self.class_names = tuple(class_names)
+        self._paths = [p.path for p in images]
+        index = {name: i for i, name in enumerate(self.class_names)}
+        self._labels = [index[p.class_name] for p in images if p.class_name is not None]
+
+    def __len__(self) -> int:
+        """Images of all classes."""
+        return len(self._paths)
+
+    def items(self, *, seed: int | None = None, epoch: int = 0) -> Iterator[Item]:
+        """Every image once."""
+        for number in ordered(len(self), seed=seed, epoch=epoch):
+            yield Item(number, self._labels[number], name=str(self._paths[number]))
+
+    def image(self, item: Item) -> Image.Image:
+        """Decode one image."""
+        return open_rgb(self._paths[item.number])
+
+
+class FolderImages(ListedImages):
     """Class folders of images."""
 
     def __init__(self, root: Path, class_names: Sequence[str] | None = None) -> None:
@@ -69,23 +93,7 @@ class FolderImages:
         require_class_names(names, root)
         if class_names is not None:
             require_classes(root, names, class_names)
-        self.class_names = tuple(class_names or names)
-        self._paths = [p.path for p in images]
-        index = {name: i for i, name in enumerate(self.class_names)}
-        self._labels = [index[p.class_name] for p in images if p.class_name is not None]
-
-    def __len__(self) -> int:
-        """Images in all class folders."""
-        return len(self._paths)
-
-    def items(self, *, seed: int | None = None, epoch: int = 0) -> Iterator[Item]:
-        """Every image once."""
-        for number in ordered(len(self), seed=seed, epoch=epoch):
-            yield Item(number, self._labels[number], name=str(self._paths[number]))
-
-    def image(self, item: Item) -> Image.Image:
-        """Decode one image."""
-        return open_rgb(self._paths[item.number])
+        super().__init__(images, class_names or names)
 
 
 def ordered(images: int, *, seed: int | None, epoch: int) -> list[int]:

@@ -91,6 +91,10 @@ def _answers(outputs: torch.Tensor, names: Sequence[str], images: Sequence[str])
     return [images[index] for index in nearest(outputs, 1)[0][:, 0].tolist()]
 
 
+def _constant(outputs: torch.Tensor) -> bool:
+    return bool((_cosines(outputs, torch.zeros(len(outputs), dtype=torch.int64)) > 1 - 1e-6).all())
+
+
 EMBEDDING = Task(
     name="embedding",
     summary="features to compare images by their cosine (--head none)",
@@ -112,7 +116,7 @@ EMBEDDING = Task(
     fidelity=_fidelity,
     folders=ANY,
     per_image=_per_image,
-    constant=lambda outputs: bool((_cosines(outputs, torch.zeros(len(outputs), dtype=torch.int64)) > 1 - 1e-6).all()),
+    constant=_constant,
     answers=_answers,
     expected="nearest image of its class",
     same="nearest image",

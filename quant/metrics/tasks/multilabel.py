@@ -119,6 +119,10 @@ def _answers(outputs: torch.Tensor, names: Sequence[str], images: Sequence[str])
             for row in outputs.tolist()]  # fmt: skip
 
 
+def _constant(outputs: torch.Tensor) -> bool:
+    return bool(((outputs > 0) == (outputs[:1] > 0)).all())
+
+
 MULTILABEL = Task(
     name="multilabel",
     summary="any of several labels: each output says yes from --threshold",
@@ -140,7 +144,7 @@ MULTILABEL = Task(
     fidelity=_fidelity,
     threshold=0.5,
     per_image=_per_image,
-    constant=lambda outputs: bool(((outputs > 0) == (outputs[:1] > 0)).all()),
+    constant=_constant,
     answers=_answers,
     each_output=_each_output,
     expected="F1",

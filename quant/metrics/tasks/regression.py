@@ -90,6 +90,10 @@ def _answers(outputs: torch.Tensor, names: Sequence[str], images: Sequence[str])
     return [", ".join(f"{value:.4g}" for value in row) for row in outputs.tolist()]
 
 
+def _constant(outputs: torch.Tensor) -> bool:
+    return bool((_variance(outputs) <= _LEAST).any())
+
+
 REGRESSION = Task(
     name="regression",
     summary="one number for each output",
@@ -110,7 +114,7 @@ REGRESSION = Task(
     accuracy=_accuracy,
     fidelity=_fidelity,
     per_image=_per_image,
-    constant=lambda outputs: bool((_variance(outputs) <= _LEAST).any()),
+    constant=_constant,
     answers=_answers,
     each_output=_each_output,
     expected="R2",

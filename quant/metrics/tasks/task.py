@@ -13,7 +13,7 @@ from edge_effnet.errors import InputError
 from quant.data.classes import ANY
 from quant.data.split import ImageRecord
 from quant.metrics.evaluate import Accuracy, Fidelity, labels_of
-from quant.metrics.metrics import CONFIDENCE, normal_quantile, sqnr_db
+from quant.metrics.metrics import CONFIDENCE, decimals, normal_quantile, sqnr_db
 from quant.thresholds import MAX_DROP_POINTS
 
 CLASS, LABELS, NUMBERS = "class", "labels", "numbers"
@@ -42,7 +42,8 @@ class Row:
     """Field or key of `more` of an `Accuracy` or a `Fidelity`, and of the object that `--json` prints."""
     title: str
     factor: float = 100.0
-    digits: int = 2
+    digits: int | None = None
+    """Decimals; None: as many as the images carry."""
 
     @property
     def name(self) -> str:
@@ -57,9 +58,10 @@ class Row:
                 return float(found)
         return None
 
-    def text(self, value: float | None) -> str:
-        """The figure as tables show it."""
-        return "-" if value is None else f"{self.factor * value:.{self.digits}f}"
+    def text(self, value: float | None, images: int | None = None) -> str:
+        """The figure as tables show it, of so many images."""
+        digits = decimals(images) if self.digits is None else self.digits
+        return "-" if value is None else f"{self.factor * value:.{digits}f}"
 
 
 SQNR = Row(key="sqnr_db", title="SQNR, dB", factor=1.0, digits=1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from quant.report.facts import Search
+from quant.report.formats import percent
 from quant.report.plots.svg import COLOURS, drawing, frame, to_svg
 from quant.thresholds import TARGET_CHANCE
 
@@ -55,7 +56,8 @@ def _draw_curve(
 
 def _label(search: Search) -> str:
     chosen = search.points[search.chosen]
+    agrees = percent(chosen.agreement, search.images)
     return (
         f"Agreement with float against the number of layers in float, {len(search.points)} sets tried. Chosen: "
-        f"{len(chosen.float_layers)} layers, {100 * chosen.agreement:.2f} %, {chosen.added_ms:.2f} ms added."
+        f"{len(chosen.float_layers)} layers, {agrees} %, {chosen.added_ms:.2f} ms added."
     )

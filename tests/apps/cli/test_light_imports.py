@@ -1,45 +1,49 @@
 """What is wrong with a command is said before ExecuTorch and torchao, seconds of imports, are loaded."""
 
+import json
 import subprocess
 import sys
-
-import pytest
 
 from apps.doctor import _BACKENDS_OF_RUNTIME
 from tests.support.paths import ROOT
 
 _RUN = """
-import sys
-sys.argv = sys.argv[1:]
-try:
-    if sys.argv[0] == "quantize":
+import json, sys
+for words in json.loads(sys.argv[1]):
+    sys.argv = words
+    if words[0] == "quantize":
         from apps.cli.commands.quantize import main
     else:
         from apps.cli.edge_effnet import main
-    main()
-finally:
-    print(*sorted({name.split(".")[0] for name in sys.modules}), file=sys.stderr)
+    code = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code or 0
+    print(json.dumps([code, sorted({name.split(".")[0] for name in sys.modules})]), file=sys.stderr)
 """
 
 
-def modules_of(*words: str) -> tuple[int, set[str]]:
+def modules_of(*commands: tuple[str, ...]) -> list[tuple[int, set[str]]]:
+    """Exit code of each command, run one after the other in one process, and what it had imported by then."""
     done = subprocess.run(
-        [sys.executable, "-P", "-c", _RUN, *words], check=False, capture_output=True, text=True, cwd=ROOT
+        [sys.executable, "-P", "-c", _RUN, json.dumps(commands)], check=True, capture_output=True, text=True, cwd=ROOT
     )
-    return done.returncode, set(done.stderr.splitlines()[-1].split())
+    told = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("[")]
+    return [(code, set(modules)) for code, modules in told]
 
 
-@pytest.mark.parametrize(
-    "command", [("quantize", "--help"), ("edge-effnet", "--help"), ("edge-effnet", "check", "--help")]
-)
-def test_help_needs_no_torch(command):
-    code, modules = modules_of(*command)
-    assert code == 0 and not modules & {"torch", "executorch", "matplotlib"}
+def test_help_needs_no_torch():
+    commands = ("quantize", "--help"), ("edge-effnet", "--help"), ("edge-effnet", "check", "--help")
+    found = modules_of(*commands)
+    assert len(found) == len(commands)
+    for code, modules in found:
+        assert code == 0 and not modules & {"torch", "executorch", "matplotlib"}
 
 
 def test_doctor_imports_nothing_heavy(tmp_path):
     """It asks the runtime in a process of its own, which takes torch and no exporter along."""
-    code, modules = modules_of("edge-effnet", "doctor")
+    ((code, modules),) = modules_of(("edge-effnet", "doctor"))
     assert code == 0 and not modules & {"torch", "executorch", "torchao", "matplotlib"}
     code = f"{_BACKENDS_OF_RUNTIME}; import sys; print('modules:', *sys.modules)"
     done = subprocess.run(
@@ -49,9 +53,8 @@ def test_doctor_imports_nothing_heavy(tmp_path):
     assert "XnnpackBackend" in backends and not set(modules.split()) & {"torchao", "executorch.exir"}
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
+def test_input_errors_need_neither_executorch_nor_torchao():
+    commands = (
         ("quantize", "--variant", "b99", "--weights", "w.pth", "--data", "photos"),
         ("quantize", "--variant", "b0", "--weights", "missing.pth", "--data", "missing", "--out", "made"),
         ("edge-effnet", "check", "missing", "--data", "missing"),
@@ -59,9 +62,8 @@ def test_doctor_imports_nothing_heavy(tmp_path):
         ("edge-effnet", "bench", "missing"),
         ("edge-effnet", "predict", "missing", "missing.jpg"),
         ("edge-effnet", "deploy", "missing", "--app", "android"),
-    ],
-    ids=lambda command: " ".join(command[:2]),
-)
-def test_input_errors_need_neither_executorch_nor_torchao(command):
-    code, modules = modules_of(*command)
-    assert code == 2 and not modules & {"executorch", "torchao", "pandas"}
+    )
+    found = modules_of(*commands)
+    assert len(found) == len(commands)
+    for words, (code, modules) in zip(commands, found, strict=True):
+        assert code == 2 and not modules & {"executorch", "torchao", "pandas"}, words

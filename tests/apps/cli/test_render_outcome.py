@@ -21,9 +21,9 @@ def printed(capsys, *arguments, **settings):
 def test_every_figure_is_in_the_table(capsys):
     text = printed(capsys, outcome(), verbose=True)
     rows = {line[:24].strip(): line for line in text.splitlines()}
-    assert "96.00" in rows["top-1, %"] and "100.00" in rows["top-5, %"]
+    assert "96.0 " in rows["top-1, %"] and "100.0 " in rows["top-5, %"]
     assert "93.0-98.0" in rows["95 % interval"]
-    assert rows["agrees with float, %"].split()[-2:] == ["95.00", "95.00"]
+    assert rows["agrees with float, %"].split()[-2:] == ["95.0", "95.0"]
     assert rows["SQNR, dB"].split()[-1] == "21.2"
     assert rows["latency, ms (1 thread)"].split()[-2:] == ["12.00", "6.50"]
     assert rows["90th percentile"].split()[-2:] == ["12.50", "7.25"]
@@ -31,9 +31,18 @@ def test_every_figure_is_in_the_table(capsys):
     assert rows["size, MB"].split()[-2:] == ["16.04", "4.27"]
     assert "273 operators in 1 partition, 0 left over" in text
     assert "Changed class: 1 of 250" in text and "val/red/1.jpg: red -> blue" in text
-    assert "-1.00 to +2.00 points" in text
+    # Of images with labels the verdict says it.
+    assert "-1.0 to +2.0 points" in printed(capsys, outcome(changes=None)) and "-1.0 to +2.0" not in text
     assert "Seconds: 61 (load 2, evaluate 40)" in text
     assert "PASS  top-1 95.6 % (float 96.0 %): -0.4 points" in text and "FAIL" not in text
+
+
+def test_no_stage_is_parted_from_its_seconds(capsys):
+    taken = dict.fromkeys(("load", "export", "quantize", "analyze", "lower", "time", "evaluate"), 11.0)
+    text = printed(capsys, outcome(seconds={"total": 77.0, **taken}))
+    said = text[: text.index(")") + 1]
+    assert said.startswith("Seconds: 77 (load 11, ") and max(map(len, said.splitlines())) <= 80
+    assert all(f"{name} 11" in said for name in taken)
 
 
 def test_internals_are_left_to_verbose_and_the_rest_has_an_order(capsys):

@@ -1,5 +1,6 @@
 """`edge-effnet deploy`: this package's app, anybody's project, and the pages of native libraries."""
 
+import re
 import shutil
 import struct
 import zipfile
@@ -62,6 +63,21 @@ def test_anybodys_project_says_its_version_in_any_way(case, version, artifact, t
     done = deploy(artifact, app="android", project=project)
     assert (project / "app/src/main/assets/model/model.pte").is_file()
     assert not any("Not checked" in note for note in done.notes)
+
+
+@pytest.mark.parametrize("backend", ["vulkan", "qnn"])
+def test_this_packages_app_takes_the_library_of_the_program_that_is_deployed(backend, tmp_path):
+    artifact = make_artifact(tmp_path / "a", backend=backend).folder
+    project = tmp_path / "app"
+    shutil.copytree(ROOT / "apps" / "android", project, ignore=shutil.ignore_patterns("build", "model", ".gradle"))
+    deploy(artifact, app="android", project=project)
+    build = (project / "app/build.gradle.kts").read_text()
+    assert (
+        '"backend": "(\\w+)"' in build
+        and f'"{backend}" -> {{\n            implementation(libs.executorch.{backend})' in build
+    )
+    found = re.search(r'"backend": "(\w+)"', (project / "app/src/main/assets/model/manifest.json").read_text())
+    assert found[1] == backend
 
 
 @pytest.mark.parametrize("text", ["", f'implementation("{COORDINATE}:$executorchVersion")', "broken = ["])

@@ -10,6 +10,7 @@ import torch
 
 from edge_effnet import InputError, load_checkpoint
 from edge_effnet.variants import VARIANTS
+from edge_effnet.weights.files import read_file
 from edge_effnet.weights.layouts import LAYOUTS
 from quant import quantize
 from quant.checks.origin import settle_origin
@@ -67,12 +68,15 @@ def test_the_statistics_name_the_origin(
     assert found.code == "weights" and f"fit {origin} better" in found.message
 
 
-def test_a_run_takes_it_and_says_so(tiny: TinyFiles, tmp_path: Path) -> None:
+def test_a_run_takes_it_and_says_so(tiny: TinyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = named_as_timms(tiny, tmp_path / "w.pth", padding="same", bn_eps=1e-3)
+    read: list[Path] = []
+    monkeypatch.setattr("edge_effnet.weights.load.read_file", lambda path: read.append(path) or read_file(path))
     made = quantize("b0", weights=weights, data=tiny.data, out=tmp_path / "a", **SETTINGS)
     assert made.artifact.manifest["weights"]["origin"] == "timm-tf"
     said = [found.message for found in made.outcome.findings if found.code == "weights"]
     assert len(said) == 1 and "images fit timm-tf better" in said[0]
+    assert read == [weights]
 
 
 def test_where_neither_fits_the_origin_is_asked_for(tiny: TinyFiles, tmp_path: Path) -> None:

@@ -6,18 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from edge_effnet import Preprocess
 from edge_effnet.errors import InputError
 from quant.common.progress import NoProgress
+from quant.data.options import ImageOptions
 from quant.data.readers.labelled import FolderImages
 from quant.data.readers.shards import ShardImages, find_shards
 from quant.training.distributed import Group
 from quant.training.input.sample_images import SampleImages
 from quant.training.input.sets import open_sets
-from tests.support.images import draw_classes, draw_image
+from tests.support.images import COLOURS, draw_classes, draw_image
 from tests.support.training import tiny_config
+
+ALONE = Group(rank=0, world=1, device=torch.device("cpu"))
 
 
 def test_folders_are_classes_in_sorted_order(tmp_path: Path) -> None:
@@ -153,9 +157,43 @@ def test_a_folder_of_shards_is_opened_as_shards(tmp_path: Path) -> None:
     pytest.importorskip("webdataset")
     _shards(tmp_path / "train")
     _shards(tmp_path / "val")
-    import torch
-
-    alone = Group(rank=0, world=1, device=torch.device("cpu"))
-    sets = open_sets(tiny_config(tmp_path, data=tmp_path), alone, NoProgress())
+    sets = open_sets(tiny_config(tmp_path, data=tmp_path), ALONE, NoProgress())
     assert isinstance(sets.train, ShardImages)
     assert len(sets.val) == 12
+
+
+@pytest.mark.parametrize("halves", [True, False])
+@pytest.mark.parametrize("numbered", [True, False])
+def test_a_label_file_is_read_as_quantize_reads_it(halves: bool, numbered: bool, tmp_path: Path) -> None:
+    folders = [tmp_path / "images" / half for half in (("train", "val") if halves else ("all",))]
+    rows = []
+    for folder in folders:
+        for number in range(30):
+            path = draw_image(
+                folder / f"{folder.name}{number}.jpg", COLOURS[number % 3], seed=number + 100 * (folder.name == "val")
+            )
+            label = str(number % 3) if numbered else COLOURS[number % 3]
+            rows.append(f"{path.name},{label}")
+    draw_image(folders[-1] / "unlisted.jpg")
+    (tmp_path / "labels.csv").write_text("\n".join(["image,label", *rows]))
+    sets = open_sets(
+        tiny_config(tmp_path, data=tmp_path / "images", images=ImageOptions(labels=tmp_path / "labels.csv")),
+        ALONE,
+        NoProgress(),
+    )
+    names = ("0", "1", "2") if numbered else tuple(sorted(COLOURS))
+    assert sets.train.class_names == sets.val.class_names == names
+    assert (len(sets.train), len(sets.val)) == ((30, 30) if halves else (24, 6))
+    trained, judged = ({(Path(i.name).name, i.label) for i in side.items()} for side in (sets.train, sets.val))
+    assert len(trained) + len(judged) == len(trained | judged) == len(rows)
+    labels = dict(row.split(",") for row in rows)
+    assert all(labels[name] == names[label] for name, label in trained | judged)
+    assert [sum(label == i for _, label in judged) for i in range(3)] == [len(judged) // 3] * 3
+
+
+def test_a_label_file_that_lists_no_other_half_is_refused(tmp_path: Path) -> None:
+    draw_image(tmp_path / "images" / "a.jpg")
+    (tmp_path / "labels.csv").write_text("image,label\na.jpg,red\n")
+    config = tiny_config(tmp_path, data=tmp_path / "images", images=ImageOptions(labels=tmp_path / "labels.csv"))
+    with pytest.raises(InputError, match=r"labels\.csv: lists no image to validate on"):
+        open_sets(config, ALONE, NoProgress())

@@ -1,0 +1,96 @@
+"""`quantize` and `check` in two processes that torchrun starts: the figures, flips and findings of one process."""
+
+import json
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from edge_effnet import EfficientNet, save_checkpoint
+from edge_effnet.variants import VARIANTS
+from quant import check, quantize
+from quant.data.batches import batch_size_for
+from quant.metrics.share import Share
+from quant.metrics.tasks.table import TASKS
+from tests.support.images import draw_halves
+from tests.support.paths import ROOT
+from tests.support.training import TINY, without_torchrun
+
+TIMES = ("latency_ms", "latency_p90_ms", "load_ms", "seconds")
+"""What no two runs have in common."""
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """More images than a batch has, the last batch not whole."""
+    folder = tmp_path_factory.mktemp("sources")
+    draw_halves(folder / "photos", train=8, val=27)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(VARIANTS, "lite0", replace(TINY, name="lite0"))
+        torch.manual_seed(0)
+        model = EfficientNet.from_name("lite0", num_classes=3, image_size=32).eval()
+        model.class_names = tuple(sorted(p.name for p in (folder / "photos" / "val").iterdir()))
+        save_checkpoint(folder / "w.safetensors", model)
+    return folder
+
+
+_SCRIPT = """
+import sys
+from dataclasses import replace
+from apps.cli import edge_effnet, exit_codes
+from apps.cli.commands import quantize
+from edge_effnet.variants import VARIANTS
+from tests.support.training import TINY
+VARIANTS["lite0"] = replace(TINY, name="lite0")
+exit_codes.run({"quantize": quantize, "edge-effnet": edge_effnet}[sys.argv.pop(1)].app)
+"""
+
+
+def in_two(folder, program, *words):
+    (folder / "run.py").write_text(_SCRIPT)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = list(map(str, [*launcher, folder / "run.py", program, *words, "--json"]))
+    environment = without_torchrun() | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def comparable(value):
+    """A result without what is of the clock, or of where it lies."""
+    if isinstance(value, dict):
+        return {key: comparable(each) for key, each in value.items() if key not in (*TIMES, "artifact")}
+    return [comparable(each) for each in value] if isinstance(value, list) else value
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_two_processes_judge_as_one(sources, tmp_path, monkeypatch):
+    """`quantize` writes one artifact, `check` reads it; both print one object."""
+    monkeypatch.setitem(VARIANTS, "lite0", replace(TINY, name="lite0"))
+    photos, weights, one, two = (
+        *(sources / name for name in ("photos", "w.safetensors")),
+        tmp_path / "1",
+        tmp_path / "2",
+    )
+    words = ("--variant", "lite0", "--weights", weights, "--data", photos, "--calibration", 16, "--max-drop", 100)
+    made = quantize("lite0", weights=weights, data=photos, calibration=16, max_drop=100, out=one)
+    assert comparable(made.outcome.to_json()) == comparable(in_two(tmp_path, "quantize", *words, "--out", two))
+    assert (one / "model.pte").read_bytes() == (two / "model.pte").read_bytes()
+    checked = in_two(tmp_path, "edge-effnet", "check", one, "--data", photos, "--max-drop", 100)
+    assert comparable(check(one, data=photos, max_drop=100).to_json()) == comparable(checked)
+    assert checked["images"]["evaluation"] == 81 > batch_size_for(32)
+
+
+def test_batches_are_dealt_out_whole_and_each_once():
+    for images, batch, world in ((81, 64, 2), (10, 4, 3), (3, 4, 2), (64, 16, 4)):
+        shares = [list(Share(rank=rank, world=world).starts(images, batch)) for rank in range(world)]
+        assert sorted(start for share in shares for start in share) == list(range(0, images, batch))
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
+def test_a_result_of_any_task_can_be_told_to_other_processes(task):
+    assert pickle.loads(pickle.dumps(task)) == task
