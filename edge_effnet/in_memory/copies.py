@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import nn
-from torch.nn.utils import parametrize
+from torch.nn.utils import parametrize, prune
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief
@@ -53,12 +53,20 @@ def copy_of(given: object) -> tuple[nn.Module, tuple[str, ...]]:
             f"model: {name_of(module)} cannot be copied ({brief(error)}); save its state_dict() and pass the file as "
             "weights=."
         ) from error
+    _unwrap_inside(made)
     return made.to("cpu", torch.float32).eval().requires_grad_(False), tuple(notes)
+
+
+def _unwrap_inside(module: nn.Module) -> None:
+    """Take off what was put around single layers, in place."""
+    for name, child in list(module.named_children()):
+        module._modules[name] = inner = _unwrapped(child)
+        _unwrap_inside(inner)
 
 
 def _unwrapped(module: nn.Module) -> nn.Module:
     while True:
-        inner = getattr(module, "_orig_mod", None)
+        inner = getattr(module, "_orig_mod", getattr(module, "_checkpoint_wrapped_module", None))
         if isinstance(module, _WRAPPERS):
             inner = module.module
         if not isinstance(inner, nn.Module):
@@ -74,6 +82,8 @@ def _problems(module: nn.Module) -> Iterator[str]:
         where = brief(name or "itself")
         if type(layer).__module__.startswith(_QUANTIZED):
             yield f"is quantized already ({where}: {type(layer).__name__}); pass the float module."
+        if any(type(hook).__module__ == prune.__name__ for hook in layer._forward_pre_hooks.values()):
+            yield f"has pruned layers ({where}); torch.nn.utils.prune.remove bakes their masks into the weights."
         # Private, but there is no other way to see them; registering one would be a change of the module.
         if layer._forward_hooks or layer._forward_pre_hooks:
             yield f"has forward hooks ({where}), which may change what it computes; remove them (handle.remove())."

@@ -21,6 +21,7 @@ from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions, Wanted
 from edge_effnet.weights.containers import Contents
 from edge_effnet.weights.load import load_contents, with_snapshot
+from edge_effnet.weights.normalization import Normalization
 from edge_effnet.weights.placement import place, without_head
 
 _RANDOM_IMAGES = 2
@@ -53,13 +54,44 @@ def load_in_memory(module: object, expected: VariantSpec | None, options: LoadOp
         InputError: as there.
     """
     original, notes = copy_of(module)
-    name = name_of(original)
+    name = _name(original)
     contents = replace(contents_of(original, name), notes=notes)
     snapshot = snapshot_of(original, name)
     known = options if snapshot is None else with_snapshot(options, snapshot)
     told = None if snapshot is None else snapshot.spec
     found = _Module(original=original, contents=contents, expected=expected or told, options=known)
-    return found.loaded()
+    try:
+        return found.loaded()
+    except InputError:
+        placed = place(contents.tensors, {}, Path(name))
+        if placed is None or placed.normalization is None:
+            raise
+        # A module that normalises by itself computes the same on what it makes of normalised images.
+        return replace(found, original=_Pixels(original, placed.normalization)).loaded()
+
+
+class _Pixels(nn.Module):
+    """A module that normalises its images, fed with normalised ones."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, inner: nn.Module, normalization: Normalization) -> None:
+        super().__init__()
+        self.inner = inner
+        scale = normalization.range
+        for name in ("mean", "std"):
+            values = torch.tensor(getattr(normalization, name)).view(1, -1, 1, 1)
+            self.register_buffer(name, scale * values, persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.inner(x * self.std + self.mean)
+        return found
+
+
+def _name(module: nn.Module) -> str:
+    """The class of the caller's own module."""
+    return name_of(module.inner if isinstance(module, _Pixels) else module)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +105,7 @@ class _Module:
 
     @property
     def name(self) -> str:
-        return name_of(self.original)
+        return _name(self.original)
 
     def loaded(self) -> Checkpoint:
         """The network with the head that its tensors tell, or the one that its forward pass has."""
@@ -158,7 +190,7 @@ def _random_images(checkpoint: Checkpoint) -> torch.Tensor:
 def _difference(checkpoint: Checkpoint, x: torch.Tensor) -> str | None:
     original = checkpoint.original
     assert original is not None
-    theirs = output_of(original, x, name_of(original))
+    theirs = output_of(original, x, _name(original))
     with torch.no_grad():
         return differs(theirs, _OUTPUTS[checkpoint.output](checkpoint.model(x)))
 
@@ -167,7 +199,7 @@ def _different(checkpoint: Checkpoint, x: torch.Tensor, what: str, difference: s
     original = checkpoint.original
     assert original is not None
     return InputError(
-        f"model: {name_of(original)} does not compute on {what} what an EfficientNet of its weights does (outputs "
+        f"model: {_name(original)} does not compute on {what} what an EfficientNet of its weights does (outputs "
         f"differ {difference}): {first_difference(original, checkpoint.model, x)}; undo what changes its forward "
         "pass, or say what it is (variant=, trained_activation=, head=)."
     )

@@ -26,6 +26,8 @@ class Normalization:
     mean: tuple[float, ...]
     """Of 0..1, one number a channel."""
     std: tuple[float, ...]
+    range: float
+    """Of the images that the module takes: 1 or 255."""
 
     def __str__(self) -> str:
         """As a note."""
@@ -63,10 +65,10 @@ def _is_row(tensor: torch.Tensor, channels: int) -> bool:
 
 def _scaled(names: tuple[str, str], mean: torch.Tensor, std: torch.Tensor) -> Normalization | None:
     rows = [tensor.double().flatten() for tensor in (mean, std)]
-    if max(float(row.max()) for row in rows) > 1.0:  # of pixels from 0 to 255
-        rows = [row / _BYTE for row in rows]
+    scale = _BYTE if max(float(row.max()) for row in rows) > 1.0 else 1.0  # of pixels from 0 to 255
+    rows = [row / scale for row in rows]
     means, stds = rows
     if not (bool(((means >= 0) & (means <= 1)).all()) and bool(((stds > 0) & (stds <= 1)).all())):
         return None
     mean_values, std_values = (tuple(round(float(value), 6) for value in row) for row in rows)
-    return Normalization(names=names, mean=mean_values, std=std_values)
+    return Normalization(names=names, mean=mean_values, std=std_values, range=scale)

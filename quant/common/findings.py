@@ -231,6 +231,11 @@ KINDS: Mapping[str, Kind] = {
         "The program asks much of a phone: arithmetic, memory or file size.",
         "Take a smaller variant, image size or precision.",
     ),
+    "device-reports": _warning(
+        "Devices that run such programs were reported to compute wrong or varying results; the message has the "
+        "reports' numbers.",
+        "Compare on the phone: edge-effnet check --device adb.",
+    ),
     "device": _note("What the device said about itself: emulated, hot, low on battery."),
     # Why a program failed, as far as the analysis tells.
     "first-broken-layer": _note("Where the signal is first lost.", "See `edge-effnet analyze`."),

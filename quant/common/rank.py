@@ -40,7 +40,7 @@ def require_torchrun() -> None:
     if missing := [name for name in _TOGETHER if not os.environ.get(name)]:
         raise InputError(
             f"WORLD_SIZE is {os.environ.get('WORLD_SIZE')}, but {', '.join(missing)} not set: start the processes "
-            "with torchrun, or unset WORLD_SIZE to train in one."
+            "with torchrun, or unset WORLD_SIZE to run in one."
         )
     rank, world = (environment_number(name, default=0, least=0) for name in ("RANK", "WORLD_SIZE"))
     if rank >= world:

@@ -10,6 +10,7 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from quant.common.quiet import quiet_libraries
+from quant.graph.qdq import DEQUANTIZE
 
 aten = torch.ops.aten
 
@@ -63,9 +64,16 @@ def silus_of(graph: fx.Graph) -> dict[fx.Node, tuple[fx.Node, fx.Node]]:
         x, gate = node.args
         if not (isinstance(x, fx.Node) and isinstance(gate, fx.Node)):
             continue
-        if gate.target is aten.sigmoid.default and gate.args[0] is x:
+        if gate.target is aten.sigmoid.default and _same(gate.args[0], x):
             found[node] = (x, gate)
     return found
+
+
+def _same(one: Any, other: fx.Node) -> bool:
+    """Whether two nodes hold the same tensor: PT2E gives each reader of a q node a dq of its own."""
+    return one is other or (
+        isinstance(one, fx.Node) and (one.target, one.args) == (other.target, other.args) and one.target is DEQUANTIZE
+    )
 
 
 def join_silu(graph_module: fx.GraphModule) -> fx.GraphModule:

@@ -70,6 +70,10 @@ class Backend:
     """Smallest and largest side of the input, pixels."""
     emulated: str | None = None
     """What an emulator stands for here, where one runs its programs: by several processes at once, and untimed."""
+    reports: str | None = None
+    """What is known against devices that run its programs, with the reports' numbers."""
+    chips: bool = False
+    """Whether its precisions are chips that compute the same: `all` takes the default's alone."""
     images: int | None = None
     """How many evaluation images its programs are judged on, where a forward is too slow for all."""
     refuses: Callable[[str, BackendOptions], str | None] = field(default=lambda precision, options: None)
@@ -88,6 +92,10 @@ class Backend:
         """
         program: LoweredProgram = importlib.import_module(self.module).lower(source)
         return program
+
+    def of_all(self) -> tuple[str, ...]:
+        """Precisions that `--backend all` takes."""
+        return (self.default,) if self.chips else tuple(self.precisions)
 
     def choices(self) -> tuple[str, ...]:
         """What `--backend` takes for each precision."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_effnet.errors import InputError
+from quant.common.findings import Finding, finding
 from quant.lower.backend import Backend
 from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS, find_backend
@@ -39,8 +40,8 @@ def choose(names: Sequence[str]) -> tuple[Choice, ...]:
     """Return the programs asked for, in the order of the table, none twice.
 
     Args:
-        names: `all` (every precision of every backend), `NAME` (its default precision), `NAME:PRECISION` or
-            `NAME:all`.
+        names: `all` (every precision of every backend, of chips the default), `NAME` (its default precision),
+            `NAME:PRECISION` or `NAME:all`.
 
     Raises:
         InputError: an unknown backend, a precision that it does not have, or an SDK that is missing though its
@@ -96,7 +97,7 @@ def check_options(choices: Sequence[Choice], options: BackendOptions) -> None:
 
 def _pairs(word: str) -> list[tuple[Backend, str]]:
     if word == ALL:
-        return [(backend, precision) for backend in BACKENDS.values() for precision in backend.precisions]
+        return [(backend, precision) for backend in BACKENDS.values() for precision in backend.of_all()]
     name, _, precision = word.partition(":")
     backend = find_backend(name)
     if ":" not in word:
@@ -122,6 +123,12 @@ def is_emulated(name: str) -> bool:
     """Whether an emulator stands for the device of a backend here."""
     backend = BACKENDS.get(name)
     return backend is not None and backend.emulated is not None
+
+
+def reports_on(name: str) -> tuple[Finding, ...]:
+    """What is known against devices that run a backend's programs."""
+    backend = BACKENDS.get(name)
+    return () if backend is None or backend.reports is None else (finding("device-reports", backend.reports),)
 
 
 def require_runs_here(name: str) -> None:

@@ -46,5 +46,7 @@ class LoweredProgram:
     """Whether the program normalises by itself: its input is the resized, cropped image."""
     npu: Mapping[str, str] = field(default_factory=dict)
     """Which NPU it was compiled for, by which libraries, and what ran it here; empty of programs for others."""
+    reference: Mapping[str, bytes] = field(default_factory=dict)
+    """What runs here in the program's place, by the suffix of its file beside model.pte; empty where it does."""
     facts: tuple[str, ...] = ()
     """What was proved about the delegate by reading it back, a sentence each."""

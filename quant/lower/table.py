@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from edge_effnet.errors import InputError
 from quant.lower.backend import Backend, Precision
-from quant.program import openvino_library, qnn_library, qnn_socs
+from quant.program import ethosu_library, openvino_library, qnn_library, qnn_socs
+from quant.program.vulkan_reports import ADRENO
 
 _FP32 = Precision(summary="fp32 weights and activations")
 _FP16 = Precision(summary="fp16 weights and activations")
@@ -44,10 +45,17 @@ BACKENDS: dict[str, Backend] = {
         Backend(
             name="vulkan",
             devices="Android GPU",
-            precisions={"fp16": _FP16, "fp32": _FP32},
+            precisions={
+                "fp16": _FP16,
+                "fp32": _FP32,
+                "int8": Precision(
+                    placement="vulkan", summary="static int8 convolutions and additions, the rest in fp32"
+                ),
+            },
             default="fp16",
             module="quant.lower.vulkan",
             runs_here=False,
+            reports=ADRENO,
         ),
         Backend(
             name="openvino",
@@ -77,6 +85,27 @@ BACKENDS: dict[str, Backend] = {
             images=1000,
             refuses=lambda precision, options: qnn_socs.refuses(precision, options.soc),
             missing=qnn_library.missing,
+        ),
+        Backend(
+            name="ethos-u",
+            devices="microcontrollers with Arm's NPU (Ethos-U55, U65, U85)",
+            precisions={
+                target: Precision(
+                    # SiLU is one operator, and every result the exact one, rounded: the HTP's grids and arithmetic.
+                    placement="htp",
+                    needs=f"Ethos-{target.upper()}: {macs} products a cycle",
+                    summary="static int8 weights and activations",
+                )
+                for target, macs in ethosu_library.TARGETS.items()
+            },
+            default="u85-256",
+            module="quant.lower.ethosu.lower",
+            runs_here=True,
+            emulated="TOSA reference model",
+            chips=True,
+            # B0 takes about a second of a core for each forward of the reference model.
+            images=1000,
+            missing=ethosu_library.missing,
         ),
         Backend(
             name="portable",

@@ -22,7 +22,7 @@ from quant.data.batches import Model
 from quant.data.options import ImageOptions
 from quant.data.perceptual_hash import hash_maker
 from quant.data.split import ImageRecord
-from quant.lower.choices import is_emulated, require_runs_here, runs_here
+from quant.lower.choices import is_emulated, reports_on, require_runs_here, runs_here
 from quant.metrics import metrics
 from quant.metrics.evaluate import collect_logits
 from quant.pipeline.handed_over import Given
@@ -248,7 +248,7 @@ def judge_artifact(
             training=None,
             layers=seen.layers,
             float_layers=(),
-            findings=(*findings, *seen.findings),
+            findings=(*findings, *seen.findings, *reports_on(manifest["backend"])),
             seconds=seconds,
             program=manifest["files"]["model.pte"]["sha256"],
             temperature=_temperature(manifest["verdict"]),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -19,6 +20,7 @@ from quant.data.batches import Model
 from quant.data.perceptual_hash import Calibrated, hash_maker
 from quant.graph.export import join_silu
 from quant.lower.output import Output
+from quant.lower.result import LoweredProgram
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.evaluate import collect_logits, labels_of
 from quant.metrics.margins import fitted_temperature
@@ -26,7 +28,7 @@ from quant.metrics.share import Share
 from quant.pipeline.float_graphs import Graphs
 from quant.pipeline.int8_graphs import Int8Graphs, Trained
 from quant.pipeline.load import Loaded
-from quant.pipeline.programs import Programs
+from quant.pipeline.programs import Program, Programs
 from quant.program.host import EmulatorRuntime, HostRuntime, emulator_processes
 from quant.program.timing import Measured, load_emulated, measure_programs
 from quant.ptq.quantizers import PLACEMENTS
@@ -52,7 +54,7 @@ class Evaluated:
     temperature: float | None
     """Of float's logits on labelled calibration images, where those that judge have no labels."""
     failed: Mapping[str, str]
-    """By name of the choice, why an emulator did not run a program to the end, where others went on."""
+    """By name of the choice, why an emulator did not load a program or run it to the end, where others went on."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -73,34 +75,63 @@ class _Guarded:
         return torch.full((len(inputs), self.columns), torch.nan)
 
 
-def emulator_for(programs: Programs, processes: int) -> AbstractContextManager[HostRuntime | None]:
-    """The runtime of programs that an emulator runs, where there are such; of each of so many processes like this."""
-    if any(program.choice.backend.emulated for program in programs.chosen):
-        return EmulatorRuntime(emulator_processes(processes))
-    return nullcontext()
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loads:
+    """The programs that this host runs, loaded and timed."""
+
+    measured: Mapping[str, Measured]
+    """By name of the choice; `FLOAT` is the float network's own program."""
+    failed: Mapping[str, str]
+    """By name of the choice, why an emulator did not load a program, where others go on."""
 
 
 def measure(
-    runtime: HostRuntime, emulator: HostRuntime | None, network: Loaded, programs: Programs, progress: Progress
-) -> dict[str, Measured]:
-    """Load and time what this host runs; slow programs a few times only, an emulator's never."""
-    files = {FLOAT: programs.float.data}
-    files |= {p.choice.name: p.lowered.data for p in programs.chosen if p.choice.backend.runs_here}
-    emulated = {p.choice.name for p in programs.chosen if p.choice.backend.emulated}
-    slow = {p.choice.name for p in programs.chosen if p.choice.backend.images is not None}
+    runtime: HostRuntime, stack: ExitStack, network: Loaded, programs: Programs, progress: Progress, among: int
+) -> Loads:
+    """Load and time what this host runs; slow programs a few times only, an emulator's never.
+
+    Args:
+        runtime: of programs that no emulator runs.
+        stack: keeps the emulators, each program's its own: what ends one ends no other.
+        network: whose programs they are.
+        programs: lowered.
+        progress: told of the programs timed.
+        among: processes like this one that share the cores.
+
+    Raises:
+        InputError: a program that the runtime refuses, or the only one that there is and an emulator refuses.
+    """
+    here = [program for program in programs.chosen if program.choice.backend.runs_here]
+    emulated = [p.choice.name for p in here if p.choice.backend.emulated]
+    slow = {p.choice.name for p in here if p.choice.backend.images is not None}
     image = network.split.evaluation[0].path
     found: dict[str, Measured] = {}
+    failed: dict[str, str] = {}
     with scratch_folder() as folder:
-        paths = {name: folder / f"{name}.pte" for name in files}
-        for name, path in paths.items():
-            with explained_writes(path):
-                path.write_bytes(files[name])
-        if emulator is not None:
-            found |= load_emulated(emulator, {name: paths.pop(name) for name in emulated}, network.preprocess)
+        paths = _write_programs(folder, programs.float, here)
+        for name in emulated:
+            emulator = stack.enter_context(EmulatorRuntime(emulator_processes(len(emulated), among)))
+            try:
+                found |= load_emulated(emulator, {name: paths.pop(name)}, network.preprocess)
+            except InputError as error:
+                if len(programs.chosen) == 1:
+                    raise
+                failed[name] = str(error)
         for group, repeats in ((set(paths) - slow, LATENCY_REPEATS), (set(paths) & slow, _SLOW_REPEATS)):
             chosen = {name: path for name, path in paths.items() if name in group}
             found |= measure_programs(runtime, chosen, network.preprocess, image, progress, repeats=repeats)
-    return found
+    return Loads(measured=found, failed=failed)
+
+
+def _write_programs(folder: Path, float_program: LoweredProgram, programs: Sequence[Program]) -> dict[str, Path]:
+    """Write programs where runtimes read them; their files by name, what an emulator runs instead beside them."""
+    lowered = {FLOAT: float_program, **{program.choice.name: program.lowered for program in programs}}
+    for name, program in lowered.items():
+        for suffix, data in {".pte": program.data, **program.reference}.items():
+            path = folder / f"{name}{suffix}"
+            with explained_writes(path):
+                path.write_bytes(data)
+    return {name: folder / f"{name}.pte" for name in lowered}
 
 
 def evaluate(
@@ -109,7 +140,7 @@ def evaluate(
     int8: Int8Graphs,
     trained: Trained | None,
     programs: Programs,
-    measured: Mapping[str, Measured],
+    loads: Loads,
     calibrated: Calibrated,
     progress: Progress,
     share: Share,
@@ -119,6 +150,7 @@ def evaluate(
     Raises:
         InputError: an image that cannot be read, or a float output that is not finite.
     """
+    measured = loads.measured
     # Logits as they can be told from what the programs put out, and as the task reads them.
     output = programs.chosen[0].output if programs.chosen else Output()
     view = network.task.view
@@ -140,9 +172,11 @@ def evaluate(
         if p.choice.name in measured
     }
     guarded = {
-        p.choice.name: _Guarded(run=running[p.choice.name], columns=p.lowered.output_shape[-1])
+        name: _Guarded(
+            run=running.get(name, nn.Identity()), columns=p.lowered.output_shape[-1], error=loads.failed.get(name)
+        )
         for p in programs.chosen
-        if p.choice.backend.emulated and len(programs.chosen) > 1
+        if (name := p.choice.name) and p.choice.backend.emulated and len(programs.chosen) > 1
     }
     judged: dict[str, Model] = {**running, **guarded}
     logits = collect_logits(
@@ -171,7 +205,7 @@ def evaluate(
         logits=logits,
         findings=check_reference(reference),
         temperature=_temperature(network, models[FLOAT], progress),
-        failed={name: program.error for name, program in guarded.items() if program.error is not None},
+        failed={name: each.error for name, each in guarded.items() if each.error is not None},
     )
 
 

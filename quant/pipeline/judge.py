@@ -16,7 +16,7 @@ from quant.common.progress import Stopwatch
 from quant.common.subsample import subsample
 from quant.data.perceptual_hash import Calibrated
 from quant.graph.footprint import Footprint, check_footprint
-from quant.lower.choices import Choice
+from quant.lower.choices import Choice, reports_on
 from quant.pipeline.evaluate import FLOAT, Evaluated
 from quant.pipeline.int8_graphs import Int8Graphs, Trained
 from quant.pipeline.load import Loaded
@@ -54,9 +54,10 @@ class Run:
         """The recipe where one was applied, else the precision."""
         return self.request.recipe.name if choice.placement is not None else choice.precision
 
-    def size_findings(self, program: Program) -> tuple[Finding, ...]:
-        """What a program asks too much of a phone."""
-        return check_footprint(self.footprint, len(program.lowered.data))
+    def device_findings(self, program: Program) -> tuple[Finding, ...]:
+        """What a program asks too much of a phone, and what is known against those that run it."""
+        too_much = check_footprint(self.footprint, len(program.lowered.data))
+        return (*too_much, *reports_on(program.choice.backend.name))
 
 
 def judge(run: Run, program: Program, artifact: str) -> Outcome:
@@ -101,7 +102,7 @@ def judge(run: Run, program: Program, artifact: str) -> Outcome:
                 *network.findings,
                 *run.int8.findings,
                 *run.evaluated.findings,
-                *run.size_findings(program),
+                *run.device_findings(program),
             ),
             seconds=run.watch.total(),
             program=hashlib.sha256(program.lowered.data).hexdigest(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 
 from edge_effnet.in_memory.load import require_same
@@ -12,7 +13,7 @@ from quant.data.perceptual_hash import Calibrated
 from quant.graph.finite import require_finite
 from quant.graph.footprint import footprint
 from quant.graph.memory import give_back_freed_memory
-from quant.pipeline.evaluate import emulator_for, evaluate, measure
+from quant.pipeline.evaluate import evaluate, measure
 from quant.pipeline.float_graphs import export_graphs, require_lowerable
 from quant.pipeline.int8_graphs import (
     analyze_graphs,
@@ -66,14 +67,12 @@ def run_stages(
     give_back_freed_memory()
     with watch.measure("lower"):
         programs = lower_programs(request, network, graphs, int8, progress)
-    with HostRuntime(request.config.threads) as runtime, emulator_for(programs, group.world) as emulator:
+    with HostRuntime(request.config.threads) as runtime, ExitStack() as emulators:
         # One process after the other: two at once would time each other.
         with watch.measure("time"), in_turn(group):
-            measured = measure(runtime, emulator, network, programs, progress)
+            loads = measure(runtime, emulators, network, programs, progress, group.world)
         with watch.measure("evaluate"):
-            evaluated = evaluate(
-                network, graphs, int8, trained, programs, measured, calibrated, progress, group.share
-            )
+            evaluated = evaluate(network, graphs, int8, trained, programs, loads, calibrated, progress, group.share)
         if not group.leads:
             return None
         run = Run(

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from edge_effnet.errors import InputError
 from quant.artifact.bundle import bundle_program, verify_bundle
 from quant.artifact.golden import golden_images, golden_pairs
 from quant.artifact.model import Artifact
@@ -43,7 +44,7 @@ def write_many(run: Run) -> RunOutcome:
         with run.watch.measure("write"):
             failed = {**run.programs.failed, **run.evaluated.failed}
             whole = [program for program in run.programs.chosen if program.choice.name not in failed]
-            rows = [_row(run, program, folder) for program in whole]
+            rows = _rows(run, whole, folder, failed)
             _share_float_program([folder / row.name / "float.pte" for row in rows])
         outcome = RunOutcome(
             folder=str(request.out),
@@ -58,6 +59,19 @@ def write_many(run: Run) -> RunOutcome:
         # Minutes have passed.
         require_replaceable(request.out)
     return outcome
+
+
+def _rows(run: Run, programs: Sequence[Program], folder: Path, failed: dict[str, str]) -> list[ProgramRow]:
+    """Judge and write each program; one whose emulator ends meanwhile is added to those that failed."""
+    rows = []
+    for program in programs:
+        try:
+            rows.append(_row(run, program, folder))
+        except InputError as error:
+            if program.choice.backend.emulated is None:
+                raise
+            failed[program.choice.name] = str(error)
+    return rows
 
 
 def _row(run: Run, program: Program, folder: Path) -> ProgramRow:
@@ -79,8 +93,8 @@ def _row(run: Run, program: Program, folder: Path) -> ProgramRow:
         report=program.delegation,
         outcome=outcome,
         simulated=simulated,
-        bundle="verified here" if measured else "written, not run here",
-        warnings=messages(run.size_findings(program), *Severity),
+        bundle="verified here" if measured and not program.lowered.reference else "written, not run here",
+        warnings=messages(run.device_findings(program), *Severity),
     )
 
 
@@ -100,7 +114,7 @@ def _write(run: Run, program: Program, folder: Path, verdict: dict[str, Any]) ->
     )
     compute = torch.no_grad()(program.graph) if measured is None else measured.run
     bundle = bundle_program(program.lowered.data, golden, int8_output=program.output.int8)
-    if measured is not None:
+    if measured is not None and not program.lowered.reference:
         verify_bundle(measured.runtime, bundle, len(golden))
     layers = list(run.layers_of(choice))
     return write_artifact(
@@ -114,6 +128,7 @@ def _write(run: Run, program: Program, folder: Path, verdict: dict[str, Any]) ->
         manifest=describe(run, program, verdict),
         extra={
             "model.bpte": bundle,
+            **{f"model{suffix}": data for suffix, data in program.lowered.reference.items()},
             "delegation.json": (json.dumps(program.delegation.to_json(), indent=1) + "\n").encode(),
         },
         report=lambda manifest: render_report(

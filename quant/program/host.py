@@ -221,16 +221,18 @@ class HostRuntime:
         return InputError(f"{what}: the program crashes the ExecuTorch runtime ({cause}); it is damaged or hostile.")
 
 
-_MOST_EMULATORS = 8
+_MOST_EMULATORS = 16
+"""Of all programs together: each takes about half a gigabyte."""
 
 
-def emulator_processes(among: int = 1) -> int:
-    """One for each core, as far as memory is sure to do: each takes about half a gigabyte.
+def emulator_processes(programs: int = 1, among: int = 1) -> int:
+    """One for each core, as far as memory is sure to do.
 
     Args:
+        programs: that have processes of their own, and run one after the other.
         among: processes like this one that share the cores.
     """
-    return max(1, min(_MOST_EMULATORS, os.cpu_count() or 1) // among)
+    return max(1, min(os.cpu_count() or 1, _MOST_EMULATORS // (2 * programs)) // among)
 
 
 class EmulatorRuntime(HostRuntime):

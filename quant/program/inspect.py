@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from quant.program import ethosu_payload, qnn_payload, vulkan_payload
 from quant.program.coreml_payload import quiet_converter, read_mlprogram
 from quant.program.flatbuffer import BrokenTableError, Budget
-from quant.program.qnn_payload import SETTINGS, read_settings
 from quant.program.reader import PteDelegate, PteFile, PteMethod, PteTensor, read_pte
+from quant.program.vulkan_reports import ADRENO
 from quant.program.xnnpack_payload import read_payload
 
 RELEASE = "1.4.1"
@@ -27,6 +28,13 @@ _QNN = (
     "(libQnnHtpV79Stub.so, libQnnHtpV79Skel.so for v79), of the QNN release that compiled it or a later one: "
     "Maven com.qualcomm.qti:qnn-runtime."
 )
+
+_ETHOS_U = (
+    "Microcontroller: link executorch_delegate_ethos_u (EXECUTORCH_BUILD_ARM_BAREMETAL), Arm's ethosu_core_driver "
+    "and the quantized kernels, which turn float32 into the delegate's int8 and back."
+)
+
+_VULKAN = f"Android: {ADRENO}"
 
 _LOAD_ALL = (
     "iOS: backends and kernels register themselves from static initializers: link them with -force_load (or "
@@ -50,8 +58,9 @@ _HOMES: Mapping[str, _Home] = {
     "CoreMLBackend": _Home(
         android=None, spm="backend_coreml", note="iOS: link CoreML.framework, Accelerate.framework and libsqlite3."
     ),
-    "VulkanBackend": _Home(android=f"{_ANDROID}-vulkan", spm=None),
+    "VulkanBackend": _Home(android=f"{_ANDROID}-vulkan", spm=None, note=_VULKAN),
     "QnnBackend": _Home(android=f"{_ANDROID}-qnn", spm=None, note=_QNN),
+    "EthosUBackend": _Home(android=None, spm=None, note=_ETHOS_U),
     "OpenvinoBackend": _Home(android=None, spm=None, note="PC: needs OpenVINO 2025.1 to 2025.4 (libopenvino_c)."),
     "MPSBackend": _Home(android=None, spm="backend_mps"),
     "NeuropilotBackend": _Home(android=None, spm=None, note="Android: build executorch with MediaTek's SDK."),
@@ -216,8 +225,15 @@ def _delegate(delegate: PteDelegate, budget: Budget) -> DelegateView:
     else:
         note = "the inside of its payload is not read"
     if delegate.backend == "QnnBackend":
-        settings |= read_settings(delegate.specs.get(SETTINGS, b""), delegate.data)
-        settings.pop(SETTINGS, None)
+        settings |= qnn_payload.read_settings(delegate.specs.get(qnn_payload.SETTINGS, b""), delegate.data)
+        settings.pop(qnn_payload.SETTINGS, None)
+    if delegate.backend == "EthosUBackend":
+        settings = ethosu_payload.read_settings(delegate.specs, delegate.data)
+    if delegate.backend == "VulkanBackend":
+        try:
+            operators, note = dict(vulkan_payload.read_operators(delegate.data, budget)), ""
+        except (BrokenTableError, ValueError) as error:
+            note = f"its payload is not readable ({error})"
     if delegate.backend == "CoreMLBackend":
         operators, note = _coreml_operators(delegate.data, budget)
     return DelegateView(

@@ -44,7 +44,8 @@ SIGMOID_OUTPUT = FixedQParamsQuantizationSpec(
 ActivationSpec = Callable[[fx.Node], QuantizationSpecBase]
 
 _UNARY = (aten.hardswish.default, aten.hardswish_.default, aten.mean.dim)
-_BINARY = (aten.add.Tensor, aten.add_.Tensor, aten.mul.Tensor, aten.mul_.Tensor)
+_ADD = (aten.add.Tensor, aten.add_.Tensor)
+_BINARY = (*_ADD, aten.mul.Tensor, aten.mul_.Tensor)
 
 SAME_VALUES = (aten.flatten.using_ints, aten.view.default, aten.reshape.default, aten.pad.default)
 """Operators that move values and compute none."""
@@ -150,6 +151,31 @@ class Htp16Quantizer(HtpQuantizer):
     )
 
 
+class VulkanQuantizer(EfficientNetQuantizer):
+    """Annotates convolutions and residual additions, the only operators of these networks that Vulkan runs in int8.
+
+    Everything else computes in float between a dq and a q, the classifier too (pytorch/executorch #22775: a static
+    int8 one lowers, and fails at the first inference).
+    """
+
+    def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
+        """Annotate in place (PT2E protocol)."""
+        self._specs.clear()
+        for node in model.graph.nodes:
+            if node.target is aten.conv2d.default:
+                self._annotate(node, inputs=(node.args[0],), weight=node.args[1])
+            elif node.target in _ADD:
+                self._annotate(node, inputs=node.args[:2])
+            elif node.target in CLAMP_RANGES:
+                fused = fused_clamp(node.args[0]) is node
+                if fused:
+                    self._annotate(node, inputs=())
+        return model
+
+    def _spec(self, node: fx.Node) -> QuantizationSpecBase:
+        return super()._spec(_source_of_values(node))
+
+
 def activations_of(graph_module: fx.GraphModule, float_nodes: frozenset[str]) -> list[str]:
     """Names of the nodes whose outputs `EfficientNetQuantizer` asks a spec for."""
     asked: list[str] = []
@@ -165,7 +191,7 @@ def activations_of(graph_module: fx.GraphModule, float_nodes: frozenset[str]) ->
     return asked
 
 
-_READ_INT8 = (*WEIGHTED, aten.add.Tensor, aten.add_.Tensor, aten.mean.dim)
+_READ_INT8 = (*WEIGHTED, *_ADD, aten.mean.dim)
 
 
 class InputQuantizer(_Placement):
@@ -178,7 +204,7 @@ class InputQuantizer(_Placement):
             if node.target not in _READ_INT8 or node.name in self.float_nodes:
                 continue
             annotation = _annotation(node)
-            for source in node.args[: 2 if node.target in (aten.add.Tensor, aten.add_.Tensor) else 1]:
+            for source in node.args[: 2 if node.target in _ADD else 1]:
                 assert isinstance(source, fx.Node)
                 annotation.input_qspec_map[source] = self._spec(source)
                 _annotation(source).output_qspec = self._spec(source)
@@ -187,12 +213,16 @@ class InputQuantizer(_Placement):
         return model
 
     def _spec(self, node: fx.Node) -> QuantizationSpecBase:
-        # A padded or flattened tensor holds the values of the one before it, whose range was measured.
-        while node.target in SAME_VALUES:
-            source = node.args[0]
-            assert isinstance(source, fx.Node)
-            node = source
-        return super()._spec(node)
+        return super()._spec(_source_of_values(node))
+
+
+def _source_of_values(node: fx.Node) -> fx.Node:
+    """A padded or flattened tensor holds the values of the one before it, whose range was measured."""
+    while node.target in SAME_VALUES:
+        source = node.args[0]
+        assert isinstance(source, fx.Node)
+        node = source
+    return node
 
 
 def _annotation(node: fx.Node) -> QuantizationAnnotation:
@@ -229,5 +259,6 @@ PLACEMENTS: Mapping[str, Placement] = {
     ),
     "inputs": Placement(quantizer=InputQuantizer, arithmetic=None, skips_float=False),
     "htp": Placement(quantizer=HtpQuantizer, arithmetic="htp", skips_float=True, keeps_float=False),
+    "vulkan": Placement(quantizer=VulkanQuantizer, arithmetic="htp", skips_float=True, keeps_float=False),
     "htp-16": Placement(quantizer=Htp16Quantizer, arithmetic="htp", skips_float=True, keeps_float=False, bits=16),
 }

@@ -269,10 +269,10 @@ def _shows(drop: float, limit: float, digits: int, *, exceeded: bool) -> bool:
 def paired_sentence(found: Paired, interval: tuple[float, float]) -> str:
     """Say what was lost and won, and whether the images can tell; `interval` of the share lost."""
     low, high = (0.0 - 100.0 * bound for bound in reversed(interval))
-    told = "more than chance" if found.told else "within chance"
+    told = "more than chance" if found.told else "cannot be told from none"
     gain = 100.0 * (found.won - found.lost) / found.images
     counts = f"lost {found.lost}, won {found.won} of {found.images}"
-    return f"{counts}: {gain:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}; {told}"
+    return f"{counts}: {gain:+.1f} points, between {low:+.1f} and {high:+.1f}; {told}"
 
 
 def decide(errors: Sequence[Finding], compared: Compared) -> Verdict:

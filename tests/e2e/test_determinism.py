@@ -17,6 +17,8 @@ from quant.qat.options import QatOptions
 from tests.support.images import draw_halves
 from tests.support.training import TINY
 
+pytestmark = pytest.mark.slow
+
 RUNS = {
     "int8": {"recipe": "int8"},
     # Normalises batches in its first half, and trains the program's own arithmetic in the second; no number of

@@ -23,7 +23,7 @@ OPENVINO = importlib.util.find_spec("openvino") is not None
 pytestmark = pytest.mark.slow
 
 ASKED = (
-    *("xnnpack:all", "portable", "coreml", "coreml:int8", "coreml:int8-weights", "vulkan"),
+    *("xnnpack:all", "portable", "coreml", "coreml:int8", "coreml:int8-weights", "vulkan", "vulkan:int8"),
     *(["openvino:all"] if OPENVINO else []),
 )
 
@@ -70,6 +70,13 @@ def test_the_whole_network_is_in_one_delegate(made, name):
     assert report.partitions == 1 and report.leftovers == () and report.delegated > 50
     (method,) = read_pte(made[0].folder / name / "model.pte").methods
     assert len(method.delegates) == 1 and not method.operators
+
+
+def test_vulkan_programs_are_simulated_with_what_is_known_against_adreno(made):
+    quantized = row(made, "vulkan-int8")
+    assert quantized.status == "not measured here" and quantized.simulated.agreement > 0.5
+    assert any("#21939" in warning for warning in quantized.warnings)
+    assert "in int8" in quantized.report.facts[1] and "in float between int8" in quantized.report.facts[2]
 
 
 def test_core_ml_programs_were_read_back(made):

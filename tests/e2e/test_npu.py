@@ -3,6 +3,7 @@
 import json
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,23 +12,26 @@ from apps.cli.render.programs import print_run
 from edge_effnet.errors import InputError
 from quant.artifact.open import open_artifact
 from quant.lower import table
+from quant.pipeline import write
 from quant.pipeline.bench import bench
 from quant.pipeline.check import check
 from quant.pipeline.evaluate import _Guarded
-from quant.program import qnn_library
+from quant.program import ethosu_library, qnn_library
 from quant.program.inspect import inspect_program
 from tests.support import npu_double
 from tests.support.fleets import made_fleet
 
 LIBRARIES = qnn_library.missing()
+TOOLS = ethosu_library.missing()
 
 
 @contextmanager
 def double():
-    """Let a double stand for Qualcomm's compiler."""
+    """Let a double stand for Qualcomm's compiler, and for Arm's."""
     with pytest.MonkeyPatch.context() as patch:
-        stand_in = replace(table.BACKENDS["qnn"], module=npu_double.__name__, missing=lambda: None)
-        patch.setitem(table.BACKENDS, "qnn", stand_in)
+        for name in ("qnn", "ethos-u"):
+            stand_in = replace(table.BACKENDS[name], module=npu_double.__name__, missing=lambda: None)
+            patch.setitem(table.BACKENDS, name, stand_in)
         yield
 
 
@@ -35,17 +39,23 @@ def double():
 def doubled(tmp_path_factory):
     # Not for the module: the real compiler's test would get the double too.
     with double():
-        return made_fleet(tmp_path_factory.mktemp("npu"), ["xnnpack", "qnn:fp16", "qnn:w8a8"])
+        return made_fleet(tmp_path_factory.mktemp("npu"), ["xnnpack", "qnn:fp16", "qnn:w8a8", "ethos-u"])
 
 
 def test_a_compiler_that_crashes_fails_its_own_row_alone(doubled):
     rows = {row.name: row for row in doubled[0].outcome.rows}
     assert {name: row.status for name, row in rows.items()} == {
-        "xnnpack-int8": "measured", "qnn-fp16": "measured", "qnn-w8a8": "failed",
+        "xnnpack-int8": "measured", "qnn-fp16": "measured", "qnn-w8a8": "failed", "ethos-u-u85-256": "failed",
     }  # fmt: skip
     assert "SIGSEGV" in rows["qnn-w8a8"].reason and rows["xnnpack-int8"].passed
     assert not doubled[0].passed
     assert not (doubled[0].folder / "qnn-w8a8").exists()
+
+
+def test_an_emulator_that_does_not_load_a_program_fails_its_row_alone(doubled):
+    (row,) = (row for row in doubled[0].outcome.rows if row.name == "ethos-u-u85-256")
+    assert "the ExecuTorch runtime refuses this program" in row.reason
+    assert (doubled[0].folder / "qnn-fp16").exists() and not (doubled[0].folder / row.name).exists()
 
 
 def test_an_emulators_time_is_shown_nowhere(doubled, capsys):
@@ -75,6 +85,23 @@ def test_an_emulator_that_crashes_ends_no_run():
     assert "SIGSEGV" in guarded.error
 
 
+def test_an_emulator_that_crashes_while_its_artifact_is_written_ends_no_run(monkeypatch):
+    def row(run, program, folder):
+        if program.choice.name != "fine":
+            raise InputError("model.bpte: the program crashes the ExecuTorch runtime (SIGSEGV)")
+        return program.choice.name
+
+    def program(name, emulated):
+        return SimpleNamespace(choice=SimpleNamespace(name=name, backend=SimpleNamespace(emulated=emulated)))
+
+    monkeypatch.setattr(write, "_row", row)
+    failed = {}
+    assert write._rows(None, [program("crash", "HTP"), program("fine", None)], None, failed) == ["fine"]
+    assert "SIGSEGV" in failed["crash"]
+    with pytest.raises(InputError, match="SIGSEGV"):  # what no emulator runs is ours
+        write._rows(None, [program("ours", None)], None, failed)
+
+
 @pytest.mark.npu
 @pytest.mark.slow
 @pytest.mark.skipif(LIBRARIES is not None, reason=str(LIBRARIES))
@@ -89,3 +116,21 @@ def test_a_tiny_network_on_the_emulated_htp(tmp_path):
         assert view.delegates[0].settings["chip"] == "SM8750 (HTP v79)"
     assert check(result.folder / "qnn-w8a8", data=data, max_drop=60).passed
     assert torch.backends.mkldnn.enabled
+
+
+@pytest.mark.npu
+@pytest.mark.slow
+@pytest.mark.skipif(TOOLS is not None, reason=str(TOOLS))
+def test_a_tiny_network_for_ethos_u(tmp_path):
+    result, data = made_fleet(tmp_path, ["ethos-u", "ethos-u:u55-128"])
+    outputs = []
+    for row in result.outcome.rows:
+        assert row.status == "measured", row.reason
+        assert row.report.partitions == 1 and not row.report.leftovers
+        assert any("operators on the NPU, 0 left on the processor" in fact for fact in row.report.facts)
+        assert row.outcome.pte.sqnr_db > 15.0 and row.outcome.lowering.sqnr_db > 60.0
+        outputs.append([item.output for item in open_artifact(result.folder / row.name).golden()])
+        (view,) = inspect_program(result.folder / row.name / "model.pte").methods
+        assert view.delegates[0].settings["target"] == f"ethos-{row.precision}"
+    assert all(torch.equal(one, other) for one, other in zip(*outputs, strict=True))
+    assert check(result.folder / "ethos-u-u85-256", data=data, max_drop=60).passed

@@ -78,10 +78,10 @@ def test_one_of_weights_and_data_alone_is_explained(called, arguments, words):
         (["--activation", "gelu"], ["unknown activation 'gelu'", "hardswish", "relu6"]),
         (["--recipe", "int4"], ["unknown recipe 'int4'", "int8"]),
         (["--backend", "tflite"], ["unknown backend 'tflite'", "xnnpack"]),
-        (["--backend", "vulkan:int8"], ["vulkan has no 'int8'", "vulkan:fp16, vulkan:fp32", "openvino"]),
+        (["--backend", "vulkan:w8a8"], ["vulkan has no 'w8a8'", "vulkan:fp16, vulkan:fp32", "qnn"]),
         (
             ["--backend", "nnapi"],
-            ["unknown backend 'nnapi'", "xnnpack, coreml, vulkan, openvino, qnn, portable, or all"],
+            ["unknown backend 'nnapi'", "xnnpack, coreml, vulkan, openvino, qnn, ethos-u, portable, or all"],
         ),
         (["--soc", "SM9999"], ["--soc SM9999: choose one of", "SM8750"]),
         (["--compute-units", "npu"], ["unknown compute units 'npu'", "cpu_and_ne"]),

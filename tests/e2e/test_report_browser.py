@@ -200,7 +200,7 @@ def test_the_table_of_layers_sorts_by_keyboard(driver, opened_page):
 def test_a_comparison_sorts_too(driver, opened_page):
     opened_page("comparison")
     button(driver, "ms", table="main").click()
-    assert column(driver, 6, table="main")[0] == "70.0"
+    assert column(driver, 6, table="main")[0] == "70.00"
 
 
 @pytest.mark.parametrize("name", ["pass", "comparison"])

@@ -24,6 +24,7 @@ QUICK = ("analyze", "check", "compare", "deploy", "diff", "doctor", "inspect", "
 ELSEWHERE = {
     "quantize --variant b0": "takes over a minute to draw and quantize: tests/e2e/test_sample_run.py, with lite0",
     "--backend qnn": "needs Qualcomm's libraries: tests/e2e/test_npu.py, where they are installed",
+    "--backend ethos-u": "needs Arm's tools: tests/e2e/test_npu.py, where they are installed",
     "--task": "needs weights and labels of every task: tests/e2e/test_tasks.py",
     "--backend all": "takes over a minute even of a tiny network: tests/e2e/test_fleet.py, most of these programs",
     "--device arm64:": "needs an ARM processor or an emulator: tests/apps/device/test_arm64.py, where there is one",

@@ -7,10 +7,8 @@ the process: so nobody else imports it.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,23 +17,11 @@ import torch
 import torch.ao.quantization.fx._decomposed  # registers the operators that the network holds
 
 from quant.common.quiet import quiet_libraries
+from quant.lower.child_process import answer_request
 from quant.lower.partitioned import finished
 from quant.lower.result import LoweredProgram
 from quant.program import qnn_device
-from quant.program.process_limits import no_core_dump
 from quant.program.qnn_library import HOST, VARIABLE, folder
-
-
-def main() -> None:
-    """Lower what the folder asks for; a failure is a sentence in its answer."""
-    no_core_dump()
-    place = Path(sys.argv[1])
-    request = json.loads((place / "request.json").read_text())
-    try:
-        answer = _lowered(place, request)
-    except Exception as error:  # whatever the compiler's Python side raises goes back as a sentence
-        answer = {"error": f"{type(error).__name__}: {error}".strip()}
-    (place / "answer.json").write_text(json.dumps(answer))
 
 
 def _lowered(place: Path, request: dict[str, Any]) -> dict[str, Any]:
@@ -85,4 +71,4 @@ def _lower(network: torch.nn.Module, request: dict[str, Any], root: str) -> Lowe
 
 
 if __name__ == "__main__":
-    main()
+    answer_request(_lowered)

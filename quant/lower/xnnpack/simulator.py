@@ -225,7 +225,7 @@ _XNNPACK: dict[Any, Any] = {
 
 ARITHMETICS: Mapping[str, Mapping[Any, Any]] = {
     "xnnpack": _XNNPACK,
-    # Qualcomm's HTP: float32's own rounding behind every operator but these (docs/npu.md).
+    # Qualcomm's HTP, Arm's TOSA, Vulkan: float32's own rounding behind every operator but these (docs/npu.md).
     "htp": {target: _XNNPACK[target] for target in (aten.conv2d.default, aten.linear.default)},
 }
 """Whose whole-number operators, by name."""

@@ -181,6 +181,13 @@ def test_unknown_devices_are_refused(artifact, data, monkeypatch, device, compla
         check_on_device(artifact, device=device, data=data)
 
 
+def test_a_device_runs_a_program_once_not_in_every_process(artifact, data):
+    process = call_cli(
+        "edge-effnet", "check", artifact, "--data", data, "--device", "host", env={"WORLD_SIZE": "2", "RANK": "1"}
+    )
+    assert process.returncode == 2 and "start them without torchrun" in process.stderr
+
+
 def test_options_of_devices_need_a_device(artifact, data):
     process = call_cli("edge-effnet", "check", artifact, "--data", data, "--limit", "3")
     assert process.returncode == 2 and "add --device" in process.stderr

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from edge_effnet import EfficientNet, InputError, load_module
 from edge_effnet.in_memory.load import require_same
@@ -43,6 +44,40 @@ class Renamed(Holder):
     def __init__(self, network: EfficientNet) -> None:
         super().__init__(base=network)
         self.features = self.base.stages
+
+
+class Normalising(Holder):
+    """Takes images as they are, and normalises them by itself."""
+
+    def __init__(self, network: nn.Module, scale: float) -> None:
+        super().__init__(net=network)
+        self.register_buffer("mean", scale * torch.tensor([0.5, 0.4, 0.3]).view(1, 3, 1, 1))
+        self.register_buffer("std", scale * torch.tensor([0.25, 0.2, 0.21]).view(1, 3, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net((x - self.mean) / self.std)
+
+
+@pytest.mark.parametrize("scale", [1.0, 255.0])
+def test_a_module_that_normalises_its_images(scale: float) -> None:
+    checkpoint = load_module(Normalising(tiny_network(), scale))
+    assert (checkpoint.preprocess.mean, checkpoint.preprocess.std) == ((0.5, 0.4, 0.3), (0.25, 0.2, 0.21))
+    require_same(checkpoint, [torch.randn(2, 3, SIDE, SIDE)], "images")
+
+
+def test_single_stages_that_are_compiled_are_not_compiled_for_it() -> None:
+    network = tiny_network()
+    for index in range(len(network.stages)):
+        network.stages[index] = torch.compile(network.stages[index])
+    checkpoint = load_module(network)
+    assert checkpoint.spec.name == "lite0" and "_orig_mod" in "".join(network.state_dict())
+
+
+def test_pruned_layers_are_named() -> None:
+    network = tiny_network()
+    prune.random_unstructured(network.classifier, "weight", 0.3)
+    with pytest.raises(InputError, match=r"has pruned layers \(classifier\); torch.nn.utils.prune.remove bakes"):
+        load_module(network)
 
 
 def test_wrappers_are_taken_off() -> None:

@@ -26,17 +26,20 @@ def test_a_bare_name_is_its_default_precision_and_all_of_a_backend_is_every_one(
 
 def test_all_is_every_precision_of_every_backend_with_what_is_missing_as_rows():
     choices = choose(["all"])
-    assert len(choices) == sum(len(backend.precisions) for backend in BACKENDS.values())
+    assert len(choices) == sum(len(backend.of_all()) for backend in BACKENDS.values())
+    assert [choice.precision for choice in choices if choice.backend.chips] == ["u85-256"]  # its other chips: by name
+    assert all(backend.of_all() == tuple(backend.precisions) for backend in BACKENDS.values() if not backend.chips)
     missing = {choice.backend.name: choice.missing for choice in choices if choice.missing}
-    assert set(missing) <= {"openvino", "qnn"}
+    assert set(missing) <= {"openvino", "qnn", "ethos-u"}
 
 
 @pytest.mark.parametrize(
     ("word", "expected"),
     [
         ("qnn:int8", ["qnn has no 'int8'", "qnn:w8a8, qnn:w16a8, qnn:fp16"]),
-        ("tflite", ["unknown backend 'tflite'", "xnnpack, coreml, vulkan, openvino, qnn, portable, or all"]),
-        ("vulkan:int8", ["vulkan has no 'int8'", "vulkan:fp16, vulkan:fp32", "xnnpack"]),
+        ("tflite", ["unknown backend 'tflite'", "xnnpack, coreml, vulkan, openvino, qnn, ethos-u, portable, or all"]),
+        ("vulkan:w8a8", ["vulkan has no 'w8a8'", "vulkan:fp16, vulkan:fp32, vulkan:int8", "Backends with w8a8: qnn"]),
+        ("ethos-u:u54-32", ["ethos-u has no 'u54-32'", "ethos-u:u85-256, ethos-u:u85-128", "ethos-u:u55-256"]),
         ("portable:", ["portable has no ''", "portable:fp32"]),
         ("xnnpack:int4", ["xnnpack:int8, xnnpack:fp32, xnnpack:fp16"]),
     ],

@@ -1,0 +1,83 @@
+"""A compiler in a child process: whatever becomes of it, the run gets a program or a sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edge_effnet.errors import InputError
+from quant.program.process_limits import no_core_dump
+
+DEADLINE_S = 1800.0
+"""B0 takes a minute of an idle core, most of it in the vendor's compiler; one that hangs never ends."""
+
+_LAST_WORDS = 400
+
+
+def run_child(
+    command: list[str], folder: Path, *, backend: str, remedy: str, deadline_s: float = DEADLINE_S
+) -> dict[str, Any]:
+    """Run a child process that leaves `answer.json` in a folder, and return what that says.
+
+    Args:
+        command: to start; the child calls `answer_request`.
+        folder: it works in.
+        backend: its name, which errors begin with.
+        remedy: what to try where the compiler crashes or hangs.
+        deadline_s: seconds until it counts as hung.
+
+    Raises:
+        InputError: it says an error, crashes, or is not done by the deadline.
+    """
+    log = folder / "log"
+    with log.open("wb") as out:
+        # A session of its own: Ctrl-C in the terminal reaches us, and we end the child.
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)},
+        )
+        try:
+            code = child.wait(deadline_s)
+        except subprocess.TimeoutExpired as error:
+            raise InputError(
+                f"{backend}: the compiler was not done with this network in {deadline_s:.0f} s and was ended; "
+                f"{remedy}."
+            ) from error
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+    answer = folder / "answer.json"
+    if code != 0 or not answer.exists():
+        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        last = " ".join(log.read_bytes()[-_LAST_WORDS:].decode(errors="replace").split()[-20:])
+        raise InputError(
+            f"{backend}: the compiler crashed on this network ({cause}; its last words: {last or 'none'}); {remedy}."
+        )
+    found: dict[str, Any] = json.loads(answer.read_text())
+    if "error" in found:
+        raise InputError(
+            f"{backend}: the network was not lowered ({' '.join(found['error'].split())[:_LAST_WORDS]})."
+        )
+    return found
+
+
+def answer_request(work: Callable[[Path, dict[str, Any]], dict[str, Any]]) -> None:
+    """In the child: do what `request.json` of the folder in its arguments asks for; a failure is a sentence."""
+    no_core_dump()
+    place = Path(sys.argv[1])
+    try:
+        answer = work(place, json.loads((place / "request.json").read_text()))
+    except Exception as error:  # whatever the compiler's Python side raises goes back as a sentence
+        answer = {"error": f"{type(error).__name__}: {error}".strip()}
+    (place / "answer.json").write_text(json.dumps(answer))
