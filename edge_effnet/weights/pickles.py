@@ -25,10 +25,16 @@ _WHOLE = (
     ": a whole model, not its weights; where it was made, run: import torch; model = torch.load(PATH, "
     'weights_only=False); torch.save(model.state_dict(), "weights.pth").'
 )
-_LOADED = "where it was made, run: import torch; loaded = torch.load(PATH, weights_only=False); torch.save(loaded"
-_IN_A_DICT = f": a whole model, not its weights; {_LOADED}['model'].state_dict(), 'weights.pth') with its own key."
-_BESIDE = f"; it lies beside the weights: {_LOADED}['state_dict'], 'weights.pth') with their own key."
+_IN_A_DICT = (
+    ": a whole model, not its weights; where it was made, run: import torch; loaded = torch.load(PATH, "
+    "weights_only=False); torch.save(loaded['model'].state_dict(), 'weights.pth') with its own key."
+)
 _PLAIN = "; save plain weights instead: torch.save(model.state_dict(), PATH)."
+_BESIDE = (
+    "; save plain weights instead: torch.save(model.state_dict(), PATH); it lies beside the weights: where it was "
+    "made, and only if you trust the file, run torch.save(torch.load(PATH, weights_only=False)['state_dict'], "
+    "'weights.pth'), which leaves it out."
+)
 
 # torch takes these for harmless, and a few bytes make them fill any memory; no weights need them.
 _FILLS_MEMORY = ("bytearray", "_rebuild_device_tensor_from_cpu_tensor", "_rebuild_device_tensor_from_numpy")

@@ -8,6 +8,7 @@ square of the rounding and clipping error, summed). There a layer in float, or a
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -101,8 +102,7 @@ class _Comparison(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
         if n.op == "placeholder":
-            with torch.no_grad():
-                self._stream.run(result.detach())
+            self._stream.begin(result.detach())
         if n.name not in self._shown or not isinstance(result, torch.Tensor):
             return result
         sums, values, grid = self._sums.setdefault(n.name, _Sums()), result.detach(), self._grids.get(n.name)
@@ -113,8 +113,7 @@ class _Comparison(fx.Interpreter):
         if stream is not None:
             sums.difference += _energy(stream.sub_(values))
         if grid is not None:
-            levels = in_memory_order(_levels(values, grid))
-            sums.clipped += int(((levels < QMIN) | (levels > QMAX)).count_nonzero())
+            sums.clipped += _clipped(values, grid, (low, high))
             if result.requires_grad:
                 # The error is computed then: kept, the errors of B7 at 600 pixels would take gigabytes.
                 result.register_hook(lambda gradient: _add_noise(sums, gradient, values, grid))
@@ -152,20 +151,34 @@ class _Comparison(fx.Interpreter):
 
 
 class _Stream(fx.Interpreter):
-    """The simulation, keeping what each operator of the converted graph gives until it is taken."""
+    """The simulation, walking beside float: what operators of the converted graph give is kept until it is taken."""
 
     def __init__(self, simulation: Simulation, ends: dict[str, str]) -> None:
         super().__init__(simulation.module)
         operators = simulation.operators | simulation.floats
         self._names = {node: ends[name] for name, node in operators.items()}
         self.compared = set(self._names.values())
+        self._waiting: deque[fx.Node] = deque()
         self._found: dict[str, tuple[torch.Tensor, TensorScale | None]] = {}
+
+    def begin(self, images: torch.Tensor) -> None:
+        """Start with other images."""
+        self.env, self.args_iter = {}, iter([images])
+        self._waiting = deque(node for node in self.graph.nodes if node.op != "output")
+        self._found.clear()
 
     def take(self, name: str) -> torch.Tensor | None:
         """Give, once, what the operator of that name gave, in real units."""
+        while name in self.compared and name not in self._found and self._waiting:
+            node = self._waiting.popleft()
+            with torch.no_grad():
+                self.env[node] = self.run_node(node)
+            for read in self.user_to_last_uses.get(node, []):
+                del self.env[read]
         result, scale = self._found.pop(name, (None, None))
         if result is None or scale is None:
-            return result
+            # Who takes it may change it; the simulation reads it again.
+            return None if result is None else result.clone()
         return (result.to(torch.float32) - scale.zero_point).mul_(scale.scale)
 
     def run_node(self, n: fx.Node) -> Any:
@@ -189,6 +202,15 @@ def _computed_by(node: fx.Node) -> fx.Node:
 
 def _levels(values: torch.Tensor, grid: TensorScale) -> torch.Tensor:
     return (values / grid.scale).round_().add_(grid.zero_point)
+
+
+def _clipped(values: torch.Tensor, grid: TensorScale, seen: tuple[float, float]) -> int:
+    """How many values a grid clips; nothing is counted where it holds the ends of what was seen."""
+    least, most = _levels(torch.tensor(seen), grid).tolist()
+    if least >= QMIN and most <= QMAX:
+        return 0
+    levels = in_memory_order(_levels(values, grid))
+    return int(((levels < QMIN) | (levels > QMAX)).count_nonzero())
 
 
 def _add_noise(sums: _Sums, gradient: torch.Tensor, values: torch.Tensor, grid: TensorScale) -> None:

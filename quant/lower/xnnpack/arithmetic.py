@@ -12,6 +12,7 @@ Source: XNNPACK `src/microparams-init.c` and the scalar reference kernels (qs8-*
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -21,6 +22,9 @@ from quant.graph.qdq import QMAX, QMIN, Range, TensorScale
 
 _EVERY = torch.arange(QMIN, QMAX + 1, dtype=torch.float32)
 """All int8 values."""
+
+_TABLES = 1024
+"""Of 1 KB each, that are kept between batches: more than the largest network has."""
 
 _EXACT_BIAS = 2.0**22
 """Largest bias, in steps, that leaves three quarters of float32's whole numbers to the products."""
@@ -103,7 +107,9 @@ def multiply(
 ) -> torch.Tensor:
     """Elementwise product in int8."""
     first, second = a - a_zero, b - b_zero
-    product = first.mul_(second) if first.shape == torch.broadcast_shapes(a.shape, b.shape) else first * second
+    # torch.broadcast_shapes takes longer than the product of an image's pooled channels.
+    fits = a.dim() == b.dim() and all(n in (1, m) for m, n in zip(a.shape, b.shape, strict=True))
+    product = first.mul_(second) if fits else first * second
     return requantize(product, scale, zero, limits)
 
 
@@ -145,7 +151,7 @@ def pool(q: torch.Tensor, scale: float, zero_point: int, out_scale: float, out_z
 
 def sigmoid(q: torch.Tensor, scale: float, zero_point: int, out_scale: float, out_zero: int) -> torch.Tensor:
     """Logistic function: the kernel looks it up in a table of 256 values, and so is it done here."""
-    return _look_up(_gates(_EVERY, scale, zero_point, out_scale, out_zero), q)
+    return _look_up(_gates(scale, zero_point, out_scale, out_zero), q)
 
 
 def silu(
@@ -159,12 +165,26 @@ def silu(
     limits: tuple[int, int],
 ) -> torch.Tensor:
     """`multiply` of a tensor with its own `sigmoid`: of one int8 value each, so that a table holds all of both."""
-    gates = _gates(_EVERY, scale, zero_point, gate_scale, gate_zero)
-    return _look_up(multiply(_EVERY, gates, product, zero_point, gate_zero, out_zero, limits), q)
+    return _look_up(_silus(scale, zero_point, gate_scale, gate_zero, product, out_zero, limits), q)
 
 
-def _gates(q: torch.Tensor, scale: float, zero_point: int, out_scale: float, out_zero: int) -> torch.Tensor:
-    return quantize(logistic(dequantize(q, scale, zero_point)), out_scale, out_zero)
+@lru_cache(maxsize=_TABLES)
+def _gates(scale: float, zero_point: int, out_scale: float, out_zero: int) -> torch.Tensor:
+    return quantize(logistic(dequantize(_EVERY, scale, zero_point)), out_scale, out_zero)
+
+
+@lru_cache(maxsize=_TABLES)
+def _silus(
+    scale: float,
+    zero_point: int,
+    gate_scale: float,
+    gate_zero: int,
+    product: float,
+    out_zero: int,
+    limits: tuple[int, int],
+) -> torch.Tensor:
+    gates = _gates(scale, zero_point, gate_scale, gate_zero)
+    return multiply(_EVERY, gates, product, zero_point, gate_zero, out_zero, limits)
 
 
 def _look_up(table: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
