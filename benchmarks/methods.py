@@ -18,27 +18,29 @@ from quant import quantize
 from quant.recipes import RECIPES, Recipe
 from quant.verdict.outcome import Outcome
 
-INT8, STRICT, FAST = (RECIPES[name] for name in ("int8", "int8-strict", "int8-fast"))
-RECONSTRUCTED = replace(INT8, float_convolutions=0, grouped=0)
+INT8, STRICT, STEM = (RECIPES[name] for name in ("int8", "int8-strict", "int8-float-stem"))
+RECONSTRUCTED = RECIPES["int8-fast"]
+FAST = replace(RECONSTRUCTED, reconstruct=False)
 
 VARIATIONS: dict[str, Recipe] = {
     "min and max seen": RECIPES["int8-minmax"],
     "histogram observer": RECIPES["int8-histogram"],
     "loss-aware ranges, 1 % of the plain error": replace(FAST, plain_share=1e-2),
-    "loss-aware ranges, 0.01 % (`int8-fast`)": FAST,
-    "the same, reconstructed": RECONSTRUCTED,
+    "loss-aware ranges, 0.01 %": FAST,
+    "the same, reconstructed (`int8-fast`)": RECONSTRUCTED,
     "the same, 1 % of the plain error": replace(RECONSTRUCTED, plain_share=1e-2),
     "the same, 0.0001 %": replace(STRICT, equalized=0),
     "stem and first expansion equalized (`int8-strict`)": STRICT,
     "the same, 0.01 %": replace(STRICT, plain_share=1e-4),
     "six convolutions equalized": replace(STRICT, equalized=6),
-    "nine channel groups, nothing in float (`int8-groups`)": RECIPES["int8-groups"],
-    "stem and first depthwise in float, 0.01 %": replace(INT8, grouped=0),
-    "the same, three expansions equalized": replace(STRICT, equalized=5, float_convolutions=2),
-    "the same, three channel groups": replace(INT8, grouped=3),
-    "the same, ten (`int8`)": INT8,
-    "the same, all fifteen": replace(INT8, grouped=15),
+    "channel groups for 4 % more instructions": replace(INT8, grouped=0.04),
+    "for 8 % (`int8-groups`)": RECIPES["int8-groups"],
+    "for 11 % (`int8`)": INT8,
+    "for 15 %": replace(INT8, grouped=0.15),
     "`int8`, not reconstructed": replace(INT8, reconstruct=False),
+    "stem and first depthwise in float, 0.01 %": replace(STEM, grouped=0),
+    "the same, three expansions equalized": replace(STRICT, equalized=5, float_convolutions=2),
+    "the same, channel groups for 11 % (`int8-float-stem`)": STEM,
 }
 
 

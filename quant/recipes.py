@@ -31,9 +31,9 @@ class Recipe:
     """Whether layers are refitted, one after the other, to their quantized inputs."""
     equalized: int = 0
     """Behind how many convolutions, of those that `quant.ptq.equalize.equalizable` names, channels are equalized."""
-    grouped: int = 0
-    """Behind how many convolutions, of those that `quant.ptq.channel_groups.groupable` names, channels are split in
-    two groups of like range: those where the logits gain most."""
+    grouped: float = 0.0
+    """Instructions that groups of channels of like range may add, as a share of the int8 network's without them. They
+    are spent where the logits gain most, behind convolutions that `quant.ptq.channel_groups.groupable` names."""
     float_convolutions: int = 0
     """How many convolutions, counted from the input, stay in float with their activations."""
     searches: bool = False
@@ -59,13 +59,21 @@ RECIPES: dict[str, Recipe] = {
     for recipe in (
         Recipe(
             name="int8",
+            plain_share=1e-6,
             reconstruct=True,
-            # They see the widest ranges of the network and cost the least to keep: 0.2 ms of B0's 6.8.
-            float_convolutions=2,
-            # All of B0's fifteen gain as much, and cost 0.4 % of the file more.
-            grouped=10,
+            # All blocks that the file has room for: it is the narrower budget on B0.
+            grouped=0.11,
             searches=True,
-            summary="near-lossless: ranges by loss, reconstructed, channel groups, stem and first depthwise in float",
+            summary="near-lossless, no layer in float: ranges by loss, reconstructed, channel groups",
+        ),
+        Recipe(
+            name="int8-float-stem",
+            plain_share=1e-6,
+            reconstruct=True,
+            # They see the widest ranges of the network.
+            float_convolutions=2,
+            grouped=0.11,
+            summary="the same with stem and first depthwise in float: a fifth more instructions on ARM",
         ),
         Recipe(
             name="int8-strict",
@@ -77,10 +85,10 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="int8-groups",
+            plain_share=1e-6,
             reconstruct=True,
-            # Stem and expansions, where the logits gain most by it.
-            grouped=9,
-            summary="no layer in float: channels of wide range get scales of their own instead; fewest instructions",
+            grouped=0.08,
+            summary="the same with fewer instructions for channel groups",
         ),
         Recipe(
             name="qat-int8",
@@ -90,7 +98,8 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="int8-fast",
-            summary="loss-aware ranges only",
+            reconstruct=True,
+            summary="fewest instructions: ranges by loss, reconstructed, nothing split and nothing in float",
         ),
         Recipe(
             name="int8-histogram",

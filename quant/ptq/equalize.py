@@ -105,13 +105,6 @@ def _sites(graph_module: fx.GraphModule) -> list[_Site]:
     return found
 
 
-def silu_product(convolution: fx.Node) -> fx.Node:
-    """The product behind a convolution of `equalizable`."""
-    found = _silu_behind(convolution)
-    assert found is not None
-    return found[1]
-
-
 def _silu_behind(convolution: fx.Node) -> tuple[fx.Node, fx.Node] | None:
     """The sigmoid and the product that are all that reads a convolution."""
     users = list(convolution.users)

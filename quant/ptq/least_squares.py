@@ -7,13 +7,22 @@ from collections.abc import Callable, Sequence
 from typing import Self, TypeVar
 
 import torch
+from torch import fx
+from torch.nn import functional as F
 
 from quant.graph.parallel import in_parallel
+from quant.graph.qdq import geometry
 
 Chunk = TypeVar("Chunk")
 
 # Ridge, as a share of the mean variance of a layer's inputs; grows where positions are few.
 _RIDGE = 0.05
+
+# The same for a filter's taps, which only rounding reads; and at least so much, in steps squared, for dead inputs.
+_TAPS_RIDGE, _LEAST_VARIANCE = 0.01, 1e-3
+
+# Positions of an image at which a filter's taps are looked at.
+_WINDOWS = 16
 
 # A gain outside would mean that the layer's inputs are lost, not shrunk; stay near the network that was trained.
 _GAIN_LIMITS = (0.7, 1.1)
@@ -69,6 +78,11 @@ class Moments(_Sums):
     def variance(self) -> torch.Tensor:
         """Variance of the inputs, [C]."""
         return self.sums[0].diagonal() / self.count - self.mean_input.square()
+
+    def reorder(self, order: torch.Tensor) -> None:
+        """Take the inputs in another order, in place."""
+        squares, cross, inputs, targets = self.sums
+        self.sums = [squares[order][:, order], cross[:, order], inputs[order], targets]
 
     def centred(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Covariance of the inputs, and of targets with inputs."""
@@ -148,6 +162,49 @@ class ChannelMoments(_Sums):
         x, t, square, joint = (one / self.count for one in self.sums)
         variance, covariance = square - x * x, joint - x * t
         return torch.where(variance > 1e-12, covariance / variance.clamp_min(1e-12), 1.0).clamp(*_GAIN_LIMITS)
+
+
+def taps(convolution: fx.Node, kernel: tuple[int, int], x: torch.Tensor, zero_point: int) -> torch.Tensor:
+    """What a spatial convolution's filters see at some positions of its output, evenly thinned.
+
+    Args:
+        convolution: of any stride, padding and groups.
+        kernel: its height and width.
+        x: whole numbers, [N, C, H, W].
+        zero_point: of `x`, taken from it.
+
+    Returns:
+        float32 [groups, inputs of a filter, samples].
+    """
+    stride, padding, dilation, groups = geometry(convolution)
+    padded = F.pad(x, (padding[1], padding[1], padding[0], padding[0]), value=zero_point)
+    seen = padded
+    for dim, (size, step, apart) in enumerate(zip(kernel, stride, dilation, strict=True), start=2):
+        seen = seen.unfold(dim, apart * (size - 1) + 1, step)[..., ::apart]
+    thin = max(1, int((seen.shape[2] * seen.shape[3] / _WINDOWS) ** 0.5))
+    seen = seen[:, :, thin // 2 :: thin, thin // 2 :: thin]
+    rows = seen.permute(1, 4, 5, 0, 2, 3).reshape(groups, -1, seen.shape[0] * seen.shape[2] * seen.shape[3])
+    return rows.to(torch.float32) - zero_point
+
+
+def factor_of_taps(chunks: Sequence[Chunk], read: Callable[[Chunk], torch.Tensor]) -> torch.Tensor:
+    """Factor the covariance of what filters see, as `refit_weights` does: R, float64 [groups, inputs, inputs]."""
+
+    def part(chunk: Chunk) -> tuple[int, torch.Tensor, torch.Tensor]:
+        # 16-bit inputs lie far from zero, and change little.
+        seen = read(chunk).double()
+        return seen.shape[2], seen @ seen.mT, seen.sum(dim=2)
+
+    found = list(in_parallel(part, chunks))
+    count = sum(samples for samples, _, _ in found)
+    zero = torch.zeros((), dtype=torch.float64)
+    square = sum((products for _, products, _ in found), zero) / count
+    mean = sum((sums for _, _, sums in found), zero) / count
+    covariance = square - mean[:, :, None] * mean[:, None]
+    diagonal = covariance.diagonal(dim1=1, dim2=2)
+    diagonal += (_TAPS_RIDGE * diagonal.mean(dim=1, keepdim=True)).clamp_min(_LEAST_VARIANCE)
+    factor: torch.Tensor = torch.linalg.cholesky(covariance.flip(1, 2)).flip(1, 2)
+    return factor
 
 
 def sampled(x: torch.Tensor) -> torch.Tensor:

@@ -29,7 +29,7 @@ from quant.graph.qdq import (
 )
 from quant.lower.xnnpack.arithmetic import requantization_scale
 from quant.lower.xnnpack.simulator import Simulation, simulation_of
-from quant.ptq.least_squares import ChannelMoments, Moments, refit_weights, sampled
+from quant.ptq.least_squares import ChannelMoments, Moments, factor_of_taps, refit_weights, sampled, taps
 from quant.thresholds import WEIGHT_SCALE_FLOOR
 
 aten = torch.ops.aten
@@ -58,7 +58,14 @@ class _Layer:
     """What the weights were rounded from, in their steps: float32, like `weight`."""
 
     def real_weight(self) -> torch.Tensor:
-        return self.weight.to(torch.float32) * self.scales.view(-1, *[1] * (self.weight.dim() - 1))
+        return self.weight.to(torch.float32) * self._steps()
+
+    def unrounded_weight(self) -> torch.Tensor:
+        """What was rounded, in real units: before the layer is refitted, the float network's weights."""
+        return self.unrounded * self._steps()
+
+    def _steps(self) -> torch.Tensor:
+        return self.scales.view(-1, *[1] * (self.weight.dim() - 1))
 
     def is_pointwise(self) -> bool:
         kernel = self.weight.shape[2:]
@@ -96,7 +103,7 @@ def reconstruct(
             if counterpart is not None:
                 floats.advance_to(node)
                 integers.advance_before(counterpart)
-                layer = _layer(converted, layers[node.name])
+                layer = _layer(converted, layers[node.name], constant_of(graph_module, node.args[1]))
                 source = counterpart.args[0]
                 assert isinstance(source, fx.Node)
                 _refit(layer, integers.chunks(source), floats.chunks(node))
@@ -106,18 +113,19 @@ def reconstruct(
     return unrounded
 
 
-def _layer(converted: fx.GraphModule, node: fx.Node) -> _Layer:
+def _layer(converted: fx.GraphModule, node: fx.Node, wanted: torch.Tensor) -> _Layer:
     source, weight = node.args[:2]
     assert isinstance(source, fx.Node) and source.target is DEQUANTIZE and isinstance(weight, fx.Node)
-    scale = tensor_scale(source)
+    scale, scales = tensor_scale(source), constant_of(converted, weight.args[1])
     return _Layer(
         node=node,
         weight=constant_of(converted, weight.args[0]),
-        scales=constant_of(converted, weight.args[1]),
+        scales=scales,
         bias=constant_of(converted, node.args[2]),
         input_scale=scale.scale,
         input_zero_point=scale.zero_point,
-        unrounded=constant_of(converted, weight.args[0]).to(torch.float32),
+        # Converted weights are rounded one by one: from these no rounding in view of the others could start.
+        unrounded=wanted / scales.view(-1, *[1] * (wanted.dim() - 1)),
     )
 
 
@@ -133,26 +141,29 @@ def _refit(layer: _Layer, sources: Sequence[torch.Tensor], targets: Sequence[tor
 
 
 def _refit_pointwise(layer: _Layer, sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]) -> None:
-    weight = layer.real_weight().flatten(1).double()
+    weight = layer.unrounded_weight().flatten(1).double()
 
     def read(chunk: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         source, target = (sampled(part) for part in chunk)
         return (source - layer.input_zero_point).mul_(layer.input_scale), target
 
     moments = Moments().add(list(zip(sources, targets, strict=True)), read)
-    weight, factor = refit_weights(weight, moments)
+    # Those that carry most are rounded first: more of the others are left to make up for it.
+    order = moments.variance.argsort(descending=True, stable=True)
+    moments.reorder(order)
+    weight, factor = refit_weights(weight[:, order], moments)
     _choose_scales(layer, weight.float(), moments.variance.float())
-    _round_with_feedback(layer, weight, factor)
-    rounded = layer.real_weight().flatten(1).double()
+    _round_with_feedback(layer, weight, factor, order)
+    rounded = layer.real_weight().flatten(1)[:, order].double()
     layer.bias.copy_(moments.mean_target - rounded @ moments.mean_input)
 
 
 def _refit_channels(layer: _Layer, sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]) -> None:
     """Gain (spatial layers) and bias for each output channel."""
-    weight = layer.real_weight()
+    weight = layer.unrounded_weight()
     moments = _channel_moments(layer, weight, sources, targets)
     if layer.node.target is aten.conv2d.default:
-        _round_to_nearest(layer, weight * moments.gain().float().view(-1, 1, 1, 1))
+        _round_filters(layer, weight * moments.gain().float().view(-1, 1, 1, 1), sources)
         moments = _channel_moments(layer, layer.real_weight(), sources, targets)
     output, target = moments.means
     layer.bias.copy_(target - output)
@@ -174,6 +185,14 @@ def _forward(layer: _Layer, weight: torch.Tensor, source: torch.Tensor) -> torch
     """The layer's output without bias, in real units."""
     real = (source.to(torch.float32) - layer.input_zero_point).mul_(layer.input_scale)
     return without_bias(layer.node, real, weight)
+
+
+def _round_filters(layer: _Layer, weight: torch.Tensor, sources: Sequence[torch.Tensor]) -> None:
+    """Round a spatial filter's taps in view of each other: neighbours hold much the same, and errors cancel out."""
+    kernel, flat = (weight.shape[2], weight.shape[3]), weight.flatten(1)
+    factor = factor_of_taps(sources, lambda source: taps(layer.node, kernel, source, layer.input_zero_point))
+    _choose_scales(layer, flat, torch.ones(flat.shape[1]))
+    _round_with_feedback(layer, flat.double(), factor)
 
 
 def _choose_scales(layer: _Layer, weight: torch.Tensor, importance: torch.Tensor) -> None:
@@ -208,8 +227,10 @@ def _round_to_nearest(layer: _Layer, weight: torch.Tensor) -> None:
     layer.unrounded.copy_((flat / layer.scales[:, None]).view_as(layer.weight))
 
 
-def _round_with_feedback(layer: _Layer, weight: torch.Tensor, factor: torch.Tensor) -> None:
-    """Round one input channel's weights after the other; those not rounded yet make up for the error.
+def _round_with_feedback(
+    layer: _Layer, weight: torch.Tensor, factor: torch.Tensor, order: torch.Tensor | None = None
+) -> None:
+    """Round one input's weights after the other; those not rounded yet make up for the error.
 
     Optimal brain quantization in GPTQ's order (Frantar et al. 2022), on the covariance R @ R.T of the layer's int8
     inputs. The output error of rounding errors d is |d @ R|^2, whose term k holds d[:k] and d[k] alone: the best
@@ -218,23 +239,27 @@ def _round_with_feedback(layer: _Layer, weight: torch.Tensor, factor: torch.Tens
     Args:
         layer: gets the int8 weights; its scales are kept.
         weight: float64 [out, in].
-        factor: R, upper triangular, float64 [in, in].
+        factor: R, upper triangular, float64 [in, in]; or one for each group of outputs, [groups, in, in].
+        order: which of the layer's inputs each column is; None: as they are.
     """
-    reach = factor / factor.diagonal()
-    scale = layer.scales.double()
+    factor = factor if factor.dim() == 3 else factor[None]
+    reach = factor / factor.diagonal(dim1=1, dim2=2)[:, None]
+    inputs = weight.shape[1]
+    weight, scale = (each.view(len(reach), -1, each.shape[1]) for each in (weight, layer.scales.double()[:, None]))
     # float32, as they are kept: a number next to a half would round one way here and the other way there.
     errors, unrounded = torch.zeros_like(weight), torch.empty_like(weight, dtype=torch.float32)
-    for start in range(0, weight.shape[1], _BLOCK):
+    for start in range(0, inputs, _BLOCK):
         block = slice(start, start + _BLOCK)
-        wanted = weight[:, block] + errors[:, :start] @ reach[:start, block]
-        for column in range(wanted.shape[1]):
+        wanted = weight[..., block] + errors[..., :start] @ reach[:, :start, block]
+        for column in range(wanted.shape[2]):
             index = start + column
-            current = wanted[:, column] + errors[:, start:index] @ reach[start:index, index]
-            unrounded[:, index] = current / scale
-            errors[:, index] = weight[:, index] - unrounded[:, index].round().clamp(-QMAX, QMAX) * scale
-    integers = unrounded.round().clamp(-QMAX, QMAX)
-    layer.weight.copy_(integers.view_as(layer.weight))
-    layer.unrounded.copy_(unrounded.view_as(layer.weight))
+            one = slice(index, index + 1)
+            current = wanted[..., column : column + 1] + errors[..., start:index] @ reach[:, start:index, one]
+            unrounded[..., one] = current / scale
+            errors[..., one] = weight[..., one] - unrounded[..., one].round().clamp(-QMAX, QMAX) * scale
+    places = slice(None) if order is None else order
+    for kept, found in ((layer.unrounded, unrounded), (layer.weight, unrounded.round().clamp(-QMAX, QMAX))):
+        kept.view(len(kept), inputs)[:, places] = found.view(len(kept), inputs).to(kept.dtype)
 
 
 def _store(simulation: Simulation, layer: _Layer) -> None:

@@ -111,7 +111,7 @@ def _channel_groups(state: State, context: Context) -> State:
             inputs,
             seed=context.seed,
             plain_share=context.recipe.plain_share,
-            most=context.recipe.grouped,
+            budget=context.recipe.grouped,
             advance=advance,
         )
     return replace(state, graph=graph)

@@ -41,7 +41,7 @@ def recipe(pieces):
     names = {"dataclass": dataclass, "Recipe": Recipe}
     body = textwrap.indent(pieces[1], "    ")
     exec(f"@dataclass(frozen=True, kw_only=True, slots=True)\nclass Extended(Recipe):\n{body}", names)
-    return names["Extended"](**asdict(RECIPES["int8-fast"]), power_of_two=True)
+    return names["Extended"](**asdict(RECIPES["int8-fast"]) | {"reconstruct": False, "power_of_two": True})
 
 
 @pytest.fixture
