@@ -39,9 +39,6 @@ TILE = 16
 _WIDE_TILE = 32
 """The same on AVX512; kept where there are channels enough."""
 
-FILE_SHARE = 0.014
-"""Bytes that splits may add, as a share of the weights': an int8 file is to stay within 27 % of float's."""
-
 # SiLU's negative side is read down to about here, however small a channel's positive range is.
 _TAIL = 4.0
 
@@ -64,6 +61,7 @@ def split_channels(
     seed: int,
     plain_share: float,
     budget: float,
+    file_share: float,
     advance: Callable[[int], None] = lambda images: None,
 ) -> fx.GraphModule:
     """Split the channels behind some convolutions of a float graph in two.
@@ -75,6 +73,7 @@ def split_channels(
         seed: of the random projections of the logits that weigh the ranges.
         plain_share: as for `find_ranges`.
         budget: instructions that the splits may add, as a share of the network's, estimated.
+        file_share: bytes that they may add, as a share of the weights'.
         advance: told of the images read, twice each.
 
     Returns:
@@ -92,7 +91,7 @@ def split_channels(
     shown = [product for found in products.values() for product in found]
     ranges = channel_ranges(result, shown, inputs, seed=seed, plain_share=plain_share, advance=advance)
     splits = {name: group_channels([ranges[product] for product in products[name]]) for name in names}
-    whole = budget * instructions(result), FILE_SHARE * weight_bytes(result)
+    whole = budget * instructions(result), file_share * weight_bytes(result)
     costs = {
         name: (group_instructions(ends) / whole[0], group_bytes(ends) / whole[1])
         for name, (_, ends) in behind.items()

@@ -21,6 +21,9 @@ from quant.graph.finite import extremes, in_memory_order, require_usable
 
 BINS = 2048
 
+# Of a channel, which has fewer values, and no more of them than its share of a step needs.
+CHANNEL_BINS = 512
+
 _ELEMENTS = 4096
 """Of one image of one activation; four times as many gave no better ranges (`docs/lab/pipeline.md`)."""
 
@@ -183,18 +186,18 @@ class ChannelHistograms(_Sensitivities):
         """Count up to `peaks`, the largest magnitude of each channel, [C]."""
         super().__init__(module, peaks, plain_share)
         self.peaks = {name: peak.clamp_min(1e-6) for name, peak in peaks.items()}
-        self._weights = {name: np.zeros(len(peak) * BINS) for name, peak in peaks.items()}
+        self._weights = {name: np.zeros(len(peak) * CHANNEL_BINS) for name, peak in peaks.items()}
 
     def histograms(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Centres of the bins and their weights, float64 [C, bins]."""
-        centres = self.peaks[name].double()[:, None] * torch.from_numpy(bin_centres((0.0, 1.0)))
-        return centres, torch.from_numpy(self._weights[name]).view(-1, BINS)
+        centres = self.peaks[name].double()[:, None] * torch.from_numpy(bin_centres((0.0, 1.0), CHANNEL_BINS))
+        return centres, torch.from_numpy(self._weights[name]).view(-1, CHANNEL_BINS)
 
     def bins_of(self, name: str, output: torch.Tensor, sample: np.ndarray) -> np.ndarray:  # noqa: ARG002
         """A channel's bins lie behind those of the channels before it."""
         peaks = self.peaks[name].numpy()
-        bins: np.ndarray = np.minimum((np.abs(sample) * (BINS / peaks)).astype(np.intp), BINS - 1)
-        bins += BINS * np.arange(len(peaks))
+        bins: np.ndarray = np.minimum((np.abs(sample) * (CHANNEL_BINS / peaks)).astype(np.intp), CHANNEL_BINS - 1)
+        bins += CHANNEL_BINS * np.arange(len(peaks))
         return bins.ravel()
 
     def positions(self, channels: int) -> int:  # noqa: ARG002  (each channel needs its own)
@@ -242,10 +245,10 @@ def _silu_extremes(low: float, high: float) -> tuple[float, float]:
     return _SILU_MIN if low < _SILU_ARGMIN < high else min(ends), max(ends)
 
 
-def bin_centres(span: tuple[float, float]) -> np.ndarray:
+def bin_centres(span: tuple[float, float], bins: int = BINS) -> np.ndarray:
     """Middle of each bin, float64 [bins]."""
     low, high = span
-    return low + max(high - low, 1e-12) / BINS * (np.arange(BINS) + 0.5)
+    return low + max(high - low, 1e-12) / bins * (np.arange(bins) + 0.5)
 
 
 def _bins(values: np.ndarray, span: tuple[float, float]) -> np.ndarray:

@@ -21,8 +21,8 @@ _RIDGE = 0.05
 # The same for a filter's taps, which only rounding reads; and at least so much, in steps squared, for dead inputs.
 _TAPS_RIDGE, _LEAST_VARIANCE = 0.01, 1e-3
 
-# Positions of an image at which a filter's taps are looked at.
-_WINDOWS = 16
+# Places, over all images, at which a filter's taps are looked at: tens of them, whose covariance alone is wanted.
+_WINDOWS = 1024
 
 # A gain outside would mean that the layer's inputs are lost, not shrunk; stay near the network that was trained.
 _GAIN_LIMITS = (0.7, 1.1)
@@ -164,7 +164,9 @@ class ChannelMoments(_Sums):
         return torch.where(variance > 1e-12, covariance / variance.clamp_min(1e-12), 1.0).clamp(*_GAIN_LIMITS)
 
 
-def taps(convolution: fx.Node, kernel: tuple[int, int], x: torch.Tensor, zero_point: int) -> torch.Tensor:
+def taps(
+    convolution: fx.Node, kernel: tuple[int, int], x: torch.Tensor, zero_point: int, *, images: int
+) -> torch.Tensor:
     """What a spatial convolution's filters see at some positions of its output, evenly thinned.
 
     Args:
@@ -172,6 +174,7 @@ def taps(convolution: fx.Node, kernel: tuple[int, int], x: torch.Tensor, zero_po
         kernel: its height and width.
         x: whole numbers, [N, C, H, W].
         zero_point: of `x`, taken from it.
+        images: in all chunks: the fewer there are, the more is seen of each.
 
     Returns:
         float32 [groups, inputs of a filter, samples].
@@ -181,7 +184,7 @@ def taps(convolution: fx.Node, kernel: tuple[int, int], x: torch.Tensor, zero_po
     seen = padded
     for dim, (size, step, apart) in enumerate(zip(kernel, stride, dilation, strict=True), start=2):
         seen = seen.unfold(dim, apart * (size - 1) + 1, step)[..., ::apart]
-    thin = max(1, int((seen.shape[2] * seen.shape[3] / _WINDOWS) ** 0.5))
+    thin = max(1, int((seen.shape[2] * seen.shape[3] * images / _WINDOWS) ** 0.5))
     seen = seen[:, :, thin // 2 :: thin, thin // 2 :: thin]
     rows = seen.permute(1, 4, 5, 0, 2, 3).reshape(groups, -1, seen.shape[0] * seen.shape[2] * seen.shape[3])
     return rows.to(torch.float32) - zero_point

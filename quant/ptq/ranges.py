@@ -173,7 +173,7 @@ def _best_shares(weights: torch.Tensor) -> torch.Tensor:
     Args:
         weights: of each channel's bins from 0 to its peak, float64 [C, bins].
     """
-    values = torch.from_numpy(bin_centres((0.0, 1.0)))
+    values = torch.from_numpy(bin_centres((0.0, 1.0), weights.shape[1]))
     candidates = torch.linspace(1.0 / _GRID, 1.0, _GRID, dtype=torch.float64).expand(len(weights), -1)
     span = 1.0 / _GRID
     best, least = torch.ones(len(weights), dtype=torch.float64), torch.full((len(weights),), torch.inf).double()

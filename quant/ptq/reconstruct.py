@@ -190,7 +190,10 @@ def _forward(layer: _Layer, weight: torch.Tensor, source: torch.Tensor) -> torch
 def _round_filters(layer: _Layer, weight: torch.Tensor, sources: Sequence[torch.Tensor]) -> None:
     """Round a spatial filter's taps in view of each other: neighbours hold much the same, and errors cancel out."""
     kernel, flat = (weight.shape[2], weight.shape[3]), weight.flatten(1)
-    factor = factor_of_taps(sources, lambda source: taps(layer.node, kernel, source, layer.input_zero_point))
+    images = sum(map(len, sources))
+    factor = factor_of_taps(
+        sources, lambda source: taps(layer.node, kernel, source, layer.input_zero_point, images=images)
+    )
     _choose_scales(layer, flat, torch.ones(flat.shape[1]))
     _round_with_feedback(layer, flat.double(), factor)
 

@@ -112,6 +112,7 @@ def _channel_groups(state: State, context: Context) -> State:
             seed=context.seed,
             plain_share=context.recipe.plain_share,
             budget=context.recipe.grouped,
+            file_share=context.recipe.grouped_bytes,
             advance=advance,
         )
     return replace(state, graph=graph)

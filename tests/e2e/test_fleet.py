@@ -30,7 +30,7 @@ ASKED = (
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    return made_fleet(tmp_path_factory.mktemp("fleet"), ASKED, "int8-float-stem")
+    return made_fleet(tmp_path_factory.mktemp("fleet"), ASKED)
 
 
 def row(made, name):

@@ -68,7 +68,7 @@ def test_simulation_equals_program_bit_for_bit(runtime, tmp_path, variant, activ
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("recipe", ["int8-fast", "int8", "int8-strict"])
+@pytest.mark.parametrize("recipe", ["int8-fast", "int8-groups", "int8-strict"])
 @pytest.mark.parametrize("spec", [V2_LIKE, ES_LIKE], ids=lambda spec: spec.name)
 def test_fused_blocks_are_exact_whatever_is_done_to_their_channels(runtime, tmp_path, spec, recipe):
     graph = _graph(spec, spec.activation, "same")
@@ -98,7 +98,7 @@ def test_float_program_equals_network(runtime, tmp_path, variant, activation, pa
 def test_float_layers_share_the_delegate(runtime, tmp_path):
     graph = _graph("b0", "swish", "same")
     inputs, seen = images(4, SIZE, seed=1), images(4, SIZE, seed=2)
-    converted = quantize_graph(graph, [seen], RECIPES["int8-float-stem"], seed=0, progress=NoProgress()).converted
+    converted = quantize_graph(graph, [seen], RECIPES["int8"], seed=0, progress=NoProgress()).converted
     lowered = lower_xnnpack(converted, (1, 3, SIZE, SIZE))
     found = _run(runtime, tmp_path, lowered, inputs)
     with torch.no_grad():

@@ -21,14 +21,15 @@ def exported(variant, **settings):
 
 
 @pytest.mark.parametrize("padding", ["symmetric", "same"])
-def test_float_outputs_stay(padding, monkeypatch):
+def test_float_outputs_stay(padding):
     # Double precision: a random network makes thousandths of the roundings of float32.
     graph = exported("b0", padding=padding).double()
     names = groupable(graph)
     assert len(names) == 16  # stem and 15 expansions; the head's channels end in the classifier
     x = images(4, SIZE, seed=1).double()
-    monkeypatch.setattr("quant.ptq.channel_groups.FILE_SHARE", 1.0)
-    split = split_channels(graph, names, [images(4, SIZE).double()], seed=0, plain_share=1e-4, budget=1.0)
+    split = split_channels(
+        graph, names, [images(4, SIZE).double()], seed=0, plain_share=1e-4, budget=1.0, file_share=1.0
+    )
     with torch.no_grad():
         assert_same_outputs(split(x), graph(x))
     convolutions = [sum(n.target is torch.ops.aten.conv2d.default for n in g.graph.nodes) for g in (graph, split)]
@@ -82,7 +83,9 @@ def test_more_budget_keeps_what_less_of_it_bought():
     graph = exported("b0")
     names = groupable(graph)
     seen = [images(4, SIZE)]
-    one, two = (split_channels(graph, names, seen, seed=0, plain_share=1e-4, budget=b) for b in (0.02, 0.2))
+    one, two = (
+        split_channels(graph, names, seen, seed=0, plain_share=1e-4, budget=b, file_share=1.0) for b in (0.02, 0.2)
+    )
     first, both = ({n.name for n in g.graph.nodes} - {n.name for n in graph.graph.nodes} for g in (one, two))
     assert first and first < both
 

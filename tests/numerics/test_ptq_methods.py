@@ -369,13 +369,13 @@ def test_operator_without_a_rule_is_named():
 
 
 def test_recipe_names():
-    assert find_recipe("int8").float_convolutions == 0
-    assert find_recipe("int8-float-stem").float_convolutions == 2
+    assert find_recipe("int8").float_convolutions == 2
+    assert find_recipe("int8-groups").float_convolutions == 0
     with pytest.raises(InputError, match="int8-strict"):
         find_recipe("int7")
     with pytest.raises(InputError, match="loss-aware"):
         replace(find_recipe("int8"), ranges="guess")
-    for field in ("float_convolutions", "equalized", "grouped"):
+    for field in ("float_convolutions", "equalized", "grouped", "grouped_bytes"):
         with pytest.raises(InputError, match=f"{field} -1: need 0 or more"):
             replace(find_recipe("int8"), **{field: -1})
 

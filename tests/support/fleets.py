@@ -6,26 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from quant import RunResult, quantize
-from quant.recipes import DEFAULT_RECIPE
 from tests.support.checkpoints import colour_checkpoint
 from tests.support.images import draw_halves
 from tests.support.tiny import installed
 
 
-def made_fleet(folder: Path, backends: Sequence[str], recipe: str = DEFAULT_RECIPE) -> tuple[RunResult, Path]:
+def made_fleet(folder: Path, backends: Sequence[str]) -> tuple[RunResult, Path]:
     """Quantize `lite0`'s stand-in for some backends; what came out, and the images."""
     with installed():
         weights = colour_checkpoint(folder / "tiny.safetensors", "lite0", 32)
         data = draw_halves(folder / "photos", train=6, val=8)
         result = quantize(
-            "lite0",
-            backend=backends,
-            weights=weights,
-            data=data,
-            recipe=recipe,
-            calibration=9,
-            out=folder / "out",
-            max_drop=60,
+            "lite0", backend=backends, weights=weights, data=data, calibration=9, out=folder / "out", max_drop=60
         )
     assert isinstance(result, RunResult)
     return result, data
