@@ -98,7 +98,7 @@ def test_comparing_results_looks_at_each_image_a_few_times(tmp_path, monkeypatch
     count, looks = 40, []
     row = GOOD["photographs"][0]
     rows = [{**row, "name": f"{i}.jpg", "sha256": f"{i:064x}"} for i in range(count)]
-    (tmp_path / "r.json").write_text(json.dumps({**GOOD, "photographs": rows}))
+    (tmp_path / "r.json").write_text(json.dumps({**GOOD, "photographs": rows, "reruns": rows[:1]}))
     images = Results.images.fget
     monkeypatch.setattr(Results, "images", property(lambda self: looks.append(1) or images(self)))
     assert compare(tmp_path / "r.json", tmp_path / "r.json").same.images == count

@@ -69,6 +69,7 @@ def test_results_are_read_as_they_were_written(rows, names):
         }
         for index, row in enumerate(rows)
     ]
+    values["reruns"] = values["photographs"][:1]
     text = json.dumps(values).encode()
     if not rows:
         with pytest.raises(InputError, match="not a results file"):
