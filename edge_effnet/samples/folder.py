@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_effnet.errors import InputError, MachineError
+from edge_effnet.io.processes import child_environment
 from edge_effnet.samples.classes import CLASS_NAMES
 from edge_effnet.samples.dataset import SPLITS, check_arguments, draw_jpeg, label_of
 
@@ -109,8 +110,7 @@ def _write_in_processes(folder: Path, counts: dict[str, int], size: int, seed: i
         MachineError: a worker failed; the message ends with its last line.
     """
     # One thread each: they share the cores already.
-    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": paths}
+    environment = child_environment(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     reader, writer = os.pipe()
     started: list[subprocess.Popen[bytes]] = []
     with tempfile.TemporaryFile() as complaints, os.fdopen(reader) as lines:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_effnet.errors import InputError
+from edge_effnet.io.processes import child_environment
 from quant.program.process_limits import no_core_dump
 
 DEADLINE_S = 1800.0
@@ -44,7 +44,7 @@ def run_child(
             stdout=out,
             stderr=out,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)},
+            env=child_environment(),
         )
         try:
             code = child.wait(deadline_s)

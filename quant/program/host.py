@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from edge_effnet.errors import InputError, MachineError
+from edge_effnet.io.processes import child_environment
 
 # A forward, or a load, of the largest variant on one slow core stays far below; a hang does not.
 SILENCE_TIMEOUT_S = 300.0
@@ -86,7 +87,7 @@ class HostRuntime:
                     stderr=self._log,
                     pass_fds=[theirs.fileno()],
                     start_new_session=True,
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)},
+                    env=child_environment(),
                 )
             # An interrupt that comes before `with` does: the child ends with this object, or with the process.
             self._end = weakref.finalize(self, _end, self._child, resources.pop_all())
@@ -221,7 +222,7 @@ class HostRuntime:
         return InputError(f"{what}: the program crashes the ExecuTorch runtime ({cause}); it is damaged or hostile.")
 
 
-_MOST_EMULATORS = 16
+_MOST_EMULATORS = 8
 """Of all programs together: each takes about half a gigabyte."""
 
 
@@ -232,7 +233,7 @@ def emulator_processes(programs: int = 1, among: int = 1) -> int:
         programs: that have processes of their own, and run one after the other.
         among: processes like this one that share the cores.
     """
-    return max(1, min(os.cpu_count() or 1, _MOST_EMULATORS // (2 * programs)) // among)
+    return max(1, min(os.cpu_count() or 1, _MOST_EMULATORS // programs) // among)
 
 
 class EmulatorRuntime(HostRuntime):
