@@ -12,7 +12,6 @@ Source: XNNPACK `src/microparams-init.c` and the scalar reference kernels (qs8-*
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -22,9 +21,6 @@ from quant.graph.qdq import QMAX, QMIN, Range, TensorScale
 
 _EVERY = torch.arange(QMIN, QMAX + 1, dtype=torch.float32)
 """All int8 values."""
-
-_TABLES = 1024
-"""Of 1 KB each, that are kept between batches: more than the largest network has."""
 
 _EXACT_BIAS = 2.0**22
 """Largest bias, in steps, that leaves three quarters of float32's whole numbers to the products."""
@@ -149,45 +145,24 @@ def pool(q: torch.Tensor, scale: float, zero_point: int, out_scale: float, out_z
     return (q.sum(dim=(2, 3), keepdim=True) * mean_scale + offset).round_().clamp_(QMIN, QMAX)
 
 
-def sigmoid(q: torch.Tensor, scale: float, zero_point: int, out_scale: float, out_zero: int) -> torch.Tensor:
-    """Logistic function: the kernel looks it up in a table of 256 values, and so is it done here."""
-    return _look_up(_gates(scale, zero_point, out_scale, out_zero), q)
+def sigmoid_table(source: TensorScale, out: TensorScale) -> torch.Tensor:
+    """Logistic function of all int8 values, float32 [256]: the kernel looks it up, too."""
+    return quantize(logistic(dequantize(_EVERY, source.scale, source.zero_point)), out.scale, out.zero_point)
 
 
-def silu(
-    q: torch.Tensor,
-    scale: float,
-    zero_point: int,
-    gate_scale: float,
-    gate_zero: int,
-    product: float,
-    out_zero: int,
-    limits: tuple[int, int],
+def hardswish_table(source: TensorScale, out: TensorScale) -> torch.Tensor:
+    """Hardswish of all int8 values, float32 [256]."""
+    return quantize(F.hardswish(dequantize(_EVERY, source.scale, source.zero_point)), out.scale, out.zero_point)
+
+
+def product_table(
+    table: torch.Tensor, scale: float, zero: int, table_zero: int, out_zero: int, limits: tuple[int, int]
 ) -> torch.Tensor:
-    """`multiply` of a tensor with its own `sigmoid`: of one int8 value each, so that a table holds all of both."""
-    return _look_up(_silus(scale, zero_point, gate_scale, gate_zero, product, out_zero, limits), q)
+    """`multiply` of all int8 values with what a table has for each, float32 [256]: a SiLU of its sigmoid's table."""
+    return multiply(_EVERY, table, scale, zero, table_zero, out_zero, limits)
 
 
-@lru_cache(maxsize=_TABLES)
-def _gates(scale: float, zero_point: int, out_scale: float, out_zero: int) -> torch.Tensor:
-    return quantize(logistic(dequantize(_EVERY, scale, zero_point)), out_scale, out_zero)
-
-
-@lru_cache(maxsize=_TABLES)
-def _silus(
-    scale: float,
-    zero_point: int,
-    gate_scale: float,
-    gate_zero: int,
-    product: float,
-    out_zero: int,
-    limits: tuple[int, int],
-) -> torch.Tensor:
-    gates = _gates(scale, zero_point, gate_scale, gate_zero)
-    return multiply(_EVERY, gates, product, zero_point, gate_zero, out_zero, limits)
-
-
-def _look_up(table: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+def look_up(q: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
     """Take from a table of all int8 values, in one third of the time of `table[q]`, which wants 64-bit indices."""
     indices = q.to(torch.int32).sub_(QMIN)
     if q.dim() != 4:
@@ -204,11 +179,6 @@ def logistic(x: torch.Tensor) -> torch.Tensor:
     network in five had such an entry in one of its tables.
     """
     return torch.sigmoid(x.double()).float()
-
-
-def hardswish(q: torch.Tensor, scale: float, zero_point: int, out_scale: float, out_zero: int) -> torch.Tensor:
-    """Hardswish; a table as `sigmoid`."""
-    return quantize(F.hardswish(dequantize(q, scale, zero_point)), out_scale, out_zero)
 
 
 def clamp_limits(limits: Range | None, scale: TensorScale, grid: tuple[int, int] = _INT8) -> tuple[int, int]:

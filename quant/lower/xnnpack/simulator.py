@@ -109,6 +109,9 @@ class _Builder:
         self.root.register_buffer(name, value, persistent=False)
         return self.graph.get_attr(name)
 
+    def look_up(self, node: fx.Node, x: fx.Node, table: torch.Tensor) -> fx.Node:
+        return self.call(arithmetic.look_up, x, self.constant(f"{node.name}_table", table))
+
     def integers(self, node: Any) -> tuple[fx.Node, TensorScale]:
         """The whole numbers behind a dq node, and their scale."""
         return self.values[node.args[0]], tensor_scale(node)
@@ -175,9 +178,13 @@ def _linear(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[
 def _mul(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[int, int]) -> fx.Node:
     (a, first), (b, second) = (builder.integers(arg) for arg in node.args[:2])
     product = arithmetic.product_scale(first.scale, second.scale, scale.scale)
-    if not builder.gates and b.target is arithmetic.sigmoid and b.args[0] is a:
-        return builder.call(arithmetic.silu, *b.args, product, scale.zero_point, limits)
     zeros = (first.zero_point, second.zero_point, scale.zero_point)
+    if not builder.gates and b.target is arithmetic.look_up and b.args[0] is a:
+        # A SiLU: of one int8 value both, so that one table holds it all.
+        table = b.args[1]
+        assert isinstance(table, fx.Node)
+        gates = getattr(builder.root, str(table.target))
+        return builder.look_up(node, a, arithmetic.product_table(gates, product, *zeros, limits))
     return builder.call(arithmetic.multiply, a, b, product, *zeros, limits)
 
 
@@ -192,10 +199,10 @@ def _mean(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[in
     return builder.call(arithmetic.pool, x, source.scale, source.zero_point, scale.scale, scale.zero_point)
 
 
-def _table(function: Callable[..., torch.Tensor]) -> Any:
+def _table(of: Callable[[TensorScale, TensorScale], torch.Tensor]) -> Any:
     def rule(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[int, int]) -> fx.Node:
         x, source = builder.integers(node.args[0])
-        return builder.call(function, x, source.scale, source.zero_point, scale.scale, scale.zero_point)
+        return builder.look_up(node, x, of(source, scale))
 
     return rule
 
@@ -216,9 +223,9 @@ _XNNPACK: dict[Any, Any] = {
     aten.add.Tensor: _add,
     aten.add_.Tensor: _add,
     aten.mean.dim: _mean,
-    aten.sigmoid.default: _table(arithmetic.sigmoid),
-    aten.hardswish.default: _table(arithmetic.hardswish),
-    aten.hardswish_.default: _table(arithmetic.hardswish),
+    aten.sigmoid.default: _table(arithmetic.sigmoid_table),
+    aten.hardswish.default: _table(arithmetic.hardswish_table),
+    aten.hardswish_.default: _table(arithmetic.hardswish_table),
     aten.flatten.using_ints: _flatten,
     aten.pad.default: _pad,
 }
