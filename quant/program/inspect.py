@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -200,60 +200,86 @@ def _method(method: PteMethod, budget: Budget) -> MethodView:
     )
 
 
-def _delegate(delegate: PteDelegate, budget: Budget) -> DelegateView:
-    settings = {key: _setting(value) for key, value in delegate.specs.items()}
-    operators: dict[str, int] = {}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Inside:
+    """What is read of a delegate's payload."""
+
+    settings: Mapping[str, str] | None = None
+    """In place of its compile specs as they are."""
+    operators: Mapping[str, int] = field(default_factory=dict)
     layers: tuple[Layer, ...] = ()
-    note = ""
-    if delegate.backend == "XnnpackBackend":
-        try:
-            payload = read_payload(delegate.data, budget)
-        except (BrokenTableError, ValueError) as error:
-            note = f"its payload is not readable ({error})"
-        else:
-            operators = dict(payload.operators)
-            layers = tuple(
-                Layer(
-                    name=layer.name,
-                    dtype=layer.weight_dtype,
-                    shape=layer.weight_shape,
-                    bytes=layer.constant_bytes,
-                    quantization=_quantization(layer.weight_scales, layer.output_scale),
-                )
-                for layer in payload.layers
-            )
-    else:
-        note = "the inside of its payload is not read"
-    if delegate.backend == "QnnBackend":
-        settings |= qnn_payload.read_settings(delegate.specs.get(qnn_payload.SETTINGS, b""), delegate.data)
-        settings.pop(qnn_payload.SETTINGS, None)
-    if delegate.backend == "EthosUBackend":
-        settings = ethosu_payload.read_settings(delegate.specs, delegate.data)
-    if delegate.backend == "VulkanBackend":
-        try:
-            operators, note = dict(vulkan_payload.read_operators(delegate.data, budget)), ""
-        except (BrokenTableError, ValueError) as error:
-            note = f"its payload is not readable ({error})"
-    if delegate.backend == "CoreMLBackend":
-        operators, note = _coreml_operators(delegate.data, budget)
+    note: str = ""
+    """What is not read, and why."""
+
+
+def _delegate(delegate: PteDelegate, budget: Budget) -> DelegateView:
+    read = _READERS.get(delegate.backend, lambda delegate, budget: _Inside(note=_UNREAD))
+    try:
+        inside = read(delegate, budget)
+    except (BrokenTableError, ValueError) as error:
+        inside = _Inside(note=f"its payload is not readable ({error})")
     return DelegateView(
         backend=delegate.backend,
         bytes=len(delegate.data),
-        settings=settings,
-        operators=operators,
-        layers=layers,
-        note=note,
+        settings=_settings(delegate.specs) if inside.settings is None else dict(inside.settings),
+        operators=dict(inside.operators),
+        layers=inside.layers,
+        note=inside.note,
     )
 
 
-def _coreml_operators(payload: memoryview, budget: Budget) -> tuple[dict[str, int], str]:
-    """Operators of an mlprogram, or why they are not known."""
+def _settings(specs: Mapping[str, bytes]) -> dict[str, str]:
+    return {key: _setting(value) for key, value in specs.items()}
+
+
+def _xnnpack(delegate: PteDelegate, budget: Budget) -> _Inside:
+    payload = read_payload(delegate.data, budget)
+    layers = (
+        Layer(
+            name=layer.name,
+            dtype=layer.weight_dtype,
+            shape=layer.weight_shape,
+            bytes=layer.constant_bytes,
+            quantization=_quantization(layer.weight_scales, layer.output_scale),
+        )
+        for layer in payload.layers
+    )
+    return _Inside(operators=payload.operators, layers=tuple(layers))
+
+
+def _qnn(delegate: PteDelegate, budget: Budget) -> _Inside:
+    others = {key: value for key, value in delegate.specs.items() if key != qnn_payload.SETTINGS}
+    found = qnn_payload.read_settings(delegate.specs.get(qnn_payload.SETTINGS, b""), delegate.data)
+    return _Inside(settings=_settings(others) | found, note=_UNREAD)
+
+
+def _ethos_u(delegate: PteDelegate, budget: Budget) -> _Inside:
+    return _Inside(settings=ethosu_payload.read_settings(delegate.specs, delegate.data), note=_UNREAD)
+
+
+def _vulkan(delegate: PteDelegate, budget: Budget) -> _Inside:
+    return _Inside(operators=vulkan_payload.read_operators(delegate.data, budget))
+
+
+def _coreml(delegate: PteDelegate, budget: Budget) -> _Inside:
     try:
-        budget.spend(len(payload) // _COREML_BYTES)
+        budget.spend(len(delegate.data) // _COREML_BYTES)
         with quiet_converter():
-            return dict(read_mlprogram(bytes(payload)).operators), ""
+            return _Inside(operators=read_mlprogram(bytes(delegate.data)).operators)
     except Exception as error:  # whatever a broken package makes protobuf and the file system raise
-        return {}, f"its mlprogram is not readable ({type(error).__name__})"
+        return _Inside(note=f"its mlprogram is not readable ({type(error).__name__})")
+
+
+_UNREAD = "the inside of its payload is not read"
+
+_READERS: Mapping[str, Callable[[PteDelegate, Budget], _Inside]] = {
+    "XnnpackBackend": _xnnpack,
+    "QnnBackend": _qnn,
+    "EthosUBackend": _ethos_u,
+    "VulkanBackend": _vulkan,
+    "CoreMLBackend": _coreml,
+}
+"""What reads a backend's payload."""
 
 
 def _quantization(scales: int, output: tuple[float, int] | None) -> str:
