@@ -37,10 +37,10 @@ _GROUP_TABLES, _GROUP_CHANNEL = 1650, 8
 
 def instructions(graph_module: fx.GraphModule) -> float:
     """Estimate one forward of one image, of an exported float graph quantized throughout."""
-    tables = set(silus_of(graph_module.graph))
-    within = {gate for _, gate in silus_of(graph_module.graph).values()}
+    silus = silus_of(graph_module.graph)
+    within = {gate for _, gate in silus.values()}
     return sum(
-        _TABLE * elements(node) if node in tables else _of(node)
+        _TABLE * elements(node) if node in silus else _of(node)
         for node in graph_module.graph.nodes
         if node not in within
     )

@@ -58,14 +58,11 @@ class _Layer:
     """What the weights were rounded from, in their steps: float32, like `weight`."""
 
     def real_weight(self) -> torch.Tensor:
-        return self.weight.to(torch.float32) * self._steps()
+        return self.weight.to(torch.float32) * _steps(self.scales, self.weight)
 
     def unrounded_weight(self) -> torch.Tensor:
         """What was rounded, in real units: before the layer is refitted, the float network's weights."""
-        return self.unrounded * self._steps()
-
-    def _steps(self) -> torch.Tensor:
-        return self.scales.view(-1, *[1] * (self.weight.dim() - 1))
+        return self.unrounded * _steps(self.scales, self.weight)
 
     def is_pointwise(self) -> bool:
         kernel = self.weight.shape[2:]
@@ -125,8 +122,13 @@ def _layer(converted: fx.GraphModule, node: fx.Node, wanted: torch.Tensor) -> _L
         input_scale=scale.scale,
         input_zero_point=scale.zero_point,
         # Converted weights are rounded one by one: from these no rounding in view of the others could start.
-        unrounded=wanted / scales.view(-1, *[1] * (wanted.dim() - 1)),
+        unrounded=wanted / _steps(scales, wanted),
     )
+
+
+def _steps(scales: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """One scale for each output, beside its weights."""
+    return scales.view(-1, *[1] * (weight.dim() - 1))
 
 
 def _refit(layer: _Layer, sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]) -> None:
@@ -220,14 +222,6 @@ def _choose_scales(layer: _Layer, weight: torch.Tensor, importance: torch.Tensor
 
 def _rounded(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     return (weight / scale[:, None]).round().clamp(-QMAX, QMAX)
-
-
-def _round_to_nearest(layer: _Layer, weight: torch.Tensor) -> None:
-    """Choose scales and round each weight for itself."""
-    flat = weight.flatten(1)
-    _choose_scales(layer, flat, torch.ones(flat.shape[1]))
-    layer.weight.copy_(_rounded(flat, layer.scales).view_as(layer.weight))
-    layer.unrounded.copy_((flat / layer.scales[:, None]).view_as(layer.weight))
 
 
 def _round_with_feedback(

@@ -102,12 +102,15 @@ class Quantized:
 def _channel_groups(state: State, context: Context) -> State:
     # What stays in float needs no scales of its own.
     in_float = state.floats(context.recipe)
+    names = [name for name in groupable(state.graph) if name not in in_float]
+    if not names:
+        return state
     inputs = first_images(context.inputs, EQUALIZATION)
     # Forward for the channels' extremes, and both ways for what lies between.
     with context.progress.stage("Grouping", 2 * sum(len(batch) for batch in inputs)) as advance:
         graph = split_channels(
             state.graph,
-            [name for name in groupable(state.graph) if name not in in_float],
+            names,
             inputs,
             seed=context.seed,
             plain_share=context.recipe.plain_share,
@@ -179,7 +182,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         name="channel groups",
         phase=Phase.NETWORK,
-        applies=lambda state, context: context.recipe.grouped > 0,
+        applies=lambda state, context: min(context.recipe.grouped, context.recipe.grouped_bytes) > 0,
         run=_channel_groups,
     ),
     Step(

@@ -32,7 +32,15 @@ from quant.ptq.activation_swap import refit
 from quant.ptq.convert import convert
 from quant.ptq.quantizers import activations_of
 from quant.ptq.ranges import find_ranges, scale_of
-from quant.ptq.reconstruct import _forward, _Layer, _refit, _round_filters, _round_to_nearest, _round_with_feedback
+from quant.ptq.reconstruct import (
+    _choose_scales,
+    _forward,
+    _Layer,
+    _refit,
+    _round_filters,
+    _round_with_feedback,
+    _rounded,
+)
 from quant.ptq.steps import quantize_graph
 from quant.recipes import RECIPES, find_recipe
 from tests.support.networks import images, trained_looking
@@ -202,7 +210,7 @@ def test_refitted_layer_makes_up_for_clipped_inputs():
         input_scale=0.05,
         input_zero_point=0,
     )
-    _round_to_nearest(layer, weight)
+    round_to_nearest(layer, weight)
     integers, target = draw()
 
     def error():
@@ -212,6 +220,14 @@ def test_refitted_layer_makes_up_for_clipped_inputs():
     seen = [draw() for _ in range(4)]
     _refit(layer, [q for q, _ in seen], [t for _, t in seen])
     assert error() < 0.8 * before
+
+
+def round_to_nearest(layer, weight):
+    """Choose scales and round each weight for itself: what rounding in view of others has to beat."""
+    flat = weight.flatten(1)
+    _choose_scales(layer, flat, torch.ones(flat.shape[1]))
+    layer.weight.copy_(_rounded(flat, layer.scales).view_as(layer.weight))
+    layer.unrounded.copy_((flat / layer.scales[:, None]).view_as(layer.weight))
 
 
 def empty_layer(weight, *, scales):
@@ -235,7 +251,7 @@ def test_rounding_with_feedback_beats_nearest_on_correlated_inputs():
 
     def error(rounding):
         layer = empty_layer(weight, scales=torch.zeros(8))
-        _round_to_nearest(layer, weight.float())
+        round_to_nearest(layer, weight.float())
         rounding(layer)
         difference = layer.real_weight().double() - weight
         return torch.einsum("oi,ij,oj->", difference, covariance, difference).item()
@@ -260,7 +276,7 @@ def test_a_filters_taps_are_rounded_in_view_of_each_other(groups):
         difference = _forward(layer, layer.real_weight(), source) - _forward(layer, weight, source)
         return difference.var(dim=(0, 2, 3)).mean().item()
 
-    _round_to_nearest(layer, weight)
+    round_to_nearest(layer, weight)
     nearest = error()
     _round_filters(layer, weight, [source.to(torch.int8)])
     assert error() < 0.5 * nearest
