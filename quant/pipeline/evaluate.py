@@ -171,12 +171,15 @@ def evaluate(
         for p in programs.chosen
         if p.choice.name in measured
     }
+    beside = programs.chosen if len(programs.chosen) > 1 else ()
     guarded = {
-        name: _Guarded(
-            run=running.get(name, nn.Identity()), columns=p.lowered.output_shape[-1], error=loads.failed.get(name)
+        p.choice.name: _Guarded(
+            run=running.get(p.choice.name, nn.Identity()),
+            columns=p.lowered.output_shape[-1],
+            error=loads.failed.get(p.choice.name),
         )
-        for p in programs.chosen
-        if (name := p.choice.name) and p.choice.backend.emulated and len(programs.chosen) > 1
+        for p in beside
+        if p.choice.backend.emulated
     }
     judged: dict[str, Model] = {**running, **guarded}
     logits = collect_logits(
