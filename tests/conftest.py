@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import hypothesis
 import pytest
@@ -14,12 +17,18 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import torch
 
+from apps.device.local import LocalRemote, open_host
+from apps.device.options import DeviceOptions
+from apps.device.remote import Remote
+from apps.device.table import TRANSPORTS
 from quant import quantize
+from tests.support import zygote as zygote_module
 from tests.support.checkpoints import colour_checkpoint
 from tests.support.images import draw_halves
 from tests.support.runs import QuantizeRun, run_quantize
 from tests.support.shared import Shared
 from tests.support.tiny import TinyFiles, installed, quantize_tiny, train_tiny
+from tests.support.undrawn import undrawn
 from tests.support.warm import warm_runtime
 from tests.support.zygote import zygote
 
@@ -27,6 +36,9 @@ from tests.support.zygote import zygote
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
 
+
+# Exported graphs are millions of small objects: looking through them all at every 700th takes a tenth of the time.
+gc.set_threshold(10_000)
 
 _MINUTES, _SECONDS = 100, 10
 """What a test takes that is marked `realdata`, or `slow`."""
@@ -156,8 +168,29 @@ def _one_runtime() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_plots() -> Iterator[None]:
+    """What `quantize` writes in this process has a report without plots: they take a quarter of a small run."""
+    with undrawn():
+        yield
+
+
 @pytest.fixture(scope="session")
-def android_zygote() -> Iterator[Path]:
-    """Starts programs behind `support.phone_double`."""
+def forks() -> Iterator[Path]:
+    """The socket of a process that has loaded ExecuTorch and forks for each program it is asked for."""
     with zygote() as socket:
         yield socket
+
+
+@pytest.fixture(scope="module")
+def quick_host(forks: Path) -> Iterator[None]:
+    """Let `--device host` start its runner there: by itself it imports ExecuTorch for two seconds."""
+
+    def opened(detail: str, options: DeviceOptions) -> Remote:
+        remote = open_host(detail, options)
+        assert isinstance(remote, LocalRemote)
+        remote._interpreter = [sys.executable, "-I", "-S", zygote_module.__file__, "run", str(forks)]
+        return remote
+
+    with mock.patch.dict(TRANSPORTS, {"host": opened}):
+        yield

@@ -20,7 +20,7 @@ from quant.report.single import remade_report
 from tests.support.tasks import HEADS, labels_file, make_network, two_folders
 from tests.support.tiny import TinyFiles, installed
 
-pytestmark = pytest.mark.usefixtures("tiny_variant", "one_thread")
+pytestmark = pytest.mark.usefixtures("tiny_variant", "quick_host", "one_thread")
 
 SETTINGS: dict[str, Any] = {"calibration": 16, "recipe": "int8-fast"}
 TASKS = (*HEADS, "embedding")

@@ -15,7 +15,7 @@ from quant.graph.fallback_units import nodes_of, units
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.metrics import sqnr_db
-from quant.program.host import HostRuntime
+from tests.support.warm import WarmRuntime
 from quant.ptq.steps import Context, Phase, State, quantize_graph, quantize_program, run_steps
 from quant.qat.network import trainable
 from quant.recipes import RECIPES
@@ -47,7 +47,7 @@ def network(head: str, hidden: tuple[int, ...]) -> EfficientNet:
 
 @pytest.fixture(scope="module")
 def runtime():
-    with HostRuntime(threads=1) as host:
+    with WarmRuntime() as host:
         yield host
 
 
