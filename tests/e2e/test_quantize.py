@@ -12,9 +12,9 @@ from edge_effnet.errors import InputError
 from quant import check, quantize
 from quant.artifact.open import open_artifact
 from quant.metrics.metrics import topk_accuracy
-from tests.support.warm import WarmRuntime
 from tests.support.artifacts import sha256_of, snapshot
 from tests.support.images import COLOURS, draw_image
+from tests.support.warm import WarmRuntime
 
 PROMISED = {
     "float": {"top1", "top5", "latency_ms", "size_bytes"},

@@ -27,7 +27,6 @@ from quant.lower.xnnpack.emit import UnsupportedOperatorError
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.metrics import sqnr_db
-from tests.support.warm import WarmRuntime
 from quant.ptq.activation_swap import refit
 from quant.ptq.convert import convert
 from quant.ptq.quantizers import activations_of
@@ -45,6 +44,7 @@ from quant.ptq.steps import quantize_graph
 from quant.recipes import RECIPES, find_recipe
 from tests.support.networks import images, trained_looking
 from tests.support.ptq import activation_specs
+from tests.support.warm import WarmRuntime
 
 SIZE = 64
 aten = torch.ops.aten

@@ -11,12 +11,12 @@ from edge_effnet.fuse import fold_for_inference
 from quant.common.progress import NoProgress
 from quant.graph.export import export_graph
 from quant.lower.xnnpack.lower import lower_xnnpack
-from tests.support.warm import WarmRuntime
 from quant.ptq.steps import quantize_graph
 from quant.qat import operators
 from quant.qat.network import trainable, write_back
 from quant.recipes import RECIPES
 from tests.support.networks import images, trained_looking
+from tests.support.warm import WarmRuntime
 
 SIZE = 64
 

@@ -9,9 +9,9 @@ from edge_effnet.fuse import fold_for_inference
 from quant.graph.export import export_graph
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.metrics import metrics
-from tests.support.warm import WarmRuntime
 from quant.program.reader import parse_pte
 from tests.support.networks import images, trained_looking
+from tests.support.warm import WarmRuntime
 
 SIZE = 64
 
