@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest import mock
 
@@ -17,13 +17,17 @@ from quant.report.single import render_report
 _PLOTS = ("plot_layers", "plot_changes", "plot_search", "plot_training")
 
 
+def without_plots() -> AbstractContextManager[object]:
+    """Let reports be rendered so."""
+    return mock.patch.multiple("quant.report.single", **{name: lambda *_, **__: Markup() for name in _PLOTS})
+
+
 def _rendered(*given: Any) -> bytes:
-    nothing = {name: lambda *_, **__: Markup() for name in _PLOTS}
-    with mock.patch.multiple("quant.report.single", **nothing):
+    with without_plots():
         return render_report(*given)
 
 
-@contextlib.contextmanager
+@contextmanager
 def undrawn() -> Iterator[None]:
     """Let runs of this process write such reports."""
     with mock.patch("quant.pipeline.write.render_report", _rendered):
