@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,6 @@ from apps.device.options import DeviceOptions
 from apps.device.remote import Remote
 from apps.device.table import TRANSPORTS
 from quant import quantize
-from tests.support import zygote as zygote_module
 from tests.support.checkpoints import colour_checkpoint
 from tests.support.images import draw_halves
 from tests.support.runs import QuantizeRun, run_quantize
@@ -30,7 +28,7 @@ from tests.support.shared import Shared
 from tests.support.tiny import TinyFiles, installed, quantize_tiny, train_tiny
 from tests.support.undrawn import undrawn
 from tests.support.warm import warm_runtime
-from tests.support.zygote import zygote
+from tests.support.zygote import interpreter, zygote
 
 # The same examples in every run, and no deadline: a busy machine is no bug.
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
@@ -182,14 +180,20 @@ def forks() -> Iterator[Path]:
         yield socket
 
 
+@pytest.fixture(scope="session")
+def quick_python(forks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter whose scripts start there."""
+    return interpreter(tmp_path_factory.mktemp("python"), forks)
+
+
 @pytest.fixture(scope="module")
-def quick_host(forks: Path) -> Iterator[None]:
+def quick_host(quick_python: Path) -> Iterator[None]:
     """Let `--device host` start its runner there: by itself it imports ExecuTorch for two seconds."""
 
     def opened(detail: str, options: DeviceOptions) -> Remote:
         remote = open_host(detail, options)
         assert isinstance(remote, LocalRemote)
-        remote._interpreter = [sys.executable, "-I", "-S", zygote_module.__file__, "run", str(forks)]
+        remote._interpreter[0] = str(quick_python)
         return remote
 
     with mock.patch.dict(TRANSPORTS, {"host": opened}):
