@@ -17,9 +17,9 @@ from apps.device.deploy import deploy
 from edge_effnet import InputError, load_checkpoint, save_checkpoint
 from quant import ImageOptions, QuantizeResult, RunResult, check, open_artifact, quantize
 from quant.report.single import remade_report
+from tests.support.quick_runs import without_plots
 from tests.support.tasks import HEADS, labels_file, make_network, two_folders
 from tests.support.tiny import TinyFiles, installed
-from tests.support.undrawn import without_plots
 
 pytestmark = pytest.mark.usefixtures("tiny_variant", "quick_host", "one_thread")
 
