@@ -27,9 +27,6 @@ _WINDOWS = 1024
 # A gain outside would mean that the layer's inputs are lost, not shrunk; stay near the network that was trained.
 _GAIN_LIMITS = (0.7, 1.1)
 
-# Positions of a layer's output that the regression reads from one image; more change nothing.
-_POSITIONS = 1024
-
 
 class _Sums(ABC):
     """Sums over samples, float64, that come chunk by chunk."""
@@ -208,11 +205,3 @@ def factor_of_taps(chunks: Sequence[Chunk], read: Callable[[Chunk], torch.Tensor
     diagonal += (_TAPS_RIDGE * diagonal.mean(dim=1, keepdim=True)).clamp_min(_LEAST_VARIANCE)
     factor: torch.Tensor = torch.linalg.cholesky(covariance.flip(1, 2)).flip(1, 2)
     return factor
-
-
-def sampled(x: torch.Tensor) -> torch.Tensor:
-    """[N, C, ...] -> float32 [C, samples], evenly thinned to at most `_POSITIONS` positions an image."""
-    flat = x.flatten(2) if x.dim() > 2 else x[:, :, None]
-    step = max(1, flat.shape[2] // _POSITIONS)
-    # In the order of memory where channels lie last.
-    return flat[:, :, ::step].permute(0, 2, 1).reshape(-1, x.shape[1]).to(torch.float32).T
