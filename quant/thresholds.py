@@ -153,6 +153,11 @@ SENSITIVITY = 80
 """Calibration images that are run backward too, for the loss-aware ranges; more gave B0 no better ones."""
 
 
+RECONSTRUCTION = 64
+"""Calibration images of the layer-wise reconstruction: with weights kept near float's, 128 and 256 gave B0 and Lite0
+no better ones, and 32 little worse (docs/lab/accuracy.md)."""
+
+
 EQUALIZATION = 32
 """Images that show the channels' ranges for equalization: it is exact whatever it is given."""
 

@@ -17,7 +17,7 @@ from torch import fx
 from quant.common.quiet import quiet_libraries
 from quant.graph.chunked_run import ChunkedRun, sampled
 from quant.graph.qdq import WEIGHTED, constant_of, without_bias
-from quant.ptq.least_squares import ChannelMoments, Moments, refit_weights
+from quant.ptq.least_squares import FREE, ChannelMoments, Moments, refit_weights
 
 aten = torch.ops.aten
 
@@ -60,7 +60,7 @@ def _refit_layer(
     chunks = list(zip(sources, targets, strict=True))
     if node.target is aten.conv2d.default and tuple(weight.shape[2:]) == (1, 1) and weight.shape[1] > 1:
         moments = Moments().add(chunks, lambda chunk: (sampled(chunk[0]), chunk[1].to(torch.float32)))
-        fitted, _ = refit_weights(weight.flatten(1).double(), moments)
+        fitted, _ = refit_weights(weight.flatten(1).double(), moments, FREE)
         weight.copy_(fitted.view_as(weight))
         bias.copy_(moments.mean_target - fitted @ moments.mean_input)
         return

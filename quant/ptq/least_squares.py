@@ -15,8 +15,12 @@ from quant.graph.qdq import geometry
 
 Chunk = TypeVar("Chunk")
 
-# Ridge, as a share of the mean variance of a layer's inputs; grows where positions are few.
-_RIDGE = 0.05
+FREE = 0.05
+"""Ridge that lets weights go where they have to: an activation was swapped."""
+
+NEAR = 0.5
+"""Ridge that keeps them near where they are: rounding moved them a little, and what looser ones learn of some images
+is not true of others (docs/lab/accuracy.md)."""
 
 # The same for a filter's taps, which only rounding reads; and at least so much, in steps squared, for dead inputs.
 _TAPS_RIDGE, _LEAST_VARIANCE = 0.01, 1e-3
@@ -90,12 +94,13 @@ class Moments(_Sums):
         )
 
 
-def refit_weights(weight: torch.Tensor, moments: Moments) -> tuple[torch.Tensor, torch.Tensor]:
+def refit_weights(weight: torch.Tensor, moments: Moments, ridge: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Move weights towards the least-squares solution: ridge regression around where they are.
 
     Args:
         weight: float64 [out, in].
         moments: of inputs and targets.
+        ridge: as a share of the mean variance of the inputs; grows where positions are few.
 
     Returns:
         New weights (the old ones where samples are too few), and the upper triangular R for which R @ R.T is the
@@ -103,10 +108,10 @@ def refit_weights(weight: torch.Tensor, moments: Moments) -> tuple[torch.Tensor,
     """
     covariance, cross = moments.centred()
     inputs = weight.shape[1]
-    ridge = _RIDGE * (1.0 + 4.0 * inputs / moments.count) * covariance.diagonal().mean().clamp_min(1e-12)
+    added = ridge * (1.0 + 4.0 * inputs / moments.count) * covariance.diagonal().mean().clamp_min(1e-12)
     residual = cross - weight @ covariance
     # Cholesky's factor of the mirrored matrix, mirrored, is upper triangular.
-    factor = _factor(covariance.flip(0, 1), ridge).flip(0, 1)
+    factor = _factor(covariance.flip(0, 1), added).flip(0, 1)
     if moments.count > 4 * inputs:
         half = torch.linalg.solve_triangular(factor, residual.T, upper=True)
         weight = weight + torch.linalg.solve_triangular(factor.T, half, upper=False).T

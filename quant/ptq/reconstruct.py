@@ -29,7 +29,7 @@ from quant.graph.qdq import (
 )
 from quant.lower.xnnpack.arithmetic import requantization_scale
 from quant.lower.xnnpack.simulator import Simulation, simulation_of
-from quant.ptq.least_squares import ChannelMoments, Moments, factor_of_taps, refit_weights, taps
+from quant.ptq.least_squares import NEAR, ChannelMoments, Moments, factor_of_taps, refit_weights, taps
 from quant.thresholds import WEIGHT_SCALE_FLOOR
 
 aten = torch.ops.aten
@@ -149,7 +149,7 @@ def _refit_pointwise(layer: _Layer, sources: Sequence[torch.Tensor], targets: Se
     # Those that carry most are rounded first: more of the others are left to make up for it.
     order = moments.variance.argsort(descending=True, stable=True)
     moments.reorder(order)
-    weight, factor = refit_weights(weight[:, order], moments)
+    weight, factor = refit_weights(weight[:, order], moments, NEAR)
     _choose_scales(layer, weight.float(), moments.variance.float())
     _round_with_feedback(layer, weight, factor, order)
     rounded = layer.real_weight().flatten(1)[:, order].double()
