@@ -162,6 +162,11 @@ EQUALIZATION = 32
 """Images that show the channels' ranges for equalization: it is exact whatever it is given."""
 
 
+SIMULATED = 100
+"""Evaluation images on which the quantized network is simulated beside a program that runs here on all of them: the
+two differ by lowering alone, tens of dB below what quantizing does, and simulating takes longer than the rest."""
+
+
 ANALYSIS = 16
 """Images of the layer-by-layer analysis: its figures are sums over millions of values."""
 

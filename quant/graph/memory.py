@@ -43,7 +43,7 @@ def give_back_freed_memory() -> None:
 def images_that_fit(
     graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor], most: int | None = None
 ) -> list[torch.Tensor]:
-    """The leading images, `most` of them or all, for which a reconstruction's streams fit, in chunks; one at least."""
+    """The leading images, at most `most`, for which a reconstruction's streams fit, in chunks; at least one."""
     most = sum(map(len, inputs)) if most is None else most
     widest = max(_elements(graph_module))
     count = max(1, min(most, int(_STREAM_BYTES / (_BYTES_PER_ELEMENT * widest))))

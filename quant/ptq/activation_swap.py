@@ -68,7 +68,9 @@ def _refit_layer(
     def read(chunk: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         return sampled(without_bias(node, chunk[0].to(torch.float32), weight)), chunk[1].to(torch.float32)
 
-    channels = ChannelMoments(*read((sources[0][:1], targets[0][:, : targets[0].shape[1] // len(sources[0])]))).add(chunks, read)
+    channels = ChannelMoments(*read((sources[0][:1], targets[0][:, : targets[0].shape[1] // len(sources[0])]))).add(
+        chunks, read
+    )
     output, wanted = channels.means
     if node.target is aten.conv2d.default:
         gain = channels.gain()
