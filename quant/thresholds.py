@@ -305,8 +305,8 @@ PROBE_RIGHT = 1 / 3
 """Share of the images that another reading has to class rightly: a little better than nothing is no reading."""
 
 
-GEOMETRY_GLANCE = 32
-"""Of these images, that every usual geometry is tried on; only a promising one is tried on all."""
+PROBE_GLANCE = 32
+"""Of these images, that every reading and every usual geometry is tried on; only a promising one is tried on all."""
 
 
 GEOMETRY_GAIN = 0.05
