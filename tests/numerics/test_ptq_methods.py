@@ -386,8 +386,8 @@ def test_operator_without_a_rule_is_named():
 
 
 def test_recipe_names():
-    assert find_recipe("int8").float_convolutions == 2
-    assert find_recipe("int8-groups").float_convolutions == 0
+    assert find_recipe("int8").float_convolutions == 0
+    assert find_recipe("int8-float-stem").float_convolutions == 2
     with pytest.raises(InputError, match="int8-strict"):
         find_recipe("int7")
     with pytest.raises(InputError, match="loss-aware"):
