@@ -28,7 +28,6 @@ from quant.lower.xnnpack.emit import UnsupportedOperatorError
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.metrics import sqnr_db
-from quant.program.host import HostRuntime
 from quant.ptq.activation_swap import refit
 from quant.ptq.convert import convert
 from quant.ptq.quantizers import activations_of
@@ -46,6 +45,7 @@ from quant.ptq.steps import quantize_graph
 from quant.recipes import RECIPES, find_recipe
 from tests.support.networks import images, trained_looking
 from tests.support.ptq import activation_specs
+from tests.support.warm import WarmRuntime
 
 SIZE = 64
 aten = torch.ops.aten
@@ -407,7 +407,7 @@ def test_a_layer_without_activation_may_stay_in_float_between_int8_ones(graph):
     simulation = simulation_of(converted)
     assert projection[0].nodes[0].name in simulation.floats
     program = lower_xnnpack(converted, (1, 3, SIZE, SIZE))
-    with HostRuntime() as runtime, tempfile.TemporaryDirectory() as folder, torch.no_grad():
+    with WarmRuntime() as runtime, tempfile.TemporaryDirectory() as folder, torch.no_grad():
         path = Path(folder, "a.pte")
         path.write_bytes(program.data)
         found = runtime.run(runtime.load(path, "pte"), inputs[0])

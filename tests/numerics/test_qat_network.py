@@ -11,12 +11,12 @@ from edge_effnet.fuse import fold_for_inference
 from quant.common.progress import NoProgress
 from quant.graph.export import export_graph
 from quant.lower.xnnpack.lower import lower_xnnpack
-from quant.program.host import HostRuntime
 from quant.ptq.steps import quantize_graph
 from quant.qat import operators
 from quant.qat.network import trainable, write_back
 from quant.recipes import RECIPES
 from tests.support.networks import images, trained_looking
+from tests.support.warm import WarmRuntime
 
 SIZE = 64
 
@@ -42,7 +42,7 @@ def test_trained_network_equals_its_program_bit_for_bit(tmp_path, variant, activ
     write_back(network, network.module, converted)
     program = tmp_path / "program.pte"
     program.write_bytes(lower_xnnpack(converted, (1, 3, SIZE, SIZE)).data)
-    with HostRuntime(threads=1) as runtime:
+    with WarmRuntime() as runtime:
         found = runtime.run(runtime.load(program, "program"), inputs)
     assert found.std(dim=0).mean() > 0, "the outputs have to depend on the images"
     assert torch.equal(found, expected)
