@@ -41,6 +41,8 @@ class Precision:
     """Where q/dq pairs go in the graph that it is given: a key of `PLACEMENTS`; None: a float graph."""
     exact: bool = False
     """Whether an all-int8 program computes the same bits on every processor."""
+    mixes: bool = False
+    """Whether activations have 16 bits where a target asks for them (`quant.analysis.mixed_bits`)."""
     needs: str | None = None
     """What the device has to have, where not every one has it."""
     summary: str

@@ -35,6 +35,11 @@ class Choice:
         """Where q/dq pairs go in its graph: a key of `PLACEMENTS`; None: a float graph."""
         return self.backend.precisions[self.precision].placement
 
+    @property
+    def mixes(self) -> bool:
+        """Whether a program is made in which some activations have 16 bits."""
+        return self.missing is None and self.backend.precisions[self.precision].mixes
+
 
 def choose(names: Sequence[str]) -> tuple[Choice, ...]:
     """Return the programs asked for, in the order of the table, none twice.

@@ -75,6 +75,9 @@ BACKENDS: dict[str, Backend] = {
             precisions={
                 "w8a8": Precision(placement="htp", summary="static int8 weights and activations"),
                 "w16a8": Precision(placement="htp-16", summary="int8 weights, static int16 activations"),
+                "mixed": Precision(
+                    placement="htp-mixed", mixes=True, summary="int8 weights, static int8 and int16 activations"
+                ),
                 "fp16": Precision(needs="HTP v69 or later", summary="fp16 weights and activations"),
             },
             default="w8a8",
