@@ -78,6 +78,8 @@ class Backend:
     """Whether its precisions are chips that compute the same: `all` takes the default's alone."""
     images: int | None = None
     """How many evaluation images its programs are judged on, where a forward is too slow for all."""
+    options: tuple[str, ...] = ()
+    """Fields of `BackendOptions` that it reads."""
     refuses: Callable[[str, BackendOptions], str | None] = field(default=lambda precision, options: None)
     """Says in a sentence why a precision does not go with the options; None where it does."""
     missing: Callable[[], str | None] = field(default=lambda: None)
