@@ -146,8 +146,8 @@ OUTLOOK_IMAGES = 1024
 
 
 MIXED_AGREEMENT = 0.995
-"""Images that have to keep their class with 16 bits in some activations, unless `--min-agreement` says otherwise:
-what 16 bits in all of them keep (B0: 99.6 %), so that nothing is to be seen."""
+"""Images that have to keep their class with 16 bits in some activations, unless a target is given: what 16 bits in
+all of them keep (B0: 99.6 %), so that nothing is to be seen."""
 
 
 MIN_SELECTION = 32

@@ -53,14 +53,14 @@ class Mixed:
     images: int
     """That it was chosen on."""
 
-    def sentence(self, target: Target) -> str:
+    def sentence(self) -> str:
         """How it was chosen."""
         score = self.chosen.score
         ends = "the least of" if score.met else "the best of, none reaching the target:"
         return (
             f"int16 in {len(self.chosen.modules)} modules, {ends} {self.tried} choices tried on {self.images} "
             f"images: {100 * score.agreement:.1f} % keep their class there, simulated, {score.sqnr_db:.1f} dB; the "
-            f"chance of {100 * target.min_agreement:g} % on the evaluation images is {score.chance:.2f}"
+            f"chance that the target holds on the evaluation images is {score.chance:.2f}"
         )
 
 

@@ -159,15 +159,18 @@ def _context(request: Request, inputs: list[torch.Tensor], progress: Progress) -
 
 
 def _search(request: Request, network: Loaded, graphs: Graphs, context: Context) -> tuple[Quantized, Found]:
-    target = Target(min_agreement=request.limits.min_agreement or 0.0, max_drop=request.limits.max_drop)
-    return search_float_layers(graphs.float, context, target, _chosen_on(network, graphs, context.progress))
+    images = _chosen_on(network, graphs, context.progress)
+    return search_float_layers(graphs.float, context, _target(request), images)
 
 
 def _mix(request: Request, network: Loaded, graphs: Graphs, context: Context, placed: State) -> tuple[Quantized, str]:
-    wanted = MIXED_AGREEMENT if request.limits.min_agreement is None else request.limits.min_agreement
-    target = Target(min_agreement=wanted, max_drop=request.limits.max_drop)
+    target = _target(request) if request.targeted else replace(_target(request), min_agreement=MIXED_AGREEMENT)
     quantized, found = mix_bits(placed, context, target, _chosen_on(network, graphs, context.progress))
-    return quantized, found.sentence(target)
+    return quantized, found.sentence()
+
+
+def _target(request: Request) -> Target:
+    return Target(min_agreement=request.limits.min_agreement or 0.0, max_drop=request.limits.max_drop)
 
 
 def _chosen_on(network: Loaded, graphs: Graphs, progress: Progress) -> ChosenOn:
