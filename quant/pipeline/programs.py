@@ -78,7 +78,7 @@ def lower_programs(
                 failed[choice.name] = str(error)
                 continue
             report = report_delegation(lowered, graph)
-            if placement in int8.mixed:
+            if placement is not None and placement in int8.mixed:
                 report = replace(report, facts=(int8.mixed[placement], *report.facts))
             program = Program(choice=choice, graph=graph, lowered=lowered, delegation=report, output=output)
             chosen.append(program)

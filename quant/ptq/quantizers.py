@@ -162,22 +162,19 @@ class MixedHtpQuantizer(HtpQuantizer):
     """Names of the nodes in 16 bits."""
     wide_activation: ActivationSpec | None = None
     """As `activation`, with 16 bits."""
-    _wide_specs: dict[fx.Node, QuantizationSpecBase] = field(default_factory=dict, init=False, repr=False)
-    _narrow_specs: dict[fx.Node, QuantizationSpecBase] = field(default_factory=dict, init=False, repr=False)
+    _wide: Htp16Quantizer = field(init=False, repr=False)
+    """Annotates those nodes."""
 
     def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
         """Annotate in place (PT2E protocol)."""
-        self._wide_specs.clear()
-        self._narrow_specs.clear()
+        self._wide = Htp16Quantizer(activation=self.wide_activation or self.activation, weight=self.weight)
         return super().annotate(model)
 
     def _annotate(self, node: fx.Node, **how: Any) -> None:
-        wide = _widens(node, self.wide)
-        self._specs = self._wide_specs if wide else self._narrow_specs
-        narrow, self.activation = self.activation, self.wide_activation if wide else self.activation
-        self.sigmoid_output = (Htp16Quantizer if wide else HtpQuantizer).sigmoid_output
-        super()._annotate(node, **how)
-        self.activation = narrow
+        if _widens(node, self.wide):
+            self._wide._annotate(node, **how)
+        else:
+            super()._annotate(node, **how)
 
 
 class VulkanQuantizer(EfficientNetQuantizer):
