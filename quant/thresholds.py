@@ -145,6 +145,11 @@ OUTLOOK_IMAGES = 1024
 """Evaluation images whose float logits are looked at for it, at most; more know the margins no better."""
 
 
+MIXED_AGREEMENT = 0.995
+"""Images that have to keep their class with 16 bits in some activations, unless a target is given: what 16 bits in
+all of them keep (B0: 99.6 %), so that nothing is to be seen."""
+
+
 MIN_SELECTION = 32
 """Fewer cannot tell 99 % from 96 %; the evaluation images then have to serve, and a note says so."""
 
