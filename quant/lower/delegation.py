@@ -127,7 +127,7 @@ def _advice(program: LoweredProgram, floats: tuple[str, ...]) -> tuple[str, ...]
         found.append("Nothing is delegated: take it as a reference and ship another backend's program.")
     if floats:
         found.append(
-            f"{len(floats)} layers compute in float inside the delegate: the recipe's (int8-strict: none), or what "
+            f"{len(floats)} layers compute in float inside the delegate: the recipe's (int8: none), or what "
             "the backend does not run in int8."
         )
     return tuple(found)
