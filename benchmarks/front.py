@@ -21,6 +21,7 @@ from tables import write_results
 from toolchains import Program
 from torch import fx
 
+from apps.cli.process import keep_freed_memory
 from edge_effnet import load_checkpoint
 from edge_effnet.fuse import fold_for_inference
 from quant.common.progress import NoProgress
@@ -28,6 +29,7 @@ from quant.data.batches import iterate_batches, read_batches
 from quant.data.collect import Source
 from quant.data.split import ImageRecord, evaluation_images, split_images
 from quant.graph.export import export_graph
+from quant.graph.parallel import in_parallel
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.metrics import agreement, sqnr_db
@@ -59,9 +61,13 @@ def cells(recipe: str, row: dict[str, Any]) -> Iterator[str]:
 
 def logits_of(graph: fx.GraphModule, images: Sequence[ImageRecord], preprocess: Any) -> torch.Tensor:
     """Outputs on some images, [N, classes]."""
-    batches = iterate_batches([image.path for image in images], preprocess, batch_size=16)
-    with torch.no_grad():
-        return torch.cat([graph(batch.contiguous(memory_format=torch.channels_last)) for batch in batches])
+    batches = iterate_batches([image.path for image in images], preprocess, batch_size=64)
+    parts = (
+        part
+        for batch in batches
+        for part in in_parallel(graph, batch.contiguous(memory_format=torch.channels_last).split(8))
+    )
+    return torch.cat(list(parts))
 
 
 def main() -> None:
@@ -78,6 +84,7 @@ def main() -> None:
     parser.add_argument("--tools", type=Path, default=Path("../shared/tools/arm64"))
     parser.add_argument("--name", default="b0")
     arguments = parser.parse_args()
+    keep_freed_memory()
     checkpoint = load_checkpoint(arguments.weights, arguments.variant)
     preprocess, classes = checkpoint.preprocess, checkpoint.model.num_classes
     graph = export_graph(fold_for_inference(checkpoint.model, preprocess.crop), preprocess.crop)

@@ -19,6 +19,7 @@ from tables import write_results
 
 import quant.ptq.reconstruct
 import quant.ptq.steps
+from apps.cli.process import keep_freed_memory
 from edge_effnet import load_checkpoint
 from edge_effnet.fuse import fold_for_inference
 from quant.common.progress import NoProgress
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--calibration", type=int, default=256)
     parser.add_argument("--name", default="b0")
     arguments = parser.parse_args()
+    keep_freed_memory()
     checkpoint = load_checkpoint(arguments.weights, arguments.variant)
     preprocess = checkpoint.preprocess
     graph = export_graph(fold_for_inference(checkpoint.model, preprocess.crop), preprocess.crop)

@@ -75,4 +75,5 @@ def _numbers(values: Sequence[float] | None) -> str | None:
 
 def _by_agreement(request: Request) -> bool:
     """Whether the run would be the same without `--max-drop` of its default."""
-    return request.config.min_agreement is not None or not (request.targeted and request.alone)
+    searched = request.alone or request.mixes
+    return request.config.min_agreement is not None or not (request.targeted and searched)

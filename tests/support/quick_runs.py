@@ -8,13 +8,13 @@ from __future__ import annotations
 import functools
 import typing
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
-from executorch.exir._serialize import _dataclass
 from markupsafe import Markup
 
+from quant.common.quiet import quiet_libraries
 from quant.report.single import render_report
 from quant.training.curves import _draw
 
@@ -43,8 +43,11 @@ def _drawn(rows: Sequence[dict[str, float]]) -> bytes | None:
 @contextmanager
 def quick_runs() -> Iterator[None]:
     """Make those of this process so."""
-    # ExecuTorch asks for a class's types again for every single object that it writes.
-    known_types = mock.patch.object(_dataclass, "get_type_hints", functools.cache(typing.get_type_hints))
-    drawn = mock.patch("quant.training.curves._draw", _drawn)
-    with mock.patch("quant.pipeline.write.render_report", _rendered), known_types, drawn:
+    with ExitStack() as stack:
+        with quiet_libraries():
+            # ExecuTorch asks for a class's types again for every single object that it writes.
+            known = functools.cache(typing.get_type_hints)
+            stack.enter_context(mock.patch("executorch.exir._serialize._dataclass.get_type_hints", known))
+        stack.enter_context(mock.patch("quant.pipeline.write.render_report", _rendered))
+        stack.enter_context(mock.patch("quant.training.curves._draw", _drawn))
         yield

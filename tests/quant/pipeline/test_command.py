@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from edge_effnet.samples import SAMPLE
 from quant.artifact.recognise import changed, check_command
 from quant.lower.options import BackendOptions
+from quant.lower.table import BACKENDS
 from quant.pipeline.command import quantize_command
 from quant.pipeline.config import QuantizeConfig
 from quant.pipeline.request import resolve
@@ -52,6 +54,14 @@ BASE = ("quantize", "--variant", "b0", "--weights", "w.pth", "--data", "my image
 )
 def test_the_command_of_a_run_says_what_departs_from_the_defaults(changes, more):
     assert command(**changes) == (*BASE, *more)
+
+
+def test_a_target_of_16_bits_is_said_even_where_it_is_the_defaults_figure(monkeypatch):
+    monkeypatch.setitem(BACKENDS, "qnn", replace(BACKENDS["qnn"], missing=lambda: None))
+    asked = ("--backend", "qnn:mixed")
+    assert command(backend="qnn:mixed") == (*BASE, *asked)
+    assert command(backend="qnn:mixed", max_drop=1.0) == (*BASE, *asked, "--max-drop", "1")
+    assert command(backend="qnn:w8a8", max_drop=1.0) == (*BASE, "--backend", "qnn:w8a8")
 
 
 def test_the_sample_is_the_default_too():
