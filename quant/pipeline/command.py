@@ -2,75 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 from edge_effnet.samples import SAMPLE
-from quant.lower.options import BackendOptions
-from quant.metrics.tasks.classes import CLASSES
 from quant.metrics.tasks.embedding import EMBEDDING
+from quant.pipeline.config import QuantizeConfig
 from quant.pipeline.handed_over import word_for
 from quant.pipeline.request import Request, default_out
 from quant.qat.options import QatOptions
-from quant.recipes import DEFAULT_RECIPE
-from quant.thresholds import DEFAULT_CALIBRATION, UNUSABLE_SHARE
+
+_FOLDERS = ("data", "calibration_data", "evaluation_data", "labels")
+_UNSAID = ("model", "preprocess")
+"""What a command line cannot say: options that it has stand for them."""
+_OF_TRAINING = ("epochs", "steps", "teacher")
+_AT_THE_END = ("ema", "embed_preprocess")
 
 
 def quantize_command(request: Request) -> tuple[str, ...]:
     """Return the command of a run word by word, paths as the user gave them, defaults left out."""
     config = request.config
-    options: list[tuple[str, Any, Any]] = [
-        ("--weights", SAMPLE if config.sample else config.weights_name, SAMPLE),
-        ("--data", word_for(config.data), SAMPLE),
-        ("--calibration-data", word_for(config.calibration_data), None),
-        ("--evaluation-data", word_for(config.evaluation_data), None),
-        ("--labels", word_for(config.labels), None),
-        ("--image-column", config.image_column, None),
-        ("--label-column", config.label_column, None),
-        ("--classes", config.classes, None),
-        ("--max-unusable", f"{config.max_unusable:g}", f"{100 * UNUSABLE_SHARE:g}"),
-        ("--origin", config.origin, None),
-        ("--image-size", config.image_size, None),
-        ("--resize", config.resize, None),
-        ("--crop", config.crop, None),
-        ("--interpolation", config.interpolation, None),
-        ("--resize-mode", config.resize_mode, None),
-        ("--mean", _numbers(config.mean), None),
-        ("--std", _numbers(config.std), None),
-        ("--head", config.head, None),
-        ("--task", None if request.task is EMBEDDING else request.task.name, CLASSES.name),
-        ("--threshold", config.threshold, None),
-        ("--output", config.output, None),
-        ("--trained-activation", config.trained_activation, None),
-        ("--activation", config.activation, None),
-        ("--calibration", config.calibration, DEFAULT_CALIBRATION),
-        ("--recipe", request.recipe.name, DEFAULT_RECIPE),
-        *(("--backend", name, None) for name in config.backends if not request.alone),
-        ("--out", str(request.out), default_out(request.spec.name, request.recipe.name, request.choices)),
-        ("--compute-units", config.backend_options.compute_units, BackendOptions().compute_units),
-        ("--ios", config.backend_options.ios, BackendOptions().ios),
-        ("--soc", config.backend_options.soc, BackendOptions().soc),
+    out, limit = str(request.out), request.limits.max_drop
+    said = {each.name: getattr(config, each.name) for each in fields(config) if each.name not in _AT_THE_END}
+    said |= {name: word_for(said[name]) for name in _FOLDERS} | {
+        "variant": request.spec.name,
+        "weights": SAMPLE if config.sample else config.weights_name,
+        "task": None if request.task is EMBEDDING else request.task.name,
+        "backend": () if request.alone else config.backends,
+        "out": None if out == default_out(request.spec.name, request.recipe.name, request.choices) else out,
         # Given, it asks for a search, even where it is the default's figure.
-        (
-            "--max-drop",
-            f"{request.limits.max_drop:g}",
-            f"{request.task.max_drop:g}" if _by_agreement(request) else None,
-        ),
-        ("--min-agreement", None if config.min_agreement is None else f"{config.min_agreement:g}", None),
-        ("--seed", config.seed, 0),
-        ("--threads", config.threads, 1),
-        ("--epochs", f"{request.qat.epochs:g}", f"{QatOptions().epochs:g}"),
-        ("--steps", request.qat.steps, None),
-        ("--teacher", request.qat.teacher, QatOptions().teacher),
-    ]
-    given = [(name, str(value)) for name, value, default in options if value is not None and value != default]
-    chosen = (("--no-ema", not config.ema), ("--embed-preprocess", config.embed_preprocess))
-    flags = tuple(name for name, taken in chosen if taken)
-    return ("quantize", "--variant", request.spec.name, *(word for option in given for word in option), *flags)
+        "qat": None,
+        "max_drop": None if _by_agreement(request) and limit == request.task.max_drop else limit,
+    }
+    flags = [name for name, given in (("--no-ema", not config.ema), ("--embed-preprocess", config.embed_preprocess))
+             if given]  # fmt: skip
+    training = {name: getattr(request.qat, name) for name in _OF_TRAINING}
+    return ("quantize", *_words(said, QuantizeConfig()), *_words(training, QatOptions()), *flags)
 
 
-def _numbers(values: Sequence[float] | None) -> str | None:
-    return None if values is None else ",".join(f"{value:g}" for value in values)
+def _words(said: dict[str, Any], usual: Any) -> Iterator[str]:
+    """Options and their values, but for what is as usual; those of a config within follow in its place."""
+    for name, value in said.items():
+        if name in _UNSAID or value is None or value == getattr(usual, name):
+            continue
+        if hasattr(value, "__dataclass_fields__"):
+            yield from _words({each.name: getattr(value, each.name) for each in fields(value)}, type(value)())
+            continue
+        for each in value if name == "backend" else [value]:
+            yield f"--{name.replace('_', '-')}"
+            yield _text(each)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return ",".join(map(_text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _by_agreement(request: Request) -> bool:
