@@ -9,8 +9,7 @@ from typing import Any
 import torch
 
 from apps.device.job.results import Results, read_results, require_same_program
-from apps.device.repeatability import repeatability
-from apps.device.sameness import Sameness, compare_logits, faults, is_exact
+from apps.device.sameness import Sameness, compare_logits, faults, is_exact, repeatability
 from edge_effnet.errors import InputError
 from quant.artifact.open import open_artifact
 from quant.metrics.tasks.classes import CLASSES

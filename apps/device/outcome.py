@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.device.job.results import Results
-from apps.device.repeatability import Repeatability
-from apps.device.sameness import Sameness
+from apps.device.sameness import Repeatability, Sameness
 from quant.verdict.outcome import Outcome
 
 

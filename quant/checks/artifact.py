@@ -9,9 +9,8 @@ import torch
 
 from quant.analysis.layer_report import LayerReport
 from quant.artifact.model import Artifact
-from quant.checks.dead_layers import check_programs
 from quant.checks.golden_inputs import check_golden_inputs, check_golden_values
-from quant.checks.program_identity import check_bundle, check_ranges, check_seal
+from quant.checks.program_identity import check_bundle, check_programs, check_ranges, check_seal
 from quant.checks.recorded_figures import Recorded
 from quant.checks.reference import Reference, check_reference
 from quant.common.findings import Finding

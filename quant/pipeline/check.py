@@ -19,8 +19,8 @@ from quant.common.atomic_io import write_atomically
 from quant.common.findings import Finding, Severity, messages
 from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.data.batches import Model
-from quant.data.options import ImageOptions
 from quant.data.perceptual_hash import hash_maker
+from quant.data.readers.label_file import ImageOptions
 from quant.data.split import ImageRecord
 from quant.lower.choices import is_emulated, reports_on, require_runs_here, runs_here
 from quant.metrics import metrics

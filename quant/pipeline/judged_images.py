@@ -11,9 +11,8 @@ from quant.artifact.model import Artifact
 from quant.common.progress import Progress
 from quant.data.cleaning import verifier
 from quant.data.collect import Source
-from quant.data.options import ImageOptions
 from quant.data.readers.in_memory import Wanted
-from quant.data.readers.label_file import LabelFile
+from quant.data.readers.label_file import ImageOptions, LabelFile
 from quant.data.source import image_folder
 from quant.data.split import DataSplit, evaluation_images
 from quant.pipeline.handed_over import Given, as_folders

@@ -22,12 +22,18 @@ from quant.training.checkpoint import TrainState, check_rows, load_state, save_s
 from quant.training.config import TrainConfig
 from quant.training.curves import write_csv
 from quant.training.distributed import Group, agreed, share_statistics
-from quant.training.input.augment import augmented, sample_rng
-from quant.training.input.loader import Batch, iterate, local_batches, to_input
-from quant.training.optim.average import WeightAverage
-from quant.training.optim.optimizer import make_optimizer, restore_optimizer, set_learning_rate
-from quant.training.optim.precision import choose_precision
-from quant.training.optim.schedule import Epoch, learning_rate, plan_epochs, progress_at
+from quant.training.input.loader import Batch, augmented, iterate, local_batches, sample_rng, to_input
+from quant.training.optim import (
+    Epoch,
+    WeightAverage,
+    choose_precision,
+    learning_rate,
+    make_optimizer,
+    plan_epochs,
+    progress_at,
+    restore_optimizer,
+    set_learning_rate,
+)
 from quant.training.task import Task
 from quant.training.validate import read_plain
 

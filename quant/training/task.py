@@ -14,7 +14,7 @@ from quant.common.progress import Progress
 from quant.data.readers.labelled import LabelledImages
 from quant.training.config import TrainConfig
 from quant.training.network import preprocess_at, set_training_mode
-from quant.training.optim.optimizer import parameter_groups
+from quant.training.optim import parameter_groups
 from quant.training.validate import top1
 
 

@@ -14,7 +14,7 @@ from edge_effnet import InputError
 from quant.artifact.open import open_artifact
 from quant.common.json_io import parse_json, read_json
 from quant.report.make import make_report
-from quant.training.output import started_from
+from quant.training.run import started_from
 from tests.golden.make import GOOD
 from tests.support.artifacts import edit_manifest, make_artifact
 from tests.support.outcomes import flip, outcome

@@ -48,4 +48,4 @@ def read_as(monkeypatch: pytest.MonkeyPatch, layers: Mapping[bytes, Sequence[Pay
     def read(data: memoryview, _budget: Budget) -> Payload:
         return Payload(operators=Counter(), layers=tuple(layers[bytes(data)]))
 
-    monkeypatch.setattr("quant.checks.dead_layers.read_payload", read)
+    monkeypatch.setattr("quant.checks.program_identity.read_payload", read)

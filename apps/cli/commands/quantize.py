@@ -10,7 +10,7 @@ import typer
 
 from apps.cli import exit_codes
 from apps.cli.help import SETTINGS, HelpAll, Verbose, Version, epilog, rare_option
-from apps.cli.image_options import ImageColumn, LabelColumn, Labels, one_file
+from apps.cli.options import ImageColumn, LabelColumn, Labels, one_file
 from edge_effnet.errors import InputError
 from edge_effnet.samples.trained import SAMPLE, sample_weights
 from quant.common.rank import is_leader

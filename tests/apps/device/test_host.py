@@ -11,7 +11,7 @@ import torch
 
 from apps.device.check import check_on_device
 from apps.device.comparison import compare
-from apps.device.job.prepare import prepare_job
+from apps.device.job.folder import prepare_job
 from apps.device.job.results import read_results
 from apps.device.job.settings import Settings
 from apps.device.local import LocalRemote

@@ -11,11 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.device.ios import read_exported
-from apps.device.job.limit import limit_findings, limited
+from apps.device.job.folder import limit_findings, limited
 from apps.device.job.results import parse_results, read_results, require_same_program, write_results
-from apps.device.repeatability import repeatability
-from apps.device.sameness import compare_logits, faults
+from apps.device.sameness import compare_logits, faults, repeatability
+from apps.device.table import read_exported
 from edge_effnet.errors import InputError
 from tests.golden.make import BROKEN, GOOD
 from tests.support.outcomes import images

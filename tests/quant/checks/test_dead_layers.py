@@ -6,7 +6,7 @@ import pytest
 
 from edge_effnet.errors import InputError
 from quant.checks import dead_layers
-from quant.checks.dead_layers import check_programs, xnnpack_layers
+from quant.checks.program_identity import check_programs, xnnpack_layers
 from quant.program.flatbuffer import BrokenTableError
 from quant.program.reader import PteTensor
 from tests.support.payloads import layer, program, read_as
