@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from edge_effnet.errors import InputError
-from edge_effnet.variants import StageSpec, VariantSpec
+from edge_effnet.stages import StageSpec
+from edge_effnet.variants import VariantSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

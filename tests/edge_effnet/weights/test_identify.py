@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from edge_effnet import VARIANTS, EfficientNet, InputError, Preprocess, VariantSpec
-from edge_effnet.variants import BlockWidths
+from edge_effnet.stages import BlockWidths
 from edge_effnet.weights.identify import (
     choose_origin,
     find_variant,
