@@ -26,8 +26,7 @@ from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.data.readers.label_file import ImageOptions
 from quant.data.split import ImageRecord
 from quant.pipeline.check import judge_artifact, look
-from quant.pipeline.handed_over import Given
-from quant.pipeline.judged_images import judged_images
+from quant.pipeline.handed_over import Given, judged_images
 from quant.program.host import check_threads
 from quant.program.timing import ProgramFigures
 from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement

@@ -15,7 +15,7 @@ import torch
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import foreign
 from edge_effnet.io.text import brief
-from edge_effnet.weights.pickles import read_pickle
+from edge_effnet.weights.files import read_pickle
 from quant.common.atomic_io import write_atomically
 from quant.training.curves import COLUMNS
 

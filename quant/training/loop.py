@@ -34,8 +34,7 @@ from quant.training.optim import (
     restore_optimizer,
     set_learning_rate,
 )
-from quant.training.task import Task
-from quant.training.validate import read_plain
+from quant.training.task import Task, read_plain
 
 logger = logging.getLogger(__name__)
 

@@ -33,8 +33,7 @@ from quant.training.input.sets import open_sets
 from quant.training.loop import Loop
 from quant.training.network import make_network, preprocess_at
 from quant.training.optim import recompute_statistics
-from quant.training.task import Classification
-from quant.training.validate import batched, read_plain
+from quant.training.task import Classification, batched, read_plain
 
 
 def train(config: TrainConfig, progress: Progress) -> TrainResult:

@@ -87,7 +87,7 @@ def check_command(
         from apps.cli.render.device import print_device_outcome, print_runtime_outcome  # noqa: PLC0415
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
         from apps.device.check import check_on_device  # noqa: PLC0415
-        from apps.device.other_runtime import under_runtime  # noqa: PLC0415
+        from apps.device.outcome import under_runtime  # noqa: PLC0415
         from apps.device.remote import DeviceOptions  # noqa: PLC0415
         from quant.pipeline.check import check  # noqa: PLC0415
 

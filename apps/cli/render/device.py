@@ -15,8 +15,7 @@ from apps.cli.render.plain import PlainConsole, write, write_json
 from apps.device.comparison import Comparison
 from apps.device.job.results import Results
 from apps.device.listing import Listed
-from apps.device.other_runtime import RuntimeOutcome
-from apps.device.outcome import DeviceOutcome
+from apps.device.outcome import DeviceOutcome, RuntimeOutcome
 from apps.device.sameness import Sameness
 
 _FLIPS_SHOWN = 5

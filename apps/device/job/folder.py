@@ -26,8 +26,7 @@ from quant.data.batches import iterate_pixels
 from quant.data.readers.label_file import ImageOptions
 from quant.data.split import ImageRecord
 from quant.metrics.metrics import wilson_interval
-from quant.pipeline.handed_over import Given
-from quant.pipeline.judged_images import judged_images
+from quant.pipeline.handed_over import Given, judged_images
 from quant.program.host import check_threads
 
 JOB_SCHEMA = 1
