@@ -14,12 +14,6 @@ from torch import nn
 from edge_effnet.errors import InputError
 from quant.training.config import Stage
 
-_STATE: dict[type[torch.optim.Optimizer], set[str]] = {
-    torch.optim.AdamW: {"step", "exp_avg", "exp_avg_sq"},
-    torch.optim.RMSprop: {"step", "square_avg", "momentum_buffer"},
-}
-"""What an optimiser keeps of each parameter, with the settings of `make_optimizer`."""
-
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Split what trains into decayed weights and everything of one dimension: BatchNorm and biases.
@@ -48,28 +42,10 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float, factors: Sequ
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, values: dict[str, Any]) -> None:
-    """Load an optimiser's state, as copies: a checkpoint's tensors are its file, mapped.
-
-    Raises:
-        ValueError: a state of another optimiser, of other parameters, or with other settings; or whatever torch makes
-            of a damaged one.
-    """
-    before = _settings(optimizer)
+    """Load an optimiser's state, as copies: a checkpoint's tensors are its file, mapped."""
     optimizer.load_state_dict(values)
-    if _settings(optimizer) != before:
-        raise ValueError("other settings")
-    for parameter, state in optimizer.state.items():
-        if set(state) != _STATE[type(optimizer)]:
-            raise ValueError(f"a state of {set(state)}")
-        for name, value in state.items():
-            if value.shape != (() if name == "step" else parameter.shape) or not value.is_floating_point():
-                raise ValueError(f"{name} of {value.dtype} with the shape {value.shape}")
-            state[name] = value.clone()
-
-
-def _settings(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
-    """Those of each group that a run does not change."""
-    return [{k: v for k, v in group.items() if k not in ("params", "lr")} for group in optimizer.param_groups]
+    for state in optimizer.state.values():
+        state |= {name: value.clone() for name, value in state.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,11 +31,6 @@ class Task(Protocol):
         """The network that is trained."""
         ...
 
-    @property
-    def figures(self) -> tuple[str, ...]:
-        """Names of what `validate` gives."""
-        ...
-
     def preprocess(self, image_size: int) -> Preprocess:
         """Return the network's preprocessing at a resolution."""
         ...
@@ -71,8 +66,6 @@ class Task(Protocol):
 
 class Classification:
     """Cross entropy on labelled images."""
-
-    figures = ("val_top1",)
 
     def __init__(self, config: TrainConfig, model: EfficientNet, val: LabelledImages, device: torch.device) -> None:
         """Judge by the top-1 on `val`."""
