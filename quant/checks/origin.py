@@ -18,7 +18,7 @@ from edge_effnet.weights import Checkpoint
 from quant.common.findings import Finding, finding
 from quant.common.subsample import subsample
 from quant.data.batches import iterate_batches
-from quant.data.norm_statistics import norm_misfit, preferred
+from quant.data.calibration_check import norm_misfit, preferred
 from quant.data.split import ImageRecord
 from quant.metrics import metrics
 from quant.thresholds import KNOWN_MISFIT, ORIGIN_CERTAINTY, ORIGIN_IMAGES, ORIGIN_RATIO, PROBE_RANK_CERTAINTY

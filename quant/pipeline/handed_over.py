@@ -18,8 +18,7 @@ from quant.common.atomic_io import explained_writes
 from quant.common.progress import Progress
 from quant.data.cleaning import verifier
 from quant.data.collect import Source
-from quant.data.readers.in_memory import Wanted, is_in_memory, write_images
-from quant.data.readers.items import is_pair_of_arrays
+from quant.data.readers.in_memory import Wanted, is_in_memory, is_pair_of_arrays, write_images
 from quant.data.readers.label_file import ImageOptions, LabelFile
 from quant.data.source import image_folder
 from quant.data.split import DataSplit, evaluation_images

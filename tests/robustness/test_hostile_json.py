@@ -7,9 +7,9 @@ import os
 import pytest
 
 from apps.cli.render.device import print_comparison
-from apps.device.comparison import compare
 from apps.device.job.results import Results, read_results, write_results
 from apps.device.local import parse_status
+from apps.device.sameness import compare
 from edge_effnet import InputError
 from quant.artifact.open import open_artifact
 from quant.common.json_io import parse_json, read_json
