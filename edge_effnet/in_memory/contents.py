@@ -1,4 +1,4 @@
-"""A copy of somebody's module, and what it says of itself: tensors, how it was built, what lies beside the network."""
+"""A copy of somebody's module, and what it says of itself: tensors, how it was built, what lies beside."""
 
 from __future__ import annotations
 
