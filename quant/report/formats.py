@@ -187,32 +187,11 @@ def capital(text: str) -> str:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    "architecture": architecture,
-    "breakable": breakable,
-    "capital": capital,
-    "count": count,
-    "count_of": count_of,
-    "day": day,
-    "decimals": decimals,
-    "fixed": fixed,
-    "grouped": grouped,
-    "interval": interval,
-    "magnitude": magnitude,
-    "megabytes": megabytes,
-    "most_changed": most_changed,
-    "network": network,
-    "noisiest": noisiest,
-    "percent": percent,
-    "prose": prose,
-    "range_text": range_text,
-    "setting": setting,
-    "short": short,
-    "share_interval": share_interval,
-    "shell_words": shell_words,
-    "signed": signed,
-    "thousands": thousands,
-    "times": times,
-    "with_options": with_options,
-    "worst_first": worst_first,
+    each.__name__: each
+    for each in (
+        *(architecture, breakable, capital, count, count_of, day, decimals, fixed, grouped),
+        *(interval, magnitude, megabytes, most_changed, network, noisiest, percent, prose, range_text),
+        *(setting, short, share_interval, shell_words, signed, thousands, times, with_options, worst_first),
+    )
 }
 """By the name that templates use."""
