@@ -170,13 +170,9 @@ class Artifact:
         """Read the layer-by-layer analysis.
 
         Raises:
-            InputError: an artifact without one, or a file that does not hold one.
+            InputError: a file that does not hold one.
         """
         path = self.folder / "layers.json"
-        if path.name not in self.manifest["files"]:
-            raise InputError(
-                f"{self.folder}: has no layers.json; it is of an earlier version: regenerate the artifact."
-            )
         try:
             rows = read_json(path, limit=_MAX_LAYERS_BYTES)
         except (OSError, ValueError) as error:

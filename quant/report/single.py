@@ -96,7 +96,7 @@ def remade_report(artifact: Artifact, images: Sequence[ImageRecord] = ()) -> byt
     """
     files = {name: entry for name, entry in artifact.manifest["files"].items() if name != "report.html"}
     sources = Sources(
-        layers=artifact.layers() if "layers.json" in files else (),
+        layers=artifact.layers(),
         delegation=_delegation(artifact) if "delegation.json" in files else None,
         images=images,
     )
@@ -108,7 +108,7 @@ def _matrix(facts: Facts) -> dict[str, Any] | None:
 
     None where nothing changed, or the matrix would be too large to be looked at.
     """
-    known = [row.name for row in facts.classes or ()]
+    known = [row.name for row in facts.classes]
     changes = {(change.name, change.answer): change.pte_count - change.float_count for change in facts.confusion}
     names = list(dict.fromkeys([*known, *(name for cell in changes for name in cell)]))
     if not changes or len(names) > _LARGEST_MATRIX:
