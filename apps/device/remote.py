@@ -1,4 +1,4 @@
-"""What every device offers, however it is reached, what a user may say about it, and how reaching it fails."""
+"""What every device offers, however it is reached, what may be said about it, and how it runs and times a program."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from edge_effnet.errors import MachineError
 
 if TYPE_CHECKING:
     from apps.device.job.folder import Job
-    from apps.device.job.settings import Settings
 
 
 class ConnectionLostError(MachineError):
@@ -110,3 +109,24 @@ class DeviceOptions:
         """The emulator given, else the environment's."""
         variable = os.environ.get(EMULATOR_VARIABLE)
         return self.emulator or (Path(variable) if variable else None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """How a device runs and times a program."""
+
+    threads: int = 1
+    warmup: int = 10
+    """Forwards that do not count: clocks rise, caches fill."""
+    repeats: int = 50
+    """Forwards that do."""
+    loads: int = 3
+    """Cold loads; their median is reported."""
+    rerun_images: int = 4
+    """Images, evenly of all, that run again at the end: their bits have to come again."""
+    reruns: int = 4
+    """How often each of them does."""
+
+
+EMULATED = Settings(warmup=0, repeats=1, loads=1, rerun_images=2, reruns=1)
+"""An emulator's times say nothing of a phone's: as few as the format allows. Each forward takes about a second."""

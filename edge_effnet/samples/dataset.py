@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_effnet.errors import InputError
-from edge_effnet.samples.classes import CLASSES
-from edge_effnet.samples.difficulty import Tier, tier_at
+from edge_effnet.samples.classes import CLASSES, Tier, tier_at
 from edge_effnet.samples.scene import blurred, compose, to_image
 from edge_effnet.samples.shapes import turn
 from edge_effnet.samples.streams import FloatArray, Stream, philox_key

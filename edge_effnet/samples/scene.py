@@ -6,8 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from edge_effnet.samples import textures
-from edge_effnet.samples.classes import ClassSpec
-from edge_effnet.samples.difficulty import Tier
+from edge_effnet.samples.classes import ClassSpec, Tier
 from edge_effnet.samples.objects import (
     SUPERSAMPLING,
     Box,

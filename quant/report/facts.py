@@ -20,7 +20,7 @@ from quant.metrics.margins import MarginClass
 from quant.metrics.per_class import ClassFigures, ConfusionChange
 from quant.metrics.tasks.table import task_of
 from quant.metrics.tasks.task import Task
-from quant.verdict.flips import Flip
+from quant.verdict.judged import Flip
 
 PASS = "pass"
 CAUTION = "caution"

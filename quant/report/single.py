@@ -25,7 +25,7 @@ from quant.report.page import render_page
 from quant.report.plots.curves import plot_changes, plot_search, plot_training
 from quant.report.plots.layers import plot_layers
 from quant.thresholds import REPORT_FLIPS, REPORT_THUMBNAIL_BYTES, REPORT_THUMBNAIL_SIDE
-from quant.verdict.flips import Flip
+from quant.verdict.judged import Flip
 
 _MAX_DELEGATION_BYTES = 16 * 1024 * 1024
 

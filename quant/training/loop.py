@@ -20,7 +20,6 @@ from quant.common.progress import Progress
 from quant.data.readers.labelled import Item, LabelledImages
 from quant.training.checkpoint import TrainState, load_state, save_state, whole_checkpoint
 from quant.training.config import TrainConfig
-from quant.training.curves import write_csv
 from quant.training.distributed import Group, agreed, share_statistics
 from quant.training.input.loader import Batch, augmented, iterate, local_batches, sample_rng, to_input
 from quant.training.optim import (
@@ -34,6 +33,7 @@ from quant.training.optim import (
     restore_optimizer,
     set_learning_rate,
 )
+from quant.training.outputs import write_csv
 from quant.training.task import Task, read_plain
 
 logger = logging.getLogger(__name__)

@@ -25,14 +25,13 @@ from quant.common.overwrite import require_no_image
 from quant.common.progress import NoProgress, Progress
 from quant.data.batches import batch_size_for
 from quant.training.config import TrainConfig, TrainResult
-from quant.training.curves import write_csv, write_png
 from quant.training.distributed import check_batch, joined_group, wait_for_leader
-from quant.training.existing_outputs import OUTPUTS, require_earlier_outputs
 from quant.training.input.loader import iterate, to_input
 from quant.training.input.sets import open_sets
 from quant.training.loop import Loop
 from quant.training.network import make_network, preprocess_at
 from quant.training.optim import recompute_statistics
+from quant.training.outputs import OUTPUTS, require_earlier_outputs, write_csv, write_png
 from quant.training.task import Classification, batched, read_plain
 
 

@@ -17,7 +17,7 @@ from quant.metrics.tasks.task import Task
 from quant.program.timing import ProgramFigures
 from quant.qat.report import QatReport
 from quant.verdict.diagnosis import Diagnosis
-from quant.verdict.flips import Flip
+from quant.verdict.judged import Flip
 from quant.verdict.notebook import outcome_html
 from quant.verdict.verdict import Changes, Verdict
 

@@ -12,9 +12,8 @@ from apps.device.adb.client import SCRATCH, AdbClient, read_state
 from apps.device.adb.phones import choose_phone
 from apps.device.adb.runner import AdbRunnerRemote
 from apps.device.job.folder import Job
-from apps.device.job.settings import Settings
 from apps.device.local import parse_status
-from apps.device.remote import DeviceOptions, Remote, Status, unlike
+from apps.device.remote import DeviceOptions, Remote, Settings, Status, unlike
 from edge_effnet.errors import InputError, MachineError
 
 ABIS = ("arm64-v8a", "x86_64")

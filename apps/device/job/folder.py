@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from apps.device.job.settings import Settings
+from apps.device.remote import Settings
 from edge_effnet.errors import InputError
 from edge_effnet.images import quiet_pillow
 from quant.artifact.model import Artifact
