@@ -16,8 +16,7 @@ from edge_effnet.errors import InputError
 from edge_effnet.images import quiet_pillow
 from edge_effnet.preprocess import RGB, Preprocess
 from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport, reports_from_json, reports_json
-from quant.artifact.model import Artifact
-from quant.common.json_io import read_json, schema_fault
+from quant.artifact.model import Artifact, read_part
 from quant.data.split import ImageRecord
 from quant.lower.delegation import DelegationReport
 from quant.report.facts import Facts, points_lost, read_facts
@@ -26,8 +25,6 @@ from quant.report.plots.curves import plot_changes, plot_search, plot_training
 from quant.report.plots.layers import plot_layers
 from quant.thresholds import REPORT_FLIPS, REPORT_THUMBNAIL_BYTES, REPORT_THUMBNAIL_SIDE
 from quant.verdict.judged import Flip
-
-_MAX_DELEGATION_BYTES = 16 * 1024 * 1024
 
 _LARGEST_MATRIX = 14
 """Classes; a larger matrix is a list of the cells that changed most."""
@@ -117,13 +114,7 @@ def _matrix(facts: Facts) -> dict[str, Any] | None:
 
 
 def _delegation(artifact: Artifact) -> DelegationReport:
-    path = artifact.folder / "delegation.json"
-    try:
-        values = read_json(path, limit=_MAX_DELEGATION_BYTES)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a delegation report ({error}); regenerate the artifact.") from error
-    if (fault := schema_fault(values, "delegation", package="quant.artifact")) is not None:
-        raise InputError(f"{path}: not a delegation report ({fault}); regenerate the artifact.")
+    values = read_part(artifact.folder / "delegation.json", "delegation", "a delegation report")
     return DelegationReport.from_json(values)
 
 
