@@ -35,7 +35,6 @@ def program(*payloads: bytes, backend: str = "XnnpackBackend") -> PteFile:
         constants=(),
         delegates=delegates,
         operators=(),
-        delegate_calls=len(delegates),
         planned_bytes=0,
     )
     fields = {"size_bytes": 0, "sha256": "", "version": 0, "magic": "ET12", "segments": (), "named_data": {}}
