@@ -6,7 +6,7 @@ import datetime
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Callable, Sequence, Sized
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -140,11 +140,6 @@ def shell_words(command: Sequence[str]) -> list[str]:
     return [shlex.quote(word) for word in command]
 
 
-def with_options(command: Sequence[str], options: Mapping[str, str]) -> tuple[str, ...]:
-    """A command with some of its options given otherwise."""
-    return changed(command, options)
-
-
 def day(created: str) -> str:
     """ISO 8601 -> day, month in words and year; another text as it is."""
     try:
@@ -191,7 +186,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     for each in (
         *(architecture, breakable, capital, count, count_of, day, decimals, fixed, grouped),
         *(interval, magnitude, megabytes, most_changed, network, noisiest, percent, prose, range_text),
-        *(setting, short, share_interval, shell_words, signed, thousands, times, with_options, worst_first),
+        *(setting, short, share_interval, shell_words, signed, thousands, times, changed, worst_first),
     )
 }
 """By the name that templates use."""
