@@ -150,6 +150,11 @@ class Facts:
         return self.columns[0]
 
     @property
+    def recipe_name(self) -> str:
+        """Of the recipe; the precision of a program without one."""
+        return str(self.recipe["name"])
+
+    @property
     def searches(self) -> bool:
         """Whether a target would have been searched for."""
         return bool(self.recipe.get("searches")) and self.precision is None
