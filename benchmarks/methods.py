@@ -18,7 +18,7 @@ from quant import quantize
 from quant.recipes import RECIPES, Recipe
 from quant.verdict.outcome import Outcome
 
-INT8, STRICT, GROUPS = (RECIPES[name] for name in ("int8", "int8-strict", "int8-groups"))
+INT8, STRICT, FLOAT_STEM = (RECIPES[name] for name in ("int8", "int8-strict", "int8-float-stem"))
 RECONSTRUCTED = RECIPES["int8-fast"]
 FAST = replace(RECONSTRUCTED, reconstruct=False)
 
@@ -33,12 +33,12 @@ VARIATIONS: dict[str, Recipe] = {
     "stem and first expansion equalized (`int8-strict`)": STRICT,
     "the same, 0.01 %": replace(STRICT, plain_share=1e-4),
     "six convolutions equalized": replace(STRICT, equalized=6),
-    "channel groups for 4 % more instructions": replace(GROUPS, grouped=0.04),
-    "for 11 % (`int8-groups`)": GROUPS,
+    "channel groups for 4 % more instructions": replace(INT8, grouped=0.04),
+    "for 11 % (`int8`)": INT8,
     "`int8`, not reconstructed": replace(INT8, reconstruct=False),
-    "stem and first depthwise in float, 0.01 %": replace(INT8, grouped=0),
+    "stem and first depthwise in float, 0.01 %": replace(FLOAT_STEM, grouped=0),
     "the same, three expansions equalized": replace(STRICT, equalized=5, float_convolutions=2),
-    "the same, channel groups for 11 % (`int8`)": INT8,
+    "the same, channel groups for 11 % (`int8-float-stem`)": FLOAT_STEM,
 }
 
 

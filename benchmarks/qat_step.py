@@ -1,10 +1,11 @@
-"""What a step of quantization-aware training costs beside a float one: seconds and peak memory.
+"""What a step of quantization-aware training costs beside a float one: processor time and peak memory.
 
     python benchmarks/qat_step.py [--variant b0] [--batch 32]
 
 Each is measured in a process of its own, on the same images: a float training step of the network as `edge-effnet
-train` has it (BatchNorm in training mode), a step in int8 of `--recipe qat-int8` without and with its teacher, and
-the step of stock `prepare_qat_pt2e` with XNNPACKQuantizer. Writes `benchmarks/results/qat_step.md` and `.json`.
+train` has it (BatchNorm in training mode), a step in int8 of `--recipe qat-int8` without and with its teacher, the
+same with gradients by plain autograd instead of `quant/qat/kernels.py`, and the step of stock `prepare_qat_pt2e` with
+XNNPACKQuantizer. Writes `benchmarks/results/qat_step.md` and `.json`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ from edge_effnet.fuse import fold_for_inference
 from quant.common.progress import NoProgress
 from quant.common.quiet import quiet_libraries
 from quant.graph.export import export_graph
+from quant.graph.qdq import QMAX, QMIN, Range
 from quant.ptq.steps import quantize_graph
+from quant.qat import operators
+from quant.qat.kernels import SIGMOID_STEPS, Geometry, gate_corrections, gate_steps
 from quant.qat.network import trainable
 from quant.qat.options import QatOptions
 from quant.recipes import RECIPES
@@ -41,13 +45,75 @@ def _float(variant: str, images: torch.Tensor) -> Callable[[], torch.Tensor]:
     return _step(model, images, lambda x: torch.zeros(len(x), 10))
 
 
-def _int8(variant: str, images: torch.Tensor, *, taught: bool) -> Callable[[], torch.Tensor]:
+def _requantize_plainly(
+    real: torch.Tensor, exact: torch.Tensor, scale: torch.Tensor, zero: torch.Tensor, limits: Range
+) -> torch.Tensor:
+    """Saturate `exact`, with the gradients of `real` wherever rounding passed straight does not saturate."""
+    low, high = (zero.item() + limit / scale.item() for limit in limits)
+    steps = exact.detach() + (real - real.detach()) + zero
+    return steps.clamp(max(QMIN, low), min(QMAX, high)) - zero
+
+
+def _convolve_plainly(
+    v: torch.Tensor,
+    source: torch.Tensor,
+    weight: torch.Tensor,
+    weight_scale: torch.Tensor,
+    bias: torch.Tensor,
+    scale: torch.Tensor,
+    zero: torch.Tensor,
+    limits: Range,
+    geometry: Geometry,
+    *_: object,
+) -> torch.Tensor:
+    steps = bias / (weight_scale * source)
+    steps = steps + (steps.round() - steps).detach()
+    scaled = nn.functional.conv2d(v, weight, steps, *geometry) * (source * weight_scale / scale).view(-1, 1, 1)
+    return _requantize_plainly(scaled, scaled.round(), scale, zero, limits)
+
+
+def _silu_plainly(
+    v: torch.Tensor, source: torch.Tensor, scale: torch.Tensor, zero: torch.Tensor, limits: Range
+) -> torch.Tensor:
+    with torch.no_grad():
+        gate = gate_steps(v, source, gate_corrections(source))
+        exact = gate.mul_(v).mul_(source * (1.0 / SIGMOID_STEPS) / scale).round_()
+    return _requantize_plainly(nn.functional.silu(v * source) / scale, exact, scale, zero, limits)
+
+
+def _multiply_plainly(
+    a: torch.Tensor,
+    a_scale: torch.Tensor,
+    b: torch.Tensor,
+    b_scale: torch.Tensor,
+    scale: torch.Tensor,
+    zero: torch.Tensor,
+    limits: Range,
+) -> torch.Tensor:
+    scaled = a * b * (a_scale * b_scale / scale)
+    return _requantize_plainly(scaled, scaled.round(), scale, zero, limits)
+
+
+PLAIN = {
+    operators.convolve: _convolve_plainly,
+    operators.silu: _silu_plainly,
+    operators.multiply: _multiply_plainly,
+}
+
+
+def _int8(
+    variant: str, images: torch.Tensor, *, taught: bool = False, plain: bool = False
+) -> Callable[[], torch.Tensor]:
     model = EfficientNet.from_name(variant, num_classes=10).eval()
     size = images.shape[-1]
     teacher = export_graph(fold_for_inference(model, size), size)
-    quantized = quantize_graph(teacher, [images[:8]], RECIPES["int8-fast"], seed=0, progress=NoProgress())
+    quantized = quantize_graph(teacher, [images[:8]], RECIPES["int8-histogram"], seed=0, progress=NoProgress())
     options = QatOptions()
     network = trainable(quantized.converted, quantized.unrounded, precision=options.gradient_dtype())
+    if plain:
+        for node in network.module.graph.nodes:
+            node.target = PLAIN.get(node.target, node.target)
+        network.module.recompile()
     student = network.module.to(memory_format=torch.channels_last)
     teacher.to(memory_format=torch.channels_last)
 
@@ -90,14 +156,15 @@ def _step(
 
 KINDS: dict[str, tuple[str, Callable[[str, torch.Tensor], Callable[[], torch.Tensor]]]] = {
     "float": ("float, BatchNorm training", _float),
-    "int8": ("`qat-int8`", lambda variant, images: _int8(variant, images, taught=False)),
+    "int8": ("`qat-int8`", _int8),
     "taught": ("`qat-int8` with its teacher", lambda variant, images: _int8(variant, images, taught=True)),
+    "plain": ("`qat-int8`, plain autograd", lambda variant, images: _int8(variant, images, plain=True)),
     "stock": ("stock prepare_qat_pt2e", _stock),
 }
 
 
 def measure(kind: str, variant: str, batch: int, size: int) -> dict[str, float]:
-    """Median seconds of a step, and the most memory that steps took on top of what stood before, MiB."""
+    """Median processor seconds of a step, and the most memory that steps took on top of what stood before, MiB."""
     keep_freed_memory()
     torch.manual_seed(0)
     images = torch.randn(batch, 3, size, size).contiguous(memory_format=torch.channels_last)
@@ -105,9 +172,9 @@ def measure(kind: str, variant: str, batch: int, size: int) -> dict[str, float]:
     before = _resident()
     times = []
     for _ in range(WARMUP + STEPS):
-        started = time.perf_counter()
+        started = time.process_time()
         step()
-        times.append(time.perf_counter() - started)
+        times.append(time.process_time() - started)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"seconds": statistics.median(times[WARMUP:]), "mib": peak, "mib_before": before}
 
@@ -124,15 +191,16 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="float has to be among them")
     parser.add_argument("--child", choices=KINDS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         print(json.dumps(measure(options.child, options.variant, options.batch, options.size)))
         return
     wait_asleep()  # for the children: before torch, as the commands do
-    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
+    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in options.kinds}
     for _ in range(options.rounds):
-        for kind in KINDS:
+        for kind in options.kinds:
             command = [
                 sys.executable, __file__, "--child", kind, "--variant", options.variant, "--batch",
                 str(options.batch), "--size", str(options.size),
@@ -143,18 +211,18 @@ def main() -> None:
     memory = {kind: statistics.median(run["mib"] for run in runs) for kind, runs in found.items()}
     rows = [
         [
-            title,
+            KINDS[kind][0],
             f"{seconds[kind]:.2f}",
             f"{seconds[kind] / seconds['float']:.2f}",
             f"{memory[kind]:.0f}",
             f"{memory[kind] / memory['float']:.2f}",
         ]
-        for kind, (title, _) in KINDS.items()
+        for kind in options.kinds
     ]
     write_results(
         "qat_step",
         f"A training step of {options.variant}",
-        ("", "s a step", "of float's", "peak MiB", "of float's"),
+        ("", "processor s a step", "of float's", "peak MiB", "of float's"),
         rows,
         f"batch {options.batch}, {options.size} px, {options.rounds} processes interleaved, {STEPS} steps each, "
         "medians; memory is the whole process's",

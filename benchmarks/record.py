@@ -11,7 +11,19 @@ from pathlib import Path
 
 from quant.artifact.open import open_artifact
 
-_KEPT = ("float", "ptq", "quantized", "pte", "lowering", "drop_interval", "paired", "images", "threads", "seconds")
+_KEPT = (
+    "float",
+    "ptq",
+    "quantized",
+    "quantized_images",
+    "pte",
+    "lowering",
+    "drop_interval",
+    "paired",
+    "images",
+    "threads",
+    "seconds",
+)
 """Of the verdict."""
 
 

@@ -145,6 +145,11 @@ OUTLOOK_IMAGES = 1024
 """Evaluation images whose float logits are looked at for it, at most; more know the margins no better."""
 
 
+MIXED_AGREEMENT = 0.995
+"""Images that have to keep their class with 16 bits in some activations, unless a target is given: what 16 bits in
+all of them keep (B0: 99.6 %), so that nothing is to be seen."""
+
+
 MIN_SELECTION = 32
 """Fewer cannot tell 99 % from 96 %; the evaluation images then have to serve, and a note says so."""
 
@@ -153,8 +158,18 @@ SENSITIVITY = 80
 """Calibration images that are run backward too, for the loss-aware ranges; more gave B0 no better ones."""
 
 
+RECONSTRUCTION = 64
+"""Calibration images of the layer-wise reconstruction: with weights kept near float's, 128 and 256 gave B0 and Lite0
+no better ones, and 32 little worse (docs/lab/accuracy.md)."""
+
+
 EQUALIZATION = 32
 """Images that show the channels' ranges for equalization: it is exact whatever it is given."""
+
+
+SIMULATED = 100
+"""Evaluation images on which the quantized network is simulated beside a program that runs here on all of them: the
+two differ by lowering alone, tens of dB below what quantizing does, and simulating takes longer than the rest."""
 
 
 ANALYSIS = 16
@@ -295,8 +310,8 @@ PROBE_RIGHT = 1 / 3
 """Share of the images that another reading has to class rightly: a little better than nothing is no reading."""
 
 
-GEOMETRY_GLANCE = 32
-"""Of these images, that every usual geometry is tried on; only a promising one is tried on all."""
+PROBE_GLANCE = 32
+"""Of these images, that every reading and every usual geometry is tried on; only a promising one is tried on all."""
 
 
 GEOMETRY_GAIN = 0.05

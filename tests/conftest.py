@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gc
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import hypothesis
 import pytest
@@ -14,22 +16,31 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import torch
 
+from apps.device.local import LocalRemote, open_host
+from apps.device.remote import DeviceOptions, Remote
+from apps.device.table import TRANSPORTS
 from quant import quantize
 from tests.support.checkpoints import colour_checkpoint
 from tests.support.images import draw_halves
+from tests.support.quick_runs import quick_runs
 from tests.support.runs import QuantizeRun, run_quantize
 from tests.support.shared import Shared
 from tests.support.tiny import TinyFiles, installed, quantize_tiny, train_tiny
 from tests.support.warm import warm_runtime
-from tests.support.zygote import zygote
+from tests.support.zygote import interpreter, zygote
 
 # The same examples in every run, and no deadline: a busy machine is no bug.
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
 
 
+# Exported graphs are millions of small objects: looking through them all at every 700th takes a tenth of the time.
+gc.set_threshold(10_000)
+
 _MINUTES, _SECONDS = 100, 10
 """What a test takes that is marked `realdata`, or `slow`."""
+_OTHERS = {"e2e": 1.0, "numerics": 1.0, "parity": 1.0, "robustness": 0.5}
+"""Seconds of others, by folder."""
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Two processes of two threads each take longer on two cores than of one; commands that tests start inherit it.
@@ -41,10 +52,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first: workers take whole files in this order, and none is left alone with one at the end."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
-    lengths = Counter[Path]()
+    lengths = defaultdict[Path, float](float)
     for item in items:
         lengths[item.path] += _MINUTES * (item.get_closest_marker("realdata") is not None)
         lengths[item.path] += _SECONDS * (item.get_closest_marker("slow") is not None)
+        lengths[item.path] += _OTHERS.get(item.path.parent.name, 0.05)
     items.sort(key=lambda item: -lengths[item.path])
 
 
@@ -82,6 +94,21 @@ def realdata(pytestconfig: pytest.Config) -> Path:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
     """Folders that are made once a session, whichever worker asks first."""
     return Shared(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def real_images(realdata: Path, shared: Shared) -> Path:
+    """Of its ten classes 26 images to train and calibrate on, 10 to judge on."""
+
+    def link(folder: Path) -> None:
+        for half, count in (("train", 26), ("val", 10)):
+            for images in (realdata / "imagenette" / half).iterdir():
+                place = folder / half / images.name
+                place.mkdir(parents=True)
+                for image in sorted(images.iterdir())[:count]:
+                    (place / image.name).symlink_to(image)
+
+    return shared.folder("real-images", link)
 
 
 @pytest.fixture(scope="session")
@@ -156,8 +183,34 @@ def _one_runtime() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _quick_runs() -> Iterator[None]:
+    with quick_runs():
+        yield
+
+
 @pytest.fixture(scope="session")
-def android_zygote() -> Iterator[Path]:
-    """Starts programs behind `support.phone_double`."""
+def forks() -> Iterator[Path]:
+    """The socket of a process that has loaded ExecuTorch and forks for each program it is asked for."""
     with zygote() as socket:
         yield socket
+
+
+@pytest.fixture(scope="session")
+def quick_python(forks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter whose scripts start there."""
+    return interpreter(tmp_path_factory.mktemp("python"), forks)
+
+
+@pytest.fixture(scope="module")
+def quick_host(quick_python: Path) -> Iterator[None]:
+    """Let `--device host` start its runner there: by itself it imports ExecuTorch for two seconds."""
+
+    def opened(detail: str, options: DeviceOptions) -> Remote:
+        remote = open_host(detail, options)
+        assert isinstance(remote, LocalRemote)
+        remote._interpreter[0] = str(quick_python)
+        return remote
+
+    with mock.patch.dict(TRANSPORTS, {"host": opened}):
+        yield

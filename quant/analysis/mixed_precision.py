@@ -12,8 +12,8 @@ enough where the target holds on these and is likely to hold on those that the p
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -21,7 +21,7 @@ from torch import fx
 
 from quant.analysis.layer_report import LayerReport
 from quant.analysis.layers import analyze
-from quant.analysis.search_result import Found, Point
+from quant.analysis.search_result import Found, Point, Score
 from quant.analysis.transfer import Judged, Target, chance, chance_by_image
 from quant.data.batches import first_images
 from quant.graph.fallback_units import Unit, nodes_of, units
@@ -50,20 +50,44 @@ Logits = Callable[[fx.GraphModule], torch.Tensor]
 """Converted graph -> its logits on the selection images."""
 
 
+Cost = Callable[[fx.GraphModule, Iterable[Unit]], float]
+"""A graph and some of its units -> what those cost beyond int8."""
+
+
 Outlook = Callable[[torch.Tensor, torch.Tensor], float]
 """Float's and a network's logits on the selection images -> chance that the target holds in the end."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChosenOn:
+    """What networks are compared on."""
+
+    selection: Sequence[torch.Tensor]
+    """Images, in batches."""
+    labels: torch.Tensor | None
+    """Their targets, as the task has them; None without."""
+    judged: Judged
+    """The images of the verdict, as float sees them."""
+    original: fx.GraphModule
+    """The float network that the target refers to, its activation not swapped."""
+    task: Task
+    """What the network is for."""
+
+    def logits(self, network: torch.nn.Module) -> torch.Tensor:
+        """Of a network on the selection images, [N, classes]."""
+        with torch.no_grad():
+            return self.task.view(torch.cat([network(batch) for batch in self.selection]))
+
+    def outlook(self, target: Target, reference: torch.Tensor, found: torch.Tensor, seed: int) -> float:
+        """Estimate the chance that a network with these logits beside float's meets a target on the judged images."""
+        if self.task.per_image is None:
+            return chance(target, reference, found, self.judged, seed=seed)
+        kept = self.task.per_image(reference, found, self.labels)
+        return chance_by_image(target, kept, self.judged.images, seed=seed)
+
+
 def search_float_layers(
-    graph_module: fx.GraphModule,
-    context: Context,
-    target: Target,
-    *,
-    selection: Sequence[torch.Tensor],
-    labels: torch.Tensor | None,
-    judged: Judged,
-    original: fx.GraphModule,
-    task: Task = CLASSES,
+    graph_module: fx.GraphModule, context: Context, target: Target, chosen_on: ChosenOn
 ) -> tuple[Quantized, Found]:
     """Quantize with the cheapest float layers that meet a target.
 
@@ -71,11 +95,7 @@ def search_float_layers(
         graph_module: from `export_graph`; left untouched.
         context: how to quantize; the recipe's own float layers are only one choice among others.
         target: what to meet.
-        selection: images to choose on, in batches.
-        labels: their targets, as the task has them; None without.
-        judged: the images of the verdict, as float sees them.
-        original: the float network that the target refers to: `graph_module`, unless its activation was swapped.
-        task: what the network is for.
+        chosen_on: images to choose on.
     """
     context = replace(context, recipe=replace(context.recipe, float_convolutions=0))
     prepared = run_steps(Phase.NETWORK, State(graph=graph_module), context)
@@ -84,10 +104,6 @@ def search_float_layers(
 
     def quantize(floats: frozenset[str]) -> fx.GraphModule:
         return quantize_program(replace(prepared, float_nodes=floats), context).converted
-
-    def logits(network: fx.GraphModule) -> torch.Tensor:
-        with torch.no_grad():
-            return task.view(torch.cat([network(batch) for batch in selection]))
 
     # Ranges decide what a layer's quantization does, reconstruction hardly: the cheap network orders the layers.
     plain = convert(reference, activation[8], frozenset(), first_images(context.inputs, 1))
@@ -98,27 +114,13 @@ def search_float_layers(
         reports,
         target=target,
         quantize=quantize,
-        logits=lambda network: logits(simulation_of(network).module),
-        reference=logits(original),
-        labels=labels,
-        outlook=lambda expected, given: _outlook(task, target, expected, given, labels, judged, context.seed),
-        task=task,
+        logits=lambda network: chosen_on.logits(simulation_of(network).module),
+        reference=chosen_on.logits(chosen_on.original),
+        labels=chosen_on.labels,
+        outlook=lambda expected, given: chosen_on.outlook(target, expected, given, context.seed),
+        task=chosen_on.task,
     )
     return Quantized(reference=reference, converted=found.converted, unrounded={}), found
-
-
-def _outlook(
-    task: Task,
-    target: Target,
-    expected: torch.Tensor,
-    given: torch.Tensor,
-    labels: torch.Tensor | None,
-    judged: Judged,
-    seed: int,
-) -> float:
-    if task.per_image is None:
-        return chance(target, expected, given, judged, seed=seed)
-    return chance_by_image(target, task.per_image(expected, given, labels), judged.images, seed=seed)
 
 
 def search(
@@ -158,7 +160,8 @@ def search(
             converted = quantize(nodes_of(curve[index]))
             found = logits(converted)
             likely = outlook(reference, found)
-            point = _point(graph_module, curve[index], found, reference, labels, target, likely, task)
+            scored = score(found, reference, labels, target, likely, task)
+            point = _point(graph_module, curve[index], scored)
             tried[index] = point
             # Of those that meet the target the cheapest; of those that do not the most faithful.
             rank = (point.met, -point.added_ms if point.met else point.chance, point.sqnr_db)
@@ -181,7 +184,7 @@ def search(
 
 
 def fallback_curve(
-    graph_module: fx.GraphModule, layers: Sequence[Unit], noise: dict[str, float]
+    graph_module: fx.GraphModule, layers: Sequence[Unit], noise: dict[str, float], cost: Cost = added_milliseconds
 ) -> list[tuple[Unit, ...]]:
     """Sets of float layers from none to all, each about `_STEP_DB` less noisy than the one before, by estimate.
 
@@ -189,20 +192,21 @@ def fallback_curve(
         graph_module: the float graph.
         layers: its units.
         noise: what each activation's quantization alone does to the logits, by node.
+        cost: of a set.
     """
     chosen: tuple[Unit, ...] = ()
     curve = [chosen]
     moves = [*((unit,) for unit in layers), *pairwise(layers)]
     remaining = last = remaining_noise(graph_module, chosen, noise)
     while len(chosen) < len(layers):
-        cost = added_milliseconds(graph_module, chosen)
+        before = cost(graph_module, chosen)
         best = (-math.inf, chosen, remaining)
         for move in moves:
             together = (*chosen, *(unit for unit in move if unit not in chosen))
             if len(together) > len(chosen):
                 left = remaining_noise(graph_module, together, noise)
                 # What costs nothing by estimate still costs a little: the estimate is rough.
-                spent = max(added_milliseconds(graph_module, together) - cost, _LEAST_MS)
+                spent = max(cost(graph_module, together) - before, _LEAST_MS)
                 best = max(best, ((remaining - left) / spent, together, left), key=lambda found: found[0])
         _, chosen, remaining = best
         if len(chosen) == len(layers) or last >= remaining * 10 ** (_STEP_DB / 10):
@@ -221,16 +225,20 @@ def remaining_noise(graph_module: fx.GraphModule, floats: Sequence[Unit], noise:
     )
 
 
-def _point(
-    graph_module: fx.GraphModule,
-    floats: Sequence[Unit],
+def _point(graph_module: fx.GraphModule, floats: Sequence[Unit], scored: Score) -> Point:
+    names = tuple(unit.name for unit in floats)
+    return Point(float_layers=names, added_ms=added_milliseconds(graph_module, floats), **asdict(scored))
+
+
+def score(
     found: torch.Tensor,
     reference: torch.Tensor,
     labels: torch.Tensor | None,
     target: Target,
     likely: float,
     task: Task,
-) -> Point:
+) -> Score:
+    """Say what logits on the selection images are worth beside float's, `likely` being the outlook."""
     figures = task.fidelity(reference, found)
     if task.per_image is not None:
         drop = 100.0 * task.per_image(reference, found, labels).drop
@@ -238,9 +246,7 @@ def _point(
         drop = 100.0 * Sureness.of(reference).drop(torch.arange(len(found)), ranks_of(reference, found))
     else:
         drop = 100.0 * (metrics.topk_accuracy(reference, labels, 1) - metrics.topk_accuracy(found, labels, 1))
-    return Point(
-        float_layers=tuple(unit.name for unit in floats),
-        added_ms=added_milliseconds(graph_module, floats),
+    return Score(
         agreement=figures.agreement,
         drop=drop,
         sqnr_db=figures.sqnr_db,

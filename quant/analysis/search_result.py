@@ -9,13 +9,9 @@ from torch import fx
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Point:
-    """One set of float layers, tried."""
+class Score:
+    """What a network that was tried is worth."""
 
-    float_layers: tuple[str, ...]
-    """Modules."""
-    added_ms: float
-    """Estimated latency beyond the program without float layers."""
     agreement: float
     """With float, on the selection images, 0..1."""
     drop: float
@@ -25,6 +21,16 @@ class Point:
     """Probability that the target holds on the evaluation images, 0..1."""
     met: bool
     """Whether the target holds on the selection images, and likely enough on the evaluation ones."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point(Score):
+    """One set of float layers, tried."""
+
+    float_layers: tuple[str, ...]
+    """Modules."""
+    added_ms: float
+    """Estimated latency beyond the program without float layers."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from quant.checks.preprocessing_probe import Comparison, Probe
 from quant.common.findings import Finding, finding
 from quant.common.subsample import subsample
 from quant.data.batches import Model, iterate_batches
-from quant.thresholds import GEOMETRY_GAIN, GEOMETRY_GLANCE, PROBE_IMAGES, PROBE_RANK_CERTAINTY
+from quant.thresholds import GEOMETRY_GAIN, PROBE_GLANCE, PROBE_IMAGES, PROBE_RANK_CERTAINTY
 
 _PROMISING = 0.1
 """Chance (signed-rank test) on the first glance, above which a geometry is not looked at again."""
@@ -38,7 +38,7 @@ def better_geometry(run: Model, probe: Probe) -> Finding | None:
 
     Args:
         run: the float network.
-        probe: of all images; `PROBE_IMAGES` of them are looked at where `GEOMETRY_GLANCE` promise something.
+        probe: of all images; `PROBE_IMAGES` of them are looked at where `PROBE_GLANCE` promise something.
 
     Returns:
         A note that names the best; None where the present one is about as good as any. Images taken as they are
@@ -60,7 +60,7 @@ def best_geometry(
         now: the present one.
         rows: indices of the images.
     """
-    glance = [rows[i] for i in subsample(len(rows), GEOMETRY_GLANCE)]
+    glance = [rows[i] for i in subsample(len(rows), PROBE_GLANCE)]
     found: dict[str, Comparison] = {}
     for options, geometry in usual_geometries(now).items():
         first = compare(geometry, glance)

@@ -15,7 +15,7 @@ from quant.common.subsample import subsample
 from quant.data.batches import Model, iterate_batches
 from quant.data.split import ImageRecord
 from quant.metrics import metrics
-from quant.thresholds import PROBE_CERTAINTY, PROBE_IMAGES, PROBE_RANK_CERTAINTY, PROBE_RIGHT
+from quant.thresholds import PROBE_CERTAINTY, PROBE_GLANCE, PROBE_IMAGES, PROBE_RANK_CERTAINTY, PROBE_RIGHT
 
 # Log-likelihoods of one reading written down in two ways differ by this much.
 _ROUNDING = 1e-4
@@ -84,23 +84,16 @@ def better_reading(run: Model, probe: Probe, readings: Collection[str]) -> Findi
 
     Args:
         run: the float network.
-        probe: of all images; `PROBE_IMAGES` of them are looked at.
+        probe: of all images; `PROBE_IMAGES` of them are looked at where `PROBE_GLANCE` promise something.
         readings: keys of `READINGS`.
 
     Returns:
         A finding that names the best; None where the present one is as good as any.
     """
     rows = subsample(len(probe.images), PROBE_IMAGES)
-    labels, now = probe.labels[rows], probe.logits[rows]
     tried = [name for name in readings if probe.preprocess.channels == RGB or name not in OF_ORDER]
-    if not tried:
-        return None
-    outputs: dict[str, list[torch.Tensor]] = {name: [] for name in tried}
-    with quiet_pillow(), torch.no_grad():
-        for x in iterate_batches([probe.images[i].path for i in rows], probe.preprocess):
-            for name, parts in outputs.items():
-                parts.append(run(READINGS[name](x, probe.preprocess).contiguous()))
-    better = {name: Comparison.of(now, torch.cat(parts), labels) for name, parts in outputs.items()}
+    glance = _compared(run, probe, tried, [rows[i] for i in subsample(len(rows), PROBE_GLANCE)])
+    better = _compared(run, probe, [name for name, first in glance.items() if first.gain > 0], rows)
     enough = PROBE_RIGHT * len(rows)
     convincing = {name: found for name, found in better.items() if found.convincing and found.right >= enough}
     if not convincing:
@@ -112,6 +105,18 @@ def better_reading(run: Model, probe: Probe, readings: Collection[str]) -> Findi
         f"of {best.right - best.won + best.lost}, and the right class is likelier on {best.likelier}: the "
         "images, mean and std, or channel order are not those that the weights were trained with",
     )
+
+
+def _compared(run: Model, probe: Probe, readings: Sequence[str], rows: Sequence[int]) -> dict[str, Comparison]:
+    """Other readings against the present one, on images of given indices."""
+    outputs: dict[str, list[torch.Tensor]] = {name: [] for name in readings}
+    paths = [probe.images[i].path for i in rows] if readings else []
+    with quiet_pillow(), torch.no_grad():
+        for x in iterate_batches(paths, probe.preprocess):
+            for name, parts in outputs.items():
+                parts.append(run(READINGS[name](x, probe.preprocess).contiguous()))
+    now, labels = probe.logits[rows], probe.labels[rows]
+    return {name: Comparison.of(now, torch.cat(parts), labels) for name, parts in outputs.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

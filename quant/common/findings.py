@@ -202,7 +202,7 @@ KINDS: Mapping[str, Kind] = {
         "Compare float's accuracy with --trained-activation.",
     ),
     "selection-on-evaluation": _warning(
-        "Float layers were chosen on the evaluation images, which flatters the verdict.",
+        "Float layers, or 16-bit activations, were chosen on the evaluation images, which flatters the verdict.",
         "Give more images, so that some can be kept back to choose on.",
     ),
     "nearly-one-class": _warning(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -13,9 +13,15 @@ from torch.nn import functional as F
 from quant.graph.export import silus_of
 from quant.graph.finite import extremes
 from quant.graph.parallel import in_parallel
-from quant.graph.qdq import constant_of
+from quant.graph.qdq import constant_of, elements
 
 _FLOAT16_MAX = 6.0e4
+
+_POSITIONS = 1024
+"""Of a result, that are read from one image; more change nothing."""
+
+_AHEAD = 6
+"""Sampled nodes that a run may go ahead of the one asked for: their samples wait, instead of whole results."""
 
 
 class ChunkedRun:
@@ -26,7 +32,16 @@ class ChunkedRun:
     kept as such, other results as float16: 16 bits are far finer than the 8 under study.
     """
 
-    def __init__(self, module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> None:
+    def __init__(
+        self, module: fx.GraphModule, inputs: Sequence[torch.Tensor], sampled: Collection[fx.Node] = ()
+    ) -> None:
+        """Compute nothing yet.
+
+        Args:
+            module: an exported graph, or a simulation.
+            inputs: chunks of images, each [n, C, H, W] float32.
+            sampled: nodes of an exported graph of which `samples` is asked, in their order.
+        """
         self._module = module
         silus = silus_of(module.graph)
         self._silus = {product: x for product, (x, _) in silus.items()}
@@ -41,6 +56,8 @@ class ChunkedRun:
         """By node, what nothing after it reads."""
         for read, node in last.items():
             self._ends.setdefault(node, []).append(read)
+        self._sampled = frozenset(sampled)
+        self._samples: list[dict[fx.Node, torch.Tensor]] = [{} for _ in inputs]
 
     def advance_to(self, target: fx.Node) -> None:
         """Compute all nodes up to and including `target`; nodes already passed are not computed again."""
@@ -56,12 +73,34 @@ class ChunkedRun:
         """Results of a computed node, chunk by chunk, as they are kept: who reads one widens it."""
         return [alive[node] for alive in self._alive]
 
+    def samples(self, node: fx.Node) -> list[torch.Tensor]:
+        """Compute a sampled node, and hand over, once, what was sampled of it, [C, samples], as it is kept."""
+        if node in self._pending:
+            self._run(1 + self._narrowest(self._pending.index(node)))
+        return [found.pop(node) for found in self._samples]
+
+    def _narrowest(self, first: int) -> int:
+        """Where to stop, `first` or up to `_AHEAD` sampled nodes after it: least has to be kept there."""
+        alive, best, least, ahead = set(self._alive[0]), first, float("inf"), 0
+        for index, node in enumerate(self._pending):
+            ahead += index > first and node in self._sampled
+            if ahead > _AHEAD or node.op == "output":
+                break
+            alive = (alive | {node}) - set(self._ends.get(node, ()))
+            kept = sum(elements(one) for one in alive if one.op != "get_attr")
+            if index >= first and kept < least:
+                best, least = index, kept
+        return best
+
     def _run(self, count: int) -> None:
         segment = [self._pending.popleft() for _ in range(count)]
-        for _ in in_parallel(lambda alive: self._advance(alive, segment), self._alive):
+        chunks = list(zip(self._alive, self._samples, strict=True))
+        for _ in in_parallel(lambda chunk: self._advance(*chunk, segment), chunks):
             pass
 
-    def _advance(self, alive: dict[fx.Node, torch.Tensor], segment: Sequence[fx.Node]) -> None:
+    def _advance(
+        self, alive: dict[fx.Node, torch.Tensor], samples: dict[fx.Node, torch.Tensor], segment: Sequence[fx.Node]
+    ) -> None:
         """Run one chunk through a segment."""
         values: dict[fx.Node, torch.Tensor] = {}
         for node in segment:
@@ -69,6 +108,8 @@ class ChunkedRun:
                 if source in alive and source not in values:
                     values[source] = _widened(alive[source])
             values[node] = self._compute(node, values)
+            if node in self._sampled:
+                samples[node] = _compact(node, sampled(values[node]))
             for read in self._ends.get(node, ()):
                 values.pop(read, None)
                 alive.pop(read, None)
@@ -98,3 +139,11 @@ def _compact(node: fx.Node, result: torch.Tensor) -> torch.Tensor:
         return result.to(node.meta["dtype"])
     low, high = extremes(result)
     return result.to(torch.float16) if max(-low, high) < _FLOAT16_MAX else result
+
+
+def sampled(x: torch.Tensor) -> torch.Tensor:
+    """[N, C, ...] -> float32 [C, samples], evenly thinned to at most `_POSITIONS` positions an image."""
+    flat = x.flatten(2) if x.dim() > 2 else x[:, :, None]
+    step = max(1, flat.shape[2] // _POSITIONS)
+    # In the order of memory where channels lie last.
+    return flat[:, :, ::step].permute(0, 2, 1).reshape(-1, x.shape[1]).to(torch.float32).T

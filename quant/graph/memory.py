@@ -12,16 +12,16 @@ from torch import fx
 from quant.data.batches import first_images
 from quant.graph.qdq import elements
 
-# For the two streams of the reconstruction; more images change little, and take longer.
+# For the stream of a reconstruction that stops at every layer.
 _STREAM_BYTES = 5.34e8
 
 
-# Of each stream's widest activation one is kept between layers: int8 on one side, float16 on the other.
-_BYTES_PER_ELEMENT = 3
+# Its widest activation is kept between layers, int8 or float16; what the other stream keeps is narrow.
+_BYTES_PER_ELEMENT = 2
 
 
-# Images that walk from layer to layer together, each chunk in a thread: what it computes on the way is float32.
-_CHUNK = 8
+# Images that walk from layer to layer together, a chunk in each thread: at most, and floats of the widest activation.
+_CHUNK, _CHUNK_BYTES = 8, 1e8
 
 
 # For one backward pass, which keeps about as many floats as there are activations, and their gradients.
@@ -40,10 +40,15 @@ def give_back_freed_memory() -> None:
         malloc_trim(0)
 
 
-def images_that_fit(graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """The leading images for which both streams of the reconstruction fit, in chunks; one image at least."""
-    count = max(1, int(_STREAM_BYTES / (_BYTES_PER_ELEMENT * max(_elements(graph_module)))))
-    return [part for batch in first_images(inputs, count) for part in batch.split(_CHUNK)]
+def images_that_fit(
+    graph_module: fx.GraphModule, inputs: Sequence[torch.Tensor], most: int | None = None
+) -> list[torch.Tensor]:
+    """The leading images, at most `most`, for which a reconstruction's streams fit, in chunks; at least one."""
+    most = sum(map(len, inputs)) if most is None else most
+    widest = max(_elements(graph_module))
+    count = max(1, min(most, int(_STREAM_BYTES / (_BYTES_PER_ELEMENT * widest))))
+    chunk = max(1, min(_CHUNK, int(_CHUNK_BYTES / (4 * widest))))
+    return [part for batch in first_images(inputs, count) for part in batch.split(chunk)]
 
 
 def backward_batch(graph_module: fx.GraphModule) -> int:

@@ -41,6 +41,8 @@ class Precision:
     """Where q/dq pairs go in the graph that it is given: a key of `PLACEMENTS`; None: a float graph."""
     exact: bool = False
     """Whether an all-int8 program computes the same bits on every processor."""
+    mixes: bool = False
+    """Whether activations have 16 bits where a target asks for them (`quant.analysis.mixed_bits`)."""
     needs: str | None = None
     """What the device has to have, where not every one has it."""
     summary: str
@@ -76,6 +78,8 @@ class Backend:
     """Whether its precisions are chips that compute the same: `all` takes the default's alone."""
     images: int | None = None
     """How many evaluation images its programs are judged on, where a forward is too slow for all."""
+    options: tuple[str, ...] = ()
+    """Fields of `BackendOptions` that it reads."""
     refuses: Callable[[str, BackendOptions], str | None] = field(default=lambda precision, options: None)
     """Says in a sentence why a precision does not go with the options; None where it does."""
     missing: Callable[[], str | None] = field(default=lambda: None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_effnet.errors import InputError
@@ -34,6 +34,11 @@ class Choice:
     def placement(self) -> str | None:
         """Where q/dq pairs go in its graph: a key of `PLACEMENTS`; None: a float graph."""
         return self.backend.precisions[self.precision].placement
+
+    @property
+    def mixes(self) -> bool:
+        """Whether a program is made in which some activations have 16 bits."""
+        return self.missing is None and self.backend.precisions[self.precision].mixes
 
 
 def choose(names: Sequence[str]) -> tuple[Choice, ...]:
@@ -83,12 +88,28 @@ def check_fits(choices: Sequence[Choice], *, activation: str, image_size: int) -
             raise InputError(f"--backend {backend.name}: input of {image_size} pixels; possible: {low} to {high}.")
 
 
-def check_options(choices: Sequence[Choice], options: BackendOptions) -> None:
-    """Refuse precisions that the options leave no room for.
+def check_given(choices: Sequence[Choice], given: Mapping[str, object]) -> None:
+    """Refuse options that are given, by field of `BackendOptions`, and that no chosen backend reads.
 
     Raises:
         InputError: there is one.
     """
+    for name, value in given.items():
+        readers = [backend.name for backend in BACKENDS.values() if name in backend.options]
+        if not any(choice.backend.name in readers for choice in choices):
+            raise InputError(
+                f"--{name.replace('_', '-')} {value}: is for {', '.join(readers)}, of which this run makes no "
+                f"program; add --backend {readers[0]}, or leave it out."
+            )
+
+
+def check_options(choices: Sequence[Choice], options: BackendOptions) -> None:
+    """Refuse options that do nothing, and precisions that they leave no room for.
+
+    Raises:
+        InputError: there is one.
+    """
+    check_given(choices, options.changed())
     for choice in choices:
         refusal = choice.backend.refuses(choice.precision, options)
         if refusal is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from edge_effnet.errors import InputError
 from quant.program.qnn_socs import DEFAULT_SOC, SOCS
@@ -21,6 +21,11 @@ class BackendOptions:
     """Core ML: oldest iOS that has to run the program, one of `IOS_TARGETS`."""
     soc: str = DEFAULT_SOC
     """QNN: system on a chip that the program is compiled for, a key of `SOCS`."""
+
+    def changed(self) -> dict[str, str | int]:
+        """What is not the default, by field."""
+        defaults = BackendOptions()
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != getattr(defaults, f.name)}
 
     def __post_init__(self) -> None:
         if self.soc not in SOCS:

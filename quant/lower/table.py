@@ -41,6 +41,7 @@ BACKENDS: dict[str, Backend] = {
             default="fp16",
             module="quant.lower.coreml",
             runs_here=False,
+            options=("compute_units", "ios"),
         ),
         Backend(
             name="vulkan",
@@ -76,11 +77,15 @@ BACKENDS: dict[str, Backend] = {
                 "w8a8": Precision(placement="htp", summary="static int8 weights and activations"),
                 "w16a8": Precision(placement="htp-16", summary="int8 weights, static int16 activations"),
                 "fp16": Precision(needs="HTP v69 or later", summary="fp16 weights and activations"),
+                "mixed": Precision(
+                    placement="htp-mixed", mixes=True, summary="int8 weights, static int8 and int16 activations"
+                ),
             },
             default="w8a8",
             module="quant.lower.qnn.lower",
             runs_here=True,
             emulated="HTP",
+            options=("soc",),
             # B0 takes 0.8 s of a core for each forward in w8a8, 2 in w16a8.
             images=1000,
             refuses=lambda precision, options: qnn_socs.refuses(precision, options.soc),

@@ -68,6 +68,10 @@ class Accuracy:
     """Figures of other tasks (`quant.metrics.tasks`), by their keys."""
 
 
+NO_ACCURACY = Accuracy(top1=None, top5=None, top1_interval=None)
+"""Of images without labels."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fidelity:
     """How one model's answers compare with another's on the same images."""
@@ -159,7 +163,7 @@ def labels_of(images: Sequence[ImageRecord]) -> torch.Tensor | None:
 def accuracy(logits: torch.Tensor, labels: torch.Tensor | None) -> Accuracy:
     """Top-1, top-5 and the interval of top-1."""
     if labels is None:
-        return Accuracy(top1=None, top5=None, top1_interval=None)
+        return NO_ACCURACY
     top1 = metrics.topk_accuracy(logits, labels, 1)
     return Accuracy(
         top1=top1,

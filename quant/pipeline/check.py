@@ -237,6 +237,7 @@ def judge_artifact(
             backend=manifest["backend"],
             threads=threads,
             logits={"float": seen.logits["float"], "pte": pte_logits},
+            simulated=None,
             images=images,
             class_names=artifact.class_names,
             float_program=seen.measured["float"].figures,

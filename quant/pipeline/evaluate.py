@@ -32,7 +32,7 @@ from quant.pipeline.programs import Program, Programs
 from quant.program.host import EmulatorRuntime, HostRuntime, emulator_processes
 from quant.program.timing import Measured, load_emulated, measure_programs
 from quant.ptq.quantizers import PLACEMENTS
-from quant.thresholds import LATENCY_REPEATS
+from quant.thresholds import LATENCY_REPEATS, SIMULATED
 
 _SLOW_REPEATS = 3
 """Forwards timed of a program that is judged on a few images only, because each takes seconds."""
@@ -48,7 +48,7 @@ class Evaluated:
     """By name of the choice, those that this host runs; `FLOAT` is the float network's own program."""
     logits: Mapping[str, torch.Tensor]
     """[images, outputs], as the task's `view` gives them, of `FLOAT`, of "swapped" and "ptq" where there are such, of
-    each placement, and of each measured program, which may have seen fewer images."""
+    each placement, and of each measured program; these two may have seen fewer images, spread evenly."""
     findings: tuple[Finding, ...]
     """About float and the images."""
     temperature: float | None
@@ -166,6 +166,7 @@ def evaluate(
     models |= {name: _computed(int8, name) for name in int8.by_placement}
     models = {name: _then(model, compared) for name, model in models.items()}
     models["hashes"] = hash_maker(network.preprocess)
+    unmeasured = {p.choice.placement for p in programs.chosen if p.choice.name not in measured}
     running = {
         p.choice.name: _then(measured[p.choice.name].run, p.output.logits_of)
         for p in programs.chosen
@@ -188,7 +189,11 @@ def evaluate(
         network.preprocess,
         progress,
         programs={name: _then(program, view) for name, program in judged.items()},
-        limits={p.choice.name: p.choice.backend.images for p in programs.chosen},
+        limits={
+            **{p.choice.name: p.choice.backend.images for p in programs.chosen},
+            # Where no program runs here, the simulation stands for it.
+            **{name: SIMULATED for name in int8.by_placement if name not in unmeasured},
+        },
         share=share,
     )
     reference = Reference(

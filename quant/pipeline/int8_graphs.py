@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
 
 from quant.analysis.layer_report import LayerReport
 from quant.analysis.layers import analyze
-from quant.analysis.mixed_precision import search_float_layers
+from quant.analysis.mixed_bits import mix_bits
+from quant.analysis.mixed_precision import ChosenOn, search_float_layers
 from quant.analysis.search_result import Found
 from quant.analysis.transfer import Judged, Target
 from quant.common.findings import Finding, finding
@@ -27,7 +28,7 @@ from quant.ptq.quantizers import PLACEMENTS
 from quant.ptq.steps import Context, Phase, Quantized, State, finish, quantize_program, run_steps
 from quant.qat.report import QatReport
 from quant.qat.run import train_quantized
-from quant.thresholds import ANALYSIS, ANALYSIS_LEAST, MIN_SELECTION, OUTLOOK_IMAGES
+from quant.thresholds import ANALYSIS, ANALYSIS_LEAST, MIN_SELECTION, MIXED_AGREEMENT, OUTLOOK_IMAGES
 from quant.training.distributed import Group
 
 
@@ -41,6 +42,8 @@ class Int8Graphs:
     """Where float layers were searched for."""
     findings: tuple[Finding, ...]
     """About the calibration images."""
+    mixed: Mapping[str, str] = field(default_factory=dict)
+    """By placement, how its activations with 16 bits were chosen, in a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +72,7 @@ def quantize_graphs(
     if request.searches:
         quantized, found = _search(request, network, graphs, context)
         return Int8Graphs(by_placement=dict.fromkeys(names, quantized), search=found, findings=findings)
-    quantized_by = {}
+    mixing, quantized_by, mixed = {choice.placement for choice in request.choices if choice.mixes}, {}, {}
     # The steps of the network depend on which layers stay in float.
     for keeps_float in (True, False):
         sharing = [name for name in names if PLACEMENTS[name].keeps_float is keeps_float]
@@ -78,8 +81,12 @@ def quantize_graphs(
         shared = replace(context, placements=tuple(PLACEMENTS[name] for name in sharing))
         prepared = run_steps(Phase.NETWORK, State(graph=graphs.float, placement=PLACEMENTS[sharing[0]]), shared)
         for name in sharing:
-            quantized_by[name] = quantize_program(replace(prepared, placement=PLACEMENTS[name]), shared)
-    return Int8Graphs(by_placement=quantized_by, search=None, findings=findings)
+            placed = replace(prepared, placement=PLACEMENTS[name])
+            if name in mixing:
+                quantized_by[name], mixed[name] = _mix(request, network, graphs, shared, placed)
+            else:
+                quantized_by[name] = quantize_program(placed, shared)
+    return Int8Graphs(by_placement=quantized_by, search=None, findings=findings, mixed=mixed)
 
 
 def placements_of(request: Request) -> list[str]:
@@ -152,14 +159,26 @@ def _context(request: Request, inputs: list[torch.Tensor], progress: Progress) -
 
 
 def _search(request: Request, network: Loaded, graphs: Graphs, context: Context) -> tuple[Quantized, Found]:
+    images = _chosen_on(network, graphs, context.progress)
+    return search_float_layers(graphs.float, context, _target(request), images)
+
+
+def _mix(request: Request, network: Loaded, graphs: Graphs, context: Context, placed: State) -> tuple[Quantized, str]:
+    target = _target(request) if request.targeted else replace(_target(request), min_agreement=MIXED_AGREEMENT)
+    quantized, found = mix_bits(placed, context, target, _chosen_on(network, graphs, context.progress))
+    return quantized, found.sentence()
+
+
+def _target(request: Request) -> Target:
+    return Target(min_agreement=request.limits.min_agreement or 0.0, max_drop=request.limits.max_drop)
+
+
+def _chosen_on(network: Loaded, graphs: Graphs, progress: Progress) -> ChosenOn:
     images = network.split.selection or network.split.evaluation
-    return search_float_layers(
-        graphs.float,
-        context,
-        Target(min_agreement=request.limits.min_agreement or 0.0, max_drop=request.limits.max_drop),
-        selection=read_batches(images, network.preprocess, context.progress),
+    return ChosenOn(
+        selection=read_batches(images, network.preprocess, progress),
         labels=network.task.targets_of(images),
-        judged=_judged(network, graphs, context.progress),
+        judged=_judged(network, graphs, progress),
         original=graphs.original,
         task=network.task,
     )
@@ -174,10 +193,11 @@ def _judged(network: Loaded, graphs: Graphs, progress: Progress) -> Judged:
 
 
 def _selection_findings(request: Request, network: Loaded) -> tuple[Finding, ...]:
-    if not request.searches or network.split.selection:
+    if not (request.searches or request.mixes) or network.split.selection:
         return ()
+    what = "float layers" if request.searches else "activations with 16 bits"
     message = (
-        f"Fewer than {MIN_SELECTION} images were left to choose float layers on: they were chosen on the "
+        f"Fewer than {MIN_SELECTION} images were left to choose {what} on: they were chosen on the "
         "evaluation images, which flatters the verdict."
     )
     return (finding("selection-on-evaluation", message),)

@@ -24,7 +24,7 @@ from quant.pipeline.programs import Program, Programs
 from quant.pipeline.request import Request
 from quant.program.reader import parse_pte
 from quant.ptq.quantizers import PLACEMENTS
-from quant.verdict.assemble import Evidence, assemble
+from quant.verdict.assemble import Evidence, Simulated, assemble
 from quant.verdict.outcome import Outcome
 
 
@@ -87,6 +87,7 @@ def judge(run: Run, program: Program, artifact: str) -> Outcome:
             backend=choice.backend.name,
             threads=request.config.threads,
             logits=_logits(run, choice, rows),
+            simulated=_simulated(run, choice, rows),
             images=[network.split.evaluation[i] for i in rows],
             class_names=network.class_names,
             float_program=run.evaluated.measured[FLOAT].figures,
@@ -116,9 +117,17 @@ def _logits(run: Run, choice: Choice, rows: Sequence[int]) -> dict[str, torch.Te
     """What a verdict compares, on the images that the program saw."""
     logits = run.evaluated.logits
     found = {name: logits[name][rows] for name in (FLOAT, "swapped", "ptq") if name in logits}
-    if choice.placement is not None:
-        found["quantized"] = logits[choice.placement][rows]
     return {**found, "pte": logits[choice.name]}
+
+
+def _simulated(run: Run, choice: Choice, rows: Sequence[int]) -> Simulated | None:
+    """What the quantized network gave, of the images that the program saw too."""
+    if choice.placement is None:
+        return None
+    logits = run.evaluated.logits[choice.placement]
+    at = {image: row for row, image in enumerate(subsample(len(run.network.split.evaluation), len(logits)))}
+    both = [place for place, image in enumerate(rows) if image in at]
+    return Simulated(rows=both, logits=logits[[at[rows[place]] for place in both]])
 
 
 def _float_layers(run: Run, choice: Choice) -> tuple[FloatLayer, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import fx
 
@@ -78,6 +78,8 @@ def lower_programs(
                 failed[choice.name] = str(error)
                 continue
             report = report_delegation(lowered, graph)
+            if placement is not None and placement in int8.mixed:
+                report = replace(report, facts=(int8.mixed[placement], *report.facts))
             program = Program(choice=choice, graph=graph, lowered=lowered, delegation=report, output=output)
             chosen.append(program)
         float_program = lower_xnnpack(graphs.original, network.input_shape)

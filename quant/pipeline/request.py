@@ -69,9 +69,14 @@ class Request:
         return self.targeted and self.recipe.searches and self.alone
 
     @property
+    def mixes(self) -> bool:
+        """Whether activations with 16 bits are searched for, for some program."""
+        return any(choice.mixes for choice in self.choices)
+
+    @property
     def selection(self) -> int:
-        """Images to keep back to choose float layers or epochs on."""
-        return SELECTION if self.searches or self.recipe.trains else 0
+        """Images to keep back to choose float layers, bits or epochs on."""
+        return SELECTION if self.searches or self.mixes or self.recipe.trains else 0
 
     @property
     def final_activation(self) -> str:

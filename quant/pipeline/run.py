@@ -62,12 +62,13 @@ def run_stages(
         group = replace(group, world=1)  # the others have gone
     finish_graphs(request, int8, inputs, progress)
     give_back_freed_memory()
-    with watch.measure("analyze"):
-        layers = analyze_graphs(request, network, int8, progress)
-    give_back_freed_memory()
-    with watch.measure("lower"):
-        programs = lower_programs(request, network, graphs, int8, progress)
+    # Started before it is asked for anything: its imports take seconds.
     with HostRuntime(request.config.threads) as runtime, ExitStack() as emulators:
+        with watch.measure("analyze"):
+            layers = analyze_graphs(request, network, int8, progress)
+        give_back_freed_memory()
+        with watch.measure("lower"):
+            programs = lower_programs(request, network, graphs, int8, progress)
         # One process after the other: two at once would time each other.
         with watch.measure("time"), in_turn(group):
             loads = measure(runtime, emulators, network, programs, progress, group.world)

@@ -15,9 +15,9 @@ import torch
 from torch import fx
 
 from quant.common.quiet import quiet_libraries
-from quant.graph.chunked_run import ChunkedRun
+from quant.graph.chunked_run import ChunkedRun, sampled
 from quant.graph.qdq import WEIGHTED, constant_of, without_bias
-from quant.ptq.least_squares import ChannelMoments, Moments, refit_weights, sampled
+from quant.ptq.least_squares import FREE, ChannelMoments, Moments, refit_weights
 
 aten = torch.ops.aten
 
@@ -38,18 +38,16 @@ def refit(
     """
     with quiet_libraries():
         fitted = copy.deepcopy(graph_module)
-    targets, sources = ChunkedRun(original, inputs), ChunkedRun(fitted, inputs)
     layers = {node.name: node for node in fitted.graph.nodes if node.target in WEIGHTED}
+    weighted = [node for node in original.graph.nodes if node.target in WEIGHTED]
+    targets, sources = ChunkedRun(original, inputs, weighted), ChunkedRun(fitted, inputs)
     with torch.no_grad():
-        for node in original.graph.nodes:
-            if node.target not in WEIGHTED:
-                continue
+        for node in weighted:
             layer = layers[node.name]
-            targets.advance_to(node)
             sources.advance_before(layer)
             source = layer.args[0]
             assert isinstance(source, fx.Node)
-            _refit_layer(fitted, layer, sources.chunks(source), targets.chunks(node))
+            _refit_layer(fitted, layer, sources.chunks(source), targets.samples(node))
             advance(1)
     return fitted
 
@@ -61,16 +59,18 @@ def _refit_layer(
     weight, bias = (constant_of(module, node.args[i]).detach() for i in (1, 2))
     chunks = list(zip(sources, targets, strict=True))
     if node.target is aten.conv2d.default and tuple(weight.shape[2:]) == (1, 1) and weight.shape[1] > 1:
-        moments = Moments().add(chunks, lambda chunk: (sampled(chunk[0]), sampled(chunk[1])))
-        fitted, _ = refit_weights(weight.flatten(1).double(), moments)
+        moments = Moments().add(chunks, lambda chunk: (sampled(chunk[0]), chunk[1].to(torch.float32)))
+        fitted, _ = refit_weights(weight.flatten(1).double(), moments, FREE)
         weight.copy_(fitted.view_as(weight))
         bias.copy_(moments.mean_target - fitted @ moments.mean_input)
         return
 
     def read(chunk: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        return sampled(without_bias(node, chunk[0].to(torch.float32), weight)), sampled(chunk[1])
+        return sampled(without_bias(node, chunk[0].to(torch.float32), weight)), chunk[1].to(torch.float32)
 
-    channels = ChannelMoments(*read((sources[0][:1], targets[0][:1]))).add(chunks, read)
+    channels = ChannelMoments(*read((sources[0][:1], targets[0][:, : targets[0].shape[1] // len(sources[0])]))).add(
+        chunks, read
+    )
     output, wanted = channels.means
     if node.target is aten.conv2d.default:
         gain = channels.gain()

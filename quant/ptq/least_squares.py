@@ -15,8 +15,12 @@ from quant.graph.qdq import geometry
 
 Chunk = TypeVar("Chunk")
 
-# Ridge, as a share of the mean variance of a layer's inputs; grows where positions are few.
-_RIDGE = 0.05
+FREE = 0.05
+"""Ridge that lets weights go where they have to: an activation was swapped."""
+
+NEAR = 0.5
+"""Ridge that keeps them near where they are: rounding moved them a little, and what looser ones learn of some images
+is not true of others (docs/lab/accuracy.md)."""
 
 # The same for a filter's taps, which only rounding reads; and at least so much, in steps squared, for dead inputs.
 _TAPS_RIDGE, _LEAST_VARIANCE = 0.01, 1e-3
@@ -26,9 +30,6 @@ _WINDOWS = 1024
 
 # A gain outside would mean that the layer's inputs are lost, not shrunk; stay near the network that was trained.
 _GAIN_LIMITS = (0.7, 1.1)
-
-# Positions of a layer's output that the regression reads from one image; more change nothing.
-_POSITIONS = 1024
 
 
 class _Sums(ABC):
@@ -93,12 +94,13 @@ class Moments(_Sums):
         )
 
 
-def refit_weights(weight: torch.Tensor, moments: Moments) -> tuple[torch.Tensor, torch.Tensor]:
+def refit_weights(weight: torch.Tensor, moments: Moments, ridge: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Move weights towards the least-squares solution: ridge regression around where they are.
 
     Args:
         weight: float64 [out, in].
         moments: of inputs and targets.
+        ridge: as a share of the mean variance of the inputs; grows where positions are few.
 
     Returns:
         New weights (the old ones where samples are too few), and the upper triangular R for which R @ R.T is the
@@ -106,10 +108,10 @@ def refit_weights(weight: torch.Tensor, moments: Moments) -> tuple[torch.Tensor,
     """
     covariance, cross = moments.centred()
     inputs = weight.shape[1]
-    ridge = _RIDGE * (1.0 + 4.0 * inputs / moments.count) * covariance.diagonal().mean().clamp_min(1e-12)
+    added = ridge * (1.0 + 4.0 * inputs / moments.count) * covariance.diagonal().mean().clamp_min(1e-12)
     residual = cross - weight @ covariance
     # Cholesky's factor of the mirrored matrix, mirrored, is upper triangular.
-    factor = _factor(covariance.flip(0, 1), ridge).flip(0, 1)
+    factor = _factor(covariance.flip(0, 1), added).flip(0, 1)
     if moments.count > 4 * inputs:
         half = torch.linalg.solve_triangular(factor, residual.T, upper=True)
         weight = weight + torch.linalg.solve_triangular(factor.T, half, upper=False).T
@@ -208,11 +210,3 @@ def factor_of_taps(chunks: Sequence[Chunk], read: Callable[[Chunk], torch.Tensor
     diagonal += (_TAPS_RIDGE * diagonal.mean(dim=1, keepdim=True)).clamp_min(_LEAST_VARIANCE)
     factor: torch.Tensor = torch.linalg.cholesky(covariance.flip(1, 2)).flip(1, 2)
     return factor
-
-
-def sampled(x: torch.Tensor) -> torch.Tensor:
-    """[N, C, ...] -> float32 [C, samples], evenly thinned to at most `_POSITIONS` positions an image."""
-    flat = x.flatten(2) if x.dim() > 2 else x[:, :, None]
-    step = max(1, flat.shape[2] // _POSITIONS)
-    # In the order of memory where channels lie last.
-    return flat[:, :, ::step].permute(0, 2, 1).reshape(-1, x.shape[1]).to(torch.float32).T

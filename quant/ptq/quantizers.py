@@ -151,6 +151,32 @@ class Htp16Quantizer(HtpQuantizer):
     )
 
 
+@dataclass
+class MixedHtpQuantizer(HtpQuantizer):
+    """Annotates for the HTP with 16 bits in some operators, which read and write them; the others read and write 8.
+
+    Where a tensor's writer and reader differ, one pair stands behind the other: the compiler converts there.
+    """
+
+    wide: frozenset[str] = frozenset()
+    """Names of the nodes in 16 bits."""
+    wide_activation: ActivationSpec | None = None
+    """As `activation`, with 16 bits."""
+    _wide: Htp16Quantizer = field(init=False, repr=False)
+    """Annotates those nodes."""
+
+    def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
+        """Annotate in place (PT2E protocol)."""
+        self._wide = Htp16Quantizer(activation=self.wide_activation or self.activation, weight=self.weight)
+        return super().annotate(model)
+
+    def _annotate(self, node: fx.Node, **how: Any) -> None:
+        if _widens(node, self.wide):
+            self._wide._annotate(node, **how)
+        else:
+            super()._annotate(node, **how)
+
+
 class VulkanQuantizer(EfficientNetQuantizer):
     """Annotates convolutions and residual additions, the only operators of these networks that Vulkan runs in int8.
 
@@ -174,6 +200,13 @@ class VulkanQuantizer(EfficientNetQuantizer):
 
     def _spec(self, node: fx.Node) -> QuantizationSpecBase:
         return super()._spec(_source_of_values(node))
+
+
+def _widens(node: fx.Node, wide: frozenset[str]) -> bool:
+    """Whether a node is in 16 bits: executorch's passes convert none of a sigmoid's grid, so that reader decides."""
+    while node.target in (aten.sigmoid.default, *SAME_VALUES):
+        node = next(iter(node.users))
+    return node.name in wide
 
 
 def activations_of(graph_module: fx.GraphModule, float_nodes: frozenset[str]) -> list[str]:
@@ -261,4 +294,5 @@ PLACEMENTS: Mapping[str, Placement] = {
     "htp": Placement(quantizer=HtpQuantizer, arithmetic="htp", skips_float=True, keeps_float=False),
     "vulkan": Placement(quantizer=VulkanQuantizer, arithmetic="htp", skips_float=True, keeps_float=False),
     "htp-16": Placement(quantizer=Htp16Quantizer, arithmetic="htp", skips_float=True, keeps_float=False, bits=16),
+    "htp-mixed": Placement(quantizer=MixedHtpQuantizer, arithmetic="htp", skips_float=True, keeps_float=False),
 }

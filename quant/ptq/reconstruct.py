@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import fx
 
-from quant.graph.chunked_run import ChunkedRun
+from quant.graph.chunked_run import ChunkedRun, sampled
 from quant.graph.qdq import (
     DEQUANTIZE,
     QMAX,
@@ -29,7 +29,7 @@ from quant.graph.qdq import (
 )
 from quant.lower.xnnpack.arithmetic import requantization_scale
 from quant.lower.xnnpack.simulator import Simulation, simulation_of
-from quant.ptq.least_squares import ChannelMoments, Moments, factor_of_taps, refit_weights, sampled, taps
+from quant.ptq.least_squares import NEAR, ChannelMoments, Moments, factor_of_taps, refit_weights, taps
 from quant.thresholds import WEIGHT_SCALE_FLOOR
 
 aten = torch.ops.aten
@@ -90,20 +90,19 @@ def reconstruct(
     """
     unrounded: dict[str, torch.Tensor] = {}
     simulation = simulation_of(converted, arithmetic)
-    floats, integers = ChunkedRun(graph_module, inputs), ChunkedRun(simulation.module, inputs)
     layers = {node.name: node for node in converted.graph.nodes if node.target in WEIGHTED}
+    weighted = [node for node in graph_module.graph.nodes if node.name in layers]
+    targets = ChunkedRun(graph_module, inputs, [node for node in weighted if node.name in simulation.operators])
+    integers = ChunkedRun(simulation.module, inputs)
     with torch.no_grad():
-        for node in graph_module.graph.nodes:
-            if node.name not in layers:
-                continue
+        for node in weighted:
             counterpart = simulation.operators.get(node.name)
             if counterpart is not None:
-                floats.advance_to(node)
                 integers.advance_before(counterpart)
                 layer = _layer(converted, layers[node.name], constant_of(graph_module, node.args[1]))
                 source = counterpart.args[0]
                 assert isinstance(source, fx.Node)
-                _refit(layer, integers.chunks(source), floats.chunks(node))
+                _refit(layer, integers.chunks(source), targets.samples(node))
                 _store(simulation, layer)
                 unrounded[node.name] = layer.unrounded
             advance(1)
@@ -132,10 +131,7 @@ def _steps(scales: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def _refit(layer: _Layer, sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]) -> None:
-    """Change the layer's tensors in place; `sources` are int8 values, `targets` float outputs, chunk by chunk.
-
-    Sources and targets are read more than once.
-    """
+    """Change the layer's tensors in place: `sources` are int8 values, `targets` sampled float outputs, by chunk."""
     if layer.is_pointwise():
         _refit_pointwise(layer, sources, targets)
     else:
@@ -146,14 +142,14 @@ def _refit_pointwise(layer: _Layer, sources: Sequence[torch.Tensor], targets: Se
     weight = layer.unrounded_weight().flatten(1).double()
 
     def read(chunk: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        source, target = (sampled(part) for part in chunk)
-        return (source - layer.input_zero_point).mul_(layer.input_scale), target
+        source, target = chunk
+        return (sampled(source) - layer.input_zero_point).mul_(layer.input_scale), target.to(torch.float32)
 
     moments = Moments().add(list(zip(sources, targets, strict=True)), read)
     # Those that carry most are rounded first: more of the others are left to make up for it.
     order = moments.variance.argsort(descending=True, stable=True)
     moments.reorder(order)
-    weight, factor = refit_weights(weight[:, order], moments)
+    weight, factor = refit_weights(weight[:, order], moments, NEAR)
     _choose_scales(layer, weight.float(), moments.variance.float())
     _round_with_feedback(layer, weight, factor, order)
     rounded = layer.real_weight().flatten(1)[:, order].double()
@@ -177,9 +173,9 @@ def _channel_moments(
     """Of the layer's outputs with these weights, before the bias, and their targets."""
 
     def read(chunk: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        return sampled(_forward(layer, weight, chunk[0])), sampled(chunk[1])
+        return sampled(_forward(layer, weight, chunk[0])), chunk[1].to(torch.float32)
 
-    few = read((sources[0][:1], targets[0][:1]))
+    few = read((sources[0][:1], targets[0][:, : targets[0].shape[1] // len(sources[0])]))
     return ChannelMoments(*few).add(list(zip(sources, targets, strict=True)), read)
 
 

@@ -27,7 +27,7 @@ from quant.ptq.quantizers import PLACEMENTS, ActivationSpec, Placement, activati
 from quant.ptq.ranges import find_ranges
 from quant.ptq.reconstruct import reconstruct
 from quant.recipes import Recipe
-from quant.thresholds import EQUALIZATION
+from quant.thresholds import EQUALIZATION, RECONSTRUCTION
 
 
 class Phase(Enum):
@@ -166,7 +166,7 @@ def _reconstruct(state: State, context: Context) -> State:
     assert state.converted is not None
     layers = sum(node.target in WEIGHTED for node in state.graph.graph.nodes)
     with context.progress.stage("Reconstructing", layers) as advance:
-        inputs = images_that_fit(state.graph, context.inputs)
+        inputs = images_that_fit(state.graph, context.inputs, RECONSTRUCTION)
         assert state.placement.arithmetic is not None
         unrounded = reconstruct(state.graph, state.converted, inputs, advance, state.placement.arithmetic)
         return replace(state, unrounded=unrounded)

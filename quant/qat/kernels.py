@@ -1,7 +1,7 @@
 """Rounding passed straight through: forward as the program computes, backward as if nothing had been rounded.
 
 Tensors hold whole numbers in float32. Only what every activation of the network goes through has a backward of its
-own, since each pass over an activation counts: requantization, convolution and SiLU. All else is autograd's.
+own, since each pass over an activation counts: requantization, convolution, SiLU and product. All else is autograd's.
 """
 
 from __future__ import annotations
@@ -106,17 +106,22 @@ class QuantizedConvolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         v, filters = ctx.saved_tensors
-        inside = aten.hardtanh_backward.grad_input(gradient, ctx.scaled, *ctx.limits, grad_input=ctx.scaled)
-        on_shift = inside.sum((0, 2, 3))
         stride, padding, dilation, groups = ctx.geometry
         # Depthwise kernels are bound by memory, and slower with a conversion around them.
         chosen = ctx.precision if groups == 1 else gradient.dtype
+        inside = ctx.scaled if chosen == gradient.dtype else torch.empty_like(gradient, dtype=chosen)
+        on_shift, on_output = filters.new_zeros(len(filters)), gradient.new_zeros(())
+        for given, part, out in pieces(gradient, ctx.scaled, inside):
+            masked = aten.hardtanh_backward.grad_input(given, part, *ctx.limits, grad_input=part)
+            on_shift += masked.sum((0, 2, 3))
+            on_output += given.sum()
+            if out is not part:
+                out.copy_(masked)
         on_v, on_filters, _ = aten.convolution_backward(
-            *(x.to(chosen) for x in (inside, v, filters)),
+            inside, v.to(chosen), filters.to(chosen),
             None, stride, padding, dilation, False, [0, 0], groups, [True, True, False],
         )  # fmt: skip
-        on_zero = on_shift.sum() - gradient.sum()
-        return on_v.to(v.dtype), on_filters.to(v.dtype), on_shift, on_zero, None, None, None, None
+        return on_v.to(v.dtype), on_filters.to(v.dtype), on_shift, on_shift.sum() - on_output, None, None, None, None
 
 
 class SiLU(torch.autograd.Function):
@@ -158,6 +163,38 @@ class SiLU(torch.autograd.Function):
             on_scale += (on_x * part).sum()
             torch.mul(on_x, scale / out_scale, out=out)
         return on_v, on_scale / out_scale, on_out / out_scale**2, on_zero, None, None
+
+
+class Product(torch.autograd.Function):
+    """Elementwise product in int8; the second factor may be a gate, [N, C, 1, 1]."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        a: torch.Tensor,
+        b: torch.Tensor,
+        factor: torch.Tensor,
+        zero: torch.Tensor,  # noqa: ARG004  (its gradient is what it is given for)
+        low: int,
+        high: int,
+    ) -> torch.Tensor:
+        steps = torch.empty_like(a)
+        for part, gate, out in pieces(a, b, steps):
+            torch.mul(part, gate, out=out).mul_(factor).round_().clamp_(low, high)
+        ctx.save_for_backward(a, b, factor)
+        ctx.limits = (low - 0.5, high + 0.5)
+        return steps
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        a, b, factor = ctx.saved_tensors
+        on_a, shared, on_zero = torch.empty_like(a), torch.empty_like(b), a.new_zeros(())
+        for part, gate, given, out, share in pieces(a, b, gradient, on_a, shared):
+            inside = aten.hardtanh_backward(given, torch.mul(part, gate, out=out).mul_(factor), *ctx.limits)
+            on_zero += inside.sum() - given.sum()
+            torch.mul(inside, gate * factor, out=out)
+            share.copy_(inside.mul_(part).sum_to_size(gate.shape))
+        return on_a, shared * factor, (shared * b).sum(), on_zero, None, None
 
 
 def pieces(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:

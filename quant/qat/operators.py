@@ -19,6 +19,7 @@ from quant.graph.qdq import QMAX, QMIN, Range
 from quant.qat.kernels import (
     SIGMOID_STEPS,
     Geometry,
+    Product,
     QuantizedConvolution,
     Requantize,
     SiLU,
@@ -173,7 +174,9 @@ def multiply(
     limits: Range,
 ) -> torch.Tensor:
     """Elementwise product; one factor may be a gate, [N, C, 1, 1]."""
-    return requantize(a * b, a_scale * b_scale / scale, scale, zero, limits)
+    wide, gate = (a, b) if a.numel() >= b.numel() else (b, a)
+    steps: torch.Tensor = Product.apply(wide, gate, a_scale * b_scale / scale, zero, *_bounds(limits, scale, zero))
+    return steps
 
 
 def add(

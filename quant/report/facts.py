@@ -284,15 +284,17 @@ def _level(word: str, cautions: Sequence[str]) -> str:
 
 def _columns(verdict: Mapping[str, Any], activation: str) -> tuple[Figures, ...]:
     middle = _MIDDLE | ({"quantized": "QAT"} if "ptq" in verdict else {})
-    return (
-        _figures("float", verdict["float"]),
-        *(
-            _figures(name.format(activation=activation), verdict[key])
-            for key, name in middle.items()
-            if key in verdict
-        ),
-        _figures(".pte", verdict["pte"]),
-    )
+    found = {
+        key: _figures(name.format(activation=activation), verdict[key])
+        for key, name in middle.items()
+        if key in verdict
+    }
+    few = verdict.get("quantized_images")
+    if few is not None and few != verdict["images"]["evaluation"]:
+        # Without what only the same images would compare.
+        fidelity = {"agreement": found["quantized"].agreement, "sqnr_db": found["quantized"].sqnr_db}
+        found["quantized"] = _figures(f"{middle['quantized']} ({few})", fidelity)
+    return _figures("float", verdict["float"]), *found.values(), _figures(".pte", verdict["pte"])
 
 
 def _optional(verdict: Mapping[str, Any], key: str) -> Figures | None:

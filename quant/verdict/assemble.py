@@ -22,13 +22,24 @@ from quant.verdict.verdict import Compared, Limits, decide, has_collapsed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Simulated:
+    """What the quantized network gives before it is lowered, on some of the images."""
+
+    rows: list[int]
+    """Which of them."""
+    logits: torch.Tensor
+    """[rows, outputs], as the task's `view` gives them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence(Subject):
     """What a run collected. No field has a default: what is left out would be lost in silence."""
 
     logits: Mapping[str, torch.Tensor]
-    """[images, outputs], as the task's `view` gives them, of "float" and "pte", and where there was one: "quantized",
-    the reference graph; "ptq", the one before training; "swapped", the float network with the program's activation
-    instead of its own."""
+    """[images, outputs], as the task's `view` gives them, of "float" and "pte", and where there was one: "ptq", the
+    reference graph before training; "swapped", the float network with the program's activation instead of its own."""
+    simulated: Simulated | None
+    """The reference graph, in the program's arithmetic; None where there was none."""
     images: Sequence[ImageRecord]
     class_names: Sequence[str]
     """Of classes, labels or outputs, by index."""
@@ -48,7 +59,6 @@ def assemble(evidence: Evidence, limits: Limits) -> Outcome:
     task = evidence.task
     targets = task.targets_of(evidence.images)
     float_logits, pte_logits = evidence.logits["float"], evidence.logits["pte"]
-    quantized = evidence.logits.get("quantized")
     answers = Answers(
         task=task,
         reference=float_logits,
@@ -59,6 +69,7 @@ def assemble(evidence: Evidence, limits: Limits) -> Outcome:
         temperature=evidence.temperature,
         calibration=evidence.calibration_images,
     )
+    quantized, lowering = _lowered(evidence, targets)
     judged = judge(answers, limits)
     pte, compared = judged.pte, judged.compared
     compared = replace(compared, failures=(*_target_missed(evidence.search, task), *compared.failures))
@@ -77,8 +88,9 @@ def assemble(evidence: Evidence, limits: Limits) -> Outcome:
         **known,
         verdict=replace(verdict, reasons=(*verdict.reasons, *messages(causes, Severity.NOTE)), cautions=cautions),
         float_accuracy=judged.float_accuracy,
-        quantized=_figures(evidence, "quantized", targets),
-        lowering=None if quantized is None else task.fidelity(quantized, pte_logits),
+        quantized=quantized,
+        quantized_images=None if evidence.simulated is None else len(evidence.simulated.rows),
+        lowering=lowering,
         ptq=_figures(evidence, "ptq", targets),
         swapped=_figures(evidence, "swapped", targets),
         pte_accuracy=judged.pte_accuracy,
@@ -113,6 +125,18 @@ def _finite(evidence: Evidence) -> Evidence:
     )
     answers = torch.where(broken[:, None], torch.zeros_like(logits), logits)
     return replace(evidence, logits={**evidence.logits, "pte": answers}, findings=(found, *evidence.findings))
+
+
+def _lowered(
+    evidence: Evidence, targets: torch.Tensor | None
+) -> tuple[tuple[Accuracy, Fidelity] | None, Fidelity | None]:
+    """The quantized network's own figures, and what lowering changed, on the images that it was simulated on."""
+    if evidence.simulated is None:
+        return None, None
+    rows, logits, task = evidence.simulated.rows, evidence.simulated.logits, evidence.task
+    reference, pte = (evidence.logits[name][rows] for name in ("float", "pte"))
+    accuracy = task.accuracy(logits, None if targets is None else targets[rows])
+    return (accuracy, task.fidelity(reference, logits)), task.fidelity(logits, pte)
 
 
 def _figures(evidence: Evidence, name: str, targets: torch.Tensor | None) -> tuple[Accuracy, Fidelity] | None:

@@ -54,6 +54,8 @@ def _verdict(outcome: Outcome) -> str:
 
 def _rows(outcome: Outcome) -> list[tuple[str, str, str, str]]:
     accuracy, fidelity = outcome.quantized or (None, None)
+    if outcome.quantized_images != outcome.evaluation_images:
+        accuracy = None  # of fewer images
     before, after = outcome.float_program, outcome.pte_program
     return [
         *(

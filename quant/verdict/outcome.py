@@ -63,6 +63,8 @@ class Outcome(Subject):
     float_accuracy: Accuracy
     quantized: tuple[Accuracy, Fidelity] | None
     """The reference graph against float; None where only programs were run (`check`)."""
+    quantized_images: int | None
+    """Evaluation images that the reference graph saw; with `quantized`."""
     lowering: Fidelity | None
     """The .pte against the reference graph: what lowering alone changed."""
     ptq: tuple[Accuracy, Fidelity] | None
@@ -157,6 +159,7 @@ class Outcome(Subject):
         }
         if self.lowering is not None:
             result["lowering"] = fidelity_json(self.lowering)
+            result["quantized_images"] = self.quantized_images
         result["drop_interval"] = None if self.drop_interval is None else list(self.drop_interval)
         changes = self.changes
         result["paired"] = None if changes is None or changes.paired is None else changes.paired.to_json()

@@ -32,7 +32,7 @@ CHANGED_TEXT = {"1600": "16", "496": "16", '"val", 0, 224': '"val", 0, 64', "siz
 
 
 @pytest.fixture
-def workplace(tmp_path, monkeypatch):
+def workplace(quick_host, tmp_path, monkeypatch):
     """A folder in which the names of the docs mean something."""
     draw_halves(tmp_path / "photos")
     for name in ("b0-int8-xnnpack", "lite0-int8-xnnpack", "b0-int8-backends"):
@@ -48,7 +48,7 @@ def workplace(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def device_results(tmp_path_factory):
+def device_results(quick_host, tmp_path_factory):
     """What a device found out about the small artifact: this host is one too."""
     folder = tmp_path_factory.mktemp("device")
     measured_artifact(folder / "artifact")

@@ -14,10 +14,11 @@ TABLES = {"example": 2, "own-timm-model": 1}
 """Notebooks, and the objects that show themselves as a table in each."""
 
 CHANGED = {
-    "calibration=64": 'calibration=32, recipe="int8-fast"',
+    "calibration=64": 'calibration=32, recipe="int8-fast", image_size=128',
     "calibration=40": 'calibration=40, recipe="int8-fast"',
+    "STEPS := 12": "STEPS := 4",
 }
-"""Parts of cells by what stands for them here: fewer images, and ranges alone."""
+"""Parts of cells by what stands for them here: fewer and smaller images, fewer steps, and ranges alone."""
 
 
 @pytest.mark.slow

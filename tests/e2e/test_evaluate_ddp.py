@@ -1,9 +1,7 @@
-"""`quantize` and `check` in two processes that torchrun starts: the figures, flips and findings of one process."""
+"""`quantize` and `check` in two processes, as torchrun starts them: figures, flips and findings of one."""
 
 import json
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -15,9 +13,10 @@ from quant import check, quantize
 from quant.data.batches import batch_size_for
 from quant.metrics.share import Share
 from quant.metrics.tasks.table import TASKS
+from tests.support.cli import call_cli
 from tests.support.images import draw_halves
-from tests.support.paths import ROOT
-from tests.support.training import TINY, without_torchrun
+from tests.support.ranks import in_two
+from tests.support.training import TINY
 
 TIMES = ("latency_ms", "latency_p90_ms", "load_ms", "seconds")
 """What no two runs have in common."""
@@ -37,26 +36,16 @@ def sources(tmp_path_factory):
     return folder
 
 
-_SCRIPT = """
-import sys
-from dataclasses import replace
-from apps.cli import edge_effnet, exit_codes
-from apps.cli.commands import quantize
-from edge_effnet.variants import VARIANTS
-from tests.support.training import TINY
-VARIANTS["lite0"] = replace(TINY, name="lite0")
-exit_codes.run({"quantize": quantize, "edge-effnet": edge_effnet}[sys.argv.pop(1)].app)
-"""
+def in_two_processes(folder, program, *words):
+    """Run a command in both; what they print together is one object."""
 
+    def run(rank):
+        done = call_cli(program, *words, "--json")
+        (folder / f"{rank}.out").write_text(done.stdout)
+        assert done.returncode == 0, done.stderr
 
-def in_two(folder, program, *words):
-    (folder / "run.py").write_text(_SCRIPT)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = list(map(str, [*launcher, folder / "run.py", program, *words, "--json"]))
-    environment = without_torchrun() | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    in_two(run)
+    return json.loads("".join((folder / f"{rank}.out").read_text() for rank in range(2)))
 
 
 def comparable(value):
@@ -78,9 +67,11 @@ def test_two_processes_judge_as_one(sources, tmp_path, monkeypatch):
     )
     words = ("--variant", "lite0", "--weights", weights, "--data", photos, "--calibration", 16, "--max-drop", 100)
     made = quantize("lite0", weights=weights, data=photos, calibration=16, max_drop=100, out=one)
-    assert comparable(made.outcome.to_json()) == comparable(in_two(tmp_path, "quantize", *words, "--out", two))
+    assert comparable(made.outcome.to_json()) == comparable(
+        in_two_processes(tmp_path, "quantize", *words, "--out", two)
+    )
     assert (one / "model.pte").read_bytes() == (two / "model.pte").read_bytes()
-    checked = in_two(tmp_path, "edge-effnet", "check", one, "--data", photos, "--max-drop", 100)
+    checked = in_two_processes(tmp_path, "edge-effnet", "check", one, "--data", photos, "--max-drop", 100)
     assert comparable(check(one, data=photos, max_drop=100).to_json()) == comparable(checked)
     assert checked["images"]["evaluation"] == 81 > batch_size_for(32)
 

@@ -20,7 +20,7 @@ from quant.program.timing import Measured
 from tests.support.images import draw_image
 from tests.support.tiny import SIDE
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_variant", "one_thread")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_variant", "quick_host", "one_thread")]
 
 SETTINGS = {"recipe": "int8-fast", "calibration": 9, "max_drop": 100.0}
 MANY = ("xnnpack:int8", "xnnpack:fp32")
@@ -68,16 +68,22 @@ SCENARIOS: Mapping[str, tuple[Callable[[Path], None], set[str]]] = {
 """What is done to honest images, and what has to be found of it in every way."""
 
 
-def four_ways(weights: Path, data: Path, folder: Path) -> dict[str, Outcome]:
-    """Outcomes of the same program over the same images."""
+def two_runs(weights: Path, data: Path, folder: Path) -> tuple[Outcome, Outcome]:
+    """Outcomes of a program that is made alone, and beside another."""
     settings = {"weights": weights, "data": data, **SETTINGS}
     one = quantize("lite0", out=folder / "one", **settings)
     many = quantize("lite0", out=folder / "many", backend=MANY, **settings).outcome
     assert isinstance(many, RunOutcome)
     assert (folder / "one" / "model.pte").read_bytes() == (folder / "many/xnnpack-int8/model.pte").read_bytes()
+    return one.outcome, next(row.outcome for row in many.rows if row.name == "xnnpack-int8")
+
+
+def four_ways(weights: Path, data: Path, folder: Path) -> dict[str, Outcome]:
+    """Outcomes of the same program over the same images."""
+    one, many = two_runs(weights, data, folder)
     return {
-        "one": one.outcome,
-        "many": next(row.outcome for row in many.rows if row.name == "xnnpack-int8"),
+        "one": one,
+        "many": many,
         "check": check(folder / "one", data=data, max_drop=100.0),
         "device": check_on_device(folder / "one", device="host", data=data, max_drop=100.0).outcome,
     }
@@ -113,7 +119,7 @@ def test_a_run_of_one_and_of_many_find_the_same_of_the_same_program(honest, tmp_
             image = Image.open(first).convert("RGB")
             image.putpixel((0, 0), (index, 0, 0))
             image.save(path)
-    one, many = list(four_ways(honest[0].weights, data, tmp_path).values())[:2]
+    one, many = two_runs(honest[0].weights, data, tmp_path)
     assert "calibration-duplicates" in {each.code for each in one.findings}
     assert one.findings == many.findings and one.verdict == many.verdict and one.notes == many.notes
     assert one.float_layers == many.float_layers and one.passed and one.verdict.cautions

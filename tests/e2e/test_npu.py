@@ -12,14 +12,20 @@ from apps.cli.render.programs import print_run
 from edge_effnet.errors import InputError
 from quant.artifact.open import open_artifact
 from quant.lower import table
+from quant.lower.backend import Source
+from quant.lower.qnn.lower import lower as lower_qnn
+from quant.lower.xnnpack.simulator import simulation_of
+from quant.metrics.metrics import sqnr_db
 from quant.pipeline import write
 from quant.pipeline.bench import bench
 from quant.pipeline.check import check
 from quant.pipeline.evaluate import _Guarded
 from quant.program import ethosu_library, qnn_library
+from quant.program.host import HostRuntime
 from quant.program.inspect import inspect_program
 from tests.support import npu_double
 from tests.support.fleets import made_fleet
+from tests.support.mixed import mixed_graph
 
 LIBRARIES = qnn_library.missing()
 TOOLS = ethosu_library.missing()
@@ -107,7 +113,7 @@ def test_an_emulator_that_crashes_while_its_artifact_is_written_ends_no_run(monk
 @pytest.mark.skipif(LIBRARIES is not None, reason=str(LIBRARIES))
 def test_a_tiny_network_on_the_emulated_htp(tmp_path):
     result, data = made_fleet(tmp_path, ["qnn:all"])
-    least = {"qnn-w8a8": 15.0, "qnn-w16a8": 30.0, "qnn-fp16": 40.0}
+    least = {"qnn-w8a8": 15.0, "qnn-w16a8": 30.0, "qnn-fp16": 40.0, "qnn-mixed": 15.0}
     for row in result.outcome.rows:
         assert row.status == "measured", row.reason
         assert row.report.partitions == 1 and not row.report.leftovers
@@ -116,6 +122,21 @@ def test_a_tiny_network_on_the_emulated_htp(tmp_path):
         assert view.delegates[0].settings["chip"] == "SM8750 (HTP v79)"
     assert check(result.folder / "qnn-w8a8", data=data, max_drop=60).passed
     assert torch.backends.mkldnn.enabled
+
+
+@pytest.mark.npu
+@pytest.mark.slow
+@pytest.mark.skipif(LIBRARIES is not None, reason=str(LIBRARIES))
+def test_8_and_16_bits_in_one_program_are_what_was_simulated(tmp_path):
+    """Every other operator in 16 bits: as many conversions as there can be."""
+    graph, x = mixed_graph(lambda names: names[::2])
+    program = lower_qnn(Source(graph=graph, precision="mixed", input_shape=(1, *x.shape[1:])))
+    assert program.delegation.partitions == 1 and not program.leftovers
+    (tmp_path / "model.pte").write_bytes(program.data)
+    with HostRuntime() as runtime:
+        loaded = runtime.load(tmp_path / "model.pte", "pte")
+        answers = torch.cat([runtime.run(loaded, image[None]) for image in x])
+    assert sqnr_db(simulation_of(graph, "htp").module(x), answers) > 40
 
 
 @pytest.mark.npu

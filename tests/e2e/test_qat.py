@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -18,8 +16,8 @@ from quant import quantize
 from quant.pipeline.check import check
 from quant.qat.options import QatOptions
 from tests.support.images import draw_halves, pack_shards
-from tests.support.paths import ROOT
-from tests.support.training import TINY, without_torchrun
+from tests.support.ranks import in_two
+from tests.support.training import TINY
 
 
 @pytest.fixture
@@ -137,33 +135,12 @@ def test_shards_are_images_too(sources, tmp_path):
     assert check(result.artifact.folder, data=shards, max_drop=100).to_json()["pte"] is not None
 
 
-_SCRIPT = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-from edge_effnet.variants import VARIANTS
-from quant import quantize
-from tests.e2e.test_qat import two_process_options
-from tests.support.training import TINY
-VARIANTS["lite0"] = replace(TINY, name="lite0")
-folder = Path(sys.argv[1])
-quantize("lite0", weights=folder / "tiny.safetensors", data=folder / "photos", calibration=16, recipe="qat-int8",
-         out=folder / "two", qat=two_process_options())
-"""
-
-
-def two_process_options():
-    return _options(steps=4, precision="fp32", augment=0.0)
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_two_processes_train_as_one(sources, tmp_path):
-    quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / "one", qat=two_process_options())
-    (tmp_path / "run.py").write_text(_SCRIPT)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = without_torchrun() | {"PYTHONPATH": str(ROOT)}
-    subprocess.run([*launcher, str(tmp_path / "run.py"), str(tmp_path)], env=environment, check=True, timeout=300)
+    settings = {**sources, "recipe": "qat-int8", "qat": _options(steps=4, precision="fp32", augment=0.0)}
+    quantize("lite0", **settings, out=tmp_path / "one")
+    in_two(lambda _: quantize("lite0", **settings, out=tmp_path / "two"))
     one, two = (
         torch.load(tmp_path / f"{name}.qat.checkpoint", weights_only=True)["model"] for name in ("one", "two")
     )

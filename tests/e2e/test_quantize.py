@@ -12,9 +12,9 @@ from edge_effnet.errors import InputError
 from quant import check, quantize
 from quant.artifact.open import open_artifact
 from quant.metrics.metrics import topk_accuracy
-from quant.program.host import HostRuntime
 from tests.support.artifacts import sha256_of, snapshot
 from tests.support.images import COLOURS, draw_image
+from tests.support.warm import WarmRuntime
 
 PROMISED = {
     "float": {"top1", "top5", "latency_ms", "size_bytes"},
@@ -159,7 +159,7 @@ def test_the_manifest_says_what_was_made_from_what(quantized):
 def test_golden_inputs_are_preprocessed_images_and_outputs_are_the_programs(quantized):
     artifact = open_artifact(quantized.folder)
     assert len(artifact.golden()) == 3
-    with HostRuntime() as runtime:
+    with WarmRuntime() as runtime:
         program = runtime.load(artifact.program, "pte")
         for golden in artifact.golden():
             assert torch.equal(golden.input, artifact.preprocess(quantized.data / golden.image))
@@ -169,7 +169,7 @@ def test_golden_inputs_are_preprocessed_images_and_outputs_are_the_programs(quan
 def test_the_float_program_computes_what_the_network_computes(b0, small_weights):
     checkpoint = load_checkpoint(small_weights)
     inputs = torch.stack([golden.input for golden in b0.golden()])
-    with HostRuntime() as runtime, torch.no_grad():
+    with WarmRuntime() as runtime, torch.no_grad():
         found = runtime.run(runtime.load(b0.float_program, "float"), inputs)
         np.testing.assert_allclose(found, checkpoint.model.eval()(inputs), rtol=1e-3, atol=1e-3)
 
@@ -244,7 +244,7 @@ def test_another_activation_and_image_size_reach_the_program_and_the_manifest(un
     manifest = unlabelled.artifact.manifest
     assert manifest["activation"] == "relu" and manifest["image_size"] == 48
     assert manifest["input"]["shape"] == [1, 3, 48, 48] and manifest["preprocess"]["crop"] == 48
-    with HostRuntime() as runtime:
+    with WarmRuntime() as runtime:
         assert runtime.load(unlabelled.artifact.program, "pte").input_shape == (1, 3, 48, 48)
 
 

@@ -14,12 +14,14 @@ from tests.support.cli import call_cli, run_cli
 
 @pytest.fixture(scope="module")
 def first_run(tmp_path_factory):
-    """The smallest sample network with the quick recipe: the full one is timed by hand, see README."""
+    """The smallest sample network with the quick recipe, at half its side: the whole is timed by hand, see README."""
     folder = tmp_path_factory.mktemp("first")
     temporary = folder / "tmp"
     temporary.mkdir()
-    arguments = ("--variant", "lite0", "--recipe", "int8-fast", "--calibration", "32", "--out", str(folder / "out"))
-    process = run_cli("quantize", *arguments, cwd=folder, env={"TMPDIR": str(temporary)})
+    arguments = ("--variant", "lite0", "--recipe", "int8-fast", "--calibration", "32", "--image-size", "128")
+    process = run_cli(
+        "quantize", *arguments, "--out", str(folder / "out"), cwd=folder, env={"TMPDIR": str(temporary)}
+    )
     return process, folder
 
 

@@ -62,29 +62,36 @@ def _assert_same_run(first: TrainResult, second: TrainResult) -> None:
     assert first.top1 == second.top1
 
 
-@pytest.mark.parametrize("step", [1, 3, 4, 5])
 @pytest.mark.parametrize("optimizer", ["adamw", "rmsprop"])
-def test_resuming_gives_the_same_bits(
-    step: int, optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resuming_gives_the_same_bits(optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = (Stage(image_size=32, epochs=1), Stage(image_size=48, epochs=1))
     config = tiny_config(tmp_path, stages=stages, checkpoint_every=1, optimizer=optimizer)
     whole = train(config, NoProgress())
-    changes = {"stages": stages, "optimizer": optimizer, "out": tmp_path / "resumed" / "tiny.safetensors"}
-    _killed_after(step, monkeypatch, tiny_config(tmp_path, checkpoint_every=1, **changes))
-    resumed = train(tiny_config(tmp_path, resume=True, workers=2, **changes), NoProgress())
-    _assert_same_run(whole, resumed)
+    for step in (1, 3, 4, 5):
+        changes = {"stages": stages, "optimizer": optimizer, "out": tmp_path / f"{step}" / "tiny.safetensors"}
+        _killed_after(step, monkeypatch, tiny_config(tmp_path, checkpoint_every=1, **changes))
+        _assert_same_run(whole, train(tiny_config(tmp_path, resume=True, workers=2, **changes), NoProgress()))
 
 
-def test_steps_since_the_last_checkpoint_are_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = train(tiny_config(tmp_path), NoProgress())
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+    """A run that nothing interrupts."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_tiny(patch)
+        return train(tiny_config(tmp_path_factory.mktemp("whole")), NoProgress())
+
+
+def test_steps_since_the_last_checkpoint_are_done_again(
+    whole: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     changes = {"out": tmp_path / "resumed" / "tiny.safetensors", "checkpoint_every": 2}
     _killed_after(5, monkeypatch, tiny_config(tmp_path, **changes))
     _assert_same_run(whole, train(tiny_config(tmp_path, resume=True, **changes), NoProgress()))
 
 
-def test_a_process_that_is_killed_leaves_a_checkpoint_that_resumes_to_the_same_bits(tmp_path: Path) -> None:
-    whole = train(tiny_config(tmp_path), NoProgress())
+def test_a_process_that_is_killed_leaves_a_checkpoint_that_resumes_to_the_same_bits(
+    whole: TrainResult, tmp_path: Path
+) -> None:
     out = tmp_path / "killed" / "tiny.safetensors"
     process = os.fork()
     if process == 0:
@@ -102,12 +109,11 @@ def test_a_process_that_is_killed_leaves_a_checkpoint_that_resumes_to_the_same_b
     _assert_same_run(whole, resumed)
 
 
-def test_another_seed_gives_other_weights_and_the_same_seed_the_same(tmp_path: Path) -> None:
-    one = train(tiny_config(tmp_path), NoProgress())
+def test_another_seed_gives_other_weights_and_the_same_seed_the_same(whole: TrainResult, tmp_path: Path) -> None:
     again = train(tiny_config(tmp_path, out=tmp_path / "b" / "tiny.safetensors", workers=2), NoProgress())
     other = train(tiny_config(tmp_path, out=tmp_path / "c" / "tiny.safetensors", seed=1), NoProgress())
-    _assert_same_run(one, again)
-    assert one.weights.read_bytes() != other.weights.read_bytes()
+    _assert_same_run(whole, again)
+    assert whole.weights.read_bytes() != other.weights.read_bytes()
 
 
 def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path: Path) -> None:
@@ -175,8 +181,9 @@ def test_a_checkpoint_with_a_damaged_part_is_refused(
     assert not config.out.exists()
 
 
-def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = train(tiny_config(tmp_path), NoProgress())
+def test_a_full_disk_keeps_the_last_checkpoint(
+    whole: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "full" / "tiny.safetensors"
     config = tiny_config(tmp_path, out=out, checkpoint_every=2)
     original, writes = os.fsync, [0]

@@ -15,12 +15,12 @@ from quant.lower.xnnpack import arithmetic
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.metrics import sqnr_db
-from quant.program.host import HostRuntime
 from quant.ptq.steps import quantize_graph
 from quant.qat.kernels import gate_corrections, gate_steps
 from quant.recipes import RECIPES
 from tests.support.families import ES_LIKE, V2_LIKE
 from tests.support.networks import images, trained_looking
+from tests.support.warm import WarmRuntime
 
 SIZE = 64
 
@@ -38,7 +38,7 @@ NETWORKS = [
 
 @pytest.fixture(scope="module")
 def runtime():
-    with HostRuntime(threads=1) as host:
+    with WarmRuntime() as host:
         yield host
 
 

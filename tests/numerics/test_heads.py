@@ -15,12 +15,12 @@ from quant.graph.fallback_units import nodes_of, units
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.metrics import sqnr_db
-from quant.program.host import HostRuntime
 from quant.ptq.steps import Context, Phase, State, quantize_graph, quantize_program, run_steps
 from quant.qat.network import trainable
 from quant.recipes import RECIPES
 from tests.support.networks import images, norms_as_trained, trained_looking
 from tests.support.training import TINY
+from tests.support.warm import WarmRuntime
 
 SIZE = 32
 
@@ -47,7 +47,7 @@ def network(head: str, hidden: tuple[int, ...]) -> EfficientNet:
 
 @pytest.fixture(scope="module")
 def runtime():
-    with HostRuntime(threads=1) as host:
+    with WarmRuntime() as host:
         yield host
 
 

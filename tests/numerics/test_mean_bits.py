@@ -10,7 +10,7 @@ from torch import fx
 from quant.graph.qdq import DEQUANTIZE, QMAX, QMIN, QUANTIZE, TensorScale
 from quant.lower.xnnpack import arithmetic
 from quant.lower.xnnpack.lower import lower_xnnpack
-from quant.program.host import HostRuntime
+from tests.support.warm import WarmRuntime
 
 aten = torch.ops.aten
 
@@ -50,7 +50,7 @@ def test_a_mean_that_is_nearly_half_way(tmp_path, size, source, out, sums):
     integers = _with_sums(sums, size)
     module = _mean_of(source, out)
     (tmp_path / "mean.pte").write_bytes(lower_xnnpack(module, tuple(integers.shape)).data)
-    with HostRuntime(threads=1) as runtime:
+    with WarmRuntime() as runtime:
         program = runtime.load(tmp_path / "mean.pte", "mean")
         found = runtime.run(program, arithmetic.dequantize(integers, source.scale, source.zero_point))
     expected = arithmetic.pool(integers, source.scale, source.zero_point, out.scale, out.zero_point)

@@ -11,12 +11,12 @@ from edge_effnet.fuse import fold_for_inference
 from quant.common.progress import NoProgress
 from quant.graph.export import export_graph
 from quant.lower.xnnpack.lower import lower_xnnpack
-from quant.program.host import HostRuntime
 from quant.ptq.steps import quantize_graph
 from quant.qat import operators
 from quant.qat.network import trainable, write_back
 from quant.recipes import RECIPES
 from tests.support.networks import images, trained_looking
+from tests.support.warm import WarmRuntime
 
 SIZE = 64
 
@@ -42,7 +42,7 @@ def test_trained_network_equals_its_program_bit_for_bit(tmp_path, variant, activ
     write_back(network, network.module, converted)
     program = tmp_path / "program.pte"
     program.write_bytes(lower_xnnpack(converted, (1, 3, SIZE, SIZE)).data)
-    with HostRuntime(threads=1) as runtime:
+    with WarmRuntime() as runtime:
         found = runtime.run(runtime.load(program, "program"), inputs)
     assert found.std(dim=0).mean() > 0, "the outputs have to depend on the images"
     assert torch.equal(found, expected)
@@ -87,3 +87,59 @@ def test_gradient_of_silu_is_the_float_functions_where_nothing_saturates():
     torch.nn.functional.silu(x).sum().backward()
     torch.testing.assert_close(v.grad.flatten(), x.grad * 0.05, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(source.grad, (x.grad * v.detach().flatten()).sum(), rtol=1e-3, atol=1e-2)
+
+
+def _plain(scaled, zero):
+    """Requantization by autograd alone, its rounding passed straight."""
+    steps = scaled + (scaled.round() - scaled).detach()
+    return (steps + zero).clamp(-128, 127) - zero
+
+
+def _gradients(function, values):
+    leaves = [value.clone().requires_grad_() for value in values]
+    result = function(*leaves)
+    assert (result.abs() > 100).any(), "some values have to saturate"
+    (result * torch.linspace(-1, 2, result.numel()).view_as(result)).sum().backward()
+    return [result.detach(), *(leaf.grad for leaf in leaves)]
+
+
+def _whole_numbers(*shapes):
+    generator = torch.Generator().manual_seed(5)
+    return [torch.randint(-100, 101, shape, generator=generator).float() for shape in shapes]
+
+
+@pytest.mark.parametrize("gate", [(3, 4, 1, 1), (3, 4, 5, 5)])
+def test_gradients_of_a_product_are_those_of_plain_autograd(gate):
+    def plain(a, a_scale, b, b_scale, scale, zero):
+        return _plain(a * b * (a_scale * b_scale / scale), zero)
+
+    a, b = _whole_numbers((3, 4, 5, 5), gate)
+    values = [a, torch.tensor(0.02), b, torch.tensor(0.03), torch.tensor(0.04), torch.tensor(-20.0)]
+    expected = _gradients(plain, values)
+    for swapped in (False, True):
+        order = [2, 3, 0, 1, 4, 5] if swapped else range(6)
+        found = _gradients(
+            lambda *x: operators.multiply(*x, operators.NO_LIMITS), [values[i] for i in order]
+        )  # fmt: skip
+        for ours, theirs in zip(found[1:], [expected[1 + i] for i in order], strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-2)
+        assert torch.equal(found[0], expected[0])
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_gradients_of_a_convolution_are_those_of_plain_autograd(groups):
+    geometry = ([1, 1], [1, 1], [1, 1], groups)
+
+    def plain(v, source, weight, weight_scale, bias, scale, zero):
+        steps = bias / (weight_scale * source)
+        sums = torch.nn.functional.conv2d(v, weight, steps + (steps.round() - steps).detach(), *geometry)
+        return _plain(sums * (source * weight_scale / scale).view(-1, 1, 1), zero)
+
+    v, weight, bias = _whole_numbers((3, 4, 5, 5), (8, 4 // groups, 3, 3), (8,))
+    scales = torch.tensor(0.02), torch.linspace(0.01, 0.02, 8), torch.tensor(0.1)
+    values = [v, scales[0], weight, scales[1], bias / 100, scales[2], torch.tensor(-20.0)]
+    expected = _gradients(plain, values)
+    found = _gradients(lambda *x: operators.convolve(*x, operators.NO_LIMITS, geometry, torch.float32, None), values)
+    assert torch.equal(found[0], expected[0])
+    for ours, theirs in zip(found[1:], expected[1:], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-1)

@@ -9,9 +9,9 @@ from edge_effnet.fuse import fold_for_inference
 from quant.graph.export import export_graph
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.metrics import metrics
-from quant.program.host import HostRuntime
 from quant.program.reader import parse_pte
 from tests.support.networks import images, trained_looking
+from tests.support.warm import WarmRuntime
 
 SIZE = 64
 
@@ -30,7 +30,7 @@ def b0():
 def answers(data, inputs, folder):
     path = folder / "model.pte"
     path.write_bytes(data)
-    with HostRuntime(1) as runtime:
+    with WarmRuntime() as runtime:
         return runtime.run(runtime.load(path, "model"), inputs)
 
 

@@ -12,12 +12,7 @@ from tests.support.peers import torchvision
 
 pytestmark = [pytest.mark.realdata, pytest.mark.slow]
 
-EVALUATION = 250
-
-
-@pytest.fixture(scope="module")
-def images(realdata):
-    return realdata / "imagenette"
+EVALUATION = 100
 
 
 @pytest.fixture(scope="module")
@@ -26,16 +21,18 @@ def weights(realdata):
 
 
 @pytest.fixture(scope="module")
-def quantized(weights, images, tmp_path_factory):
+def quantized(weights, real_images, tmp_path_factory):
     """The artifact's folder and what `quantize --json` printed; whatever the verdict."""
     folder = tmp_path_factory.mktemp("real") / "b0"
-    done = run_cli("quantize", "--variant", "b0", "--weights", weights, "--data", images, "--out", folder, "--json")
+    done = run_cli(
+        "quantize", "--variant", "b0", "--weights", weights, "--data", real_images, "--out", folder, "--json"
+    )
     assert done.returncode in (0, 1) and done.stderr == "", done.stderr
     return folder, only_json(done.stdout)
 
 
 @pytest.fixture(scope="module")
-def right_in_torchvision(weights, images):
+def right_in_torchvision(weights, real_images):
     """How many of the evaluation images torchvision's B0 knows, by torchvision's own preprocessing."""
     checkpoint = torch.load(weights, map_location="cpu", weights_only=True)
     network = torchvision.models.efficientnet_b0(num_classes=len(checkpoint["class_names"]))
@@ -52,7 +49,7 @@ def right_in_torchvision(weights, images):
     right = 0
     with torch.inference_mode():
         for label, name in enumerate(checkpoint["class_names"]):
-            paths = sorted((images / "val" / name).iterdir())
+            paths = sorted((real_images / "val" / name).iterdir())
             batch = torch.stack([prepare(Image.open(path).convert("RGB")) for path in paths])
             right += (network.eval()(batch).argmax(dim=1) == label).sum().item()
     return right
@@ -78,9 +75,9 @@ def test_the_int8_program_sees_most_of_what_float_sees(quantized):
     assert values["pte"]["top1"] > 0.85
 
 
-def test_a_check_of_the_artifact_gives_the_same_verdict(quantized, images):
+def test_a_check_of_the_artifact_gives_the_same_verdict(quantized, real_images):
     folder, values = quantized
-    outcome = check(folder, data=images)
+    outcome = check(folder, data=real_images)
     assert outcome.passed == (values["verdict"] == "pass")
     assert outcome.pte_accuracy.top1 == values["pte"]["top1"]
     assert len(open_artifact(folder).calibrated_on) == DEFAULT_CALIBRATION

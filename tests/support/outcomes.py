@@ -19,7 +19,6 @@ from quant.verdict.outcome import Outcome
 from quant.verdict.verdict import Changes, Verdict
 
 ACCURACY = Accuracy(top1=0.96, top5=1.0, top1_interval=(0.93, 0.98))
-NO_ACCURACY = Accuracy(top1=None, top5=None, top1_interval=None)
 CHANGES = Changes(
     expected=Expected(share=0.002, interval=(0.0, 0.005), temperature=1.0),
     margins=tuple(MarginClass(at_least=margin, images=200, kept=198) for margin in MARGINS),
@@ -72,6 +71,7 @@ def outcome(**changes: Any) -> Outcome:
         "float_accuracy": ACCURACY,
         "float_program": ProgramFigures(latency_ms=12.0, latency_p90_ms=12.5, load_ms=5.0, size_bytes=16_039_432),
         "quantized": (ACCURACY, FIDELITY),
+        "quantized_images": 250,
         "lowering": FIDELITY,
         "pte_accuracy": ACCURACY,
         "pte": FIDELITY,

@@ -12,14 +12,14 @@ from quant.analysis.layer_report import LayerReport
 from quant.artifact.model import Artifact
 from quant.data.split import ImageRecord
 from quant.lower.delegation import DelegationReport
-from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.metrics.evaluate import NO_ACCURACY, Accuracy, Fidelity
 from quant.metrics.per_class import ClassFigures, ConfusionChange
 from quant.report.single import Sources, render_report
 from quant.verdict.outcome import Outcome
 from quant.verdict.verdict import Verdict
 from tests.support.artifacts import LAYER, make_artifact, manifest_fields
 from tests.support.images import draw_image
-from tests.support.outcomes import NO_ACCURACY, flip, outcome
+from tests.support.outcomes import flip, outcome
 
 SCRIPT = "<script>alert(1)</script>"
 """A hostile class name."""

@@ -23,6 +23,8 @@ class Board:
     home: Path
     config: Path
     """For ssh's -F."""
+    python: Path
+    """Its interpreter."""
     port: int
     cutter: Cutter
     commands: Path
@@ -83,7 +85,7 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def board(folder: Path) -> Iterator[Board]:
+def board(folder: Path, python: Path) -> Iterator[Board]:
     """Start a sshd; commands run in a home below `folder`."""
     home, keys = folder / "home", folder / "keys"
     for path in (home / "bin", keys):
@@ -120,7 +122,7 @@ def board(folder: Path) -> Iterator[Board]:
         )
         try:
             _await(port)
-            yield Board(home=home, config=client, port=port, cutter=cutter, commands=commands)
+            yield Board(home=home, config=client, python=python, port=port, cutter=cutter, commands=commands)
         finally:
             cutter.cut()
             daemon.terminate()

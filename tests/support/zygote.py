@@ -1,7 +1,7 @@
-"""Starts the phone double's programs quickly, as Android does: one process has loaded ExecuTorch and forks for each.
+"""Starts programs that need ExecuTorch quickly, as Android does: one process has loaded it and forks for each.
 
 zygote.py serve SOCKET                              until its standard input ends
-zygote.py run SOCKET SCRIPT ARGUMENT...             on the caller's standard streams; ends with its exit code
+zygote.py run SOCKET SCRIPT ARGUMENT...             on the caller's standard streams; either ends with the other
 zygote.py spawn SOCKET PIDFILE SCRIPT ARGUMENT...   in the background
 """
 
@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,15 @@ def zygote() -> Iterator[Path]:
         yield path
         process.stdin.close()
     shutil.rmtree(path.parent)
+
+
+def interpreter(folder: Path, socket_path: Path) -> Path:
+    """Write a program into a folder that runs scripts so, and everything else as Python does."""
+    path = folder / "python"
+    words = f"exec {sys.executable} -I -S {__file__} run {socket_path}"
+    path.write_text(f'#!/bin/sh\ncase $1 in -c) exec {sys.executable} "$@" ;; -P) shift ;; esac\n{words} "$@"\n')
+    path.chmod(0o755)
+    return path
 
 
 def serve(path: str) -> None:
@@ -74,6 +84,8 @@ def become(connection: socket.socket) -> None:
     os.environ.update(wanted["environment"])
     sys.argv = wanted["words"]
     connection.sendall(f"{os.getpid()}\n".encode())
+    if wanted["watched"]:
+        threading.Thread(target=lambda: connection.recv(1) or os._exit(CRASHED), daemon=True).start()
     code = CRASHED
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")
@@ -87,11 +99,11 @@ def become(connection: socket.socket) -> None:
         os._exit(code)
 
 
-def ask(path: str, words: list[str]) -> tuple[socket.socket, int]:
-    """Have a program started on our streams; the connection that ends with it, and its process."""
+def ask(path: str, words: list[str], *, watched: bool) -> tuple[socket.socket, int]:
+    """Have a program started on our streams, `watched` to end with us; the connection, and its process."""
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(path)
-    request = {"words": words, "folder": str(Path.cwd()), "environment": dict(os.environ)}
+    request = {"words": words, "folder": str(Path.cwd()), "environment": dict(os.environ), "watched": watched}
     socket.send_fds(connection, [json.dumps(request).encode()], [0, 1, 2])
     pid = b""
     while not pid.endswith(b"\n"):
@@ -104,11 +116,11 @@ def main() -> int:
     if task == "serve":
         serve(path)
     elif task == "run":
-        connection, _ = ask(path, words)
+        connection, _ = ask(path, words, watched=True)
         return int(connection.recv(16) or CRASHED)
     else:
         pid_file, *words = words
-        Path(pid_file).write_text(str(ask(path, words)[1]))
+        Path(pid_file).write_text(str(ask(path, words, watched=False)[1]))
     return 0
 
 

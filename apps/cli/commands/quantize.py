@@ -14,7 +14,7 @@ from apps.cli.options import ImageColumn, LabelColumn, Labels, one_file
 from edge_effnet.errors import InputError
 from edge_effnet.samples.trained import SAMPLE, sample_weights
 from quant.common.rank import is_leader
-from quant.lower.choices import DEFAULT_BACKEND, choose
+from quant.lower.choices import DEFAULT_BACKEND, check_given, choose
 from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS
 from quant.program.qnn_socs import DEFAULT_SOC
@@ -81,11 +81,9 @@ def quantize_command(
         list[str] | None,
         typer.Option(help=f"{', '.join(BACKENDS)}; NAME:PRECISION, NAME:all or all; repeatable. [xnnpack]"),
     ] = None,
-    compute_units: Annotated[
-        str, rare_option(help="Core ML: all, cpu_only, cpu_and_gpu, cpu_and_ne.", show_default=False)
-    ] = "all",
-    ios: Annotated[int, rare_option(help="Core ML: oldest iOS, 17 or 18.")] = 17,
-    soc: Annotated[str, rare_option(help="QNN: the phone's chip, such as SM8650.")] = DEFAULT_SOC,
+    compute_units: Annotated[str | None, rare_option(help="Core ML: all, cpu_only, cpu_and_gpu, cpu_and_ne.")] = None,
+    ios: Annotated[int | None, rare_option(help="Core ML: oldest iOS, 17 or 18; default: 17.")] = None,
+    soc: Annotated[str | None, rare_option(help=f"QNN: the phone's chip; default: {DEFAULT_SOC}.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default: <variant>-<recipe>-<backend>.")] = None,
     max_drop: Annotated[
         float | None, typer.Option(help=f"Top-1 points that may be lost; default: {MAX_DROP_POINTS:g}.")
@@ -120,8 +118,10 @@ def quantize_command(
     weights, data = _sources(variant, weights, data)
     names = backend or [DEFAULT_BACKEND]
     # Light: an impossible backend is refused before the stack is imported.
-    choose(names)
-    options = BackendOptions(compute_units=compute_units, ios=ios, soc=soc)
+    asked: dict[str, Any] = {"compute_units": compute_units, "ios": ios, "soc": soc}
+    told = {name: value for name, value in asked.items() if value is not None}
+    options = BackendOptions(**told)
+    check_given(choose(names), told)
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from apps.cli.render.plain import PlainConsole, write, write_json
 from quant.analysis.search_result import Found
 from quant.common.findings import further_remedy
-from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.metrics.evaluate import NO_ACCURACY, Accuracy, Fidelity
 from quant.metrics.metrics import decimals
 from quant.metrics.tasks.task import Task
 from quant.program.timing import ProgramFigures
@@ -149,10 +149,9 @@ def _table(outcome: Outcome) -> Table:
     )
     table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     table.add_column("")
-    trained = outcome.ptq is not None
     middle = [
         *([("PTQ", outcome.ptq)] if outcome.ptq else []),
-        *([("QAT" if trained else "quantized", outcome.quantized)] if outcome.quantized else []),
+        *([_quantized(outcome)] if outcome.quantized else []),
     ]
     columns = ["float", *(name for name, _ in middle), ".pte"]
     for column in columns:
@@ -167,6 +166,15 @@ def _table(outcome: Outcome) -> Table:
     table.add_row("load, ms", *("" if p is None else f"{p.load_ms:.1f}" for p in programs))
     table.add_row("size, MB", *("" if p is None else f"{p.size_bytes / 1e6:.2f}" for p in programs))
     return table
+
+
+def _quantized(outcome: Outcome) -> tuple[str, tuple[Accuracy, Fidelity]]:
+    """The column before the program's; where it is of fewer images, without what only the same ones would compare."""
+    assert outcome.quantized is not None
+    name, (accuracy, fidelity) = "quantized" if outcome.ptq is None else "QAT", outcome.quantized
+    if outcome.quantized_images == outcome.evaluation_images:
+        return name, (accuracy, fidelity)
+    return f"{name} ({outcome.quantized_images})", (NO_ACCURACY, fidelity)
 
 
 def _outputs_table(outcome: Outcome) -> Table:

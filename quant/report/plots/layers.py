@@ -48,7 +48,8 @@ def plot_layers(layers: Sequence[LayerReport], *, broken: str | None = None) -> 
             _draw_bars(panels[4], x, [layer.estimated_ms or 0.0 for layer in layers], "Latency, ms, estimated")
         _mark_stages(panels, layers)
         _shade_float(panels, layers)
-        figure.draw_without_rendering()  # places are known only now
+        figure.draw_without_rendering()  # places are known only now, and are not looked for again
+        figure.set_layout_engine("none")
         return to_svg(figure, name="layers", label=_label(layers), spots=_spots(panels[0], layers))
 
 

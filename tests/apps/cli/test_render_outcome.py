@@ -6,9 +6,9 @@ import pytest
 
 from apps.cli.render.outcome import print_outcome
 from quant.common.findings import finding
-from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.metrics.evaluate import NO_ACCURACY, Accuracy, Fidelity
 from quant.verdict.verdict import Verdict
-from tests.support.outcomes import FIDELITY, NO_ACCURACY, flip, outcome
+from tests.support.outcomes import FIDELITY, flip, outcome
 
 
 def printed(capsys, *arguments, **settings):
@@ -61,6 +61,14 @@ def test_internals_are_left_to_verbose_and_the_rest_has_an_order(capsys):
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
     assert "only 8 images calibrate. " in text
+
+
+def test_a_column_of_fewer_images_says_so_and_has_no_top1(capsys):
+    text = printed(capsys, outcome(quantized_images=100))
+    heads, top1, agrees = (
+        next(row for row in text.splitlines() if part in row) for part in (".pte", "top-1, %", "agrees")
+    )
+    assert "quantized (100)" in heads and top1.split()[-2] == "-" and agrees.split()[-2] != "-"
 
 
 def test_a_check_has_no_quantized_column(capsys):

@@ -39,9 +39,9 @@ def artifact(tmp_path_factory):
 
 
 @pytest.fixture
-def bench(tmp_path, android_zygote, artifact, data, monkeypatch):
+def bench(tmp_path, forks, artifact, data, monkeypatch):
     hurry(monkeypatch)
-    phone = PhoneDouble(tmp_path / "phone", android_zygote)
+    phone = PhoneDouble(tmp_path / "phone", forks)
     with adb_double(phone) as double:
         bench = Bench(phone=phone, double=double, artifact=artifact, data=data)
         monkeypatch.delenv("ADB", raising=False)
@@ -97,8 +97,8 @@ def test_a_serial_that_is_none_is_refused_before_adb_is_asked(bench, capsys, ser
     assert bench.double.requests == []
 
 
-def test_one_of_several_phones_has_to_be_named(bench, capsys, tmp_path, android_zygote):
-    other = PhoneDouble(tmp_path / "other", android_zygote, serial="192.168.1.7:5555", model="Fairphone_5")
+def test_one_of_several_phones_has_to_be_named(bench, capsys, tmp_path, forks):
+    other = PhoneDouble(tmp_path / "other", forks, serial="192.168.1.7:5555", model="Fairphone_5")
     bench.double.phones.append(other)
     code, said = bench.refusal(capsys)
     assert code == 2
@@ -307,9 +307,9 @@ def test_a_phone_that_never_comes_back_leaves_its_images_here(bench, capsys, cap
     assert bench.phone.left_behind == [] and bench.kept == []
 
 
-def test_devices_lists_phones_with_battery_and_heat(bench, tmp_path, android_zygote):
+def test_devices_lists_phones_with_battery_and_heat(bench, tmp_path, forks):
     bench.phone.feel(level=9)
-    bench.double.phones.append(PhoneDouble(tmp_path / "o", android_zygote, serial="other", state="unauthorized"))
+    bench.double.phones.append(PhoneDouble(tmp_path / "o", forks, serial="other", state="unauthorized"))
     done = call_cli("edge-effnet", "devices", "--json", env=bench.env)
     assert (done.returncode, done.stderr) == (0, "")
     first, second = (d for d in only_json(done.stdout)["devices"] if d["device"].startswith("adb"))

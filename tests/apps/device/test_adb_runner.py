@@ -27,9 +27,9 @@ def artifact(tmp_path_factory):
 
 
 @pytest.fixture
-def bench(tmp_path, android_zygote, artifact, data, monkeypatch):
+def bench(tmp_path, forks, artifact, data, monkeypatch):
     hurry(monkeypatch)
-    phone = PhoneDouble(tmp_path / "phone", android_zygote)
+    phone = PhoneDouble(tmp_path / "phone", forks)
     phone.uninstall()
     with adb_double(phone) as double:
         bench = Bench(phone=phone, double=double, artifact=artifact, data=data)

@@ -1,7 +1,6 @@
 """`check --device ssh:...` against a real sshd on loopback."""
 
 import shutil
-import sys
 
 import pytest
 import torch
@@ -34,8 +33,8 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pi(tmp_path_factory):
-    with board(tmp_path_factory.mktemp("board")) as found:
+def pi(quick_python, tmp_path_factory):
+    with board(tmp_path_factory.mktemp("board"), quick_python) as found:
         yield found
 
 
@@ -46,13 +45,14 @@ def _own_cache(tmp_path, monkeypatch):
 
 
 def options(pi, **changes):
-    return DeviceOptions(**{"ssh_config": pi.config, "remote_python": sys.executable, **changes})
+    return DeviceOptions(**{"ssh_config": pi.config, "remote_python": str(pi.python), **changes})
 
 
 def check(artifact, data, pi, **settings):
     return check_on_device(artifact, device="ssh:board", data=data, options=options(pi), **settings)
 
 
+@pytest.mark.usefixtures("quick_host")
 def test_a_board_gives_the_hosts_logits_and_keeps_nothing(artifact, data, pi):
     found = check(artifact, data, pi)
     host = check_on_device(artifact, device="host", data=data)
@@ -74,7 +74,7 @@ def test_no_shell_there_reads_a_images_name(artifact, data, pi):
 def test_the_command_line_says_so_too(artifact, data, pi, tmp_path):
     process = call_cli(
         "edge-effnet", "check", artifact, "--data", data, "--device", "ssh:board", "--ssh-config", pi.config,
-        "--remote-python", sys.executable, "--limit", "6", "--results", tmp_path / "pi.json", "--json",
+        "--remote-python", pi.python, "--limit", "6", "--results", tmp_path / "pi.json", "--json",
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
     values = only_json(process.stdout)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from quant.graph.chunked_run import ChunkedRun
+from quant.graph.chunked_run import ChunkedRun, sampled
 from quant.graph.export import export_graph
 from quant.graph.qdq import WEIGHTED
 
@@ -59,6 +59,20 @@ def test_only_what_later_layers_read_is_kept(graph):
     (alive,) = run._alive
     images = [node for node in alive if node.op != "get_attr"]
     assert [node.name for node in images] == ["add", depthwise.name]
+
+
+@torch.no_grad()
+def test_samples_wait_while_a_run_goes_on_to_where_least_is_kept(graph):
+    inputs = list(torch.randn(3, 3, 6, 6).split(2))
+    layers = [node for node in graph.graph.nodes if node.target in WEIGHTED]
+    run, plain = ChunkedRun(graph, inputs, layers), ChunkedRun(graph, inputs)
+    for layer in layers[:3]:
+        plain.advance_to(layer)
+        expected = [sampled(part) for part in plain.chunks(layer)]
+        found = run.samples(layer)
+        assert all(torch.allclose(a.float(), b, atol=5e-3) for a, b in zip(found, expected, strict=True))
+        # A block's sum of 3 channels, not one of the 8 of its layers.
+        assert [node.name for node in run._alive[0] if node.op != "get_attr"] == ["add"]
 
 
 @torch.no_grad()

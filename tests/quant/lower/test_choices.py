@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 
 from edge_effnet.activations import ACTIVATIONS
 from edge_effnet.errors import InputError
-from quant.lower.choices import check_fits, choose, require_runs_here
+from quant.lower.choices import check_fits, check_given, check_options, choose, require_runs_here
 from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS
 from quant.program import openvino_library
@@ -73,6 +74,29 @@ def test_networks_that_a_backend_does_not_run_are_refused():
 def test_the_table_names_activations_that_exist():
     for backend in BACKENDS.values():
         assert set(backend.activations) <= set(ACTIVATIONS), backend.name
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"soc": "SM8750"}, "--soc SM8750: is for qnn, of which .* add --backend qnn"),
+        ({"compute_units": "all"}, "--compute-units all: is for coreml"),
+        ({"ios": 18}, "--ios 18: is for coreml"),
+    ],
+)
+def test_an_option_that_no_chosen_backend_reads_is_refused(given, expected):
+    with pytest.raises(InputError, match=expected):
+        check_given(choose(["xnnpack", "vulkan"]), given)
+    check_given(choose(["all"]), given)
+    changed = BackendOptions(ios=18)
+    with pytest.raises(InputError, match="--ios 18"):
+        check_options(choose(["xnnpack"]), changed)
+    check_options(choose(["coreml"]), changed)
+
+
+def test_every_option_is_some_backends():
+    read = {name for backend in BACKENDS.values() for name in backend.options}
+    assert read == {field.name for field in fields(BackendOptions)}
 
 
 def test_options_say_what_they_take():

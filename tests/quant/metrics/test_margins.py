@@ -3,10 +3,9 @@ import math
 import pytest
 import torch
 
-from quant.metrics.evaluate import fidelity
+from quant.metrics.evaluate import NO_ACCURACY, fidelity
 from quant.metrics.margins import expected_loss, fitted_temperature, margin_classes, paired
 from quant.verdict.verdict import Changes, Limits, compare, paired_sentence
-from tests.support.outcomes import NO_ACCURACY
 
 LIMITS = Limits(max_drop=1.0, min_agreement=None, baseline=None)
 

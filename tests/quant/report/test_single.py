@@ -12,6 +12,7 @@ from quant.artifact.open import open_artifact
 from quant.artifact.write import write_artifact
 from quant.common.findings import finding
 from quant.data.split import ImageRecord
+from quant.metrics.evaluate import NO_ACCURACY
 from quant.metrics.per_class import ClassFigures
 from quant.qat.report import QatReport
 from quant.report import single as single_module
@@ -20,7 +21,7 @@ from quant.verdict.diagnosis import Circumstances, diagnose
 from quant.verdict.verdict import Verdict
 from tests.support.artifacts import LAYER, make_artifact, manifest_fields
 from tests.support.images import draw_image
-from tests.support.outcomes import FIDELITY, NO_ACCURACY, flip, outcome
+from tests.support.outcomes import FIDELITY, flip, outcome
 from tests.support.reports import IMAGE, SCRIPT, SHOWN, Elements, hostile, layers, many_classes, page
 
 CASES = {

@@ -9,15 +9,15 @@ from edge_effnet.errors import InputError
 from quant.common.findings import finding
 from quant.common.progress import NoProgress
 from quant.lower.result import Delegation
-from quant.metrics.evaluate import Accuracy, accuracy, collect_logits, fidelity, labels_of
+from quant.metrics.evaluate import NO_ACCURACY, Accuracy, accuracy, collect_logits, fidelity, labels_of
 from quant.metrics.tasks.classes import CLASSES
 from quant.program.timing import ProgramFigures
-from quant.verdict.assemble import Evidence, assemble
+from quant.verdict.assemble import Evidence, Simulated, assemble
 from quant.verdict.judged import Flip
 from quant.verdict.verdict import Limits
 from tests.support.artifacts import LAYER
 from tests.support.images import COLOURS, draw_image
-from tests.support.outcomes import NO_ACCURACY, images, outcome
+from tests.support.outcomes import images, outcome
 from tests.support.programs import PREPROCESS
 
 FLOAT = torch.tensor([[9.0, 1.0, 0.0], [0.0, 9.0, 1.0], [0.0, 1.0, 9.0], [9.0, 1.0, 0.0]])
@@ -36,6 +36,7 @@ def evidence(**changes):
         "backend": "xnnpack",
         "threads": 1,
         "logits": {"float": FLOAT, "pte": PTE},
+        "simulated": None,
         "images": images(4),
         "class_names": COLOURS,
         "float_program": program,
@@ -87,7 +88,7 @@ def test_figures_flips_and_verdict_come_from_the_logits():
 
 def test_the_two_errors_are_reported_apart():
     """Float to quantized is the loss; quantized to .pte is the lowering."""
-    found = summarize(evidence(logits={"float": FLOAT, "quantized": FLOAT + 0.01, "pte": PTE}), max_drop=1.0)
+    found = summarize(evidence(simulated=Simulated(rows=[0, 1, 2, 3], logits=FLOAT + 0.01)), max_drop=1.0)
     loss_accuracy, loss = found.quantized
     assert loss_accuracy.top1 == 1.0 and loss.agreement == 1.0 and loss.sqnr_db > 50
     assert found.lowering.agreement == 0.75 and found.lowering.sqnr_db < 10
@@ -133,6 +134,15 @@ def test_json_has_the_keys_that_are_promised():
     assert values["verdict"] == "pass"
     assert values["pte"]["size_bytes"] == 4_269_368 and values["pte"]["top1"] == 0.96
     assert values["images"] == {"calibration": 128, "evaluation": 250}
+
+
+def test_a_network_simulated_on_some_images_is_compared_on_these():
+    found = summarize(evidence(simulated=Simulated(rows=[1, 3], logits=PTE[[1, 3]])), max_drop=100.0)
+    assert found.quantized_images == 2 and found.lowering.agreement == 1.0 and found.lowering.sqnr_db == 200.0
+    expected = summarize(
+        evidence(logits={"float": FLOAT[[1, 3]], "pte": PTE[[1, 3]]}, images=images(4)[1::2]), max_drop=1.0
+    )
+    assert found.quantized == (expected.pte_accuracy, expected.pte)
 
 
 def test_json_of_a_check_has_no_quantized_part():

@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from edge_effnet.errors import InputError
-from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.metrics.evaluate import NO_ACCURACY, Accuracy, Fidelity
 from quant.verdict.baseline import (
     baseline_json,
     check_baseline,
@@ -14,7 +14,6 @@ from quant.verdict.baseline import (
     require_baseline_file,
 )
 from tests.support.baselines import IMAGES, PROGRAM, baseline_of
-from tests.support.outcomes import NO_ACCURACY
 
 FIDELITY = Fidelity(agreement=0.972, sqnr_db=20.0)
 

@@ -3,9 +3,10 @@
 import json
 from xml.etree import ElementTree
 
+from quant.metrics.evaluate import NO_ACCURACY
 from quant.verdict.notebook import outcome_html
 from quant.verdict.verdict import Verdict
-from tests.support.outcomes import NO_ACCURACY, outcome
+from tests.support.outcomes import outcome
 from tests.support.paths import ROOT
 
 

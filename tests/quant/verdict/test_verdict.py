@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_effnet.errors import InputError
-from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.metrics.evaluate import NO_ACCURACY, Accuracy, Fidelity
 from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement, compare, decide
 from tests.support.baselines import baseline_of
-from tests.support.outcomes import NO_ACCURACY, images
+from tests.support.outcomes import images
 
 
 def accuracy(top1):

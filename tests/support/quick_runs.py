@@ -1,0 +1,50 @@
+"""What hundreds of small runs in one process need not do again, and no test of theirs looks at: a third of the time.
+
+A run in a process of its own (`quantized` of conftest.py) does all of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import typing
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+from unittest import mock
+
+from executorch.exir._serialize import _dataclass
+from markupsafe import Markup
+
+from quant.report.single import render_report
+from quant.training.outputs import _draw
+
+_PLOTS = ("plot_layers", "plot_changes", "plot_search", "plot_training")
+_CURVES: dict[tuple[object, ...], bytes | None] = {}
+
+
+def without_plots() -> AbstractContextManager[object]:
+    """Let reports be rendered without plots, which `tests/quant/report` draws."""
+    return mock.patch.multiple("quant.report.single", **{name: lambda *_, **__: Markup() for name in _PLOTS})
+
+
+def _rendered(*given: Any) -> bytes:
+    with without_plots():
+        return render_report(*given)
+
+
+def _drawn(rows: Sequence[dict[str, float]]) -> bytes | None:
+    """A learning curve as of the first run that had the same columns and as many image sizes."""
+    kind = (*(rows[0] if rows else ()), len({row["image_size"] for row in rows}))
+    if kind not in _CURVES:
+        _CURVES[kind] = _draw(rows)
+    return _CURVES[kind]
+
+
+@contextmanager
+def quick_runs() -> Iterator[None]:
+    """Make those of this process so."""
+    # ExecuTorch asks for a class's types again for every single object that it writes.
+    known_types = mock.patch.object(_dataclass, "get_type_hints", functools.cache(typing.get_type_hints))
+    drawn = mock.patch("quant.training.outputs._draw", _drawn)
+    with mock.patch("quant.pipeline.write.render_report", _rendered), known_types, drawn:
+        yield
