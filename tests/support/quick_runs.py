@@ -12,11 +12,14 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest import mock
 
-from executorch.exir._serialize import _dataclass
 from markupsafe import Markup
 
+from quant.common.quiet import quiet_libraries
 from quant.report.single import render_report
 from quant.training.outputs import _draw
+
+with quiet_libraries():
+    from executorch.exir._serialize import _dataclass
 
 _PLOTS = ("plot_layers", "plot_changes", "plot_search", "plot_training")
 _CURVES: dict[tuple[object, ...], bytes | None] = {}
