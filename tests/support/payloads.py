@@ -37,7 +37,7 @@ def program(*payloads: bytes, backend: str = "XnnpackBackend") -> PteFile:
         operators=(),
         planned_bytes=0,
     )
-    fields = {"size_bytes": 0, "sha256": "", "version": 0, "magic": "ET12", "segments": (), "named_data": {}}
+    fields = {"size_bytes": 0, "sha256": "", "version": 0, "magic": "ET12", "named_data": {}}
     return PteFile(path="model.pte", methods=(method,), **fields)
 
 
