@@ -134,7 +134,7 @@ def _devices() -> Iterator[Finding]:
     try:
         # What a broken installation lacks must not hide the rest.
         from apps.device.listing import list_devices  # noqa: PLC0415
-        from apps.device.options import DeviceOptions  # noqa: PLC0415
+        from apps.device.remote import DeviceOptions  # noqa: PLC0415
     except (ImportError, OSError) as error:
         advice = "mend the installation first"
         yield Finding(group="devices", name="any", found=f"not looked for ({error})", ready=False, advice=advice)

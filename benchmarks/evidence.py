@@ -24,7 +24,7 @@ from edge_effnet.images import IMAGE_SUFFIXES
 from quant.checks.geometry_probe import best_geometry, usual_geometries
 from quant.checks.preprocessing_probe import Comparison
 from quant.data.batches import iterate_batches
-from quant.data.norm_statistics import norm_misfit, preferred
+from quant.data.calibration_check import norm_misfit, preferred
 from quant.data.split import ImageRecord
 
 DRAWS, DRAWN = 100, 128

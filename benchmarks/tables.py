@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from quant.common.machine import processor_name
+from quant.pipeline.manifest import processor_name
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from edge_effnet.model import EfficientNet
     from edge_effnet.padding import output_image_size
     from edge_effnet.preprocess import Preprocess
-    from edge_effnet.variants import VARIANTS, StageSpec, VariantSpec, resolve_variant
+    from edge_effnet.stages import StageSpec
+    from edge_effnet.variants import VARIANTS, VariantSpec, resolve_variant
     from edge_effnet.weights import Checkpoint, load_checkpoint, load_pretrained, save_checkpoint
 
 __all__ = [
@@ -45,7 +46,7 @@ _HOMES = {
     "output_image_size": "edge_effnet.padding",
     "Preprocess": "edge_effnet.preprocess",
     "VARIANTS": "edge_effnet.variants",
-    "StageSpec": "edge_effnet.variants",
+    "StageSpec": "edge_effnet.stages",
     "VariantSpec": "edge_effnet.variants",
     "resolve_variant": "edge_effnet.variants",
     "Checkpoint": "edge_effnet.weights",

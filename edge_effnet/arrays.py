@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import os
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -74,13 +71,7 @@ def read_stacks(path: Path) -> dict[str, np.ndarray]:
     """
     with open_given(path, limit=None) as file:
         try:
-            if file.read(2) == b"PK":
-                with zipfile.ZipFile(file) as archive:
-                    return {
-                        entry.filename.removesuffix(".npy"): _member(archive, entry) for entry in archive.infolist()
-                    }
-            file.seek(0)
-            return {"images": _array_of(file, limit=os.fstat(file.fileno()).st_size)}
+            return _arrays_of(file)
         except Exception as error:  # as in _array_in
             raise InputError(
                 f"{path}: not a readable file of arrays ({brief(error)}); save it with numpy.savez(PATH, images=..., "
@@ -93,40 +84,16 @@ def _array_in(path: Path) -> np.ndarray:
     with open_given(path, limit=MAX_FILE_BYTES) as file:
         # A broken file fails wherever numpy or zipfile meets it, with whatever that raises.
         try:
-            return _loaded(file)
+            (array,) = _arrays_of(file).values()
         except Exception as error:
             raise InputError(f"{path}: not a readable array ({brief(error)}); save it with numpy.save.") from error
+        return array
 
 
-def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
-    with archive.open(entry) as member:
-        return _array_of(member, limit=entry.file_size)
-
-
-def _loaded(file: BinaryIO) -> np.ndarray:
-    if file.read(2) == b"PK":
-        with zipfile.ZipFile(file) as archive:
-            entries = archive.infolist()
-            if len(entries) != 1 or entries[0].file_size > MAX_FILE_BYTES:
-                raise ValueError(f"{len(entries)} arrays, need one")
-            with archive.open(entries[0]) as member:
-                return _array_of(member)
-    file.seek(0)
-    return _array_of(file)
-
-
-def _array_of(file: Any, limit: int = MAX_FILE_BYTES) -> np.ndarray:
-    """Read an array whose header is believed only as far as `limit` bytes go."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(file)
-    size = math.prod(shape) * dtype.itemsize
-    if dtype.hasobject or not 0 < size <= limit or max(shape, default=1) > limit:
-        raise ValueError(f"{dtype} of shape {brief(shape)}")
-    data = file.read(size)
-    if len(data) != size:
-        raise ValueError("cut off")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+def _arrays_of(file: BinaryIO) -> dict[str, np.ndarray]:
+    """Arrays by name; one that is alone in its file is `images`. Python objects are refused."""
+    loaded = np.load(file, allow_pickle=False)
+    return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else {"images": loaded}
 
 
 def _of_unit(array: np.ndarray) -> np.ndarray:

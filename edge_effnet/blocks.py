@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -102,24 +103,27 @@ class DropConnect(nn.Module):
 
 
 class Block(nn.Module):
-    """What a network's stages are made of: a branch, and the block's input added to it where shapes allow."""
+    """What stages are made of: layers in a row, and the block's input added to their output where shapes allow."""
 
-    has_skip: bool
-    """Whether the block adds its input."""
-    drop_connect: DropConnect
+    layers: ClassVar[tuple[str, ...]]
+    """Names of its layers, from input to output."""
 
-    def branch(self, x: torch.Tensor) -> torch.Tensor:
-        """x: [N, C_in, H, W] -> [N, C_out, ceil(H / stride), ceil(W / stride)]."""
-        raise NotImplementedError
+    def __init__(self, spec: BlockSpec, drop_connect_rate: float) -> None:
+        super().__init__()
+        self.drop_connect = DropConnect(drop_connect_rate)
+        self.has_skip = spec.has_skip
 
     @property
     def last_layer(self) -> ConvBNAct:
         """The layer that gives the branch's output."""
-        raise NotImplementedError
+        last: ConvBNAct = getattr(self, self.layers[-1])
+        return last
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x: [N, C_in, H, W] -> [N, C_out, ceil(H / stride), ceil(W / stride)]."""
-        y = self.branch(x)
+        y = x
+        for name in self.layers:
+            y = getattr(self, name)(y)
         return self.drop_connect(y) + x if self.has_skip else y
 
 
@@ -129,45 +133,25 @@ class MBConv(Block):
     Sandler et al., "MobileNetV2" (2018), with squeeze-excite as in Tan et al., "MnasNet" (2019).
     """
 
+    layers = ("expand", "depthwise", "squeeze_excite", "project")
+
     def __init__(
         self, spec: BlockSpec, *, drop_connect_rate: float, settings: LayerSettings, input_size: int
     ) -> None:
-        super().__init__()
+        super().__init__(spec, drop_connect_rate)
         inner = spec.inner_channels
         self.expand: nn.Module = (
             ConvBNAct(spec.in_channels, inner, settings=settings, input_size=input_size)
             if spec.expands
             else nn.Identity()
         )
-        self.depthwise = ConvBNAct(
-            inner,
-            inner,
-            settings=settings,
-            input_size=input_size,
-            kernel=spec.kernel,
-            stride=spec.stride,
-            groups=inner,
-        )
+        self.depthwise = _spatial(spec, inner, inner, settings, input_size, groups=inner)
         self.squeeze_excite: nn.Module = (
             SqueezeExcite(inner, spec.squeezed_channels, activation=settings.activation)
             if spec.squeezed_channels
             else nn.Identity()
         )
-        self.project = ConvBNAct(
-            inner, spec.out_channels, settings=settings, input_size=-(-input_size // spec.stride), activated=False
-        )
-        self.drop_connect = DropConnect(drop_connect_rate)
-        self.has_skip = spec.has_skip
-
-    def branch(self, x: torch.Tensor) -> torch.Tensor:
-        """As `Block.branch`."""
-        y: torch.Tensor = self.project(self.squeeze_excite(self.depthwise(self.expand(x))))
-        return y
-
-    @property
-    def last_layer(self) -> ConvBNAct:
-        """As `Block.last_layer`."""
-        return self.project
+        self.project = _projection(spec, settings, input_size)
 
 
 class FusedMBConv(Block):
@@ -176,66 +160,45 @@ class FusedMBConv(Block):
     Gupta and Akin, "Accelerator-aware Neural Network Design using AutoML" (2020), there the edge residual block.
     """
 
+    layers = ("expand", "project")
+
     def __init__(
         self, spec: BlockSpec, *, drop_connect_rate: float, settings: LayerSettings, input_size: int
     ) -> None:
-        super().__init__()
-        self.expand = ConvBNAct(
-            spec.in_channels,
-            spec.inner_channels,
-            settings=settings,
-            input_size=input_size,
-            kernel=spec.kernel,
-            stride=spec.stride,
-        )
-        self.project = ConvBNAct(
-            spec.inner_channels,
-            spec.out_channels,
-            settings=settings,
-            input_size=-(-input_size // spec.stride),
-            activated=False,
-        )
-        self.drop_connect = DropConnect(drop_connect_rate)
-        self.has_skip = spec.has_skip
-
-    def branch(self, x: torch.Tensor) -> torch.Tensor:
-        """As `Block.branch`."""
-        y: torch.Tensor = self.project(self.expand(x))
-        return y
-
-    @property
-    def last_layer(self) -> ConvBNAct:
-        """As `Block.last_layer`."""
-        return self.project
+        super().__init__(spec, drop_connect_rate)
+        self.expand = _spatial(spec, spec.in_channels, spec.inner_channels, settings, input_size)
+        self.project = _projection(spec, settings, input_size)
 
 
 class ConvBlock(Block):
     """A spatial convolution with its activation: V2's first blocks."""
 
+    layers = ("filter",)
+
     def __init__(
         self, spec: BlockSpec, *, drop_connect_rate: float, settings: LayerSettings, input_size: int
     ) -> None:
-        super().__init__()
-        self.filter = ConvBNAct(
-            spec.in_channels,
-            spec.out_channels,
-            settings=settings,
-            input_size=input_size,
-            kernel=spec.kernel,
-            stride=spec.stride,
-        )
-        self.drop_connect = DropConnect(drop_connect_rate)
-        self.has_skip = spec.has_skip
+        super().__init__(spec, drop_connect_rate)
+        self.filter = _spatial(spec, spec.in_channels, spec.out_channels, settings, input_size)
 
-    def branch(self, x: torch.Tensor) -> torch.Tensor:
-        """As `Block.branch`."""
-        y: torch.Tensor = self.filter(x)
-        return y
 
-    @property
-    def last_layer(self) -> ConvBNAct:
-        """As `Block.last_layer`."""
-        return self.filter
+def _spatial(
+    spec: BlockSpec, in_channels: int, out_channels: int, settings: LayerSettings, input_size: int, groups: int = 1
+) -> ConvBNAct:
+    return ConvBNAct(
+        in_channels,
+        out_channels,
+        settings=settings,
+        input_size=input_size,
+        kernel=spec.kernel,
+        stride=spec.stride,
+        groups=groups,
+    )
+
+
+def _projection(spec: BlockSpec, settings: LayerSettings, input_size: int) -> ConvBNAct:
+    size = -(-input_size // spec.stride)
+    return ConvBNAct(spec.inner_channels, spec.out_channels, settings=settings, input_size=size, activated=False)
 
 
 BLOCKS: dict[str, type[MBConv | FusedMBConv | ConvBlock]] = {

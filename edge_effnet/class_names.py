@@ -1,9 +1,11 @@
-"""Class names, wherever they come from: each is one line of `labels.txt`, to every reader of lines."""
+"""Class names, wherever they come from, each one line of `labels.txt`; and those of ImageNet's 1,000 classes."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib.resources import files
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief
@@ -34,3 +36,30 @@ def require_class_names(names: Iterable[object], where: object) -> tuple[str, ..
             raise InputError(f"{where}: class name {brief(repr(name))} is not one line of text; rename it there.")
         found.append(name)
     return tuple(found)
+
+
+IMAGENET = 1000
+"""Classes of the ILSVRC, which published weights tell apart: output i is the i-th synset in order. Names are
+torchvision's; two that differ by case alone have their synset behind them."""
+
+_SAME_NAMES = 0.8
+"""Share of a network's names that have to be ImageNet's: sources spell some of them otherwise."""
+
+
+@cache
+def imagenet_classes() -> tuple[tuple[str, str], ...]:
+    """Synset and name of each class, in order of the outputs."""
+    text = files("edge_effnet").joinpath("imagenet1k.tsv").read_text(encoding="utf-8")
+    pairs = (line.split("\t") for line in text.splitlines())
+    return tuple((synset, name) for synset, name in pairs)
+
+
+def is_imagenet(class_names: Sequence[str]) -> bool:
+    """Whether a network's names are those of ImageNet's classes, in their order, however they are spelled."""
+    if len(class_names) != IMAGENET:
+        return False
+    pairs = zip(class_names, imagenet_classes(), strict=True)
+    same = sum(
+        synset in given or name.split(" (")[0].casefold() in given.casefold() for given, (synset, name) in pairs
+    )
+    return same >= _SAME_NAMES * IMAGENET

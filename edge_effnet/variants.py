@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief
@@ -31,18 +32,6 @@ from edge_effnet.stages import (
     round_filters,
     round_repeats,
 )
-
-__all__ = [
-    "BASELINE_STAGES",
-    "VARIANTS",
-    "BlockSpec",
-    "BlockWidths",
-    "StageSpec",
-    "VariantSpec",
-    "resolve_variant",
-    "round_filters",
-    "round_repeats",
-]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,70 +161,11 @@ class VariantSpec:
         return round_filters(channels, self.width, limit=self.rounding_limit)
 
 
-def _lite(name: str, *, width: float, depth: float, resolution: int, dropout: float) -> VariantSpec:
-    return VariantSpec(
-        name=name,
-        width=width,
-        depth=depth,
-        resolution=resolution,
-        dropout=dropout,
-        activation="relu6",
-        squeeze_excite=0.0,
-        fixed_ends=True,
-    )
-
-
-def _edgetpu(name: str, *, width: float, depth: float, resolution: int, dropout: float) -> VariantSpec:
-    return VariantSpec(
-        name=name,
-        width=width,
-        depth=depth,
-        resolution=resolution,
-        dropout=dropout,
-        activation="relu",
-        squeeze_excite=0.0,
-        stages=EDGETPU_STAGES,
-    )
-
-
-def _v2(
-    name: str,
-    stages: tuple[StageSpec, ...],
-    *,
-    stem: int,
-    resolution: int,
-    dropout: float,
-    width: float = 1.0,
-    depth: float = 1.0,
-    head: int = 1280,
-    rounding_limit: float = 0.9,
-) -> VariantSpec:
-    return VariantSpec(
-        name=name,
-        stages=stages,
-        stem=stem,
-        head=head,
-        width=width,
-        depth=depth,
-        resolution=resolution,
-        dropout=dropout,
-        rounding_limit=rounding_limit,
-    )
-
-
-def _v2_base(name: str, *, width: float, depth: float, resolution: int, dropout: float) -> VariantSpec:
-    # Its code rounds to the nearest multiple of 8, however far down.
-    return _v2(
-        name,
-        V2_BASE_STAGES,
-        stem=32,
-        width=width,
-        depth=depth,
-        resolution=resolution,
-        dropout=dropout,
-        rounding_limit=0.0,
-    )
-
+_lite = partial(VariantSpec, activation="relu6", squeeze_excite=0.0, fixed_ends=True)
+_edgetpu = partial(VariantSpec, activation="relu", squeeze_excite=0.0, stages=EDGETPU_STAGES)
+_v2 = partial(VariantSpec, width=1.0, depth=1.0)
+# Its code rounds to the nearest multiple of 8, however far down.
+_v2_base = partial(VariantSpec, stages=V2_BASE_STAGES, rounding_limit=0.0)
 
 _ROWS = (
     VariantSpec(name="b0", width=1.0, depth=1.0, resolution=224, dropout=0.2),
@@ -248,28 +178,28 @@ _ROWS = (
     VariantSpec(name="b7", width=2.0, depth=3.1, resolution=600, dropout=0.5),
     VariantSpec(name="b8", width=2.2, depth=3.6, resolution=672, dropout=0.5),
     VariantSpec(name="l2", width=4.3, depth=5.3, resolution=800, dropout=0.5),
-    _lite("lite0", width=1.0, depth=1.0, resolution=224, dropout=0.2),
-    _lite("lite1", width=1.0, depth=1.1, resolution=240, dropout=0.2),
-    _lite("lite2", width=1.1, depth=1.2, resolution=260, dropout=0.3),
-    _lite("lite3", width=1.2, depth=1.4, resolution=280, dropout=0.3),
-    _lite("lite4", width=1.4, depth=1.8, resolution=300, dropout=0.3),
+    _lite(name="lite0", width=1.0, depth=1.0, resolution=224, dropout=0.2),
+    _lite(name="lite1", width=1.0, depth=1.1, resolution=240, dropout=0.2),
+    _lite(name="lite2", width=1.1, depth=1.2, resolution=260, dropout=0.3),
+    _lite(name="lite3", width=1.2, depth=1.4, resolution=280, dropout=0.3),
+    _lite(name="lite4", width=1.4, depth=1.8, resolution=300, dropout=0.3),
     VariantSpec(name="b1-pruned", pruned=True, width=1.0, depth=1.1, resolution=240, dropout=0.2),
     VariantSpec(name="b2-pruned", pruned=True, width=1.1, depth=1.2, resolution=260, dropout=0.3),
     VariantSpec(name="b3-pruned", pruned=True, width=1.2, depth=1.4, resolution=300, dropout=0.3),
-    _edgetpu("es", width=1.0, depth=1.0, resolution=224, dropout=0.2),
-    _edgetpu("em", width=1.0, depth=1.1, resolution=240, dropout=0.2),
-    _edgetpu("el", width=1.2, depth=1.4, resolution=300, dropout=0.3),
-    _v2_base("v2-b0", width=1.0, depth=1.0, resolution=224, dropout=0.2),
-    _v2_base("v2-b1", width=1.0, depth=1.1, resolution=240, dropout=0.2),
-    _v2_base("v2-b2", width=1.1, depth=1.2, resolution=260, dropout=0.3),
-    _v2_base("v2-b3", width=1.2, depth=1.4, resolution=300, dropout=0.3),
-    _v2("v2-s", V2_S_STAGES, stem=24, resolution=384, dropout=0.2),
-    _v2("v2-m", V2_M_STAGES, stem=24, resolution=480, dropout=0.3),
-    _v2("v2-l", V2_L_STAGES, stem=32, resolution=480, dropout=0.4),
-    _v2("v2-xl", V2_XL_STAGES, stem=32, resolution=512, dropout=0.4),
-    _v2("v2-rw-t", V2_S_STAGES, stem=24, width=0.8, depth=0.9, resolution=288, dropout=0.2),
-    _v2("v2-rw-s", V2_RW_STAGES, stem=24, head=1792, resolution=384, dropout=0.2),
-    _v2("v2-rw-m", V2_RW_M_STAGES, stem=24, head=1792, width=1.2, resolution=416, dropout=0.3),
+    _edgetpu(name="es", width=1.0, depth=1.0, resolution=224, dropout=0.2),
+    _edgetpu(name="em", width=1.0, depth=1.1, resolution=240, dropout=0.2),
+    _edgetpu(name="el", width=1.2, depth=1.4, resolution=300, dropout=0.3),
+    _v2_base(name="v2-b0", width=1.0, depth=1.0, resolution=224, dropout=0.2),
+    _v2_base(name="v2-b1", width=1.0, depth=1.1, resolution=240, dropout=0.2),
+    _v2_base(name="v2-b2", width=1.1, depth=1.2, resolution=260, dropout=0.3),
+    _v2_base(name="v2-b3", width=1.2, depth=1.4, resolution=300, dropout=0.3),
+    _v2(name="v2-s", stages=V2_S_STAGES, stem=24, resolution=384, dropout=0.2),
+    _v2(name="v2-m", stages=V2_M_STAGES, stem=24, resolution=480, dropout=0.3),
+    _v2(name="v2-l", stages=V2_L_STAGES, stem=32, resolution=480, dropout=0.4),
+    _v2(name="v2-xl", stages=V2_XL_STAGES, stem=32, resolution=512, dropout=0.4),
+    _v2(name="v2-rw-t", stages=V2_S_STAGES, stem=24, width=0.8, depth=0.9, resolution=288, dropout=0.2),
+    _v2(name="v2-rw-s", stages=V2_RW_STAGES, stem=24, head=1792, resolution=384, dropout=0.2),
+    _v2(name="v2-rw-m", stages=V2_RW_M_STAGES, stem=24, head=1792, width=1.2, resolution=416, dropout=0.3),
 )
 
 VARIANTS: dict[str, VariantSpec] = {spec.name: spec for spec in _ROWS}

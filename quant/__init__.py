@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from quant.artifact.model import Artifact
     from quant.artifact.open import open_artifact
     from quant.common.findings import Finding, Severity
-    from quant.data.options import ImageOptions
+    from quant.data.readers.label_file import ImageOptions
     from quant.lower.options import BackendOptions
     from quant.pipeline.check import check
     from quant.pipeline.config import QuantizeConfig
@@ -50,7 +50,7 @@ _HOMES = {
     "open_artifact": "quant.artifact.open",
     "Finding": "quant.common.findings",
     "Severity": "quant.common.findings",
-    "ImageOptions": "quant.data.options",
+    "ImageOptions": "quant.data.readers.label_file",
     "BackendOptions": "quant.lower.options",
     "check": "quant.pipeline.check",
     "QuantizeResult": "quant.pipeline.quantize",

@@ -78,7 +78,7 @@ RECIPES: dict[str, Recipe] = {
             grouped=0.11,
             grouped_bytes=0.014,
             searches=True,
-            summary="stem and first depthwise convolution in float: up to a decibel more, 9 % more instructions",
+            summary="stem and first depthwise convolution in float: up to a decibel more, 9 % more ARM instructions",
         ),
         Recipe(
             name="int8-strict",

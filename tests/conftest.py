@@ -17,8 +17,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 import torch
 
 from apps.device.local import LocalRemote, open_host
-from apps.device.options import DeviceOptions
-from apps.device.remote import Remote
+from apps.device.remote import DeviceOptions, Remote
 from apps.device.table import TRANSPORTS
 from quant import quantize
 from tests.support.checkpoints import colour_checkpoint

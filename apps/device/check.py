@@ -7,18 +7,15 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from apps.device.ios import NAME as IOS
-from apps.device.ios import read_exported
 from apps.device.job.drive import run_job
-from apps.device.job.folder import write_job
-from apps.device.job.limit import limit_findings, limited
+from apps.device.job.folder import limit_findings, limited, write_job
 from apps.device.job.results import Results, require_results_file, require_same_program, write_results
-from apps.device.options import DeviceOptions
 from apps.device.outcome import DeviceOutcome
-from apps.device.repeatability import repeat_findings, repeatability
+from apps.device.remote import DeviceOptions
 from apps.device.runtime_release import require_release, with_release
-from apps.device.sameness import Sameness, compare_logits, faults, is_exact
-from apps.device.table import open_device, split_device
+from apps.device.sameness import Sameness, compare_logits, faults, is_exact, repeat_findings, repeatability
+from apps.device.table import NAME as IOS
+from apps.device.table import open_device, read_exported, split_device
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import scratch_folder
 from quant.artifact.model import Artifact
@@ -26,11 +23,10 @@ from quant.artifact.open import open_artifact
 from quant.common.atomic_io import explained_writes
 from quant.common.findings import Finding, finding
 from quant.common.progress import NoProgress, Progress, Stopwatch
-from quant.data.options import ImageOptions
+from quant.data.readers.label_file import ImageOptions
 from quant.data.split import ImageRecord
 from quant.pipeline.check import judge_artifact, look
-from quant.pipeline.handed_over import Given
-from quant.pipeline.judged_images import judged_images
+from quant.pipeline.handed_over import Given, judged_images
 from quant.program.host import check_threads
 from quant.program.timing import ProgramFigures
 from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement

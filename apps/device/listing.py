@@ -5,11 +5,10 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 
-from apps.device.adb.client import AdbClient
+from apps.device.adb.client import AdbClient, PhoneState, read_state
 from apps.device.adb.phones import Phone, list_phones
-from apps.device.adb.state import PhoneState, read_state
 from apps.device.local import DEFAULT_CPU, find_emulator
-from apps.device.options import DeviceOptions
+from apps.device.remote import DeviceOptions
 from edge_effnet.errors import InputError, MachineError
 
 

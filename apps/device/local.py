@@ -15,9 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apps.device.job.settings import EMULATED, Settings
-from apps.device.options import EMULATOR_VARIABLE, DeviceOptions
-from apps.device.remote import Remote, Status
+from apps.device.remote import EMULATED, EMULATOR_VARIABLE, DeviceOptions, Remote, Settings, Status
 from edge_effnet.errors import InputError, MachineError
 from quant.common.atomic_io import explained_writes
 from quant.common.json_io import parse_json

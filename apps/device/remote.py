@@ -1,16 +1,16 @@
-"""What every device offers, however it is reached, and how reaching it fails."""
+"""What every device offers, however it is reached, what may be said about it, and how it runs and times a program."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edge_effnet.errors import MachineError
 
-if TYPE_CHECKING:  # torch is a second of imports, and who only looks for devices needs none of it
+if TYPE_CHECKING:
     from apps.device.job.folder import Job
-    from apps.device.job.settings import Settings
 
 
 class ConnectionLostError(MachineError):
@@ -78,3 +78,55 @@ class Remote(Protocol):
     def close(self) -> None:
         """Let the device go, whatever is on it; the last call."""
         ...
+
+
+EMULATOR_VARIABLE = "EDGE_EFFNET_EMULATOR"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceOptions:
+    """Settings of single transports; each reads its own."""
+
+    threads: int = 1
+    """Of the device's runtime."""
+    emulator: Path | None = None
+    """arm64: program that starts an aarch64 Python; None takes the environment's `EDGE_EFFNET_EMULATOR`."""
+    ssh_config: Path | None = None
+    """ssh: file for its -F: identity, port, jump host."""
+    remote_python: str = "python3"
+    """ssh: the interpreter there that has ExecuTorch."""
+    apk: Path | None = None
+    """adb: app to install first."""
+    executor_runner: Path | None = None
+    """adb: an `executor_runner` built for Android, to use instead of the app."""
+
+    runtime: str | None = None
+    """host, arm64: release of executorch to run instead of the installed one."""
+    runtime_site: Path | None = None
+    """Folder where that release lies; None of the installed one."""
+
+    def emulator_path(self) -> Path | None:
+        """The emulator given, else the environment's."""
+        variable = os.environ.get(EMULATOR_VARIABLE)
+        return self.emulator or (Path(variable) if variable else None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """How a device runs and times a program."""
+
+    threads: int = 1
+    warmup: int = 10
+    """Forwards that do not count: clocks rise, caches fill."""
+    repeats: int = 50
+    """Forwards that do."""
+    loads: int = 3
+    """Cold loads; their median is reported."""
+    rerun_images: int = 4
+    """Images, evenly of all, that run again at the end: their bits have to come again."""
+    reruns: int = 4
+    """How often each of them does."""
+
+
+EMULATED = Settings(warmup=0, repeats=1, loads=1, rerun_images=2, reruns=1)
+"""An emulator's times say nothing of a phone's: as few as the format allows. Each forward takes about a second."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from apps.device.job.drive import cache_folder
 from apps.device.local import find_emulator, parse_arm64, runner_source
-from apps.device.options import DeviceOptions
+from apps.device.remote import DeviceOptions
 from edge_effnet.errors import InputError, MachineError
 from quant.common.atomic_io import atomic_folder
 from quant.common.progress import Progress

@@ -1,14 +1,21 @@
-"""How one run of a program compares with another run of the same program."""
+"""How one run of a program compares with another of it: on two machines (`edge-effnet compare`), or again on one."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from apps.device.job.results import Results, read_results, require_same_program
+from edge_effnet.errors import InputError
 from quant.artifact.model import Artifact
+from quant.artifact.open import open_artifact
+from quant.common.findings import Finding, finding
 from quant.lower.table import BACKENDS
+from quant.metrics import metrics
 from quant.metrics.tasks.classes import CLASSES
 from quant.metrics.tasks.task import Task
 from quant.thresholds import DEVICE_MIN_AGREEMENT, DEVICE_MIN_SQNR_DB, SHARE_ROUNDING
@@ -52,7 +59,7 @@ def is_exact(artifact: Artifact) -> bool:
     backend = BACKENDS.get(artifact.manifest["backend"])
     if backend is None or not backend.precisions[artifact.manifest.get("precision", backend.default)].exact:
         return False
-    layers = artifact.layers() if "layers.json" in artifact.manifest["files"] else []
+    layers = artifact.layers()
     return bool(layers) and all(layer.precision == "int8" for layer in layers)
 
 
@@ -80,3 +87,169 @@ def faults(same: Sameness, *, exact: bool, classes: bool = True) -> tuple[str, .
             f"({DEVICE_MIN_SQNR_DB:.0f} dB wanted)"
         )
     return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Repeatability:
+    """What running images again gave."""
+
+    images: int
+    reruns: int
+    """Of all of them together, the first runs not counted."""
+    varied: tuple[str, ...]
+    """Names of the images that got other bits on some rerun."""
+    sqnr_db: float | None
+    """Of the worst rerun against the first run; None where all bits were the same, or not finite."""
+
+    @property
+    def sentence(self) -> str:
+        """What differed."""
+        apart = "" if self.sqnr_db is None else f", {self.sqnr_db:.1f} dB from the first at worst"
+        return (
+            f"the device does not repeat itself: {len(self.varied)} of {self.images} images that ran again got other "
+            f"bits ({self.reruns} reruns{apart}; first: {self.varied[0]})"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self) | {"varied": list(self.varied)}
+
+
+def repeatability(results: Results) -> Repeatability | None:
+    """Compare reruns with first runs, bit by bit; None where nothing ran again."""
+    if not results.reruns:
+        return None
+    row = {sha256: index for index, (_, sha256) in enumerate(results.images)}
+    varied: dict[str, float] = {}
+    for sha256, logits in results.reruns:
+        first = results.logits[row[sha256]]
+        if not torch.equal(first.view(torch.int32), logits.view(torch.int32)):
+            name = results.images[row[sha256]][0]
+            varied[name] = min(varied.get(name, math.inf), metrics.sqnr_db(first, logits))
+    worst = min(varied.values(), default=math.inf)
+    return Repeatability(
+        images=len({sha256 for sha256, _ in results.reruns}),
+        reruns=len(results.reruns),
+        varied=tuple(varied),
+        sqnr_db=round(worst, 4) if math.isfinite(worst) else None,
+    )
+
+
+def repeat_findings(found: Repeatability | None) -> tuple[Finding, ...]:
+    """Fail a device whose bits vary; nothing where they do not."""
+    if found is None or not found.varied:
+        return ()
+    return (finding("device-varies", found.sentence, items=found.varied),)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """A device against a reference."""
+
+    reference: Results
+    other: Results
+    same: Sameness
+    exact: bool
+    """Whether equal bits were asked of it."""
+    reasons: tuple[str, ...]
+    """What is more than rounding; empty where nothing is."""
+    notes: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether both computed the same."""
+        return not self.reasons
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        return {
+            "verdict": "pass" if self.passed else "fail",
+            "reasons": list(self.reasons),
+            **self.same.to_json(),
+            "exact": self.exact,
+            **{
+                side: {
+                    **results.values["device"],
+                    "runtime": results.values["runtime"]["version"],
+                    "threads": results.values["runtime"]["threads"],
+                    "latency_p50_ms": round(results.latency_p50_ms, 4),
+                    "latency_p90_ms": round(results.latency_p90_ms, 4),
+                    "load_ms": round(results.load_ms, 4),
+                    "peak_memory_bytes": results.values["peak_memory_bytes"],
+                }
+                for side, results in (("reference", self.reference), ("device", self.other))
+            },
+            "notes": list(self.notes),
+        }
+
+
+def compare(reference: str | Path, other: str | Path, *, artifact: str | Path | None = None) -> Comparison:
+    """Compare two results files, image by image.
+
+    Args:
+        reference: of this host, say.
+        other: of the device.
+        artifact: the artifact folder: both have to be of its program and of its evaluation images, and where the
+            program is all int8 the bits have to be equal.
+
+    Raises:
+        InputError: not results files, of different programs, of another program or other images than the
+            artifact's, or with no image in common.
+    """
+    first, second = read_results(Path(reference)), read_results(Path(other))
+    exact, task, made = False, CLASSES, None
+    if artifact is not None:
+        made = open_artifact(Path(artifact))
+        for results in (first, second):
+            require_same_program(results, made.manifest["files"]["model.pte"]["sha256"], made.folder)
+            _require_evaluated(results, made.manifest["photographs"]["calibration"], made.folder)
+        exact, task = is_exact(made), made.task
+    require_same_program(second, first.values["program_sha256"], Path(reference))
+    there = {sha256 for _, sha256 in second.images}
+    shared = [sha256 for _, sha256 in first.images if sha256 in there]
+    if not shared:
+        raise InputError(f"{second.where}: none of its images are in {first.where}; run both on the same ones.")
+    before, after = (_rows(results, shared) for results in (first, second))
+    if before.shape != after.shape:
+        raise InputError(
+            f"{second.where}: {after.shape[1]} classes, {first.where} has {before.shape[1]}; run one program."
+        )
+    names = {sha256: name for name, sha256 in first.images}
+    if made is not None and task is not CLASSES:
+        before, after = (made.logits_of("pte", rows) for rows in (before, after))
+    same = compare_logits(before, after, [names[key] for key in shared], task)
+    return Comparison(
+        reference=first,
+        other=second,
+        same=same,
+        exact=exact,
+        reasons=(*_unsteady(first, second), *faults(same, exact=exact, classes=task.exclusive)),
+        notes=_notes(first, second, len(shared)),
+    )
+
+
+def _unsteady(*sides: Results) -> tuple[str, ...]:
+    found = ((results.where, repeatability(results)) for results in sides)
+    return tuple(f"{where}: {again.sentence}" for where, again in found if again is not None and again.varied)
+
+
+def _rows(results: Results, shared: list[str]) -> torch.Tensor:
+    row = {sha256: i for i, (_, sha256) in enumerate(results.images)}
+    return results.logits[[row[key] for key in shared]]
+
+
+def _require_evaluated(results: Results, fitted: list[dict[str, str]], folder: Path) -> None:
+    seen = {image["sha256"] for image in fitted}
+    for name, sha256 in results.images:
+        if sha256 in seen:
+            raise InputError(
+                f"{results.where}: {name} is an image that {folder} was calibrated on; run it on others."
+            )
+
+
+def _notes(first: Results, second: Results, shared: int) -> tuple[str, ...]:
+    return tuple(
+        f"{results.where}: {len(results.images) - shared} images that the other one does not have."
+        for results in (first, second)
+        if len(results.images) > shared
+    )

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apps.device.job.folder import Job
-from apps.device.job.settings import Settings
 from apps.device.local import RUNNER, parse_status, runner_source
-from apps.device.options import DeviceOptions
-from apps.device.remote import ConnectionLostError, Remote, Status, unlike
+from apps.device.remote import ConnectionLostError, DeviceOptions, Remote, Settings, Status, unlike
 from edge_effnet.errors import InputError, MachineError
 
 # What OpenSSH's own parser takes for a user, a host name and an address; nothing that could be an option.

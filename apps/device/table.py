@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from apps.device.adb.app import open_adb
+from apps.device.job.results import Results, read_results
 from apps.device.local import open_arm64, open_host
-from apps.device.options import DeviceOptions
-from apps.device.remote import Remote
+from apps.device.remote import DeviceOptions, Remote
 from apps.device.ssh import open_ssh
 from edge_effnet.errors import InputError
 
@@ -17,7 +18,7 @@ TRANSPORTS: dict[str, Callable[[str, DeviceOptions], Remote]] = {
     "ssh": open_ssh,
     "adb": open_adb,
 }
-"""Opens a device by what stands behind the colon; `ios` alone is read from a file (`apps.device.ios`)."""
+"""Opens a device by what stands behind the colon; `ios` alone is read from a file (`apps.device.table`)."""
 
 FORMS = "host, arm64[:CPU], ssh:USER@HOST[:PORT], adb[:SERIAL], ios:FILE"
 
@@ -43,3 +44,24 @@ def open_device(device: str, options: DeviceOptions) -> Remote:
     """
     name, detail = split_device(device)
     return TRANSPORTS[name](detail, options)
+
+
+NAME = "ios"
+
+
+def read_exported(detail: str) -> Results:
+    """Read the file that the iOS app shared.
+
+    Raises:
+        InputError: no file named, not a results file, or one of an unfinished run.
+    """
+    if not detail:
+        raise InputError(
+            "--device ios: an iPhone cannot be reached from here; run the job in the app of apps/ios, share its "
+            "results and name the file: --device ios:FILE."
+        )
+    results = read_results(Path(detail))
+    if not results.values["complete"]:
+        done = len(results.values["photographs"])
+        raise InputError(f"{detail}: exported after {done} images, before the run was complete; let it finish.")
+    return results

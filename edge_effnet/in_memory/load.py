@@ -13,8 +13,7 @@ from torch import nn
 from edge_effnet.errors import InputError
 from edge_effnet.head import NONE, head_text
 from edge_effnet.in_memory.compare import differs, first_difference, output_of
-from edge_effnet.in_memory.contents import contents_of, sha256_of_tensors, snapshot_of
-from edge_effnet.in_memory.copies import copy_of, name_of
+from edge_effnet.in_memory.contents import contents_of, copy_of, name_of, sha256_of_tensors, snapshot_of
 from edge_effnet.in_memory.head import CARRIED, carried_head
 from edge_effnet.in_memory.told_head import told_head
 from edge_effnet.variants import VariantSpec, resolve_variant

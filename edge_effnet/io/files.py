@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,3 +112,9 @@ def scratch_folder() -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix="edge-effnet.") as folder:
         yield Path(folder)
+
+
+def child_environment(**changes: str) -> dict[str, str]:
+    """Return this process's environment with its module path as PYTHONPATH, absolute, and with some changes."""
+    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    return {**os.environ, "PYTHONPATH": paths, **changes}

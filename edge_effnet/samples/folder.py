@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_effnet.errors import InputError, MachineError
-from edge_effnet.io.processes import child_environment
+from edge_effnet.io.files import child_environment
 from edge_effnet.samples.classes import CLASS_NAMES
 from edge_effnet.samples.dataset import SPLITS, check_arguments, draw_jpeg, label_of
 

@@ -6,14 +6,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from edge_effnet.samples import textures
-from edge_effnet.samples.classes import ClassSpec
-from edge_effnet.samples.colours import any_colour, two_tones
-from edge_effnet.samples.difficulty import Tier
+from edge_effnet.samples.classes import ClassSpec, Tier
 from edge_effnet.samples.objects import (
     SUPERSAMPLING,
     Box,
     Pose,
     Skin,
+    any_colour,
     mask,
     paint,
     plane,
@@ -21,6 +20,7 @@ from edge_effnet.samples.objects import (
     shadow,
     surface,
     tinted,
+    two_tones,
 )
 from edge_effnet.samples.shapes import DISTRACTORS, SHAPES, Part, Point, ellipse, outline, smooth, turn
 from edge_effnet.samples.streams import FloatArray, Stream

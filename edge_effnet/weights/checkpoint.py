@@ -12,7 +12,7 @@ from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec
 from edge_effnet.weights.described import Described
-from edge_effnet.weights.geometry import Geometry
+from edge_effnet.weights.resizing import Geometry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

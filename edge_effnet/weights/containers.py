@@ -1,7 +1,8 @@
-"""Opening what training scripts wrap around weights: nested dicts, EMA copies, modules saved apart."""
+"""Opening what training scripts wrap around weights: nested dicts, EMA copies, modules saved apart, odd tensors."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,8 +15,6 @@ from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief, listed_names
 from edge_effnet.weights.described import Described, describe
 from edge_effnet.weights.inert import Array
-from edge_effnet.weights.plain import plain_tensors
-from edge_effnet.weights.unwrapped import unwrapped
 
 # Preferred first: an exponential moving average generalises better than the last step's weights.
 EMA_KEYS = (
@@ -196,3 +195,74 @@ def _tensors_in(value: Any, prefix: str, *, budget: list[int], depth: int = 0) -
             if budget[0] < 0:
                 return
             yield from _tensors_in(inner, f"{prefix}{key}.", budget=budget, depth=depth + 1)
+
+
+_WRAPPER = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module|_forward_module)\.")
+"""Left in the middle of names by torch.compile, activation checkpointing, FSDP and Lightning's Fabric."""
+
+_PRUNED = "_orig", "_mask"
+"""Behind the name of a weight that `torch.nn.utils.prune` has in two parts, whose product the layer uses."""
+
+
+def unwrapped(tensors: Mapping[str, torch.Tensor], notes: list[str]) -> dict[str, torch.Tensor]:
+    """Return a state dict without wrappers in its names and with pruned weights as they are used.
+
+    Args:
+        tensors: `plain_tensors`, by the file's names.
+        notes: gets a sentence where weights were multiplied.
+    """
+    # What all names have in common is a prefix like any other, and told as such.
+    shared = os.path.commonprefix(list(tensors)).rpartition(".")[0]  # noqa: RUF071
+    names = {key: key[: len(shared)] + _WRAPPER.sub("", key[len(shared) :]) for key in tensors}
+    if len(set(names.values())) < len(names):  # a wrapped copy beside an unwrapped one
+        names = {key: key for key in tensors}
+    plain = {names[key]: tensor for key, tensor in tensors.items()}
+    weight, mask = _PRUNED
+    pruned = [name.removesuffix(mask) for name in plain if name.endswith(mask)]
+    pruned = [name for name in pruned if _fit(plain.get(name + weight), plain[name + mask])]
+    for name in pruned:
+        plain[name] = plain.pop(name + weight) * plain.pop(name + mask)
+    if pruned:
+        notes.append(f"Pruned weights were multiplied by their masks ({len(pruned)} layers).")
+    return plain
+
+
+def _fit(weight: torch.Tensor | None, mask: torch.Tensor) -> bool:
+    return weight is not None and weight.shape == mask.shape
+
+
+_KINDS = (torch.Tensor, torch.nn.Parameter)
+
+
+def plain_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors without anything that a file can hang onto them: classes, attributes, gradients.
+
+    A tensor may tell any shape above a single number in memory, or above memory that nothing filled: a copy of it
+    would be as large as it says.
+
+    Raises:
+        InputError: one that is not dense on the CPU, or larger than what the file has for it.
+    """
+    size = path.stat().st_size
+    plain = {}
+    for name, found in tensors.items():
+        # A subclass may do as it likes even here; what is detached has neither its class nor its attributes.
+        tensor = torch.Tensor.detach(found) if type(found) in _KINDS else found
+        if type(found) not in _KINDS or tensor.device.type != "cpu" or not _is_dense(tensor):
+            raise InputError(
+                f"{path}: {brief(name)} is {tensor.layout} of {tensor.dtype} ({type(found).__name__} on "
+                f"{tensor.device.type}); dense weights in plain tensors are needed, not quantized, sparse or "
+                "meta ones."
+            )
+        stored = tensor.untyped_storage().nbytes()
+        if not tensor.numel() * tensor.element_size() <= stored <= size:
+            raise InputError(
+                f"{path}: {brief(name)} has the shape {brief(list(tensor.shape))} and {stored} bytes behind it, in a "
+                f"file of {size}; a damaged file, or a view that is to be made contiguous before it is saved."
+            )
+        plain[name] = tensor
+    return plain
+
+
+def _is_dense(tensor: torch.Tensor) -> bool:
+    return tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_nested

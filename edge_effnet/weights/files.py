@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import foreign
 from edge_effnet.io.text import brief
 from edge_effnet.weights.formats import HEAD_BYTES, ZIP_SIGNATURE, is_safetensors, refuse_other_formats, zip_names
-from edge_effnet.weights.pickles import read_pickle
+from edge_effnet.weights.inert import SAFE_CLASSES
 from edge_effnet.weights.torchscript import is_torchscript, read_torchscript
 
 SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".safetensors", ".ptl")
 
-_HASH_BLOCK_BYTES = 1024 * 1024
-
 
 def sha256_of(path: Path) -> str:
     """Hash a file's bytes; 64 hexadecimal digits."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_file(path: Path) -> Any:
@@ -81,3 +80,78 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
                 f"{path}: not a complete safetensors file ({brief(error)}); download or copy it again."
             ) from error
     return {**metadata, "state_dict": tensors}
+
+
+_REFUSED_NAME = re.compile(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL|Unsupported class) ([\w.]+)")
+
+# What stands first in a file of torch.save(model): the network's class.
+_OF_NETWORKS = re.compile(r"(?:torch\.(?:nn|fx)|torchvision|timm|efficientnet_pytorch|transformers|__main__)\.")
+_WHOLE = (
+    ": a whole model, not its weights; where it was made, run: import torch; model = torch.load(PATH, "
+    'weights_only=False); torch.save(model.state_dict(), "weights.pth").'
+)
+_IN_A_DICT = (
+    ": a whole model, not its weights; where it was made, run: import torch; loaded = torch.load(PATH, "
+    "weights_only=False); torch.save(loaded['model'].state_dict(), 'weights.pth') with its own key."
+)
+_PLAIN = "; save plain weights instead: torch.save(model.state_dict(), PATH)."
+_BESIDE = (
+    "; save plain weights instead: torch.save(model.state_dict(), PATH); it lies beside the weights: where it was "
+    "made, and only if you trust the file, run torch.save(torch.load(PATH, weights_only=False)['state_dict'], "
+    "'weights.pth'), which leaves it out."
+)
+
+
+def read_pickle(path: Path, *, damaged: str) -> Any:
+    """Read what `torch.save` wrote, in its present or its older format; tensors of the present one are mapped.
+
+    Args:
+        path: the file.
+        damaged: the sentence for a file that is not one, or not complete.
+
+    Raises:
+        InputError: damaged, a pickle that wants to run code, or one that unpacks to more than it is.
+    """
+    with foreign(damaged), torch.serialization.safe_globals(SAFE_CLASSES):
+        try:
+            zipped = _is_zip(path)
+            if zipped:
+                _require_stored(path)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        except pickle.UnpicklingError as error:
+            refused = _REFUSED_NAME.search(str(error))
+            if refused is None:
+                raise
+            raise InputError(
+                f"{path}: refused, because unpickling it would run {brief(refused[1])}, which can be any code"
+                f"{_remedy(path, refused[1], zipped=zipped)}"
+            ) from error
+
+
+def _remedy(path: Path, refused: str, *, zipped: bool) -> str:
+    """What to do about a name that is not unpickled: it stands first, or in a dict beside the weights."""
+    if zipped and _record(path)[2:3] == pickle.EMPTY_DICT:
+        return _IN_A_DICT if _OF_NETWORKS.match(refused) and not refused.startswith("__main__.") else _BESIDE
+    return _WHOLE if _OF_NETWORKS.match(refused) else _PLAIN
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(ZIP_SIGNATURE)) == ZIP_SIGNATURE
+
+
+def _require_stored(path: Path) -> None:
+    """Refuse a zip that unpacks to more than it is: torch stores tensors, which lets them be mapped, not read."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    size, unpacked = path.stat().st_size, sum(entry.file_size for entry in entries)
+    if unpacked > size or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise InputError(
+            f"{path}: a zip whose {size} bytes unpack to {unpacked}, which no PyTorch weight file does; do "
+            "not use it, or save it again with torch.save."
+        )
+
+
+def _record(path: Path) -> bytes:
+    """The pickle of a zip, without its tensors."""
+    return bytes(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl"))

@@ -11,7 +11,8 @@ import torch
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief
-from edge_effnet.variants import VARIANTS, BlockWidths, VariantSpec, relative_of
+from edge_effnet.stages import BlockWidths
+from edge_effnet.variants import VARIANTS, VariantSpec, relative_of
 from edge_effnet.weights.layouts import SPATIAL, Layout
 from edge_effnet.weights.origins import ORIGINS, Origin
 

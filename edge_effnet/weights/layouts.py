@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from edge_effnet.errors import InputError
-from edge_effnet.variants import StageSpec, VariantSpec
+from edge_effnet.stages import StageSpec
+from edge_effnet.variants import VariantSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,22 +168,3 @@ LAYOUTS = {
     _MONAI: replace(LAYOUTS["lukemelas"], block="_blocks.{stage}.{index}", proof="_blocks.0.0."),
     **LAYOUTS,
 }
-
-
-def layout_of(package: str, spec: VariantSpec) -> Layout:
-    """The layout in which a package names a variant."""
-    return LAYOUTS[_SIX if package == "torchvision" and len(spec.stages) == 6 else package]
-
-
-def detect_layout(keys: Iterable[str]) -> Layout | None:
-    """Tell a state dict's layout by its names for stem and head; None where it is none of `LAYOUTS`."""
-    present = set(keys)
-    return next(
-        (
-            layout
-            for layout in LAYOUTS.values()
-            if {f"{layout.ends['stem.conv']}.weight", f"{layout.ends['head.conv']}.weight"} <= present
-            and any(key.startswith(layout.proof) for key in present)
-        ),
-        None,
-    )

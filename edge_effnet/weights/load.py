@@ -14,7 +14,6 @@ from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.build import Trained, adapt, build_network
-from edge_effnet.weights.channels import for_channels
 from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions, Wanted
 from edge_effnet.weights.containers import Contents, open_container
 from edge_effnet.weights.described import Described
@@ -28,6 +27,7 @@ from edge_effnet.weights.identify import (
     with_widths,
 )
 from edge_effnet.weights.layouts import LAYOUTS, Layout
+from edge_effnet.weights.normalization import for_channels
 from edge_effnet.weights.origins import Origin, rescaled, resolve_origin
 from edge_effnet.weights.placement import Placement, place
 from edge_effnet.weights.save import SavedSettings

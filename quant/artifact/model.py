@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MANIFEST_SCHEMA = 1
 
 # Of a few hundred activations, some hundred bytes each.
-_MAX_LAYERS_BYTES = 16 * 1024 * 1024
+_MAX_PART_BYTES = 16 * 1024 * 1024
 
 
 _RAW = {"float32": "<f4", "uint8": "|u1"}
@@ -170,20 +170,9 @@ class Artifact:
         """Read the layer-by-layer analysis.
 
         Raises:
-            InputError: an artifact without one, or a file that does not hold one.
+            InputError: a file that does not hold one.
         """
-        path = self.folder / "layers.json"
-        if path.name not in self.manifest["files"]:
-            raise InputError(
-                f"{self.folder}: has no layers.json; it is of an earlier version: regenerate the artifact."
-            )
-        try:
-            rows = read_json(path, limit=_MAX_LAYERS_BYTES)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: not an analysis ({error}); regenerate the artifact.") from error
-        if (fault := schema_fault(rows, "layers", package="quant.artifact")) is not None:
-            raise InputError(f"{path}: not an analysis ({fault}); regenerate the artifact.")
-        return reports_from_json(rows)
+        return reports_from_json(read_part(self.folder / "layers.json", "layers", "an analysis"))
 
     def predict(self, image: str | Path, *, top: int = 5) -> Prediction:
         """Say what the program sees on an image file, and float beside it.
@@ -232,6 +221,27 @@ class Artifact:
             )
             for entry in self.manifest.get("golden_photographs", ())
         ]
+
+
+def read_part(path: Path, schema: str, what: str) -> Any:
+    """Read a JSON file of an artifact beside its manifest.
+
+    Args:
+        path: the file.
+        schema: its name, such as `layers`.
+        what: it is, for messages.
+
+    Raises:
+        InputError: unreadable, or it breaks the schema.
+    """
+    try:
+        values = read_json(path, limit=_MAX_PART_BYTES)
+        fault = schema_fault(values, schema, package="quant.artifact")
+    except (OSError, ValueError) as error:
+        fault = str(error)
+    if fault is not None:
+        raise InputError(f"{path}: not {what} ({fault}); regenerate the artifact.")
+    return values
 
 
 def sha256_of(data: bytes) -> str:

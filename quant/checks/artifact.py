@@ -9,9 +9,8 @@ import torch
 
 from quant.analysis.layer_report import LayerReport
 from quant.artifact.model import Artifact
-from quant.checks.dead_layers import check_programs
 from quant.checks.golden_inputs import check_golden_inputs, check_golden_values
-from quant.checks.program_identity import check_bundle, check_ranges, check_seal
+from quant.checks.program_identity import check_bundle, check_programs, check_ranges, check_seal
 from quant.checks.recorded_figures import Recorded
 from quant.checks.reference import Reference, check_reference
 from quant.common.findings import Finding
@@ -38,7 +37,7 @@ def check_files(artifact: Artifact) -> FileFindings:
         InputError: a broken program, or one that reads its input in another order.
     """
     programs = {name: read_pte(path) for name, path in artifact.programs.items()}
-    layers = artifact.layers() if "layers.json" in artifact.manifest["files"] else ()
+    layers = artifact.layers()
     backend = BACKENDS.get(artifact.manifest["backend"])
     readable = backend is not None and backend.ranges_readable
     other = check_ranges(programs["pte"], layers) if readable and layers else None

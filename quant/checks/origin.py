@@ -1,4 +1,4 @@
-"""Whose training weights come from, where their names leave it open: BatchNorm's statistics tell.
+"""Which reading of a weight file is right, where names leave it open: its origin, and averaged or last weights.
 
 The padding and BatchNorm's eps of another origin change what reaches the later layers, and their BatchNorms remember
 what did in training.
@@ -18,9 +18,10 @@ from edge_effnet.weights import Checkpoint
 from quant.common.findings import Finding, finding
 from quant.common.subsample import subsample
 from quant.data.batches import iterate_batches
-from quant.data.norm_statistics import norm_misfit, preferred
+from quant.data.calibration_check import norm_misfit, preferred
 from quant.data.split import ImageRecord
-from quant.thresholds import KNOWN_MISFIT, ORIGIN_CERTAINTY, ORIGIN_IMAGES, ORIGIN_RATIO
+from quant.metrics import metrics
+from quant.thresholds import KNOWN_MISFIT, ORIGIN_CERTAINTY, ORIGIN_IMAGES, ORIGIN_RATIO, PROBE_RANK_CERTAINTY
 
 
 def settle_origin(first: Checkpoint, second: Checkpoint, images: Sequence[ImageRecord]) -> tuple[Checkpoint, Finding]:
@@ -67,3 +68,36 @@ def settle_origin(first: Checkpoint, second: Checkpoint, images: Sequence[ImageR
 def _read(paths: Sequence[Path], preprocess: Preprocess) -> list[torch.Tensor]:
     with quiet_pillow():
         return list(iterate_batches(paths, preprocess))
+
+
+def check_averaged(averaged: Checkpoint, last: Checkpoint, images: Sequence[ImageRecord]) -> Finding | None:
+    """Compare both copies on labelled calibration images.
+
+    Args:
+        averaged: the copy that was taken.
+        last: the last step's.
+        images: calibration images; up to `ORIGIN_IMAGES` of those with a label are looked at.
+
+    Returns:
+        A warning where the last step's is right on more, beyond chance; None without labels.
+    """
+    labelled = [image for image in images if image.label is not None]
+    chosen = [labelled[row] for row in subsample(len(labelled), ORIGIN_IMAGES)]
+    if len({image.label for image in chosen}) < 2:
+        return None
+    labels = torch.tensor([image.label for image in chosen])
+    right, other = (_right(checkpoint, [image.path for image in chosen], labels) for checkpoint in (averaged, last))
+    won, lost = int((other & ~right).sum()), int((right & ~other).sum())
+    if metrics.sign_test(won, lost) > PROBE_RANK_CERTAINTY:
+        return None
+    return finding(
+        "averaged-weights",
+        f"averaged weights: they are right on {int(right.sum())} of {len(chosen)} calibration images, the last "
+        f"step's on {int(other.sum())}",
+    )
+
+
+def _right(checkpoint: Checkpoint, paths: Sequence[Path], labels: torch.Tensor) -> torch.Tensor:
+    with quiet_pillow(), torch.no_grad():
+        outputs = [checkpoint.model(x) for x in iterate_batches(paths, checkpoint.preprocess)]
+    return torch.cat(outputs).argmax(dim=1) == labels

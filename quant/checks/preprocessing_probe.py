@@ -26,7 +26,7 @@ Reading = Callable[[torch.Tensor, Preprocess], torch.Tensor]
 
 def _renormalized(mean: Sequence[float], std: Sequence[float]) -> Reading:
     def read(x: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
-        # A gray network's are the three channels' on average (`edge_effnet.weights.channels`).
+        # A gray network's are the three channels' on average (`edge_effnet.weights.normalization`).
         mean_, std_ = (_channels(values if x.shape[1] == RGB else [fmean(values)]) for values in (mean, std))
         return (_pixels(x, preprocess) - mean_) / std_
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from edge_effnet.activations import swap_activation
 from edge_effnet.errors import InputError
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import GRAY, RGB
 from quant.common.findings import Finding, finding
 from quant.data.batches import first_images
 from quant.data.perceptual_hash import fields
-from quant.data.trained_activation import check_trained_activation
+from quant.thresholds import ACTIVATION_CERTAINTY, ACTIVATION_MISFIT, ACTIVATION_RATIO, KNOWN_MISFIT
 
 # Mean difference of two images' hashes, in units of the network's input (about a standard deviation of a
 # colour is 1): bursts and copies in another size are below, two images of one thing well above.
@@ -100,3 +103,120 @@ def require_channels(model: EfficientNet, weights: str | Path) -> None:
             f"gray; give --mean and --std, {model.in_channels} numbers each (or one for all), and data as .npy "
             "arrays [height, width, channels]."
         )
+
+
+_IMAGES = 32
+_OTHERS = ("swish", "hardswish", "relu", "relu6")
+
+
+def check_trained_activation(model: EfficientNet, inputs: Sequence[torch.Tensor]) -> Finding | None:
+    """Look for another activation whose outputs BatchNorm's statistics fit clearly better.
+
+    Args:
+        model: the network before folding, with the activation that its weights are taken for.
+        inputs: preprocessed images in batches, each [n, C, H, W] float32.
+
+    Returns:
+        A warning that names the best; None where the present one is as good as any.
+    """
+    seen = first_images(inputs, _IMAGES)
+    now = norm_misfit(model, seen)
+    if len(now) < 2 or float(now.mean()) < ACTIVATION_MISFIT:
+        return None
+    others = {name for name in _OTHERS if name != model.activation}
+    found = {
+        name: norm_misfit(swap_activation(copy.deepcopy(model), name), seen)
+        for name in (sorted(others) if model.activation else ())
+    }
+    clear = {
+        name: misfit
+        for name, misfit in found.items()
+        if float(misfit.mean()) <= KNOWN_MISFIT
+        and (better := preferred(now, misfit)).ratio >= ACTIVATION_RATIO
+        and better.certainty >= ACTIVATION_CERTAINTY
+    }
+    if not clear:
+        return None
+    best = min(clear, key=lambda name: float(clear[name].mean()))
+    return finding(
+        "trained-activation",
+        f"What reaches the BatchNorms fits the statistics that they learned better with {best} than with "
+        f"{model.activation} (misfit {float(clear[best].mean()):.2f} instead of {float(now.mean()):.2f}): was SiLU "
+        "replaced before training?",
+        remedy=f"Compare float's accuracy with --trained-activation {best}.",
+    )
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Of what reaches one BatchNorm, a channel each."""
+
+    count: int = 0
+    total: torch.Tensor | float = 0.0
+    squares: torch.Tensor | float = 0.0
+
+    def add(self, x: torch.Tensor) -> None:
+        wide = x.double()
+        self.count += x.shape[0] * x.shape[2] * x.shape[3]
+        self.total = self.total + wide.sum(dim=(0, 2, 3))
+        self.squares = self.squares + wide.square().sum(dim=(0, 2, 3))
+
+
+def norm_misfit(model: nn.Module, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Compare what reaches each BatchNorm with what it learned.
+
+    Args:
+        model: in eval mode, before folding.
+        inputs: preprocessed images in batches, each [n, C, H, W] float32.
+
+    Returns:
+        [norms], float64: medians over the channels, of the variances' distance in nats and of the means' distance in
+        standard deviations, added up. 0.2 is usual for a network's own kind of images; empty without BatchNorm.
+    """
+    norms = [module for module in model.modules() if _remembers(module)]
+    sums = [_Sums() for _ in norms]
+    hooks = [
+        norm.register_forward_pre_hook(lambda _module, given, sums=found: sums.add(given[0]))
+        for norm, found in zip(norms, sums, strict=True)
+    ]
+    try:
+        with torch.no_grad():
+            for batch in inputs:
+                model(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.tensor([_misfit(norm, found) for norm, found in zip(norms, sums, strict=True)], dtype=torch.float64)
+
+
+def _remembers(module: nn.Module) -> bool:
+    return isinstance(module, nn.BatchNorm2d) and module.running_var is not None
+
+
+def _misfit(norm: nn.Module, found: _Sums) -> float:
+    assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
+    mean = torch.as_tensor(found.total) / found.count
+    variance = (torch.as_tensor(found.squares) / found.count - mean.square()).clamp_min(1e-12)
+    learned = norm.running_var.double().clamp_min(1e-12)
+    shift = (mean - norm.running_mean.double()).abs() / learned.sqrt()
+    return float((variance / learned).log().abs().median() + shift.median())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preference:
+    """Which of two networks of the same weights its BatchNorms know better."""
+
+    ratio: float
+    """Of the misfits, the first's to the second's, on average over the norms (geometric)."""
+    certainty: float
+    """Of the logarithm of that: its distance from 0 in standard errors; above 0 speaks for the second."""
+
+
+def preferred(first: torch.Tensor, second: torch.Tensor) -> Preference:
+    """Compare two misfits, norm by norm: images of another kind than the training's raise both alike."""
+    if len(first) < 2:
+        return Preference(ratio=1.0, certainty=0.0)
+    gain = (first.clamp_min(1e-6) / second.clamp_min(1e-6)).log()
+    error = float(gain.std()) / len(gain) ** 0.5
+    mean = float(gain.mean())
+    return Preference(ratio=math.exp(mean), certainty=0.0 if error == 0 else mean / error)

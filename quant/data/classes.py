@@ -9,11 +9,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_effnet.class_names import is_line_of_text, require_class_names
+from edge_effnet.class_names import IMAGENET, imagenet_classes, is_imagenet, is_line_of_text, require_class_names
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import open_given
 from edge_effnet.weights.described import ordered_names
-from edge_effnet.weights.imagenet import CLASSES, imagenet_classes, is_imagenet
 from quant.common.findings import Finding, finding
 
 ANY = 0
@@ -83,7 +82,7 @@ def match_numbers(
             f"{num_classes - 1}; correct them.{counted}"
         )
     names = tuple(class_names) if class_names is not None else tuple(str(i) for i in range(num_classes))
-    if class_names is None and num_classes == CLASSES:
+    if class_names is None and num_classes == IMAGENET:
         names = tuple(name for _, name in imagenet_classes())
     return Classes(names=names, index=numbers)
 
@@ -133,7 +132,7 @@ def some(names: Sequence[str]) -> str:
 
 def _imagenet(found: Collection[str], class_names: Sequence[str] | None, num_classes: int) -> Classes | None:
     """What the names mean where the network's classes and all that was found are ImageNet's: synsets or names."""
-    if num_classes != CLASSES or not (class_names is None or is_imagenet(class_names)):
+    if num_classes != IMAGENET or not (class_names is None or is_imagenet(class_names)):
         return None
     pairs = imagenet_classes()
     given = class_names or [name for _, name in pairs]

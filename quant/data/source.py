@@ -13,7 +13,7 @@ from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import CLASS_NAMES, SAMPLE, write_folder
 from quant.common.atomic_io import explained_writes
 from quant.common.progress import Progress
-from quant.data.readers.shard_images import holds_shards, unpack_shards
+from quant.data.readers.shards import holds_shards, unpack_shards
 from quant.thresholds import DEFAULT_CALIBRATION, SAMPLE_CALIBRATION, SAMPLE_EVALUATION
 
 

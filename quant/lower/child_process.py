@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_effnet.errors import InputError
-from edge_effnet.io.processes import child_environment
+from edge_effnet.io.files import child_environment
 from quant.program.process_limits import no_core_dump
 
 DEADLINE_S = 1800.0

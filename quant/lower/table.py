@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge_effnet.errors import InputError
 from quant.lower.backend import Backend, Precision
 from quant.program import ethosu_library, openvino_library, qnn_library, qnn_socs
-from quant.program.vulkan_reports import ADRENO
+from quant.program.vulkan_payload import ADRENO
 
 _FP32 = Precision(summary="fp32 weights and activations")
 _FP16 = Precision(summary="fp16 weights and activations")

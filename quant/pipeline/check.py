@@ -19,14 +19,13 @@ from quant.common.atomic_io import write_atomically
 from quant.common.findings import Finding, Severity, messages
 from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.data.batches import Model
-from quant.data.options import ImageOptions
 from quant.data.perceptual_hash import hash_maker
+from quant.data.readers.label_file import ImageOptions
 from quant.data.split import ImageRecord
 from quant.lower.choices import is_emulated, reports_on, require_runs_here, runs_here
 from quant.metrics import metrics
 from quant.metrics.evaluate import collect_logits
-from quant.pipeline.handed_over import Given
-from quant.pipeline.judged_images import judged_images
+from quant.pipeline.handed_over import Given, judged_images
 from quant.program.host import EmulatorRuntime, HostRuntime, check_threads, emulator_processes
 from quant.program.timing import Measured, ProgramFigures, load_emulated, measure_programs
 from quant.thresholds import GOLDEN_MIN_SQNR_DB, LATENCY_REPEATS

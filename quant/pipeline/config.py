@@ -10,12 +10,12 @@ from typing import Any
 from torch import nn
 
 from edge_effnet.errors import InputError
-from edge_effnet.in_memory.copies import name_of
+from edge_effnet.in_memory.contents import name_of
 from edge_effnet.samples import SAMPLE
 from edge_effnet.weights.checkpoint import LoadOptions
-from edge_effnet.weights.geometry import Geometry
-from quant.data.options import ImageOptions
+from edge_effnet.weights.resizing import Geometry
 from quant.data.readers.in_memory import is_in_memory
+from quant.data.readers.label_file import ImageOptions
 from quant.lower.choices import DEFAULT_BACKEND
 from quant.lower.options import BackendOptions
 from quant.pipeline.handed_over import Given

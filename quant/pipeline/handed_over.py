@@ -1,4 +1,4 @@
-"""Images handed over in Python, or in a file of arrays, as the folders that a run reads."""
+"""Images handed over in Python, or in a file of arrays, as folders; and those that an artifact is judged on."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from edge_effnet.arrays import ARRAY_SUFFIXES, read_stacks
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import scratch_folder
 from edge_effnet.preprocess import TENSORS, Preprocess
+from quant.artifact.model import Artifact
 from quant.common.atomic_io import explained_writes
 from quant.common.progress import Progress
-from quant.data.readers.in_memory import Wanted, is_in_memory, write_images
-from quant.data.readers.items import is_pair_of_arrays
-from quant.data.readers.label_file import LabelFile
+from quant.data.cleaning import verifier
+from quant.data.collect import Source
+from quant.data.readers.in_memory import Wanted, is_in_memory, is_pair_of_arrays, write_images
+from quant.data.readers.label_file import ImageOptions, LabelFile
+from quant.data.source import image_folder
+from quant.data.split import DataSplit, evaluation_images
 
 _HALVES = ("calibration_data", "evaluation_data")
 
@@ -141,3 +145,51 @@ def _written(given: Given, sides: Mapping[str, Any], root: Path, wanted: Wanted,
 
 def _path(folder: Any) -> Path | None:
     return None if folder is None else Path(folder)
+
+
+@contextmanager
+def judged_images(
+    artifact: Artifact, given: Given, options: ImageOptions | None, progress: Progress
+) -> Iterator[DataSplit]:
+    """Find them; they exist until the end of the block.
+
+    Args:
+        artifact: that is judged.
+        given: folders, or what Python holds.
+        options: how images and labels are read.
+        progress: told of what is written or drawn.
+
+    Raises:
+        InputError: none, others than its classes, ones that it was fitted on, or tensors for an artifact that takes
+            images or the other way round.
+        MachineError: no room for temporary files.
+    """
+    tensors = artifact.preprocess.takes_tensors
+    wanted = Wanted(
+        preprocess=artifact.preprocess,
+        kind=artifact.task.targets,
+        names=artifact.labels if artifact.labelled else None,
+    )
+    with as_folders(given, wanted, progress) as handed:
+        if given.in_memory and handed.tensors != tensors:
+            taken = "preprocessed tensors" if tensors else "images"
+            raise InputError(f"data: {artifact.folder} was made with {taken}; hand over the same.")
+        with image_folder(handed.data, artifact.preprocess, progress) as folder:
+            source = _source(artifact, folder, options or ImageOptions(), handed.labels, progress)
+            yield evaluation_images(source, calibrated_on=artifact.calibrated_on)
+
+
+def _source(
+    artifact: Artifact, folder: Path, options: ImageOptions, labels: LabelFile | None, progress: Progress
+) -> Source:
+    task, preprocess = artifact.task, artifact.preprocess
+    return Source(
+        data=folder,
+        labels=labels or options.read(task.targets),
+        class_names=artifact.class_names if artifact.labelled and task.exclusive else None,
+        num_classes=task.class_folders(len(artifact.labels)),
+        output_names=artifact.labels if artifact.labelled else None,
+        outputs=len(artifact.labels),
+        verify=None if preprocess.takes_tensors else verifier(preprocess.channels, progress),
+        max_unusable=options.max_unusable / 100,
+    )

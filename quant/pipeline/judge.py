@@ -10,7 +10,7 @@ import torch
 
 from quant.analysis.fallback_cost import FloatLayer, float_layers
 from quant.analysis.layer_report import LayerReport
-from quant.checks.dead_layers import check_programs
+from quant.checks.program_identity import check_programs
 from quant.common.findings import Finding
 from quant.common.progress import Stopwatch
 from quant.common.subsample import subsample

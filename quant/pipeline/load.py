@@ -14,8 +14,7 @@ from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import sample_metadata, sample_weights
 from edge_effnet.weights import Checkpoint, load_pretrained
-from quant.checks.averaged_weights import check_averaged
-from quant.checks.origin import settle_origin
+from quant.checks.origin import check_averaged, settle_origin
 from quant.common.findings import Finding, finding
 from quant.common.progress import Progress, Stopwatch
 from quant.data.calibration_check import require_channels

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from edge_effnet.errors import InputError
-from quant.artifact.bundle import bundle_program, verify_bundle
-from quant.artifact.golden import golden_images, golden_pairs
+from quant.artifact.golden import bundle_program, golden_images, golden_pairs, verify_bundle
 from quant.artifact.model import Artifact
 from quant.artifact.recognise import require_replaceable
 from quant.artifact.write import write_artifact

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from edge_effnet.errors import InputError, MachineError
-from edge_effnet.io.processes import child_environment
+from edge_effnet.io.files import child_environment
 
 # A forward, or a load, of the largest variant on one slow core stays far below; a hang does not.
 SILENCE_TIMEOUT_S = 300.0

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quant.program import ethosu_payload, qnn_payload, vulkan_payload
+from quant.program import ethosu_library, qnn_payload, vulkan_payload
 from quant.program.coreml_payload import quiet_converter, read_mlprogram
 from quant.program.flatbuffer import BrokenTableError, Budget
 from quant.program.reader import PteDelegate, PteFile, PteMethod, PteTensor, read_pte
-from quant.program.vulkan_reports import ADRENO
+from quant.program.vulkan_payload import ADRENO
 from quant.program.xnnpack_payload import read_payload
 
 RELEASE = "1.4.1"
@@ -254,7 +254,7 @@ def _qnn(delegate: PteDelegate, budget: Budget) -> _Inside:
 
 
 def _ethos_u(delegate: PteDelegate, budget: Budget) -> _Inside:
-    return _Inside(settings=ethosu_payload.read_settings(delegate.specs, delegate.data), note=_UNREAD)
+    return _Inside(settings=ethosu_library.read_settings(delegate.specs, delegate.data), note=_UNREAD)
 
 
 def _vulkan(delegate: PteDelegate, budget: Budget) -> _Inside:

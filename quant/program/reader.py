@@ -25,8 +25,8 @@ Item = TypeVar("Item")
 # Of L2 in float32, the largest that we make, 1.9 GB; a phone loads less.
 _MAX_BYTES = 2 * 1024**3
 
-# Union tags: KernelTypes.Tensor, InstructionArguments.KernelCall and .DelegateCall, DataLocation.SEGMENT.
-_TENSOR, _KERNEL_CALL, _DELEGATE_CALL, _SEGMENT = 5, 1, 2, 1
+# Union tags: KernelTypes.Tensor, InstructionArguments.KernelCall, DataLocation.SEGMENT.
+_TENSOR, _KERNEL_CALL, _SEGMENT = 5, 1, 1
 
 # TensorDataLocation.EXTERNAL: in a file of its own.
 _EXTERNAL = 1
@@ -89,7 +89,6 @@ class PteMethod:
     delegates: tuple[PteDelegate, ...]
     operators: tuple[tuple[str, int], ...]
     """Portable operators and how often the method calls each."""
-    delegate_calls: int
     planned_bytes: int
     """Memory that the runtime sets aside for activations outside delegates."""
 
@@ -106,8 +105,6 @@ class PteFile:
     magic: str
     """File identifier, such as ET12."""
     methods: tuple[PteMethod, ...]
-    segments: tuple[int, ...]
-    """Bytes of each."""
     named_data: tuple[tuple[str, int], ...]
     """Keys that delegates look constants up by, and their bytes."""
 
@@ -184,19 +181,17 @@ class _Reader:
             version=program.number(0, "I"),
             magic=bytes(self.data[4:8]).decode("ascii", errors="replace"),
             methods=methods,
-            segments=tuple(size for _, size in self._segments),
             named_data=program.map(7, lambda item: (item.text(0), self._segment(item.number(1, "I"))[1])),
         )
 
     def _method(self, plan: FlatTable) -> PteMethod:
         operators = plan.map(6, lambda item: f"{item.text(0)}.{item.text(1)}".rstrip("."))
-        counted, delegate_calls = dict.fromkeys(operators, 0), 0
+        counted = dict.fromkeys(operators, 0)
         for chain in plan.tables(5):
             for instruction in chain.tables(2):
                 kind, call = instruction.number(0, "B"), instruction.table(1)
                 if kind == _KERNEL_CALL and call is not None:
                     counted[_item(operators, call.number(0, "i"))] += 1
-                delegate_calls += kind == _DELEGATE_CALL
         values = [(value.number(0, "B"), value.table(1)) for value in plan.tables(2)]
         tensors = {i: self._tensor(v) for i, (kind, v) in enumerate(values) if kind == _TENSOR and v is not None}
         return PteMethod(
@@ -206,7 +201,6 @@ class _Reader:
             constants=tuple(tensor for tensor in tensors.values() if tensor.constant_bytes),
             delegates=plan.map(7, self._delegate),
             operators=tuple(sorted(counted.items(), key=lambda item: -item[1])),
-            delegate_calls=delegate_calls,
             planned_bytes=sum(plan.numbers(8, "q")),
         )
 

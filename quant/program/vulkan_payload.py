@@ -27,3 +27,11 @@ def read_operators(data: bytes | memoryview, budget: Budget | None = None) -> Ma
     _, _, offset, size = _HEAD.unpack_from(view)
     graph = FlatTable.root(view[offset : offset + size], budget)
     return Counter(graph.map(1, lambda call: call.text(1)))
+
+
+ADRENO = (
+    "GPUs of the Adreno family (Snapdragon) were reported to give wrong or varying results with ExecuTorch's Vulkan "
+    "backend, one of EfficientNetV2-S 24 different ones in 25 runs (pytorch/executorch #21938, #21939, #22327); Mali "
+    "not. Compare on the phone before you ship: edge-effnet check --device adb."
+)
+"""Said of every Vulkan program; the reports are open as of executorch 1.4.1."""

@@ -20,10 +20,9 @@ from quant.qat.options import QatOptions
 from quant.qat.report import QatReport
 from quant.qat.task import Distillation
 from quant.training.config import Stage, TrainConfig
-from quant.training.curves import write_csv, write_png
 from quant.training.distributed import Group, check_batch
-from quant.training.existing_outputs import BESIDE, require_earlier_outputs
 from quant.training.loop import Loop
+from quant.training.outputs import BESIDE, require_earlier_outputs, write_csv, write_png
 
 
 def train_quantized(

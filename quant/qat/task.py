@@ -56,11 +56,6 @@ class Distillation:
         """The int8 network."""
         return self.network.module
 
-    @property
-    def figures(self) -> tuple[str, ...]:
-        """Top-1 where there are labels, and the fidelity to float."""
-        return (*(() if self.labels is None else ("val_top1",)), "val_agreement", "val_sqnr_db")
-
     def preprocess(self, image_size: int) -> Preprocess:
         """The network's own, rescaled."""
         return rescaled(self._preprocess, image_size)

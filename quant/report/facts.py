@@ -20,7 +20,7 @@ from quant.metrics.margins import MarginClass
 from quant.metrics.per_class import ClassFigures, ConfusionChange
 from quant.metrics.tasks.table import task_of
 from quant.metrics.tasks.task import Task
-from quant.verdict.flips import Flip
+from quant.verdict.judged import Flip
 
 PASS = "pass"
 CAUTION = "caution"
@@ -102,7 +102,7 @@ class Facts:
     """The graph that an unmeasured program was made from."""
     drop_interval: tuple[float, float] | None
     margins: tuple[MarginClass, ...]
-    """Agreement by how sure float is; empty in manifests of earlier versions."""
+    """Agreement by how sure float is; empty of other tasks."""
     paired: tuple[int, int] | None
     """Images lost and won; None without labels."""
     expected: tuple[float, float, float] | None
@@ -117,12 +117,11 @@ class Facts:
     calibrated: int | None
     labelled: bool
     """Whether the images' classes are known."""
-    classes: tuple[ClassFigures, ...] | None
-    """None in manifests of earlier versions."""
+    classes: tuple[ClassFigures, ...]
     confusion: tuple[ConfusionChange, ...]
     flips: tuple[Flip, ...]
     logits: LogitChanges | None
-    """Image by image, what changed the class; None of other tasks, and in manifests of earlier versions."""
+    """Image by image, what changed the class; None of other tasks."""
     outputs: tuple[Mapping[str, Any], ...]
     """Figures of each output by name, of a task that has such."""
     float_layers: tuple[FloatLayer, ...]
@@ -130,13 +129,13 @@ class Facts:
     training: Training | None
     delegation: Delegation
     command: tuple[str, ...]
-    """That makes the artifact again; empty in manifests of earlier versions."""
+    """That makes the artifact again."""
     versions: Mapping[str, str]
     weights: Mapping[str, str]
     data: str
     """What `--data` named, its last part; empty where the command does not say."""
     processor: str
-    """Of the machine that took the times; empty in manifests of earlier versions."""
+    """Of the machine that took the times."""
     files: Mapping[str, Mapping[str, Any]]
     seconds: Mapping[str, float]
 
@@ -188,7 +187,6 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
     """
     verdict = manifest["verdict"]
     cautions = tuple(map(str, verdict.get("cautions", ())))
-    classes = verdict.get("classes")
     limits = verdict.get("limits", {})
     images = verdict.get("images", {})
     diagnosis = verdict.get("diagnosis") or {}
@@ -230,7 +228,7 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
         evaluated=images.get("evaluation"),
         calibrated=images.get("calibration"),
         labelled=verdict["float"].get(task.bounded[0]) is not None,
-        classes=None if classes is None else tuple(ClassFigures.from_json(row) for row in classes),
+        classes=tuple(ClassFigures.from_json(row) for row in verdict.get("classes", ())),
         confusion=tuple(_change(row) for row in verdict.get("confusion", ())),
         flips=tuple(_flip(row) for row in verdict.get("flips", ())),
         logits=LogitChanges.from_json(verdict["logit_changes"]) if "logit_changes" in verdict else None,
@@ -272,7 +270,7 @@ def _require_consistent(facts: Facts) -> None:
             raise ValueError(f"some figures of the programs are missing: {figures}")
         if facts.labelled != (facts.task.figure.value(facts.program) is not None):
             raise ValueError("top-1, or what stands for it, of one network alone")
-    for row in facts.classes or ():
+    for row in facts.classes:
         counts = [row.kept, *((row.float_right, row.pte_right) if facts.labelled else ())]
         if any(count is None or count > row.images for count in counts):
             raise ValueError(f"class {row.name!r} of {row.images} images: {counts}")

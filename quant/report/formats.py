@@ -6,7 +6,7 @@ import datetime
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Callable, Sequence, Sized
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -140,11 +140,6 @@ def shell_words(command: Sequence[str]) -> list[str]:
     return [shlex.quote(word) for word in command]
 
 
-def with_options(command: Sequence[str], options: Mapping[str, str]) -> tuple[str, ...]:
-    """A command with some of its options given otherwise."""
-    return changed(command, options)
-
-
 def day(created: str) -> str:
     """ISO 8601 -> day, month in words and year; another text as it is."""
     try:
@@ -187,32 +182,11 @@ def capital(text: str) -> str:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    "architecture": architecture,
-    "breakable": breakable,
-    "capital": capital,
-    "count": count,
-    "count_of": count_of,
-    "day": day,
-    "decimals": decimals,
-    "fixed": fixed,
-    "grouped": grouped,
-    "interval": interval,
-    "magnitude": magnitude,
-    "megabytes": megabytes,
-    "most_changed": most_changed,
-    "network": network,
-    "noisiest": noisiest,
-    "percent": percent,
-    "prose": prose,
-    "range_text": range_text,
-    "setting": setting,
-    "short": short,
-    "share_interval": share_interval,
-    "shell_words": shell_words,
-    "signed": signed,
-    "thousands": thousands,
-    "times": times,
-    "with_options": with_options,
-    "worst_first": worst_first,
+    each.__name__: each
+    for each in (
+        *(architecture, breakable, capital, count, count_of, day, decimals, fixed, grouped),
+        *(interval, magnitude, megabytes, most_changed, network, noisiest, percent, prose, range_text),
+        *(setting, short, share_interval, shell_words, signed, thousands, times, changed, worst_first),
+    )
 }
 """By the name that templates use."""

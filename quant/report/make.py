@@ -17,8 +17,7 @@ from quant.data.source import image_folder
 from quant.data.split import ImageRecord
 from quant.report.comparison import Row, compared, opened, render_comparison
 from quant.report.page import GENERATOR
-from quant.report.single import facts_of, remade_report
-from quant.report.thumbnails import shown_flips
+from quant.report.single import facts_of, remade_report, shown_flips
 
 DEFAULT_OUT = "report.html"
 

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
+from PIL import Image
 
 from edge_effnet.errors import InputError
-from edge_effnet.preprocess import Preprocess
+from edge_effnet.images import quiet_pillow
+from edge_effnet.preprocess import RGB, Preprocess
 from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport, reports_from_json, reports_json
-from quant.artifact.model import Artifact
-from quant.common.json_io import read_json, schema_fault
+from quant.artifact.model import Artifact, read_part
 from quant.data.split import ImageRecord
 from quant.lower.delegation import DelegationReport
 from quant.report.facts import Facts, points_lost, read_facts
 from quant.report.page import render_page
-from quant.report.plots.changes import plot_changes
+from quant.report.plots.curves import plot_changes, plot_search, plot_training
 from quant.report.plots.layers import plot_layers
-from quant.report.plots.search import plot_search
-from quant.report.plots.training import plot_training
-from quant.report.thumbnails import shown_flips, thumbnails
-
-_MAX_DELEGATION_BYTES = 16 * 1024 * 1024
+from quant.thresholds import REPORT_FLIPS, REPORT_THUMBNAIL_BYTES, REPORT_THUMBNAIL_SIDE
+from quant.verdict.judged import Flip
 
 _LARGEST_MATRIX = 14
 """Classes; a larger matrix is a list of the cells that changed most."""
@@ -92,7 +93,7 @@ def remade_report(artifact: Artifact, images: Sequence[ImageRecord] = ()) -> byt
     """
     files = {name: entry for name, entry in artifact.manifest["files"].items() if name != "report.html"}
     sources = Sources(
-        layers=artifact.layers() if "layers.json" in files else (),
+        layers=artifact.layers(),
         delegation=_delegation(artifact) if "delegation.json" in files else None,
         images=images,
     )
@@ -104,7 +105,7 @@ def _matrix(facts: Facts) -> dict[str, Any] | None:
 
     None where nothing changed, or the matrix would be too large to be looked at.
     """
-    known = [row.name for row in facts.classes or ()]
+    known = [row.name for row in facts.classes]
     changes = {(change.name, change.answer): change.pte_count - change.float_count for change in facts.confusion}
     names = list(dict.fromkeys([*known, *(name for cell in changes for name in cell)]))
     if not changes or len(names) > _LARGEST_MATRIX:
@@ -113,13 +114,7 @@ def _matrix(facts: Facts) -> dict[str, Any] | None:
 
 
 def _delegation(artifact: Artifact) -> DelegationReport:
-    path = artifact.folder / "delegation.json"
-    try:
-        values = read_json(path, limit=_MAX_DELEGATION_BYTES)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a delegation report ({error}); regenerate the artifact.") from error
-    if (fault := schema_fault(values, "delegation", package="quant.artifact")) is not None:
-        raise InputError(f"{path}: not a delegation report ({fault}); regenerate the artifact.")
+    values = read_part(artifact.folder / "delegation.json", "delegation", "a delegation report")
     return DelegationReport.from_json(values)
 
 
@@ -134,3 +129,54 @@ def _plots(facts: Facts, layers: Sequence[LayerReport]) -> dict[str, Markup]:
     if facts.training is not None and len(facts.training.rows) > 1:
         plots["training"] = plot_training(facts.training)
     return plots
+
+
+_JPEG_QUALITY = 72
+
+
+def shown_flips(flips: Sequence[Flip]) -> tuple[Flip, ...]:
+    """Choose those that a report shows: what float was right and sure about comes first."""
+    return tuple(sorted(flips, key=lambda flip: (flip.label != flip.float_class, -(flip.float_probability or 0.0))))[
+        :REPORT_FLIPS
+    ]
+
+
+def thumbnails(flips: Sequence[Flip], images: Sequence[ImageRecord], preprocess: Preprocess) -> dict[str, str]:
+    """Draw the images as the network sees them, until their allowance is used up.
+
+    Args:
+        flips: to be shown, in their order.
+        images: where their files are; those that are not among them get no picture.
+        preprocess: cuts them as the network sees them.
+
+    Returns:
+        `data:image/jpeg;base64,...` by the image's name.
+
+    Raises:
+        InputError: an image that cannot be read, named.
+    """
+    files = {image.name: image.path for image in images}
+    wanted = [flip.image for flip in flips if flip.image in files]
+    with quiet_pillow():
+        return _within_allowance(wanted, lambda name: _jpeg(preprocess.picture(files[name])))
+
+
+def _within_allowance(names: Sequence[str], draw: Callable[[str], bytes]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    left = REPORT_THUMBNAIL_BYTES
+    for name in names:
+        data = draw(name)
+        left -= len(data)
+        if left < 0:
+            break
+        found[name] = f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+    return found
+
+
+def _jpeg(pixels: np.ndarray) -> bytes:
+    """uint8 [H, W, C] -> a small JPEG; of an array's channels the first three, of two or one the first."""
+    image = Image.fromarray(np.ascontiguousarray(pixels[..., :RGB] if pixels.shape[2] >= RGB else pixels[..., 0]))
+    image.thumbnail((REPORT_THUMBNAIL_SIDE, REPORT_THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=_JPEG_QUALITY, optimize=True)
+    return file.getvalue()

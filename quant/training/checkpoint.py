@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import io
-import math
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Any
 
 import torch
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import foreign
 from edge_effnet.io.text import brief
-from edge_effnet.weights.pickles import read_pickle
+from edge_effnet.weights.files import read_pickle
 from quant.common.atomic_io import write_atomically
-from quant.training.curves import COLUMNS
 
 _FORMAT = 2
-
-# Whatever a curve counts or measures is far below, or NaN; beyond, drawing it fails.
-_LARGEST = 1e15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,39 +57,6 @@ def save_state(path: Path, state: TrainState) -> None:
     write_atomically(path, file.getvalue())
 
 
-def _checked(state: TrainState) -> TrainState:
-    for name, hint in get_type_hints(TrainState).items():
-        value, expected = getattr(state, name), get_origin(hint) or hint
-        if not isinstance(value, expected) or isinstance(value, bool):
-            raise TypeError(f"{name} is a {type(value).__name__}, not a {expected.__name__}")
-    if state.step < 0 or not math.isfinite(state.loss_sum):
-        raise ValueError(f"step {state.step}, loss {state.loss_sum}")
-    if state.best and not 0 <= state.best_row < len(state.rows):
-        raise ValueError(f"row {state.best_row} of {len(state.rows)}")
-    for tensors in (state.model, state.average, state.best):
-        if not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
-            raise TypeError("weights that are no tensors")
-    return state
-
-
-def check_rows(rows: Sequence[dict[str, float]], figures: Sequence[str]) -> None:
-    """Make sure that a learning curve is one: the run continues writing and drawing it.
-
-    Args:
-        rows: of a checkpoint.
-        figures: of the validation, which follow the columns that every curve has.
-
-    Raises:
-        ValueError: other columns, or something other than a number.
-    """
-    columns = {*COLUMNS, *figures}
-    for row in rows:
-        if not isinstance(row, dict) or set(row) != columns:
-            raise ValueError(f"a row without the columns {columns}")
-        if not all(type(value) in (int, float) and not abs(value) > _LARGEST for value in row.values()):
-            raise ValueError(f"row {row!r}")
-
-
 def whole_checkpoint(path: Path) -> AbstractContextManager[None]:
     """Say in one sentence that a checkpoint is damaged, whichever reader of its parts meets it first."""
     return foreign(_damaged(path))
@@ -116,7 +77,7 @@ def load_state(path: Path, identity: dict[str, Any]) -> TrainState:
     with whole_checkpoint(path):
         values = read_pickle(path, damaged=_damaged(path))
         found = values.pop("format")
-        state = _checked(TrainState(**values)) if found == _FORMAT else None
+        state = TrainState(**values) if found == _FORMAT else None
         different = [] if state is None else [n for n in identity if state.identity.get(n) != identity[n]]
     if state is None:
         raise InputError(f"{path}: a checkpoint of format {brief(found)}, this version reads {_FORMAT}; start over.")

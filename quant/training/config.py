@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_effnet.errors import InputError
 from edge_effnet.head import parse_head
-from quant.data.options import ImageOptions
+from quant.data.readers.label_file import ImageOptions
 
 OPTIMIZERS = ("adamw", "rmsprop")
 FREEZES = ("none", "backbone")

@@ -18,18 +18,23 @@ from edge_effnet.errors import InputError
 from edge_effnet.preprocess import GRAY
 from quant.common.progress import Progress
 from quant.data.readers.labelled import Item, LabelledImages
-from quant.training.checkpoint import TrainState, check_rows, load_state, save_state, whole_checkpoint
+from quant.training.checkpoint import TrainState, load_state, save_state, whole_checkpoint
 from quant.training.config import TrainConfig
-from quant.training.curves import write_csv
 from quant.training.distributed import Group, agreed, share_statistics
-from quant.training.input.augment import augmented, sample_rng
-from quant.training.input.loader import Batch, iterate, local_batches, to_input
-from quant.training.optim.average import WeightAverage
-from quant.training.optim.optimizer import make_optimizer, restore_optimizer, set_learning_rate
-from quant.training.optim.precision import choose_precision
-from quant.training.optim.schedule import Epoch, learning_rate, plan_epochs, progress_at
-from quant.training.task import Task
-from quant.training.validate import read_plain
+from quant.training.input.loader import Batch, augmented, iterate, local_batches, sample_rng, to_input
+from quant.training.optim import (
+    Epoch,
+    WeightAverage,
+    choose_precision,
+    learning_rate,
+    make_optimizer,
+    plan_epochs,
+    progress_at,
+    restore_optimizer,
+    set_learning_rate,
+)
+from quant.training.outputs import write_csv
+from quant.training.task import Task, read_plain
 
 logger = logging.getLogger(__name__)
 
@@ -269,25 +274,11 @@ class Loop:
         with whole_checkpoint(path):
             if state.step > self.total_steps:
                 raise ValueError(f"step {state.step} of {self.total_steps}")
-            check_rows(state.rows, self.task.figures)
-            _load_finite(self.model, state.model)
-            if state.best:
-                _load_finite(self.average.model, state.best)
-            _load_finite(self.average.model, state.average)
+            self.model.load_state_dict(state.model)
+            self.average.model.load_state_dict(state.average)
             restore_optimizer(self.optimizer, state.optimizer)
             self.scaler.load_state_dict(state.scaler)
             # Copies: the checkpoint's tensors are its file, mapped.
             best = {name: tensor.clone() for name, tensor in state.best.items()}
         self.position = Position(state.step, state.loss_sum, state.rows)
         self.best = Best(row=state.best_row, state=best) if best else None
-
-
-def _load_finite(module: nn.Module, state: dict[str, torch.Tensor]) -> None:
-    """Load weights, as training leaves them.
-
-    Raises:
-        ValueError: a value that is not finite; or whatever torch makes of weights that do not fit.
-    """
-    module.load_state_dict(state)
-    if not all(bool(torch.isfinite(tensor).all()) for tensor in module.state_dict().values()):
-        raise ValueError("weights that are not finite")

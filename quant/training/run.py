@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import math
+import shlex
+import sys
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from edge_effnet.errors import InputError
 from edge_effnet.model import EfficientNet
+from edge_effnet.weights.files import sha256_of
+from edge_effnet.weights.save import save_checkpoint
+from edge_effnet.weights.snapshot import weight_file
+from quant.common.atomic_io import write_atomically
+from quant.common.json_io import read_json
 from quant.common.overwrite import require_no_image
 from quant.common.progress import NoProgress, Progress
 from quant.data.batches import batch_size_for
 from quant.training.config import TrainConfig, TrainResult
-from quant.training.curves import write_csv, write_png
 from quant.training.distributed import check_batch, joined_group, wait_for_leader
-from quant.training.existing_outputs import OUTPUTS, require_earlier_outputs
 from quant.training.input.loader import iterate, to_input
 from quant.training.input.sets import open_sets
 from quant.training.loop import Loop
 from quant.training.network import make_network, preprocess_at
-from quant.training.optim.average import recompute_statistics
-from quant.training.output import command_line, rounded_to_half, started_from, write_weights
-from quant.training.task import Classification
-from quant.training.validate import batched, read_plain
+from quant.training.optim import recompute_statistics
+from quant.training.outputs import OUTPUTS, require_earlier_outputs, write_csv, write_png
+from quant.training.task import Classification, batched, read_plain
 
 
 def train(config: TrainConfig, progress: Progress) -> TrainResult:
@@ -120,3 +128,59 @@ def _result(config: TrainConfig, task: Classification, loop: Loop, accuracy: flo
         val_images=len(task.val),
         class_names=loop.train.class_names,
     )
+
+
+_PROGRAMS = {"edge_effnet.py": "edge-effnet"}
+
+# Of one run some kilobytes, and it holds those of the runs before.
+_MAX_METADATA_BYTES = 1024 * 1024
+
+
+def rounded_to_half(model: EfficientNet) -> EfficientNet:
+    """Return a copy with fp32 values that fp16 can hold, so that validation judges what will be saved.
+
+    Raises:
+        InputError: a value beyond fp16's range.
+    """
+    rounded = copy.deepcopy(model)
+    for name, tensor in rounded.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.copy_(tensor.half().float())
+            if not bool(torch.isfinite(tensor).all()):
+                raise InputError(f"{name} has values beyond fp16's range (65504); save without --half.")
+    return rounded
+
+
+def write_weights(path: Path, model: EfficientNet, *, half: bool, metadata: dict[str, Any]) -> Path:
+    """Write the weights and, as `<path>.json`, their metadata; return the latter's path.
+
+    Raises:
+        MachineError: the disk is full or not writable.
+    """
+    saved = copy.deepcopy(model).cpu()
+    save_checkpoint(path, saved.half() if half else saved)
+    metadata_path = path.with_suffix(".json")
+    write_atomically(metadata_path, (json.dumps(metadata, indent=2) + "\n").encode())
+    return metadata_path
+
+
+def started_from(weights: Path | None) -> dict[str, Any] | None:
+    """Describe the weights that a run began with: their SHA-256 and, where it lies beside them, their metadata.
+
+    Runs that build on each other so record the whole chain of commands.
+    """
+    if weights is None:
+        return None
+    beside = weights.with_suffix(".json")
+    try:
+        known = read_json(beside, limit=_MAX_METADATA_BYTES)
+    except (OSError, ValueError):  # none, or somebody else's file of that name
+        known = None
+    return {"file": weights.name, "sha256": sha256_of(weight_file(weights)), "metadata": known}
+
+
+def command_line() -> str:
+    """Return how this process was started, as a user would type it."""
+    name = Path(sys.argv[0]).name
+    # Started with -m, as torchrun does, the program is a file.
+    return shlex.join([_PROGRAMS.get(name, name), *sys.argv[1:]])

@@ -1,9 +1,13 @@
-"""What a training loop optimises: a network, its loss and how it is judged."""
+"""What a training loop optimises: a network, its loss and how it is judged, by its accuracy on labelled images."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import islice
 from typing import Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -11,11 +15,12 @@ from torch import nn
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from quant.common.progress import Progress
-from quant.data.readers.labelled import LabelledImages
+from quant.data.batches import batch_size_for
+from quant.data.readers.labelled import Item, LabelledImages
 from quant.training.config import TrainConfig
+from quant.training.input.loader import iterate, to_input
 from quant.training.network import preprocess_at, set_training_mode
-from quant.training.optim.optimizer import parameter_groups
-from quant.training.validate import top1
+from quant.training.optim import parameter_groups
 
 
 class Task(Protocol):
@@ -24,11 +29,6 @@ class Task(Protocol):
     @property
     def model(self) -> nn.Module:
         """The network that is trained."""
-        ...
-
-    @property
-    def figures(self) -> tuple[str, ...]:
-        """Names of what `validate` gives."""
         ...
 
     def preprocess(self, image_size: int) -> Preprocess:
@@ -66,8 +66,6 @@ class Task(Protocol):
 
 class Classification:
     """Cross entropy on labelled images."""
-
-    figures = ("val_top1",)
 
     def __init__(self, config: TrainConfig, model: EfficientNet, val: LabelledImages, device: torch.device) -> None:
         """Judge by the top-1 on `val`."""
@@ -110,3 +108,41 @@ class Classification:
     def suspect(self) -> str:
         """Nothing to name: activations are not bounded here."""
         return ""
+
+
+def read_plain(images: LabelledImages, preprocess: Preprocess, item: Item) -> tuple[np.ndarray, int]:
+    """One picture as validation sees it, without augmentation: uint8 [crop, crop, 3], and its label."""
+    return preprocess.centre(images.image(item), item.name), item.label
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Cut into lists of `size`; the last one may be shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+@torch.no_grad()
+def top1(
+    model: EfficientNet,
+    images: LabelledImages,
+    preprocess: Preprocess,
+    *,
+    device: torch.device,
+    workers: int,
+    progress: Progress,
+) -> float:
+    """Share of the images whose class is recognised, 0..1.
+
+    Raises:
+        InputError: an image that cannot be read.
+    """
+    model.eval()
+    batches = batched(images.items(), batch_size_for(preprocess.crop))
+    correct = 0
+    with progress.stage(f"Validating at {preprocess.crop} px", len(images)) as advance:
+        for batch in iterate(batches, partial(read_plain, images, preprocess), workers=workers):
+            x, labels = to_input(batch, preprocess, device)
+            correct += int((model(x).argmax(1) == labels).sum())
+            advance(len(batch.labels))
+    return correct / len(images)

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 
-from quant.analysis.fallback_cost import FloatLayer
 from quant.analysis.layer_report import LayerReport
 from quant.analysis.search_result import Found
 from quant.common.findings import Finding, Severity, finding, messages
 from quant.data.split import ImageRecord
-from quant.lower.result import Delegation
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.metrics.tasks.task import Task
-from quant.program.timing import ProgramFigures
-from quant.qat.report import QatReport
 from quant.verdict.baseline import check_baseline
 from quant.verdict.diagnosis import Circumstances, Diagnosis, diagnose, layer_causes
 from quant.verdict.judged import Answers, judge
-from quant.verdict.outcome import Outcome
+from quant.verdict.outcome import Outcome, Subject
 from quant.verdict.verdict import Compared, Limits, decide, has_collapsed
 
 
@@ -35,16 +32,9 @@ class Simulated:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
-    """What a run collected; fields as in `Outcome`. None has a default: what is left out would be lost in silence."""
+class Evidence(Subject):
+    """What a run collected. No field has a default: what is left out would be lost in silence."""
 
-    task: Task
-    artifact: str
-    variant: str
-    activation: str
-    recipe: str
-    backend: str
-    threads: int
     logits: Mapping[str, torch.Tensor]
     """[images, outputs], as the task's `view` gives them, of "float" and "pte", and where there was one: "ptq", the
     reference graph before training; "swapped", the float network with the program's activation instead of its own."""
@@ -53,18 +43,10 @@ class Evidence:
     images: Sequence[ImageRecord]
     class_names: Sequence[str]
     """Of classes, labels or outputs, by index."""
-    float_program: ProgramFigures
-    pte_program: ProgramFigures
-    delegation: Delegation
-    calibration_images: int
-    search: Found | None
-    training: QatReport | None
     layers: Sequence[LayerReport]
     """The analysis of the int8 network, from input to output; empty without one."""
-    float_layers: tuple[FloatLayer, ...]
     findings: tuple[Finding, ...]
     """Of the images, the weights, the files and the device."""
-    seconds: dict[str, float]
     program: str
     """SHA-256 of the .pte."""
     temperature: float | None
@@ -101,43 +83,30 @@ def assemble(evidence: Evidence, limits: Limits) -> Outcome:
     weak = judged.weak if verdict.passed else ()
     others = tuple(found for found in evidence.findings if found.severity != Severity.ERROR)
     cautions = messages((*weak, *others), Severity.WARNING) if verdict.passed else ()
+    known: dict[str, Any] = {each.name: getattr(evidence, each.name) for each in fields(Subject)}
     return Outcome(
+        **known,
         verdict=replace(verdict, reasons=(*verdict.reasons, *messages(causes, Severity.NOTE)), cautions=cautions),
-        task=task,
-        artifact=evidence.artifact,
-        variant=evidence.variant,
-        activation=evidence.activation,
-        recipe=evidence.recipe,
-        backend=evidence.backend,
-        threads=evidence.threads,
         float_accuracy=judged.float_accuracy,
-        float_program=evidence.float_program,
         quantized=quantized,
         quantized_images=None if evidence.simulated is None else len(evidence.simulated.rows),
         lowering=lowering,
         ptq=_figures(evidence, "ptq", targets),
         swapped=_figures(evidence, "swapped", targets),
-        training=evidence.training,
         pte_accuracy=judged.pte_accuracy,
         pte=pte,
-        pte_program=evidence.pte_program,
         drop_interval=judged.interval,
         changes=judged.changes,
         max_drop=limits.max_drop,
         min_agreement=limits.min_agreement,
-        delegation=evidence.delegation,
-        calibration_images=evidence.calibration_images,
         evaluation_images=len(evidence.images),
-        search=evidence.search,
         diagnosis=diagnosis,
-        float_layers=evidence.float_layers,
         classes=judged.classes,
         confusion=judged.confusion,
         flips=judged.flips,
         outputs=judged.outputs,
         findings=(*errors, *_with_remedy(compared.failures, diagnosis, errors), *causes, *weak, *others),
         notes=messages(others, Severity.WARNING, Severity.NOTE),
-        seconds=evidence.seconds,
     )
 
 

@@ -1,4 +1,4 @@
-"""What outputs say against limits: of one-of-several tasks by their classes, of others by what each image loses."""
+"""What outputs say against limits, and the images whose answer a program changed, in words."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 
 from quant.common.findings import Finding
 from quant.data.split import ImageRecord
+from quant.metrics import metrics
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.metrics.per_class import ClassFigures, ConfusionChange, class_figures, confusion_changes
 from quant.metrics.tasks.task import PerImage, Task
 from quant.thresholds import CAUTION_CONFIDENCE
-from quant.verdict.flips import Flip, answer_flips, class_flips
 from quant.verdict.verdict import (
     Changes,
     Compared,
@@ -145,3 +145,114 @@ def _expected(task: Task, pte: Fidelity, found: PerImage, limit: float) -> list[
         sentence = f"{kept:.2f} % keep all that float is sure of, limit {100 - limit:.2f}"
         drops.append(("sure-images-changed", 100.0 - kept, sentence))
     return drops
+
+
+TOP = 3
+"""Classes of each network that are kept of an image that changed class."""
+
+Ranked = tuple[str, float]
+"""A class and its probability, 0..1."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flip:
+    """An image that the .pte gives another answer than float."""
+
+    image: str
+    label: str | None
+    """Its true class, or its labels; None where it has none."""
+    float_class: str
+    """Float's answer."""
+    pte_class: str
+    float_probability: float | None
+    """Softmax of float's class in float's logits, 0..1; None of a task whose answers have no probability."""
+    pte_probability: float | None
+    """Softmax of the .pte's class in the .pte's logits, 0..1; likewise."""
+    float_top: tuple[Ranked, ...] = ()
+    """Float's first classes, the likeliest first; empty of other tasks."""
+    pte_top: tuple[Ranked, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Of the object that `--json` prints."""
+        return {
+            "photograph": self.image,
+            "label": self.label,
+            "float": self.float_class,
+            "pte": self.pte_class,
+            "float_probability": _rounded(self.float_probability),
+            "pte_probability": _rounded(self.pte_probability),
+            **{
+                key: [[name, _rounded(probability)] for name, probability in ranked]
+                for key, ranked in (("float_top", self.float_top), ("pte_top", self.pte_top))
+                if ranked
+            },
+        }
+
+
+def _rounded(probability: float | None) -> float | None:
+    return None if probability is None else round(probability, 4)
+
+
+def class_flips(
+    float_logits: torch.Tensor, pte_logits: torch.Tensor, images: Sequence[ImageRecord], names: Sequence[str]
+) -> tuple[Flip, ...]:
+    """The images that changed class; both logits [N, classes]."""
+    found = []
+    for row in metrics.flips(float_logits, pte_logits):
+        label = images[row].label
+        float_top, pte_top = (_first(logits[row], names) for logits in (float_logits, pte_logits))
+        found.append(
+            Flip(
+                image=images[row].name,
+                label=None if label is None else names[label],
+                float_class=float_top[0][0],
+                pte_class=pte_top[0][0],
+                float_probability=float_top[0][1],
+                pte_probability=pte_top[0][1],
+                float_top=float_top,
+                pte_top=pte_top,
+            )
+        )
+    return tuple(found)
+
+
+def _first(logits: torch.Tensor, names: Sequence[str]) -> tuple[Ranked, ...]:
+    """The likeliest classes of one image, logits [classes]; of equal ones the lower index, as `argmax` has it."""
+    probability = logits.double().softmax(dim=0)
+    order = logits.argsort(descending=True, stable=True)[:TOP].tolist()
+    return tuple((names[index], probability[index].item()) for index in order)
+
+
+def answer_flips(
+    task: Task,
+    reference: torch.Tensor,
+    other: torch.Tensor,
+    kept: torch.Tensor,
+    images: Sequence[ImageRecord],
+    names: Sequence[str],
+) -> tuple[Flip, ...]:
+    """The images that changed their answer of a task without classes; outputs [N, outputs], `kept` bool [N]."""
+    assert task.answers is not None
+    shown = [image.name for image in images]
+    before, after = (task.answers(found, names, shown) for found in (reference, other))
+    wanted = _wanted(task, images, names)
+    return tuple(
+        Flip(
+            image=shown[row],
+            label=wanted[row],
+            float_class=before[row],
+            pte_class=after[row],
+            float_probability=None,
+            pte_probability=None,
+        )
+        for row in (~kept).nonzero().flatten().tolist()
+    )
+
+
+def _wanted(task: Task, images: Sequence[ImageRecord], names: Sequence[str]) -> list[str | None]:
+    """The targets in words; None of images without, and of classes, which are no answer."""
+    targets = [image.targets for image in images]
+    if task.answers is None or any(each is None for each in targets):
+        return [None] * len(images)
+    numbers = torch.tensor(targets, dtype=torch.float64)
+    return list(task.answers(numbers, names, [image.name for image in images]))

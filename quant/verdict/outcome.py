@@ -17,7 +17,7 @@ from quant.metrics.tasks.task import Task
 from quant.program.timing import ProgramFigures
 from quant.qat.report import QatReport
 from quant.verdict.diagnosis import Diagnosis
-from quant.verdict.flips import Flip
+from quant.verdict.judged import Flip
 from quant.verdict.notebook import outcome_html
 from quant.verdict.verdict import Changes, Verdict
 
@@ -28,10 +28,9 @@ OF_THE_PROGRAM = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """Everything that `quantize` or `check` found out; rates are shares of 1, times ms, sizes bytes."""
+class Subject:
+    """What was made and measured, before anything is judged; times in ms, sizes in bytes."""
 
-    verdict: Verdict
     task: Task
     artifact: str
     """Path of the folder."""
@@ -42,9 +41,26 @@ class Outcome:
     backend: str
     threads: int
     """Of the runtime, for float and int8 alike."""
-    float_accuracy: Accuracy
     float_program: ProgramFigures
     """The float network's own .pte."""
+    pte_program: ProgramFigures
+    delegation: Delegation
+    calibration_images: int
+    search: Found | None
+    """Of the accuracy-targeted search; None where there was none."""
+    training: QatReport | None
+    """How the quantized network was trained; None where it was not."""
+    float_layers: tuple[FloatLayer, ...]
+    """Of an int8 program."""
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome(Subject):
+    """Everything that `quantize` or `check` found out; rates are shares of 1."""
+
+    verdict: Verdict
+    float_accuracy: Accuracy
     quantized: tuple[Accuracy, Fidelity] | None
     """The reference graph against float; None where only programs were run (`check`)."""
     quantized_images: int | None
@@ -56,12 +72,9 @@ class Outcome:
     swapped: tuple[Accuracy, Fidelity] | None
     """The float network with the program's activation, untrained, against the one with its own; None where none was
     swapped."""
-    training: QatReport | None
-    """How the quantized network was trained; None where it was not."""
     pte_accuracy: Accuracy
     pte: Fidelity
     """The .pte against float."""
-    pte_program: ProgramFigures
     drop_interval: tuple[float, float] | None
     """95 % confidence interval of what is lost from float to .pte of the first figure that `max_drop` bounds; None
     without labels."""
@@ -72,15 +85,9 @@ class Outcome:
     lost."""
     min_agreement: float | None
     """Images that have to keep float's answer, share of 1; None where none was asked for."""
-    delegation: Delegation
-    calibration_images: int
     evaluation_images: int
-    search: Found | None
-    """Of the accuracy-targeted search; None where there was none."""
     diagnosis: Diagnosis | None
     """Of a program that failed."""
-    float_layers: tuple[FloatLayer, ...]
-    """Of an int8 program."""
     classes: tuple[ClassFigures, ...]
     confusion: tuple[ConfusionChange, ...]
     flips: tuple[Flip, ...]
@@ -89,8 +96,7 @@ class Outcome:
     findings: tuple[Finding, ...]
     """All of them: what fails the verdict first."""
     notes: tuple[str, ...]
-    """Sentences of those that were there before the verdict and do not fail it."""
-    seconds: dict[str, float]
+    """Sentences of the findings that were there before the verdict and do not fail it."""
 
     @property
     def passed(self) -> bool:

@@ -10,7 +10,7 @@ from torch import nn
 
 from edge_effnet import EfficientNet, InputError, Preprocess, load_checkpoint
 from quant import QuantizeConfig, quantize
-from quant.pipeline.command import quantize_command
+from quant.pipeline.manifest import quantize_command
 from quant.pipeline.request import resolve
 from tests.support.tiny import TinyFiles, quantize_tiny
 

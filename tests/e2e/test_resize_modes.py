@@ -12,7 +12,7 @@ from PIL import Image
 
 from apps.device.check import check_on_device
 from edge_effnet import InputError, load_checkpoint
-from edge_effnet.weights.geometry import Geometry
+from edge_effnet.weights.resizing import Geometry
 from quant import check, open_artifact, quantize
 from quant.artifact.predict import predict
 from tests.support.tiny import TinyFiles

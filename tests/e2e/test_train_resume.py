@@ -154,44 +154,21 @@ def checkpointed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-ROW = {"step": 3, "epoch": 1, "image_size": 32, "learning_rate": 0.1, "train_loss": 1.0, "val_top1": 0.5}
-
-TAMPERED: list[tuple[str, Callable[[Any], object]]] = [
+DAMAGED: list[tuple[str, Callable[[Any], object]]] = [
     ("model", lambda old: []),
     ("model", lambda old: {}),
-    ("model", lambda old: {name: tensor.to("meta") for name, tensor in old.items()}),
     ("average", lambda old: {"x": 1}),
-    ("average", lambda old: {name: tensor * float("nan") for name, tensor in old.items()}),
     ("optimizer", lambda old: {}),
     ("optimizer", lambda old: {"state": 1}),
-    (
-        "optimizer",
-        lambda old: {**old, "state": {k: {**v, "exp_avg": torch.zeros(1)} for k, v in old["state"].items()}},
-    ),
-    ("optimizer", lambda old: {**old, "state": {k: {"step": v["step"]} for k, v in old["state"].items()}}),
-    ("optimizer", lambda old: {**old, "state": {**old["state"], 10**6: {}}}),
-    ("optimizer", lambda old: {**old, "param_groups": [{**group, "betas": "ab"} for group in old["param_groups"]]}),
-    ("rows", lambda old: None),
-    ("rows", lambda old: [1]),
-    ("rows", lambda old: [{"a": "b"}]),
-    ("rows", lambda old: [{**ROW, "val_top1": "x"}]),
-    ("rows", lambda old: [{**ROW, "val_top1": True}]),
-    ("rows", lambda old: [{**ROW, "step": 10**400}]),
-    ("rows", lambda old: [ROW, {**ROW, "more": 1}]),
     ("step", lambda old: "3"),
-    ("step", lambda old: True),
-    ("step", lambda old: -5),
-    ("step", lambda old: 10**30),
     ("step", lambda old: 7),
-    ("loss_sum", lambda old: float("nan")),
-    ("best", lambda old: {"a": torch.zeros(1)}),
     ("identity", lambda old: {**old, "variant": torch.zeros(3)}),
     ("format", lambda old: torch.zeros(3)),
 ]
 
 
-@pytest.mark.parametrize(("field", "change"), TAMPERED)
-def test_a_checkpoint_that_was_tampered_with_is_refused(
+@pytest.mark.parametrize(("field", "change"), DAMAGED)
+def test_a_checkpoint_with_a_damaged_part_is_refused(
     field: str, change: Callable[[Any], object], checkpointed: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(checkpointed, tmp_path, dirs_exist_ok=True)
@@ -202,15 +179,6 @@ def test_a_checkpoint_that_was_tampered_with_is_refused(
         train(config, NoProgress())
     assert "\n" not in str(caught.value)
     assert not config.out.exists()
-
-
-def test_a_best_network_has_its_row(checkpointed: Path, tmp_path: Path) -> None:
-    shutil.copytree(checkpointed, tmp_path, dirs_exist_ok=True)
-    config = tiny_config(tmp_path, resume=True)
-    state = torch.load(config.checkpoint_path, weights_only=True)
-    torch.save(state | {"best": state["average"], "best_row": 99}, config.checkpoint_path)
-    with pytest.raises(InputError, match="not a complete checkpoint"):
-        train(config, NoProgress())
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(

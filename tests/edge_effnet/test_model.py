@@ -12,7 +12,7 @@ from edge_effnet import VARIANTS, EfficientNet, InputError, VariantSpec
 from edge_effnet.activations import ACTIVATIONS
 from edge_effnet.blocks import DropConnect, MBConv, SqueezeExcite
 from edge_effnet.padding import PADDINGS
-from edge_effnet.variants import BASELINE_STAGES
+from edge_effnet.stages import BASELINE_STAGES
 from tests.support.networks import images, trained_looking
 
 pytestmark = pytest.mark.usefixtures("one_thread")

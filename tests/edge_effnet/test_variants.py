@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from edge_effnet import VARIANTS, EfficientNet, InputError, VariantSpec, resolve_variant
-from edge_effnet.variants import round_filters, round_repeats
+from edge_effnet.stages import round_filters, round_repeats
 
 # Of the published networks with 1000 classes; papers round them: 5.3, 7.8, 9.2, 12, 19, 30, 43, 66, 4.7 M.
 PARAMETERS = {

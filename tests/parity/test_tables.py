@@ -12,10 +12,10 @@ from torch import nn
 from edge_effnet import VARIANTS, EfficientNet, InputError, Preprocess, resolve_variant
 from edge_effnet.blocks import Block
 from edge_effnet.weights.identify import with_widths
-from edge_effnet.weights.layouts import layout_of
 from edge_effnet.weights.origins import ORIGINS
 from edge_effnet.weights.sources import HUB_SOURCES, SOURCES
 from tests.support import peers
+from tests.support.layouts import layout_of
 
 B0_TO_B7 = [f"b{i}" for i in range(8)]
 TORCHVISION = list(ORIGINS["torchvision"].preprocess)

@@ -13,7 +13,7 @@ from edge_effnet import InputError, Preprocess, images
 from edge_effnet.images import MAX_FILE_BYTES, open_rgb
 from quant.data.cleaning import sha256_of_image
 from quant.data.readers.labelled import FolderImages
-from quant.training.validate import read_plain
+from quant.training.task import read_plain
 from tests.support.deadline import deadline
 from tests.support.images import draw_image
 

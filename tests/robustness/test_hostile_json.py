@@ -7,14 +7,14 @@ import os
 import pytest
 
 from apps.cli.render.device import print_comparison
-from apps.device.comparison import compare
 from apps.device.job.results import Results, read_results, write_results
 from apps.device.local import parse_status
+from apps.device.sameness import compare
 from edge_effnet import InputError
 from quant.artifact.open import open_artifact
 from quant.common.json_io import parse_json, read_json
 from quant.report.make import make_report
-from quant.training.output import started_from
+from quant.training.run import started_from
 from tests.golden.make import GOOD
 from tests.support.artifacts import edit_manifest, make_artifact
 from tests.support.outcomes import flip, outcome

@@ -18,10 +18,11 @@ from edge_effnet.class_names import is_line_of_text
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VARIANTS, resolve_variant
-from edge_effnet.weights.layouts import LAYOUTS, detect_layout
+from edge_effnet.weights.layouts import LAYOUTS
 from quant.artifact.open import open_artifact
 from quant.recipes import RECIPES, find_recipe
 from tests.support.artifacts import make_artifact
+from tests.support.layouts import detect_layout
 from tests.support.paths import GOLDEN
 from tests.support.programs import RIGHT
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edge_effnet.variants import StageSpec, VariantSpec
+from edge_effnet.stages import StageSpec
+from edge_effnet.variants import VariantSpec
 
 SIDE = 32
 

@@ -14,7 +14,7 @@ from quant.metrics.margins import MARGINS, Expected, MarginClass, Paired
 from quant.metrics.per_class import ClassFigures, ConfusionChange
 from quant.metrics.tasks.classes import CLASSES
 from quant.program.timing import ProgramFigures
-from quant.verdict.flips import Flip
+from quant.verdict.judged import Flip
 from quant.verdict.outcome import Outcome
 from quant.verdict.verdict import Changes, Verdict
 

@@ -35,10 +35,9 @@ def program(*payloads: bytes, backend: str = "XnnpackBackend") -> PteFile:
         constants=(),
         delegates=delegates,
         operators=(),
-        delegate_calls=len(delegates),
         planned_bytes=0,
     )
-    fields = {"size_bytes": 0, "sha256": "", "version": 0, "magic": "ET12", "segments": (), "named_data": {}}
+    fields = {"size_bytes": 0, "sha256": "", "version": 0, "magic": "ET12", "named_data": {}}
     return PteFile(path="model.pte", methods=(method,), **fields)
 
 
@@ -48,4 +47,4 @@ def read_as(monkeypatch: pytest.MonkeyPatch, layers: Mapping[bytes, Sequence[Pay
     def read(data: memoryview, _budget: Budget) -> Payload:
         return Payload(operators=Counter(), layers=tuple(layers[bytes(data)]))
 
-    monkeypatch.setattr("quant.checks.dead_layers.read_payload", read)
+    monkeypatch.setattr("quant.checks.program_identity.read_payload", read)

@@ -13,8 +13,8 @@ from apps.cli.edge_effnet import app
 from apps.cli.exit_codes import guarded
 from apps.device.check import check_on_device
 from apps.device.job import drive
-from apps.device.options import DeviceOptions
 from apps.device.outcome import DeviceOutcome
+from apps.device.remote import DeviceOptions
 from tests.support.adb_double import AdbDouble
 from tests.support.artifacts import make_artifact
 from tests.support.phone_double import PhoneDouble

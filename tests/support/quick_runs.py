@@ -16,7 +16,10 @@ from markupsafe import Markup
 
 from quant.common.quiet import quiet_libraries
 from quant.report.single import render_report
-from quant.training.curves import _draw
+from quant.training.outputs import _draw
+
+with quiet_libraries():
+    pass
 
 _PLOTS = ("plot_layers", "plot_changes", "plot_search", "plot_training")
 _CURVES: dict[tuple[object, ...], bytes | None] = {}
@@ -49,5 +52,5 @@ def quick_runs() -> Iterator[None]:
             known = functools.cache(typing.get_type_hints)
             stack.enter_context(mock.patch("executorch.exir._serialize._dataclass.get_type_hints", known))
         stack.enter_context(mock.patch("quant.pipeline.write.render_report", _rendered))
-        stack.enter_context(mock.patch("quant.training.curves._draw", _drawn))
+        stack.enter_context(mock.patch("quant.training.outputs._draw", _drawn))
         yield

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from edge_effnet.variants import VARIANTS, StageSpec, VariantSpec
+from edge_effnet.stages import StageSpec
+from edge_effnet.variants import VARIANTS, VariantSpec
 from quant.training import Stage, TrainConfig
 from tests.support.images import draw_halves
 

@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.device_options import (
+from apps.cli.help import HelpAll, Verbose, epilog
+from apps.cli.options import (
     Apk,
     Device,
     Emulator,
     ExecutorRunner,
+    ImageColumn,
     Keep,
+    LabelColumn,
+    Labels,
     Limit,
+    MaxUnusable,
     RemotePython,
     ResultsFile,
     Runtime,
     SshConfig,
+    read_options,
 )
-from apps.cli.help import HelpAll, Verbose, epilog
-from apps.cli.image_options import ImageColumn, LabelColumn, Labels, MaxUnusable, read_options
 from edge_effnet.errors import InputError
 from quant.common.rank import is_alone, is_leader
 from quant.thresholds import MAX_DROP_POINTS, UNUSABLE_SHARE
@@ -83,8 +87,8 @@ def check_command(
         from apps.cli.render.device import print_device_outcome, print_runtime_outcome  # noqa: PLC0415
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
         from apps.device.check import check_on_device  # noqa: PLC0415
-        from apps.device.options import DeviceOptions  # noqa: PLC0415
-        from apps.device.other_runtime import under_runtime  # noqa: PLC0415
+        from apps.device.outcome import under_runtime  # noqa: PLC0415
+        from apps.device.remote import DeviceOptions  # noqa: PLC0415
         from quant.pipeline.check import check  # noqa: PLC0415
 
     if device is None:

@@ -24,7 +24,7 @@ def compare_command(
 ) -> int:
     """Compare two devices' results for the same program."""
     from apps.cli.render.device import print_comparison  # noqa: PLC0415
-    from apps.device.comparison import compare  # noqa: PLC0415
+    from apps.device.sameness import compare  # noqa: PLC0415
 
     found = compare(host, device, artifact=artifact)
     print_comparison(found, as_json=as_json)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.device_options import Emulator
 from apps.cli.help import epilog
+from apps.cli.options import Emulator
 
 EPILOG = epilog(
     "edge-effnet devices",
@@ -25,7 +25,7 @@ def devices_command(
     from apps.cli.render.device import devices_table  # noqa: PLC0415
     from apps.cli.render.plain import write, write_json  # noqa: PLC0415
     from apps.device.listing import list_devices  # noqa: PLC0415
-    from apps.device.options import DeviceOptions  # noqa: PLC0415
+    from apps.device.remote import DeviceOptions  # noqa: PLC0415
 
     found = list_devices(DeviceOptions(emulator=emulator))
     if as_json:

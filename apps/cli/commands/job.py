@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.device_options import Limit
 from apps.cli.help import HelpAll, epilog
-from apps.cli.image_options import ImageColumn, LabelColumn, Labels, MaxUnusable, read_options
+from apps.cli.options import ImageColumn, LabelColumn, Labels, Limit, MaxUnusable, read_options
 from quant.thresholds import UNUSABLE_SHARE
 
 EPILOG = epilog(
@@ -38,7 +37,7 @@ def job_command(
     bars = Bars()
     with bars.waiting("Loading PyTorch"):
         from apps.cli.render.plain import write  # noqa: PLC0415
-        from apps.device.job.prepare import prepare_job  # noqa: PLC0415
+        from apps.device.job.folder import prepare_job  # noqa: PLC0415
 
     job = prepare_job(folder, data=data, out=out, limit=limit, threads=threads, image_options=images, progress=bars)
     write(

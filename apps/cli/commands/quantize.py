@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from apps.cli import exit_codes
 from apps.cli.help import SETTINGS, HelpAll, Verbose, Version, epilog, rare_option
-from apps.cli.image_options import ImageColumn, LabelColumn, Labels, one_file
+from apps.cli.options import ImageColumn, LabelColumn, Labels, one_file
 from edge_effnet.errors import InputError
 from edge_effnet.samples.trained import SAMPLE, sample_weights
 from quant.common.rank import is_leader
@@ -112,6 +113,7 @@ def quantize_command(
 
     Without --weights and --data: a sample. A target may keep layers in float.
     """
+    given: dict[str, Any] = dict(locals())
     data = _both_halves(data, calibration_data, evaluation_data)
     weights, data = _sources(variant, weights, data)
     names = backend or [DEFAULT_BACKEND]
@@ -135,44 +137,13 @@ def quantize_command(
         from quant.qat.options import QatOptions  # noqa: PLC0415
 
     chosen: dict[str, Any] = {"epochs": epochs, "steps": steps, "teacher": teacher, "resume": resume or None}
-    given = {name: value for name, value in chosen.items() if value is not None}
+    training = {name: value for name, value in chosen.items() if value is not None}
+    taken = {each.name: given[each.name] for each in fields(QuantizeConfig) if each.name in given}
+    read = {"mean": _numbers("--mean", mean), "std": _numbers("--std", std), "labels": one_file("--labels", labels)}
     config = QuantizeConfig(
-        variant=variant,
-        weights=weights,
-        data=data,
-        calibration_data=calibration_data,
-        evaluation_data=evaluation_data,
-        labels=one_file("--labels", labels),
-        image_column=image_column,
-        label_column=label_column,
-        classes=classes,
-        max_unusable=max_unusable,
-        origin=origin,
-        image_size=image_size,
-        resize=resize,
-        crop=crop,
-        interpolation=interpolation,
-        resize_mode=resize_mode,
-        mean=_numbers("--mean", mean),
-        std=_numbers("--std", std),
-        head=head,
-        task=task,
-        threshold=threshold,
-        output=output,
-        trained_activation=trained_activation,
-        ema=ema,
-        activation=activation,
-        calibration=calibration,
-        recipe=recipe,
-        backend=tuple(names),
+        **{**taken, **read, "weights": weights, "data": data, "backend": tuple(names)},
         backend_options=options,
-        out=out,
-        max_drop=max_drop,
-        min_agreement=min_agreement,
-        seed=seed,
-        threads=threads,
-        qat=QatOptions(**given) if given else None,
-        embed_preprocess=embed_preprocess,
+        qat=QatOptions(**training) if training else None,
     )
     result = run_quantize(config, bars)
     if is_leader() and isinstance(result, RunResult):

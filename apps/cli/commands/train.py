@@ -9,7 +9,7 @@ import typer
 
 from apps.cli import exit_codes
 from apps.cli.help import HelpAll, epilog, rare_option
-from apps.cli.image_options import ImageColumn, LabelColumn, Labels, read_options
+from apps.cli.options import ImageColumn, LabelColumn, Labels, read_options
 from edge_effnet.errors import InputError
 from quant.thresholds import UNUSABLE_SHARE
 

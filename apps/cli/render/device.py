@@ -10,14 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from apps.cli.render.outcome import count, figure_rows, share, verdict_text
+from apps.cli.render.outcome import figure_rows, share, verdict_text
 from apps.cli.render.plain import PlainConsole, write, write_json
-from apps.device.comparison import Comparison
 from apps.device.job.results import Results
 from apps.device.listing import Listed
-from apps.device.other_runtime import RuntimeOutcome
-from apps.device.outcome import DeviceOutcome
-from apps.device.sameness import Sameness
+from apps.device.outcome import DeviceOutcome, RuntimeOutcome
+from apps.device.sameness import Comparison, Sameness
+from quant.report.formats import count
 
 _FLIPS_SHOWN = 5
 

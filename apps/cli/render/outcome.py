@@ -18,6 +18,7 @@ from quant.metrics.metrics import decimals
 from quant.metrics.tasks.task import Task
 from quant.program.timing import ProgramFigures
 from quant.qat.report import QatReport
+from quant.report.formats import count
 from quant.verdict.outcome import Outcome
 
 _FLIPS_SHOWN = 5
@@ -297,8 +298,3 @@ def interval(accuracy: Accuracy) -> str:
 def _latency(program: ProgramFigures | None, of: str = "latency_ms") -> str:
     milliseconds = None if program is None else getattr(program, of)
     return "" if milliseconds is None else f"{milliseconds:.2f}"
-
-
-def count(number: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -8,15 +8,12 @@ from importlib import resources
 from pathlib import Path
 from types import SimpleNamespace
 
-from apps.device.adb.client import SCRATCH, AdbClient
+from apps.device.adb.client import SCRATCH, AdbClient, read_state
 from apps.device.adb.phones import choose_phone
 from apps.device.adb.runner import AdbRunnerRemote
-from apps.device.adb.state import read_state
 from apps.device.job.folder import Job
-from apps.device.job.settings import Settings
 from apps.device.local import parse_status
-from apps.device.options import DeviceOptions
-from apps.device.remote import Remote, Status, unlike
+from apps.device.remote import DeviceOptions, Remote, Settings, Status, unlike
 from edge_effnet.errors import InputError, MachineError
 
 ABIS = ("arm64-v8a", "x86_64")

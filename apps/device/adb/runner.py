@@ -15,12 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from apps.device.adb.client import SCRATCH, AdbClient
-from apps.device.adb.state import PhoneState, read_state
+from apps.device.adb.client import SCRATCH, AdbClient, PhoneState, read_state
 from apps.device.job.folder import Job
 from apps.device.job.runner import finished_lines, network_input, pixels_of, write_whole
-from apps.device.job.settings import Settings
-from apps.device.remote import Status
+from apps.device.remote import Settings, Status
 from edge_effnet.errors import MachineError
 
 _PROGRAM = "executor_runner"

@@ -5,22 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from apps.device.job.settings import Settings
+from apps.device.remote import Settings
 from edge_effnet.errors import InputError
 from edge_effnet.images import quiet_pillow
 from quant.artifact.model import Artifact
-from quant.common.atomic_io import explained_writes
+from quant.artifact.open import open_artifact
+from quant.common.atomic_io import atomic_folder, explained_writes
+from quant.common.findings import Finding, finding
 from quant.common.json_io import read_json
-from quant.common.overwrite import Kind
-from quant.common.progress import Progress
+from quant.common.overwrite import Kind, require_no_image, require_replaceable
+from quant.common.progress import NoProgress, Progress
 from quant.common.subsample import subsample
 from quant.data.batches import iterate_pixels
+from quant.data.readers.label_file import ImageOptions
 from quant.data.split import ImageRecord
+from quant.metrics.metrics import wilson_interval
+from quant.pipeline.handed_over import Given, judged_images
+from quant.program.host import check_threads
 
 JOB_SCHEMA = 1
 
@@ -149,3 +156,93 @@ def _job_files(folder: Path) -> set[str]:
 
 
 JOB = Kind(name="a job", index="job.json", files=_job_files)
+
+
+_USUAL_SHARE = 0.95
+"""Where the interval's width is told before anything was measured."""
+
+
+def limited(images: Sequence[ImageRecord], limit: int | None) -> Sequence[ImageRecord]:
+    """Take at most so many images, in turn from each class and evenly spread within it.
+
+    The same images come out whenever the same go in: an interrupted run finds its own again.
+
+    Raises:
+        InputError: a limit below 1.
+    """
+    if limit is not None and limit < 1:
+        raise InputError(f"--limit {limit}: need at least 1 image.")
+    if limit is None or limit >= len(images):
+        return images
+    classes: dict[int | None, list[int]] = defaultdict(list)
+    for index, image in enumerate(images):
+        classes[image.label].append(index)
+    # Class after class gets one more, until there are `limit`.
+    quota = dict.fromkeys(classes, 0)
+    while sum(quota.values()) < limit:
+        for label, indices in classes.items():
+            if quota[label] < len(indices) and sum(quota.values()) < limit:
+                quota[label] += 1
+    chosen = sorted(
+        indices[(2 * k + 1) * len(indices) // (2 * quota[label])]
+        for label, indices in classes.items()
+        for k in range(quota[label])
+    )
+    return [images[i] for i in chosen]
+
+
+def limit_findings(taken: int, total: int) -> tuple[Finding, ...]:
+    """Say what the limit costs; nothing where all were taken."""
+    if taken == total:
+        return ()
+    narrow, wide = (_width(count) for count in (total, taken))
+    message = (
+        f"{taken} of {total} images (--limit): near 95 %, a share's 95 % interval is {wide:.1f} points wide "
+        f"instead of {narrow:.1f}."
+    )
+    return (finding("images-fewer", message),)
+
+
+def _width(count: int) -> float:
+    low, high = wilson_interval(_USUAL_SHARE, count)
+    return 100 * (high - low)
+
+
+def prepare_job(
+    folder: str | Path,
+    *,
+    data: str | Path,
+    out: str | Path,
+    limit: int | None = None,
+    threads: int = 1,
+    image_options: ImageOptions | None = None,
+    progress: Progress | None = None,
+) -> Job:
+    """Write a job folder, whole or not at all.
+
+    Args:
+        folder: the artifact.
+        data: images, as for `quant.pipeline.check.check`.
+        out: where to; a job folder that is there is replaced.
+        limit: take fewer images, evenly of each class.
+        threads: of the device's runtime.
+        image_options: how images and labels are read.
+        progress: told of the images decoded.
+
+    Raises:
+        InputError: something given cannot be used, something else stands at `out` or in it, or it lies among the
+            images.
+        MachineError: the disk refuses.
+    """
+    progress, out = progress or NoProgress(), Path(out)
+    check_threads(threads)
+    require_replaceable(out, (JOB,))
+    require_no_image(out, data)
+    artifact = open_artifact(Path(folder))
+    artifact.require_images()
+    with judged_images(artifact, Given(data=data), image_options, progress) as split, atomic_folder(out) as temporary:
+        images = limited(split.evaluation, limit)
+        job = write_job(temporary, artifact, images, Settings(threads=threads), progress)
+        # Minutes have passed.
+        require_replaceable(out, (JOB,))
+    return Job(folder=out, values=job.values)

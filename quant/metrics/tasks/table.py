@@ -7,8 +7,7 @@ from typing import Any
 
 from edge_effnet.errors import InputError
 from edge_effnet.head import NONE
-from quant.metrics.tasks.binary import BINARY
-from quant.metrics.tasks.classes import CLASSES
+from quant.metrics.tasks.classes import BINARY, CLASSES
 from quant.metrics.tasks.embedding import EMBEDDING
 from quant.metrics.tasks.multilabel import MULTILABEL
 from quant.metrics.tasks.regression import REGRESSION

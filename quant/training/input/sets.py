@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
+from edge_effnet import samples
 from edge_effnet.errors import InputError
 from edge_effnet.samples import SAMPLE
+from quant.common.atomic_io import explained_writes
 from quant.common.progress import Progress
 from quant.data.classes import Classes
 from quant.data.collect import Source, collect
 from quant.data.halves import find_halves, require_folder
 from quant.data.listing import Listed
 from quant.data.readers.label_file import LabelFile
-from quant.data.readers.labelled import FolderImages, LabelledImages, ListedImages, epoch_order
+from quant.data.readers.labelled import FolderImages, Item, LabelledImages, ListedImages, epoch_order, ordered
 from quant.data.readers.shards import ShardImages, find_shards, listed_classes
 from quant.training.config import TrainConfig
 from quant.training.distributed import Group, in_turn
-from quant.training.input.sample_images import SampleImages
 
 CLASS = "class"
 """The kind of labels that a network is trained on; see `quant.data.readers.label_file.KINDS`."""
@@ -120,3 +125,67 @@ def _sample(config: TrainConfig, group: Group, progress: Progress) -> TrainingSe
         train.draw(progress)
         val.draw(progress)
     return TrainingSets(train=train, val=val)
+
+
+def drawing_code_digest() -> str:
+    """SHA-256 of the code that draws, 12 digits: pictures of other code are other pictures."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(samples.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+class SampleImages:
+    """The first `count` pictures of a split; stages of smaller crops scale them down, as images."""
+
+    def __init__(self, split: str, count: int, *, image_size: int, seed: int, cache: Path) -> None:
+        """Name the pictures; `draw` has to come before they are read.
+
+        Args:
+            split: a name of `edge_effnet.samples.SPLITS`.
+            count: how many.
+            image_size: side, pixels.
+            seed: of the drawing.
+            cache: folder that keeps them between runs.
+        """
+        self.class_names = samples.CLASS_NAMES
+        self._split, self._count, self._size, self._seed = split, count, image_size, seed
+        name = f"{drawing_code_digest()}-{split}-{count}-{image_size}-{seed}.npy"
+        self._path = cache / name
+        self._pixels = np.empty((0, image_size, image_size, 3), dtype=np.uint8)
+
+    def __len__(self) -> int:
+        """Count of the pictures."""
+        return self._count
+
+    def draw(self, progress: Progress) -> None:
+        """Draw the pictures, or map those of an earlier run.
+
+        Raises:
+            MachineError: the cache cannot be written.
+        """
+        if not self._path.exists():
+            with explained_writes(self._path):
+                self._draw(progress)
+        self._pixels = np.load(self._path, mmap_mode="r")
+
+    def items(self, *, seed: int | None = None, epoch: int = 0) -> Iterator[Item]:
+        """Every picture once."""
+        for number in ordered(self._count, seed=seed, epoch=epoch):
+            yield Item(number, number % len(self.class_names))
+
+    def image(self, item: Item) -> Image.Image:
+        """Return one drawn picture."""
+        return Image.fromarray(self._pixels[item.number])
+
+    def _draw(self, progress: Progress) -> None:
+        part = self._path.with_suffix(".part")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        shape = (self._count, self._size, self._size, 3)
+        with progress.stage(f"Drawing {self._split} images", self._count) as advance:
+            pixels = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
+            for index in range(self._count):
+                pixels[index], _ = samples.draw(self._split, index, self._size, self._seed)
+                advance(1)
+            pixels.flush()
+        part.replace(self._path)

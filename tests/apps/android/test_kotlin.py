@@ -18,7 +18,7 @@ from PIL import Image
 
 from apps.device.job.folder import write_job
 from apps.device.job.results import read_results
-from apps.device.job.settings import Settings
+from apps.device.remote import Settings
 from edge_effnet.preprocess import INTERPOLATIONS, Preprocess
 from quant.artifact.golden import golden_images
 from quant.common.progress import NoProgress

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from apps.device.adb.phones import list_phones
-from apps.device.comparison import compare
 from apps.device.job import drive
 from apps.device.job.results import read_results
 from apps.device.listing import list_devices
-from apps.device.options import DeviceOptions
+from apps.device.remote import DeviceOptions
+from apps.device.sameness import compare
 from edge_effnet.errors import InputError
 from tests.support.adb_double import adb_double
 from tests.support.cli import call_cli, only_json

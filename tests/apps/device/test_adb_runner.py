@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from apps.device.job import drive
-from apps.device.job.settings import Settings
+from apps.device.remote import Settings
 from tests.support.adb_double import adb_double
 from tests.support.images import draw_halves
 from tests.support.phone_double import PhoneDouble

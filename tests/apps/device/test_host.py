@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from apps.device.check import check_on_device
-from apps.device.comparison import compare
-from apps.device.job.prepare import prepare_job
+from apps.device.job.folder import prepare_job
 from apps.device.job.results import read_results
-from apps.device.job.settings import Settings
 from apps.device.local import LocalRemote
+from apps.device.remote import Settings
+from apps.device.sameness import compare
 from edge_effnet.errors import InputError, MachineError
 from tests.support.artifacts import make_artifact, snapshot
 from tests.support.cli import call_cli, only_json

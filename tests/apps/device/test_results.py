@@ -11,11 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.device.ios import read_exported
-from apps.device.job.limit import limit_findings, limited
+from apps.device.job.folder import limit_findings, limited
 from apps.device.job.results import parse_results, read_results, require_same_program, write_results
-from apps.device.repeatability import repeatability
-from apps.device.sameness import compare_logits, faults
+from apps.device.sameness import compare_logits, faults, repeatability
+from apps.device.table import read_exported
 from edge_effnet.errors import InputError
 from tests.golden.make import BROKEN, GOOD
 from tests.support.outcomes import images
@@ -52,9 +51,7 @@ def test_broken_files_are_one_sentence_each(name, complaint):
     assert set(BROKEN) <= {"schema-2", "no-photographs", "no-latency", "logits-not-base64", "unknown-key"}
 
 
-def test_files_of_before_reruns_are_read_and_strange_ones_are_refused():
-    old = {key: value for key, value in GOOD.items() if key != "reruns"}
-    assert repeatability(parse_results(json.dumps(old).encode(), where="phone")) is None
+def test_an_image_that_ran_again_without_a_first_run_is_refused():
     strange = {**GOOD, "reruns": [{**GOOD["reruns"][0], "sha256": "ef" * 32}]}
     with pytest.raises(InputError, match=r"phone: ran an image again that it has no logits of"):
         parse_results(json.dumps(strange).encode(), where="phone")

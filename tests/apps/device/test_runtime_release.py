@@ -5,7 +5,7 @@ from importlib.metadata import version
 import pytest
 
 from apps.device import runtime_release
-from apps.device.options import DeviceOptions
+from apps.device.remote import DeviceOptions
 from apps.device.runtime_release import with_release
 from quant.common.progress import NoProgress
 from tests.support.artifacts import make_artifact

@@ -7,7 +7,7 @@ import torch
 
 from apps.device.check import check_on_device
 from apps.device.job import drive
-from apps.device.options import DeviceOptions
+from apps.device.remote import DeviceOptions
 from edge_effnet.errors import InputError, MachineError
 from tests.support.artifacts import make_artifact
 from tests.support.cli import call_cli, only_json

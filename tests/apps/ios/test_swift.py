@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from apps.device.app_projects import ios_app
-from apps.device.job.prepare import prepare_job
+from apps.device.job.folder import prepare_job
 from apps.device.job.results import read_results
 from apps.device.job.runner import network_input, pixels_of
 from tests.support.artifacts import make_artifact

@@ -3,9 +3,8 @@ import pytest
 
 from edge_effnet.errors import InputError
 from edge_effnet.samples import CLASS_NAMES, SPLITS, draw
-from edge_effnet.samples.classes import CLASSES
+from edge_effnet.samples.classes import CLASSES, TIERS
 from edge_effnet.samples.dataset import tier_of
-from edge_effnet.samples.difficulty import TIERS
 from edge_effnet.samples.shapes import SHAPES
 from edge_effnet.samples.streams import Stream, philox_key
 from edge_effnet.samples.textures import TEXTURES

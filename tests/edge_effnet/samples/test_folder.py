@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.contact_sheet import contact_sheet, main
 from edge_effnet.errors import InputError, MachineError
 from edge_effnet.samples import CLASS_NAMES, draw, write_folder
 from edge_effnet.samples import folder as module
-from edge_effnet.samples.contact_sheet import contact_sheet, main
 from edge_effnet.samples.folder import picture_path
 
 COUNTS = {"train": 32, "calibration": 16, "val": 20}

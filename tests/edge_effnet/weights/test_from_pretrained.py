@@ -19,8 +19,7 @@ from safetensors.torch import save
 
 from edge_effnet import EfficientNet, InputError, MachineError, Preprocess
 from edge_effnet.weights.checkpoint import LoadOptions
-from edge_effnet.weights.download import download
-from edge_effnet.weights.pretrained import load_pretrained
+from edge_effnet.weights.pretrained import download, load_pretrained
 from edge_effnet.weights.sources import SOURCES, Source
 from tests.support.loopback import Loopback, loopback
 from tests.support.paths import ROOT
@@ -569,7 +568,7 @@ def test_a_folder_without_weights(tmp_path: Path) -> None:
 
 
 def test_training_notes_which_file_of_a_folder_it_began_with(tmp_path: Path) -> None:
-    from quant.training.output import started_from
+    from quant.training.run import started_from
 
     folder = timm_folder(tmp_path / "snapshot")
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()

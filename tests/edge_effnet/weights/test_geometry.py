@@ -6,7 +6,7 @@ import pytest
 
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
-from edge_effnet.weights.geometry import Geometry
+from edge_effnet.weights.resizing import Geometry
 
 BASE = Preprocess(crop=224, resize=256)
 

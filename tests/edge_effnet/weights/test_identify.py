@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from edge_effnet import VARIANTS, EfficientNet, InputError, Preprocess, VariantSpec
-from edge_effnet.variants import BlockWidths
+from edge_effnet.stages import BlockWidths
 from edge_effnet.weights.identify import (
     choose_origin,
     find_variant,
@@ -16,8 +16,9 @@ from edge_effnet.weights.identify import (
     fingerprint_of_tensors,
     with_widths,
 )
-from edge_effnet.weights.layouts import LAYOUTS, detect_layout, kind_of, layout_of
+from edge_effnet.weights.layouts import LAYOUTS, kind_of
 from edge_effnet.weights.origins import ORIGINS, by_crop_fraction, rescaled
+from tests.support.layouts import detect_layout, layout_of
 
 PRUNED = [name for name, spec in VARIANTS.items() if spec.pruned]
 FAMILIES = [

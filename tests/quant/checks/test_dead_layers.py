@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from edge_effnet.errors import InputError
-from quant.checks import dead_layers
-from quant.checks.dead_layers import check_programs, xnnpack_layers
+from quant.checks import program_identity
+from quant.checks.program_identity import check_programs, xnnpack_layers
 from quant.program.flatbuffer import BrokenTableError
 from quant.program.reader import PteTensor
 from tests.support.payloads import layer, program, read_as
@@ -38,7 +38,7 @@ def test_a_broken_payload_is_an_input_error(monkeypatch):
     def broken(data, budget):
         raise BrokenTableError("cut")
 
-    monkeypatch.setattr(dead_layers, "read_payload", broken)
+    monkeypatch.setattr(program_identity, "read_payload", broken)
     with pytest.raises(InputError, match=r"model\.pte: a broken XNNPACK payload \(cut\); regenerate it"):
         check_programs({"pte": program(b"a")})
 

@@ -9,8 +9,7 @@ import pytest
 
 from apps.device.check import check_on_device
 from apps.device.deploy import deploy
-from apps.device.job.folder import JOB
-from apps.device.job.prepare import prepare_job
+from apps.device.job.folder import JOB, prepare_job
 from apps.device.job.results import require_results_file
 from edge_effnet.errors import InputError, MachineError
 from edge_effnet.samples import SAMPLE

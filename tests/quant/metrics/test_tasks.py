@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from edge_effnet import InputError
-from quant.metrics.tasks.binary import BINARY, auc
+from quant.metrics.tasks.classes import BINARY, auc
 from quant.metrics.tasks.embedding import EMBEDDING, nearest
 from quant.metrics.tasks.multilabel import MULTILABEL, average_precision, f1
 from quant.metrics.tasks.regression import REGRESSION, correlation, explained

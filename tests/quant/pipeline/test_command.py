@@ -7,8 +7,8 @@ from edge_effnet.samples import SAMPLE
 from quant.artifact.recognise import changed, check_command
 from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS
-from quant.pipeline.command import quantize_command
 from quant.pipeline.config import QuantizeConfig
+from quant.pipeline.manifest import quantize_command
 from quant.pipeline.request import resolve
 from quant.qat.options import QatOptions
 

@@ -9,7 +9,7 @@ import torch
 
 from edge_effnet.errors import InputError
 from quant.lower.program import wrap_delegate
-from quant.program.ethosu_payload import read_settings
+from quant.program.ethosu_library import read_settings
 from quant.program.host import HostRuntime
 from quant.program.inspect import inspect_program
 

@@ -15,7 +15,7 @@ from quant.data.split import ImageRecord
 from quant.metrics.evaluate import NO_ACCURACY
 from quant.metrics.per_class import ClassFigures
 from quant.qat.report import QatReport
-from quant.report import thumbnails as thumbnails_module
+from quant.report import single as single_module
 from quant.report.single import Sources, remade_report, render_report
 from quant.verdict.diagnosis import Circumstances, diagnose
 from quant.verdict.verdict import Verdict
@@ -189,7 +189,7 @@ def test_thumbnails_are_part_of_the_page_and_stop_at_their_allowance(tmp_path, m
     text = page(found, images=pictures(tmp_path, names))
     assert [image["alt"] for image in Elements(text).all("img")] == names
     data = base64.b64decode(re.search(r"data:image/jpeg;base64,([^\"]+)", text)[1])
-    monkeypatch.setattr(thumbnails_module, "REPORT_THUMBNAIL_BYTES", 3 * len(data))
+    monkeypatch.setattr(single_module, "REPORT_THUMBNAIL_BYTES", 3 * len(data))
     fewer = page(found, images=pictures(tmp_path, names))
     assert 1 <= len(list(Elements(fewer).all("img"))) <= 4 and "left out to keep this file small" in fewer
     assert "adds them" in page(found) and "adds them" not in text
@@ -256,11 +256,6 @@ def test_text_stands_out_from_its_ground_as_wcag_aa_asks(theme, ground):
     for name in ("ink", "muted", "accent", "bad", "good", "pass", "caution", "fail", "unmeasured"):
         lighter, darker = sorted((luminance(colours[name]), luminance(colours[ground])), reverse=True)
         assert (lighter + 0.05) / (darker + 0.05) >= 4.5, name
-
-
-def test_a_manifest_of_an_earlier_version_is_shown_as_far_as_it_goes():
-    text = Elements(page(verdict={"verdict": "pass", "float": {}, "pte": {}}, command=[])).text
-    assert "✓ Pass" in text and "of an earlier version" in text
 
 
 def test_a_program_that_was_not_run_says_so():

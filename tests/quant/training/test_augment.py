@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from quant.training.input.augment import _jittered, augmented, sample_rng
+from quant.training.input.loader import _jittered, augmented, sample_rng
 
 
 def _picture(width: int = 90, height: int = 70) -> Image.Image:

@@ -12,12 +12,11 @@ from PIL import Image
 from edge_effnet import Preprocess
 from edge_effnet.errors import InputError
 from quant.common.progress import NoProgress
-from quant.data.options import ImageOptions
+from quant.data.readers.label_file import ImageOptions
 from quant.data.readers.labelled import FolderImages
 from quant.data.readers.shards import ShardImages, find_shards
 from quant.training.distributed import Group
-from quant.training.input.sample_images import SampleImages
-from quant.training.input.sets import open_sets
+from quant.training.input.sets import SampleImages, open_sets
 from tests.support.images import COLOURS, draw_classes, draw_image
 from tests.support.training import tiny_config
 

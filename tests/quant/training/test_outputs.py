@@ -12,7 +12,7 @@ from quant.common.progress import NoProgress
 from quant.qat.options import QatOptions
 from quant.qat.run import require_place
 from quant.training import Stage, train
-from quant.training.existing_outputs import OUTPUTS, require_earlier_outputs
+from quant.training.outputs import OUTPUTS, require_earlier_outputs
 from tests.support.artifacts import snapshot
 from tests.support.training import tiny_config, use_tiny
 

@@ -13,9 +13,14 @@ from edge_effnet.errors import InputError
 from quant.data.readers.labelled import Item, epoch_order
 from quant.training.input.loader import Batch, iterate, local_batches, to_input
 from quant.training.network import set_training_mode
-from quant.training.optim.average import WeightAverage, recompute_statistics
-from quant.training.optim.optimizer import make_optimizer, parameter_groups, set_learning_rate
-from quant.training.optim.precision import choose_precision
+from quant.training.optim import (
+    WeightAverage,
+    choose_precision,
+    make_optimizer,
+    parameter_groups,
+    recompute_statistics,
+    set_learning_rate,
+)
 from tests.support.training import TINY
 
 

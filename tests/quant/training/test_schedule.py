@@ -8,7 +8,7 @@ import pytest
 
 from edge_effnet.errors import InputError
 from quant.training import Stage, TrainConfig, parse_stages
-from quant.training.optim.schedule import FLOOR, learning_rate, plan_epochs, progress_at
+from quant.training.optim import FLOOR, learning_rate, plan_epochs, progress_at
 
 
 def _config(**changes: object) -> TrainConfig:

@@ -13,7 +13,7 @@ from quant.metrics.evaluate import NO_ACCURACY, Accuracy, accuracy, collect_logi
 from quant.metrics.tasks.classes import CLASSES
 from quant.program.timing import ProgramFigures
 from quant.verdict.assemble import Evidence, Simulated, assemble
-from quant.verdict.flips import Flip
+from quant.verdict.judged import Flip
 from quant.verdict.verdict import Limits
 from tests.support.artifacts import LAYER
 from tests.support.images import COLOURS, draw_image

@@ -1,18 +1,20 @@
-"""What stands where a training run will write: files of an earlier run of ours, or somebody's."""
+"""What a run writes beside its weights: the learning curve; and what of an earlier run stands there, or of others."""
 
 from __future__ import annotations
 
+import csv
+import io
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
 from edge_effnet.errors import InputError
 from edge_effnet.weights.save import METADATA_KEY
-from quant.common.atomic_io import require_writable
+from quant.common.atomic_io import require_writable, write_atomically
 from quant.common.json_io import read_json
-from quant.training.curves import COLUMNS
 
 BESIDE = (".checkpoint", ".curve.csv", ".curve.png")
 """What every run writes beside its weights."""
@@ -99,3 +101,68 @@ _KNOWN: Mapping[str, Callable[[Path], bool]] = {
 
 _TOLD_BY_CURVE = (".checkpoint", ".curve.png")
 """Numbers of ours beside them are enough: a picture does not say whose it is, a damaged checkpoint not any more."""
+
+
+COLUMNS = ("step", "epoch", "image_size", "learning_rate", "train_loss")
+"""Before those of the validation."""
+
+
+def write_csv(out: Path, rows: Sequence[dict[str, float]]) -> Path:
+    """Write `<out>.curve.csv`; return its path.
+
+    Raises:
+        MachineError: the disk is full or not writable.
+    """
+    path = out.with_suffix(".curve.csv")
+    text = io.StringIO()
+    columns = tuple(rows[0]) if rows else COLUMNS
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())
+    return path
+
+
+def write_png(out: Path, rows: Sequence[dict[str, float]]) -> Path | None:
+    """Write `<out>.curve.png`; return its path, or None where matplotlib is not installed.
+
+    Raises:
+        MachineError: the disk is full or not writable.
+    """
+    picture = _draw(rows)
+    if picture is None:
+        return None
+    path = out.with_suffix(".curve.png")
+    write_atomically(path, picture)
+    return path
+
+
+def _draw(rows: Sequence[dict[str, float]]) -> bytes | None:
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415
+    except ImportError:  # an extra: the CSV says the same
+        return None
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    loss = figure.subplots()
+    top1 = loss.twinx()
+    steps = [row["step"] for row in rows]
+    # Without labels there is no top-1.
+    judged, name = ("val_agreement", "agreement") if rows and "val_top1" not in rows[0] else ("val_top1", "top-1")
+    loss.plot(steps, [row["train_loss"] for row in rows], color="tab:blue", marker=".", label="training loss")
+    top1.plot(
+        steps,
+        [100 * row[judged] for row in rows],
+        color="tab:orange",
+        marker=".",
+        label=f"validation {name}",
+    )
+    for before, after in pairwise(rows):
+        if before["image_size"] != after["image_size"]:
+            loss.axvline(before["step"], color="grey", linestyle=":")
+            loss.annotate(f"{after['image_size']:.0f} px", (before["step"], loss.get_ylim()[1]), va="top")
+    loss.set(xlabel="step", ylabel="training loss")
+    top1.set(ylabel=f"validation {name} of the averaged weights, %", ylim=(0, 100))
+    figure.legend(loc="outside upper right", ncols=2)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    return file.getvalue()

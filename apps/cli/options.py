@@ -1,7 +1,8 @@
-"""Options of the commands that read images and labels."""
+"""Options that several commands share: of images and labels, and of devices."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,8 @@ from apps.cli.help import rare_option
 from edge_effnet.errors import InputError
 
 if TYPE_CHECKING:
-    from quant.data.options import ImageOptions
+    from quant.data.readers.label_file import ImageOptions
+
 
 # A list: of an option given twice only the last would be taken, without a word.
 Labels = Annotated[list[str] | None, typer.Option(help="CSV, TSV, text: one image and label per row.")]
@@ -38,7 +40,7 @@ def read_options(
     Raises:
         InputError: two label files, none of that name, or columns without one.
     """
-    from quant.data.options import ImageOptions  # noqa: PLC0415  (`--help` needs none of it)
+    from quant.data.readers.label_file import ImageOptions  # noqa: PLC0415  (`--help` needs none of it)
 
     return ImageOptions(
         labels=one_file("--labels", labels),
@@ -46,3 +48,21 @@ def read_options(
         label_column=label_column,
         max_unusable=max_unusable,
     )
+
+
+Emulator = Annotated[Path | None, typer.Option(help="arm64: program that runs aarch64 Python.")]
+SshConfig = Annotated[Path | None, typer.Option(help="ssh: file for its -F (keys, ports).")]
+RemotePython = Annotated[str, typer.Option(help="ssh: interpreter with ExecuTorch on the board.")]
+Apk = Annotated[Path | None, typer.Option(help="adb: the app, to install it first.")]
+ExecutorRunner = Annotated[Path | None, typer.Option(help="adb: executor_runner to use instead of the app.")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="host, arm64[:CPU], ssh:USER@HOST[:PORT], adb[:SERIAL] or ios:FILE.",
+        show_default=False,
+    ),
+]
+Runtime = Annotated[str | None, typer.Option(help="Another release of executorch: 1.5.1.")]
+Limit = Annotated[int | None, typer.Option(help="At most so many images, evenly per class.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Leave what was copied on the device.")]
+ResultsFile = Annotated[Path | None, typer.Option("--results", help="Write the device's results file.")]

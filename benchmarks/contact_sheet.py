@@ -1,4 +1,4 @@
-"""A contact sheet of the sample set: `python -m edge_effnet.samples.contact_sheet OUT`."""
+"""A contact sheet of the sample set: `python benchmarks/contact_sheet.py OUT`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIDE = 112  # of a picture on the sheet, pixels
 _COLUMNS = 8
 _MARGIN = 110  # for the names
 _QUALITY = 70  # keeps the sheet of the documentation below 400 KB
-_USAGE = "usage: python -m edge_effnet.samples.contact_sheet OUT.jpg"
+_USAGE = "usage: python benchmarks/contact_sheet.py OUT.jpg"
 
 
 def contact_sheet(split: str = "val", columns: int = _COLUMNS, seed: int = 0) -> Image.Image:

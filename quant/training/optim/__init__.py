@@ -1,1 +1,0 @@
-"""What a training step changes weights with: optimiser, schedule, averages, number formats."""
