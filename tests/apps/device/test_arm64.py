@@ -15,7 +15,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76", "cortex-a710"])
+@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a55", "cortex-a76", "cortex-a710"])
 def test_int8_is_the_same_to_the_bit(whole_b0, small_data, cpu):
     found = check_on_device(whole_b0, device=f"arm64:{cpu}", data=small_data, max_drop=100)
     assert found.exact and found.same.identical == found.same.images == 18
