@@ -23,6 +23,9 @@ from quant.metrics.share import ALONE, Share
 _ROWS_AT_ONCE = 1024
 """Of logits looked at: copies of all of 50,000 images' take hundreds of MiB."""
 
+MOST_SQNR_DB = 200.0
+"""Of equal logits: JSON knows no infinity, and this is beyond what float32 can tell from equal."""
+
 _AT_ONCE = 8
 """Images that a model runs on at once, in a thread of its own."""
 
@@ -174,6 +177,5 @@ def accuracy(logits: torch.Tensor, labels: torch.Tensor | None) -> Accuracy:
 
 def fidelity(reference: torch.Tensor, other: torch.Tensor) -> Fidelity:
     """Agreement and SQNR of `other` against `reference`, both [images, classes]."""
-    # JSON knows no infinity, and 200 dB is beyond what float32 can tell from equal.
-    sqnr = max(-200.0, min(200.0, metrics.sqnr_db(reference, other)))
+    sqnr = max(-MOST_SQNR_DB, min(MOST_SQNR_DB, metrics.sqnr_db(reference, other)))
     return Fidelity(agreement=metrics.agreement(reference, other), sqnr_db=sqnr)

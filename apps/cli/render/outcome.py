@@ -13,7 +13,7 @@ from rich.text import Text
 from apps.cli.render.plain import PlainConsole, write, write_json
 from quant.analysis.search_result import Found
 from quant.common.findings import further_remedy
-from quant.metrics.evaluate import NO_ACCURACY, Accuracy, Fidelity
+from quant.metrics.evaluate import MOST_SQNR_DB, NO_ACCURACY, Accuracy, Fidelity
 from quant.metrics.metrics import decimals
 from quant.metrics.tasks.task import Task
 from quant.program.timing import ProgramFigures
@@ -268,7 +268,8 @@ def _print_internals(console: PlainConsole, outcome: Outcome) -> None:
     lowering, delegation = outcome.lowering, outcome.delegation
     if lowering is not None:
         kept = share(lowering.agreement, outcome.evaluation_images)
-        console.print(f"Lowering alone: {kept} % of images unchanged, {lowering.sqnr_db:.1f} dB")
+        changed = f"{kept} % of images unchanged, {lowering.sqnr_db:.1f} dB"
+        console.print(f"Lowering alone: {'no bit changed' if lowering.sqnr_db >= MOST_SQNR_DB else changed}")
     console.print(
         f"Delegation: {delegation.delegated} operators in {count(delegation.partitions, 'partition')}, "
         f"{delegation.left} left over"
