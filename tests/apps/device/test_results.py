@@ -51,7 +51,9 @@ def test_broken_files_are_one_sentence_each(name, complaint):
     assert set(BROKEN) <= {"schema-2", "no-photographs", "no-latency", "logits-not-base64", "unknown-key"}
 
 
-def test_an_image_that_ran_again_without_a_first_run_is_refused():
+def test_files_of_before_reruns_are_read_and_strange_ones_are_refused():
+    old = {key: value for key, value in GOOD.items() if key != "reruns"}
+    assert repeatability(parse_results(json.dumps(old).encode(), where="phone")) is None
     strange = {**GOOD, "reruns": [{**GOOD["reruns"][0], "sha256": "ef" * 32}]}
     with pytest.raises(InputError, match=r"phone: ran an image again that it has no logits of"):
         parse_results(json.dumps(strange).encode(), where="phone")
