@@ -59,7 +59,7 @@ def is_exact(artifact: Artifact) -> bool:
     backend = BACKENDS.get(artifact.manifest["backend"])
     if backend is None or not backend.precisions[artifact.manifest.get("precision", backend.default)].exact:
         return False
-    layers = artifact.layers()
+    layers = artifact.layers() if "layers.json" in artifact.manifest["files"] else []
     return bool(layers) and all(layer.precision == "int8" for layer in layers)
 
 

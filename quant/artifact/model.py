@@ -170,9 +170,14 @@ class Artifact:
         """Read the layer-by-layer analysis.
 
         Raises:
-            InputError: a file that does not hold one.
+            InputError: an artifact without one, or a file that does not hold one.
         """
-        return reports_from_json(read_part(self.folder / "layers.json", "layers", "an analysis"))
+        path = self.folder / "layers.json"
+        if path.name not in self.manifest["files"]:
+            raise InputError(
+                f"{self.folder}: has no layers.json; it is of an earlier version: regenerate the artifact."
+            )
+        return reports_from_json(read_part(path, "layers", "an analysis"))
 
     def predict(self, image: str | Path, *, top: int = 5) -> Prediction:
         """Say what the program sees on an image file, and float beside it.

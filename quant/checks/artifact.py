@@ -37,7 +37,7 @@ def check_files(artifact: Artifact) -> FileFindings:
         InputError: a broken program, or one that reads its input in another order.
     """
     programs = {name: read_pte(path) for name, path in artifact.programs.items()}
-    layers = artifact.layers()
+    layers = artifact.layers() if "layers.json" in artifact.manifest["files"] else ()
     backend = BACKENDS.get(artifact.manifest["backend"])
     readable = backend is not None and backend.ranges_readable
     other = check_ranges(programs["pte"], layers) if readable and layers else None

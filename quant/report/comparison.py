@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,15 @@ from urllib.parse import quote
 from edge_effnet.errors import InputError
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact
+from quant.metrics.evaluate import Fidelity
 from quant.report.facts import FAIL, Facts, Figures
 from quant.report.page import render_page
 from quant.report.plots.pareto import Dot, front, plot_pareto
 from quant.report.single import facts_of
+from quant.verdict.verdict import has_collapsed
+
+COLLAPSED = "collapsed"
+"""A level of `Entry`, beside those of `quant.report.facts`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,13 +49,19 @@ class Entry:
 
     @property
     def level(self) -> str:
-        """Of its verdict."""
-        return self.facts.level
+        """Of its verdict; `COLLAPSED` where that let pass, as one of an earlier version may, what sees no more."""
+        agreement, sqnr_db = self.program.agreement, self.program.sqnr_db
+        if self.facts.level == FAIL or agreement is None:
+            return self.facts.level
+        sqnr_db = math.inf if sqnr_db is None else sqnr_db
+        fidelity = Fidelity(agreement=agreement, sqnr_db=sqnr_db, more=self.program.more)
+        collapsed = has_collapsed(fidelity, self.facts.evaluated or 0, self.facts.task)
+        return COLLAPSED if collapsed else self.facts.level
 
     @property
     def failed(self) -> bool:
-        """Whether its verdict is a fail."""
-        return self.level == FAIL
+        """Whether it is too bad to be used."""
+        return self.level in (FAIL, COLLAPSED)
 
     @property
     def images(self) -> tuple[int | None, frozenset[str]]:

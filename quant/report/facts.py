@@ -102,7 +102,7 @@ class Facts:
     """The graph that an unmeasured program was made from."""
     drop_interval: tuple[float, float] | None
     margins: tuple[MarginClass, ...]
-    """Agreement by how sure float is; empty of other tasks."""
+    """Agreement by how sure float is; empty in manifests of earlier versions."""
     paired: tuple[int, int] | None
     """Images lost and won; None without labels."""
     expected: tuple[float, float, float] | None
@@ -117,11 +117,12 @@ class Facts:
     calibrated: int | None
     labelled: bool
     """Whether the images' classes are known."""
-    classes: tuple[ClassFigures, ...]
+    classes: tuple[ClassFigures, ...] | None
+    """None in manifests of earlier versions."""
     confusion: tuple[ConfusionChange, ...]
     flips: tuple[Flip, ...]
     logits: LogitChanges | None
-    """Image by image, what changed the class; None of other tasks."""
+    """Image by image, what changed the class; None of other tasks, and in manifests of earlier versions."""
     outputs: tuple[Mapping[str, Any], ...]
     """Figures of each output by name, of a task that has such."""
     float_layers: tuple[FloatLayer, ...]
@@ -129,13 +130,13 @@ class Facts:
     training: Training | None
     delegation: Delegation
     command: tuple[str, ...]
-    """That makes the artifact again."""
+    """That makes the artifact again; empty in manifests of earlier versions."""
     versions: Mapping[str, str]
     weights: Mapping[str, str]
     data: str
     """What `--data` named, its last part; empty where the command does not say."""
     processor: str
-    """Of the machine that took the times."""
+    """Of the machine that took the times; empty in manifests of earlier versions."""
     files: Mapping[str, Mapping[str, Any]]
     seconds: Mapping[str, float]
 
@@ -187,6 +188,7 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
     """
     verdict = manifest["verdict"]
     cautions = tuple(map(str, verdict.get("cautions", ())))
+    classes = verdict.get("classes")
     limits = verdict.get("limits", {})
     images = verdict.get("images", {})
     diagnosis = verdict.get("diagnosis") or {}
@@ -228,7 +230,7 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
         evaluated=images.get("evaluation"),
         calibrated=images.get("calibration"),
         labelled=verdict["float"].get(task.bounded[0]) is not None,
-        classes=tuple(ClassFigures.from_json(row) for row in verdict.get("classes", ())),
+        classes=None if classes is None else tuple(ClassFigures.from_json(row) for row in classes),
         confusion=tuple(_change(row) for row in verdict.get("confusion", ())),
         flips=tuple(_flip(row) for row in verdict.get("flips", ())),
         logits=LogitChanges.from_json(verdict["logit_changes"]) if "logit_changes" in verdict else None,
@@ -270,7 +272,7 @@ def _require_consistent(facts: Facts) -> None:
             raise ValueError(f"some figures of the programs are missing: {figures}")
         if facts.labelled != (facts.task.figure.value(facts.program) is not None):
             raise ValueError("top-1, or what stands for it, of one network alone")
-    for row in facts.classes:
+    for row in facts.classes or ():
         counts = [row.kept, *((row.float_right, row.pte_right) if facts.labelled else ())]
         if any(count is None or count > row.images for count in counts):
             raise ValueError(f"class {row.name!r} of {row.images} images: {counts}")

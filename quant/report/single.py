@@ -93,7 +93,7 @@ def remade_report(artifact: Artifact, images: Sequence[ImageRecord] = ()) -> byt
     """
     files = {name: entry for name, entry in artifact.manifest["files"].items() if name != "report.html"}
     sources = Sources(
-        layers=artifact.layers(),
+        layers=artifact.layers() if "layers.json" in files else (),
         delegation=_delegation(artifact) if "delegation.json" in files else None,
         images=images,
     )
@@ -105,7 +105,7 @@ def _matrix(facts: Facts) -> dict[str, Any] | None:
 
     None where nothing changed, or the matrix would be too large to be looked at.
     """
-    known = [row.name for row in facts.classes]
+    known = [row.name for row in facts.classes or ()]
     changes = {(change.name, change.answer): change.pte_count - change.float_count for change in facts.confusion}
     names = list(dict.fromkeys([*known, *(name for cell in changes for name in cell)]))
     if not changes or len(names) > _LARGEST_MATRIX:

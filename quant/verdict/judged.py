@@ -169,7 +169,7 @@ class Flip:
     pte_probability: float | None
     """Softmax of the .pte's class in the .pte's logits, 0..1; likewise."""
     float_top: tuple[Ranked, ...] = ()
-    """Float's first classes, the likeliest first; empty of other tasks."""
+    """Float's first classes, the likeliest first; empty of other tasks, and in manifests of earlier versions."""
     pte_top: tuple[Ranked, ...] = ()
 
     def to_json(self) -> dict[str, Any]:

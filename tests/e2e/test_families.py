@@ -60,8 +60,10 @@ def test_every_layer_is_analysed(made):
     assert {name.removesuffix(".conv") for name in convolutions} | {"classifier"} <= analysed
 
 
-def test_the_default_keeps_the_first_two_convolutions_in_float_in_the_same_delegate(weights, small_data, tmp_path):
-    outcome = quantize(weights.stem, weights=weights, data=small_data, calibration=16, out=tmp_path / "out").outcome
+def test_a_float_stem_is_the_first_two_convolutions_in_the_same_delegate(weights, small_data, tmp_path):
+    outcome = quantize(
+        weights.stem, weights=weights, data=small_data, calibration=16, recipe="int8-float-stem", out=tmp_path / "out"
+    ).outcome
     assert (outcome.delegation.partitions, outcome.delegation.left) == (1, 0)
     first = {"v2-s": "stages.0.0.filter", "es": "stages.0.0.expand"}
     assert [layer.layer for layer in outcome.float_layers] == ["stem", first[weights.stem]]

@@ -17,7 +17,14 @@ def made_fleet(folder: Path, backends: Sequence[str]) -> tuple[RunResult, Path]:
         weights = colour_checkpoint(folder / "tiny.safetensors", "lite0", 32)
         data = draw_halves(folder / "photos", train=6, val=8)
         result = quantize(
-            "lite0", backend=backends, weights=weights, data=data, calibration=9, out=folder / "out", max_drop=60
+            "lite0",
+            backend=backends,
+            weights=weights,
+            data=data,
+            calibration=9,
+            recipe="int8-float-stem",
+            out=folder / "out",
+            max_drop=60,
         )
     assert isinstance(result, RunResult)
     return result, data

@@ -102,6 +102,8 @@ def _parsed(text: bytes, where: str) -> Results:
         value = parse_json(text)
     except ValueError as error:
         raise InputError(f"{where}: not readable as JSON, truncated or damaged ({error}); regenerate it.") from error
+    if isinstance(value, dict):
+        value.setdefault("reruns", [])  # files of before there were such
     wanted = load_schema(_SCHEMA, _PACKAGE)["properties"]["schema"]["const"]
     if isinstance(value, dict) and value.get("schema") != wanted:
         raise InputError(

@@ -258,6 +258,11 @@ def test_text_stands_out_from_its_ground_as_wcag_aa_asks(theme, ground):
         assert (lighter + 0.05) / (darker + 0.05) >= 4.5, name
 
 
+def test_a_manifest_of_an_earlier_version_is_shown_as_far_as_it_goes():
+    text = Elements(page(verdict={"verdict": "pass", "float": {}, "pte": {}}, command=[])).text
+    assert "✓ Pass" in text and "of an earlier version" in text
+
+
 def test_a_program_that_was_not_run_says_so():
     verdict = {
         "verdict": "not measured here",
