@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import pickle
 import re
@@ -101,6 +102,9 @@ _BESIDE = (
     "'weights.pth'), which leaves it out."
 )
 
+# torch takes these for harmless, and a few bytes make them fill any memory; no weights need them.
+_FILLS_MEMORY = ("bytearray", "_rebuild_device_tensor_from_cpu_tensor", "_rebuild_device_tensor_from_numpy")
+
 
 def read_pickle(path: Path, *, damaged: str) -> Any:
     """Read what `torch.save` wrote, in its present or its older format; tensors of the present one are mapped.
@@ -117,6 +121,7 @@ def read_pickle(path: Path, *, damaged: str) -> Any:
             zipped = _is_zip(path)
             if zipped:
                 _require_stored(path)
+            _require_frugal(path, zipped=zipped)
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
         except pickle.UnpicklingError as error:
             refused = _REFUSED_NAME.search(str(error))
@@ -152,6 +157,25 @@ def _require_stored(path: Path) -> None:
         )
 
 
+def _require_frugal(path: Path, *, zipped: bool) -> None:
+    """Refuse what takes memory by number instead of by content."""
+    if zipped:
+        found = _fills_memory(_record(path))
+    else:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            found = _fills_memory(data)
+    if found is not None:
+        raise InputError(
+            f"{path}: refused, because unpickling it would run {found}, which can fill the memory; save plain "
+            "weights instead: torch.save(model.state_dict(), PATH)."
+        )
+
+
 def _record(path: Path) -> bytes:
     """The pickle of a zip, without its tensors."""
     return bytes(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl"))
+
+
+def _fills_memory(pickled: bytes | mmap.mmap) -> str | None:
+    # In a pickle a function's name stands on a line of its own.
+    return next((name for name in _FILLS_MEMORY if pickled.find(f"\n{name}\n".encode()) >= 0), None)

@@ -154,6 +154,23 @@ def test_what_others_packed_again_without_compression_loads(tmp_path):
     assert "which no PyTorch weight file does" in refusal(archive(tmp_path / "c.pth", records, zipfile.ZIP_DEFLATED))
 
 
+BOMBS = {
+    "bytearray": b"c__builtin__\nbytearray\n" + number(10**9) + b"\x85R",
+    "numpy scalar": b"cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\n" + text("V1000000000") + b"\x85R\x85R",
+    "conversion": b"ctorch._utils\n_rebuild_device_tensor_from_cpu_tensor\n(tR",
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_pickle_that_fills_the_memory_by_a_number_is_refused(name, zipped, tmp_path):
+    path, pickled = tmp_path / "w.pth", b"\x80\x02" + BOMBS[name] + b"."
+    archive(path, {"data.pkl": pickled, "version": b"3\n"}) if zipped else path.write_bytes(pickled)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refusal(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
 @pytest.mark.parametrize(
     "data",
     [
