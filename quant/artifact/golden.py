@@ -1,4 +1,4 @@
-"""Golden inputs and outputs: evaluation images, and pictures drawn by code that may be passed on; as a .bpte too."""
+"""Golden inputs and outputs: evaluation images, and pictures drawn by code that may be passed on."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ from edge_effnet.preprocess import GRAY, RGB, Preprocess
 from edge_effnet.samples import draw
 from quant.artifact.model import Golden, GoldenImage
 from quant.common.atomic_io import explained_writes
-from quant.common.quiet import quiet_libraries
 from quant.data.split import ImageRecord
-from quant.program.host import HostRuntime
-from quant.thresholds import BUNDLE_ATOL, BUNDLE_RTOL, GOLDEN_COUNT
+from quant.thresholds import GOLDEN_COUNT
 
 
 def golden_rows(images: int) -> list[int]:
@@ -116,46 +114,3 @@ def _draw(shape: _Shape, index: int, preprocess: Preprocess) -> bytes:
     with io.BytesIO() as file:
         image.save(file, format="PNG")
         return file.getvalue()
-
-
-with quiet_libraries():
-    from executorch.devtools import BundledProgram
-    from executorch.devtools.bundled_program.config import MethodTestCase, MethodTestSuite
-    from executorch.devtools.bundled_program.serialize import serialize_from_bundled_program_to_flatbuffer
-
-
-def bundle_program(program: bytes, golden: Sequence[Golden], *, int8_output: bool = False) -> bytes:
-    """Return the content of a .bpte.
-
-    Args:
-        program: content of the .pte.
-        golden: inputs and the outputs expected of them.
-        int8_output: the program's is int8.
-    """
-    dtype = torch.int8 if int8_output else torch.float32
-    cases = [
-        MethodTestCase(
-            inputs=(item.input[None].contiguous(),), expected_outputs=(item.output[None].to(dtype).contiguous(),)
-        )
-        for item in golden
-    ]
-    suites = [MethodTestSuite(method_name="forward", test_cases=cases)]
-    with scratch_folder() as folder, quiet_libraries():
-        path = folder / "model.pte"
-        with explained_writes(path):
-            path.write_bytes(program)
-        bundled = BundledProgram(None, suites, pte_file_path=str(path))
-        return bytes(serialize_from_bundled_program_to_flatbuffer(bundled))
-
-
-def verify_bundle(runtime: HostRuntime, bundle: bytes, cases: int) -> None:
-    """Run a .bpte on this host.
-
-    Raises:
-        InputError: an output differs from the one expected, or the runtime refuses the bundle.
-    """
-    with scratch_folder() as folder:
-        path = folder / "model.bpte"
-        with explained_writes(path):
-            path.write_bytes(bundle)
-        runtime.verify_bundle(path, cases, rtol=BUNDLE_RTOL, atol=BUNDLE_ATOL)

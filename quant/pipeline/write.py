@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from edge_effnet.errors import InputError
-from quant.artifact.golden import bundle_program, golden_images, golden_pairs, verify_bundle
+from quant.artifact.bundle import bundle_program, verify_bundle
+from quant.artifact.golden import golden_images, golden_pairs
 from quant.artifact.model import Artifact
 from quant.artifact.recognise import require_replaceable
 from quant.artifact.write import write_artifact

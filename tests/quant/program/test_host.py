@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from edge_effnet.errors import InputError, MachineError
-from quant.artifact.golden import bundle_program
+from quant.artifact.bundle import bundle_program
 from quant.artifact.model import Golden
 from quant.program import host as module
 from quant.program.host import MAX_THREADS, HostRuntime, check_threads

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from edge_effnet import load_checkpoint
-from quant.artifact.golden import verify_bundle
+from quant.artifact.bundle import verify_bundle
 from quant.artifact.recognise import SEAL, seal_of
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.verdict.baseline import baseline_json, make_baseline
