@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from edge_effnet.errors import InputError
@@ -56,28 +56,27 @@ class Recipe:
                 raise InputError(f"{field} {getattr(self, field)}: need 0 or more.")
 
 
+_INT8 = Recipe(
+    name="int8",
+    plain_share=1e-6,
+    reconstruct=True,
+    grouped=0.11,
+    # An int8 file is to stay within 27 % of float's.
+    grouped_bytes=0.016,
+    searches=True,
+    summary="near-lossless: ranges by loss, reconstructed, channel groups; the same bits on every processor",
+)
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe(
-            name="int8",
-            plain_share=1e-6,
-            reconstruct=True,
-            grouped=0.11,
-            # An int8 file is to stay within 27 % of float's.
-            grouped_bytes=0.016,
-            searches=True,
-            summary="near-lossless: ranges by loss, reconstructed, channel groups; the same bits on every processor",
-        ),
-        Recipe(
+        _INT8,
+        replace(
+            _INT8,
             name="int8-float-stem",
-            plain_share=1e-6,
-            reconstruct=True,
             # They see the widest ranges of the network.
             float_convolutions=2,
-            grouped=0.11,
             grouped_bytes=0.014,
-            searches=True,
             summary="stem and first depthwise convolution in float: up to a decibel more, 9 % more ARM instructions",
         ),
         Recipe(
@@ -88,12 +87,10 @@ RECIPES: dict[str, Recipe] = {
             equalized=2,
             summary="no layer in float or split, whatever the target: stem and first expansion equalized instead",
         ),
-        Recipe(
+        replace(
+            _INT8,
             name="int8-groups",
-            plain_share=1e-6,
-            reconstruct=True,
-            grouped=0.11,
-            grouped_bytes=0.016,
+            searches=False,
             summary="the default's network, and no layer in float whatever the target",
         ),
         Recipe(

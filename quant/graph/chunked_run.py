@@ -59,13 +59,8 @@ class ChunkedRun:
         self._sampled = frozenset(sampled)
         self._samples: list[dict[fx.Node, torch.Tensor]] = [{} for _ in inputs]
 
-    def advance_to(self, target: fx.Node) -> None:
-        """Compute all nodes up to and including `target`; nodes already passed are not computed again."""
-        if target in self._pending:
-            self._run(self._pending.index(target) + 1)
-
     def advance_before(self, target: fx.Node) -> None:
-        """Compute what `target` reads, but not `target`."""
+        """Compute what `target` reads, but not `target`; nodes already passed are not computed again."""
         if target in self._pending:
             self._run(self._pending.index(target))
 

@@ -17,7 +17,7 @@ from torch import fx
 from quant.common.quiet import quiet_libraries
 from quant.graph.chunked_run import ChunkedRun, sampled
 from quant.graph.qdq import WEIGHTED, constant_of, without_bias
-from quant.ptq.least_squares import FREE, ChannelMoments, Moments, refit_weights
+from quant.ptq.least_squares import FREE, ChannelMoments, Moments, first_image, refit_weights
 
 aten = torch.ops.aten
 
@@ -68,9 +68,7 @@ def _refit_layer(
     def read(chunk: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         return sampled(without_bias(node, chunk[0].to(torch.float32), weight)), chunk[1].to(torch.float32)
 
-    channels = ChannelMoments(*read((sources[0][:1], targets[0][:, : targets[0].shape[1] // len(sources[0])]))).add(
-        chunks, read
-    )
+    channels = ChannelMoments(*read(first_image(sources, targets))).add(chunks, read)
     output, wanted = channels.means
     if node.target is aten.conv2d.default:
         gain = channels.gain()

@@ -166,6 +166,13 @@ class ChannelMoments(_Sums):
         return torch.where(variance > 1e-12, covariance / variance.clamp_min(1e-12), 1.0).clamp(*_GAIN_LIMITS)
 
 
+def first_image(
+    sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first image's part of chunks of images, and of what was sampled of each chunk, [C, samples]."""
+    return sources[0][:1], targets[0][:, : targets[0].shape[1] // len(sources[0])]
+
+
 def taps(
     convolution: fx.Node, kernel: tuple[int, int], x: torch.Tensor, zero_point: int, *, images: int
 ) -> torch.Tensor:

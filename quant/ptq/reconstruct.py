@@ -29,7 +29,7 @@ from quant.graph.qdq import (
 )
 from quant.lower.xnnpack.arithmetic import requantization_scale
 from quant.lower.xnnpack.simulator import Simulation, simulation_of
-from quant.ptq.least_squares import NEAR, ChannelMoments, Moments, factor_of_taps, refit_weights, taps
+from quant.ptq.least_squares import NEAR, ChannelMoments, Moments, factor_of_taps, first_image, refit_weights, taps
 from quant.thresholds import WEIGHT_SCALE_FLOOR
 
 aten = torch.ops.aten
@@ -175,8 +175,7 @@ def _channel_moments(
     def read(chunk: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         return sampled(_forward(layer, weight, chunk[0])), chunk[1].to(torch.float32)
 
-    few = read((sources[0][:1], targets[0][:, : targets[0].shape[1] // len(sources[0])]))
-    return ChannelMoments(*few).add(list(zip(sources, targets, strict=True)), read)
+    return ChannelMoments(*read(first_image(sources, targets))).add(list(zip(sources, targets, strict=True)), read)
 
 
 def _forward(layer: _Layer, weight: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
