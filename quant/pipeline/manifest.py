@@ -129,8 +129,8 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         "task": None if request.task is EMBEDDING else request.task.name,
         "backend": () if request.alone else config.backends,
         "out": None if out == default_out(request.spec.name, request.recipe.name, request.choices) else out,
-        # Given, it asks for a search, even where it is the default's figure.
         "qat": None,
+        # Given, it asks for a search, even where it is the default's figure.
         "max_drop": None if _by_agreement(request) and limit == request.task.max_drop else limit,
     }
     flags = [name for name, given in (("--no-ema", not config.ema), ("--embed-preprocess", config.embed_preprocess))

@@ -45,6 +45,8 @@ class Figures:
     size_bytes: int | None
     more: Mapping[str, float]
     """Those of the task, by their keys."""
+    images: int | None
+    """That they are of; None: all that judge."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,7 +213,7 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
         notes=tuple(str(note) for note in verdict.get("notes", ()) if note not in cautions),
         left_out=tuple(str(item) for found in verdict.get("findings", ()) for item in found.get("items", ())),
         columns=_columns(verdict, manifest["activation"]),
-        lowering=_optional(verdict, "lowering"),
+        lowering=_optional(verdict, "lowering", images=verdict.get("quantized_images")),
         simulated=_optional(verdict, "simulated"),
         drop_interval=_pair(verdict.get("drop_interval")),
         margins=tuple(MarginClass(**row) for row in verdict.get("margins", ())),
@@ -294,13 +296,13 @@ def _columns(verdict: Mapping[str, Any], activation: str) -> tuple[Figures, ...]
     few = verdict.get("quantized_images")
     if few is not None and few != verdict["images"]["evaluation"]:
         # Without what only the same images would compare.
-        fidelity = {"agreement": found["quantized"].agreement, "sqnr_db": found["quantized"].sqnr_db}
+        fidelity = {"agreement": found["quantized"].agreement, "sqnr_db": found["quantized"].sqnr_db, "images": few}
         found["quantized"] = _figures(f"{middle['quantized']} ({few})", fidelity)
     return _figures("float", verdict["float"]), *found.values(), _figures(".pte", verdict["pte"])
 
 
-def _optional(verdict: Mapping[str, Any], key: str) -> Figures | None:
-    return _figures(key, verdict[key]) if verdict.get(key) else None
+def _optional(verdict: Mapping[str, Any], key: str, *, images: int | None = None) -> Figures | None:
+    return _figures(key, {**verdict[key], "images": images}) if verdict.get(key) else None
 
 
 def _figures(name: str, values: Mapping[str, Any]) -> Figures:
@@ -309,6 +311,7 @@ def _figures(name: str, values: Mapping[str, Any]) -> Figures:
         name=name,
         top1_interval=_pair(values.get("top1_interval")),
         size_bytes=None if size is None else int(size),
+        images=values.get("images"),
         more={key: float(value) for key, value in values.items() if key not in _KNOWN and value is not None},
         **{
             key: _number(values.get(key))

@@ -267,7 +267,7 @@ def _print_internals(console: PlainConsole, outcome: Outcome) -> None:
     """What the report has too, and few want on a screen."""
     lowering, delegation = outcome.lowering, outcome.delegation
     if lowering is not None:
-        kept = share(lowering.agreement, outcome.evaluation_images)
+        kept = share(lowering.agreement, outcome.quantized_images or outcome.evaluation_images)
         changed = f"{kept} % of images unchanged, {lowering.sqnr_db:.1f} dB"
         console.print(f"Lowering alone: {'no bit changed' if lowering.sqnr_db >= MOST_SQNR_DB else changed}")
     console.print(

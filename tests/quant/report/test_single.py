@@ -13,9 +13,11 @@ from quant.artifact.write import write_artifact
 from quant.common.findings import finding
 from quant.data.split import ImageRecord
 from quant.metrics.evaluate import NO_ACCURACY
+from quant.metrics.metrics import wilson_interval
 from quant.metrics.per_class import ClassFigures
 from quant.qat.report import QatReport
 from quant.report import single as single_module
+from quant.report.formats import interval
 from quant.report.single import Sources, remade_report, render_report
 from quant.verdict.diagnosis import Circumstances, diagnose
 from quant.verdict.verdict import Verdict
@@ -106,6 +108,13 @@ def test_a_page_is_whole_and_accessible_whatever_the_outcome(case):
         assert reference in ("", "data:,", *ids)
     assert not re.search(r"(?:src|href)=\"(?!#|data:)", text)
     assert "http:" not in text and "https:" not in text and "style=" not in text
+
+
+def test_the_interval_of_a_network_simulated_on_fewer_images_is_theirs():
+    found = outcome(quantized_images=100, lowering=replace(FIDELITY, agreement=0.994, sqnr_db=30.0))
+    text = Elements(page(found)).text
+    intervals = [interval(wilson_interval(FIDELITY.agreement, images)) for images in (100, found.evaluation_images)]
+    assert "quantized (100)" in text and " ".join(intervals).replace("\N{EN DASH}", "-") in text
 
 
 @pytest.mark.parametrize("case", CASES)
