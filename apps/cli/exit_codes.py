@@ -23,7 +23,7 @@ from typing import NoReturn
 
 import typer
 
-from apps.cli.process import keep_freed_memory
+from apps.cli.process import collect_seldom, keep_freed_memory
 from apps.cli.render.plain import PlainFormatter, sentence
 from edge_effnet.errors import InputError, MachineError
 from edge_effnet.io.text import plain
@@ -44,6 +44,7 @@ def run(app: typer.Typer) -> NoReturn:
     """Run a command line and exit; known errors become one sentence on standard error."""
     _configure_output()
     keep_freed_memory()
+    collect_seldom()
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(guarded(lambda: app(standalone_mode=False)))
 

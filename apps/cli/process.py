@@ -1,8 +1,10 @@
-"""How a command's process behaves: freed memory is kept, threads that wait go to sleep soon."""
+"""How a command's process behaves: freed memory is kept, what was imported is not searched for garbage."""
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import gc
 import os
 import sys
 
@@ -30,6 +32,19 @@ def keep_freed_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
         # What a thread freed is of use to all.
         mallopt(_M_ARENA_MAX, 1)
+
+
+_SELDOM = 100
+"""How many times Python's collector looks at younger objects before it looks at all of them; its own is 10."""
+
+
+def collect_seldom() -> None:
+    """Keep the collector from walking over everything that torch and ExecuTorch are: 0.3 s each time, 1.3 at the end.
+
+    Graphs and arrays are freed without it, when nobody refers to them any more.
+    """
+    gc.set_threshold(*gc.get_threshold()[:2], _SELDOM)
+    atexit.register(gc.freeze)
 
 
 _SPINS = 10_000

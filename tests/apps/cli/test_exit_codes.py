@@ -1,6 +1,8 @@
 import errno
 import logging
 import os
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -136,6 +138,27 @@ def test_termination_passes_through_every_finally():
     with pytest.raises(SystemExit) as stop:
         exit_codes._terminate(15, None)
     assert stop.value.code == 143
+
+
+_LEAVING = """
+import typer
+from apps.cli.exit_codes import run
+
+class Circle:
+    def __init__(self):
+        self.itself = self
+    def __del__(self):
+        print("searched for")
+
+app = typer.Typer()
+app.command()(lambda: 1 if Circle() else 0)
+run(app)
+"""
+
+
+def test_a_command_ends_without_searching_for_garbage():
+    left = subprocess.run([sys.executable, "-c", _LEAVING], capture_output=True, text=True, check=False)
+    assert (left.returncode, left.stdout) == (1, ""), left.stderr
 
 
 @pytest.fixture
