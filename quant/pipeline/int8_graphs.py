@@ -18,7 +18,6 @@ from quant.common.findings import Finding, finding
 from quant.common.progress import Progress
 from quant.common.subsample import subsample
 from quant.data.batches import batch_size_for, read_batches
-from quant.data.calibration_check import check_calibration
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.evaluate import collect_logits
 from quant.pipeline.float_graphs import Graphs
@@ -41,7 +40,7 @@ class Int8Graphs:
     search: Found | None
     """Where float layers were searched for."""
     findings: tuple[Finding, ...]
-    """About the calibration images."""
+    """About the images that float layers or bits were chosen on."""
     mixed: Mapping[str, str] = field(default_factory=dict)
     """By placement, how its activations with 16 bits were chosen, in a sentence."""
 
@@ -67,7 +66,7 @@ def quantize_graphs(
         inputs: calibration images in batches, each [n, C, H, W] float32.
         progress: told of the stages.
     """
-    findings = (*check_calibration(network.checkpoint.model, inputs), *_selection_findings(request, network))
+    findings = _selection_findings(request, network)
     context, names = _context(request, inputs, progress), placements_of(request)
     if request.searches:
         quantized, found = _search(request, network, graphs, context)

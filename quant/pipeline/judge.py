@@ -14,9 +14,9 @@ from quant.checks.program_identity import check_programs
 from quant.common.findings import Finding
 from quant.common.progress import Stopwatch
 from quant.common.subsample import subsample
-from quant.data.perceptual_hash import Calibrated
 from quant.graph.footprint import Footprint, check_footprint
 from quant.lower.choices import Choice, reports_on
+from quant.pipeline.calibration import Calibration
 from quant.pipeline.evaluate import FLOAT, Evaluated
 from quant.pipeline.int8_graphs import Int8Graphs, Trained
 from quant.pipeline.load import Loaded
@@ -41,8 +41,8 @@ class Run:
     programs: Programs
     evaluated: Evaluated
     footprint: Footprint
-    calibrated: Calibrated
-    """The images that ranges were fitted on, as they look."""
+    calibration: Calibration
+    """The images that ranges were fitted on."""
     watch: Stopwatch
     """Of the stages."""
 
@@ -101,6 +101,7 @@ def judge(run: Run, program: Program, artifact: str) -> Outcome:
             findings=(
                 *dead,
                 *network.findings,
+                *run.calibration.findings,
                 *run.int8.findings,
                 *run.evaluated.findings,
                 *run.device_findings(program),

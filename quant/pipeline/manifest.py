@@ -71,7 +71,7 @@ def describe(run: Run, program: Program, verdict: dict[str, Any]) -> dict[str, A
         "photographs": {
             "calibration": [
                 {**_named(image), "thumbnail": digits}
-                for image, digits in zip(split.calibration, run.calibrated.to_hex(), strict=True)
+                for image, digits in zip(split.calibration, run.calibration.seen.to_hex(), strict=True)
             ],
             "evaluation": [_named(image) for image in split.evaluation],
             **({"training": [_named(image) for image in split.training]} if split.training else {}),

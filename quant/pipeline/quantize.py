@@ -13,6 +13,7 @@ from quant.artifact.model import Artifact
 from quant.artifact.recognise import changed, check_command
 from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.lower.choices import DEFAULT_BACKEND
+from quant.pipeline.calibration import read_beside
 from quant.pipeline.config import QuantizeConfig
 from quant.pipeline.load import load_checkpoint, loaded
 from quant.pipeline.request import resolve
@@ -122,10 +123,13 @@ def run_quantize(config: QuantizeConfig, progress: Progress | None = None) -> Qu
             checkpoint = load_checkpoint(request)
             request = request.of(checkpoint)
         with loaded(request, checkpoint, shown, watch) as network:
-            # ExecuTorch and torchao take seconds to import: what is wrong with weights or images is said before.
+            reading = read_beside(request, network, shown)
+            # ExecuTorch and torchao take seconds to import: what is wrong with weights or folders is said before.
             from quant.pipeline.run import run_stages  # noqa: PLC0415
 
-            written = run_stages(request, network, shown, watch, group)
+            with watch.measure("load"):
+                calibration = reading.result()
+            written = run_stages(request, network, calibration, shown, watch, group)
         # mypy would join the two kinds of results to `object`.
         return cast(Made, from_leader(_result(request.out, written), group))
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 
-from edge_effnet.in_memory.load import require_same
 from quant.artifact.model import Artifact
 from quant.common.progress import Progress, Stopwatch
-from quant.data.batches import first_images, read_batches
-from quant.data.perceptual_hash import Calibrated
-from quant.graph.finite import require_finite
 from quant.graph.footprint import footprint
 from quant.graph.memory import give_back_freed_memory
+from quant.pipeline.calibration import Calibration
 from quant.pipeline.evaluate import evaluate, measure
 from quant.pipeline.float_graphs import export_graphs, require_lowerable
 from quant.pipeline.int8_graphs import (
@@ -31,22 +28,20 @@ from quant.program.host import HostRuntime
 from quant.training.distributed import Group, in_turn
 from quant.verdict.outcome import Outcome
 
-COMPARED = 32
-"""Calibration images on which a network in memory is compared with what was read from it."""
-
 Written = tuple[Artifact, Outcome] | RunOutcome
 """One artifact with its outcome, or that of a folder of them."""
 
 
 def run_stages(
-    request: Request, network: Loaded, progress: Progress, watch: Stopwatch, group: Group
+    request: Request,
+    network: Loaded,
+    calibration: Calibration,
+    progress: Progress,
+    watch: Stopwatch,
+    group: Group,
 ) -> Written | None:
     """Everything after loading, stage by stage; None for processes that only helped to train or to evaluate."""
-    with watch.measure("load"):
-        inputs = read_batches(network.split.calibration, network.preprocess, progress)
-        require_finite(network.checkpoint.model, inputs, request.config.weights_name)
-        require_same(network.checkpoint, first_images(inputs, COMPARED), "calibration images")
-        calibrated = Calibrated.on(network.split.calibration, inputs, network.preprocess)
+    inputs = calibration.inputs
     with watch.measure("export"):
         graphs = export_graphs(network, inputs, progress)
         require_lowerable(network, graphs)
@@ -73,7 +68,9 @@ def run_stages(
         with watch.measure("time"), in_turn(group):
             loads = measure(runtime, emulators, network, programs, progress, group.world)
         with watch.measure("evaluate"):
-            evaluated = evaluate(network, graphs, int8, trained, programs, loads, calibrated, progress, group.share)
+            evaluated = evaluate(
+                network, graphs, int8, trained, programs, loads, calibration.seen, progress, group.share
+            )
         if not group.leads:
             return None
         run = Run(
@@ -85,7 +82,7 @@ def run_stages(
             programs=programs,
             evaluated=evaluated,
             footprint=footprint(graphs.float),
-            calibrated=calibrated,
+            calibration=calibration,
             watch=watch,
         )
         if request.alone:
