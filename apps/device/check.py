@@ -25,7 +25,7 @@ from quant.common.findings import Finding, finding
 from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.data.readers.label_file import ImageOptions
 from quant.data.split import ImageRecord
-from quant.pipeline.check import judge_artifact, look
+from quant.pipeline.check import Seen, judge_artifact, look
 from quant.pipeline.handed_over import Given, judged_images
 from quant.program.host import check_threads
 from quant.program.timing import ProgramFigures
@@ -82,6 +82,9 @@ def check_on_device(
         artifact = open_artifact(Path(folder))
     if options.runtime is not None:
         options = with_release(options, (transport, detail), progress)
+    limits = Limits(
+        max_drop=artifact.task.max_drop if max_drop is None else max_drop, min_agreement=wanted, baseline=None
+    )
     with ExitStack() as stack:
         with watch.measure("load"):
             artifact.require_images()
@@ -98,6 +101,21 @@ def check_on_device(
             write_results(Path(results), found)
         with watch.measure("host"):
             seen = look(artifact, images, options.threads, progress, Stopwatch(), repeats=_HOST_REPEATS)
+    findings = (*split.findings, *limit_findings(len(images), len(split.evaluation)), *_said(found, said))
+    return _judged(artifact, seen, images, found, findings, watch, limits, options)
+
+
+def _judged(
+    artifact: Artifact,
+    seen: Seen,
+    images: Sequence[ImageRecord],
+    found: Results,
+    findings: Sequence[Finding],
+    watch: Stopwatch,
+    limits: Limits,
+    options: DeviceOptions,
+) -> DeviceOutcome:
+    """Judge what the device found as a run here would be, and compare it with this host's."""
     host, logits = seen.logits.get("pte"), artifact.logits_of("pte", found.logits)
     same = None if host is None else compare_logits(host, logits, [p.name for p in images], artifact.task)
     # Kernels may change from release to release.
@@ -117,14 +135,10 @@ def check_on_device(
         findings=(
             *repeat_findings(repeated),
             *_differences(same, exact=exact, classes=artifact.task.exclusive),
-            *split.findings,
-            *limit_findings(len(images), len(split.evaluation)),
-            *_said(found, said),
+            *findings,
         ),
         seconds=watch.total(),
-        limits=Limits(
-            max_drop=artifact.task.max_drop if max_drop is None else max_drop, min_agreement=wanted, baseline=None
-        ),
+        limits=limits,
     )
     return DeviceOutcome(outcome=outcome, results=found, same=same, exact=exact, repeated=repeated)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -68,73 +68,72 @@ def check_command(
     _help_all: HelpAll = False,
 ) -> int:
     """Judge a .pte against float on images, here or on a device."""
-    # The stack takes seconds to import: `--help` and usage errors need none of it.
-    from apps.cli.render.bars import Bars  # noqa: PLC0415
-
     if runtime is not None and device is None:
         device = "host"
-    if device is None and (limit is not None or results is not None or keep):
-        raise InputError("--limit, --results and --keep are for a device: add --device, or leave them out.")
-    if device is not None and not is_alone():
+    images = read_options(labels, image_column, label_column, max_unusable)
+    judged: dict[str, Any] = {"data": data, "max_drop": max_drop, "min_agreement": min_agreement}
+    if device is None:
+        if limit is not None or results is not None or keep:
+            raise InputError("--limit, --results and --keep are for a device: add --device, or leave them out.")
+        here = {"baseline": baseline, "update_baseline": update_baseline, "threads": threads, "images": images}
+        return _check_here(folder, judged | here, as_json=as_json, verbose=verbose)
+    if not is_alone():
         raise InputError("--device and --runtime run a program once: start them without torchrun.")
-    if device is not None and (baseline is not None or update_baseline):
+    if baseline is not None or update_baseline:
         raise InputError(
             "--baseline is for this host: leave out --device, or compare two results: edge-effnet compare."
         )
-    images = read_options(labels, image_column, label_column, max_unusable)
+    options: dict[str, Any] = {
+        "threads": threads,
+        "emulator": emulator,
+        "ssh_config": ssh_config,
+        "remote_python": remote_python,
+        "apk": apk,
+        "executor_runner": executor_runner,
+        "runtime": runtime,
+    }
+    there = {"device": device, "limit": limit, "results": results, "keep": keep, "image_options": images}
+    return _check_there(folder, judged | there, options, as_json=as_json)
+
+
+# The stack takes seconds to import: `--help` and usage errors need none of it.
+
+
+def _check_here(folder: Path, settings: dict[str, Any], *, as_json: bool, verbose: bool) -> int:
+    from apps.cli.render.bars import Bars  # noqa: PLC0415
+
     bars = Bars(quiet=not is_leader())
     with bars.waiting("Loading PyTorch and ExecuTorch"):
-        from apps.cli.render.device import print_device_outcome, print_runtime_outcome  # noqa: PLC0415
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
+        from quant.pipeline.check import check  # noqa: PLC0415
+
+    outcome = check(folder, progress=bars, **settings)
+    if is_leader():
+        print_outcome(outcome, as_json=as_json, verbose=verbose)
+    return _code(passed=outcome.passed)
+
+
+def _check_there(folder: Path, settings: dict[str, Any], options: dict[str, Any], *, as_json: bool) -> int:
+    from apps.cli.render.bars import Bars  # noqa: PLC0415
+
+    bars = Bars()
+    with bars.waiting("Loading PyTorch and ExecuTorch"):
+        from apps.cli.render.device import print_device_outcome, print_runtime_outcome  # noqa: PLC0415
         from apps.device.check import check_on_device  # noqa: PLC0415
         from apps.device.outcome import under_runtime  # noqa: PLC0415
         from apps.device.remote import DeviceOptions  # noqa: PLC0415
-        from quant.pipeline.check import check  # noqa: PLC0415
-
-    if device is None:
-        outcome = check(
-            folder,
-            data=data,
-            max_drop=max_drop,
-            min_agreement=min_agreement,
-            baseline=baseline,
-            update_baseline=update_baseline,
-            threads=threads,
-            images=images,
-            progress=bars,
-        )
-        if is_leader():
-            print_outcome(outcome, as_json=as_json, verbose=verbose)
-        return exit_codes.PASS if outcome.passed else exit_codes.REGRESSION
-    options = DeviceOptions(
-        threads=threads,
-        emulator=emulator,
-        ssh_config=ssh_config,
-        remote_python=remote_python,
-        apk=apk,
-        executor_runner=executor_runner,
-        runtime=runtime,
-    )
 
     def run() -> DeviceOutcome:
-        return check_on_device(
-            folder,
-            device=str(device),
-            data=data,
-            options=options,
-            max_drop=max_drop,
-            min_agreement=min_agreement,
-            limit=limit,
-            results=results,
-            keep=keep,
-            image_options=images,
-            progress=bars,
-        )
+        return check_on_device(folder, options=DeviceOptions(**options), progress=bars, **settings)
 
-    if runtime is not None:
-        answer = under_runtime(folder, runtime, run)
+    if options["runtime"] is not None:
+        answer = under_runtime(folder, options["runtime"], run)
         print_runtime_outcome(answer, as_json=as_json)
-        return exit_codes.PASS if answer.passed else exit_codes.REGRESSION
+        return _code(passed=answer.passed)
     found = run()
     print_device_outcome(found, as_json=as_json)
-    return exit_codes.PASS if found.passed else exit_codes.REGRESSION
+    return _code(passed=found.passed)
+
+
+def _code(*, passed: bool) -> int:
+    return exit_codes.PASS if passed else exit_codes.REGRESSION
