@@ -203,16 +203,18 @@ def factor_of_taps(chunks: Sequence[Chunk], read: Callable[[Chunk], torch.Tensor
     """Factor the covariance of what filters see, as `refit_weights` does: R, float64 [groups, inputs, inputs]."""
 
     def part(chunk: Chunk) -> tuple[int, torch.Tensor, torch.Tensor]:
-        # 16-bit inputs lie far from zero, and change little.
-        seen = read(chunk).double()
-        return seen.shape[2], seen @ seen.mT, seen.sum(dim=2)
+        # Around the chunk's own mean, so that float32 holds it: 16-bit inputs lie far from zero, and change little.
+        seen = read(chunk)
+        mean = seen.mean(dim=2, keepdim=True)
+        seen = seen - mean
+        return seen.shape[2], seen @ seen.mT, mean
 
-    found = list(in_parallel(part, chunks))
+    found = [(samples, squares.double(), mean.double()) for samples, squares, mean in in_parallel(part, chunks)]
     count = sum(samples for samples, _, _ in found)
     zero = torch.zeros((), dtype=torch.float64)
-    square = sum((products for _, products, _ in found), zero) / count
-    mean = sum((sums for _, _, sums in found), zero) / count
-    covariance = square - mean[:, :, None] * mean[:, None]
+    whole = sum((samples * mean for samples, _, mean in found), zero) / count
+    apart = [(samples, squares, mean - whole) for samples, squares, mean in found]
+    covariance = sum((squares + samples * (mean @ mean.mT) for samples, squares, mean in apart), zero) / count
     diagonal = covariance.diagonal(dim1=1, dim2=2)
     diagonal += (_TAPS_RIDGE * diagonal.mean(dim=1, keepdim=True)).clamp_min(_LEAST_VARIANCE)
     factor: torch.Tensor = torch.linalg.cholesky(covariance.flip(1, 2)).flip(1, 2)

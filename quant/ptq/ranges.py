@@ -102,12 +102,12 @@ def find_ranges(
 
     histograms = joined(fill, len(both))
     outputs = _outputs(graph_module)
-    return {
-        name: _whole_range(histograms.seen[name])
-        if name in outputs
-        else _best_range(*histograms.histogram(name), histograms.seen[name])
-        for name in names
-    }
+
+    def chosen(name: str) -> ActivationRange:
+        seen = histograms.seen[name]
+        return _whole_range(seen) if name in outputs else _best_range(*histograms.histogram(name), seen)
+
+    return dict(zip(names, in_parallel(chosen, names), strict=True))
 
 
 def _outputs(graph_module: fx.GraphModule) -> set[str]:
@@ -154,7 +154,7 @@ def channel_ranges(
         return histograms
 
     histograms = joined(fill, len(shards))
-    return {name: _ranges_of_channels(histograms, name) for name in names}
+    return dict(zip(names, in_parallel(lambda name: _ranges_of_channels(histograms, name), names), strict=True))
 
 
 def _ranges_of_channels(histograms: ChannelHistograms, name: str) -> ChannelRanges:

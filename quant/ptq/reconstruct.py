@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import fx
 
@@ -162,6 +163,7 @@ def _refit_channels(layer: _Layer, sources: Sequence[torch.Tensor], targets: Seq
     moments = _channel_moments(layer, weight, sources, targets)
     if layer.node.target is aten.conv2d.default:
         _round_filters(layer, weight * moments.gain().float().view(-1, 1, 1, 1), sources)
+        # Once more: what rounding does to the means, told from the windows that it looked at, costs 0.1 dB.
         moments = _channel_moments(layer, layer.real_weight(), sources, targets)
     output, target = moments.means
     layer.bias.copy_(target - output)
@@ -180,7 +182,7 @@ def _channel_moments(
 
 def _forward(layer: _Layer, weight: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     """The layer's output without bias, in real units."""
-    real = (source.to(torch.float32) - layer.input_zero_point).mul_(layer.input_scale)
+    real = source.to(torch.float32, copy=True).sub_(layer.input_zero_point).mul_(layer.input_scale)
     return without_bias(layer.node, real, weight)
 
 
@@ -235,23 +237,28 @@ def _round_with_feedback(
         order: which of the layer's inputs each column is; None: as they are.
     """
     factor = factor if factor.dim() == 3 else factor[None]
-    reach = factor / factor.diagonal(dim1=1, dim2=2)[:, None]
-    inputs = weight.shape[1]
-    weight, scale = (each.view(len(reach), -1, each.shape[1]) for each in (weight, layer.scales.double()[:, None]))
+    # Rows are inputs here, those that reach an input beside each other. NumPy: thousands of small steps, each in a
+    # third of torch's time.
+    reach = (factor / factor.diagonal(dim1=1, dim2=2)[:, None]).mT.contiguous()
+    groups, inputs = reach.shape[:2]
+    rows = weight.view(groups, -1, inputs).mT.contiguous()
+    scale = layer.scales.double().view(groups, -1).numpy()
     # float32, as they are kept: a number next to a half would round one way here and the other way there.
-    errors, unrounded = torch.zeros_like(weight), torch.empty_like(weight, dtype=torch.float32)
+    errors, unrounded = torch.zeros_like(rows), torch.empty_like(rows, dtype=torch.float32)
+    error, kept = errors.numpy(), unrounded.numpy()
     for start in range(0, inputs, _BLOCK):
         block = slice(start, start + _BLOCK)
-        wanted = weight[..., block] + errors[..., :start] @ reach[:, :start, block]
-        for column in range(wanted.shape[2]):
+        wanted = (rows[:, block] + reach[:, block, :start] @ errors[:, :start]).numpy()
+        for column in range(wanted.shape[1]):
             index = start + column
             one = slice(index, index + 1)
-            current = wanted[..., column : column + 1] + errors[..., start:index] @ reach[:, start:index, one]
-            unrounded[..., one] = current / scale
-            errors[..., one] = weight[..., one] - unrounded[..., one].round().clamp(-QMAX, QMAX) * scale
+            current = wanted[:, column] + (reach[:, one, start:index].numpy() @ error[:, start:index])[:, 0]
+            kept[:, index] = current / scale
+            error[:, index] = rows[:, index].numpy() - np.clip(np.rint(kept[:, index]), -QMAX, QMAX) * scale
     places = slice(None) if order is None else order
-    for kept, found in ((layer.unrounded, unrounded), (layer.weight, unrounded.round().clamp(-QMAX, QMAX))):
-        kept.view(len(kept), inputs)[:, places] = found.view(len(kept), inputs).to(kept.dtype)
+    found = unrounded.mT.reshape(-1, inputs)
+    for tensor, values in ((layer.unrounded, found), (layer.weight, found.round().clamp(-QMAX, QMAX))):
+        tensor.view(-1, inputs)[:, places] = values.to(tensor.dtype)
 
 
 def _store(simulation: Simulation, layer: _Layer) -> None:
