@@ -209,10 +209,9 @@ class Preprocess:
         x = torch.from_numpy(np.ascontiguousarray(pixels)).movedim(-1, -3)
         if x.dtype is torch.float32:
             return x.contiguous()
-        x = x.to(torch.float32).div(255.0)
         mean = torch.tensor(self.mean).view(-1, 1, 1)
         std = torch.tensor(self.std).view(-1, 1, 1)
-        return ((x - mean) / std).contiguous()
+        return x.to(torch.float32).div_(255.0).sub_(mean).div_(std).contiguous()
 
     def to_pixels(self, x: torch.Tensor) -> torch.Tensor:
         """The pixels that `normalize` made [..., C, H, W] of: uint8 [..., H, W, C], exactly."""

@@ -164,10 +164,10 @@ no better ones, and 32 little worse (docs/lab/accuracy.md)."""
 
 
 EQUALIZATION = 32
-"""Images that show the channels' ranges for equalization: it is exact whatever it is given."""
+"""Images that show the channels' ranges for groups and equalization: both are exact whatever they are given."""
 
 
-SIMULATED = 100
+SIMULATED = 64
 """Evaluation images on which the quantized network is simulated beside a program that runs here on all of them: the
 two differ by lowering alone, tens of dB below what quantizing does, and simulating takes longer than the rest."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,14 +138,19 @@ def collect_logits(
         quiet_pillow(),
         ThreadPoolExecutor(max_workers=1) as beside,
     ):
+        running: deque[Future[None]] = deque()
         for start, batch in zip(starts, iterate_batches(paths, preprocess, batch_size=size), strict=True):
-            other = beside.submit(run_all, programs, batch, start, map)
+            running.append(beside.submit(run_all, programs, batch, start, map))
             # Depthwise convolutions take a third of the time channels last.
             run_all(models, batch.contiguous(memory_format=torch.channels_last), start, in_parallel)
-            other.result()
+            # The programs may be a batch behind: neither side waits for the other's slower batches.
+            if len(running) > 1:
+                running.popleft().result()
             done = min(len(images), shown + share.world * size)
             advance(done - shown)
             shown = done
+        for last in running:
+            last.result()
     logits = {name: share.together(found.whole(), at[name], len(seen[name])) for name, found in rows.items()}
     for name in models:
         finite = torch.cat([rows.isfinite().all(dim=1) for rows in logits[name].split(_ROWS_AT_ONCE)])

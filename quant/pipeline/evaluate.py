@@ -158,33 +158,12 @@ def evaluate(
     def compared(logits: torch.Tensor) -> torch.Tensor:
         return view(output.compared(logits))
 
-    models: dict[str, Model] = {FLOAT: join_silu(graphs.original)}
-    if graphs.float is not graphs.original:
-        models["swapped"] = join_silu(graphs.float)
-    if trained is not None:
-        models["ptq"] = trained.before
-    models |= {name: _computed(int8, name) for name in int8.by_placement}
-    models = {name: _then(model, compared) for name, model in models.items()}
-    models["hashes"] = hash_maker(network.preprocess)
-    unmeasured = {p.choice.placement for p in programs.chosen if p.choice.name not in measured}
-    running = {
-        p.choice.name: _then(measured[p.choice.name].run, p.output.logits_of)
-        for p in programs.chosen
-        if p.choice.name in measured
-    }
-    beside = programs.chosen if len(programs.chosen) > 1 else ()
-    guarded = {
-        p.choice.name: _Guarded(
-            run=running.get(p.choice.name, nn.Identity()),
-            columns=p.lowered.output_shape[-1],
-            error=loads.failed.get(p.choice.name),
-        )
-        for p in beside
-        if p.choice.backend.emulated
-    }
+    models = {name: _then(model, compared) for name, model in _models(graphs, int8, trained).items()}
+    guarded, running = _guarded(programs, loads), _running(programs, loads)
     judged: dict[str, Model] = {**running, **guarded}
+    unmeasured = {p.choice.placement for p in programs.chosen if p.choice.name not in measured}
     logits = collect_logits(
-        models,
+        {**models, "hashes": hash_maker(network.preprocess)},
         network.split.evaluation,
         network.preprocess,
         progress,
@@ -215,6 +194,39 @@ def evaluate(
         temperature=_temperature(network, models[FLOAT], progress),
         failed={name: each.error for name, each in guarded.items() if each.error is not None},
     )
+
+
+def _models(graphs: Graphs, int8: Int8Graphs, trained: Trained | None) -> dict[str, Model]:
+    """What runs in this process, by its name among the logits."""
+    models: dict[str, Model] = {FLOAT: join_silu(graphs.original)}
+    if graphs.float is not graphs.original:
+        models["swapped"] = join_silu(graphs.float)
+    if trained is not None:
+        models["ptq"] = trained.before
+    return models | {name: _computed(int8, name) for name in int8.by_placement}
+
+
+def _running(programs: Programs, loads: Loads) -> dict[str, Model]:
+    """Programs that were loaded, each giving its logits."""
+    return {
+        p.choice.name: _then(loads.measured[p.choice.name].run, p.output.logits_of)
+        for p in programs.chosen
+        if p.choice.name in loads.measured
+    }
+
+
+def _guarded(programs: Programs, loads: Loads) -> dict[str, _Guarded]:
+    """Programs in emulators, where there are others that are to go on whatever becomes of one."""
+    beside, running = programs.chosen if len(programs.chosen) > 1 else (), _running(programs, loads)
+    return {
+        p.choice.name: _Guarded(
+            run=running.get(p.choice.name, nn.Identity()),
+            columns=p.lowered.output_shape[-1],
+            error=loads.failed.get(p.choice.name),
+        )
+        for p in beside
+        if p.choice.backend.emulated
+    }
 
 
 def _temperature(network: Loaded, model: Model, progress: Progress) -> float | None:
