@@ -49,6 +49,11 @@ def run(app: typer.Typer) -> NoReturn:
     sys.exit(guarded(lambda: app(standalone_mode=False)))
 
 
+def of_verdict(*, passed: bool) -> int:
+    """The code that says how something was judged."""
+    return PASS if passed else REGRESSION
+
+
 def guarded(command: Callable[[], object]) -> int:
     """Run a command and return its exit code."""
     try:

@@ -1,4 +1,4 @@
-"""How a command's process behaves: freed memory is kept, what was imported is not searched for garbage."""
+"""How a command's process behaves: freed memory is kept, imports are no garbage, waiting threads soon sleep."""
 
 from __future__ import annotations
 

@@ -139,18 +139,23 @@ def collect_logits(
         ThreadPoolExecutor(max_workers=1) as beside,
     ):
         running: deque[Future[None]] = deque()
-        for start, batch in zip(starts, iterate_batches(paths, preprocess, batch_size=size), strict=True):
-            running.append(beside.submit(run_all, programs, batch, start, map))
-            # Depthwise convolutions take a third of the time channels last.
-            run_all(models, batch.contiguous(memory_format=torch.channels_last), start, in_parallel)
-            # The programs may be a batch behind: neither side waits for the other's slower batches.
-            if len(running) > 1:
-                running.popleft().result()
-            done = min(len(images), shown + share.world * size)
-            advance(done - shown)
-            shown = done
-        for last in running:
-            last.result()
+        try:
+            for start, batch in zip(starts, iterate_batches(paths, preprocess, batch_size=size), strict=True):
+                running.append(beside.submit(run_all, programs, batch, start, map))
+                # Depthwise convolutions take a third of the time channels last.
+                run_all(models, batch.contiguous(memory_format=torch.channels_last), start, in_parallel)
+                # The programs may be a batch behind: neither side waits for the other's slower batches.
+                if len(running) > 1:
+                    running.popleft().result()
+                done = min(len(images), shown + share.world * size)
+                advance(done - shown)
+                shown = done
+            for last in running:
+                last.result()
+        finally:
+            # After an error or Ctrl-C no program starts another batch.
+            for waiting in running:
+                waiting.cancel()
     logits = {name: share.together(found.whole(), at[name], len(seen[name])) for name, found in rows.items()}
     for name in models:
         finite = torch.cat([rows.isfinite().all(dim=1) for rows in logits[name].split(_ROWS_AT_ONCE)])

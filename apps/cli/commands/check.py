@@ -96,10 +96,8 @@ def check_command(
     return _check_there(folder, judged | there, options, as_json=as_json)
 
 
-# The stack takes seconds to import: `--help` and usage errors need none of it.
-
-
 def _check_here(folder: Path, settings: dict[str, Any], *, as_json: bool, verbose: bool) -> int:
+    # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
     bars = Bars(quiet=not is_leader())
@@ -110,7 +108,7 @@ def _check_here(folder: Path, settings: dict[str, Any], *, as_json: bool, verbos
     outcome = check(folder, progress=bars, **settings)
     if is_leader():
         print_outcome(outcome, as_json=as_json, verbose=verbose)
-    return _code(passed=outcome.passed)
+    return exit_codes.of_verdict(passed=outcome.passed)
 
 
 def _check_there(folder: Path, settings: dict[str, Any], options: dict[str, Any], *, as_json: bool) -> int:
@@ -129,11 +127,7 @@ def _check_there(folder: Path, settings: dict[str, Any], options: dict[str, Any]
     if options["runtime"] is not None:
         answer = under_runtime(folder, options["runtime"], run)
         print_runtime_outcome(answer, as_json=as_json)
-        return _code(passed=answer.passed)
+        return exit_codes.of_verdict(passed=answer.passed)
     found = run()
     print_device_outcome(found, as_json=as_json)
-    return _code(passed=found.passed)
-
-
-def _code(*, passed: bool) -> int:
-    return exit_codes.PASS if passed else exit_codes.REGRESSION
+    return exit_codes.of_verdict(passed=found.passed)

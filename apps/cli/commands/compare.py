@@ -28,4 +28,4 @@ def compare_command(
 
     found = compare(host, device, artifact=artifact)
     print_comparison(found, as_json=as_json)
-    return exit_codes.PASS if found.passed else exit_codes.REGRESSION
+    return exit_codes.of_verdict(passed=found.passed)

@@ -156,7 +156,7 @@ def quantize_command(
             report=str(result.folder / "report.html"),
             next_command=result.next_command if weights != SAMPLE or not result.passed else own_command(variant),
         )
-    return exit_codes.PASS if result.passed else exit_codes.REGRESSION
+    return exit_codes.of_verdict(passed=result.passed)
 
 
 def _both_halves(data: str | None, calibration_data: str | None, evaluation_data: str | None) -> str | None:
