@@ -17,6 +17,7 @@ from markupsafe import Markup
 from quant.common.quiet import quiet_libraries
 from quant.report.single import render_report
 from quant.training.outputs import _draw
+from tests.support.exports import export_once
 
 with quiet_libraries():
     pass
@@ -51,6 +52,7 @@ def quick_runs() -> Iterator[None]:
             # ExecuTorch asks for a class's types again for every single object that it writes.
             known = functools.cache(typing.get_type_hints)
             stack.enter_context(mock.patch("executorch.exir._serialize._dataclass.get_type_hints", known))
+        stack.enter_context(mock.patch("quant.pipeline.float_graphs.export_graph", export_once))
         stack.enter_context(mock.patch("quant.pipeline.write.render_report", _rendered))
         stack.enter_context(mock.patch("quant.training.outputs._draw", _drawn))
         yield
