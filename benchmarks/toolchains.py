@@ -22,9 +22,14 @@ from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.ptq.steps import quantize_graph
 from quant.recipes import DEFAULT_RECIPE, RECIPES
 
-OURS, OURS_GROUPS, OURS_FLOAT = "ours", "ours-groups", "ours-float"
+OURS, OURS_FLOAT = "ours", "ours-float"
 
-RECIPES_OF_OURS: dict[str, str | None] = {OURS: DEFAULT_RECIPE, OURS_GROUPS: "int8-groups", OURS_FLOAT: None}
+RECIPES_OF_OURS: dict[str, str | None] = {
+    OURS: DEFAULT_RECIPE,
+    "ours-float-stem": "int8-float-stem",
+    "ours-fast": "int8-fast",
+    OURS_FLOAT: None,
+}
 """Our programs -> recipe; None is the float network's."""
 
 TOOLCHAINS = (*RECIPES_OF_OURS, *(name for name in PEERS if name != "nncf-accuracy-control"))
