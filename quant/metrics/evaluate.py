@@ -208,5 +208,9 @@ def accuracy(logits: torch.Tensor, labels: torch.Tensor | None) -> Accuracy:
 
 def fidelity(reference: torch.Tensor, other: torch.Tensor) -> Fidelity:
     """Agreement and SQNR of `other` against `reference`, both [images, classes]."""
-    sqnr = max(-MOST_SQNR_DB, min(MOST_SQNR_DB, metrics.sqnr_db(reference, other)))
-    return Fidelity(agreement=metrics.agreement(reference, other), sqnr_db=sqnr)
+    return Fidelity(agreement=metrics.agreement(reference, other), sqnr_db=limited_sqnr_db(reference, other))
+
+
+def limited_sqnr_db(reference: torch.Tensor, other: torch.Tensor) -> float:
+    """SQNR, at most `MOST_SQNR_DB` either way."""
+    return max(-MOST_SQNR_DB, min(MOST_SQNR_DB, metrics.sqnr_db(reference, other)))
