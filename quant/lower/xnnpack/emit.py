@@ -77,7 +77,9 @@ class Emitter:
     operators: int = 0
     """Operators of the network (q/dq and constants not counted) that the delegate runs."""
     normalization: Normalization | None = None
-    """Where the input is pixels, uint8 NHWC, instead of what they are normalised to."""
+    """Where the input is pixels, uint8 NHWC, that the network wants normalised."""
+    takes_pixels: bool = False
+    """Whether the input is pixels, for the network to read or to be normalised; set by `run`."""
     int8_output: bool = False
     """Whether the result is the int8 tensor that the last dq reads."""
     dynamic_classifier: bool = False
@@ -145,7 +147,9 @@ class Emitter:
         return target
 
     def _emit_input(self, node: fx.Node) -> None:
-        if any(user.target is pixels for user in node.users):
+        folded = any(user.target is pixels for user in node.users)
+        self.takes_pixels = folded or self.normalization is not None
+        if folded:
             return
         if self.normalization is not None:
             # Already NHWC: no layout to change; a q that follows is a conversion as any other.
