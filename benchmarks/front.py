@@ -5,7 +5,8 @@
 
 Quantizes once a recipe, with the images that the command would draw from DIR's training half, and runs the bit-exact
 simulation over DIR's evaluation half and all of each `--more`, as float and as int8. `--arm` counts the program's
-instructions on a cortex-a76 (`arm_instructions.py`); `--pixels` adds the programs of `--embed-preprocess`. Writes `benchmarks/results/front-NAME.md` and `.json`.
+instructions on a cortex-a76 (`arm_instructions.py`); `--pixels` adds the programs of `--embed-preprocess`. Writes
+`benchmarks/results/front-NAME.md` and `.json`.
 """
 
 from __future__ import annotations

@@ -107,14 +107,14 @@ def _pads_zeros(pad: fx.Node) -> bool:
 def _padding(stem: fx.Node) -> tuple[int, int, int, int]:
     """Left, right, top and bottom of a stem and of a pad in front of it, as far as filters reach."""
     source, weight = stem.args[:2]
-    assert isinstance(source, fx.Node) and isinstance(weight, fx.Node)
-    outer = source.args[1] if source.target is aten.pad.default else (0, 0, 0, 0)
-    shape = (source.args[0] if source.target is aten.pad.default else source).meta["val"].shape
+    assert isinstance(source, fx.Node)
+    assert isinstance(weight, fx.Node)
+    image, outer = (source.args[:2]) if source.target is aten.pad.default else (source, (0, 0, 0, 0))
     stride, inner, dilation, _ = geometry(stem)
-    found: list[int] = []
-    for dim, (first, last) in ((1, outer[:2]), (0, outer[2:])):
-        before = int(first) + inner[dim]
-        reach = (int(stem.meta["val"].shape[2 + dim]) - 1) * stride[dim]
-        reach += dilation[dim] * (int(weight.meta["val"].shape[2 + dim]) - 1) + 1
-        found += [before, max(0, reach - before - int(shape[2 + dim]))]
-    return (found[0], found[1], found[2], found[3])
+    found = []
+    for dim in (1, 0):
+        read, kernel, given = (int(node.meta["val"].shape[2 + dim]) for node in (stem, weight, image))  # type: ignore[union-attr]
+        before = inner[dim] + int(outer[2 * (1 - dim)])  # type: ignore[index, arg-type]
+        reach = (read - 1) * stride[dim] + (kernel - 1) * dilation[dim] + 1
+        found += [before, max(0, reach - before - given)]
+    return found[0], found[1], found[2], found[3]
