@@ -37,7 +37,8 @@ from quant.lower.options import Normalization
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.metrics import agreement, sqnr_db
-from quant.ptq.steps import Context, Phase, State, finish, quantize_program, run_steps
+from quant.ptq.quantizers import PLACEMENTS
+from quant.ptq.steps import Context, finish, quantize_graph
 from quant.recipes import RECIPES
 
 CPU = "cortex-a76"
@@ -103,12 +104,11 @@ def main() -> None:
     taking = (None, Normalization(mean=preprocess.mean, std=preprocess.std)) if arguments.pixels else (None,)
     for recipe, pixels in product(arguments.recipe, taking):
         name = recipe if pixels is None else f"{recipe} --embed-preprocess"
-        context = Context(
-            inputs=inputs, recipe=RECIPES[recipe], seed=arguments.seed, progress=NoProgress(), normalization=pixels
+        context = Context(inputs=inputs, recipe=RECIPES[recipe], seed=arguments.seed, progress=NoProgress())
+        quantized = quantize_graph(
+            graph, inputs, RECIPES[recipe], seed=arguments.seed, progress=NoProgress(), normalization=pixels
         )
-        prepared = run_steps(Phase.NETWORK, State(graph=graph), context)
-        quantized = quantize_program(prepared, context)
-        finish(quantized, prepared.placement, context)
+        finish(quantized, PLACEMENTS["xnnpack"], context)
         simulation = simulation_of(quantized.converted).module
         found = []
         for images, reference in zip(sets, references, strict=True):

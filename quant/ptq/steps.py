@@ -257,6 +257,7 @@ def quantize_graph(
     *,
     seed: int,
     progress: Progress,
+    normalization: Normalization | None = None,
 ) -> Quantized:
     """Quantize an exported float graph for XNNPACK, all but the final steps.
 
@@ -266,6 +267,7 @@ def quantize_graph(
         recipe: how.
         seed: of everything random.
         progress: told of the stages.
+        normalization: where the program takes pixels, what they are normalised by.
     """
-    context = Context(inputs=inputs, recipe=recipe, seed=seed, progress=progress)
+    context = Context(inputs=inputs, recipe=recipe, seed=seed, progress=progress, normalization=normalization)
     return quantize_program(run_steps(Phase.NETWORK, State(graph=graph_module), context), context)

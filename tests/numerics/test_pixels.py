@@ -18,7 +18,7 @@ from quant.lower.xnnpack.emit import Emitter
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.metrics import sqnr_db
-from quant.ptq.steps import Context, Phase, State, quantize_program, run_steps
+from quant.ptq.steps import Context, Phase, State, quantize_graph, quantize_program, run_steps
 from quant.qat.network import trainable, write_back
 from quant.recipes import RECIPES
 from tests.support.families import V2_LIKE
@@ -55,13 +55,9 @@ def _pixels(normalization, seed, size=SIZE):
     return taken.permute(0, 2, 3, 1).contiguous(), (taken / 255 - mean) / std
 
 
-def _quantize(graph, normalization, recipe="int8-fast", size=SIZE, **state):
+def _quantize(graph, normalization, recipe="int8-fast", size=SIZE):
     seen = _pixels(normalization, seed=2, size=size)[1]
-    context = Context(
-        inputs=[seen], recipe=RECIPES[recipe], seed=0, progress=NoProgress(), normalization=normalization
-    )
-    prepared = run_steps(Phase.NETWORK, State(graph=graph, **state), context)
-    return quantize_program(prepared, context)
+    return quantize_graph(graph, [seen], RECIPES[recipe], seed=0, progress=NoProgress(), normalization=normalization)
 
 
 def _run(runtime, tmp_path, converted, normalization, taken):
