@@ -136,8 +136,8 @@ def run_ours(recipe: str, arguments: argparse.Namespace, split: DataSplit, folde
         raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}")
     found: dict[str, Any] = json.loads(done.stdout)
     fitted = json.loads((out / "manifest.json").read_text())["photographs"]
-    same = [{"name": image.name, "sha256": image.sha256} for image in split.calibration]
-    if sorted(map(str, fitted["calibration"])) != sorted(map(str, same)):
+    same = sorted(image.sha256 for image in split.calibration)
+    if sorted(image["sha256"] for image in fitted["calibration"]) != same:
         raise SystemExit("the command calibrated on other images than the peers: the comparison would mean nothing.")
     result = Result(
         title=f"this project, `{recipe}`",

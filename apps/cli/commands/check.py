@@ -100,7 +100,7 @@ def _check_here(folder: Path, settings: dict[str, Any], *, as_json: bool, verbos
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
-    bars = Bars(quiet=not is_leader())
+    bars = Bars(quiet=not is_leader(), lines=not as_json)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
         from quant.pipeline.check import check  # noqa: PLC0415
@@ -114,7 +114,7 @@ def _check_here(folder: Path, settings: dict[str, Any], *, as_json: bool, verbos
 def _check_there(folder: Path, settings: dict[str, Any], options: dict[str, Any], *, as_json: bool) -> int:
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
-    bars = Bars()
+    bars = Bars(lines=not as_json)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render.device import print_device_outcome, print_runtime_outcome  # noqa: PLC0415
         from apps.device.check import check_on_device  # noqa: PLC0415

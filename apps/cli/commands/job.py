@@ -34,7 +34,7 @@ def job_command(
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
     images = read_options(labels, image_column, label_column, max_unusable)
-    bars = Bars()
+    bars = Bars(lines=True)
     with bars.waiting("Loading PyTorch"):
         from apps.cli.render.plain import write  # noqa: PLC0415
         from apps.device.job.folder import prepare_job  # noqa: PLC0415

@@ -41,7 +41,7 @@ def predict_command(
         raise InputError("--json and --csv: choose one of them.")
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
-    bars = Bars()
+    bars = Bars(lines=not as_json and not as_csv)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render.plain import write, write_json  # noqa: PLC0415
         from quant.artifact.open import open_artifact  # noqa: PLC0415

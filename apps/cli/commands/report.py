@@ -31,7 +31,7 @@ def report_command(
     # The stack takes seconds to import: `--help` and usage errors need none of it.
     from apps.cli.render.bars import Bars  # noqa: PLC0415
 
-    bars = Bars()
+    bars = Bars(lines=not as_json)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render.plain import write, write_json  # noqa: PLC0415
         from quant.report.make import make_report  # noqa: PLC0415
