@@ -1,6 +1,7 @@
 """ARM instructions of one forward, by every toolchain that has an aarch64 package, under qemu.
 
-    python benchmarks/arm_instructions.py --arm DIR --tools DIR [--network NAME ...] [--cpu NAME ...] [--folder DIR]
+    python benchmarks/arm_instructions.py --arm DIR --tools DIR [--network NAME ...] [--toolchain NAME ...]
+        [--cpu NAME ...] [--folder DIR]
 
 `--arm` is what `setup.sh` of `--tools` made: an emulated ARM64 Python with executorch, and a qemu that counts. The
 peers' aarch64 packages are installed into its `peers/` where they are missing. Counts say what the processor has to
@@ -87,10 +88,12 @@ def count(program: Program, side: int, cpu: str, arm: Path, tools: Path) -> dict
     return {kind: (three[kind] - one[kind]) / 2e6 for kind in three}
 
 
-def measure(name: str, folder: Path, cpus: list[str], arm: Path, tools: Path) -> list[dict[str, Any]]:
+def measure(
+    name: str, folder: Path, toolchains: list[str], cpus: list[str], arm: Path, tools: Path
+) -> list[dict[str, Any]]:
     """Count every program of a network on every processor."""
     material = make_material(name, folder)
-    programs = make_programs(material, TOOLCHAINS)
+    programs = make_programs(material, toolchains)
     rows = []
     for cpu in cpus:
         counts = {p.toolchain: count(p, material.example.shape[-1], cpu, arm, tools) for p in programs}
@@ -133,18 +136,21 @@ def main() -> None:
     parser.add_argument("--arm", required=True, type=Path)
     parser.add_argument("--tools", type=Path, default=Path("../shared/tools/arm64"))
     parser.add_argument("--network", nargs="+", choices=NETWORKS, default=["b0", "b0-hardswish", "lite0"])
+    parser.add_argument("--toolchain", nargs="+", choices=TOOLCHAINS, default=list(TOOLCHAINS))
     parser.add_argument("--cpu", nargs="+", choices=CPUS, default=list(CPUS))
     parser.add_argument("--folder", help="keeps the programs; a temporary one by default")
     parser.add_argument("--name", default="arm-instructions")
     arguments = parser.parse_args()
     arm = arguments.arm.resolve()
+    # The two that others are compared with always.
+    chosen = list(dict.fromkeys((*arguments.toolchain, REFERENCE, OURS_FLOAT)))
     install_peers(arm / "peers")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(arguments.folder or temporary)
         rows = [
             row
             for name in arguments.network
-            for row in measure(name, folder / name, arguments.cpu, arm, arguments.tools)
+            for row in measure(name, folder / name, chosen, arguments.cpu, arm, arguments.tools)
         ]
     versions = {package: number for row in rows for package, number in row["versions"].items()}
     write_results(

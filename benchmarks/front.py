@@ -1,10 +1,12 @@
 """What recipes keep of a network and what they cost: the simulation on several evaluation sets, ARM instructions.
 
     python benchmarks/front.py --variant b0 --weights W --data DIR [--more DIR ...] [--recipe NAME ...] [--arm DIR]
+        [--pixels]
 
 Quantizes once a recipe, with the images that the command would draw from DIR's training half, and runs the bit-exact
 simulation over DIR's evaluation half and all of each `--more`, as float and as int8. `--arm` counts the program's
-instructions on a cortex-a76 (`arm_instructions.py`). Writes `benchmarks/results/front-NAME.md` and `.json`.
+instructions on a cortex-a76 (`arm_instructions.py`); `--pixels` adds the programs of `--embed-preprocess`. Writes
+`benchmarks/results/front-NAME.md` and `.json`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ from quant.data.collect import Source
 from quant.data.split import ImageRecord, evaluation_images, split_images
 from quant.graph.export import export_graph
 from quant.graph.parallel import in_parallel
+from quant.lower.options import Normalization
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.metrics import agreement, sqnr_db
@@ -80,6 +84,7 @@ def main() -> None:
     parser.add_argument("--recipe", nargs="+", choices=RECIPES, default=list(RECIPES))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--calibration", type=int, default=256)
+    parser.add_argument("--pixels", action="store_true")
     parser.add_argument("--arm", type=Path)
     parser.add_argument("--tools", type=Path, default=Path("../shared/tools/arm64"))
     parser.add_argument("--name", default="b0")
@@ -96,9 +101,13 @@ def main() -> None:
     inputs = read_batches(split.calibration, preprocess, NoProgress())
     references = [logits_of(graph, images, preprocess) for images in sets]
     rows = {}
-    for name in arguments.recipe:
-        context = Context(inputs=inputs, recipe=RECIPES[name], seed=arguments.seed, progress=NoProgress())
-        quantized = quantize_graph(graph, inputs, RECIPES[name], seed=arguments.seed, progress=NoProgress())
+    taking = (None, Normalization(mean=preprocess.mean, std=preprocess.std)) if arguments.pixels else (None,)
+    for recipe, pixels in product(arguments.recipe, taking):
+        name = recipe if pixels is None else f"{recipe} --embed-preprocess"
+        context = Context(inputs=inputs, recipe=RECIPES[recipe], seed=arguments.seed, progress=NoProgress())
+        quantized = quantize_graph(
+            graph, inputs, RECIPES[recipe], seed=arguments.seed, progress=NoProgress(), normalization=pixels
+        )
         finish(quantized, PLACEMENTS["xnnpack"], context)
         simulation = simulation_of(quantized.converted).module
         found = []
@@ -109,7 +118,7 @@ def main() -> None:
         if arguments.arm:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder, "program.pte")
-                path.write_bytes(lower_xnnpack(quantized.converted, shape).data)
+                path.write_bytes(lower_xnnpack(quantized.converted, shape, normalization=pixels).data)
                 program = Program(toolchain=name, title=name, path=path, size_bytes=0, versions={})
                 millions = count(program, preprocess.crop, CPU, arguments.arm.resolve(), arguments.tools)["TOTAL"]
         rows[name] = {"sets": found, "instructions": millions}

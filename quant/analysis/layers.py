@@ -22,6 +22,7 @@ from quant.graph.finite import extremes, in_memory_order
 from quant.graph.gradients import dealt, run_both_ways
 from quant.graph.latency_model import node_milliseconds
 from quant.graph.parallel import joined
+from quant.graph.pixels import pixels
 from quant.graph.qdq import QMAX, QMIN, TensorScale, following_quantize, fused_clamp, tensor_scale
 from quant.lower.xnnpack.simulator import Simulation, simulation_of
 from quant.ptq.quantizers import SAME_VALUES
@@ -191,7 +192,7 @@ class _Stream(fx.Interpreter):
 
 def _computes(node: fx.Node) -> bool:
     """Whether a node gives other values than it reads."""
-    return node.op == "call_function" and node.target not in (*SAME_VALUES, aten.dropout.default)
+    return node.op == "call_function" and node.target not in (*SAME_VALUES, aten.dropout.default, pixels)
 
 
 def _computed_by(node: fx.Node) -> fx.Node:

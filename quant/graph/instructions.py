@@ -12,6 +12,7 @@ import torch
 from torch import fx
 
 from quant.graph.export import silus_of
+from quant.graph.pixels import pixels
 from quant.graph.qdq import WEIGHTED, elements, is_depthwise
 
 aten = torch.ops.aten
@@ -26,6 +27,8 @@ _DEPTHWISE, _TAP = 2.2, 0.51
 _TABLE, _ELEMENTWISE = 0.62, 2.6
 # A number of the input: quantized, and moved to where channels lie last.
 _INPUT = 7.3
+# A number of pixels that are taken as they are.
+_PIXEL = 1.0
 
 # What a group more costs: the kernels' calls, more of them at each pixel of the narrow end, and for each channel
 # there an addition and a second output.
@@ -70,7 +73,9 @@ def group_bytes(ends: Iterable[fx.Node]) -> float:
 
 def _of(node: fx.Node) -> float:
     if node.op == "placeholder":
-        return _INPUT * elements(node)
+        return 0.0 if any(user.target is pixels for user in node.users) else _INPUT * elements(node)
+    if node.target is pixels:
+        return _PIXEL * elements(node)
     if node.target not in WEIGHTED:
         return _ELEMENTWISE * elements(node) if node.op == "call_function" else 0.0
     weight, outputs = node.args[1], elements(node)

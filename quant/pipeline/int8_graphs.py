@@ -68,7 +68,7 @@ def quantize_graphs(
         progress: told of the stages.
     """
     findings = _selection_findings(request, network)
-    context, names = _context(request, inputs, progress), placements_of(request)
+    context, names = _context(request, network, inputs, progress), placements_of(request)
     if request.searches:
         quantized, found = _search(request, network, graphs, context)
         return Int8Graphs(by_placement=dict.fromkeys(names, quantized), search=found, findings=findings)
@@ -126,9 +126,11 @@ def train_graph(
     return Trained(report=report, before=before)
 
 
-def finish_graphs(request: Request, int8: Int8Graphs, inputs: list[torch.Tensor], progress: Progress) -> None:
+def finish_graphs(
+    request: Request, network: Loaded, int8: Int8Graphs, inputs: list[torch.Tensor], progress: Progress
+) -> None:
     """Run the final steps on every quantized network, in place."""
-    context = _context(request, inputs, progress)
+    context = _context(request, network, inputs, progress)
     for name, quantized in int8.by_placement.items():
         finish(quantized, PLACEMENTS[name], context)
 
@@ -152,13 +154,14 @@ def analyze_graphs(
     return found
 
 
-def _context(request: Request, inputs: list[torch.Tensor], progress: Progress) -> Context:
+def _context(request: Request, network: Loaded, inputs: list[torch.Tensor], progress: Progress) -> Context:
     return Context(
         inputs=inputs,
         recipe=request.recipe,
         seed=request.config.seed,
         progress=progress,
         placements=tuple(PLACEMENTS[name] for name in placements_of(request)),
+        normalization=request.normalization(network.preprocess),
     )
 
 

@@ -54,7 +54,7 @@ def run_stages(
         if not group.leads:
             return None
         group = replace(group, world=1)  # the others have gone
-    finish_graphs(request, int8, inputs, progress)
+    finish_graphs(request, network, int8, inputs, progress)
     give_back_freed_memory()
     # Started before it is asked for anything: its imports take seconds.
     with HostRuntime(request.config.threads) as runtime, ExitStack() as emulators:

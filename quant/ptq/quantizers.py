@@ -17,6 +17,7 @@ from torch import fx
 
 from quant.common.quiet import quiet_libraries
 from quant.graph.export import silus_of
+from quant.graph.pixels import PIXEL_SCALE, pixels
 from quant.graph.qdq import CLAMP_RANGES, QMAX, QMAX16, QMIN, QMIN16, WEIGHTED, fused_clamp
 
 with quiet_libraries():
@@ -36,6 +37,15 @@ SIGMOID_OUTPUT = FixedQParamsQuantizationSpec(
     dtype=torch.int8,
     scale=1.0 / 256.0,
     zero_point=-128,
+    quant_min=QMIN,
+    quant_max=QMAX,
+    qscheme=torch.per_tensor_affine,
+)
+
+_PIXELS = FixedQParamsQuantizationSpec(
+    dtype=torch.int8,
+    scale=PIXEL_SCALE.scale,
+    zero_point=PIXEL_SCALE.zero_point,
     quant_min=QMIN,
     quant_max=QMAX,
     qscheme=torch.per_tensor_affine,
@@ -120,6 +130,8 @@ class EfficientNetQuantizer(_Placement):
         node.meta["quantization_annotation"] = annotation
 
     def _spec(self, node: fx.Node) -> QuantizationSpecBase:
+        if node.target is pixels:
+            return _PIXELS
         return self.sigmoid_output if node.target is aten.sigmoid.default else super()._spec(node)
 
 

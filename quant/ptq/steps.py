@@ -18,7 +18,9 @@ from quant.common.progress import Progress
 from quant.data.batches import first_images
 from quant.graph.fallback_units import convolution_units, nodes_of
 from quant.graph.memory import give_back_freed_memory, images_that_fit
+from quant.graph.pixels import fold_normalization, readable_stem
 from quant.graph.qdq import WEIGHTED
+from quant.lower.options import Normalization
 from quant.lower.xnnpack.portable_scales import make_scales_portable
 from quant.ptq.channel_groups import groupable, split_channels
 from quant.ptq.convert import convert, fixed_specs, observer_spec
@@ -50,6 +52,8 @@ class Context:
     progress: Progress
     placements: tuple[Placement, ...] = (PLACEMENTS["xnnpack"],)
     """Those that the network is quantized for: ranges are found for all of them at once."""
+    normalization: Normalization | None = None
+    """Where the program takes pixels, what they are normalised by."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +101,16 @@ class Quantized:
     """With int8 weights and q/dq pairs: what a backend lowers."""
     unrounded: Mapping[str, torch.Tensor]
     """By reconstructed layer, what its int8 weights were rounded from, in their steps."""
+
+
+def _pixels(state: State, context: Context) -> State:
+    assert context.normalization is not None
+    mean, std = context.normalization.mean, context.normalization.std
+    stem = readable_stem(state.graph, mean)
+    # One in float reads what is normalised in float.
+    if stem is None or stem.name in state.floats(context.recipe):
+        return state
+    return replace(state, graph=fold_normalization(state.graph, stem.name, mean, std))
 
 
 def _channel_groups(state: State, context: Context) -> State:
@@ -180,6 +194,12 @@ def _portable_scales(state: State, context: Context) -> State:
 
 STEPS: tuple[Step, ...] = (
     Step(
+        name="pixels",
+        phase=Phase.NETWORK,
+        applies=lambda state, context: context.normalization is not None,
+        run=_pixels,
+    ),
+    Step(
         name="channel groups",
         phase=Phase.NETWORK,
         applies=lambda state, context: min(context.recipe.grouped, context.recipe.grouped_bytes) > 0,
@@ -237,6 +257,7 @@ def quantize_graph(
     *,
     seed: int,
     progress: Progress,
+    normalization: Normalization | None = None,
 ) -> Quantized:
     """Quantize an exported float graph for XNNPACK, all but the final steps.
 
@@ -246,6 +267,7 @@ def quantize_graph(
         recipe: how.
         seed: of everything random.
         progress: told of the stages.
+        normalization: where the program takes pixels, what they are normalised by.
     """
-    context = Context(inputs=inputs, recipe=recipe, seed=seed, progress=progress)
+    context = Context(inputs=inputs, recipe=recipe, seed=seed, progress=progress, normalization=normalization)
     return quantize_program(run_steps(Phase.NETWORK, State(graph=graph_module), context), context)

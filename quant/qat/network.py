@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from quant.graph.pixels import pixels
 from quant.graph.qdq import (
     CLAMP_RANGES,
     DEQUANTIZE,
@@ -35,8 +36,8 @@ aten = torch.ops.aten
 
 SILU_GATE = aten.sigmoid.default
 
-_IN_FLOAT = frozenset({*FLOAT_RULES, *CLAMP_RANGES})
-"""Operators of a head that compute in float between a dq and a q; a clamp that a layer runs inside is absorbed."""
+_IN_FLOAT = frozenset({*FLOAT_RULES, *CLAMP_RANGES, pixels})
+"""What is computed in float: in a head, between a dq and a q; a clamp that a layer runs inside is absorbed."""
 
 _CELL = 0.49
 """Half of a rounding cell, in steps, and a little less."""
@@ -176,7 +177,8 @@ class _Builder:
                 result = fx.map_arg(node.args[0], lambda n: self.floats[n])
                 self.graph.output(result[0] if isinstance(result, (tuple, list)) else result)
             elif node.target is QUANTIZE:
-                scale, zero = self.qparams(node)
+                # Pixels have their scale.
+                scale, zero = (self.fixed if node.args[0].target is pixels else self.qparams)(node)
                 values = self.call(operators.quantize, self.floats[node.args[0]], scale, zero)
                 self.tensors[node] = _Tensor(values, scale, zero, node.name)
             elif node.target is DEQUANTIZE:
@@ -251,6 +253,13 @@ class _Builder:
         scale, zero = self.qparams(quantize)
         return _Tensor(self.call(operator, *given, scale, zero, *more), scale, zero, quantize.name)
 
+    def fixed(self, quantize: fx.Node) -> tuple[fx.Node, fx.Node]:
+        """Scale and zero point of a q node's tensor that are not learned."""
+        stem, known = quantize.name, tensor_scale(quantize)
+        self.scales[quantize.name] = stem
+        scale = self.constant(f"{stem}_start", torch.tensor(known.scale))
+        return scale, self.constant(f"{stem}_zero", torch.tensor(float(known.zero_point)))
+
     def shared(self, quantize: fx.Node, tensor: _Tensor, values: fx.Node) -> _Tensor:
         """A tensor that has another's scale."""
         self.scales[quantize.name] = tensor.stem
@@ -322,12 +331,9 @@ def _hardswish(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: Rang
 
 
 def _sigmoid(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: Range) -> _Tensor:
-    # XNNPACK takes no other scale than this one: nothing is learned.
+    # XNNPACK takes no other scale than this one.
     x = builder.read(node.args[0])
-    known = tensor_scale(quantize)
-    stem = builder.scales[quantize.name] = quantize.name
-    scale = builder.constant(f"{stem}_start", torch.tensor(known.scale))
-    zero = builder.constant(f"{stem}_zero", torch.tensor(float(known.zero_point)))
+    scale, zero = builder.fixed(quantize)
     return _Tensor(builder.call(operators.sigmoid, x.values, x.scale), scale, zero, quantize.name)
 
 

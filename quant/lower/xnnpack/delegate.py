@@ -51,8 +51,8 @@ class DelegateBuilder:
         self._inputs.append(value)
         return value
 
-    def external_pixels(self, shape: tuple[int, ...]) -> int:
-        """Define the uint8 tensor that the caller passes in; its values stand for themselves, 0 to 255."""
+    def external_pixels(self, shape: tuple[int, ...], scale: float = 1.0) -> int:
+        """Define the uint8 tensor that the caller passes in; its values stand for themselves times a scale."""
         tensor = self._tensor_value(
             shape,
             schema.XNNDatatype.xnn_datatype_quint8,
@@ -60,7 +60,7 @@ class DelegateBuilder:
             external=self._externals,
             flags=XNN_VALUE_FLAG_EXTERNAL_INPUT,
         )
-        params = schema.PerTensorQuant(scale=1.0, zero_point=0)
+        params = schema.PerTensorQuant(scale=scale, zero_point=0)
         value = self._append(schema.XNNQuantizedTensorValue(tensor_value=tensor, quant_params=params))
         self._inputs.append(value)
         return value

@@ -17,6 +17,7 @@ import torch
 from torch import fx
 
 from quant.common.quiet import quiet_libraries
+from quant.graph.pixels import PIXEL_SCALE, pixels
 from quant.graph.qdq import (
     CLAMP_RANGES,
     DEQUANTIZE,
@@ -37,7 +38,7 @@ from quant.graph.qdq import (
 from quant.lower.options import Normalization
 from quant.lower.xnnpack.delegate import DelegateBuilder
 from quant.lower.xnnpack.float_rules import FLOAT_RULES
-from quant.lower.xnnpack.normalization import emit_pixels
+from quant.lower.xnnpack.normalization import emit_normalized, emit_padded
 from quant.thresholds import WEIGHT_SCALE_FLOOR
 
 with quiet_libraries():
@@ -76,7 +77,9 @@ class Emitter:
     operators: int = 0
     """Operators of the network (q/dq and constants not counted) that the delegate runs."""
     normalization: Normalization | None = None
-    """Where the input is pixels, uint8 NHWC, instead of what they are normalised to."""
+    """Where the input is pixels, uint8 NHWC, that the network wants normalised."""
+    takes_pixels: bool = False
+    """Whether the input is pixels, for the network to read or to be normalised; set by `run`."""
     int8_output: bool = False
     """Whether the result is the int8 tensor that the last dq reads."""
     dynamic_classifier: bool = False
@@ -144,10 +147,14 @@ class Emitter:
         return target
 
     def _emit_input(self, node: fx.Node) -> None:
+        folded = any(user.target is pixels for user in node.users)
+        self.takes_pixels = folded or self.normalization is not None
+        if folded:
+            return
         if self.normalization is not None:
             # Already NHWC: no layout to change; a q that follows is a conversion as any other.
-            pixels = emit_pixels(self.builder, nhwc(self.input_shape), self.normalization)
-            self.values[node] = Value(pixels, self.input_shape, None)
+            normalized = emit_normalized(self.builder, nhwc(self.input_shape), self.normalization)
+            self.values[node] = Value(normalized, self.input_shape, None)
             return
         external = self.builder.external_input(self.input_shape)
         value = Value(external, self.input_shape, None)
@@ -405,6 +412,17 @@ def _emit_pad(emitter: Emitter, node: fx.Node) -> None:
     emitter.operators += 1
 
 
+def _emit_pixels(emitter: Emitter, node: fx.Node) -> None:
+    """Take uint8 NHWC instead of the network's input: int8 for whom a q makes int8 of it, float for others."""
+    padding, mean = node.args[1:3]
+    tensor, shape = emit_padded(emitter.builder, nhwc(emitter.input_shape), padding, mean)  # type: ignore[arg-type]
+    value = Value(tensor, (shape[0], shape[3], *shape[1:3]), PIXEL_SCALE)
+    quantizes = [user for user in node.users if user.target is QUANTIZE]
+    emitter.values.update(dict.fromkeys(quantizes, value))
+    if len(quantizes) < len(node.users):
+        emitter.values[node] = emitter.convert(value, None)
+
+
 def _behind_dequantize(node: Any) -> fx.Node:
     assert isinstance(node, fx.Node)
     source = node.args[0] if node.target is DEQUANTIZE else node
@@ -430,6 +448,7 @@ RULES: dict[Any, Callable[[Emitter, fx.Node], None]] = {
     aten.mean.dim: _emit_mean,
     aten.flatten.using_ints: _emit_flatten,
     aten.pad.default: _emit_pad,
+    pixels: _emit_pixels,
     aten.dropout.default: _emit_identity,
     **dict.fromkeys(CLAMP_RANGES, _emit_clamp),
     **FLOAT_RULES,

@@ -43,7 +43,8 @@ def lower_xnnpack(
         half: keep weights and compute in fp16, from the first operator to the last: no operator is decomposed
             through fp32, so nothing falls out of the delegate. Input and output stay float32.
         dynamic_classifier: give a float classifier int8 weights and dynamically quantized activations.
-        normalization: take pixels, uint8 [N, H, W, C], and normalise them inside; not with `half`.
+        normalization: take pixels, uint8 [N, H, W, C], and normalise them inside; not with `half`. A graph whose stem
+            reads `pixels` takes them as they are.
         int8_output: put out the int8 numbers that the last dq of the graph reads.
 
     Raises:
@@ -61,7 +62,7 @@ def lower_xnnpack(
     )
     emitter.run()
     delegate = emitter.builder.serialize()
-    output_shape, takes_pixels = emitter.output_shape, normalization is not None
+    output_shape, takes_pixels = emitter.output_shape, emitter.takes_pixels
     shape = nhwc(input_shape) if takes_pixels else input_shape
     return LoweredProgram(
         data=wrap_delegate(

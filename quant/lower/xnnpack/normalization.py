@@ -1,18 +1,25 @@
-"""Pixels in, normalised tensor out, inside the program: what `--embed-preprocess` puts before the network."""
+"""Pixels in, inside the program: what `--embed-preprocess` puts before the network."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 
 from quant.common.quiet import quiet_libraries
+from quant.graph.pixels import PIXEL_SCALE, colour_of
 from quant.lower.options import Normalization
 from quant.lower.xnnpack.delegate import DelegateBuilder, depthwise_pixel
 
 with quiet_libraries():
     from executorch.backends.xnnpack.serialization import xnnpack_graph_schema as schema
+    from executorch.backends.xnnpack.utils.xnnpack_constants import XNN_INVALID_VALUE_ID
+
+_FAINT = 2.0**-16
+"""Scale of weights that leave a constant what it is: the sum of a hundred channels' pixels is no half of a step."""
 
 
-def emit_pixels(builder: DelegateBuilder, shape: tuple[int, ...], normalization: Normalization) -> int:
+def emit_normalized(builder: DelegateBuilder, shape: tuple[int, ...], normalization: Normalization) -> int:
     """Define a uint8 input and the float32 tensor that the network reads, both [1, H, W, C].
 
     `((pixel / 255) - mean) / std` as one product and sum a channel: a depthwise 1x1 convolution, because the runtime
@@ -31,4 +38,76 @@ def emit_pixels(builder: DelegateBuilder, shape: tuple[int, ...], normalization:
     builder.add_node(schema.XNNConvert(input_id=pixels, output_id=wide, flags=0))
     mean, std = (torch.tensor(v, dtype=torch.float64) for v in (normalization.mean, normalization.std))
     builder.add_node(depthwise_pixel(builder, wide, result, 1 / (255 * std), -mean / std))
+    return result
+
+
+def emit_padded(
+    builder: DelegateBuilder, shape: tuple[int, ...], padding: Sequence[int], mean: Sequence[float]
+) -> tuple[int, tuple[int, ...]]:
+    """Define a uint8 input and the same pixels as int8, within rows and columns of the mean's colour.
+
+    Nothing is computed but a table lookup: what is left is copied.
+
+    Args:
+        builder: of the delegate.
+        shape: [1, H, W, C] of the input.
+        padding: left, right, top, bottom; 0 or 1.
+        mean: of each channel.
+
+    Returns:
+        Id and shape of the int8 tensor.
+    """
+    source = builder.external_pixels(shape, PIXEL_SCALE.scale)
+    result = builder.tensor(shape, PIXEL_SCALE)
+    builder.add_node(schema.XNNConvert(input_id=source, output_id=result, flags=0))
+    left, right, top, bottom = padding
+    for axis, before, after in ((2, left, right), (1, top, bottom)):
+        if before or after:
+            line = _line(builder, result, shape, axis, mean)
+            parts = [*[line] * before, result, *[line] * after]
+            shape = (*shape[:axis], shape[axis] + before + after, *shape[axis + 1 :])
+            result = _concatenate(builder, parts, shape, axis)
+    return result, shape
+
+
+def _concatenate(builder: DelegateBuilder, parts: Sequence[int], shape: tuple[int, ...], axis: int) -> int:
+    result, kinds = builder.tensor(shape, PIXEL_SCALE), {2: schema.XNNConcatenate2, 3: schema.XNNConcatenate3}
+    ids = {f"input{i + 1}_id": part for i, part in enumerate([*parts, *[XNN_INVALID_VALUE_ID] * (5 - len(parts))])}
+    builder.add_node(kinds[len(parts)](axis=axis, output_id=result, flags=0, **ids))
+    return result
+
+
+def _line(builder: DelegateBuilder, source: int, shape: tuple[int, ...], axis: int, mean: Sequence[float]) -> int:
+    """A row or column of the mean's colour, as long as the tensor that it goes beside: a convolution's bias.
+
+    A constant tensor would be given back to the system; and weights of zero are what a dead layer has.
+    """
+    channels = shape[3]
+    line = tuple(1 if dim == axis else side for dim, side in enumerate(shape))
+    result, scales = builder.tensor(line, PIXEL_SCALE), torch.full((channels,), _FAINT)
+    bias = torch.tensor([round(channel / _FAINT) for channel in colour_of(mean)], dtype=torch.int32)
+    builder.add_node(
+        schema.XNNConv2d(
+            padding_top=0,
+            padding_right=0,
+            padding_bottom=0,
+            padding_left=0,
+            kernel_height=1,
+            kernel_width=1,
+            subsampling_height=shape[1] if axis == 1 else 1,
+            subsampling_width=shape[2] if axis == 2 else 1,
+            dilation_height=1,
+            dilation_width=1,
+            group_input_channels=channels,
+            group_output_channels=channels,
+            groups=1,
+            adjustment_height=0,
+            adjustment_width=0,
+            input1_id=source,
+            filter_id=builder.channelwise_constant(torch.ones(channels, 1, 1, channels, dtype=torch.int8), scales, 0),
+            bias_id=builder.channelwise_constant(bias, scales, 0),
+            output_id=result,
+            flags=0,
+        )
+    )
     return result
