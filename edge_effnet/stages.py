@@ -71,11 +71,11 @@ class BlockWidths:
     out_channels: int
 
 
-def round_filters(filters: int, width: float, divisor: int = 8, *, limit: float = 0.9) -> int:
-    """Scale a channel count and round it to a multiple of `divisor`, never down below `limit` of it."""
+def round_filters(filters: int, width: float, *, limit: float = 0.9) -> int:
+    """Scale a channel count and round it to a multiple of 8, never down below `limit` of it."""
     scaled = filters * width
-    rounded = max(divisor, int(scaled + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < limit * scaled else rounded
+    rounded = max(8, int(scaled + 4) // 8 * 8)
+    return rounded + 8 if rounded < limit * scaled else rounded
 
 
 def round_repeats(repeats: int, depth: float) -> int:

@@ -29,7 +29,7 @@ from quant.pipeline.check import Seen, judge_artifact, look
 from quant.pipeline.handed_over import Given, judged_images
 from quant.program.host import check_threads
 from quant.program.timing import ProgramFigures
-from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement
+from quant.verdict.verdict import Limits, asked_limits, require_limits
 
 # The device's latency is what counts; this host's float program is only timed to fill its column.
 _HOST_REPEATS = 10
@@ -69,9 +69,7 @@ def check_on_device(
         MachineError: the device is not there, goes away for good, has no room, or its runtime fails.
     """
     progress, watch, options = progress or NoProgress(), Stopwatch(), options or DeviceOptions()
-    if max_drop is not None:
-        check_max_drop(max_drop)
-    wanted = check_min_agreement(min_agreement)
+    require_limits(max_drop, min_agreement)
     check_threads(options.threads)
     transport, detail = split_device(device)
     if options.runtime is not None:
@@ -82,9 +80,7 @@ def check_on_device(
         artifact = open_artifact(Path(folder))
     if options.runtime is not None:
         options = with_release(options, (transport, detail), progress)
-    limits = Limits(
-        max_drop=artifact.task.max_drop if max_drop is None else max_drop, min_agreement=wanted, baseline=None
-    )
+    limits = asked_limits(artifact.task, max_drop, min_agreement)
     with ExitStack() as stack:
         with watch.measure("load"):
             artifact.require_images()

@@ -136,18 +136,8 @@ def load_contents(
     require_activations(contents.metadata, options.trained_activation or spec.activation, path)
     origin, guess = _origin_of(described, placed.layout, spec, path, options)
     preprocess, assumed = _preprocess_of(spec, origin, saved, described, options)
-    if placed.normalization is not None and options.preprocess is None:
-        preprocess = replace(preprocess, mean=placed.normalization.mean, std=placed.normalization.std)
-    if options.geometry is not None:
-        preprocess = options.geometry.applied(preprocess)
-    of_transformers = placed.layout.name == "transformers"
-    if options.odd_blocks is not None and not of_transformers:
-        raise InputError(
-            f"{path}: its config.json is made for transformers (model_type 'efficientnet'), its tensors are named as "
-            f"those of {placed.layout.name}; take both from one repository."
-        )
-    if of_transformers:
-        require_padding(spec, preprocess.crop, options.odd_blocks, path)
+    preprocess = _adjusted(preprocess, placed, options)
+    _require_one_repository(placed, spec, preprocess, options, path)
     trained = Trained.of(spec, placed.layout, origin, contents.built or saved, options.trained_activation)
     notes = [*options.notes, *contents.notes, *placed.notes]
     model = build_network(trained, placed, options, image_size=preprocess.crop, path=path, notes=notes)
@@ -155,12 +145,10 @@ def load_contents(
     guesses = () if saved is not None else (None if contents.built else guess, assumed)
     notes += (note for note in guesses if note is not None)
     notes += adapt(model, trained, options, path=path)
-    preprocess = for_channels(preprocess, model.in_channels, options, path, notes)
+    model.preprocess = for_channels(preprocess, model.in_channels, options, path, notes)
     own_names = contents.described.class_names or (saved.class_names if saved else None)
-    names = own_names or options.described.class_names
-    fitting = _fitting_names(names, file_classes, model, notes)
-    model.class_names = None if fitting is None else require_class_names(fitting, path)
-    model.preprocess = preprocess
+    names = _fitting_names(own_names or options.described.class_names, file_classes, model, notes)
+    model.class_names = None if names is None else require_class_names(names, path)
     named = saved is not None or contents.built or guess is None
     rival = None if named else RIVALS.get(origin.name)
 
@@ -173,7 +161,7 @@ def load_contents(
         origin=origin.name,
         class_names=model.class_names,
         num_classes=model.num_classes,
-        preprocess=preprocess,
+        preprocess=model.preprocess,
         sha256=sha256,
         notes=tuple(notes),
         averaged=options.ema and (contents.copies or placed.copies),
@@ -261,6 +249,30 @@ def _preprocess_of(
         f"{origin.name} published no {spec.name}, so its preprocessing was assumed: {size} pixels, mean and "
         "std of ImageNet; pass preprocess= if it was another in training."
     )
+
+
+def _adjusted(preprocess: Preprocess, placed: Placement, options: LoadOptions) -> Preprocess:
+    """Put in what layers in front of the network normalize, and what the caller says of sizes."""
+    if placed.normalization is not None and options.preprocess is None:
+        preprocess = replace(preprocess, mean=placed.normalization.mean, std=placed.normalization.std)
+    return preprocess if options.geometry is None else options.geometry.applied(preprocess)
+
+
+def _require_one_repository(
+    placed: Placement, spec: VariantSpec, preprocess: Preprocess, options: LoadOptions, path: Path
+) -> None:
+    """Refuse tensors beside a config of another library, and padding that transformers' code does not do.
+
+    Raises:
+        InputError: they do not go together.
+    """
+    if placed.layout.name == "transformers":
+        require_padding(spec, preprocess.crop, options.odd_blocks, path)
+    elif options.odd_blocks is not None:
+        raise InputError(
+            f"{path}: its config.json is made for transformers (model_type 'efficientnet'), its tensors are named as "
+            f"those of {placed.layout.name}; take both from one repository."
+        )
 
 
 def _fitting_names(

@@ -13,6 +13,7 @@ from edge_effnet.errors import InputError
 from edge_effnet.head import NONE
 from quant.artifact.model import Artifact
 from quant.common.progress import NoProgress, Progress
+from quant.data.batches import Model
 from quant.data.listing import image_suffixes, images_in
 from quant.data.split import ImageRecord
 from quant.lower.choices import require_runs_here
@@ -110,41 +111,39 @@ def predict(
         ImageRecord(path=path, name=str(path), label=None, sha256="")
         for path in _found([Path(each) for each in images])
     ]
-    with HostRuntime(threads) as runtime:
-        loaded = {name: runtime.load(path, name) for name, path in artifact.programs.items()}
+    logits = _logits(artifact, records, threads, progress or NoProgress())
+    numbers = {name: _numbers(artifact, found.double()) for name, found in logits.items()}
 
-        def runner(program: LoadedProgram) -> Any:
+    def answers(name: str, row: int) -> tuple[Answer, ...]:
+        return tuple(
+            Answer(
+                name=artifact.class_names[index],
+                index=index,
+                probability=numbers["pte"][row, index].item(),
+                float_probability=numbers["float"][row, index].item(),
+            )
+            for index in _chosen(task, logits[name][row], top)
+        )
+
+    return [
+        Prediction(image=record.name, task=task, pte=answers("pte", row), float=answers("float", row))
+        for row, record in enumerate(records)
+    ]
+
+
+def _logits(
+    artifact: Artifact, records: Sequence[ImageRecord], threads: int, progress: Progress
+) -> dict[str, torch.Tensor]:
+    """Of "pte" and "float", [N, outputs], as the task's `view` gives them."""
+    with HostRuntime(threads) as runtime:
+
+        def runner(program: LoadedProgram) -> Model:
             return lambda x: artifact.logits_of(
                 program.name, runtime.run(program, input_for(program, x, artifact.preprocess))
             )
 
-        logits = collect_logits(
-            {},
-            records,
-            artifact.preprocess,
-            progress or NoProgress(),
-            programs={name: runner(program) for name, program in loaded.items()},
-        )
-    numbers = {name: _numbers(artifact, found.double()) for name, found in logits.items()}
-    return [
-        Prediction(
-            image=record.name,
-            task=task,
-            **{
-                name: tuple(
-                    Answer(
-                        name=artifact.class_names[index],
-                        index=index,
-                        probability=numbers["pte"][row, index].item(),
-                        float_probability=numbers["float"][row, index].item(),
-                    )
-                    for index in _chosen(task, found[row], top)
-                )
-                for name, found in logits.items()
-            },
-        )
-        for row, record in enumerate(records)
-    ]
+        programs = {name: runner(runtime.load(path, name)) for name, path in artifact.programs.items()}
+        return collect_logits({}, records, artifact.preprocess, progress, programs=programs)
 
 
 def _numbers(artifact: Artifact, viewed: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from edge_effnet.class_names import is_line_of_text
 from edge_effnet.errors import InputError
 from quant.analysis.layer_report import LayerReport, reports_json
@@ -66,25 +68,17 @@ def write_artifact(
         "layers.json": (json.dumps(reports_json(layers), indent=1) + "\n").encode(),
         **(extra or {}),
     }
-    entries = []
-    for index, item in enumerate(golden):
-        entry = {"photograph": item.image}
-        tensors = {"input": item.input, "output": item.output, "float_output": item.float_output}
-        for key, tensor in tensors.items():
-            entry[key] = f"golden/{index}.{key}.{RAW_SUFFIXES[tensor.dtype]}"
-            files[entry[key]] = raw_bytes(tensor)
-        entries.append(entry)
     complete = {
         "schema": MANIFEST_SCHEMA,
         **manifest,
         "classes": list(classes),
-        "golden": entries,
-        "golden_photographs": _add_images(files, images),
-        "files": {name: {"sha256": sha256_of(data), "bytes": len(data)} for name, data in files.items()},
+        "golden": [_add_golden(files, str(index), item) for index, item in enumerate(golden)],
+        "golden_photographs": [_add_image(files, item) for item in images],
+        "files": {name: _described(data) for name, data in files.items()},
     }
     if report is not None:
         files["report.html"] = page = report(complete)
-        complete["files"]["report.html"] = {"sha256": sha256_of(page), "bytes": len(page)}
+        complete["files"]["report.html"] = _described(page)
     complete[SEAL] = seal_of(complete)
     require_manifest(complete, folder / "manifest.json")
     with atomic_folder(folder) as temporary:
@@ -95,15 +89,24 @@ def write_artifact(
     return Artifact(folder=folder, manifest=complete)
 
 
-def _add_images(files: dict[str, bytes], images: Sequence[GoldenImage]) -> list[dict[str, str]]:
-    """Add the files of golden images; their entries of the manifest."""
-    entries = []
-    for item in images:
-        stem = f"golden/{item.name.removesuffix('.png')}"
-        entry = {"photograph": f"{stem}.png"}
-        files[entry["photograph"]] = item.png
-        for key, tensor in (("pixels", item.pixels), ("input", item.input), ("output", item.output)):
-            entry[key] = f"{stem}.{key}.{RAW_SUFFIXES[tensor.dtype]}"
-            files[entry[key]] = raw_bytes(tensor)
-        entries.append(entry)
-    return entries
+def _described(data: bytes) -> dict[str, Any]:
+    return {"sha256": sha256_of(data), "bytes": len(data)}
+
+
+def _add_golden(files: dict[str, bytes], name: str, item: Golden) -> dict[str, str]:
+    """Add the files of golden tensors; their entry of the manifest."""
+    tensors = {"input": item.input, "output": item.output, "float_output": item.float_output}
+    return {"photograph": item.image, **_add_tensors(files, name, tensors)}
+
+
+def _add_image(files: dict[str, bytes], item: GoldenImage) -> dict[str, str]:
+    """Add the files of a golden image; its entry of the manifest."""
+    files[f"golden/{item.name}"] = item.png
+    tensors = {"pixels": item.pixels, "input": item.input, "output": item.output}
+    return {"photograph": f"golden/{item.name}", **_add_tensors(files, item.name.removesuffix(".png"), tensors)}
+
+
+def _add_tensors(files: dict[str, bytes], name: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
+    names = {key: f"golden/{name}.{key}.{RAW_SUFFIXES[tensor.dtype]}" for key, tensor in tensors.items()}
+    files.update({names[key]: raw_bytes(tensor) for key, tensor in tensors.items()})
+    return names

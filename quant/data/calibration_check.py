@@ -105,7 +105,9 @@ def require_channels(model: EfficientNet, weights: str | Path) -> None:
         )
 
 
-_IMAGES = 32
+_IMAGES, _FEWEST = 32, 8
+_PIXELS = _IMAGES * 224**2
+"""In all that are looked at: of larger images fewer hold as many places, and each takes longer."""
 _AT_ONCE = 4
 """Of these: statistics are in float64, and an early layer's output of more would take hundreds of MiB."""
 
@@ -122,7 +124,8 @@ def check_trained_activation(model: EfficientNet, inputs: Sequence[torch.Tensor]
     Returns:
         A warning that names the best; None where the present one is as good as any.
     """
-    seen = [part for batch in first_images(inputs, _IMAGES) for part in batch.split(_AT_ONCE)]
+    images = min(_IMAGES, max(_FEWEST, _PIXELS // inputs[0][0, 0].numel()))
+    seen = [part for batch in first_images(inputs, images) for part in batch.split(_AT_ONCE)]
     now = norm_misfit(model, seen)
     if len(now) < 2 or float(now.mean()) < ACTIVATION_MISFIT:
         return None

@@ -55,7 +55,12 @@ def lower(source: Source) -> LoweredProgram:
         from executorch.backends.vulkan.partitioner.vulkan_partitioner import (  # noqa: PLC0415  (slow to import)
             VulkanPartitioner,
         )
+        from executorch.backends.vulkan.patterns import fusable_patterns  # noqa: PLC0415
 
+        for pattern in fusable_patterns.values():
+            # Rotary embeddings of language models, exported anew at every look for them: 4 s each.
+            if pattern.get_graphs_fn is not None:
+                pattern.get_graphs_fn = list
         partitioner = VulkanPartitioner({"force_fp16": source.precision == "fp16"})
 
         def reason(node: fx.Node) -> str:

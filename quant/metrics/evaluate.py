@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,51 +122,70 @@ def collect_logits(
     starts = share.starts(len(images), size)
     at = {name: [n for n, i in enumerate(found) if i - i % size in starts] for name, found in seen.items()}
     rows = {name: LogitRows(len(own)) for name, own in at.items()}
-
-    def run_all(which: Mapping[str, Model], batch: torch.Tensor, done: int, run: Run) -> None:
-        jobs = []
-        for name, model in which.items():
-            kept = [i - done for i in seen[name] if 0 <= i - done < len(batch)]
-            wanted = batch if len(kept) == len(batch) else batch[kept]
-            jobs += [(name, model, part) for part in wanted.split(_AT_ONCE) if len(part)]
-        for (name, *_), found in zip(jobs, run(lambda job: job[1](job[2]), jobs), strict=True):
-            rows[name].add(found)
-
     shown = 0
     paths = [p.path for start in starts for p in images[start : start + size]]
-    with (
-        progress.stage("Evaluating", len(images)) as advance,
-        quiet_pillow(),
-        ThreadPoolExecutor(max_workers=1) as beside,
-    ):
-        running: deque[Future[None]] = deque()
+    with progress.stage("Evaluating", len(images)) as advance, quiet_pillow(), _beside() as begin:
+        for start, batch in zip(starts, iterate_batches(paths, preprocess, batch_size=size), strict=True):
+            begin(_run_all, programs, batch, start, seen, rows, map)
+            # Depthwise convolutions take a third of the time channels last.
+            _run_all(models, batch.contiguous(memory_format=torch.channels_last), start, seen, rows, in_parallel)
+            done = min(len(images), shown + share.world * size)
+            advance(done - shown)
+            shown = done
+    logits = {name: share.together(found.whole(), at[name], len(seen[name])) for name, found in rows.items()}
+    for name in models:
+        _require_finite(name, logits[name], [images[i] for i in seen[name]])
+    return logits
+
+
+@contextmanager
+def _beside() -> Iterator[Callable[..., None]]:
+    """A thread for one job after the other. Whoever begins one waits until at most one is before it."""
+    running: deque[Future[None]] = deque()
+
+    def begin(job: Callable[..., None], *given: Any) -> None:
+        # The programs may be a batch behind: neither side waits for the other's slower batches.
+        if len(running) > 1:
+            running.popleft().result()
+        running.append(pool.submit(job, *given))
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
         try:
-            for start, batch in zip(starts, iterate_batches(paths, preprocess, batch_size=size), strict=True):
-                running.append(beside.submit(run_all, programs, batch, start, map))
-                # Depthwise convolutions take a third of the time channels last.
-                run_all(models, batch.contiguous(memory_format=torch.channels_last), start, in_parallel)
-                # The programs may be a batch behind: neither side waits for the other's slower batches.
-                if len(running) > 1:
-                    running.popleft().result()
-                done = min(len(images), shown + share.world * size)
-                advance(done - shown)
-                shown = done
+            yield begin
             for last in running:
                 last.result()
         finally:
             # After an error or Ctrl-C no program starts another batch.
             for waiting in running:
                 waiting.cancel()
-    logits = {name: share.together(found.whole(), at[name], len(seen[name])) for name, found in rows.items()}
-    for name in models:
-        finite = torch.cat([rows.isfinite().all(dim=1) for rows in logits[name].split(_ROWS_AT_ONCE)])
-        bad = (~finite).nonzero().flatten().tolist()
-        if bad:
-            raise InputError(
-                f"the {name} model's output for {images[seen[name][bad[0]]].path} is not finite ({len(bad)} images "
-                "in all); its weights or its preprocessing are broken."
-            )
-    return logits
+
+
+def _run_all(
+    which: Mapping[str, Model],
+    batch: torch.Tensor,
+    done: int,
+    seen: Mapping[str, Sequence[int]],
+    rows: Mapping[str, LogitRows],
+    run: Run,
+) -> None:
+    """Add to `rows` what models give for those images of a batch, the one at `done` first, that each has to see."""
+    jobs = []
+    for name, model in which.items():
+        kept = [i - done for i in seen[name] if 0 <= i - done < len(batch)]
+        wanted = batch if len(kept) == len(batch) else batch[kept]
+        jobs += [(name, model, part) for part in wanted.split(_AT_ONCE) if len(part)]
+    for (name, *_), found in zip(jobs, run(lambda job: job[1](job[2]), jobs), strict=True):
+        rows[name].add(found)
+
+
+def _require_finite(name: str, logits: torch.Tensor, images: Sequence[ImageRecord]) -> None:
+    finite = torch.cat([rows.isfinite().all(dim=1) for rows in logits.split(_ROWS_AT_ONCE)])
+    bad = (~finite).nonzero().flatten().tolist()
+    if bad:
+        raise InputError(
+            f"the {name} model's output for {images[bad[0]].path} is not finite ({len(bad)} images in all); its "
+            "weights or its preprocessing are broken."
+        )
 
 
 def labels_of(images: Sequence[ImageRecord]) -> torch.Tensor | None:
@@ -188,5 +208,9 @@ def accuracy(logits: torch.Tensor, labels: torch.Tensor | None) -> Accuracy:
 
 def fidelity(reference: torch.Tensor, other: torch.Tensor) -> Fidelity:
     """Agreement and SQNR of `other` against `reference`, both [images, classes]."""
-    sqnr = max(-MOST_SQNR_DB, min(MOST_SQNR_DB, metrics.sqnr_db(reference, other)))
-    return Fidelity(agreement=metrics.agreement(reference, other), sqnr_db=sqnr)
+    return Fidelity(agreement=metrics.agreement(reference, other), sqnr_db=limited_sqnr_db(reference, other))
+
+
+def limited_sqnr_db(reference: torch.Tensor, other: torch.Tensor) -> float:
+    """SQNR, at most `MOST_SQNR_DB` either way."""
+    return max(-MOST_SQNR_DB, min(MOST_SQNR_DB, metrics.sqnr_db(reference, other)))

@@ -33,7 +33,7 @@ from quant.training.distributed import LONE, Group, in_turn, joined_group
 from quant.verdict.assemble import Evidence, assemble
 from quant.verdict.baseline import baseline_json, make_baseline, read_baseline, require_baseline_file
 from quant.verdict.outcome import Outcome
-from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement
+from quant.verdict.verdict import Limits, asked_limits, require_limits
 
 _UNCOUNTED = 2
 """Forwards timed by processes whose figures nobody reads."""
@@ -75,14 +75,9 @@ def check(
         MachineError: the machine stood in the way.
     """
     progress, watch = progress or NoProgress(), Stopwatch()
-    if max_drop is not None:
-        check_max_drop(max_drop)
-    wanted = check_min_agreement(min_agreement)
+    require_limits(max_drop, min_agreement)
     check_threads(threads)
-    if update_baseline:
-        if baseline is None:
-            raise InputError("--update-baseline needs --baseline FILE to say where the figures go.")
-        require_baseline_file(Path(baseline))
+    new, old = _baseline_files(baseline, update=update_baseline)
     with watch.measure("load"):
         artifact = open_artifact(Path(folder))
         require_runs_here(artifact.manifest["backend"])
@@ -93,11 +88,7 @@ def check(
         with watch.measure("load"):
             given = Given(data=data, labels=labels)
             split = stack.enter_context(judged_images(artifact, given, images, progress))
-        known = (
-            None
-            if update_baseline or baseline is None
-            else read_baseline(Path(baseline), split.evaluation, classes=artifact.task.exclusive)
-        )
+        known = None if old is None else read_baseline(old, split.evaluation, classes=artifact.task.exclusive)
         seen = look(artifact, split.evaluation, threads, progress, watch, group=group)
     outcome = judge_artifact(
         artifact,
@@ -108,15 +99,28 @@ def check(
         threads=threads,
         findings=split.findings,
         seconds=watch.total(),
-        limits=Limits(
-            max_drop=artifact.task.max_drop if max_drop is None else max_drop, min_agreement=wanted, baseline=known
-        ),
+        limits=asked_limits(artifact.task, max_drop, min_agreement, known),
     )
-    if update_baseline and baseline is not None and group.leads:
+    if new is not None and group.leads:
         sha256 = artifact.manifest["files"]["model.pte"]["sha256"]
         figures = make_baseline(split.evaluation, outcome.pte_accuracy, outcome.pte, sha256)
-        write_atomically(Path(baseline), baseline_json(figures).encode())
+        write_atomically(new, baseline_json(figures).encode())
     return outcome
+
+
+def _baseline_files(baseline: str | Path | None, *, update: bool) -> tuple[Path | None, Path | None]:
+    """Return where to write figures, and where to read some to compare with.
+
+    Raises:
+        InputError: nowhere to write to, or something else stands there.
+    """
+    path = None if baseline is None else Path(baseline)
+    if not update:
+        return None, path
+    if path is None:
+        raise InputError("--update-baseline needs --baseline FILE to say where the figures go.")
+    require_baseline_file(path)
+    return path, None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,17 +181,14 @@ def look(
             verify_shapes(artifact, measured)
             verify_golden(artifact, measured, messages(files.findings, Severity.ERROR))
         with watch.measure("evaluate"):
+            programs = {name: _logits_of(artifact, program) for name, program in measured.items()}
+            hashes = {"hashes": hash_maker(artifact.preprocess)}
             logits = collect_logits(
-                {"hashes": hash_maker(artifact.preprocess)},
-                images,
-                artifact.preprocess,
-                progress,
-                programs={name: _logits_of(artifact, program) for name, program in measured.items()},
-                share=group.share,
+                hashes, images, artifact.preprocess, progress, programs=programs, share=group.share
             )
             found = check_artifact(
                 artifact,
-                run_float=_logits_of(artifact, measured["float"]),
+                run_float=programs["float"],
                 float_logits=logits["float"],
                 pte_logits=logits.get("pte"),
                 hashes=logits.pop("hashes"),

@@ -22,8 +22,8 @@ from quant.pipeline.handed_over import Given
 from quant.program.host import check_threads
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE
-from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, UNUSABLE_SHARE
-from quant.verdict.verdict import check_max_drop, check_min_agreement
+from quant.thresholds import DEFAULT_CALIBRATION, UNUSABLE_SHARE
+from quant.verdict.verdict import require_limits
 
 _MAX_SEED = 2**63 - 1  # torch's
 
@@ -127,8 +127,7 @@ class QuantizeConfig:
         _ = self.geometry
         if not 0 <= self.seed <= _MAX_SEED:
             raise InputError(f"--seed {self.seed}: need a whole number from 0 to {_MAX_SEED}.")
-        check_max_drop(MAX_DROP_POINTS if self.max_drop is None else self.max_drop)
-        check_min_agreement(self.min_agreement)
+        require_limits(self.max_drop, self.min_agreement)
         _ = self.image_options
         missing = [name for name in ("weights", "data") if getattr(self, name) is None]
         if missing:

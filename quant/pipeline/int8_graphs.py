@@ -25,8 +25,9 @@ from quant.pipeline.load import Loaded
 from quant.pipeline.request import Request
 from quant.ptq.quantizers import PLACEMENTS
 from quant.ptq.steps import Context, Phase, Quantized, State, finish, quantize_program, run_steps
+from quant.qat.images import SplitImages
 from quant.qat.report import QatReport
-from quant.qat.run import train_quantized
+from quant.qat.run import loop_config, train_quantized
 from quant.thresholds import ANALYSIS, ANALYSIS_LEAST, MIN_SELECTION, MIXED_AGREEMENT, OUTLOOK_IMAGES
 from quant.training.distributed import Group
 
@@ -101,20 +102,24 @@ def train_graph(
     split = network.split
     (quantized,) = int8.by_placement.values()
     before = simulation_of(quantized.converted).module
+    config = loop_config(
+        request.qat,
+        network.preprocess,
+        variant=request.spec.name,
+        recipe=request.recipe.name,
+        out=request.out,
+        seed=request.config.seed,
+    )
     report = train_quantized(
         quantized,
         graphs.original,
         network.preprocess,
         request.qat,
-        variant=request.spec.name,
-        recipe=request.recipe.name,
-        training=split.training,
+        config,
+        training=SplitImages(split.training, network.class_names),
         selection=split.selection,
         selection_inputs=read_batches(split.selection, network.preprocess, progress),
-        class_names=network.class_names,
         task=network.task,
-        out=request.out,
-        seed=request.config.seed,
         progress=progress,
         group=group,
     )

@@ -28,7 +28,7 @@ from quant.pipeline.config import QuantizeConfig
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe, find_recipe
 from quant.thresholds import SELECTION
-from quant.verdict.verdict import Limits, check_min_agreement
+from quant.verdict.verdict import Limits, asked_limits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,15 +111,7 @@ def resolve(config: QuantizeConfig) -> Request:
             is no artifact, that weights or images lie in, or that lies among these.
     """
     config = _spelled_out(config)
-    if config.variant is not None:
-        resolve_variant(config.variant)
-    if config.sample:
-        sample_weights(config.variant)
-    for activation in (config.activation, config.trained_activation):
-        if activation is not None:
-            make_activation(activation)
-    if config.head is not None:
-        parse_head(config.head)
+    _require_known_names(config)
     recipe = find_recipe(config.recipe)
     choices = choose(config.backends)
     check_options(choices, config.backend_options)
@@ -134,11 +126,6 @@ def resolve(config: QuantizeConfig) -> Request:
     spec, checkpoint = _variant_of(config)
     config = _told(config, checkpoint)
     task = _task(config)
-    limits = Limits(
-        max_drop=task.max_drop if config.max_drop is None else config.max_drop,
-        min_agreement=check_min_agreement(config.min_agreement),
-        baseline=None,
-    )
     _require_fitting(config, recipe, choices, _output(config, task))
     out = default_out(spec.name, recipe.name, choices) if config.out is None else config.out
     request = Request(
@@ -148,7 +135,7 @@ def resolve(config: QuantizeConfig) -> Request:
         recipe=recipe,
         choices=choices,
         out=Path(out),
-        limits=limits,
+        limits=asked_limits(task, config.max_drop, config.min_agreement),
         output=_output(config, task),
         task=task,
         qat=config.qat or QatOptions(),
@@ -158,6 +145,23 @@ def resolve(config: QuantizeConfig) -> Request:
     )
     _require_place(request)
     return request
+
+
+def _require_known_names(config: QuantizeConfig) -> None:
+    """Refuse what no table has.
+
+    Raises:
+        InputError: an unknown variant, activation or head.
+    """
+    if config.variant is not None:
+        resolve_variant(config.variant)
+    if config.sample:
+        sample_weights(config.variant)
+    for activation in (config.activation, config.trained_activation):
+        if activation is not None:
+            make_activation(activation)
+    if config.head is not None:
+        parse_head(config.head)
 
 
 def _require_place(request: Request) -> None:

@@ -51,7 +51,6 @@ def run_stages(
     if request.recipe.trains:
         with watch.measure("train"):
             trained = train_graph(request, network, graphs, int8, progress, group)
-    if request.recipe.trains:
         if not group.leads:
             return None
         group = replace(group, world=1)  # the others have gone
@@ -85,6 +84,4 @@ def run_stages(
             calibration=calibration,
             watch=watch,
         )
-        if request.alone:
-            return write_one(run)
-        return write_many(run)
+        return write_one(run) if request.alone else write_many(run)

@@ -50,10 +50,10 @@ class FlatTable:
         view = memoryview(data)
         return FlatTable(view, int(_unpack("<I", view, 0)), budget or Budget())
 
-    def number(self, field: int, code: str, default: int = 0) -> int:
+    def number(self, field: int, code: str) -> int:
         """A scalar; `code` as in `struct`."""
         where = self._where(field)
-        return default if where is None else int(_unpack(f"<{code}", self.data, where))
+        return 0 if where is None else int(_unpack(f"<{code}", self.data, where))
 
     def real(self, field: int) -> float:
         """A float32."""

@@ -56,7 +56,7 @@ class _Sums(ABC):
                 self.sums = [part.double() for part in sums]
             else:
                 for whole, more in zip(self.sums, sums, strict=True):
-                    whole += more
+                    whole.add_(more)
         return self
 
 

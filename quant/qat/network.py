@@ -253,6 +253,13 @@ class _Builder:
         scale = self.constant(f"{stem}_start", torch.tensor(known.scale))
         return scale, self.constant(f"{stem}_zero", torch.tensor(float(known.zero_point)))
 
+    def made(
+        self, quantize: fx.Node, operator: Callable[..., torch.Tensor], given: tuple[Any, ...], *more: Any
+    ) -> _Tensor:
+        """A tensor of a learned scale and zero point, which the operator takes between `given` and `more`."""
+        scale, zero = self.qparams(quantize)
+        return _Tensor(self.call(operator, *given, scale, zero, *more), scale, zero, quantize.name)
+
     def shared(self, quantize: fx.Node, tensor: _Tensor, values: fx.Node) -> _Tensor:
         """A tensor that has another's scale."""
         self.scales[quantize.name] = tensor.stem
@@ -287,27 +294,19 @@ def _weighted(builder: _Builder, node: fx.Node, quantize: fx.Node) -> tuple[Any,
 def _conv(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: Range) -> _Tensor:
     geometry = (*(pair(argument(node, i, d)) for i, d in ((3, 1), (4, 0), (5, 1))), argument(node, 6, 1))
     layer = _weighted(builder, node, quantize)
-    scale, zero = builder.qparams(quantize)
     statistics = builder.statistics(node) if builder.batch_statistics else None
-    arguments = (*layer, scale, zero, limits, geometry, builder.precision, statistics)
-    return _Tensor(builder.call(operators.convolve, *arguments), scale, zero, quantize.name)
+    return builder.made(quantize, operators.convolve, layer, limits, geometry, builder.precision, statistics)
 
 
 def _linear(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: Range) -> _Tensor:
-    layer = _weighted(builder, node, quantize)
-    scale, zero = builder.qparams(quantize)
-    return _Tensor(builder.call(operators.multiply_matrix, *layer, scale, zero, limits), scale, zero, quantize.name)
+    return builder.made(quantize, operators.multiply_matrix, _weighted(builder, node, quantize), limits)
 
 
 def _mul(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: Range) -> _Tensor:
     a, b = (builder.read(arg) for arg in node.args[:2])
-    scale, zero = builder.qparams(quantize)
     if _is_gate_of(node.args[1], node.args[0]):
-        return _Tensor(
-            builder.call(operators.silu, a.values, a.scale, scale, zero, limits), scale, zero, quantize.name
-        )
-    factors = (a.values, a.scale, b.values, b.scale)
-    return _Tensor(builder.call(operators.multiply, *factors, scale, zero, limits), scale, zero, quantize.name)
+        return builder.made(quantize, operators.silu, (a.values, a.scale), limits)
+    return builder.made(quantize, operators.multiply, (a.values, a.scale, b.values, b.scale), limits)
 
 
 def _is_gate_of(gate: Any, x: Any) -> bool:
@@ -318,21 +317,17 @@ def _is_gate_of(gate: Any, x: Any) -> bool:
 
 def _add(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: Range) -> _Tensor:
     a, b = (builder.read(arg) for arg in node.args[:2])
-    scale, zero = builder.qparams(quantize)
-    terms = (a.values, a.scale, b.values, b.scale)
-    return _Tensor(builder.call(operators.add, *terms, scale, zero, limits), scale, zero, quantize.name)
+    return builder.made(quantize, operators.add, (a.values, a.scale, b.values, b.scale), limits)
 
 
 def _mean(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: Range) -> _Tensor:
     x = builder.read(node.args[0])
-    scale, zero = builder.qparams(quantize)
-    return _Tensor(builder.call(operators.mean, x.values, x.scale, x.zero, scale, zero), scale, zero, quantize.name)
+    return builder.made(quantize, operators.mean, (x.values, x.scale, x.zero))
 
 
 def _hardswish(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: Range) -> _Tensor:
     x = builder.read(node.args[0])
-    scale, zero = builder.qparams(quantize)
-    return _Tensor(builder.call(operators.hardswish, x.values, x.scale, scale, zero), scale, zero, quantize.name)
+    return builder.made(quantize, operators.hardswish, (x.values, x.scale))
 
 
 def _sigmoid(builder: _Builder, node: fx.Node, quantize: fx.Node, limits: Range) -> _Tensor:

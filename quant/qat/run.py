@@ -15,7 +15,7 @@ from quant.data.split import ImageRecord
 from quant.metrics.tasks.task import Task
 from quant.ptq.steps import Quantized
 from quant.qat.images import SplitImages
-from quant.qat.network import trainable, write_back
+from quant.qat.network import Trainable, trainable, write_back
 from quant.qat.options import QatOptions
 from quant.qat.report import QatReport
 from quant.qat.task import Distillation
@@ -30,16 +30,12 @@ def train_quantized(
     teacher: nn.Module,
     preprocess: Preprocess,
     options: QatOptions,
+    config: TrainConfig,
     *,
-    variant: str,
-    recipe: str,
-    training: Sequence[ImageRecord],
+    training: SplitImages,
     selection: Sequence[ImageRecord],
     selection_inputs: Sequence[torch.Tensor],
-    class_names: Sequence[str],
     task: Task,
-    out: Path,
-    seed: int,
     progress: Progress,
     group: Group,
 ) -> QatReport:
@@ -51,15 +47,11 @@ def train_quantized(
         teacher: the float network.
         preprocess: of both.
         options: of the run.
-        variant: name of the network; checkpoints of another are refused.
-        recipe: likewise.
+        config: the same for the training loop.
         training: images to train on.
         selection: images to rank epochs by.
         selection_inputs: the same as network inputs, in batches.
-        class_names: by class index.
         task: what the network is for.
-        out: the artifact folder; checkpoint and curve lie beside it.
-        seed: of the order of images and their augmentation.
         progress: told of every epoch.
         group: this process among those that train together; the first one's network is the result.
 
@@ -67,20 +59,9 @@ def train_quantized(
         InputError: too few images, a loss that is not finite, or a checkpoint of another run.
         MachineError: a checkpoint cannot be written.
     """
-    config = _config(options, preprocess, variant=variant, recipe=recipe, out=out, seed=seed)
-    if not selection:
-        raise InputError(
-            "too few images for quantization-aware training: some have to be kept back to choose the best epoch "
-            "by, beside those to train and to judge on; give more, or use --recipe int8."
-        )
+    _require_selection(selection)
     check_batch(config.batch_size, group)
-    network = trainable(
-        quantized.converted,
-        quantized.unrounded,
-        precision=options.gradient_dtype(),
-        batch_statistics=options.batchnorm == "batch",
-    )
-    network.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = _student(quantized, options)
     distillation = Distillation(
         network,
         teacher,
@@ -91,7 +72,7 @@ def train_quantized(
         task=task,
         device=group.device,
     )
-    loop = Loop(config, distillation, SplitImages(training, class_names), group)
+    loop = Loop(config, distillation, training, group)
     if options.resume:
         loop.restore()
     else:
@@ -99,17 +80,37 @@ def train_quantized(
     loop.run(progress)
     model = loop.finished_model()
     write_back(network, model.cpu(), quantized.converted)
+    rows = loop.position.rows
     if group.leads:
-        write_csv(config.out, loop.position.rows)
-        write_png(config.out, loop.position.rows)
+        write_csv(config.out, rows)
+        write_png(config.out, rows)
     return QatReport(
         steps=loop.position.step,
-        epochs=len(loop.position.rows) - 1,
+        epochs=len(rows) - 1,
         best_epoch=0 if loop.best is None else loop.best.row,
         training_images=len(training),
         selection_images=len(selection),
-        rows=tuple(loop.position.rows),
+        rows=tuple(rows),
     )
+
+
+def _require_selection(selection: Sequence[ImageRecord]) -> None:
+    if not selection:
+        raise InputError(
+            "too few images for quantization-aware training: some have to be kept back to choose the best epoch "
+            "by, beside those to train and to judge on; give more, or use --recipe int8."
+        )
+
+
+def _student(quantized: Quantized, options: QatOptions) -> Trainable:
+    network = trainable(
+        quantized.converted,
+        quantized.unrounded,
+        precision=options.gradient_dtype(),
+        batch_statistics=options.batchnorm == "batch",
+    )
+    network.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
 def require_place(out: Path, options: QatOptions) -> None:
@@ -127,9 +128,19 @@ def _base(out: Path) -> Path:
     return out.with_name(f"{out.name}.qat.safetensors")
 
 
-def _config(
+def loop_config(
     options: QatOptions, preprocess: Preprocess, *, variant: str, recipe: str, out: Path, seed: int
 ) -> TrainConfig:
+    """Return what the training loop is told.
+
+    Args:
+        options: of the run.
+        preprocess: of the network.
+        variant: its name; checkpoints of another are refused.
+        recipe: likewise.
+        out: the artifact folder; checkpoint and curve lie beside it.
+        seed: of the order of images and their augmentation.
+    """
     return TrainConfig(
         variant=variant,
         data=recipe,

@@ -188,69 +188,77 @@ def read_facts(manifest: Mapping[str, Any]) -> Facts:
     Raises:
         KeyError, TypeError, ValueError, AttributeError: its verdict is not one that this project writes.
     """
-    verdict = manifest["verdict"]
-    cautions = tuple(map(str, verdict.get("cautions", ())))
-    classes = verdict.get("classes")
-    limits = verdict.get("limits", {})
-    images = verdict.get("images", {})
-    diagnosis = verdict.get("diagnosis") or {}
-    task = task_of(manifest)
-    facts = Facts(
-        task=task,
-        variant=manifest["variant"],
-        activation=manifest["activation"],
-        image_size=manifest["image_size"],
-        recipe=manifest["recipe"],
-        backend=manifest["backend"],
-        precision=manifest.get("precision"),
-        npu=manifest.get("npu", {}),
-        created=manifest["created"],
-        level=_level(verdict["verdict"], cautions),
-        reasons=tuple(map(str, verdict.get("reasons", ()))),
-        cautions=cautions,
-        broken_layer=diagnosis.get("layer"),
-        remedies=tuple(map(str, diagnosis.get("remedies", ()))),
-        notes=tuple(str(note) for note in verdict.get("notes", ()) if note not in cautions),
-        left_out=tuple(str(item) for found in verdict.get("findings", ()) for item in found.get("items", ())),
-        columns=_columns(verdict, manifest["activation"]),
-        lowering=_optional(verdict, "lowering", images=verdict.get("quantized_images")),
-        simulated=_optional(verdict, "simulated"),
-        drop_interval=_pair(verdict.get("drop_interval")),
-        margins=tuple(MarginClass(**row) for row in verdict.get("margins", ())),
-        paired=_paired(verdict.get("paired")),
-        expected=_expected(verdict.get("expected_drop")),
-        findings=tuple(
-            {
-                **{key: str(row[key]) for key in ("code", "severity", "message")},
-                "remedy": further_remedy(str(row["message"]), str(row["remedy"])),
-            }
-            for row in verdict.get("findings", ())
-        ),
-        max_drop=_number(limits.get("max_drop")),
-        min_agreement=_number(limits.get("min_agreement")),
-        threads=verdict.get("threads"),
-        evaluated=images.get("evaluation"),
-        calibrated=images.get("calibration"),
-        labelled=verdict["float"].get(task.bounded[0]) is not None,
-        classes=None if classes is None else tuple(ClassFigures.from_json(row) for row in classes),
-        confusion=tuple(_change(row) for row in verdict.get("confusion", ())),
-        flips=tuple(_flip(row) for row in verdict.get("flips", ())),
-        logits=LogitChanges.from_json(verdict["logit_changes"]) if "logit_changes" in verdict else None,
-        outputs=tuple(verdict.get("outputs", ())),
-        float_layers=tuple(FloatLayer(**row) for row in verdict.get("float_layers", ())),
-        search=_search(verdict.get("search")),
-        training=_training(verdict.get("training")),
-        delegation=Delegation(**manifest["delegation"]),
-        command=tuple(manifest.get("command", ())),
-        versions=manifest["versions"],
-        weights=manifest["weights"],
-        data=_data_name(manifest.get("command", ())),
-        processor=str(manifest.get("machine", {}).get("processor", "")),
-        files=manifest["files"],
-        seconds={name: float(value) for name, value in verdict.get("seconds", {}).items()},
-    )
+    facts = Facts(**_made(manifest), **_judged(manifest["verdict"]), **_measured(manifest))
     _require_consistent(facts)
     return facts
+
+
+def _made(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What the program is, and what it was made from."""
+    command = tuple(manifest.get("command", ()))
+    copied = ("variant", "activation", "image_size", "recipe", "backend", "created", "versions", "weights", "files")
+    return {key: manifest[key] for key in copied} | {
+        "task": task_of(manifest),
+        "precision": manifest.get("precision"),
+        "npu": manifest.get("npu", {}),
+        "delegation": Delegation(**manifest["delegation"]),
+        "command": command,
+        "data": _data_name(command),
+        "processor": str(manifest.get("machine", {}).get("processor", "")),
+    }
+
+
+def _judged(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """The verdict in words and limits."""
+    cautions = tuple(map(str, verdict.get("cautions", ())))
+    found = verdict.get("findings", ())
+    limits, diagnosis = verdict.get("limits", {}), verdict.get("diagnosis") or {}
+    return {
+        "level": _level(verdict["verdict"], cautions),
+        "reasons": tuple(map(str, verdict.get("reasons", ()))),
+        "cautions": cautions,
+        "broken_layer": diagnosis.get("layer"),
+        "remedies": tuple(map(str, diagnosis.get("remedies", ()))),
+        "notes": tuple(str(note) for note in verdict.get("notes", ()) if note not in cautions),
+        "left_out": tuple(str(item) for row in found for item in row.get("items", ())),
+        "findings": tuple(map(_finding, found)),
+        "max_drop": _number(limits.get("max_drop")),
+        "min_agreement": _number(limits.get("min_agreement")),
+    }
+
+
+def _measured(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures of the networks, of their classes, and of the search and the training that led to them."""
+    verdict = manifest["verdict"]
+    classes, images = verdict.get("classes"), verdict.get("images", {})
+    return {
+        "columns": _columns(verdict, manifest["activation"]),
+        "lowering": _optional(verdict, "lowering", images=verdict.get("quantized_images")),
+        "simulated": _optional(verdict, "simulated"),
+        "drop_interval": _pair(verdict.get("drop_interval")),
+        "margins": tuple(MarginClass(**row) for row in verdict.get("margins", ())),
+        "paired": _paired(verdict.get("paired")),
+        "expected": _expected(verdict.get("expected_drop")),
+        "threads": verdict.get("threads"),
+        "evaluated": images.get("evaluation"),
+        "calibrated": images.get("calibration"),
+        "labelled": verdict["float"].get(task_of(manifest).bounded[0]) is not None,
+        "classes": None if classes is None else tuple(map(ClassFigures.from_json, classes)),
+        "confusion": tuple(map(_change, verdict.get("confusion", ()))),
+        "flips": tuple(map(_flip, verdict.get("flips", ()))),
+        "logits": LogitChanges.from_json(verdict["logit_changes"]) if "logit_changes" in verdict else None,
+        "outputs": tuple(verdict.get("outputs", ())),
+        "float_layers": tuple(FloatLayer(**row) for row in verdict.get("float_layers", ())),
+        "search": _search(verdict.get("search")),
+        "training": _training(verdict.get("training")),
+        "seconds": {name: float(value) for name, value in verdict.get("seconds", {}).items()},
+    }
+
+
+def _finding(row: Mapping[str, Any]) -> dict[str, str]:
+    return {key: str(row[key]) for key in ("code", "severity", "message")} | {
+        "remedy": further_remedy(str(row["message"]), str(row["remedy"]))
+    }
 
 
 def _data_name(command: Sequence[str]) -> str:

@@ -16,9 +16,9 @@ from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.metrics.tasks.task import Task
 from quant.verdict.baseline import check_baseline
 from quant.verdict.diagnosis import Circumstances, Diagnosis, diagnose, layer_causes
-from quant.verdict.judged import Answers, judge
+from quant.verdict.judged import Answers, Judged, judge
 from quant.verdict.outcome import Outcome, Subject
-from quant.verdict.verdict import Compared, Limits, decide, has_collapsed
+from quant.verdict.verdict import Compared, Limits, Verdict, decide, has_collapsed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,22 +71,11 @@ def assemble(evidence: Evidence, limits: Limits) -> Outcome:
     )
     quantized, lowering = _lowered(evidence, targets)
     judged = judge(answers, limits)
-    pte, compared = judged.pte, judged.compared
-    compared = replace(compared, failures=(*_target_missed(evidence.search, task), *compared.failures))
-    errors = [found for found in evidence.findings if found.severity == Severity.ERROR]
-    if limits.baseline is not None:
-        edited = check_baseline(limits.baseline, evidence.program, judged.pte_accuracy, pte)
-        errors += [] if edited is None else [edited]
-    verdict = decide(errors, compared)
-    diagnosis = None if verdict.passed else _diagnosed(evidence)
-    causes = () if diagnosis is None else _causes(evidence, diagnosis, compared, pte)
-    weak = judged.weak if verdict.passed else ()
-    others = tuple(found for found in evidence.findings if found.severity != Severity.ERROR)
-    cautions = messages((*weak, *others), Severity.WARNING) if verdict.passed else ()
+    concluded = _conclude(evidence, judged, limits)
     known: dict[str, Any] = {each.name: getattr(evidence, each.name) for each in fields(Subject)}
     return Outcome(
         **known,
-        verdict=replace(verdict, reasons=(*verdict.reasons, *messages(causes, Severity.NOTE)), cautions=cautions),
+        verdict=concluded.verdict,
         float_accuracy=judged.float_accuracy,
         quantized=quantized,
         quantized_images=None if evidence.simulated is None else len(evidence.simulated.rows),
@@ -94,17 +83,48 @@ def assemble(evidence: Evidence, limits: Limits) -> Outcome:
         ptq=_figures(evidence, "ptq", targets),
         swapped=_figures(evidence, "swapped", targets),
         pte_accuracy=judged.pte_accuracy,
-        pte=pte,
+        pte=judged.pte,
         drop_interval=judged.interval,
         changes=judged.changes,
         max_drop=limits.max_drop,
         min_agreement=limits.min_agreement,
         evaluation_images=len(evidence.images),
-        diagnosis=diagnosis,
+        diagnosis=concluded.diagnosis,
         classes=judged.classes,
         confusion=judged.confusion,
         flips=judged.flips,
         outputs=judged.outputs,
+        findings=concluded.findings,
+        notes=concluded.notes,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Conclusion:
+    """What the figures and the findings come to; as in `Outcome`."""
+
+    verdict: Verdict
+    diagnosis: Diagnosis | None
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+
+def _conclude(evidence: Evidence, judged: Judged, limits: Limits) -> _Conclusion:
+    compared = judged.compared
+    compared = replace(compared, failures=(*_target_missed(evidence.search, evidence.task), *compared.failures))
+    errors = [found for found in evidence.findings if found.severity == Severity.ERROR]
+    if limits.baseline is not None:
+        edited = check_baseline(limits.baseline, evidence.program, judged.pte_accuracy, judged.pte)
+        errors += [] if edited is None else [edited]
+    verdict = decide(errors, compared)
+    diagnosis = None if verdict.passed else _diagnosed(evidence)
+    causes = () if diagnosis is None else _causes(evidence, diagnosis, compared, judged.pte)
+    weak = judged.weak if verdict.passed else ()
+    others = tuple(found for found in evidence.findings if found.severity != Severity.ERROR)
+    cautions = messages((*weak, *others), Severity.WARNING) if verdict.passed else ()
+    return _Conclusion(
+        verdict=replace(verdict, reasons=(*verdict.reasons, *messages(causes, Severity.NOTE)), cautions=cautions),
+        diagnosis=diagnosis,
         findings=(*errors, *_with_remedy(compared.failures, diagnosis, errors), *causes, *weak, *others),
         notes=messages(others, Severity.WARNING, Severity.NOTE),
     )

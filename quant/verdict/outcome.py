@@ -124,69 +124,70 @@ class Outcome(Subject):
 
     def to_json(self) -> dict[str, Any]:
         """The object that `--json` prints and the manifest keeps."""
-        float_program, pte_program = self.float_program, self.pte_program
-        result: dict[str, Any] = {
+        return {
             "verdict": "pass" if self.passed else "fail",
             "reasons": list(self.verdict.reasons),
             "cautions": list(self.verdict.cautions),
             "findings": [found.to_json() for found in self.findings],
             "task": self.task.name,
-            "artifact": self.artifact,
-            "variant": self.variant,
-            "activation": self.activation,
-            "recipe": self.recipe,
-            "backend": self.backend,
-            "threads": self.threads,
-            "float": {
-                **_accuracy(self.float_accuracy),
-                "latency_ms": _rounded(float_program.latency_ms),
-                "latency_p90_ms": _rounded(float_program.latency_p90_ms),
-                "load_ms": round(float_program.load_ms, 4),
-                "size_bytes": float_program.size_bytes,
+            **{name: getattr(self, name) for name in _SUBJECT},
+            **_networks(self),
+            "drop_interval": None if self.drop_interval is None else list(self.drop_interval),
+            **_changes(self.changes),
+            "next_step": self.next_step,
+            "limits": {"max_drop": self.max_drop, "min_agreement": self.min_agreement},
+            "delegation": {name: getattr(self.delegation, name) for name in ("partitions", "delegated", "left")},
+            "images": {"calibration": self.calibration_images, "evaluation": self.evaluation_images},
+            **({} if self.training is None else {"training": _training(self.training)}),
+            **({} if self.search is None else {"search": _search(self.search)}),
+            **({} if self.diagnosis is None else {"diagnosis": self.diagnosis.to_json()}),
+            **{
+                name: [item.to_json() for item in getattr(self, name)]
+                for name in ("float_layers", "classes", "confusion", "flips")
             },
+            "outputs": [dict(row) for row in self.outputs],
+            "notes": list(self.notes),
+            "seconds": self.seconds,
         }
-        for name in ("swapped", "quantized", "ptq"):
-            figures = getattr(self, name)
-            if figures is not None:
-                result[name] = {**_accuracy(figures[0]), **fidelity_json(figures[1])}
-        result["pte"] = {
-            **_accuracy(self.pte_accuracy),
-            **fidelity_json(self.pte),
-            "latency_ms": _rounded(pte_program.latency_ms),
-            "latency_p90_ms": _rounded(pte_program.latency_p90_ms),
-            "load_ms": round(pte_program.load_ms, 4),
-            "size_bytes": pte_program.size_bytes,
-        }
-        if self.lowering is not None:
-            result["lowering"] = fidelity_json(self.lowering)
-            result["quantized_images"] = self.quantized_images
-        result["drop_interval"] = None if self.drop_interval is None else list(self.drop_interval)
-        changes = self.changes
-        result["paired"] = None if changes is None or changes.paired is None else changes.paired.to_json()
-        result["expected_drop"] = None if changes is None else changes.expected.to_json()
-        if changes is not None:
-            result["logit_changes"] = changes.logits.to_json()
-        result["margins"] = [] if changes is None else [row.to_json() for row in changes.margins]
-        result["next_step"] = self.next_step
-        result["limits"] = {"max_drop": self.max_drop, "min_agreement": self.min_agreement}
-        result["delegation"] = {
-            "partitions": self.delegation.partitions,
-            "delegated": self.delegation.delegated,
-            "left": self.delegation.left,
-        }
-        result["images"] = {"calibration": self.calibration_images, "evaluation": self.evaluation_images}
-        if self.training is not None:
-            result["training"] = _training(self.training)
-        if self.search is not None:
-            result["search"] = _search(self.search)
-        if self.diagnosis is not None:
-            result["diagnosis"] = self.diagnosis.to_json()
-        for name in ("float_layers", "classes", "confusion", "flips"):
-            result[name] = [item.to_json() for item in getattr(self, name)]
-        result["outputs"] = [dict(row) for row in self.outputs]
-        result["notes"] = list(self.notes)
-        result["seconds"] = self.seconds
-        return result
+
+
+_SUBJECT = ("artifact", "variant", "activation", "recipe", "backend", "threads")
+"""What `to_json` says of the subject as it is."""
+
+
+def _networks(outcome: Outcome) -> dict[str, Any]:
+    """Figures of float, of the networks between, of the program, and of its lowering alone."""
+    between = {name: getattr(outcome, name) for name in ("swapped", "quantized", "ptq")}
+    result: dict[str, Any] = {
+        "float": _accuracy(outcome.float_accuracy) | _cost(outcome.float_program),
+        **{name: _accuracy(each[0]) | fidelity_json(each[1]) for name, each in between.items() if each is not None},
+        "pte": _accuracy(outcome.pte_accuracy) | fidelity_json(outcome.pte) | _cost(outcome.pte_program),
+    }
+    if outcome.lowering is not None:
+        result["lowering"] = fidelity_json(outcome.lowering)
+        result["quantized_images"] = outcome.quantized_images
+    return result
+
+
+def _changes(changes: Changes | None) -> dict[str, Any]:
+    """What changed of class, image by image; its keys are there for other tasks too, but for the logits'."""
+    if changes is None:
+        return {"paired": None, "expected_drop": None, "margins": []}
+    return {
+        "paired": None if changes.paired is None else changes.paired.to_json(),
+        "expected_drop": changes.expected.to_json(),
+        "logit_changes": changes.logits.to_json(),
+        "margins": [row.to_json() for row in changes.margins],
+    }
+
+
+def _cost(program: ProgramFigures) -> dict[str, Any]:
+    return {
+        "latency_ms": _rounded(program.latency_ms),
+        "latency_p90_ms": _rounded(program.latency_p90_ms),
+        "load_ms": round(program.load_ms, 4),
+        "size_bytes": program.size_bytes,
+    }
 
 
 def _training(report: QatReport) -> dict[str, Any]:

@@ -399,3 +399,25 @@ def check_min_agreement(percent: float | None) -> float | None:
     if not (math.isfinite(percent) and 0.0 <= percent <= 100.0):
         raise InputError(f"--min-agreement {percent}: need a percentage from 0 to 100.")
     return percent / 100.0
+
+
+def require_limits(max_drop: float | None, min_agreement: float | None) -> None:
+    """Refuse limits, in points and percent, that are none.
+
+    Raises:
+        InputError: not within their ranges.
+    """
+    if max_drop is not None:
+        check_max_drop(max_drop)
+    check_min_agreement(min_agreement)
+
+
+def asked_limits(
+    task: Task, max_drop: float | None, min_agreement: float | None, baseline: Baseline | None = None
+) -> Limits:
+    """Return the limits that a user asked for, points and percent; the task's own `max_drop` where none."""
+    return Limits(
+        max_drop=task.max_drop if max_drop is None else max_drop,
+        min_agreement=check_min_agreement(min_agreement),
+        baseline=baseline,
+    )

@@ -14,6 +14,7 @@ from edge_effnet.variants import VARIANTS
 from edge_effnet.weights.save import save_checkpoint
 from quant import quantize
 from quant.qat.options import QatOptions
+from tests.support import exports
 from tests.support.images import draw_halves
 from tests.support.training import TINY
 
@@ -53,6 +54,7 @@ def threads(request) -> Iterator[int]:
 def test_a_run_on_the_same_number_of_threads_gives_the_same_bytes(sources, tmp_path, threads, run):
     found = []
     for name in ("first", "again"):
+        exports.forget()
         made = quantize("lite0", **sources, **RUNS[run], out=tmp_path / name)
         folder = made.artifact.folder
         files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

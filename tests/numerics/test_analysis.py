@@ -9,11 +9,11 @@ from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
 from quant.analysis.layer_report import first_broken, reports_from_json, reports_json
 from quant.analysis.layers import analyze
-from quant.graph.export import export_graph
 from quant.graph.fallback_units import nodes_of, units
 from quant.ptq.convert import convert, fixed_specs
 from quant.ptq.quantizers import activations_of
 from quant.ptq.ranges import ActivationRange, find_ranges
+from tests.support.exports import export_once
 from tests.support.networks import images, trained_looking
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -23,7 +23,7 @@ SIZE = 64
 @pytest.fixture(scope="module")
 def graph():
     model = EfficientNet.from_name("lite0", num_classes=5, image_size=SIZE, padding="symmetric")
-    return export_graph(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+    return export_once(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
 from quant.common.progress import NoProgress
-from quant.graph.export import export_graph
 from quant.graph.qdq import TensorScale, quantize_bias
 from quant.lower.xnnpack import arithmetic
 from quant.lower.xnnpack.lower import lower_xnnpack
@@ -18,6 +17,7 @@ from quant.metrics.metrics import sqnr_db
 from quant.ptq.steps import quantize_graph
 from quant.qat.kernels import gate_corrections, gate_steps
 from quant.recipes import RECIPES
+from tests.support.exports import export_once
 from tests.support.families import ES_LIKE, V2_LIKE
 from tests.support.networks import images, trained_looking
 from tests.support.warm import WarmRuntime
@@ -44,7 +44,7 @@ def runtime():
 
 def _graph(variant, activation, padding):
     model = EfficientNet.from_name(variant, num_classes=5, image_size=SIZE, activation=activation, padding=padding)
-    return export_graph(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+    return export_once(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
 
 
 def _run(runtime, tmp_path, lowered, inputs):

@@ -9,6 +9,7 @@ from quant.graph.export import export_graph
 from quant.graph.instructions import instructions
 from quant.ptq.channel_groups import TILE, Split, choose, group_channels, groupable, split_channels
 from quant.ptq.ranges import ChannelRanges
+from tests.support.exports import export_once
 from tests.support.networks import assert_same_outputs, images, trained_looking
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -17,7 +18,7 @@ SIZE = 64
 
 def exported(variant, **settings):
     model = EfficientNet.from_name(variant, num_classes=5, image_size=SIZE, **settings)
-    return export_graph(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+    return export_once(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
 
 
 @pytest.mark.parametrize("padding", ["symmetric", "same"])

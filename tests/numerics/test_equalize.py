@@ -15,6 +15,7 @@ from quant.metrics.metrics import sqnr_db
 from quant.ptq.convert import convert
 from quant.ptq.equalize import GATE_SUFFIX, equalizable, equalize
 from quant.recipes import RECIPES
+from tests.support.exports import export_once
 from tests.support.networks import assert_same_outputs, images, trained_looking
 from tests.support.ptq import activation_specs
 
@@ -24,7 +25,7 @@ SIZE = 64
 
 def exported(variant, **settings):
     model = EfficientNet.from_name(variant, num_classes=5, image_size=SIZE, padding="symmetric", **settings)
-    return export_graph(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+    return export_once(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
 
 
 class _Uneven(nn.Module):

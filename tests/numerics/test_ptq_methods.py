@@ -43,6 +43,7 @@ from quant.ptq.reconstruct import (
 )
 from quant.ptq.steps import quantize_graph
 from quant.recipes import RECIPES, find_recipe
+from tests.support.exports import export_once
 from tests.support.networks import images, trained_looking
 from tests.support.ptq import activation_specs
 from tests.support.warm import WarmRuntime
@@ -54,7 +55,7 @@ aten = torch.ops.aten
 @pytest.fixture(scope="module")
 def graph():
     model = EfficientNet.from_name("b0", num_classes=5, image_size=SIZE, padding="symmetric")
-    return export_graph(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+    return export_once(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
 
 
 class _Swish(nn.Module):

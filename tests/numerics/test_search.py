@@ -16,6 +16,7 @@ from quant.graph.fallback_units import convolution_units, nodes_of, units
 from quant.graph.latency_model import added_milliseconds
 from quant.metrics import metrics
 from quant.ptq.equalize import equalizable, equalize
+from tests.support.exports import export_once
 from tests.support.networks import images, trained_looking
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -25,7 +26,7 @@ SIZE = 64
 @pytest.fixture(scope="module")
 def graph():
     model = EfficientNet.from_name("b0", num_classes=5, image_size=SIZE, padding="symmetric")
-    return export_graph(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+    return export_once(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
 
 
 @pytest.fixture(scope="module")

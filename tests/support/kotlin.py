@@ -80,7 +80,7 @@ def _path(entries: tuple[Path, ...]) -> str:
 
 def _java(*arguments: str) -> subprocess.CompletedProcess[str]:
     # The quick compiler only: none of these processes lives long enough for the thorough one to pay.
-    command = ("java", "-XX:TieredStopAtLevel=1", *arguments)
+    command = ("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *arguments)
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
 
 

@@ -12,17 +12,14 @@ import torch
 from edge_effnet.errors import InputError
 from quant.data.classes import ANY
 from quant.data.split import ImageRecord
-from quant.metrics.evaluate import Accuracy, Fidelity, labels_of
-from quant.metrics.metrics import CONFIDENCE, decimals, normal_quantile, sqnr_db
+from quant.metrics.evaluate import Accuracy, Fidelity, labels_of, limited_sqnr_db
+from quant.metrics.metrics import CONFIDENCE, decimals, normal_quantile
 from quant.thresholds import MAX_DROP_POINTS
 
 CLASS, LABELS, NUMBERS = "class", "labels", "numbers"
 
 EACH = -1
 """Of `Task.folders`: as many as the network has outputs."""
-
-_MOST_DB = 200.0
-"""JSON knows no infinity, and this is beyond what float32 can tell from equal."""
 
 
 class Figured(Protocol):
@@ -225,4 +222,4 @@ def centred_sqnr_db(reference: torch.Tensor, other: torch.Tensor) -> float:
         other: a program's.
     """
     mean = reference.double().mean(dim=0) if len(reference) > 1 else 0.0
-    return max(-_MOST_DB, min(_MOST_DB, sqnr_db(reference.double() - mean, other.double() - mean)))
+    return limited_sqnr_db(reference.double() - mean, other.double() - mean)
