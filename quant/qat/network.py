@@ -246,19 +246,19 @@ class _Builder:
             self.call(operators.zero_point_of, learned[1], zero, factor),
         )
 
-    def made(
-        self, quantize: fx.Node, operator: Callable[..., torch.Tensor], given: tuple[Any, ...], *more: Any
-    ) -> _Tensor:
-        """A tensor of a learned scale and zero point, which the operator takes between `given` and `more`."""
-        scale, zero = self.qparams(quantize)
-        return _Tensor(self.call(operator, *given, scale, zero, *more), scale, zero, quantize.name)
-
     def fixed(self, quantize: fx.Node) -> tuple[fx.Node, fx.Node]:
         """Scale and zero point of a q node's tensor that are not learned."""
         stem, known = quantize.name, tensor_scale(quantize)
         self.scales[quantize.name] = stem
         scale = self.constant(f"{stem}_start", torch.tensor(known.scale))
         return scale, self.constant(f"{stem}_zero", torch.tensor(float(known.zero_point)))
+
+    def made(
+        self, quantize: fx.Node, operator: Callable[..., torch.Tensor], given: tuple[Any, ...], *more: Any
+    ) -> _Tensor:
+        """A tensor of a learned scale and zero point, which the operator takes between `given` and `more`."""
+        scale, zero = self.qparams(quantize)
+        return _Tensor(self.call(operator, *given, scale, zero, *more), scale, zero, quantize.name)
 
     def shared(self, quantize: fx.Node, tensor: _Tensor, values: fx.Node) -> _Tensor:
         """A tensor that has another's scale."""
