@@ -73,6 +73,10 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Say what lowering chan
 """Of what prints an outcome; its default is False."""
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+"""Of what prints results; its default is False."""
+
+
 def epilog(*examples: str, more: str = "") -> str:
     """Return the end of a command's help: examples as they are typed, then the exit codes.
 

@@ -29,7 +29,7 @@ from quant.pipeline.check import Seen, judge_artifact, look
 from quant.pipeline.handed_over import Given, judged_images
 from quant.program.host import check_threads
 from quant.program.timing import ProgramFigures
-from quant.verdict.verdict import Limits, asked_limits, require_limits
+from quant.verdict.limits import Limits, asked_limits, require_limits
 
 # The device's latency is what counts; this host's float program is only timed to fill its column.
 _HOST_REPEATS = 10

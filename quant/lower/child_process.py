@@ -6,18 +6,48 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import fx
+
 from edge_effnet.errors import InputError
-from edge_effnet.io.files import child_environment
+from edge_effnet.io.files import child_environment, scratch_folder
+from quant.common.quiet import quiet_libraries
 from quant.program.process_limits import no_core_dump
 
 DEADLINE_S = 1800.0
 """B0 takes a minute of an idle core, most of it in the vendor's compiler; one that hangs never ends."""
 
 _LAST_WORDS = 400
+
+
+@contextmanager
+def compiled(
+    graph: fx.GraphModule, request: dict[str, Any], *, module: str, backend: str, remedy: str
+) -> Iterator[tuple[dict[str, Any], Path]]:
+    """Have a graph lowered by a child process; gives its answer, and the folder where it left the program.
+
+    Args:
+        graph: exported for the child.
+        request: with `input_shape`.
+        module: that the child runs.
+        backend: its name, which errors begin with.
+        remedy: what to try where the compiler crashes or hangs.
+
+    Raises:
+        InputError: as `run_child`.
+    """
+    with scratch_folder() as folder:
+        with quiet_libraries(), torch.no_grad():
+            exported = torch.export.export(graph, (torch.zeros(request["input_shape"]),), strict=False)
+            torch.export.save(exported, folder / "network.pt2")
+        (folder / "request.json").write_text(json.dumps(request))
+        command = [sys.executable, "-P", "-m", module, str(folder)]
+        yield run_child(command, folder, backend=backend, remedy=remedy), folder
 
 
 def run_child(

@@ -32,8 +32,8 @@ from quant.thresholds import GOLDEN_MIN_SQNR_DB, LATENCY_REPEATS
 from quant.training.distributed import LONE, Group, in_turn, joined_group
 from quant.verdict.assemble import Evidence, assemble
 from quant.verdict.baseline import baseline_json, make_baseline, read_baseline, require_baseline_file
+from quant.verdict.limits import Limits, asked_limits, require_limits
 from quant.verdict.outcome import Outcome
-from quant.verdict.verdict import Limits, asked_limits, require_limits
 
 _UNCOUNTED = 2
 """Forwards timed by processes whose figures nobody reads."""

@@ -23,7 +23,7 @@ from quant.program.host import check_threads
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE
 from quant.thresholds import DEFAULT_CALIBRATION, UNUSABLE_SHARE
-from quant.verdict.verdict import require_limits
+from quant.verdict.limits import require_limits
 
 _MAX_SEED = 2**63 - 1  # torch's
 

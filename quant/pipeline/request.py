@@ -28,7 +28,7 @@ from quant.pipeline.config import QuantizeConfig
 from quant.qat.options import QatOptions
 from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe, find_recipe
 from quant.thresholds import SELECTION
-from quant.verdict.verdict import Limits, asked_limits
+from quant.verdict.limits import Limits, asked_limits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

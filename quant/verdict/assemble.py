@@ -17,8 +17,9 @@ from quant.metrics.tasks.task import Task
 from quant.verdict.baseline import check_baseline
 from quant.verdict.diagnosis import Circumstances, Diagnosis, diagnose, layer_causes
 from quant.verdict.judged import Answers, Judged, judge
+from quant.verdict.limits import Limits
 from quant.verdict.outcome import Outcome, Subject
-from quant.verdict.verdict import Compared, Limits, Verdict, decide, has_collapsed
+from quant.verdict.verdict import Compared, Verdict, decide, has_collapsed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

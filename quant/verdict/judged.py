@@ -15,11 +15,11 @@ from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.metrics.per_class import ClassFigures, ConfusionChange, class_figures, confusion_changes
 from quant.metrics.tasks.task import PerImage, Task
 from quant.thresholds import CAUTION_CONFIDENCE
+from quant.verdict.limits import Limits
 from quant.verdict.verdict import (
     Changes,
     Compared,
     Drop,
-    Limits,
     compare,
     fallen_behind,
     fallen_figures,

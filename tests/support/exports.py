@@ -14,7 +14,7 @@ from torch import fx, nn
 from quant.common.quiet import quiet_libraries
 from quant.graph.export import export_graph
 
-_MOST = 24
+_MOST = 16
 """Graphs kept; a B0's takes 20 MB."""
 _GRAPHS: OrderedDict[tuple[str, int, int], fx.GraphModule] = OrderedDict()
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import epilog
+from apps.cli.help import AsJson, epilog
 
 EPILOG = epilog(
     "edge-effnet analyze b0-int8-xnnpack",
@@ -20,7 +20,7 @@ def analyze_command(
     folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
     by: Annotated[str, typer.Option(help="order (input to output) or noise (largest first).")] = "order",
     top: Annotated[int | None, typer.Option(min=1, help="Rows to show; default: all.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Show layer by layer what quantization did, and where it breaks."""
     from apps.cli.render.analysis import print_analysis  # noqa: PLC0415

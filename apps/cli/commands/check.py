@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import HelpAll, Verbose, epilog
+from apps.cli.help import AsJson, HelpAll, Verbose, epilog
 from apps.cli.options import (
     Apk,
     Device,
@@ -53,7 +53,7 @@ def check_command(
     baseline: Annotated[Path | None, typer.Option(help="File of earlier figures to compare with.")] = None,
     update_baseline: Annotated[bool, typer.Option(help="Write this run's figures to --baseline.")] = False,
     threads: Annotated[int, typer.Option(help="CPU threads for timing and evaluation.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: AsJson = False,
     verbose: Verbose = False,
     device: Device = None,
     runtime: Runtime = None,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import epilog
+from apps.cli.help import AsJson, epilog
 
 EPILOG = epilog(
     "edge-effnet compare host.json pixel8.json",
@@ -20,7 +20,7 @@ def compare_command(
     host: Annotated[Path, typer.Argument(help="Results file of `check --device host`.")],
     device: Annotated[Path, typer.Argument(help="Results file of the device.")],
     artifact: Annotated[Path | None, typer.Option(help="Artifact that both have to be of.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Compare two devices' results for the same program."""
     from apps.cli.render.device import print_comparison  # noqa: PLC0415

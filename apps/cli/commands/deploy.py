@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import epilog
+from apps.cli.help import AsJson, epilog
 from edge_effnet.io.text import plain
 
 EPILOG = epilog(
@@ -24,7 +24,7 @@ def deploy_command(
         Path | None,
         typer.Option(help="Your app's project; default: this package's app."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Put an artifact into an app's project."""
     from apps.cli.render.plain import write, write_json  # noqa: PLC0415

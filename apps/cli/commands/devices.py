@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
-
-import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import epilog
+from apps.cli.help import AsJson, epilog
 from apps.cli.options import Emulator
 
 EPILOG = epilog(
@@ -19,7 +16,7 @@ EPILOG = epilog(
 
 def devices_command(
     emulator: Emulator = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """List the devices that `check --device` reaches from here."""
     from apps.cli.render.device import devices_table  # noqa: PLC0415

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import epilog
+from apps.cli.help import AsJson, epilog
 from apps.cli.render.plain import one_line, write, write_json
 
 EPILOG = epilog(
@@ -21,7 +21,7 @@ EPILOG = epilog(
 def diff_command(
     first: Annotated[Path, typer.Argument(help="A .pte.")],
     second: Annotated[Path, typer.Argument(help="Another.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Say what differs between two programs."""
     from quant.program.inspect import compare_programs  # noqa: PLC0415

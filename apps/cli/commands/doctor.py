@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
-
-import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import epilog
+from apps.cli.help import AsJson, epilog
 
 EPILOG = epilog(
     "edge-effnet doctor",
@@ -17,7 +14,7 @@ EPILOG = epilog(
 
 
 def doctor_command(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Show what is installed, what is missing and how to get it."""
     from apps.cli.render.doctor import doctor_table  # noqa: PLC0415

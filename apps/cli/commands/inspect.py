@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import epilog
+from apps.cli.help import AsJson, epilog
 from apps.cli.render.plain import one_line, write, write_json
 
 EPILOG = epilog(
@@ -20,7 +20,7 @@ EPILOG = epilog(
 def inspect_command(
     program: Annotated[Path, typer.Argument(help="Any .pte.")],
     layers: Annotated[bool, typer.Option("--layers", help="Constants and quantization layer by layer.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Show what is in a .pte, where it runs and what to link."""
     from quant.program.inspect import inspect_program  # noqa: PLC0415

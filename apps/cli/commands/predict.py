@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import epilog
+from apps.cli.help import AsJson, epilog
 from edge_effnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def predict_command(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     top: Annotated[int, typer.Option(help="Classes to show per image.")] = 5,
     threads: Annotated[int, typer.Option(help="CPU threads of the runtime.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="One row per image and class.")] = False,
 ) -> int:
     """Show a program's answers for images, float's beside them."""

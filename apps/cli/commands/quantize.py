@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import SETTINGS, HelpAll, Verbose, Version, epilog, rare_option
+from apps.cli.help import SETTINGS, AsJson, HelpAll, Verbose, Version, epilog, rare_option
 from apps.cli.options import ImageColumn, LabelColumn, Labels, one_file
 from edge_effnet.errors import InputError
 from edge_effnet.samples.trained import SAMPLE, sample_weights
@@ -104,7 +104,7 @@ def quantize_command(
     embed_preprocess: Annotated[
         bool, typer.Option("--embed-preprocess", help="The program takes uint8 pixels, normalises itself.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: AsJson = False,
     verbose: Verbose = False,
     help_all: HelpAll = False,
     version: Version = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import epilog
+from apps.cli.help import AsJson, epilog
 
 if TYPE_CHECKING:
     from quant.report.make import MadeReport
@@ -25,7 +25,7 @@ def report_command(
     ],
     data: Annotated[str | None, typer.Option(help="Images of one artifact, to show what changed.")] = None,
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Compare artifacts on a page; of one, regenerate its report."""
     # The stack takes seconds to import: `--help` and usage errors need none of it.

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
-import torch
-
 from edge_effnet.errors import InputError
-from edge_effnet.io.files import scratch_folder
-from quant.common.quiet import quiet_libraries
 from quant.lower.backend import Source
-from quant.lower.child_process import run_child
+from quant.lower.child_process import compiled
 from quant.lower.ethosu.graph import for_tosa
 from quant.lower.result import Delegation, LoweredProgram
 from quant.program.ethosu_library import TRIED
@@ -28,14 +23,9 @@ def lower(source: Source) -> LoweredProgram:
         InputError: a network that the compiler refuses, crashes or hangs on, or an operator that the NPU lacks.
     """
     name = f"ethos-u:{source.precision}"
-    with scratch_folder() as folder:
-        with quiet_libraries(), torch.no_grad():
-            exported = torch.export.export(for_tosa(source.graph), (torch.zeros(source.input_shape),), strict=False)
-            torch.export.save(exported, folder / "network.pt2")
-        request = {"target": source.precision, "input_shape": list(source.input_shape)}
-        (folder / "request.json").write_text(json.dumps(request))
-        command = [sys.executable, "-P", "-m", "quant.lower.ethosu.child", str(folder)]
-        answer = run_child(command, folder, backend=name, remedy=_REMEDY)
+    request = {"target": source.precision, "input_shape": list(source.input_shape)}
+    child = {"module": "quant.lower.ethosu.child", "backend": name, "remedy": _REMEDY}
+    with compiled(for_tosa(source.graph), request, **child) as (answer, folder):
         _require_whole(name, answer)
         data, tosa = ((folder / file).read_bytes() for file in ("program.pte", "out.tosa"))
     libraries = f"Vela {TRIED['ethos-u-vela']}, TOSA reference model {TRIED['tosa-tools']}"

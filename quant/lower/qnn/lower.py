@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import sys
-
-import torch
-
 from edge_effnet.errors import InputError
-from edge_effnet.io.files import scratch_folder
-from quant.common.quiet import quiet_libraries
 from quant.lower.backend import Source
-from quant.lower.child_process import run_child
+from quant.lower.child_process import compiled
 from quant.lower.qnn.graph import for_htp
 from quant.lower.result import Delegation, Leftover, LoweredProgram
 from quant.program.qnn_library import LICENCE, wheel_of
@@ -28,14 +21,9 @@ def lower(source: Source) -> LoweredProgram:
     """
     soc = source.options.soc
     graph = source.graph if source.precision == "fp16" else for_htp(source.graph)
-    with scratch_folder() as folder:
-        with quiet_libraries(), torch.no_grad():
-            exported = torch.export.export(graph, (torch.zeros(source.input_shape),), strict=False)
-            torch.export.save(exported, folder / "network.pt2")
-        request = {"precision": source.precision, "soc": soc, "input_shape": list(source.input_shape)}
-        (folder / "request.json").write_text(json.dumps(request))
-        command = [sys.executable, "-P", "-m", "quant.lower.qnn.child", str(folder)]
-        answer = run_child(command, folder, backend="qnn", remedy=_REMEDY)
+    request = {"precision": source.precision, "soc": soc, "input_shape": list(source.input_shape)}
+    child = {"module": "quant.lower.qnn.child", "backend": "qnn", "remedy": _REMEDY}
+    with compiled(graph, request, **child) as (answer, folder):
         data = (folder / "program.pte").read_bytes()
     if not answer["delegation"]["partitions"]:
         raise InputError("qnn: the compiler takes no operator of this network; choose another backend.")

@@ -5,7 +5,8 @@ import torch
 
 from quant.metrics.evaluate import NO_ACCURACY, fidelity
 from quant.metrics.margins import expected_loss, fitted_temperature, margin_classes, paired
-from quant.verdict.verdict import Changes, Limits, compare, paired_sentence
+from quant.verdict.limits import Limits
+from quant.verdict.verdict import Changes, compare, paired_sentence
 
 LIMITS = Limits(max_drop=1.0, min_agreement=None, baseline=None)
 

@@ -14,7 +14,7 @@ from quant.metrics.tasks.classes import CLASSES
 from quant.program.timing import ProgramFigures
 from quant.verdict.assemble import Evidence, Simulated, assemble
 from quant.verdict.judged import Flip
-from quant.verdict.verdict import Limits
+from quant.verdict.limits import Limits
 from tests.support.artifacts import LAYER
 from tests.support.images import COLOURS, draw_image
 from tests.support.outcomes import images, outcome

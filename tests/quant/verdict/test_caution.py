@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from quant.verdict.verdict import Changes, Limits, weak_evidence
+from quant.verdict.limits import Limits
+from quant.verdict.verdict import Changes, weak_evidence
 
 
 def answers(count, wrong):

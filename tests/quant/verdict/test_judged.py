@@ -10,7 +10,7 @@ import torch
 from quant.data.split import ImageRecord
 from quant.metrics.tasks.table import TASKS
 from quant.verdict.judged import Answers, Judged, judge
-from quant.verdict.verdict import Limits
+from quant.verdict.limits import Limits
 from tests.support.outcomes import images
 
 COUNT = 200

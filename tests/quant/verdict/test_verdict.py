@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from edge_effnet.errors import InputError
 from quant.metrics.evaluate import NO_ACCURACY, Accuracy, Fidelity
-from quant.verdict.verdict import Limits, check_max_drop, check_min_agreement, compare, decide
+from quant.verdict.limits import Limits, check_max_drop, check_min_agreement
+from quant.verdict.verdict import compare, decide
 from tests.support.baselines import baseline_of
 from tests.support.outcomes import images
 
