@@ -55,19 +55,30 @@ def lower(source: Source) -> LoweredProgram:
         from executorch.backends.vulkan.partitioner.vulkan_partitioner import (  # noqa: PLC0415  (slow to import)
             VulkanPartitioner,
         )
-        from executorch.backends.vulkan.patterns import fusable_patterns  # noqa: PLC0415
 
-        for pattern in fusable_patterns.values():
-            # Rotary embeddings of language models, exported anew at every look for them: 4 s each.
-            if pattern.get_graphs_fn is not None:
-                pattern.get_graphs_fn = list
         partitioner = VulkanPartitioner({"force_fp16": source.precision == "fp16"})
 
         def reason(node: fx.Node) -> str:
             return next((why for why, what in skipped if node.name in what), "Vulkan has no kernel for it")
 
-        program = lower_partitioned(source, [partitioner], reason)
+        with _without_graph_patterns():
+            program = lower_partitioned(source, [partitioner], reason)
     return replace(program, facts=_read_back(program.data, source))
+
+
+@contextmanager
+def _without_graph_patterns() -> Iterator[None]:
+    """Look for no rotary embeddings of language models: they are exported anew at every look, which takes 4 s."""
+    from executorch.backends.vulkan.patterns import fusable_patterns  # noqa: PLC0415
+
+    known = [(pattern, pattern.get_graphs_fn) for pattern in fusable_patterns.values() if pattern.get_graphs_fn]
+    for pattern, _ in known:
+        pattern.get_graphs_fn = list
+    try:
+        yield
+    finally:
+        for pattern, graphs in known:
+            pattern.get_graphs_fn = graphs
 
 
 def without_spare_clamps(converted: fx.GraphModule) -> fx.GraphModule:

@@ -81,3 +81,10 @@ def test_inspect_names_the_operators_and_the_reports_on_adreno(lowered):
 def test_a_program_with_fewer_int8_operators_than_its_graph_is_refused(lite):
     with pytest.raises(ValueError, match="4 convolutions and additions are int8 in the graph"):
         _int8_facts({"et_vk.q8ta_conv2d.default": 2}, lite[1])
+
+
+def test_executorch_looks_for_its_patterns_again_afterwards(lowered):
+    from executorch.backends.vulkan.patterns import fusable_patterns
+
+    looked_for = [pattern.get_graphs_fn for pattern in fusable_patterns.values() if pattern.get_graphs_fn]
+    assert looked_for and list not in looked_for
