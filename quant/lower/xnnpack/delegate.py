@@ -192,29 +192,71 @@ def _inline_constant(offset: int, size: int) -> schema.ConstantDataOffset:
     return schema.ConstantDataOffset(offset=offset, size=size, named_key=None)
 
 
+def convolution(
+    *,
+    source: int,
+    result: int,
+    filter_id: int,
+    bias_id: int,
+    channels: tuple[int, int],
+    groups: int = 1,
+    depthwise: bool = False,
+    kernel: tuple[int, int] = (1, 1),
+    stride: tuple[int, int] = (1, 1),
+    dilation: tuple[int, int] = (1, 1),
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+) -> schema.XNNConv2d | schema.XNNDepthwiseConv2d:
+    """A convolution of tensors [N, H, W, C].
+
+    Args:
+        source: id of the input.
+        result: id of the output.
+        filter_id: [out, H, W, in], or [1, H, W, channels] where `depthwise`.
+        bias_id: of the bias.
+        channels: inputs and outputs of each group.
+        groups: how many.
+        depthwise: whether it is XNNPACK's operator for groups of one channel.
+        kernel: height and width.
+        stride: of rows and columns.
+        dilation: likewise.
+        padding: left, right, top, bottom.
+    """
+    kind = schema.XNNDepthwiseConv2d if depthwise else schema.XNNConv2d
+    left, right, top, bottom = padding
+    return kind(
+        padding_top=top,
+        padding_right=right,
+        padding_bottom=bottom,
+        padding_left=left,
+        kernel_height=kernel[0],
+        kernel_width=kernel[1],
+        subsampling_height=stride[0],
+        subsampling_width=stride[1],
+        dilation_height=dilation[0],
+        dilation_width=dilation[1],
+        group_input_channels=channels[0],
+        group_output_channels=channels[1],
+        groups=groups,
+        adjustment_height=0,
+        adjustment_width=0,
+        input1_id=source,
+        filter_id=filter_id,
+        bias_id=bias_id,
+        output_id=result,
+        flags=0,
+    )
+
+
 def depthwise_pixel(
     builder: DelegateBuilder, source: int, result: int, weight: torch.Tensor, bias: torch.Tensor
 ) -> schema.XNNDepthwiseConv2d:
     """A product and a sum for each channel of a float tensor [N, H, W, C]: a depthwise convolution of one pixel."""
-    return schema.XNNDepthwiseConv2d(
-        padding_top=0,
-        padding_right=0,
-        padding_bottom=0,
-        padding_left=0,
-        kernel_height=1,
-        kernel_width=1,
-        subsampling_height=1,
-        subsampling_width=1,
-        dilation_height=1,
-        dilation_width=1,
-        group_input_channels=1,
-        group_output_channels=1,
-        groups=len(weight),
-        adjustment_height=0,
-        adjustment_width=0,
-        input1_id=source,
+    return convolution(
+        source=source,
+        result=result,
         filter_id=builder.float_constant(weight.to(torch.float32).view(1, 1, 1, -1), wide=True),
         bias_id=builder.float_constant(bias.to(torch.float32), wide=True),
-        output_id=result,
-        flags=0,
+        channels=(1, 1),
+        groups=len(weight),
+        depthwise=True,
     )

@@ -36,7 +36,7 @@ from quant.graph.qdq import (
     tensor_scale,
 )
 from quant.lower.options import Normalization
-from quant.lower.xnnpack.delegate import DelegateBuilder
+from quant.lower.xnnpack.delegate import DelegateBuilder, convolution
 from quant.lower.xnnpack.float_rules import FLOAT_RULES
 from quant.lower.xnnpack.normalization import emit_normalized, emit_padded
 from quant.thresholds import WEIGHT_SCALE_FLOOR
@@ -266,32 +266,20 @@ def _emit_conv(emitter: Emitter, node: fx.Node) -> None:
     )
     bias_id = _bias(emitter, node, source, scales, wide=True)
     value, limits = emitter.define(node, (source.shape[0], out_channels, height, width))
-    kind = schema.XNNDepthwiseConv2d if depthwise else schema.XNNConv2d
-    builder.add_node(
-        kind(
-            padding_top=top,
-            padding_right=right,
-            padding_bottom=bottom,
-            padding_left=left,
-            kernel_height=kernel_h,
-            kernel_width=kernel_w,
-            subsampling_height=stride[0],
-            subsampling_width=stride[1],
-            dilation_height=dilation[0],
-            dilation_width=dilation[1],
-            group_input_channels=group_inputs,
-            group_output_channels=out_channels // groups,
-            groups=groups,
-            adjustment_height=0,
-            adjustment_width=0,
-            input1_id=source.id,
-            filter_id=filter_id,
-            bias_id=bias_id,
-            output_id=value.id,
-            flags=0,
-        ),
-        limits,
+    node_of_delegate = convolution(
+        source=source.id,
+        result=value.id,
+        filter_id=filter_id,
+        bias_id=bias_id,
+        channels=(group_inputs, out_channels // groups),
+        groups=groups,
+        depthwise=depthwise,
+        kernel=(kernel_h, kernel_w),
+        stride=stride,
+        dilation=dilation,
+        padding=(left, right, top, bottom),
     )
+    builder.add_node(node_of_delegate, limits)
     emitter.operators += 1 if limits is None else 2
 
 

@@ -9,14 +9,14 @@ import torch
 from quant.common.quiet import quiet_libraries
 from quant.graph.pixels import PIXEL_SCALE, colour_of
 from quant.lower.options import Normalization
-from quant.lower.xnnpack.delegate import DelegateBuilder, depthwise_pixel
+from quant.lower.xnnpack.delegate import DelegateBuilder, convolution, depthwise_pixel
 
 with quiet_libraries():
     from executorch.backends.xnnpack.serialization import xnnpack_graph_schema as schema
     from executorch.backends.xnnpack.utils.xnnpack_constants import XNN_INVALID_VALUE_ID
 
 _FAINT = 2.0**-16
-"""Scale of weights that leave a constant what it is: the sum of a hundred channels' pixels is no half of a step."""
+"""Scale of weights that leave a constant what it is: a pixel times it is far from half of a step."""
 
 
 def emit_normalized(builder: DelegateBuilder, shape: tuple[int, ...], normalization: Normalization) -> int:
@@ -85,29 +85,15 @@ def _line(builder: DelegateBuilder, source: int, shape: tuple[int, ...], axis: i
     channels = shape[3]
     line = tuple(1 if dim == axis else side for dim, side in enumerate(shape))
     result, scales = builder.tensor(line, PIXEL_SCALE), torch.full((channels,), _FAINT)
+    weight = torch.eye(channels, dtype=torch.int8).view(channels, 1, 1, channels)
     bias = torch.tensor([round(channel / _FAINT) for channel in colour_of(mean)], dtype=torch.int32)
-    builder.add_node(
-        schema.XNNConv2d(
-            padding_top=0,
-            padding_right=0,
-            padding_bottom=0,
-            padding_left=0,
-            kernel_height=1,
-            kernel_width=1,
-            subsampling_height=shape[1] if axis == 1 else 1,
-            subsampling_width=shape[2] if axis == 2 else 1,
-            dilation_height=1,
-            dilation_width=1,
-            group_input_channels=channels,
-            group_output_channels=channels,
-            groups=1,
-            adjustment_height=0,
-            adjustment_width=0,
-            input1_id=source,
-            filter_id=builder.channelwise_constant(torch.ones(channels, 1, 1, channels, dtype=torch.int8), scales, 0),
-            bias_id=builder.channelwise_constant(bias, scales, 0),
-            output_id=result,
-            flags=0,
-        )
+    node = convolution(
+        source=source,
+        result=result,
+        filter_id=builder.channelwise_constant(weight, scales, 0),
+        bias_id=builder.channelwise_constant(bias, scales, 0),
+        channels=(channels, channels),
+        stride=(shape[1] if axis == 1 else 1, shape[2] if axis == 2 else 1),
     )
+    builder.add_node(node)
     return result
