@@ -159,7 +159,8 @@ def evaluate(
         return view(output.compared(logits))
 
     models = {name: _then(model, compared) for name, model in _models(graphs, int8, trained).items()}
-    guarded, running = _guarded(programs, loads), _running(programs, loads)
+    running = _running(programs, loads)
+    guarded = _guarded(programs, running, loads)
     judged: dict[str, Model] = {**running, **guarded}
     unmeasured = {p.choice.placement for p in programs.chosen if p.choice.name not in measured}
     logits = collect_logits(
@@ -215,9 +216,9 @@ def _running(programs: Programs, loads: Loads) -> dict[str, Model]:
     }
 
 
-def _guarded(programs: Programs, loads: Loads) -> dict[str, _Guarded]:
+def _guarded(programs: Programs, running: Mapping[str, Model], loads: Loads) -> dict[str, _Guarded]:
     """Programs in emulators, where there are others that are to go on whatever becomes of one."""
-    beside, running = programs.chosen if len(programs.chosen) > 1 else (), _running(programs, loads)
+    beside = programs.chosen if len(programs.chosen) > 1 else ()
     return {
         p.choice.name: _Guarded(
             run=running.get(p.choice.name, nn.Identity()),

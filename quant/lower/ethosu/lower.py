@@ -24,8 +24,9 @@ def lower(source: Source) -> LoweredProgram:
     """
     name = f"ethos-u:{source.precision}"
     request = {"target": source.precision, "input_shape": list(source.input_shape)}
-    child = {"module": "quant.lower.ethosu.child", "backend": name, "remedy": _REMEDY}
-    with compiled(for_tosa(source.graph), request, **child) as (answer, folder):
+    with compiled(
+        for_tosa(source.graph), request, module="quant.lower.ethosu.child", backend=name, remedy=_REMEDY
+    ) as (answer, folder):
         _require_whole(name, answer)
         data, tosa = ((folder / file).read_bytes() for file in ("program.pte", "out.tosa"))
     libraries = f"Vela {TRIED['ethos-u-vela']}, TOSA reference model {TRIED['tosa-tools']}"

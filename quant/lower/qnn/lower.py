@@ -22,8 +22,7 @@ def lower(source: Source) -> LoweredProgram:
     soc = source.options.soc
     graph = source.graph if source.precision == "fp16" else for_htp(source.graph)
     request = {"precision": source.precision, "soc": soc, "input_shape": list(source.input_shape)}
-    child = {"module": "quant.lower.qnn.child", "backend": "qnn", "remedy": _REMEDY}
-    with compiled(graph, request, **child) as (answer, folder):
+    with compiled(graph, request, module="quant.lower.qnn.child", backend="qnn", remedy=_REMEDY) as (answer, folder):
         data = (folder / "program.pte").read_bytes()
     if not answer["delegation"]["partitions"]:
         raise InputError("qnn: the compiler takes no operator of this network; choose another backend.")
