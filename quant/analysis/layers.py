@@ -17,6 +17,7 @@ import torch
 from torch import fx
 
 from quant.analysis.layer_report import LayerReport
+from quant.graph.export import SiluAtOnce
 from quant.graph.fallback_units import module_of
 from quant.graph.finite import extremes, in_memory_order
 from quant.graph.gradients import dealt, run_both_ways
@@ -89,8 +90,12 @@ class _Sums:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-class _Comparison(fx.Interpreter):
-    """The float graph, with the int8 stream's values at hand."""
+class _Comparison(SiluAtOnce):
+    """The float graph, with the int8 stream's values at hand.
+
+    A SiLU runs at once: its gate, computed anew where it is looked at, is not kept for the backward pass, where those
+    of B7 at 600 pixels took gigabytes.
+    """
 
     def __init__(self, module: fx.GraphModule, grids: dict[str, TensorScale], stream: _Stream) -> None:
         super().__init__(module)
@@ -104,21 +109,40 @@ class _Comparison(fx.Interpreter):
         result = super().run_node(n)
         if n.op == "placeholder":
             self._stream.begin(result.detach())
-        if n.name not in self._shown or not isinstance(result, torch.Tensor):
-            return result
-        sums, values, grid = self._sums.setdefault(n.name, _Sums()), result.detach(), self._grids.get(n.name)
+        if n in self.skipped:
+            self._look(n.name, self._input_of(n).sigmoid())
+        elif n.name in self._shown and isinstance(result, torch.Tensor):
+            self._look(n.name, result.detach())
+            if result.requires_grad:
+                self._await_gradient(n, result)
+        return result
+
+    def _look(self, name: str, values: torch.Tensor) -> None:
+        sums, grid = self._sums.setdefault(name, _Sums()), self._grids.get(name)
         low, high = extremes(values)
         sums.low, sums.high, sums.count = min(sums.low, low), max(sums.high, high), sums.count + values.numel()
         sums.signal += _energy(values)
-        stream = self._stream.take(n.name)
+        stream = self._stream.take(name)
         if stream is not None:
             sums.difference += _energy(stream.sub_(values))
         if grid is not None:
             sums.clipped += _clipped(values, grid, (low, high))
-            if result.requires_grad:
-                # The error is computed then: kept, the errors of B7 at 600 pixels would take gigabytes.
-                result.register_hook(lambda gradient: _add_noise(sums, gradient, values, grid))
-        return result
+
+    def _await_gradient(self, n: fx.Node, result: torch.Tensor) -> None:
+        """Errors are computed when the gradient is there: kept, those of B7 would take gigabytes too."""
+        values, grid = result.detach(), self._grids.get(n.name)
+        if grid is not None:
+            sums = self._sums[n.name]
+            result.register_hook(lambda gradient: _add_noise(sums, gradient, values, grid))
+        gate = self.gates.get(n)
+        gate_grid = None if gate is None else self._grids.get(gate.name)
+        if gate is not None and gate_grid is not None:
+            gate_sums, x = self._sums[gate.name], self._input_of(gate)
+            result.register_hook(lambda gradient: _add_noise(gate_sums, gradient * x, x.sigmoid(), gate_grid))
+
+    def _input_of(self, gate: fx.Node) -> torch.Tensor:
+        x: torch.Tensor = self.env[gate.all_input_nodes[0]]
+        return x.detach()
 
     def take(self, other: _Comparison) -> None:
         """Add what others of the images show."""

@@ -101,13 +101,16 @@ class SiluAtOnce(fx.Interpreter):
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
-        self.sources = {product: x for product, (x, _) in silus_of(module.graph).items()}
+        silus = silus_of(module.graph)
+        self.sources = {product: x for product, (x, _) in silus.items()}
         """The node of each SiLU's output -> that of its input."""
-        self._skipped = {gate for _, gate in silus_of(module.graph).values() if len(gate.users) == 1}
+        self.gates = {product: gate for product, (_, gate) in silus.items() if len(gate.users) == 1}
+        """The node of each SiLU's output -> that of its gate, where nothing else reads it."""
+        self.skipped = frozenset(self.gates.values())
 
     def run_node(self, n: fx.Node) -> Any:
         """Run one node (fx's protocol)."""
-        if n in self._skipped:
+        if n in self.skipped:
             return None
         source = self.sources.get(n)
         return super().run_node(n) if source is None else F.silu(self.env[source])

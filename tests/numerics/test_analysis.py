@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import fx
 
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
@@ -81,3 +82,40 @@ def test_json_keeps_the_reports(graph, ranges, inputs):
     assert [report.node for report in again] == [report.node for report in reports]
     assert reports_json(again) == reports_json(reports)
     assert torch.tensor([r.sqnr_db for r in again]).allclose(torch.tensor([r.sqnr_db for r in reports]), atol=1e-3)
+
+
+class _Kept(fx.Interpreter):
+    """A float graph operator by operator, each result with its gradient."""
+
+    def __init__(self, module):
+        super().__init__(module)
+        self.results = {}
+
+    def run_node(self, n):
+        result = super().run_node(n)
+        if n.op == "call_function":
+            result.retain_grad()
+            self.results[n.name] = result
+        return result
+
+
+def test_a_swish_and_its_gate_have_the_noise_that_autograd_gives_each_operator():
+    model = EfficientNet.from_name("b0", num_classes=5, image_size=SIZE)
+    graph = export_once(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+    batch = images(1, SIZE)
+    ranges = find_ranges(graph, activations_of(graph, frozenset()), [batch], seed=0)
+    reports = {one.node: one for one in reports_of(graph, ranges, [batch])}
+
+    kept = _Kept(graph)
+    logits = kept.run(batch.clone().requires_grad_())
+    signs = torch.randint(0, 2, logits.shape, generator=torch.Generator().manual_seed(0)) * 2.0 - 1.0
+    (logits * signs).sum().backward()
+    gates = [name for name in reports if reports[name].operator == "sigmoid"]
+    assert len(gates) > 60
+    for name, report in reports.items():
+        result, (low, high) = kept.results[name], report.grid
+        scale = (high - low) / 255
+        on_grid = torch.fake_quantize_per_tensor_affine(result, scale, round(-128 - low / scale), -128, 127)
+        noise = ((on_grid - result) * result.grad).double().square().sum().item()
+        assert report.noise == pytest.approx(noise, rel=1e-2), name
+        assert report.seen == pytest.approx((result.min().item(), result.max().item()), rel=1e-4, abs=1e-5)
