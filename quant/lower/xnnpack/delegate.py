@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,12 +17,23 @@ with quiet_libraries():
     from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import serialize_xnnpack_binary
     from executorch.backends.xnnpack.utils.xnnpack_constants import (
         UINT32_MAX,
+        XNN_INVALID_VALUE_ID,
         XNN_VALUE_FLAG_EXTERNAL_INPUT,
         XNN_VALUE_FLAG_EXTERNAL_OUTPUT,
     )
 
 # XNNPACK wants its constants aligned for vector loads.
 _CONSTANT_ALIGNMENT = 16
+
+_CONCATENATIONS = {
+    2: schema.XNNConcatenate2,
+    3: schema.XNNConcatenate3,
+    4: schema.XNNConcatenate4,
+    5: schema.XNNConcatenate5,
+}
+
+MOST_PARTS = max(_CONCATENATIONS)
+"""Tensors that one operator puts side by side."""
 
 
 @dataclass(slots=True)
@@ -190,6 +202,27 @@ class DelegateBuilder:
 def _inline_constant(offset: int, size: int) -> schema.ConstantDataOffset:
     """A constant at `offset` of the delegate's own blob; any key, even an empty one, would mean named data."""
     return schema.ConstantDataOffset(offset=offset, size=size, named_key=None)
+
+
+def concatenate(
+    builder: DelegateBuilder, parts: Sequence[int], shape: tuple[int, ...], axis: int, scale: TensorScale | None
+) -> int:
+    """Put tensors side by side.
+
+    Args:
+        builder: of the delegate.
+        parts: ids of two to `MOST_PARTS` tensors of one scale.
+        shape: of the result.
+        axis: along which they lie.
+        scale: of all of them; None in float.
+
+    Returns:
+        Id of the result.
+    """
+    result = builder.tensor(shape, scale)
+    ids = {f"input{i + 1}_id": part for i, part in enumerate([*parts, *[XNN_INVALID_VALUE_ID] * (5 - len(parts))])}
+    builder.add_node(_CONCATENATIONS[len(parts)](axis=axis, output_id=result, flags=0, **ids))
+    return result
 
 
 def convolution(

@@ -38,6 +38,7 @@ from quant.graph.qdq import (
 from quant.lower.options import Normalization
 from quant.lower.xnnpack.delegate import DelegateBuilder, convolution
 from quant.lower.xnnpack.float_rules import FLOAT_RULES
+from quant.lower.xnnpack.gates import widened
 from quant.lower.xnnpack.normalization import emit_normalized, emit_padded
 from quant.thresholds import WEIGHT_SCALE_FLOOR
 
@@ -347,10 +348,13 @@ def _emit_clamp(emitter: Emitter, node: fx.Node) -> None:
 
 def _binary(kind: Any) -> Callable[[Emitter, fx.Node], None]:
     def emit(emitter: Emitter, node: fx.Node) -> None:
-        first, second = (emitter.read(a, node) for a in node.args[:2])
-        shape = tuple(torch.broadcast_shapes(first.shape, second.shape))
+        sources = [emitter.read(a, node) for a in node.args[:2]]
+        shape = tuple(torch.broadcast_shapes(*(source.shape for source in sources)))
         value, limits = emitter.define(node, shape)
-        emitter.builder.add_node(kind(input1_id=first.id, input2_id=second.id, output_id=value.id, flags=0), limits)
+        first, second = (
+            widened(emitter.builder, source.id, nhwc(source.shape), nhwc(shape), source.scale) for source in sources
+        )
+        emitter.builder.add_node(kind(input1_id=first, input2_id=second, output_id=value.id, flags=0), limits)
         emitter.operators += 1 if limits is None else 2
 
     return emit

@@ -9,11 +9,10 @@ import torch
 from quant.common.quiet import quiet_libraries
 from quant.graph.pixels import PIXEL_SCALE, colour_of
 from quant.lower.options import Normalization
-from quant.lower.xnnpack.delegate import DelegateBuilder, convolution, depthwise_pixel
+from quant.lower.xnnpack.delegate import DelegateBuilder, concatenate, convolution, depthwise_pixel
 
 with quiet_libraries():
     from executorch.backends.xnnpack.serialization import xnnpack_graph_schema as schema
-    from executorch.backends.xnnpack.utils.xnnpack_constants import XNN_INVALID_VALUE_ID
 
 _FAINT = 2.0**-16
 """Scale of weights that leave a constant what it is: a pixel times it is far from half of a step."""
@@ -66,15 +65,8 @@ def emit_padded(
             line = _line(builder, result, shape, axis, mean)
             parts = [*[line] * before, result, *[line] * after]
             shape = (*shape[:axis], shape[axis] + before + after, *shape[axis + 1 :])
-            result = _concatenate(builder, parts, shape, axis)
+            result = concatenate(builder, parts, shape, axis, PIXEL_SCALE)
     return result, shape
-
-
-def _concatenate(builder: DelegateBuilder, parts: Sequence[int], shape: tuple[int, ...], axis: int) -> int:
-    result, kinds = builder.tensor(shape, PIXEL_SCALE), {2: schema.XNNConcatenate2, 3: schema.XNNConcatenate3}
-    ids = {f"input{i + 1}_id": part for i, part in enumerate([*parts, *[XNN_INVALID_VALUE_ID] * (5 - len(parts))])}
-    builder.add_node(kinds[len(parts)](axis=axis, output_id=result, flags=0, **ids))
-    return result
 
 
 def _line(builder: DelegateBuilder, source: int, shape: tuple[int, ...], axis: int, mean: Sequence[float]) -> int:
