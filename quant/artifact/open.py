@@ -40,7 +40,7 @@ def open_artifact(folder: Path) -> Artifact:
     """
     path = folder / "manifest.json"
     if not path.is_file():
-        raise InputError(f"{folder}: no artifact here (no manifest.json); make one with `quantize`.")
+        raise InputError(_not_here(folder))
     try:
         manifest = read_json(path, limit=MAX_MANIFEST_BYTES)
     except (OSError, ValueError) as error:
@@ -59,6 +59,14 @@ def open_artifact(folder: Path) -> Artifact:
     artifact = Artifact(folder=folder, manifest=manifest)
     _require_consistent(artifact)
     return artifact
+
+
+def _not_here(folder: Path) -> str:
+    """The sentence of a folder without a manifest; a run over several programs made a folder of each."""
+    within = sorted(str(manifest.parent) for manifest in folder.glob("*/manifest.json"))
+    if within and (folder / "fleet.json").is_file():
+        return f"{folder}: each program of this run has a folder of its own; name {' or '.join(within)}."
+    return f"{folder}: no artifact here (no manifest.json); make one with `quantize`."
 
 
 def _verify(folder: Path, name: str, entry: dict[str, Any]) -> None:

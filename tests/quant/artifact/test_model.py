@@ -167,6 +167,14 @@ def test_a_folder_without_a_manifest_is_no_artifact(tmp_path):
     assert "no artifact here" in refusal(tmp_path / "absent")
 
 
+def test_the_folder_of_a_run_over_several_programs_names_them(tmp_path):
+    for name in ("qnn-w8a8", "xnnpack-int8"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text("{}")
+    (tmp_path / "fleet.json").write_text("{}")
+    assert f"name {tmp_path / 'qnn-w8a8'} or {tmp_path / 'xnnpack-int8'}" in refusal(tmp_path)
+
+
 @pytest.mark.parametrize(
     "text", [b"", b"{", b"\xff\xfe", b'{"schema": 1', b"[" * 100_000], ids=["empty", "cut", "binary", "open", "deep"]
 )
