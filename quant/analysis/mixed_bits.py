@@ -30,8 +30,8 @@ from quant.thresholds import ANALYSIS
 _LEFT_IN_16_BITS = 0.02
 """Noise of a network all in 16 bits, as a share of its noise in 8: what rounded weights leave (B0: 17.5 dB less)."""
 
-_TRIES = 4
-"""Sets that are quantized at most, the one without 16 bits among them: a minute each."""
+_TRIES = 6
+"""Sets that are quantized at most, the one without 16 bits among them: half a minute each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,15 +50,19 @@ class Mixed:
     chosen: Mixture
     """The one with the fewest bits that meets the target; the best of all where none does."""
     tried: int
+    least: bool
+    """Whether the next cheaper one was tried, and misses the target."""
     images: int
     """That it was chosen on."""
 
     def sentence(self) -> str:
         """How it was chosen."""
-        score = self.chosen.score
-        ends = "the least of" if score.met else "the best of, none reaching the target:"
+        score, choices = self.chosen.score, "choice" if self.tried == 1 else "choices"
+        ends = "the best of, none reaching the target:"
+        if score.met:
+            ends = "the least that reaches the target:" if self.least else "the least of"
         return (
-            f"int16 in {len(self.chosen.modules)} modules, {ends} {self.tried} choices tried on {self.images} "
+            f"int16 in {len(self.chosen.modules)} modules, {ends} {self.tried} {choices} tried on {self.images} "
             f"images: {100 * score.agreement:.1f} % keep their class there, simulated, {score.sqnr_db:.1f} dB; the "
             f"chance that the target holds on the evaluation images is {score.chance:.2f}"
         )
@@ -138,7 +142,8 @@ def mix_bits(prepared: State, context: Context, target: Target, chosen_on: Chose
     best = search.run()
     modules = tuple(unit.name for unit in curve[best])
     mixture = Mixture(modules=modules, score=search.scores[best])
-    return made[best], Mixed(chosen=mixture, tried=len(search.scores), images=len(reference))
+    least = mixture.score.met and (best == 0 or best - 1 in search.scores)
+    return made[best], Mixed(chosen=mixture, tried=len(search.scores), least=least, images=len(reference))
 
 
 def _units(graph_module: fx.GraphModule) -> list[Unit]:

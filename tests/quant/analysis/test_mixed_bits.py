@@ -1,5 +1,7 @@
 """16 bits where they are needed: the fewest that meet a target, found in a few tries."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -40,6 +42,7 @@ def scene():
 def test_what_eight_bits_reach_takes_none(scene):
     quantized, found = mix_bits(*scene[:2], Target(min_agreement=0.5, max_drop=50.0), scene[2])
     assert (found.chosen.modules, found.tried, found.chosen.score.met) == ((), 1, True)
+    assert "in 0 modules, the least that reaches the target: 1 choice tried" in found.sentence()
     assert activations_in_16_bits(quantized.converted) is None
 
 
@@ -91,9 +94,24 @@ def test_a_right_prediction_finds_the_cheapest_in_three_tries(met_from):
 
 
 @pytest.mark.parametrize("optimism", [0.4, 3.0])
-def test_a_wrong_prediction_still_ends_at_one_that_meets_the_target(optimism):
+def test_a_wrong_prediction_takes_more_tries_to_the_cheapest(optimism):
     search = made(3, optimism=optimism)
-    assert 3 <= search.run() <= 5 and len(search.scores) <= 4
+    assert search.run() == 3 and not search.scores[2].met and len(search.scores) <= 6
+
+
+@pytest.mark.parametrize(
+    ("tried", "least"), [({0, 3}, "the least of 2 choices"), ({0, 2, 3}, "the least that reaches")]
+)
+def test_the_least_is_said_where_the_next_cheaper_one_was_tried(scene, monkeypatch, tried, least):
+    def run(search):
+        for point in tried:
+            score, _ = search.attempt(point)
+            search.scores[point] = replace(score, met=point == 3)
+        return 3
+
+    monkeypatch.setattr(_Search, "run", run)
+    _, found = mix_bits(*scene[:2], Target(min_agreement=0.5, max_drop=50.0), scene[2])
+    assert least in found.sentence()
 
 
 def test_16_bits_cost_what_is_written_and_what_is_converted(scene):
