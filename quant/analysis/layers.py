@@ -8,7 +8,7 @@ square of the rounding and clipping error, summed). There a layer in float, or a
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +17,9 @@ import torch
 from torch import fx
 
 from quant.analysis.layer_report import LayerReport
-from quant.graph.export import SiluAtOnce
 from quant.graph.fallback_units import module_of
 from quant.graph.finite import extremes, in_memory_order
-from quant.graph.gradients import dealt, run_both_ways
+from quant.graph.gradients import Observer, dealt, run_both_ways, run_forward
 from quant.graph.latency_model import node_milliseconds
 from quant.graph.parallel import joined
 from quant.graph.pixels import pixels
@@ -58,10 +57,15 @@ def analyze(
 
     def compare(shard: int) -> _Comparison:
         compared = _Comparison(graph_module, grids, _Stream(simulation, ends))
-        run_both_ways(compared, shards[shard], seed=seed + shard, advance=advance)
+        run_forward(compared, shards[shard])
         return compared
 
-    return joined(compare, len(shards)).reports()
+    def weigh(shard: int) -> _Noise:
+        noise = _Noise(graph_module, grids)
+        run_both_ways(noise, shards[shard], seed=seed + shard, advance=advance)
+        return noise
+
+    return joined(compare, len(shards)).reports(joined(weigh, len(shards)).found)
 
 
 def _grids(converted: fx.GraphModule) -> dict[str, TensorScale]:
@@ -82,39 +86,65 @@ class _Sums:
     clipped: int = 0
     signal: float = 0.0
     difference: float = 0.0
-    noise: float = 0.0
 
     def take(self, other: _Sums) -> None:
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
-        for name in ("count", "clipped", "signal", "difference", "noise"):
+        for name in ("count", "clipped", "signal", "difference"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-class _Comparison(SiluAtOnce):
-    """The float graph, with the int8 stream's values at hand.
+class _Noise(Observer):
+    """Runs both ways, and sums what rounding each activation alone does to the logits.
 
-    A SiLU runs at once: its gate, computed anew where it is looked at, is not kept for the backward pass, where those
-    of B7 at 600 pixels took gigabytes.
+    Errors are computed when the gradient is there: kept, those of B7 at 600 pixels would take gigabytes, as would its
+    gates. A gate's gradient is the product's times the other factor.
     """
+
+    def __init__(self, module: fx.GraphModule, grids: dict[str, TensorScale]) -> None:
+        super().__init__(module)
+        self._grids = {name: grids[name] for name in _shown(module) & grids.keys()}
+        self.found: defaultdict[str, float] = defaultdict(float)
+        """By activation."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if n.name in self._grids and n not in self.skipped:
+            values = result.detach()
+            result.register_hook(lambda gradient: self._add(n, gradient, values))
+        gate = self.gates.get(n)
+        if gate is not None and gate.name in self._grids:
+            x = self.env[self.sources[n]].detach()
+            result.register_hook(lambda gradient: self._add(gate, gradient * x, x.sigmoid()))
+        return result
+
+    def _add(self, node: fx.Node, gradient: torch.Tensor, values: torch.Tensor) -> None:
+        grid = self._grids[node.name]
+        error = _levels(values, grid).clamp_(QMIN, QMAX).sub_(grid.zero_point).mul_(grid.scale).sub_(values)
+        self.found[node.name] += _energy(error.mul_(gradient))
+
+    def take(self, other: _Noise) -> None:
+        """Add what others of the images show."""
+        for name, noise in other.found.items():
+            self.found[name] += noise
+
+
+class _Comparison(fx.Interpreter):
+    """The float graph, with the int8 stream's values at hand."""
 
     def __init__(self, module: fx.GraphModule, grids: dict[str, TensorScale], stream: _Stream) -> None:
         super().__init__(module)
         self._grids = grids
         self._stream = stream
-        self._shown = {n.name for n in module.graph.nodes if _computes(n) and fused_clamp(n) is None}
+        self._shown = _shown(module)
         self._sums: dict[str, _Sums] = {}
         self._nodes = list(module.graph.nodes)
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
         if n.op == "placeholder":
-            self._stream.begin(result.detach())
-        if n in self.skipped:
-            self._look(n.name, self._input_of(n).sigmoid())
-        elif n.name in self._shown and isinstance(result, torch.Tensor):
-            self._look(n.name, result.detach())
-            if result.requires_grad:
-                self._await_gradient(n, result)
+            self._stream.begin(result)
+        if n.name in self._shown and isinstance(result, torch.Tensor):
+            self._look(n.name, result)
         return result
 
     def _look(self, name: str, values: torch.Tensor) -> None:
@@ -128,33 +158,19 @@ class _Comparison(SiluAtOnce):
         if grid is not None:
             sums.clipped += _clipped(values, grid, (low, high))
 
-    def _await_gradient(self, n: fx.Node, result: torch.Tensor) -> None:
-        """Errors are computed when the gradient is there: kept, those of B7 would take gigabytes too."""
-        values, grid = result.detach(), self._grids.get(n.name)
-        if grid is not None:
-            sums = self._sums[n.name]
-            result.register_hook(lambda gradient: _add_noise(sums, gradient, values, grid))
-        gate = self.gates.get(n)
-        gate_grid = None if gate is None else self._grids.get(gate.name)
-        if gate is not None and gate_grid is not None:
-            gate_sums, x = self._sums[gate.name], self._input_of(gate)
-            result.register_hook(lambda gradient: _add_noise(gate_sums, gradient * x, x.sigmoid(), gate_grid))
-
-    def _input_of(self, gate: fx.Node) -> torch.Tensor:
-        x: torch.Tensor = self.env[gate.all_input_nodes[0]]
-        return x.detach()
-
     def take(self, other: _Comparison) -> None:
         """Add what others of the images show."""
         for name, sums in other._sums.items():
             self._sums.setdefault(name, _Sums()).take(sums)
 
-    def reports(self) -> list[LayerReport]:
-        total = sum(sums.noise for sums in self._sums.values()) or 1.0
+    def reports(self, noise: dict[str, float]) -> list[LayerReport]:
+        """What was seen, and of each activation its share of the noise."""
+        total = sum(noise.values()) or 1.0
         nodes = [node for node in self._nodes if node.name in self._sums]
-        return [self._report(node, total) for node in nodes if node.name in self._stream.compared]
+        compared = [node for node in nodes if node.name in self._stream.compared]
+        return [self._report(node, noise.get(node.name, 0.0), total) for node in compared]
 
-    def _report(self, node: fx.Node, total: float) -> LayerReport:
+    def _report(self, node: fx.Node, noise: float, total: float) -> LayerReport:
         sums, grid = self._sums[node.name], self._grids.get(node.name)
         limits = None
         if grid is not None:
@@ -169,8 +185,8 @@ class _Comparison(SiluAtOnce):
             grid=limits,
             clipped=None if grid is None else sums.clipped / sums.count,
             sqnr_db=10.0 * torch.tensor(max(ratio, 1e-20)).log10().item(),
-            noise=sums.noise,
-            noise_share=sums.noise / total,
+            noise=noise,
+            noise_share=noise / total,
             estimated_ms=node_milliseconds(_computed_by(node), in_float=grid is None),
         )
 
@@ -214,6 +230,11 @@ class _Stream(fx.Interpreter):
         return result
 
 
+def _shown(module: fx.GraphModule) -> set[str]:
+    """Names of the activations that are reported on."""
+    return {node.name for node in module.graph.nodes if _computes(node) and fused_clamp(node) is None}
+
+
 def _computes(node: fx.Node) -> bool:
     """Whether a node gives other values than it reads."""
     return node.op == "call_function" and node.target not in (*SAME_VALUES, aten.dropout.default, pixels)
@@ -236,11 +257,6 @@ def _clipped(values: torch.Tensor, grid: TensorScale, seen: tuple[float, float])
         return 0
     levels = in_memory_order(_levels(values, grid))
     return int(((levels < QMIN) | (levels > QMAX)).count_nonzero())
-
-
-def _add_noise(sums: _Sums, gradient: torch.Tensor, values: torch.Tensor, grid: TensorScale) -> None:
-    error = _levels(values, grid).clamp_(QMIN, QMAX).sub_(grid.zero_point).mul_(grid.scale).sub_(values)
-    sums.noise += _energy(error.mul_(gradient))
 
 
 def _energy(x: torch.Tensor) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from torch import fx
 
 from quant.data.batches import first_images
 from quant.graph.qdq import elements
+from quant.graph.sections import Section, sections
 
 # For the stream of a reconstruction that stops at every layer.
 _STREAM_BYTES = 5.34e8
@@ -56,11 +58,20 @@ def backward_batch(graph_module: fx.GraphModule) -> int:
     return max(1, int(_BACKWARD_BYTES / (4 * sum(_elements(graph_module)))))
 
 
+def backward_sections(graph_module: fx.GraphModule) -> list[Section]:
+    """Cut a graph so that a backward pass of one image keeps no more at a time than one of several smaller ones."""
+    sizes = _sizes(graph_module)
+    return sections(graph_module.graph, sizes, math.ceil(4 * sum(sizes.values()) / _BACKWARD_BYTES))
+
+
 def _elements(graph_module: fx.GraphModule) -> list[int]:
     """Numbers that one image takes in each activation."""
-    counts = [1]
-    for node in graph_module.graph.nodes:
-        value = node.meta.get("val")
-        if node.op == "call_function" and isinstance(value, torch.Tensor):
-            counts.append(elements(node))
-    return counts
+    return [1, *_sizes(graph_module).values()]
+
+
+def _sizes(graph_module: fx.GraphModule) -> dict[fx.Node, int]:
+    return {
+        node: elements(node)
+        for node in graph_module.graph.nodes
+        if node.op == "call_function" and isinstance(node.meta.get("val"), torch.Tensor)
+    }

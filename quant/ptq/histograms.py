@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import fx
 
-from quant.graph.export import SiluAtOnce
 from quant.graph.finite import extremes, in_memory_order, require_usable
+from quant.graph.gradients import Observer
 
 BINS = 2048
 
@@ -38,26 +38,20 @@ _CHANNEL_POSITIONS = 1024
 """The same where each channel has a histogram of its own."""
 
 
-class _Sensitivities(SiluAtOnce):
+class _Sensitivities(Observer):
     """Shows a sample of each named node's output together with how much the logits move with it."""
 
     def __init__(self, module: fx.GraphModule, names: Collection[str], plain_share: float) -> None:
         super().__init__(module)
         self._names, self._plain_share = frozenset(names), plain_share
-        self._turn = 0
         self.energy: defaultdict[str, float] = defaultdict(float)
         """How much the logits move with each activation: squared gradients, summed over elements and images."""
-
-    def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the graph on a batch (fx's protocol)."""
-        self._turn += 1
-        return super().run(*args, **kwargs)
 
     def run_node(self, n: fx.Node) -> Any:
         """Run one node (fx's protocol)."""
         result = super().run_node(n)
         if n.name in self._names:
-            turn = self._turn
+            turn = self.turn
             output = result.detach()
             bins = self.bins_of(n.name, output, self._sample(output, turn))
             if not result.requires_grad:
