@@ -14,6 +14,7 @@ from quant.checks.program_identity import check_bundle, check_programs, check_ra
 from quant.checks.recorded_figures import Recorded
 from quant.checks.reference import Reference, check_reference
 from quant.common.findings import Finding
+from quant.common.progress import Progress
 from quant.data.batches import Model
 from quant.data.perceptual_hash import Calibrated
 from quant.data.split import ImageRecord
@@ -61,6 +62,7 @@ def check_artifact(
     pte_logits: torch.Tensor | None,
     hashes: torch.Tensor,
     images: Sequence[ImageRecord],
+    progress: Progress,
 ) -> tuple[Finding, ...]:
     """Look for reasons not to believe a verdict on an artifact over images.
 
@@ -71,6 +73,7 @@ def check_artifact(
         pte_logits: of its program on this host; None where this host does not run it.
         hashes: of the images, [images, 64].
         images: that all of these are of.
+        progress: told of each check of float's answers.
 
     Raises:
         InputError: an unreadable image.
@@ -88,4 +91,4 @@ def check_artifact(
         hashes=hashes,
         calibrated=Calibrated.of(artifact.manifest),
     )
-    return (*([] if golden is None else [golden]), *check_reference(reference))
+    return (*([] if golden is None else [golden]), *check_reference(reference, progress))

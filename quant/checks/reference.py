@@ -14,6 +14,7 @@ from quant.checks.leakage import find_leakage
 from quant.checks.preprocessing_probe import ALWAYS, READINGS, Probe, better_reading
 from quant.checks.recorded_figures import Recorded, other_float, other_program
 from quant.common.findings import Finding, finding
+from quant.common.progress import Progress
 from quant.common.subsample import subsample
 from quant.data.batches import Model
 from quant.data.perceptual_hash import Calibrated
@@ -63,20 +64,26 @@ class Reference:
         return self.task.figure.value(self.task.accuracy(self.logits, self.labels))
 
 
-def check_reference(reference: Reference) -> tuple[Finding, ...]:
+def check_reference(reference: Reference, progress: Progress) -> tuple[Finding, ...]:
     """Look for reasons not to believe figures that are relative to this float network.
+
+    Args:
+        reference: float over the evaluation images.
+        progress: told of each check; some run float again, on images prepared in another way.
 
     Raises:
         InputError: an image that cannot be read.
     """
-    if not reference.task.exclusive:
-        found = [each for check in _CHECKS_OF_OUTPUTS if (each := check(reference)) is not None]
-    elif reference.logits.shape[1] == 1:
+    checks = _CHECKS if reference.task.exclusive else _CHECKS_OF_OUTPUTS
+    if reference.task.exclusive and reference.logits.shape[1] == 1:
         return tuple(each for each in [_classes(reference)] if each is not None)
-    else:
-        found = [each for check in _CHECKS if (each := check(reference)) is not None]
-    if not any(each.code in _CAUSES_OF_CHANCE for each in found):
-        found += [each for check in (_geometry, _chance) if (each := check(reference)) is not None]
+    found: list[Finding] = []
+    with progress.stage("Checking", len(checks) + len(_UNEXPLAINED)) as advance:
+        for check in (*checks, *_UNEXPLAINED):
+            explained = check in _UNEXPLAINED and any(each.code in _CAUSES_OF_CHANCE for each in found)
+            each = None if explained else check(reference)
+            found += [] if each is None else [each]
+            advance(1)
     return tuple(found)
 
 
@@ -218,6 +225,9 @@ _CHECKS_OF_OUTPUTS: tuple[Callable[[Reference], Finding | None], ...] = (
     _recorded_float,
     _recorded_program,
 )
+
+_UNEXPLAINED: tuple[Callable[[Reference], Finding | None], ...] = (_geometry, _chance)
+"""Asked where none of `_CAUSES_OF_CHANCE` was found."""
 
 _CAUSES_OF_CHANCE = frozenset({"one-answer", "one-class", "label-order", "preprocessing", "float-changed"})
 """What explains a float network at chance better than that it is."""

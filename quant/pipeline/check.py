@@ -193,6 +193,7 @@ def look(
                 pte_logits=logits.get("pte"),
                 hashes=logits.pop("hashes"),
                 images=images,
+                progress=progress,
             )
     return Seen(logits=logits, measured=measured, findings=(*files.findings, *found), layers=files.layers)
 

@@ -191,7 +191,7 @@ def evaluate(
     return Evaluated(
         measured=measured,
         logits=logits,
-        findings=check_reference(reference),
+        findings=check_reference(reference, progress),
         temperature=_temperature(network, models[FLOAT], progress),
         failed={name: each.error for name, each in guarded.items() if each.error is not None},
     )

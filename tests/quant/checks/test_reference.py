@@ -1,5 +1,6 @@
 """What float's answers say against a verdict; logits, images and networks are written down."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from quant.checks.recorded_figures import Recorded
 from quant.checks.reference import Reference, check_reference
+from quant.common.progress import NoProgress
 from quant.data.perceptual_hash import Calibrated
 from quant.metrics.tasks.classes import CLASSES
 from quant.metrics.tasks.table import TASKS
@@ -14,7 +16,7 @@ from tests.support.images import COLOURS, draw_image
 from tests.support.outcomes import images
 from tests.support.programs import PREPROCESS
 
-COUNT = 40
+COUNT, QUIET = 40, NoProgress()
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def drawn(tmp_path_factory):
 def codes(drawn):
     """Codes of what is found, with some parts of an honest reference changed."""
 
-    def found(answers, **changes):
+    def found(answers, progress=QUIET, **changes):
         fields = {
             "task": CLASSES,
             "run": lambda x: torch.zeros(len(x), 3),
@@ -41,7 +43,7 @@ def codes(drawn):
             "hashes": torch.rand(COUNT, 64, generator=torch.Generator().manual_seed(0)) * 255,
             "calibrated": None,
         }
-        return [each.code for each in check_reference(Reference(**{**fields, **changes}))]
+        return [each.code for each in check_reference(Reference(**{**fields, **changes}), progress)]
 
     return found
 
@@ -51,6 +53,23 @@ RIGHT = [i % 3 for i in range(COUNT)]
 
 def test_an_honest_reference_has_no_findings(codes):
     assert codes(RIGHT) == []
+
+
+@pytest.mark.parametrize("usual", [COUNT, 20], ids=["explained", "not explained"])
+def test_every_check_advances_the_stage(codes, usual):
+    """Float runs again in some of them: minutes, of a large network."""
+    stages = {}
+
+    class Counted:
+        @contextmanager
+        def stage(self, title, total):
+            steps = []
+            yield steps.append
+            stages[title] = (total, sum(steps))
+
+    codes([0] * usual + [1] * (COUNT - usual), Counted())
+    (total, done) = stages["Checking"]
+    assert total == done > 5
 
 
 @pytest.mark.parametrize(
@@ -103,7 +122,7 @@ def seen(task, outputs, **records):
     return [each.code for each in check_reference(Reference(
         task=TASKS[task], run=lambda x: x, logits=outputs, images=some, class_names=("no", "yes"),
         preprocess=PREPROCESS, pte_logits=None, recorded=None, hashes=torch.rand(len(outputs), 64), calibrated=None,
-    ))]  # fmt: skip
+    ), NoProgress())]  # fmt: skip
 
 
 @pytest.mark.parametrize("task", ["multilabel", "regression", "embedding"])
