@@ -149,7 +149,7 @@ def _words(device: dict[str, str]) -> str:
 
 
 def _print_same(console: Console, same: Sameness, reference: str, *, exact: bool, answer: str = "class") -> None:
-    bits = "all-int8: the same bits are wanted" if exact else "float layers: rounding may differ"
+    bits = "all-int8: the same bits are wanted" if exact else "float layers or another release: bits may differ"
     console.print(
         f"Against {reference}: {same.identical} of {same.images} to the bit, "
         f"{share(same.agreement, same.images)} % the same {answer}, {same.sqnr_db:.1f} dB ({bits})",
