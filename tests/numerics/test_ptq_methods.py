@@ -22,7 +22,7 @@ from quant.data.batches import first_images, later_images
 from quant.graph.chunked_run import sampled
 from quant.graph.export import SiluAtOnce, export_graph
 from quant.graph.fallback_units import nodes_of, units
-from quant.graph.gradients import run_both_ways
+from quant.graph.gradients import Observer, run_both_ways
 from quant.graph.qdq import DEQUANTIZE, QUANTIZE, constant_of
 from quant.lower.xnnpack.emit import UnsupportedOperatorError
 from quant.lower.xnnpack.lower import lower_xnnpack
@@ -69,7 +69,7 @@ class _Swish(nn.Module):
 def test_backward_passes_leave_no_activation_behind():
     shown = []
 
-    class Hooked(SiluAtOnce):
+    class Hooked(Observer):
         def run_node(self, n):
             result = super().run_node(n)
             if result.requires_grad:

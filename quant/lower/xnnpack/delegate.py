@@ -113,7 +113,8 @@ class DelegateBuilder:
             torch.int32: schema.XNNDatatype.xnn_datatype_qcint32,
         }
         params = schema.PerChannelQuant(
-            scale=[],
+            # They are in the buffer: an empty list would be a dozen bytes of each layer.
+            scale=None,
             channel_dim=channel_dim,
             scale_buffer_idx=self._constant(scales.to(torch.float32)),
             num_scales=scales.numel(),
@@ -129,7 +130,7 @@ class DelegateBuilder:
         if output_range is not None:
             low, high = ("-inf" if v == -torch.inf else "+inf" if v == torch.inf else v for v in output_range)
             limits = schema.OutputMinMax(output_min=low, output_max=high)
-        self.nodes.append(schema.XNode(xnode_union=node, debug_handle=len(self.nodes), output_min_max=limits))
+        self.nodes.append(schema.XNode(xnode_union=node, debug_handle=0, output_min_max=limits))
 
     def serialize(self) -> bytes:
         """Return the delegate's bytes: flatbuffer and constants.
