@@ -47,7 +47,7 @@ def analyze(
         converted: from `quantize_graph`.
         inputs: images in batches, each [n, C, H, W] float32; 16 to 32 tell enough.
         seed: of the random projections of the logits.
-        advance: told of the images done.
+        advance: told of the images done, twice each.
     """
     simulation = simulation_of(converted, gates=True)
     grids = _grids(converted)
@@ -57,7 +57,7 @@ def analyze(
 
     def compare(shard: int) -> _Comparison:
         compared = _Comparison(graph_module, grids, _Stream(simulation, ends))
-        run_forward(compared, shards[shard])
+        run_forward(compared, shards[shard], advance)
         return compared
 
     def weigh(shard: int) -> _Noise:

@@ -147,7 +147,7 @@ def analyze_graphs(
     inputs = read_batches([images[i] for i in subsample(len(images), count)], network.preprocess, progress)
     found = {}
     for name, quantized in wanted.items():
-        with progress.stage("Analyzing", sum(len(batch) for batch in inputs)) as advance:
+        with progress.stage("Analyzing", 2 * sum(len(batch) for batch in inputs)) as advance:
             found[name] = analyze(
                 quantized.reference, quantized.converted, inputs, seed=request.config.seed, advance=advance
             )

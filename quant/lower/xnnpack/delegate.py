@@ -130,6 +130,7 @@ class DelegateBuilder:
         if output_range is not None:
             low, high = ("-inf" if v == -torch.inf else "+inf" if v == torch.inf else v for v in output_range)
             limits = schema.OutputMinMax(output_min=low, output_max=high)
+        # No handle: it would be four bytes of each operator, and names no node that a reader of the file has.
         self.nodes.append(schema.XNode(xnode_union=node, debug_handle=0, output_min_max=limits))
 
     def serialize(self) -> bytes:
@@ -221,7 +222,8 @@ def concatenate(
         Id of the result.
     """
     result = builder.tensor(shape, scale)
-    ids = {f"input{i + 1}_id": part for i, part in enumerate([*parts, *[XNN_INVALID_VALUE_ID] * (5 - len(parts))])}
+    unused = [XNN_INVALID_VALUE_ID] * (MOST_PARTS - len(parts))
+    ids = {f"input{place}_id": part for place, part in enumerate([*parts, *unused], start=1)}
     builder.add_node(_CONCATENATIONS[len(parts)](axis=axis, output_id=result, flags=0, **ids))
     return result
 
