@@ -17,6 +17,7 @@ import torch
 from torch import fx
 
 from quant.analysis.layer_report import LayerReport
+from quant.graph.compute import PlainInterpreter
 from quant.graph.fallback_units import module_of
 from quant.graph.finite import extremes, in_memory_order
 from quant.graph.gradients import Observer, dealt, run_both_ways, run_forward
@@ -128,7 +129,7 @@ class _Noise(Observer):
             self.found[name] += noise
 
 
-class _Comparison(fx.Interpreter):
+class _Comparison(PlainInterpreter):
     """The float graph, with the int8 stream's values at hand."""
 
     def __init__(self, module: fx.GraphModule, grids: dict[str, TensorScale], stream: _Stream) -> None:
@@ -191,7 +192,7 @@ class _Comparison(fx.Interpreter):
         )
 
 
-class _Stream(fx.Interpreter):
+class _Stream(PlainInterpreter):
     """The simulation, walking beside float: what operators of the converted graph give is kept until it is taken."""
 
     def __init__(self, simulation: Simulation, ends: dict[str, str]) -> None:

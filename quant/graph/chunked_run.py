@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import torch
 from torch import fx
 from torch.nn import functional as F
 
+from quant.graph.compute import compute
 from quant.graph.export import silus_of
 from quant.graph.finite import extremes
 from quant.graph.parallel import in_parallel
@@ -115,10 +115,7 @@ class ChunkedRun:
             return constant_of(self._module, node)
         if node in self._silus:
             return F.silu(values[self._silus[node]])
-        function: Any = node.target
-        args: Any = fx.map_arg(node.args, values.__getitem__)
-        kwargs: Any = fx.map_arg(node.kwargs, values.__getitem__)
-        result: torch.Tensor = function(*args, **kwargs)
+        result: torch.Tensor = compute(node, values.__getitem__)
         return result
 
 

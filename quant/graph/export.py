@@ -10,6 +10,7 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from quant.common.quiet import quiet_libraries
+from quant.graph.compute import PlainInterpreter
 from quant.graph.qdq import DEQUANTIZE
 
 aten = torch.ops.aten
@@ -93,7 +94,7 @@ def join_silu(graph_module: fx.GraphModule) -> fx.GraphModule:
     return joined
 
 
-class SiluAtOnce(fx.Interpreter):
+class SiluAtOnce(PlainInterpreter):
     """An interpreter of a float graph that runs `x * sigmoid(x)` as the SiLU that it was before export.
 
     One operator less, forward and backward; what only a SiLU's product reads is not computed, and None.

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import fx
 
+from quant.graph.compute import PlainInterpreter
 from quant.graph.finite import extremes, in_memory_order, require_usable
 from quant.graph.gradients import Observer
 
@@ -96,8 +97,7 @@ class _Sensitivities(Observer):
 
     def _weigh(self, name: str, bins: np.ndarray, gradient: np.ndarray, elements: int) -> None:
         size = self.size_of(name)
-        counts = np.bincount(bins, minlength=size)
-        squares = np.bincount(bins, np.square(gradient).ravel(), size)
+        counts, squares = _counted(bins, size), _counted(bins, size, np.square(gradient))
         mean = float(squares.sum()) / bins.size
         self.energy[name] += elements * mean
         self.add(name, counts, squares * ((1.0 - self._plain_share) / max(mean, 1e-30)) + self._plain_share * counts)
@@ -158,7 +158,7 @@ class WeightedHistograms(_Sensitivities):
 
     def count(self, name: str, bins: np.ndarray) -> None:
         """Count them."""
-        self._rows[name][0] += np.bincount(bins, minlength=BINS)
+        self._rows[name][0] += _counted(bins, BINS)
 
     def _cover(self, name: str) -> None:
         """Let the bins span all that was seen; where they have to grow, what they hold goes to the nearest ones."""
@@ -190,8 +190,10 @@ class ChannelHistograms(_Sensitivities):
     def bins_of(self, name: str, output: torch.Tensor, sample: np.ndarray) -> np.ndarray:  # noqa: ARG002
         """A channel's bins lie behind those of the channels before it."""
         peaks = self.peaks[name].numpy()
-        bins: np.ndarray = np.minimum((np.abs(sample) * (CHANNEL_BINS / peaks)).astype(np.intp), CHANNEL_BINS - 1)
-        bins += CHANNEL_BINS * np.arange(len(peaks))
+        steps = np.abs(sample)
+        steps *= CHANNEL_BINS / peaks
+        bins = np.minimum(steps.astype(np.int32), CHANNEL_BINS - 1)
+        bins += CHANNEL_BINS * np.arange(len(peaks), dtype=np.int32)
         return bins.ravel()
 
     def positions(self, channels: int) -> int:  # noqa: ARG002  (each channel needs its own)
@@ -213,7 +215,7 @@ class ChannelHistograms(_Sensitivities):
         self._weights[name] += weights
 
 
-class ChannelExtremes(fx.Interpreter):
+class ChannelExtremes(PlainInterpreter):
     """Largest magnitude of each channel of each named node's output, [n, C, H, W]."""
 
     def __init__(self, module: fx.GraphModule, names: Collection[str]) -> None:
@@ -250,7 +252,14 @@ def _bins(values: np.ndarray, span: tuple[float, float]) -> np.ndarray:
     low, high = span
     steps = (values - low).ravel()
     steps *= BINS / max(high - low, 1e-12)
-    return np.minimum(steps, BINS - 1, out=steps).astype(np.intp)
+    return np.minimum(steps, BINS - 1, out=steps).astype(np.int32)
+
+
+def _counted(bins: np.ndarray, size: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """How many values lie in each bin, or the sum of their weights, [size]; by torch, which lets Python go on."""
+    if weights is None:
+        return torch.bincount(torch.from_numpy(bins), minlength=size).numpy()
+    return torch.bincount(torch.from_numpy(bins), torch.from_numpy(weights.ravel()).double(), size).numpy()
 
 
 def _means_nearby(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:

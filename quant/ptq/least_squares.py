@@ -198,7 +198,7 @@ def taps(
     thin = max(1, int((seen.shape[2] * seen.shape[3] * images / _WINDOWS) ** 0.5))
     seen = seen[:, :, thin // 2 :: thin, thin // 2 :: thin]
     rows = seen.permute(1, 4, 5, 0, 2, 3).reshape(groups, -1, seen.shape[0] * seen.shape[2] * seen.shape[3])
-    return rows.to(torch.float32) - zero_point
+    return rows.to(torch.float32, copy=True).sub_(zero_point)
 
 
 def factor_of_taps(chunks: Sequence[Chunk], read: Callable[[Chunk], torch.Tensor]) -> torch.Tensor:
@@ -208,7 +208,7 @@ def factor_of_taps(chunks: Sequence[Chunk], read: Callable[[Chunk], torch.Tensor
         # Around the chunk's own mean, so that float32 holds it: 16-bit inputs lie far from zero, and change little.
         seen = read(chunk)
         mean = seen.mean(dim=2, keepdim=True)
-        seen = seen - mean
+        seen.sub_(mean)
         return seen.shape[2], seen @ seen.mT, mean
 
     found = [(samples, squares.double(), mean.double()) for samples, squares, mean in in_parallel(part, chunks)]

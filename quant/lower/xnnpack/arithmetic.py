@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from quant.graph import compute
 from quant.graph.qdq import QMAX, QMIN, Range, TensorScale
 
 _EVERY = torch.arange(QMIN, QMAX + 1, dtype=torch.float32)
@@ -69,7 +70,7 @@ def convolve(
         geometry: stride, padding, dilation, groups.
     """
     within, beside = _by_size(bias)
-    accumulator = F.conv2d(q - input_zero_point, weight, within, *geometry)
+    accumulator = compute.convolve(q - input_zero_point, weight, within, *geometry)
     if beside is not None:
         accumulator.add_(beside.view(-1, 1, 1))
     return requantize(accumulator, scale, output_zero_point, limits)
