@@ -44,8 +44,8 @@ def convolve(
 ) -> torch.Tensor:
     """Convolve as `F.conv2d` does, by oneDNN where that is faster on one thread.
 
-    torch leaves 1x1 filters over few images to BLAS there, and MKL's takes twice oneDNN's time on AMD. Dilated filters
-    are oneDNN's, and one of a single tap is the same at any dilation.
+    torch leaves 1x1 filters over few images to BLAS there, and MKL's takes twice oneDNN's time on AMD
+    (docs/lab/wait.md). Dilated filters are oneDNN's, and one of a single tap is the same at any dilation.
     """
     if weight.shape[2:] == (1, 1) and x.shape[0] > 1 and x.shape[2:] != (1, 1):
         dilation = 2
