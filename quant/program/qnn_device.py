@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from quant.program.qnn_library import WHEELS, folder, wheel_of
@@ -30,8 +31,6 @@ _READ_WRITE = 3
 
 _kept: list[object] = []
 """What the libraries go on pointing at."""
-_loaded: list[str] = []
-"""Version of the libraries, once they are loaded."""
 
 _Pointer = ctypes.c_void_p
 
@@ -40,6 +39,7 @@ class QnnError(RuntimeError):
     """The libraries cannot be used; the message is a sentence for the user."""
 
 
+@cache
 def load() -> str:
     """Load the libraries that `folder` finds, once; they stay in this process.
 
@@ -49,19 +49,17 @@ def load() -> str:
     Raises:
         QnnError: none there, ones that do not load, or an unknown release that executorch's config is refused by.
     """
-    if not _loaded:
-        where = folder()
-        if where is None:
-            raise QnnError("no QNN libraries here")
-        try:
-            interface = _interface(where)
-        except OSError as error:
-            raise QnnError(f"the QNN libraries in {where} do not load ({error})") from error
-        version = _version(interface)
-        if needs_repair(version, [_creates_device(interface, layout) for layout in (_old_layout, _new_layout)]):
-            _repair(interface)
-        _loaded.append(version)
-    return _loaded[0]
+    where = folder()
+    if where is None:
+        raise QnnError("no QNN libraries here")
+    try:
+        interface = _interface(where)
+    except OSError as error:
+        raise QnnError(f"the QNN libraries in {where} do not load ({error})") from error
+    version = _version(interface)
+    if needs_repair(version, [_creates_device(interface, layout) for layout in (_old_layout, _new_layout)]):
+        _repair(interface)
+    return version
 
 
 def needs_repair(version: str, taken: Sequence[bool]) -> bool:

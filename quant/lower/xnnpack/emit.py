@@ -101,15 +101,10 @@ class Emitter:
 
     def read(self, node: Any, scale_like: fx.Node | None = None) -> Value:
         """The value that a compute node reads; a dq that feeds float code becomes a conversion."""
-        assert isinstance(node, fx.Node)
         if node.target is DEQUANTIZE and scale_like is not None and is_int8(scale_like):
-            source = node.args[0]
-            assert isinstance(source, fx.Node)
-            return self.values[source]
+            return self.values[node.args[0]]
         if node.target is DEQUANTIZE and node not in self.values:
-            source = node.args[0]
-            assert isinstance(source, fx.Node)
-            self.values[node] = self.convert(self.values[source], None)
+            self.values[node] = self.convert(self.values[node.args[0]], None)
         if node not in self.values:
             raise UnsupportedOperatorError(f"{node.name}: a constant where only layers have one.")
         return self.values[node]
