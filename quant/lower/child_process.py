@@ -76,22 +76,17 @@ def run_child(
         InputError: it says an error, crashes, or is not done by the deadline.
     """
     log = folder / "log"
-    with log.open("wb") as out:
-        # A session of its own: Ctrl-C in the terminal reaches us, and we end the child.
-        child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, env=child_environment()
-        )
-        try:
-            code = child.wait(deadline_s)
-        except subprocess.TimeoutExpired as error:
-            raise InputError(
-                f"{backend}: the compiler was not done with this network in {deadline_s:.0f} s and was ended; "
-                f"{remedy}."
-            ) from error
-        finally:
-            if child.poll() is None:
-                child.kill()
-                child.wait()
+    try:
+        with log.open("wb") as out:
+            # A session of its own: Ctrl-C in the terminal reaches us, and the child is ended here.
+            streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
+            code = subprocess.run(
+                command, **streams, start_new_session=True, env=child_environment(), timeout=deadline_s, check=False
+            ).returncode
+    except subprocess.TimeoutExpired as error:
+        raise InputError(
+            f"{backend}: the compiler was not done with this network in {deadline_s:.0f} s and was ended; {remedy}."
+        ) from error
     answer = folder / "answer.json"
     if code != 0 or not answer.exists():
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
