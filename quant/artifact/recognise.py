@@ -93,10 +93,8 @@ def changed(command: Sequence[str], options: Mapping[str, str]) -> tuple[str, ..
     """
     words = list(command)
     for name, value in options.items():
-        if name in words:
-            words[words.index(name) + 1] = value
-        else:
-            words += [name, value]
+        place = words.index(name) if name in words else len(words)
+        words[place : place + 2] = [name, value]
     return tuple(words)
 
 

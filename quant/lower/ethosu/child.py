@@ -26,6 +26,7 @@ from quant.lower.result import LoweredProgram
 from quant.program.tosa_model import SUFFIX
 
 _BORDER = tuple(str(op) for op in (QUANTIZE, DEQUANTIZE))
+_REASON = "the NPU has no such operator for these tensors; a portable kernel on the processor takes its place"
 _OPERATORS = re.compile(r"(CPU|NPU) operators = (\d+)")
 
 
@@ -36,7 +37,7 @@ def _lowered(
     with redirect_stdout(io.StringIO()) as said:
         edge = _lower(exported, request["target"], place)
     border = _border(edge.exported_program().graph)
-    program = finished(edge, tuple(request["input_shape"]), _reason)
+    program = finished(edge, tuple(request["input_shape"]), lambda node: _REASON)
     left = tuple(leftover for leftover in program.leftovers if leftover.operator not in _BORDER)
     tosa = place / "out.tosa"
     reference = {}
@@ -73,10 +74,6 @@ def _border(graph: fx.Graph) -> dict[str, tuple[float, int]]:
         for name, node, kind in ends
         if operator_name(node) == str(kind)
     }
-
-
-def _reason(node: fx.Node) -> str:
-    return "the NPU has no such operator for these tensors; a portable kernel on the processor takes its place"
 
 
 if __name__ == "__main__":

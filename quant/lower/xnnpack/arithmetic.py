@@ -68,17 +68,14 @@ def weigh(
         limits: smallest and largest result.
         geometry: stride, padding, dilation, groups; None of a fully connected layer.
     """
-    x, (within, beside) = q - input_zero_point, _by_size(bias)
-    accumulator = F.linear(x, weight, within) if geometry is None else F.conv2d(x, weight, within, *geometry)
-    if beside is not None:
-        accumulator.add_(beside.view_as(scale))
-    return requantize(accumulator, scale, output_zero_point, limits)
-
-
-def _by_size(bias: torch.Tensor | None) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """A bias that partial sums can start from exactly, or one to be added to the whole sum."""
+    x = q - input_zero_point
+    # Partial sums could not start exactly from a larger one, which is added to the whole sum.
     small = bias is None or bool(bias.abs().max() <= _EXACT_BIAS)
-    return (bias, None) if small else (None, bias)
+    first = bias if small else None
+    accumulator = F.linear(x, weight, first) if geometry is None else F.conv2d(x, weight, first, *geometry)
+    if bias is not None and not small:
+        accumulator.add_(bias.view_as(scale))
+    return requantize(accumulator, scale, output_zero_point, limits)
 
 
 def multiply(

@@ -223,7 +223,7 @@ def convolution(
     stride: tuple[int, int] = (1, 1),
     dilation: tuple[int, int] = (1, 1),
     padding: tuple[int, int, int, int] = (0, 0, 0, 0),
-) -> dict[str, int]:
+) -> dict[str, Any]:
     """Settings of a convolution of tensors [N, H, W, C], for `DelegateBuilder.add`.
 
     Its filter lies as [out, H, W, in]; `XNNDepthwiseConv2d`, for groups of one channel, wants [1, H, W, channels].

@@ -56,8 +56,10 @@ def _bias(emitter: Emitter, node: fx.Node, source: Value, scales: torch.Tensor |
 
 def emit_conv(emitter: Emitter, node: fx.Node) -> None:
     """Emit a convolution with the pad in front of it and the clamp behind it."""
-    source = emitter.read(node.args[0], node)
-    pad = emitter.padding.get(node.args[0], (0, 0, 0, 0))
+    activation = node.args[0]
+    assert isinstance(activation, fx.Node)
+    source = emitter.read(activation, node)
+    pad = emitter.padding.get(activation, (0, 0, 0, 0))
     weight, scales = _weights(emitter, node, source)
     out_channels, group_inputs, kernel_h, kernel_w = weight.shape
     stride, padding, dilation, groups = geometry(node)
