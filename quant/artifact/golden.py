@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -50,23 +48,14 @@ def golden_pairs(
     return [Golden(image=images[i].name, input=x, output=y, float_output=z) for i, x, y, z in found]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Shape:
-    """Width and height in parts of the side that images are scaled to."""
-
-    name: str
-    width: float
-    height: float
-    alpha: bool = False
-
-
-_SHAPES = (
-    _Shape(name="landscape", width=1.37, height=1.06),
+_SHAPES = {
+    "landscape": (1.37, 1.06),
     # Grows on its way to the network.
-    _Shape(name="portrait", width=0.62, height=0.9),
+    "portrait": (0.62, 0.9),
     # Its alpha is to be dropped, not blended.
-    _Shape(name="alpha", width=1.2, height=1.23, alpha=True),
-)
+    "alpha": (1.2, 1.23),
+}
+"""Width and height in parts of the side that images are scaled to."""
 
 
 def golden_images(
@@ -83,34 +72,25 @@ def golden_images(
     if preprocess.channels not in (GRAY, RGB) or preprocess.takes_tensors:
         return found
     with scratch_folder() as folder:
-        for index, shape in enumerate(_SHAPES):
-            path = folder / f"{shape.name}.png"
+        for index, name in enumerate(_SHAPES):
+            path = folder / f"{name}.png"
             with explained_writes(path):
-                path.write_bytes(_draw(shape, index, preprocess))
+                _drawn(name, index, preprocess).save(path)
             pixels = preprocess.pixels(path)
-            x = preprocess.normalize(pixels)
-            own = torch.from_numpy(pixels)
-            found.append(
-                GoldenImage(
-                    name=path.name,
-                    png=path.read_bytes(),
-                    pixels=own,
-                    input=own if takes_pixels else x,
-                    output=run(x[None])[0],
-                )
-            )
+            x, own = preprocess.normalize(pixels), torch.from_numpy(pixels)
+            given = own if takes_pixels else x
+            output = run(x[None])[0]
+            found.append(GoldenImage(name=path.name, png=path.read_bytes(), pixels=own, input=given, output=output))
     return found
 
 
-def _draw(shape: _Shape, index: int, preprocess: Preprocess) -> bytes:
+def _drawn(name: str, index: int, preprocess: Preprocess) -> Image.Image:
     width = height = preprocess.resize
     if preprocess.resize_mode != "none":
-        width, height = (max(8, round(part * preprocess.resize)) for part in (shape.width, shape.height))
+        width, height = (max(8, round(part * preprocess.resize)) for part in _SHAPES[name])
     drawn, _ = draw("val", index, 256)
     image = Image.fromarray(drawn).resize((width, height))
-    if shape.alpha:
+    if name == "alpha":
         ramp = np.linspace(0, 255, width).astype(np.uint8)[None].repeat(height, axis=0)
         image.putalpha(Image.fromarray(ramp))
-    with io.BytesIO() as file:
-        image.save(file, format="PNG")
-        return file.getvalue()
+    return image

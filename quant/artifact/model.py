@@ -12,6 +12,7 @@ golden/         a few inputs and the outputs expected of them, raw little-endian
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +39,9 @@ MANIFEST_SCHEMA = 1
 # Of a few hundred activations, some hundred bytes each.
 _MAX_PART_BYTES = 16 * 1024 * 1024
 
+GOLDEN_TENSORS = ("input", "output", "float_output")
+IMAGE_TENSORS = ("pixels", "input", "output")
+"""Golden files of an image of the evaluation set, and of one that code draws, by their keys of the manifest."""
 
 _RAW = {"float32": "<f4", "uint8": "|u1"}
 RAW_SUFFIXES = {torch.float32: "f32", torch.uint8: "u8"}
@@ -113,10 +117,6 @@ class Artifact:
     def labelled(self) -> bool:
         """Whether the class names are real ones rather than numbers."""
         return bool(self.manifest["labelled"])
-
-    def _golden_tensors(self) -> dict[str, dict[str, Any]]:
-        """What golden files hold: outputs as float32, whatever the program puts them out as."""
-        return {"input": self.manifest["input"], "output": {**self.manifest["output"], "dtype": "float32"}}
 
     @property
     def output(self) -> Output:
@@ -199,13 +199,8 @@ class Artifact:
         Raises:
             InputError: a file's size does not fit the program's shapes.
         """
-        tensors = self._golden_tensors()
-        tensors["float_output"] = tensors["output"]
         return [
-            Golden(
-                image=entry["photograph"],
-                **{key: read_raw(self.folder / entry[key], tensor) for key, tensor in tensors.items()},
-            )
+            Golden(image=entry["photograph"], **self.golden_tensors(entry, GOLDEN_TENSORS))
             for entry in self.manifest["golden"]
         ]
 
@@ -215,17 +210,33 @@ class Artifact:
         Raises:
             InputError: a file's size does not fit the program's shapes.
         """
-        side = self.preprocess.crop
-        tensors = self._golden_tensors()
-        tensors["pixels"] = {"dtype": "uint8", "shape": [1, side, side, self.preprocess.channels]}
         return [
             GoldenImage(
                 name=Path(entry["photograph"]).name,
                 png=(self.folder / entry["photograph"]).read_bytes(),
-                **{key: read_raw(self.folder / entry[key], tensor) for key, tensor in tensors.items()},
+                **self.golden_tensors(entry, IMAGE_TENSORS),
             )
             for entry in self.manifest.get("golden_photographs", ())
         ]
+
+    def golden_tensors(self, entry: Mapping[str, str], names: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Read tensors of golden files: outputs are float32, whatever the program puts them out as.
+
+        Args:
+            entry: of the manifest's `golden` or `golden_photographs`.
+            names: of `GOLDEN_TENSORS` or `IMAGE_TENSORS`.
+
+        Raises:
+            InputError: a file's size does not fit.
+        """
+        side, output = self.preprocess.crop, {**self.manifest["output"], "dtype": "float32"}
+        described = {
+            "input": self.manifest["input"],
+            "output": output,
+            "float_output": output,
+            "pixels": {"dtype": "uint8", "shape": [1, side, side, self.preprocess.channels]},
+        }
+        return {name: _read_raw(self.folder / entry[name], described[name]) for name in names}
 
 
 def read_part(path: Path, schema: str, what: str) -> Any:
@@ -260,12 +271,7 @@ def raw_bytes(tensor: torch.Tensor) -> bytes:
     return array.astype(_RAW[str(array.dtype)]).tobytes()
 
 
-def read_raw(path: Path, tensor: dict[str, Any]) -> torch.Tensor:
-    """Read a golden file of a tensor that the manifest describes.
-
-    Raises:
-        InputError: its size does not fit.
-    """
+def _read_raw(path: Path, tensor: Mapping[str, Any]) -> torch.Tensor:
     dtype, shape = np.dtype(_RAW[tensor["dtype"]]), tuple(tensor["shape"][1:])
     if path.stat().st_size != dtype.itemsize * int(np.prod(shape)):
         raise InputError(

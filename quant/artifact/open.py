@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import reprlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,12 @@ import torch
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import open_regular
-from quant.artifact.model import (
-    MANIFEST_SCHEMA,
-    Artifact,
-    read_raw,
-    sha256_of,
-)
+from quant.artifact.model import GOLDEN_TENSORS, MANIFEST_SCHEMA, Artifact, sha256_of
 from quant.artifact.recognise import MAX_MANIFEST_BYTES
 from quant.common.json_io import read_json, schema_fault
 
 # Of all files: the largest network, L2 in float32 beside its int8 program, has 3 GB.
 _MAX_BYTES = 8 * 1024**3
-
-_GOLDEN_FILES = ("input", "output", "float_output")
-_INPUT_SHAPES: dict[str, Callable[[int, int], list[int]]] = {
-    "NCHW": lambda channels, side: [1, channels, side, side],
-    "NHWC": lambda channels, side: [1, side, side, channels],
-}
 
 
 def open_artifact(folder: Path) -> Artifact:
@@ -96,12 +84,12 @@ def _require_consistent(artifact: Artifact) -> None:
     manifest, path = artifact.manifest, artifact.folder / "manifest.json"
     try:
         one_output = artifact.task.column_added
-        crop = artifact.preprocess.crop
-        shape = _INPUT_SHAPES[manifest["input"]["layout"]](artifact.preprocess.channels, crop)
+        crop, channels = artifact.preprocess.crop, artifact.preprocess.channels
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    shapes = {"NCHW": [1, channels, crop, crop], "NHWC": [1, crop, crop, channels]}
     labels = "".join(f"{name}\n" for name in artifact.labels).encode(errors="surrogatepass")
-    listed = {entry[key] for entry in manifest["golden"] for key in _GOLDEN_FILES}
+    listed = {entry[key] for entry in manifest["golden"] for key in GOLDEN_TENSORS}
     listed |= {name for entry in manifest.get("golden_photographs", ()) for name in entry.values()}
     listed_labels = manifest["files"]["labels.txt"]
     contradictions = {
@@ -109,7 +97,7 @@ def _require_consistent(artifact: Artifact) -> None:
             (listed_labels["bytes"], listed_labels["sha256"]) != (len(labels), sha256_of(labels))
         ),
         "preprocess, input and image_size differ in size": (
-            manifest["image_size"] != crop or manifest["input"]["shape"] != shape
+            manifest["image_size"] != crop or manifest["input"]["shape"] != shapes.get(manifest["input"]["layout"])
         ),
         "output has another shape than one figure a class": (
             manifest["output"]["shape"] != [1, len(artifact.labels)]
@@ -141,9 +129,8 @@ def verify_images(artifact: Artifact) -> None:
     Raises:
         InputError: it makes others: its image library decodes or resamples differently.
     """
-    side, channels = artifact.preprocess.crop, artifact.preprocess.channels
     for entry in artifact.manifest.get("golden_photographs", ()):
-        expected = read_raw(artifact.folder / entry["pixels"], {"dtype": "uint8", "shape": [1, side, side, channels]})
+        expected = artifact.golden_tensors(entry, ["pixels"])["pixels"]
         path = artifact.folder / entry["photograph"]
         differing = int((torch.from_numpy(artifact.preprocess.pixels(path)) != expected).sum().item())
         if differing:

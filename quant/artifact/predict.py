@@ -17,7 +17,7 @@ from quant.data.batches import Model
 from quant.data.listing import image_suffixes, images_in
 from quant.data.split import ImageRecord
 from quant.lower.choices import require_runs_here
-from quant.lower.output import SIGMOID, SOFTMAX, Output
+from quant.lower.output import SIGMOID
 from quant.metrics.evaluate import collect_logits
 from quant.metrics.tasks.embedding import EMBEDDING
 from quant.metrics.tasks.task import Task
@@ -61,22 +61,13 @@ class Prediction:
     def to_json(self) -> dict[str, Any]:
         """Of the object that `--json` prints."""
         number = "value" if self.agrees is None else "probability"
-        return {
-            "photograph": self.image,
-            "agrees": self.agrees,
-            **{
-                key: [
-                    {
-                        "class": answer.name,
-                        "index": answer.index,
-                        number: round(answer.probability, 6),
-                        f"float_{number}": round(answer.float_probability, 6),
-                    }
-                    for answer in getattr(self, key)
-                ]
-                for key in ("pte", "float")
-            },
-        }
+
+        def row(answer: Answer) -> dict[str, Any]:
+            ours, floats = (round(each, 6) for each in (answer.probability, answer.float_probability))
+            return {"class": answer.name, "index": answer.index, number: ours, f"float_{number}": floats}
+
+        rows = {"pte": [row(answer) for answer in self.pte], "float": [row(answer) for answer in self.float]}
+        return {"photograph": self.image, "agrees": self.agrees, **rows}
 
 
 def predict(
@@ -107,10 +98,8 @@ def predict(
     if task is EMBEDDING:
         raise InputError(f"{artifact.folder}: the program puts out features (--head {NONE}), which name no class.")
     require_runs_here(artifact.manifest["backend"])
-    records = [
-        ImageRecord(path=path, name=str(path), label=None, sha256="")
-        for path in _found([Path(each) for each in images])
-    ]
+    paths = _found([Path(each) for each in images])
+    records = [ImageRecord(path=path, name=str(path), label=None, sha256="") for path in paths]
     logits = _logits(artifact, records, threads, progress or NoProgress())
     numbers = {name: _numbers(artifact, found.double()) for name, found in logits.items()}
 
@@ -151,13 +140,12 @@ def _numbers(artifact: Artifact, viewed: torch.Tensor) -> torch.Tensor:
     task = artifact.task
     if not (task.exclusive or task.threshold):
         return viewed
-    if not task.exclusive:
-        return task.logits(viewed).sigmoid()
-    even = task.logits(viewed)
-    # Logits stand for classes that exclude each other, unless the program says that they do not.
+    logits = task.logits(viewed)
     if task.column_added:
-        return torch.cat([(-even).sigmoid(), even.sigmoid()], dim=1)
-    return Output(kind=SIGMOID if artifact.output.kind == SIGMOID else SOFTMAX).values(even)
+        return torch.cat([(-logits).sigmoid(), logits.sigmoid()], dim=1)
+    # Logits stand for classes that exclude each other, unless the program says that they do not.
+    each_alone = not task.exclusive or artifact.output.kind == SIGMOID
+    return logits.sigmoid() if each_alone else logits.softmax(dim=-1)
 
 
 def _chosen(task: Task, viewed: torch.Tensor, top: int) -> list[int]:
@@ -173,15 +161,12 @@ def _found(given: Sequence[Path]) -> list[Path]:
     """The files themselves, and all images below the folders."""
     found: list[Path] = []
     for path in given:
-        if not path.is_dir():
-            if not path.exists():
-                raise InputError(f"{path}: no such image; give image files, or folders of them.")
-            found.append(path)
-            continue
-        below = images_in(path, recurse=True)
-        if not below:
+        if not path.exists():
+            raise InputError(f"{path}: no such image; give image files, or folders of them.")
+        images = images_in(path, recurse=True) if path.is_dir() else [path]
+        if not images:
             raise InputError(f"{path}: no images ({image_suffixes()}) in it; give image files.")
-        found += below
+        found += images
     if not found:
         raise InputError("no image: give image files, or folders of them.")
     return found

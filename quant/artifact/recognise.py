@@ -24,18 +24,11 @@ def seal_of(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-# A manifest names every image; a million of them stay below this.
+# A manifest names every image; a million of them stay below this, and so does a fleet's every class of every program.
 MAX_MANIFEST_BYTES = 256 * 1024 * 1024
-
-
-# Of all backends in all precisions, with every class of every program.
-_MAX_FLEET_BYTES = 256 * 1024 * 1024
-
 
 # `propertyNames` of the manifest's files.
 _FILE = re.compile(r"(golden/)?[A-Za-z0-9_][A-Za-z0-9_.-]*")
-
-
 _PROGRAM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -71,7 +64,7 @@ def _fleet_files(folder: Path) -> set[str]:
         OSError: unreadable.
         ValueError: not the outcome of such a run, or an artifact of it is none.
     """
-    outcome = read_json(folder / "fleet.json", limit=_MAX_FLEET_BYTES)
+    outcome = read_json(folder / "fleet.json", limit=MAX_MANIFEST_BYTES)
     try:
         names = [row["name"] for row in outcome["programs"]]
         ours = bool(names) and "verdict" in outcome and all(_PROGRAM.fullmatch(name) for name in names)
@@ -88,8 +81,6 @@ def _fleet_files(folder: Path) -> set[str]:
 
 
 ARTIFACT = Kind(name="an artifact", index="manifest.json", files=_artifact_files)
-
-
 FLEET = Kind(name="a run over several backends", index="fleet.json", files=_fleet_files)
 
 
@@ -102,10 +93,8 @@ def changed(command: Sequence[str], options: Mapping[str, str]) -> tuple[str, ..
     """
     words = list(command)
     for name, value in options.items():
-        if name in words:
-            words[words.index(name) + 1] = value
-        else:
-            words += [name, value]
+        place = words.index(name) if name in words else len(words)
+        words[place : place + 2] = [name, value]
     return tuple(words)
 
 
@@ -118,7 +107,6 @@ def check_command(command: Sequence[str], *, folder: str) -> tuple[str, ...]:
     """
     given = dict(pairwise(command))
     options = ("--labels", "--image-column", "--label-column", "--max-unusable", "--max-drop", "--min-agreement")
-    kept = [name for name in options if name in given]
-    limits = (word for name in kept for word in (name, given[name]))
+    limits = (word for name in options if name in given for word in (name, given[name]))
     judged = given.get("--evaluation-data", given.get("--data", SAMPLE))
     return ("edge-effnet", "check", folder, "--data", judged, *limits)

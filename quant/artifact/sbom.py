@@ -18,7 +18,7 @@ _LICENCES: Mapping[str, str] = {
 }
 """SPDX names for the software that a manifest lists."""
 
-_NOT_A_PACKAGE = ("python",)
+_MODEL = "machine-learning-model"
 
 
 def bill_of_materials(artifact: Artifact) -> dict[str, Any]:
@@ -30,8 +30,9 @@ def bill_of_materials(artifact: Artifact) -> dict[str, Any]:
     Args:
         artifact: opened, so that every hash is that of the file.
     """
-    manifest = artifact.manifest
+    manifest, weights = artifact.manifest, artifact.manifest["weights"]
     made = manifest["files"]["model.pte"]["sha256"]
+    name = f"{manifest['variant']}-{manifest['recipe']['name']}-{manifest['backend']}"
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -39,56 +40,33 @@ def bill_of_materials(artifact: Artifact) -> dict[str, Any]:
         "version": 1,
         "metadata": {
             "timestamp": manifest["created"],
-            "component": {
-                "type": "machine-learning-model",
-                "bom-ref": "artifact",
-                "name": f"{manifest['variant']}-{manifest['recipe']['name']}-{manifest['backend']}",
-                "hashes": [_sha256(made)],
-            },
+            "component": _component(_MODEL, name, made, ref="artifact"),
             "tools": {"components": [_software(name, version) for name, version in manifest["versions"].items()]},
         },
-        "components": [_weights(manifest), _images(manifest), *_files(manifest)],
+        "components": [
+            _component(_MODEL, weights["name"], weights["sha256"], ref="weights", group=weights["origin"]),
+            _images(manifest),
+            *(_component("file", name, entry["sha256"]) for name, entry in sorted(manifest["files"].items())),
+        ],
         "dependencies": [{"ref": "artifact", "dependsOn": ["weights", "photographs"]}],
     }
 
 
+def _component(kind: str, name: str, sha256: str, ref: str | None = None, **more: str) -> dict[str, Any]:
+    named = {} if ref is None else {"bom-ref": ref}
+    return {"type": kind, **named, "name": name, **more, "hashes": [{"alg": "SHA-256", "content": sha256}]}
+
+
 def _software(name: str, version: str) -> dict[str, Any]:
     component: dict[str, Any] = {"type": "library", "name": name, "version": version}
-    if name not in _NOT_A_PACKAGE:
+    if name != "python":
         component["purl"] = f"pkg:pypi/{name}@{version}"
     if name in _LICENCES:
         component["licenses"] = [{"license": {"id": _LICENCES[name]}}]
     return component
 
 
-def _weights(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    weights = manifest["weights"]
-    return {
-        "type": "machine-learning-model",
-        "bom-ref": "weights",
-        "name": weights["name"],
-        "group": weights["origin"],
-        "hashes": [_sha256(weights["sha256"])],
-    }
-
-
 def _images(manifest: Mapping[str, Any]) -> dict[str, Any]:
     found = sorted({p["sha256"] for images in manifest["photographs"].values() for p in images})
     digest = hashlib.sha256("\n".join(found).encode()).hexdigest()
-    return {
-        "type": "data",
-        "bom-ref": "photographs",
-        "name": f"{len(found)} images (listed in manifest.json)",
-        "hashes": [_sha256(digest)],
-    }
-
-
-def _files(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {"type": "file", "name": name, "hashes": [_sha256(entry["sha256"])]}
-        for name, entry in sorted(manifest["files"].items())
-    ]
-
-
-def _sha256(value: str) -> dict[str, str]:
-    return {"alg": "SHA-256", "content": value}
+    return _component("data", f"{len(found)} images (listed in manifest.json)", digest, ref="photographs")

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from edge_effnet.class_names import is_line_of_text
 from edge_effnet.errors import InputError
 from quant.analysis.layer_report import LayerReport, reports_json
 from quant.artifact.model import (
+    GOLDEN_TENSORS,
+    IMAGE_TENSORS,
     MANIFEST_SCHEMA,
     RAW_SUFFIXES,
     Artifact,
@@ -72,7 +72,10 @@ def write_artifact(
         "schema": MANIFEST_SCHEMA,
         **manifest,
         "classes": list(classes),
-        "golden": [_add_golden(files, str(index), item) for index, item in enumerate(golden)],
+        "golden": [
+            {"photograph": item.image, **_add_tensors(files, f"golden/{index}", item, GOLDEN_TENSORS)}
+            for index, item in enumerate(golden)
+        ],
         "golden_photographs": [_add_image(files, item) for item in images],
         "files": {name: _described(data) for name, data in files.items()},
     }
@@ -93,20 +96,18 @@ def _described(data: bytes) -> dict[str, Any]:
     return {"sha256": sha256_of(data), "bytes": len(data)}
 
 
-def _add_golden(files: dict[str, bytes], name: str, item: Golden) -> dict[str, str]:
-    """Add the files of golden tensors; their entry of the manifest."""
-    tensors = {"input": item.input, "output": item.output, "float_output": item.float_output}
-    return {"photograph": item.image, **_add_tensors(files, name, tensors)}
-
-
 def _add_image(files: dict[str, bytes], item: GoldenImage) -> dict[str, str]:
     """Add the files of a golden image; its entry of the manifest."""
-    files[f"golden/{item.name}"] = item.png
-    tensors = {"pixels": item.pixels, "input": item.input, "output": item.output}
-    return {"photograph": f"golden/{item.name}", **_add_tensors(files, item.name.removesuffix(".png"), tensors)}
+    path = f"golden/{item.name}"
+    files[path] = item.png
+    return {"photograph": path, **_add_tensors(files, path.removesuffix(".png"), item, IMAGE_TENSORS)}
 
 
-def _add_tensors(files: dict[str, bytes], name: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
-    names = {key: f"golden/{name}.{key}.{RAW_SUFFIXES[tensor.dtype]}" for key, tensor in tensors.items()}
-    files.update({names[key]: raw_bytes(tensor) for key, tensor in tensors.items()})
-    return names
+def _add_tensors(files: dict[str, bytes], stem: str, item: object, names: Sequence[str]) -> dict[str, str]:
+    """Add the files of an item's tensors; their names by the tensors' own."""
+    added = {}
+    for name in names:
+        tensor = getattr(item, name)
+        added[name] = f"{stem}.{name}.{RAW_SUFFIXES[tensor.dtype]}"
+        files[added[name]] = raw_bytes(tensor)
+    return added

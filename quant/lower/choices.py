@@ -52,20 +52,15 @@ def choose(names: Sequence[str]) -> tuple[Choice, ...]:
         InputError: an unknown backend, a precision that it does not have, or an SDK that is missing though its
             backend was named; the message lists what is possible.
     """
-    asked: dict[tuple[str, str], bool] = {}
-    for word in names:
-        for backend, precision in _pairs(word):
-            key = (backend.name, precision)
-            asked[key] = asked.get(key, False) or word != ALL
+    asked = {(b.name, precision) for word in names for b, precision in _pairs(word)}
+    named = {b.name for word in names if word != ALL for b, _ in _pairs(word)}
     found = []
     for backend in BACKENDS.values():
-        missing = backend.missing() if any(name == backend.name for name, _ in asked) else None
-        for precision in backend.precisions:
-            named = asked.get((backend.name, precision))
-            if named and missing is not None:
-                raise InputError(f"--backend {backend.name}: {missing}")
-            if named is not None:
-                found.append(Choice(backend=backend, precision=precision, missing=missing))
+        precisions = [precision for precision in backend.precisions if (backend.name, precision) in asked]
+        missing = backend.missing() if precisions else None
+        if missing is not None and backend.name in named:
+            raise InputError(f"--backend {backend.name}: {missing}")
+        found += [Choice(backend=backend, precision=precision, missing=missing) for precision in precisions]
     return tuple(found)
 
 

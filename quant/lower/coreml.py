@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from torch import fx
-
 from quant.graph.export import join_silu
 from quant.lower.backend import Source
 from quant.lower.partitioned import lower_partitioned
@@ -37,7 +35,9 @@ def lower(source: Source) -> LoweredProgram:
     with quiet_converter():
         # SiLU in one operator: Core ML has it, and the Neural Engine runs it inside the convolution.
         joined = replace(source, graph=join_silu(source.graph))
-        program = lower_partitioned(joined, [_partitioner(source)], _reason)
+        program = lower_partitioned(
+            joined, [_partitioner(source)], lambda node: "coremltools has no translation of it"
+        )
         return replace(program, facts=read_back(program.data, source))
 
 
@@ -54,10 +54,6 @@ def _partitioner(source: Source) -> Any:
         op_linear_quantizer_config=_WEIGHTS_ONLY if source.precision == "int8-weights" else None,
     )
     return CoreMLPartitioner(compile_specs=specs)
-
-
-def _reason(node: fx.Node) -> str:
-    return "coremltools has no translation of it"
 
 
 def read_back(data: bytes, source: Source) -> tuple[str, ...]:

@@ -86,14 +86,6 @@ class Output:
         return self.compared(_INVERSE[self.kind](values))
 
 
-def _centred(x: torch.Tensor) -> torch.Tensor:
-    return x - x.mean(dim=-1, keepdim=True)
-
-
-def _within_reach(x: torch.Tensor) -> torch.Tensor:
-    return x.clamp(-_REACH, _REACH)
-
-
 _Function = Callable[[torch.Tensor], torch.Tensor]
 
 _FORWARD: dict[str, _Function] = {LOGITS: lambda x: x, SOFTMAX: lambda x: x.softmax(dim=-1), SIGMOID: torch.sigmoid}
@@ -102,7 +94,11 @@ _INVERSE: dict[str, _Function] = {
     SOFTMAX: lambda p: p.clamp_min(_LEAST).log(),
     SIGMOID: lambda p: torch.logit(p.double(), eps=1e-6).float(),
 }
-_COMPARED: dict[str, _Function] = {LOGITS: lambda x: x, SOFTMAX: _centred, SIGMOID: _within_reach}
+_COMPARED: dict[str, _Function] = {
+    LOGITS: lambda x: x,
+    SOFTMAX: lambda x: x - x.mean(dim=-1, keepdim=True),
+    SIGMOID: lambda x: x.clamp(-_REACH, _REACH),
+}
 
 
 def with_output(graph_module: fx.GraphModule, output: Output) -> tuple[fx.GraphModule, Output]:
@@ -120,10 +116,9 @@ def with_output(graph_module: fx.GraphModule, output: Output) -> tuple[fx.GraphM
     with graph.inserting_before(end):
         found = last
         if output.kind != LOGITS:
-            target, args = (
-                (aten.softmax.int, (last, -1)) if output.kind == SOFTMAX else (aten.sigmoid.default, (last,))
-            )
-            found = graph.call_function(target, args)
+            softmax = output.kind == SOFTMAX
+            args = (last, -1) if softmax else (last,)
+            found = graph.call_function(aten.softmax.int if softmax else aten.sigmoid.default, args)
             found.meta = {"val": last.meta["val"]} if "val" in last.meta else {}
         if output.int8 and found.target is not DEQUANTIZE:
             limits = (_PROBABILITY.scale, _PROBABILITY.zero_point, QMIN, QMAX, torch.int8)

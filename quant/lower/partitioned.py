@@ -45,12 +45,21 @@ def finished(edge: Any, input_shape: tuple[int, ...], reason: Reason) -> Lowered
         reason: says why a node was left to portable kernels.
     """
     graph_module = edge.exported_program().graph_module
-    leftovers = _leftovers(graph_module, reason)
-    partitions, delegated = _delegates(graph_module)
+    nodes = list(graph_module.graph.nodes)
+    leftovers = tuple(
+        Leftover(node=node.name, operator=operator_name(node), reason=reason(node))
+        for node in nodes
+        if _is_operator(node)
+    )
+    modules = [getattr(graph_module, str(node.target)) for node in nodes if node.op == "get_attr"]
+    delegates = [module.original_module for module in modules if hasattr(module, "original_module")]
+    inside = [node for delegate in delegates for node in delegate.graph.nodes if _is_operator(node)]
+    delegated = sum("quantize" not in operator_name(node) for node in inside)
+    (result,) = nodes[-1].args[0]
     return LoweredProgram(
-        output_shape=_output_shape(graph_module),
+        output_shape=tuple(int(side) for side in result.meta["val"].shape),
         data=bytes(edge.to_executorch().buffer),
-        delegation=Delegation(partitions=partitions, delegated=delegated, left=len(leftovers)),
+        delegation=Delegation(partitions=len(delegates), delegated=delegated, left=len(leftovers)),
         input_shape=input_shape,
         leftovers=leftovers,
     )
@@ -66,24 +75,3 @@ def operator_name(node: fx.Node) -> str:
 
 def _is_operator(node: fx.Node) -> bool:
     return node.op == "call_function" and operator_name(node).split(".")[0] not in _NOT_OPERATORS
-
-
-def _leftovers(graph_module: fx.GraphModule, reason: Reason) -> tuple[Leftover, ...]:
-    return tuple(
-        Leftover(node=node.name, operator=operator_name(node), reason=reason(node))
-        for node in graph_module.graph.nodes
-        if _is_operator(node)
-    )
-
-
-def _delegates(graph_module: fx.GraphModule) -> tuple[int, int]:
-    """Count delegates and the network's operators inside them (q/dq not counted)."""
-    modules = [getattr(graph_module, str(n.target)) for n in graph_module.graph.nodes if n.op == "get_attr"]
-    lowered = [module for module in modules if hasattr(module, "original_module")]
-    nodes = [n for module in lowered for n in module.original_module.graph.nodes if _is_operator(n)]
-    return len(lowered), sum("quantize" not in operator_name(n) for n in nodes)
-
-
-def _output_shape(graph_module: fx.GraphModule) -> tuple[int, ...]:
-    (result,) = next(n for n in graph_module.graph.nodes if n.op == "output").args[0]
-    return tuple(int(side) for side in result.meta["val"].shape)

@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -65,7 +64,7 @@ def check_threads(threads: int) -> int:
     return threads
 
 
-_INPUT_DTYPES = {torch.float32: "<f4", torch.uint8: "|u1"}
+_INPUT_DTYPES = {"float32": "<f4", "uint8": "|u1"}
 
 
 class HostRuntime:
@@ -96,9 +95,7 @@ class HostRuntime:
     def __enter__(self) -> HostRuntime:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -112,11 +109,14 @@ class HostRuntime:
             InputError: not a program that this runtime can load, or one that crashes it.
         """
         reply, _ = self._ask("load", name, str(path.absolute()), what=str(path))
+        dtype = reply["input_dtype"]
+        if dtype not in _INPUT_DTYPES:
+            raise InputError(f"{path}: takes {dtype} inputs; programs of this project take float32 or uint8.")
         return LoadedProgram(
             name=name,
             load_ms=reply["load_ms"],
             input_shape=tuple(reply["input_shape"]),
-            input_dtype=_dtype_of(reply["input_dtype"], str(path)),
+            input_dtype=getattr(torch, dtype),
             output_shape=tuple(reply["output_shape"]),
         )
 
@@ -278,16 +278,10 @@ def _end(child: subprocess.Popen[bytes], resources: ExitStack) -> None:
 
 def _rows(program: LoadedProgram, inputs: torch.Tensor) -> np.ndarray:
     """Inputs as little-endian numbers, contiguous row by row, whatever their memory order was."""
+    dtype = str(program.input_dtype).removeprefix("torch.")
     if (1, *inputs.shape[1:]) != program.input_shape or inputs.dtype != program.input_dtype:
         raise InputError(
-            f"the {program.name} program takes {str(program.input_dtype).removeprefix('torch.')} inputs of "
-            f"{program.input_shape}, one a call; got {inputs.dtype} {tuple(inputs.shape)}."
+            f"the {program.name} program takes {dtype} inputs of {program.input_shape}, one a call; got "
+            f"{inputs.dtype} {tuple(inputs.shape)}."
         )
-    return np.ascontiguousarray(inputs.detach().numpy(), dtype=_INPUT_DTYPES[program.input_dtype])
-
-
-def _dtype_of(name: str, what: str) -> torch.dtype:
-    for dtype in _INPUT_DTYPES:
-        if str(dtype) == f"torch.{name}":
-            return dtype
-    raise InputError(f"{what}: takes {name} inputs; programs of this project take float32 or uint8.")
+    return np.ascontiguousarray(inputs.detach().numpy(), dtype=_INPUT_DTYPES[dtype])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from quant.program import ethosu_library, qnn_payload, vulkan_payload
 from quant.program.coreml_payload import quiet_converter, read_mlprogram
-from quant.program.flatbuffer import BrokenTableError, Budget
+from quant.program.flatbuffer import Budget
 from quant.program.reader import PteDelegate, PteFile, PteMethod, PteTensor, read_pte
 from quant.program.vulkan_payload import ADRENO
 from quant.program.xnnpack_payload import read_payload
@@ -34,8 +34,6 @@ _ETHOS_U = (
     "and the quantized kernels, which turn float32 into the delegate's int8 and back."
 )
 
-_VULKAN = f"Android: {ADRENO}"
-
 _LOAD_ALL = (
     "iOS: backends and kernels register themselves from static initializers: link them with -force_load (or "
     "-all_load in Other Linker Flags), or loading fails with an unregistered backend or a missing operator."
@@ -58,7 +56,7 @@ _HOMES: Mapping[str, _Home] = {
     "CoreMLBackend": _Home(
         android=None, spm="backend_coreml", note="iOS: link CoreML.framework, Accelerate.framework and libsqlite3."
     ),
-    "VulkanBackend": _Home(android=f"{_ANDROID}-vulkan", spm=None, note=_VULKAN),
+    "VulkanBackend": _Home(android=f"{_ANDROID}-vulkan", spm=None, note=f"Android: {ADRENO}"),
     "QnnBackend": _Home(android=f"{_ANDROID}-qnn", spm=None, note=_QNN),
     "EthosUBackend": _Home(android=None, spm=None, note=_ETHOS_U),
     "OpenvinoBackend": _Home(android=None, spm=None, note="PC: needs OpenVINO 2025.1 to 2025.4 (libopenvino_c)."),
@@ -87,11 +85,11 @@ class DelegateView:
     backend: str
     bytes: int
     settings: dict[str, str]
-    operators: dict[str, int]
+    operators: dict[str, int] = field(default_factory=dict)
     """Empty where the backend's format is not readable here."""
-    layers: tuple[Layer, ...]
-    note: str
-    """What could not be read."""
+    layers: tuple[Layer, ...] = ()
+    note: str = ""
+    """What could not be read, and why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,7 +119,7 @@ class Inspection:
     schema: str
     """File identifier and version."""
     methods: tuple[MethodView, ...]
-    named_data: dict[str, int] = field(default_factory=dict)
+    named_data: dict[str, int]
     """Constants that delegates look up by key, bytes."""
     runs_with: tuple[str, ...]
     linking: tuple[str, ...]
@@ -163,23 +161,19 @@ def compare_programs(first: Path, second: Path) -> dict[str, tuple[Any, Any]]:
 
 def _facts(inspection: Inspection) -> dict[str, Any]:
     """An inspection as single facts by name."""
-    facts: dict[str, Any] = {
-        "sha256": inspection.sha256,
-        "bytes": inspection.size_bytes,
-        "schema": inspection.schema,
-    }
+    facts: dict[str, Any] = {"sha256": inspection.sha256, "bytes": inspection.size_bytes, "schema": inspection.schema}
     for method in inspection.methods:
         facts[f"{method.name}: inputs"] = ", ".join(method.inputs)
         facts[f"{method.name}: outputs"] = ", ".join(method.outputs)
         facts[f"{method.name}: planned bytes"] = method.planned_bytes
-        for operator, count in method.operators.items():
-            facts[f"{method.name}: portable {operator}"] = count
+        facts |= {f"{method.name}: portable {operator}": count for operator, count in method.operators.items()}
         for index, delegate in enumerate(method.delegates):
             name = f"{method.name}: delegate {index}"
             facts[name] = delegate.backend
             facts[f"{name} bytes"] = delegate.bytes
-            facts |= {f"{name} {key}": value for key, value in delegate.settings.items()}
-            facts |= {f"{name} {key}": count for key, count in delegate.operators.items()}
+            facts |= {
+                f"{name} {key}": value for key, value in [*delegate.settings.items(), *delegate.operators.items()]
+            }
             for layer in delegate.layers:
                 facts[f"{name} {layer.name}"] = f"{layer.dtype} {_shape(layer.shape)} {layer.quantization}".strip()
     return facts
@@ -200,41 +194,23 @@ def _method(method: PteMethod, budget: Budget) -> MethodView:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Inside:
-    """What is read of a delegate's payload."""
-
-    settings: Mapping[str, str] | None = None
-    """In place of its compile specs as they are."""
-    operators: Mapping[str, int] = field(default_factory=dict)
-    layers: tuple[Layer, ...] = ()
-    note: str = ""
-    """What is not read, and why."""
-
-
 def _delegate(delegate: PteDelegate, budget: Budget) -> DelegateView:
-    read = _READERS.get(delegate.backend, lambda delegate, budget: _Inside(note=_UNREAD))
+    view = DelegateView(backend=delegate.backend, bytes=len(delegate.data), settings=_settings(delegate.specs))
+    if delegate.backend not in _READERS:
+        return replace(view, note=_UNREAD)
     try:
-        inside = read(delegate, budget)
-    except (BrokenTableError, ValueError) as error:
-        inside = _Inside(note=f"its payload is not readable ({error})")
-    return DelegateView(
-        backend=delegate.backend,
-        bytes=len(delegate.data),
-        settings=_settings(delegate.specs) if inside.settings is None else dict(inside.settings),
-        operators=dict(inside.operators),
-        layers=inside.layers,
-        note=inside.note,
-    )
+        return replace(view, **_READERS[delegate.backend](delegate, budget))
+    except ValueError as error:
+        return replace(view, note=f"its payload is not readable ({error})")
 
 
 def _settings(specs: Mapping[str, bytes]) -> dict[str, str]:
     return {key: _setting(value) for key, value in specs.items()}
 
 
-def _xnnpack(delegate: PteDelegate, budget: Budget) -> _Inside:
+def _xnnpack(delegate: PteDelegate, budget: Budget) -> dict[str, Any]:
     payload = read_payload(delegate.data, budget)
-    layers = (
+    layers = tuple(
         Layer(
             name=layer.name,
             dtype=layer.weight_dtype,
@@ -244,42 +220,42 @@ def _xnnpack(delegate: PteDelegate, budget: Budget) -> _Inside:
         )
         for layer in payload.layers
     )
-    return _Inside(operators=payload.operators, layers=tuple(layers))
+    return {"operators": dict(payload.operators), "layers": layers}
 
 
-def _qnn(delegate: PteDelegate, budget: Budget) -> _Inside:
+def _qnn(delegate: PteDelegate, budget: Budget) -> dict[str, Any]:
     others = {key: value for key, value in delegate.specs.items() if key != qnn_payload.SETTINGS}
     found = qnn_payload.read_settings(delegate.specs.get(qnn_payload.SETTINGS, b""), delegate.data)
-    return _Inside(settings=_settings(others) | found, note=_UNREAD)
+    return {"settings": _settings(others) | found, "note": _UNREAD}
 
 
-def _ethos_u(delegate: PteDelegate, budget: Budget) -> _Inside:
-    return _Inside(settings=ethosu_library.read_settings(delegate.specs, delegate.data), note=_UNREAD)
+def _ethos_u(delegate: PteDelegate, budget: Budget) -> dict[str, Any]:
+    return {"settings": ethosu_library.read_settings(delegate.specs, delegate.data), "note": _UNREAD}
 
 
-def _vulkan(delegate: PteDelegate, budget: Budget) -> _Inside:
-    return _Inside(operators=vulkan_payload.read_operators(delegate.data, budget))
+def _vulkan(delegate: PteDelegate, budget: Budget) -> dict[str, Any]:
+    return {"operators": dict(vulkan_payload.read_operators(delegate.data, budget))}
 
 
-def _coreml(delegate: PteDelegate, budget: Budget) -> _Inside:
+def _coreml(delegate: PteDelegate, budget: Budget) -> dict[str, Any]:
     try:
         budget.spend(len(delegate.data) // _COREML_BYTES)
         with quiet_converter():
-            return _Inside(operators=read_mlprogram(bytes(delegate.data)).operators)
+            return {"operators": dict(read_mlprogram(bytes(delegate.data)).operators)}
     except Exception as error:  # whatever a broken package makes protobuf and the file system raise
-        return _Inside(note=f"its mlprogram is not readable ({type(error).__name__})")
+        return {"note": f"its mlprogram is not readable ({type(error).__name__})"}
 
 
 _UNREAD = "the inside of its payload is not read"
 
-_READERS: Mapping[str, Callable[[PteDelegate, Budget], _Inside]] = {
+_READERS: Mapping[str, Callable[[PteDelegate, Budget], dict[str, Any]]] = {
     "XnnpackBackend": _xnnpack,
     "QnnBackend": _qnn,
     "EthosUBackend": _ethos_u,
     "VulkanBackend": _vulkan,
     "CoreMLBackend": _coreml,
 }
-"""What reads a backend's payload."""
+"""What reads a backend's payload: fields of its `DelegateView`."""
 
 
 def _quantization(scales: int, output: tuple[float, int] | None) -> str:
@@ -306,16 +282,16 @@ def _runs_with(program: PteFile, backends: list[str]) -> tuple[str, ...]:
     release = f"{RELEASE} or later; the file does not say which release made it"
     if program.version != 0 or program.magic != "ET12":
         return (f"schema {program.magic}, version {program.version}: not one that executorch {RELEASE} reads.",)
-    homes = [_HOMES.get(backend) for backend in backends]
-    known = [home for home in homes if home is not None]
-    unknown = [backend for backend, home in zip(backends, homes, strict=True) if home is None]
+    unknown = [backend for backend in backends if backend not in _HOMES]
     found = [f"{backend}: not a backend of executorch {RELEASE}; ask whoever made the file." for backend in unknown]
-    androids = list(dict.fromkeys(home.android for home in known if home.android)) or ([_ANDROID] * (not backends))
-    if len(known) == len(backends) and all(home.android for home in known):
-        found.append(f"Android: Maven {', '.join(androids)}:{RELEASE} ({release})")
-    if len(known) == len(backends) and all(home.spm for home in known):
-        products = ", ".join(["executorch", *(home.spm or "" for home in known), "kernels_optimized"])
-        found.append(f"iOS, macOS: Swift package {_SPM}, products {products} ({release})")
+    homes = [_HOMES[backend] for backend in backends if backend in _HOMES]
+    androids, products = [home.android for home in homes], [home.spm for home in homes]
+    if not unknown and all(androids):
+        maven = ", ".join(filter(None, dict.fromkeys(androids or [_ANDROID])))
+        found.append(f"Android: Maven {maven}:{RELEASE} ({release})")
+    if not unknown and all(products):
+        swift = ", ".join(["executorch", *filter(None, products), "kernels_optimized"])
+        found.append(f"iOS, macOS: Swift package {_SPM}, products {swift} ({release})")
     return tuple(found)
 
 

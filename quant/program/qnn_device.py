@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from quant.program.qnn_library import WHEELS, folder, wheel_of
@@ -30,8 +31,6 @@ _READ_WRITE = 3
 
 _kept: list[object] = []
 """What the libraries go on pointing at."""
-_loaded: list[str] = []
-"""Version of the libraries, once they are loaded."""
 
 _Pointer = ctypes.c_void_p
 
@@ -40,6 +39,7 @@ class QnnError(RuntimeError):
     """The libraries cannot be used; the message is a sentence for the user."""
 
 
+@cache
 def load() -> str:
     """Load the libraries that `folder` finds, once; they stay in this process.
 
@@ -49,19 +49,18 @@ def load() -> str:
     Raises:
         QnnError: none there, ones that do not load, or an unknown release that executorch's config is refused by.
     """
-    if not _loaded:
-        where = folder()
-        if where is None:
-            raise QnnError("no QNN libraries here")
-        try:
-            interface = _interface(where)
-        except OSError as error:
-            raise QnnError(f"the QNN libraries in {where} do not load ({error})") from error
-        version = _version(interface)
-        if needs_repair(version, [_creates_device(interface, layout) for layout in (_old_layout, _new_layout)]):
-            _repair(interface)
-        _loaded.append(version)
-    return _loaded[0]
+    where = folder()
+    if where is None:
+        raise QnnError("no QNN libraries here")
+    try:
+        interface = _interface(where)
+    except OSError as error:
+        raise QnnError(f"the QNN libraries in {where} do not load ({error})") from error
+    version = _version(interface)
+    layouts = ((_OPTION_SOC, _PROBED_SOC), (_OPTION_SOC, 0, _PROBED_SOC))
+    if needs_repair(version, [_creates_device(interface, *layout) for layout in layouts]):
+        _repair(interface)
+    return version
 
 
 def needs_repair(version: str, taken: Sequence[bool]) -> bool:
@@ -115,21 +114,19 @@ def _version(interface: int) -> str:
     return found[0].decode() if found else "of no known version"
 
 
-def _old_layout(option: int, soc: int) -> ctypes.Array[ctypes.c_uint32]:
-    return (ctypes.c_uint32 * 16)(option, soc)
+def _device_config(*words: int) -> int:
+    """Address of a device config whose custom config begins with these words."""
+    custom = (ctypes.c_uint32 * 16)(*words)
+    config = (ctypes.c_uint64 * 4)(0, ctypes.addressof(custom))
+    _kept.extend((custom, config))
+    return ctypes.addressof(config)
 
 
-def _new_layout(option: int, soc: int, more: int = 0) -> ctypes.Array[ctypes.c_uint32]:
-    return (ctypes.c_uint32 * 16)(option, 0, soc, more)
-
-
-def _creates_device(interface: int, layout: Callable[[int, int], ctypes.Array[ctypes.c_uint32]]) -> bool:
+def _creates_device(interface: int, *words: int) -> bool:
     backend, device = _Pointer(), _Pointer()
     if _function(interface, _BACKEND_CREATE, _Pointer, _Pointer, _Pointer)(None, None, ctypes.byref(backend)) != 0:
         return False
-    custom = layout(_OPTION_SOC, _PROBED_SOC)
-    config = (ctypes.c_uint64 * 4)(0, ctypes.addressof(custom))
-    configs = (_Pointer * 2)(ctypes.addressof(config), None)
+    configs = (_Pointer * 2)(_device_config(*words), None)
     create = _function(interface, _DEVICE_CREATE, _Pointer, _Pointer, _Pointer)
     created = create(None, ctypes.addressof(configs), ctypes.byref(device)) == 0
     if created:
@@ -148,7 +145,8 @@ def _repair(interface: int) -> None:
         while configs and (config := _Pointer.from_address(configs + 8 * len(handed)).value):
             custom = _Pointer.from_address(config + 8).value
             if ctypes.c_uint32.from_address(config).value == _OPTION_SOC and custom:
-                config = _rewritten(custom)
+                option, soc, more = (ctypes.c_uint32 * 3).from_address(custom)
+                config = _device_config(option, 0, soc, more)
             handed.append(config)
         array = (_Pointer * (len(handed) + 1))(*handed, None)  # lives until the call is done
         return original(logger, ctypes.addressof(array), device)
@@ -159,12 +157,3 @@ def _repair(interface: int) -> None:
     if libc.mprotect(_Pointer(slot & -_PAGE), ctypes.c_size_t(2 * _PAGE), _READ_WRITE) != 0:
         raise QnnError(f"the QNN libraries' table cannot be written to (error {ctypes.get_errno()})")
     _Pointer.from_address(slot).value = ctypes.cast(replacement, _Pointer).value
-
-
-def _rewritten(custom: int) -> int:
-    """Address of a device config with a custom config like the one at `custom`, in the later layout."""
-    option, soc, more = (ctypes.c_uint32 * 3).from_address(custom)
-    inner = _new_layout(option, soc, more)
-    outer = (ctypes.c_uint64 * 4)(0, ctypes.addressof(inner))
-    _kept.extend((inner, outer))
-    return ctypes.addressof(outer)

@@ -47,16 +47,28 @@ def missing() -> str | None:
     """Say what to install; None where nothing is missing."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return "Qualcomm's compiler and emulated HTP run on x86-64 Linux only: make and judge these programs there."
-    if folder() is not None:
-        if importlib.util.find_spec("cpuinfo") is None:
-            return f"executorch's part for QNN needs py-cpuinfo: {_COMMAND}, then repeat the command."
-        return _unknown_wheel()
-    if os.environ.get(VARIABLE):
+    root = os.environ.get(VARIABLE)
+    if folder() is None:
+        if not root:
+            return f"no QNN libraries here: {_COMMAND}, or point {VARIABLE} to a Qualcomm AI Engine Direct SDK."
         return (
-            f"{VARIABLE} is {os.environ[VARIABLE]}, and no libQnnHtp.so lies in {HOST} there: point it to an "
-            f"unpacked Qualcomm AI Engine Direct SDK, or unset it and {_COMMAND}."
+            f"{VARIABLE} is {root}, and no libQnnHtp.so lies in {HOST} there: point it to an unpacked Qualcomm AI "
+            f"Engine Direct SDK, or unset it and {_COMMAND}."
         )
-    return f"no QNN libraries here: {_COMMAND}, or point {VARIABLE} to a Qualcomm AI Engine Direct SDK."
+    if importlib.util.find_spec("cpuinfo") is None:
+        return f"executorch's part for QNN needs py-cpuinfo: {_COMMAND}, then repeat the command."
+    # An SDK's version is known once its libraries are loaded; so is that of a wheel unpacked by hand.
+    found = None if root else _wheel_version()
+    if found is None or found in WHEELS.values():
+        return None
+    return f"{_WHEEL} {found} was not tried with executorch 1.4.1 (tried: {', '.join(WHEELS.values())}): {_COMMAND}."
+
+
+def _wheel_version() -> str | None:
+    try:
+        return version(_WHEEL)
+    except PackageNotFoundError:
+        return None
 
 
 def folder() -> Path | None:
@@ -70,16 +82,3 @@ def folder() -> Path | None:
             return None
         found = Path(spec.origin).parent
     return found if (found / "libQnnHtp.so").is_file() and (found / "libQnnSystem.so").is_file() else None
-
-
-def _unknown_wheel() -> str | None:
-    """Refuse a wheel that nobody tried; an SDK's version is known once its libraries are loaded."""
-    if os.environ.get(VARIABLE):
-        return None
-    try:
-        found = version(_WHEEL)
-    except PackageNotFoundError:
-        return None  # unpacked by hand: its libraries say what they are
-    if found in WHEELS.values():
-        return None
-    return f"{_WHEEL} {found} was not tried with executorch 1.4.1 (tried: {', '.join(WHEELS.values())}): {_COMMAND}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,18 +65,7 @@ def measure_programs(
         times = runtime.time(list(loaded.values()), inputs, min(repeats, affordable))
         advance(len(loaded))
     return {
-        name: Measured(
-            runtime=runtime,
-            program=program,
-            figures=ProgramFigures(
-                latency_ms=statistics.median(times[name]),
-                latency_p90_ms=statistics.quantiles(times[name], n=10, method="inclusive")[-1],
-                load_ms=program.load_ms,
-                size_bytes=paths[name].stat().st_size,
-            ),
-            preprocess=preprocess,
-        )
-        for name, program in loaded.items()
+        name: _measured(runtime, program, paths[name], preprocess, times[name]) for name, program in loaded.items()
     }
 
 
@@ -86,14 +75,19 @@ def load_emulated(runtime: HostRuntime, paths: Mapping[str, Path], preprocess: P
     Raises:
         InputError: a file that the runtime refuses or that crashes it.
     """
-    found = {}
-    for name, path in paths.items():
-        program = runtime.load(path, name)
-        figures = ProgramFigures(
-            latency_ms=None, latency_p90_ms=None, load_ms=program.load_ms, size_bytes=path.stat().st_size
-        )
-        found[name] = Measured(runtime=runtime, program=program, figures=figures, preprocess=preprocess)
-    return found
+    return {name: _measured(runtime, runtime.load(path, name), path, preprocess) for name, path in paths.items()}
+
+
+def _measured(
+    runtime: HostRuntime, program: LoadedProgram, path: Path, preprocess: Preprocess, times: Sequence[float] = ()
+) -> Measured:
+    figures = ProgramFigures(
+        latency_ms=statistics.median(times) if times else None,
+        latency_p90_ms=statistics.quantiles(times, n=10, method="inclusive")[-1] if times else None,
+        load_ms=program.load_ms,
+        size_bytes=path.stat().st_size,
+    )
+    return Measured(runtime=runtime, program=program, figures=figures, preprocess=preprocess)
 
 
 def input_for(program: LoadedProgram, inputs: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:

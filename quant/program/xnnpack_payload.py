@@ -65,7 +65,7 @@ class Payload:
     layers: tuple[PayloadLayer, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Value:
     dtype: str
     shape: tuple[int, ...]
@@ -155,23 +155,21 @@ def _layer(
 
 
 def _value(table: FlatTable) -> _Value:
-    tensor, quantized = table.table(1), table.number(0, "B") == _QUANTIZED_VALUE
-    kind, params = 0, None
-    if quantized and tensor is not None:
-        kind, params = tensor.number(1, "B"), tensor.table(2)
-        tensor = tensor.table(0)
+    tensor = table.table(1)
+    channels = whole = None
+    if tensor is not None and table.number(0, "B") == _QUANTIZED_VALUE:
+        kind, params, tensor = tensor.number(1, "B"), tensor.table(2), tensor.table(0)
+        channels, whole = params if kind == _PER_CHANNEL else None, params if kind == _PER_TENSOR else None
     if tensor is None:
         raise BrokenTableError("a value without a tensor")
-    scales = scale_constant = 0
-    scale = None
-    if kind == _PER_CHANNEL and params is not None:
-        scales, scale_constant = params.number(3, "I"), params.number(2, "I")
-    if kind == _PER_TENSOR and params is not None:
-        scale = (params.real(0), params.number(1, "i"))
     return _Value(
-        _name(_DATATYPES, tensor.number(0, "h")), tensor.shape(2, "I"), tensor.number(3, "I"), scales,
-        scale_constant, scale,
-    )  # fmt: skip
+        dtype=_name(_DATATYPES, tensor.number(0, "h")),
+        shape=tensor.shape(2, "I"),
+        constant=tensor.number(3, "I"),
+        scales=0 if channels is None else channels.number(3, "I"),
+        scale_constant=0 if channels is None else channels.number(2, "I"),
+        scale=None if whole is None else (whole.real(0), whole.number(1, "i")),
+    )
 
 
 def _get(values: tuple[_Value, ...], index: int) -> _Value | None:

@@ -118,7 +118,7 @@ def test_same_graph_lowers_to_same_bytes():
 def test_sigmoids_table_is_the_runtimes_where_float32_rounds_the_other_way():
     """Found at scale 0.0402: 253.49998 steps, of which torch's float32 sigmoid makes 253.5 and rounds to 254."""
     scale, zero_point = 0.040165793150663376, -38
-    found = arithmetic.sigmoid_table(TensorScale(scale, zero_point), TensorScale(1 / 256, -128))
+    found = arithmetic.table_of(arithmetic.logistic, TensorScale(scale, zero_point), TensorScale(1 / 256, -128))
     assert found[77 + 128] == 253 - 128
     v = torch.arange(-128.0, 128.0) - zero_point
     step = torch.tensor(scale)
@@ -145,7 +145,7 @@ def test_channels_of_tiny_weights_and_large_biases_are_exact(groups):
     assert bias.min() > 2**25 and bias.max() == bias.min()
     geometry = ((1, 1), (1, 1), (1, 1), groups)
     scale, zero = torch.ones(8, 1, 1), -int(bias[0])
-    found = arithmetic.convolve(q, weight, bias, scale, 3, zero, (-128, 127), geometry)
+    found = arithmetic.weigh(q, weight, bias, scale, 3, zero, (-128, 127), geometry)
     sums = F.conv2d((q - 3).double(), weight.double(), bias.double(), *geometry)
     assert torch.equal(found, arithmetic.requantize(sums.float(), scale, zero, (-128, 127)))
     assert len(found.unique()) > 10

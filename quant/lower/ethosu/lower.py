@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from typing import Any
 
 from edge_effnet.errors import InputError
 from quant.lower.backend import Source
-from quant.lower.child_process import compiled
+from quant.lower.child_process import lower_in_child
 from quant.lower.ethosu.graph import for_tosa
-from quant.lower.result import Delegation, LoweredProgram
+from quant.lower.result import LoweredProgram
 from quant.program.ethosu_library import TRIED
-from quant.program.tosa_model import SUFFIX
 
 _REMEDY = "try another target, or leave this backend out"
 
@@ -24,19 +23,14 @@ def lower(source: Source) -> LoweredProgram:
     """
     name = f"ethos-u:{source.precision}"
     request = {"target": source.precision, "input_shape": list(source.input_shape)}
-    with compiled(
+    program, answer = lower_in_child(
         for_tosa(source.graph), request, module="quant.lower.ethosu.child", backend=name, remedy=_REMEDY
-    ) as (answer, folder):
-        _require_whole(name, answer)
-        data, tosa = ((folder / file).read_bytes() for file in ("program.pte", "out.tosa"))
+    )
+    _require_whole(name, answer)
     libraries = f"Vela {TRIED['ethos-u-vela']}, TOSA reference model {TRIED['tosa-tools']}"
-    return LoweredProgram(
-        data=data,
-        delegation=Delegation(**answer["delegation"]),
-        input_shape=source.input_shape,
-        output_shape=tuple(answer["output_shape"]),
+    return replace(
+        program,
         facts=(*_facts(answer), f"judged by the TOSA reference model, on the graph that {name}'s compiler was given"),
-        reference={SUFFIX: tosa, f"{SUFFIX}.json": (json.dumps(answer["border"]) + "\n").encode()},
         npu={
             "soc": f"Ethos-{source.precision.upper()}",
             "architecture": answer["vela"]["system_config"].replace("_", " "),

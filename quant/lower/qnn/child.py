@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.ao.quantization.fx._decomposed  # registers the operators that the network holds
 
-from quant.common.quiet import quiet_libraries
 from quant.lower.child_process import answer_request
 from quant.lower.partitioned import finished
 from quant.lower.result import LoweredProgram
@@ -24,20 +21,14 @@ from quant.program import qnn_device
 from quant.program.qnn_library import HOST, VARIABLE, folder
 
 
-def _lowered(place: Path, request: dict[str, Any]) -> dict[str, Any]:
-    with quiet_libraries():
-        network = torch.export.load(place / "network.pt2").module(check_guards=False)
-        import torchao.quantization.pt2e  # noqa: F401, PLC0415  (before the QNN libraries: see qnn_device)
+def _lowered(
+    exported: torch.export.ExportedProgram, request: dict[str, Any], place: Path
+) -> tuple[LoweredProgram, dict[str, Any]]:
+    network = exported.module(check_guards=False)
+    import torchao.quantization.pt2e  # noqa: F401, PLC0415  (before the QNN libraries: see qnn_device)
 
-        version = qnn_device.load()
-        program = _lower(network, request, _sdk_root(place))
-    (place / "program.pte").write_bytes(program.data)
-    return {
-        "version": version,
-        "delegation": asdict(program.delegation),
-        "leftovers": [asdict(leftover) for leftover in program.leftovers],
-        "output_shape": list(program.output_shape),
-    }
+    version = qnn_device.load()
+    return _lower(network, request, _sdk_root(place)), {"version": version}
 
 
 def _sdk_root(place: Path) -> str:

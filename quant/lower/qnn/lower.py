@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edge_effnet.errors import InputError
 from quant.lower.backend import Source
-from quant.lower.child_process import compiled
+from quant.lower.child_process import lower_in_child
 from quant.lower.qnn.graph import for_htp
-from quant.lower.result import Delegation, Leftover, LoweredProgram
+from quant.lower.result import LoweredProgram
 from quant.program.qnn_library import LICENCE, wheel_of
 from quant.program.qnn_socs import SOCS
 
@@ -22,30 +24,18 @@ def lower(source: Source) -> LoweredProgram:
     soc = source.options.soc
     graph = source.graph if source.precision == "fp16" else for_htp(source.graph)
     request = {"precision": source.precision, "soc": soc, "input_shape": list(source.input_shape)}
-    with compiled(graph, request, module="quant.lower.qnn.child", backend="qnn", remedy=_REMEDY) as (answer, folder):
-        data = (folder / "program.pte").read_bytes()
-    if not answer["delegation"]["partitions"]:
+    program, answer = lower_in_child(graph, request, module="quant.lower.qnn.child", backend="qnn", remedy=_REMEDY)
+    if not program.delegation.partitions:
         raise InputError("qnn: the compiler takes no operator of this network; choose another backend.")
-    return LoweredProgram(
-        data=data,
-        delegation=Delegation(**answer["delegation"]),
-        input_shape=source.input_shape,
-        output_shape=tuple(answer["output_shape"]),
-        leftovers=tuple(Leftover(**row) for row in answer["leftovers"]),
+    architecture, libraries = f"HTP v{SOCS[soc].generation}", f"QNN {answer['version']}"
+    wheel = wheel_of(answer["version"])
+    tried = "a release that nobody tried here" if wheel is None else f"as in onnxruntime-qnn {wheel}"
+    return replace(
+        program,
         facts=(
-            f"for {soc}, HTP v{SOCS[soc].generation}, by QNN {answer['version']}: {_tried(answer['version'])}",
+            f"for {soc}, {architecture}, by {libraries}: {tried}",
             "judged on the vendor's emulated HTP, not on silicon",
             LICENCE,
         ),
-        npu={
-            "soc": soc,
-            "architecture": f"HTP v{SOCS[soc].generation}",
-            "libraries": f"QNN {answer['version']}",
-            "judged_on": "emulated HTP",
-        },
+        npu={"soc": soc, "architecture": architecture, "libraries": libraries, "judged_on": "emulated HTP"},
     )
-
-
-def _tried(version: str) -> str:
-    wheel = wheel_of(version)
-    return "a release that nobody tried here" if wheel is None else f"as in onnxruntime-qnn {wheel}"

@@ -12,20 +12,20 @@ Source: XNNPACK `src/microparams-init.c` and the scalar reference kernels (qs8-*
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.nn import functional as F
 
-from quant.graph import compute
+from quant.graph.compute import convolve
 from quant.graph.qdq import QMAX, QMIN, Range, TensorScale
 
-_EVERY = torch.arange(QMIN, QMAX + 1, dtype=torch.float32)
+EVERY = torch.arange(QMIN, QMAX + 1, dtype=torch.float32)
 """All int8 values."""
 
 _EXACT_BIAS = 2.0**22
 """Largest bias, in steps, that leaves three quarters of float32's whole numbers to the products."""
-
 
 _INT8 = (QMIN, QMAX)
 
@@ -47,7 +47,7 @@ def requantize(
     return accumulator.mul_(scale).round_().add_(zero_point).clamp_(*limits)
 
 
-def convolve(
+def weigh(
     q: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor | None,
@@ -55,48 +55,28 @@ def convolve(
     input_zero_point: int,
     output_zero_point: int,
     limits: tuple[int, int],
-    geometry: tuple[Any, ...],
+    geometry: tuple[Any, ...] | None = None,
 ) -> torch.Tensor:
-    """A convolution in int8.
+    """A convolution, or a fully connected layer, in int8.
 
     Args:
-        q: int8 values, [N, C, H, W].
-        weight: int8 values, [out, in / groups, h, w].
+        q: int8 values, [N, C, H, W] or [N, in].
+        weight: int8 values, [out, in / groups, h, w] or [out, in].
         bias: int32 values in accumulator units, [out].
-        scale: requantization scale, [out, 1, 1].
+        scale: requantization scale, [out, 1, 1] or [out].
         input_zero_point: of `q`; padding has its value.
         output_zero_point: of the result.
         limits: smallest and largest result.
-        geometry: stride, padding, dilation, groups.
+        geometry: stride, padding, dilation, groups; None of a fully connected layer.
     """
-    within, beside = _by_size(bias)
-    accumulator = compute.convolve(q - input_zero_point, weight, within, *geometry)
-    if beside is not None:
-        accumulator.add_(beside.view(-1, 1, 1))
-    return requantize(accumulator, scale, output_zero_point, limits)
-
-
-def multiply_matrix(
-    q: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    scale: torch.Tensor,
-    input_zero_point: int,
-    output_zero_point: int,
-    limits: tuple[int, int],
-) -> torch.Tensor:
-    """A fully connected layer in int8; arguments as `convolve`, `q` [N, in], `weight` [out, in], `scale` [out]."""
-    within, beside = _by_size(bias)
-    accumulator = F.linear(q - input_zero_point, weight, within)
-    if beside is not None:
-        accumulator.add_(beside)
-    return requantize(accumulator, scale, output_zero_point, limits)
-
-
-def _by_size(bias: torch.Tensor | None) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """A bias that partial sums can start from exactly, or one to be added to the whole sum."""
+    x = q - input_zero_point
+    # Partial sums could not start exactly from a larger one, which is added to the whole sum.
     small = bias is None or bool(bias.abs().max() <= _EXACT_BIAS)
-    return (bias, None) if small else (None, bias)
+    first = bias if small else None
+    accumulator = F.linear(x, weight, first) if geometry is None else convolve(x, weight, first, *geometry)
+    if bias is not None and not small:
+        accumulator.add_(bias.view_as(scale))
+    return requantize(accumulator, scale, output_zero_point, limits)
 
 
 def multiply(
@@ -146,21 +126,9 @@ def pool(q: torch.Tensor, scale: float, zero_point: int, out_scale: float, out_z
     return (q.sum(dim=(2, 3), keepdim=True) * mean_scale + offset).round_().clamp_(QMIN, QMAX)
 
 
-def sigmoid_table(source: TensorScale, out: TensorScale) -> torch.Tensor:
-    """Logistic function of all int8 values, float32 [256]: the kernel looks it up, too."""
-    return quantize(logistic(dequantize(_EVERY, source.scale, source.zero_point)), out.scale, out.zero_point)
-
-
-def hardswish_table(source: TensorScale, out: TensorScale) -> torch.Tensor:
-    """Hardswish of all int8 values, float32 [256]."""
-    return quantize(F.hardswish(dequantize(_EVERY, source.scale, source.zero_point)), out.scale, out.zero_point)
-
-
-def product_table(
-    table: torch.Tensor, scale: float, zero: int, table_zero: int, out_zero: int, limits: tuple[int, int]
-) -> torch.Tensor:
-    """`multiply` of all int8 values with what a table has for each, float32 [256]: a SiLU of its sigmoid's table."""
-    return multiply(_EVERY, table, scale, zero, table_zero, out_zero, limits)
+def table_of(function: Callable[[torch.Tensor], torch.Tensor], source: TensorScale, out: TensorScale) -> torch.Tensor:
+    """A function of all int8 values, float32 [256]: the kernel looks it up, too."""
+    return quantize(function(dequantize(EVERY, source.scale, source.zero_point)), out.scale, out.zero_point)
 
 
 def look_up(q: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
@@ -194,9 +162,8 @@ def clamp_limits(limits: Range | None, scale: TensorScale, grid: tuple[int, int]
 
 def requantization_scale(source: float, weight: torch.Tensor, out: float) -> torch.Tensor:
     """Accumulator units to output units, float32, one a channel."""
-    return (torch.tensor(source, dtype=torch.float32) * weight.to(torch.float32)) / torch.tensor(
-        out, dtype=torch.float32
-    )
+    first, last = (torch.tensor(value, dtype=torch.float32) for value in (source, out))
+    return (first * weight.to(torch.float32)) / last
 
 
 def product_scale(a: float, b: float, out: float) -> float:

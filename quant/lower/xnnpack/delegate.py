@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from quant.common.quiet import quiet_libraries
-from quant.graph.qdq import TensorScale
+from quant.graph.qdq import Range, TensorScale
 
 with quiet_libraries():
     from executorch.backends.xnnpack.serialization import xnnpack_graph_schema as schema
@@ -22,17 +22,12 @@ with quiet_libraries():
         XNN_VALUE_FLAG_EXTERNAL_OUTPUT,
     )
 
+_Type = schema.XNNDatatype
+
 # XNNPACK wants its constants aligned for vector loads.
 _CONSTANT_ALIGNMENT = 16
 
-_CONCATENATIONS = {
-    2: schema.XNNConcatenate2,
-    3: schema.XNNConcatenate3,
-    4: schema.XNNConcatenate4,
-    5: schema.XNNConcatenate5,
-}
-
-MOST_PARTS = max(_CONCATENATIONS)
+MOST_PARTS = 5
 """Tensors that one operator puts side by side."""
 
 
@@ -53,52 +48,40 @@ class DelegateBuilder:
     _blob: bytearray = field(default_factory=bytearray)
     _constant_of: dict[bytes, int] = field(default_factory=dict)
 
-    def tensor(self, shape: tuple[int, ...], scale: TensorScale | None) -> int:
-        """Define an activation inside the delegate: int8 with a `TensorScale`, else float."""
-        return self._define(shape, scale=scale)
+    def tensor(self, shape: tuple[int, ...], scale: TensorScale | None, *, flags: int = 0) -> int:
+        """Define an activation: int8 with a `TensorScale`, else float; with `flags` one of the caller's."""
+        if scale is None:
+            return self._define(shape, self._float(wide=bool(flags)), flags=flags)
+        params = schema.PerTensorQuant(scale=scale.scale, zero_point=scale.zero_point)
+        return self._define(shape, _Type.xnn_datatype_qint8, params, flags=flags)
 
     def external_input(self, shape: tuple[int, ...]) -> int:
         """Define the float32 tensor that the caller passes in."""
-        value = self._define(shape, external=self._externals, flags=XNN_VALUE_FLAG_EXTERNAL_INPUT)
-        self._inputs.append(value)
-        return value
+        self._inputs.append(self.tensor(shape, None, flags=XNN_VALUE_FLAG_EXTERNAL_INPUT))
+        return self._inputs[-1]
 
     def external_pixels(self, shape: tuple[int, ...], scale: float = 1.0) -> int:
         """Define the uint8 tensor that the caller passes in; its values stand for themselves times a scale."""
-        tensor = self._tensor_value(
-            shape,
-            schema.XNNDatatype.xnn_datatype_quint8,
-            constant=0,
-            external=self._externals,
-            flags=XNN_VALUE_FLAG_EXTERNAL_INPUT,
-        )
         params = schema.PerTensorQuant(scale=scale, zero_point=0)
-        value = self._append(schema.XNNQuantizedTensorValue(tensor_value=tensor, quant_params=params))
-        self._inputs.append(value)
-        return value
+        self._inputs.append(
+            self._define(shape, _Type.xnn_datatype_quint8, params, flags=XNN_VALUE_FLAG_EXTERNAL_INPUT)
+        )
+        return self._inputs[-1]
 
     def external_output(self, shape: tuple[int, ...], scale: TensorScale | None = None) -> int:
         """Define the tensor that the caller gets: int8 with a `TensorScale`, else float32."""
-        value = self._define(shape, scale=scale, external=self._externals, flags=XNN_VALUE_FLAG_EXTERNAL_OUTPUT)
-        self._outputs.append(value)
-        return value
-
-    def float_constant(self, data: torch.Tensor, *, wide: bool = False) -> int:
-        """Define a float constant; `wide` keeps it fp32 where the rest is fp16."""
-        half = self.half and not wide
-        datatype = schema.XNNDatatype.xnn_datatype_fp16 if half else schema.XNNDatatype.xnn_datatype_fp32
-        constant = self._constant(data.to(torch.float16 if half else torch.float32))
-        return self._append(
-            self._tensor_value(tuple(data.shape), datatype, constant=constant, external=UINT32_MAX, flags=0)
-        )
+        self._outputs.append(self.tensor(shape, scale, flags=XNN_VALUE_FLAG_EXTERNAL_OUTPUT))
+        return self._outputs[-1]
 
     def dynamic_tensor(self, shape: tuple[int, ...]) -> int:
         """Define an int8 activation whose scale the runtime finds again for each row."""
-        tensor = self._tensor_value(
-            shape, schema.XNNDatatype.xnn_datatype_qdint8, constant=0, external=UINT32_MAX, flags=0
-        )
-        params = schema.PerTokenDynamicQuant(num_nonbatch_dims=1)
-        return self._append(schema.XNNQuantizedTensorValue(tensor_value=tensor, quant_params=params))
+        return self._define(shape, _Type.xnn_datatype_qdint8, schema.PerTokenDynamicQuant(num_nonbatch_dims=1))
+
+    def float_constant(self, data: torch.Tensor, *, wide: bool = False) -> int:
+        """Define a float constant; `wide` keeps it fp32 where the rest is fp16."""
+        datatype = self._float(wide=wide)
+        constant = self._constant(data.to(torch.float16 if datatype is _Type.xnn_datatype_fp16 else torch.float32))
+        return self._define(tuple(data.shape), datatype, constant=constant)
 
     def channelwise_constant(self, data: torch.Tensor, scales: torch.Tensor, channel_dim: int) -> int:
         """Define int8 weights or an int32 bias with one scale a channel.
@@ -108,10 +91,7 @@ class DelegateBuilder:
             scales: float32, [channels].
             channel_dim: which dimension of `data` the scales run along.
         """
-        datatypes = {
-            torch.int8: schema.XNNDatatype.xnn_datatype_qcint8,
-            torch.int32: schema.XNNDatatype.xnn_datatype_qcint32,
-        }
+        datatypes = {torch.int8: _Type.xnn_datatype_qcint8, torch.int32: _Type.xnn_datatype_qcint32}
         params = schema.PerChannelQuant(
             # They are in the buffer: an empty list would be a dozen bytes of each layer.
             scale=None,
@@ -119,19 +99,31 @@ class DelegateBuilder:
             scale_buffer_idx=self._constant(scales.to(torch.float32)),
             num_scales=scales.numel(),
         )
-        tensor = self._tensor_value(
-            tuple(data.shape), datatypes[data.dtype], constant=self._constant(data), external=UINT32_MAX, flags=0
-        )
-        return self._append(schema.XNNQuantizedTensorValue(tensor_value=tensor, quant_params=params))
+        return self._define(tuple(data.shape), datatypes[data.dtype], params, constant=self._constant(data))
 
-    def add_node(self, node: Any, output_range: tuple[float, float] | None = None) -> None:
-        """Append an operator; `output_range` clamps its output (a fused ReLU or ReLU6), in real units."""
-        limits = None
-        if output_range is not None:
-            low, high = ("-inf" if v == -torch.inf else "+inf" if v == torch.inf else v for v in output_range)
-            limits = schema.OutputMinMax(output_min=low, output_max=high)
+    def add(
+        self, kind: Any, *sources: int, to: int, limits: Range | None = None, flags: int = 0, **settings: Any
+    ) -> None:
+        """Append an operator.
+
+        Args:
+            kind: of the schema.
+            sources: ids of what it reads.
+            to: id of what it writes.
+            limits: clamp its output (a fused ReLU or ReLU6), in real units.
+            flags: of XNNPACK.
+            settings: the operator's other fields.
+        """
+        single = "input_id" in kind.__dataclass_fields__
+        names = ["input_id"] if single else [f"input{place}_id" for place in range(1, len(sources) + 1)]
+        settings |= dict(zip(names, sources, strict=True))
+        ends = None
+        if limits is not None:
+            low, high = ("-inf" if v == -torch.inf else "+inf" if v == torch.inf else v for v in limits)
+            ends = schema.OutputMinMax(output_min=low, output_max=high)
         # No handle: it would be four bytes of each operator, and names no node that a reader of the file has.
-        self.nodes.append(schema.XNode(xnode_union=node, debug_handle=0, output_min_max=limits))
+        operator = kind(output_id=to, flags=flags, **settings)
+        self.nodes.append(schema.XNode(xnode_union=operator, debug_handle=0, output_min_max=ends))
 
     def serialize(self) -> bytes:
         """Return the delegate's bytes: flatbuffer and constants.
@@ -143,50 +135,39 @@ class DelegateBuilder:
             version="0",
             xnodes=self.nodes,
             xvalues=self.values,
-            num_externs=self._externals,
+            num_externs=len(self._inputs) + len(self._outputs),
             input_ids=self._inputs,
             output_ids=self._outputs,
             constant_data=self._constants,
         )
         return bytes(serialize_xnnpack_binary(graph, self._blob))
 
-    @property
-    def _externals(self) -> int:
-        return len(self._inputs) + len(self._outputs)
+    def _float(self, *, wide: bool) -> schema.XNNDatatype:
+        return _Type.xnn_datatype_fp16 if self.half and not wide else _Type.xnn_datatype_fp32
 
     def _define(
         self,
         shape: tuple[int, ...],
+        datatype: schema.XNNDatatype,
+        params: Any = None,
         *,
-        scale: TensorScale | None = None,
         constant: int = 0,
-        external: int = UINT32_MAX,
         flags: int = 0,
     ) -> int:
-        half = self.half and external == UINT32_MAX
-        floating = schema.XNNDatatype.xnn_datatype_fp16 if half else schema.XNNDatatype.xnn_datatype_fp32
-        datatype = floating if scale is None else schema.XNNDatatype.xnn_datatype_qint8
-        tensor = self._tensor_value(shape, datatype, constant=constant, external=external, flags=flags)
-        if scale is None:
-            return self._append(tensor)
-        params = schema.PerTensorQuant(scale=scale.scale, zero_point=scale.zero_point)
-        return self._append(schema.XNNQuantizedTensorValue(tensor_value=tensor, quant_params=params))
-
-    def _tensor_value(
-        self, shape: tuple[int, ...], datatype: schema.XNNDatatype, *, constant: int, external: int, flags: int
-    ) -> schema.XNNTensorValue:
-        return schema.XNNTensorValue(
+        tensor = schema.XNNTensorValue(
             datatype=datatype,
             num_dims=len(shape),
             dims=list(shape),
-            external_id=external,
+            # Only what crosses the delegate's border has flags.
+            external_id=len(self._inputs) + len(self._outputs) if flags else UINT32_MAX,
             constant_buffer_idx=constant,
             flags=flags,
             id_out=len(self.values),
         )
-
-    def _append(self, value: Any) -> int:
-        self.values.append(schema.XValue(xvalue_union=value))
+        union = tensor
+        if params is not None:
+            union = schema.XNNQuantizedTensorValue(tensor_value=tensor, quant_params=params)
+        self.values.append(schema.XValue(xvalue_union=union))
         return len(self.values) - 1
 
     def _constant(self, data: torch.Tensor) -> int:
@@ -223,76 +204,51 @@ def concatenate(
     """
     result = builder.tensor(shape, scale)
     unused = [XNN_INVALID_VALUE_ID] * (MOST_PARTS - len(parts))
-    ids = {f"input{place}_id": part for place, part in enumerate([*parts, *unused], start=1)}
-    builder.add_node(_CONCATENATIONS[len(parts)](axis=axis, output_id=result, flags=0, **ids))
+    builder.add(getattr(schema, f"XNNConcatenate{len(parts)}"), *parts, *unused, to=result, axis=axis)
     return result
+
+
+_GEOMETRY = (
+    *("group_input_channels", "group_output_channels", "kernel_height", "kernel_width"),
+    *("subsampling_height", "subsampling_width", "dilation_height", "dilation_width"),
+    *("padding_left", "padding_right", "padding_top", "padding_bottom"),
+)
 
 
 def convolution(
     *,
-    source: int,
-    result: int,
-    filter_id: int,
-    bias_id: int,
     channels: tuple[int, int],
     groups: int = 1,
-    depthwise: bool = False,
     kernel: tuple[int, int] = (1, 1),
     stride: tuple[int, int] = (1, 1),
     dilation: tuple[int, int] = (1, 1),
     padding: tuple[int, int, int, int] = (0, 0, 0, 0),
-) -> schema.XNNConv2d | schema.XNNDepthwiseConv2d:
-    """A convolution of tensors [N, H, W, C].
+) -> dict[str, Any]:
+    """Settings of a convolution of tensors [N, H, W, C], for `DelegateBuilder.add`.
+
+    Its filter lies as [out, H, W, in]; `XNNDepthwiseConv2d`, for groups of one channel, wants [1, H, W, channels].
 
     Args:
-        source: id of the input.
-        result: id of the output.
-        filter_id: [out, H, W, in], or [1, H, W, channels] where `depthwise`.
-        bias_id: of the bias.
         channels: inputs and outputs of each group.
         groups: how many.
-        depthwise: whether it is XNNPACK's operator for groups of one channel.
         kernel: height and width.
         stride: of rows and columns.
         dilation: likewise.
         padding: left, right, top, bottom.
     """
-    kind = schema.XNNDepthwiseConv2d if depthwise else schema.XNNConv2d
-    left, right, top, bottom = padding
-    return kind(
-        padding_top=top,
-        padding_right=right,
-        padding_bottom=bottom,
-        padding_left=left,
-        kernel_height=kernel[0],
-        kernel_width=kernel[1],
-        subsampling_height=stride[0],
-        subsampling_width=stride[1],
-        dilation_height=dilation[0],
-        dilation_width=dilation[1],
-        group_input_channels=channels[0],
-        group_output_channels=channels[1],
-        groups=groups,
-        adjustment_height=0,
-        adjustment_width=0,
-        input1_id=source,
-        filter_id=filter_id,
-        bias_id=bias_id,
-        output_id=result,
-        flags=0,
-    )
+    geometry = dict(zip(_GEOMETRY, (*channels, *kernel, *stride, *dilation, *padding), strict=True))
+    return {**geometry, "groups": groups, "adjustment_height": 0, "adjustment_width": 0}
 
 
 def depthwise_pixel(
     builder: DelegateBuilder, source: int, result: int, weight: torch.Tensor, bias: torch.Tensor
-) -> schema.XNNDepthwiseConv2d:
-    """A product and a sum for each channel of a float tensor [N, H, W, C]: a depthwise convolution of one pixel."""
-    return convolution(
-        source=source,
-        result=result,
+) -> None:
+    """Multiply and shift each channel of a float tensor [N, H, W, C]: a depthwise convolution of one pixel."""
+    builder.add(
+        schema.XNNDepthwiseConv2d,
+        source,
+        to=result,
         filter_id=builder.float_constant(weight.to(torch.float32).view(1, 1, 1, -1), wide=True),
         bias_id=builder.float_constant(bias.to(torch.float32), wide=True),
-        channels=(1, 1),
-        groups=len(weight),
-        depthwise=True,
+        **convolution(channels=(1, 1), groups=len(weight)),
     )

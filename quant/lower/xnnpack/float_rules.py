@@ -28,48 +28,40 @@ aten = torch.ops.aten
 Rule = Callable[["Emitter", fx.Node], None]
 
 
-def _unary(make: Callable[[fx.Node, dict[str, int]], Any]) -> Rule:
+def _unary(kind: Any, settings: Callable[[fx.Node], dict[str, float]] = lambda node: {}) -> Rule:
     def emit(emitter: Emitter, node: fx.Node) -> None:
         source = emitter.read(node.args[0])
-        value = emitter.define_float(node, source.shape)
-        emitter.builder.add_node(make(node, {"input_id": source.id, "output_id": value.id, "flags": 0}))
-        emitter.operators += 1
+        emitter.add(kind, source.id, to=emitter.define(node, source.shape, in_float=True), **settings(node))
 
     return emit
 
 
-def _gelu(node: fx.Node, ids: dict[str, int]) -> Any:
+def _exact(node: fx.Node) -> dict[str, float]:
     assert node.kwargs.get("approximate", argument(node, 1, "none")) == "none"
-    return schema.XNNGelu(**ids)
+    return {}
 
 
 def _layer_norm(emitter: Emitter, node: fx.Node) -> None:
     """((x - mean) / sqrt(variance + eps)) * weight + bias over the features: means are layers of one output."""
     source = emitter.read(node.args[0])
     builder, rows, features = emitter.builder, source.shape[0], source.shape[-1]
-    eps = float(argument(node, 4, 1e-5))
-
-    def tensor(*shape: int) -> int:
-        return builder.tensor(shape, None)
 
     def mean_of(x: int, plus: float | None) -> int:
-        result = tensor(rows, 1)
+        result = builder.tensor((rows, 1), None)
         weight = builder.float_constant(torch.full((1, features), 1.0 / features))
         bias = UINT32_MAX if plus is None else builder.float_constant(torch.tensor([plus]))
-        builder.add_node(
-            schema.XNNFullyConnected(input1_id=x, filter_id=weight, bias_id=int(bias), output_id=result, flags=0)
-        )
+        builder.add(schema.XNNFullyConnected, x, to=result, filter_id=weight, bias_id=int(bias))
         return result
 
     def binary(kind: Any, a: int, b: int) -> int:
-        result = tensor(rows, features)
-        builder.add_node(kind(input1_id=a, input2_id=b, output_id=result, flags=0))
+        result = builder.tensor((rows, features), None)
+        builder.add(kind, a, b, to=result)
         return result
 
     centred = binary(schema.XNNSubtract, source.id, mean_of(source.id, None))
-    variance = mean_of(binary(schema.XNNMultiply, centred, centred), eps)
-    inverse = tensor(rows, 1)
-    builder.add_node(schema.XNNReciprocalSquareRoot(input_id=variance, output_id=inverse, flags=0))
+    variance = mean_of(binary(schema.XNNMultiply, centred, centred), float(argument(node, 4, 1e-5)))
+    inverse = builder.tensor((rows, 1), None)
+    builder.add(schema.XNNReciprocalSquareRoot, variance, to=inverse)
     normalized = binary(schema.XNNMultiply, centred, inverse)
     weight, bias = (constant_of(emitter.module, node.args[i]) for i in (2, 3))
     _scale(emitter, node, source, normalized, weight, bias)
@@ -86,26 +78,21 @@ def _batch_norm(emitter: Emitter, node: fx.Node) -> None:
 def _scale(emitter: Emitter, node: fx.Node, source: Value, x: int, weight: torch.Tensor, bias: torch.Tensor) -> None:
     """Multiply and shift each feature of `x` [N, C], as a convolution of one pixel."""
     builder, (rows, features) = emitter.builder, source.shape
-    value = emitter.define_float(node, source.shape)
-    wide, result = (builder.tensor((rows, 1, 1, features), None) for _ in range(2))
-    builder.add_node(
-        schema.XNNStaticReshape(num_dims=4, new_shape=[rows, 1, 1, features], input_id=x, output_id=wide, flags=0)
-    )
-    builder.add_node(depthwise_pixel(builder, wide, result, weight, bias))
-    builder.add_node(
-        schema.XNNStaticReshape(num_dims=2, new_shape=[rows, features], input_id=result, output_id=value.id, flags=0)
-    )
-    emitter.operators += 1
+    made, pixel = emitter.define(node, source.shape, in_float=True), (rows, 1, 1, features)
+    wide, result = builder.tensor(pixel, None), builder.tensor(pixel, None)
+    builder.add(schema.XNNStaticReshape, x, to=wide, num_dims=4, new_shape=list(pixel))
+    depthwise_pixel(builder, wide, result, weight, bias)
+    emitter.add(schema.XNNStaticReshape, result, to=made, num_dims=2, new_shape=[rows, features])
 
 
 FLOAT_RULES: dict[Any, Rule] = {
-    aten.gelu.default: _unary(_gelu),
-    aten.tanh.default: _unary(lambda node, ids: schema.XNNTanh(**ids)),
-    aten.elu.default: _unary(lambda node, ids: schema.XNNELU(alpha=float(argument(node, 1, 1.0)), **ids)),
+    aten.gelu.default: _unary(schema.XNNGelu, _exact),
+    aten.tanh.default: _unary(schema.XNNTanh),
+    aten.elu.default: _unary(schema.XNNELU, lambda node: {"alpha": float(argument(node, 1, 1.0))}),
     aten.leaky_relu.default: _unary(
-        lambda node, ids: schema.XNNLeakyReLU(negative_slope=float(argument(node, 1, 0.01)), **ids)
+        schema.XNNLeakyReLU, lambda node: {"negative_slope": float(argument(node, 1, 0.01))}
     ),
-    aten.softmax.int: _unary(lambda node, ids: schema.XNNSoftmax(**ids)),
+    aten.softmax.int: _unary(schema.XNNSoftmax),
     aten.layer_norm.default: _layer_norm,
     aten.batch_norm.default: _batch_norm,
 }

@@ -34,9 +34,9 @@ def emit_normalized(builder: DelegateBuilder, shape: tuple[int, ...], normalizat
         Id of the float32 tensor.
     """
     pixels, wide, result = builder.external_pixels(shape), builder.tensor(shape, None), builder.tensor(shape, None)
-    builder.add_node(schema.XNNConvert(input_id=pixels, output_id=wide, flags=0))
+    builder.add(schema.XNNConvert, pixels, to=wide)
     mean, std = (torch.tensor(v, dtype=torch.float64) for v in (normalization.mean, normalization.std))
-    builder.add_node(depthwise_pixel(builder, wide, result, 1 / (255 * std), -mean / std))
+    depthwise_pixel(builder, wide, result, 1 / (255 * std), -mean / std)
     return result
 
 
@@ -58,7 +58,7 @@ def emit_padded(
     """
     source = builder.external_pixels(shape, PIXEL_SCALE.scale)
     result = builder.tensor(shape, PIXEL_SCALE)
-    builder.add_node(schema.XNNConvert(input_id=source, output_id=result, flags=0))
+    builder.add(schema.XNNConvert, source, to=result)
     left, right, top, bottom = padding
     for axis, before, after in ((2, left, right), (1, top, bottom)):
         if before or after:
@@ -79,13 +79,13 @@ def _line(builder: DelegateBuilder, source: int, shape: tuple[int, ...], axis: i
     result, scales = builder.tensor(line, PIXEL_SCALE), torch.full((channels,), _FAINT)
     weight = torch.eye(channels, dtype=torch.int8).view(channels, 1, 1, channels)
     bias = torch.tensor([round(channel / _FAINT) for channel in colour_of(mean)], dtype=torch.int32)
-    node = convolution(
-        source=source,
-        result=result,
+    stride = (shape[1] if axis == 1 else 1, shape[2] if axis == 2 else 1)
+    builder.add(
+        schema.XNNConv2d,
+        source,
+        to=result,
         filter_id=builder.channelwise_constant(weight, scales, 0),
         bias_id=builder.channelwise_constant(bias, scales, 0),
-        channels=(channels, channels),
-        stride=(shape[1] if axis == 1 else 1, shape[2] if axis == 2 else 1),
+        **convolution(channels=(channels, channels), stride=stride),
     )
-    builder.add_node(node)
     return result

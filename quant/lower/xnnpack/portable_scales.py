@@ -11,7 +11,8 @@ Source: XNNPACK `src/configs/binary-elementwise-config.c`, `src/qs8-vmul/`, `src
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -70,10 +71,7 @@ def rounds_alike(a: TensorScale, b: TensorScale, out: TensorScale) -> bool:
     products = np.arange(min(ends), max(ends) + 1)
     scale = arithmetic.product_scale(a.scale, b.scale, out.scale)
     low, high = QMIN - out.zero_point, QMAX - out.zero_point
-    return np.array_equal(
-        fixed_point(products, scale).clip(low, high),
-        in_float(products, scale).clip(low, high),
-    )
+    return np.array_equal(fixed_point(products, scale).clip(low, high), in_float(products, scale).clip(low, high))
 
 
 def table_is_clear(source: TensorScale, out: TensorScale) -> bool:
@@ -107,18 +105,12 @@ _RULES: dict[object, Callable[[fx.Node], None]] = {
 def _move(quantize: fx.Node, holds: Callable[[TensorScale], bool]) -> None:
     """Give a q node the nearest scale that holds; where none does, it keeps its own."""
     known = tensor_scale(quantize)
-    for candidate in _around(known):
+    for step in (0, *(sign * size for size in range(1, _MOST_STEPS + 1) for sign in (1, -1))):
+        candidate = replace(known, scale=known.scale * (1 + step * _STEP))
         if holds(candidate):
-            if candidate != known:
+            if step:
                 _rescale(quantize, candidate.scale)
             return
-
-
-def _around(known: TensorScale) -> Iterator[TensorScale]:
-    yield known
-    for step in range(1, _MOST_STEPS + 1):
-        for sign in (1, -1):
-            yield TensorScale(scale=known.scale * (1 + sign * step * _STEP), zero_point=known.zero_point)
 
 
 def _rescale(quantize: fx.Node, scale: float) -> None:

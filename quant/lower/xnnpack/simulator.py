@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch.nn import functional as F
 
 from quant.graph.qdq import (
     CLAMP_RANGES,
     DEQUANTIZE,
     QUANTIZE,
+    WEIGHTED,
     TensorScale,
     argument,
     constant_of,
@@ -145,8 +147,7 @@ class _Builder:
             self.floats[node.name] = copied
 
 
-def _weighted(builder: _Builder, node: fx.Node, scale: TensorScale) -> tuple[Any, ...]:
-    """Input, weights, bias and requantization scale of a convolution or linear layer."""
+def _layer(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[int, int]) -> fx.Node:
     x, source = builder.integers(node.args[0])
     weight = node.args[1]
     assert isinstance(weight, fx.Node)
@@ -155,37 +156,32 @@ def _weighted(builder: _Builder, node: fx.Node, scale: TensorScale) -> tuple[Any
     if argument(node, 2, None) is not None:
         integers = quantize_bias(constant_of(builder.source, node.args[2]), source.scale, scales)
         bias = builder.constant(f"{node.name}_bias", integers.to(torch.float32))
+    window = geometry(node) if node.target is aten.conv2d.default else None
     ratio = arithmetic.requantization_scale(source.scale, scales, scale.scale)
-    shape = [-1, 1, 1] if node.target is aten.conv2d.default else [-1]
-    return (
+    return builder.call(
+        arithmetic.weigh,
         x,
         builder.constant(f"{node.name}_weight", values.to(torch.float32)),
         bias,
-        builder.constant(f"{node.name}_scale", ratio.view(shape)),
+        builder.constant(f"{node.name}_scale", ratio if window is None else ratio.view(-1, 1, 1)),
         source.zero_point,
         scale.zero_point,
+        limits,
+        window,
     )
-
-
-def _conv(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[int, int]) -> fx.Node:
-    return builder.call(arithmetic.convolve, *_weighted(builder, node, scale), limits, geometry(node))
-
-
-def _linear(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[int, int]) -> fx.Node:
-    return builder.call(arithmetic.multiply_matrix, *_weighted(builder, node, scale), limits)
 
 
 def _mul(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[int, int]) -> fx.Node:
     (a, first), (b, second) = (builder.integers(arg) for arg in node.args[:2])
     product = arithmetic.product_scale(first.scale, second.scale, scale.scale)
-    zeros = (first.zero_point, second.zero_point, scale.zero_point)
+    settings = (product, first.zero_point, second.zero_point, scale.zero_point, limits)
     if not builder.gates and b.target is arithmetic.look_up and b.args[0] is a:
         # A SiLU: of one int8 value both, so that one table holds it all.
         table = b.args[1]
         assert isinstance(table, fx.Node)
         gates = getattr(builder.root, str(table.target))
-        return builder.look_up(node, a, arithmetic.product_table(gates, product, *zeros, limits))
-    return builder.call(arithmetic.multiply, a, b, product, *zeros, limits)
+        return builder.look_up(node, a, arithmetic.multiply(arithmetic.EVERY, gates, *settings))
+    return builder.call(arithmetic.multiply, a, b, *settings)
 
 
 def _add(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[int, int]) -> fx.Node:
@@ -199,10 +195,10 @@ def _mean(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[in
     return builder.call(arithmetic.pool, x, source.scale, source.zero_point, scale.scale, scale.zero_point)
 
 
-def _table(of: Callable[[TensorScale, TensorScale], torch.Tensor]) -> Any:
+def _table(function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
     def rule(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[int, int]) -> fx.Node:
         x, source = builder.integers(node.args[0])
-        return builder.look_up(node, x, of(source, scale))
+        return builder.look_up(node, x, arithmetic.table_of(function, source, scale))
 
     return rule
 
@@ -213,19 +209,18 @@ def _flatten(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple
 
 def _pad(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[int, int]) -> fx.Node:
     x, source = builder.integers(node.args[0])
-    return builder.call(torch.nn.functional.pad, x, node.args[1], "constant", source.zero_point)
+    return builder.call(F.pad, x, node.args[1], "constant", source.zero_point)
 
 
 _XNNPACK: dict[Any, Any] = {
-    aten.conv2d.default: _conv,
-    aten.linear.default: _linear,
+    **dict.fromkeys(WEIGHTED, _layer),
     aten.mul.Tensor: _mul,
     aten.add.Tensor: _add,
     aten.add_.Tensor: _add,
     aten.mean.dim: _mean,
-    aten.sigmoid.default: _table(arithmetic.sigmoid_table),
-    aten.hardswish.default: _table(arithmetic.hardswish_table),
-    aten.hardswish_.default: _table(arithmetic.hardswish_table),
+    aten.sigmoid.default: _table(arithmetic.logistic),
+    aten.hardswish.default: _table(F.hardswish),
+    aten.hardswish_.default: _table(F.hardswish),
     aten.flatten.using_ints: _flatten,
     aten.pad.default: _pad,
 }
@@ -233,6 +228,6 @@ _XNNPACK: dict[Any, Any] = {
 ARITHMETICS: Mapping[str, Mapping[Any, Any]] = {
     "xnnpack": _XNNPACK,
     # Qualcomm's HTP, Arm's TOSA, Vulkan: float32's own rounding behind every operator but these (docs/npu.md).
-    "htp": {target: _XNNPACK[target] for target in (aten.conv2d.default, aten.linear.default)},
+    "htp": dict.fromkeys(WEIGHTED, _layer),
 }
 """Whose whole-number operators, by name."""
