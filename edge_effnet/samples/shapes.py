@@ -277,7 +277,6 @@ def outline(name: str, stream: Stream) -> list[Part]:
 
     Raises:
         InputError: unknown name.
-
     """
     table = SHAPES | DISTRACTORS
     if name not in table:
