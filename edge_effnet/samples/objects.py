@@ -234,13 +234,11 @@ def at_luma(colour: Colour, target: float) -> Colour:
     now = luma(colour)
     if now > target:
         gain = target / now
-        return (colour[0] * gain, colour[1] * gain, colour[2] * gain)
-    mix = (target - now) / (1.0 - now)
-    return (
-        colour[0] + (1 - colour[0]) * mix,
-        colour[1] + (1 - colour[1]) * mix,
-        colour[2] + (1 - colour[2]) * mix,
-    )
+        red, green, blue = (channel * gain for channel in colour)
+    else:
+        mix = (target - now) / (1.0 - now)
+        red, green, blue = (channel + (1 - channel) * mix for channel in colour)
+    return red, green, blue
 
 
 def two_tones(stream: Stream, contrast: float) -> tuple[Colour, Colour]:
