@@ -56,14 +56,7 @@ class ConfusionChange:
 def class_figures(
     float_logits: torch.Tensor, pte_logits: torch.Tensor, labels: torch.Tensor | None, names: Sequence[str]
 ) -> tuple[ClassFigures, ...]:
-    """Count by class; classes without images are left out.
-
-    Args:
-        float_logits: [N, classes].
-        pte_logits: [N, classes].
-        labels: int64, [N]; None without labels.
-        names: of the classes, by index.
-    """
+    """Count by class; classes without images are left out. Logits are [N, classes], labels int64 [N]."""
     expected, found = float_logits.argmax(dim=1), pte_logits.argmax(dim=1)
     rows = expected if labels is None else labels
     figures = []
