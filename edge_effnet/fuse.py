@@ -73,7 +73,7 @@ def fold_same_padding(
     if size < 1:
         raise InputError(f"image_size {size}: need at least 1 pixel.")
     folded = copy.deepcopy(model).eval()
-    if _is_folded_into_kernels(folded):
+    if any(layer.conv.kernel_size[0] % 2 == 0 for layer in _conv_layers(folded)):
         if size != model.image_size:
             raise InputError(
                 f"SAME padding is already folded for {model.image_size} pixels; fold the original model for {size}."
@@ -115,7 +115,3 @@ SAME_PADDING_FOLDS = {"kernel": _fold_into_kernel, "pad": _fold_into_pad}
 def _conv_layers(model: EfficientNet) -> Iterator[ConvBNAct]:
     """Yield the layers in the order in which an image passes them."""
     return (module for module in model.modules() if isinstance(module, ConvBNAct))
-
-
-def _is_folded_into_kernels(model: EfficientNet) -> bool:
-    return any(layer.conv.kernel_size[0] % 2 == 0 for layer in _conv_layers(model))
