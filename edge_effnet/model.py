@@ -15,7 +15,7 @@ from edge_effnet.activations import activation_name
 from edge_effnet.blocks import BLOCKS, Block, ConvBNAct, LayerSettings
 from edge_effnet.errors import InputError
 from edge_effnet.head import LINEAR, head_text, make_head, parse_head
-from edge_effnet.padding import check_padding, output_image_size
+from edge_effnet.padding import output_image_size
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
 
@@ -95,7 +95,7 @@ class EfficientNet(nn.Module):
         num_classes = num_classes if steps else spec.head_channels
         self.spec = spec
         self.image_size = spec.resolution if image_size is None else image_size
-        self.padding = check_padding(padding)
+        self.padding = padding
         self.in_channels = in_channels
         self.num_classes = num_classes
         self.preprocess: Preprocess | None = None

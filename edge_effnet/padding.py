@@ -70,17 +70,6 @@ class SamePadding(nn.Module):
 PADDINGS = ("same", "same-static", "symmetric")
 
 
-def check_padding(name: str) -> str:
-    """Return `name` if it is a padding mode.
-
-    Raises:
-        InputError: unknown mode; the message lists the known ones.
-    """
-    if name not in PADDINGS:
-        raise InputError(f"unknown padding {name!r}; choose one of {', '.join(PADDINGS)}.")
-    return name
-
-
 def make_padding(name: str, *, kernel: int, stride: int, size: int) -> tuple[nn.Module, int]:
     """Build one convolution's padding: what runs before it (`nn.Identity` if nothing), and its own `padding`.
 
@@ -91,9 +80,10 @@ def make_padding(name: str, *, kernel: int, stride: int, size: int) -> tuple[nn.
         size: side of the input that static padding is computed for, pixels.
 
     Raises:
-        InputError: unknown mode.
+        InputError: unknown mode; the message lists the known ones.
     """
-    check_padding(name)
+    if name not in PADDINGS:
+        raise InputError(f"unknown padding {name!r}; choose one of {', '.join(PADDINGS)}.")
     # Of stride 1 SAME adds kernel - 1 zeros whatever the size: an even number, which the convolution adds by itself.
     if name == "symmetric" or (name == "same" and stride == 1):
         return nn.Identity(), kernel // 2
