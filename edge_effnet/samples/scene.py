@@ -9,7 +9,6 @@ from edge_effnet.samples import textures
 from edge_effnet.samples.classes import ClassSpec, Tier
 from edge_effnet.samples.objects import (
     SUPERSAMPLING,
-    Box,
     Pose,
     Skin,
     any_colour,
@@ -64,8 +63,7 @@ def _region(stream: Stream, size: int, tier: Tier) -> FloatArray:
     if stream.chance(tier.pattern):
         texture = stream.pick(list(textures.TEXTURES.values()))
         where = pose(stream, centre=(0.5, 0.5), extent=1.0, spin=1.0, tilt=0.3)
-        whole = Box(left=0, top=0, right=size, bottom=size)
-        place, _, _ = surface(stream, where, whole, size, stream.uniform(5.0, 20.0))
+        place, _, _ = surface(stream, where, range(size), range(size), size, stream.uniform(5.0, 20.0))
         tone = tone + (texture(place, stream) - np.float32(0.5)) * np.float32(strength)
     return tinted(np.clip(tone, 0, 1), colours)
 

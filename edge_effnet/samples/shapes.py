@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_effnet.errors import InputError
 from edge_effnet.samples.streams import Stream
 
 Point = tuple[float, float]
@@ -24,7 +23,7 @@ class Part:
 
 
 def turn(turns: float) -> Point:
-    """Cosine and sine of an angle interleaved (0..1), rounded so that all C libraries agree."""
+    """Cosine and sine of an angle in turns (0..1), rounded so that all C libraries agree."""
     angle = 2.0 * math.pi * turns
     return round(math.cos(angle), 9), round(math.sin(angle), 9)
 
@@ -239,15 +238,8 @@ DISTRACTORS: dict[str, Shape] = {"block": block, "disc": disc, "shard": shard}
 
 
 def outline(name: str, stream: Stream) -> list[Part]:
-    """Draw one silhouette: parts centred on its bounding box, the longer side spanning -1..1.
-
-    Raises:
-        InputError: unknown name.
-    """
-    table = SHAPES | DISTRACTORS
-    if name not in table:
-        raise InputError(f"unknown silhouette {name!r}; choose one of {', '.join(table)}.")
-    parts = table[name](stream)
+    """Draw one silhouette: parts centred on its bounding box, the longer side spanning -1..1."""
+    parts = (SHAPES | DISTRACTORS)[name](stream)
     solid = [point for part in parts if part.op == "add" for point in part.points]
     xs, ys = [x for x, _ in solid], [y for _, y in solid]
     cx, cy = (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
