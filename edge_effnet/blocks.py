@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 
 from edge_effnet.activations import make_activation
 from edge_effnet.errors import InputError
-from edge_effnet.padding import Window, make_padding
+from edge_effnet.padding import make_padding
 from edge_effnet.stages import BlockSpec
 
 
@@ -21,7 +22,7 @@ class LayerSettings:
     activation: str
     """A key of `edge_effnet.activations.ACTIVATIONS`."""
     padding: str
-    """A key of `edge_effnet.padding.PADDINGS`."""
+    """One of `edge_effnet.padding.PADDINGS`."""
     bn_eps: float
     """Added to BatchNorm's variance."""
     bn_momentum: float
@@ -44,8 +45,7 @@ class ConvBNAct(nn.Module):
         activated: bool = True,
     ) -> None:
         super().__init__()
-        window = Window(kernel=kernel, stride=stride, size=input_size)
-        self.pad, padding = make_padding(settings.padding, window)
+        self.pad, padding = make_padding(settings.padding, kernel=kernel, stride=stride, size=input_size)
         self.conv = nn.Conv2d(
             in_channels, out_channels, kernel, stride=stride, padding=padding, groups=groups, bias=False
         )
@@ -108,9 +108,9 @@ class Block(nn.Module):
     layers: ClassVar[tuple[str, ...]]
     """Names of its layers, from input to output."""
 
-    def __init__(self, spec: BlockSpec, drop_connect_rate: float) -> None:
+    def __init__(self, spec: BlockSpec, drop_connect: float) -> None:
         super().__init__()
-        self.drop_connect = DropConnect(drop_connect_rate)
+        self.drop_connect = DropConnect(drop_connect)
         self.has_skip = spec.has_skip
 
     @property
@@ -135,23 +135,17 @@ class MBConv(Block):
 
     layers = ("expand", "depthwise", "squeeze_excite", "project")
 
-    def __init__(
-        self, spec: BlockSpec, *, drop_connect_rate: float, settings: LayerSettings, input_size: int
-    ) -> None:
-        super().__init__(spec, drop_connect_rate)
-        inner = spec.inner_channels
-        self.expand: nn.Module = (
-            ConvBNAct(spec.in_channels, inner, settings=settings, input_size=input_size)
-            if spec.expands
-            else nn.Identity()
-        )
-        self.depthwise = _spatial(spec, inner, inner, settings, input_size, groups=inner)
+    def __init__(self, spec: BlockSpec, *, drop_connect: float, settings: LayerSettings, input_size: int) -> None:
+        super().__init__(spec, drop_connect)
+        layer = partial(ConvBNAct, settings=settings, input_size=input_size)
+        inner, squeezed = spec.inner_channels, spec.squeezed_channels
+        self.expand: nn.Module = layer(spec.in_channels, inner) if spec.expands else nn.Identity()
+        self.depthwise = layer(inner, inner, kernel=spec.kernel, stride=spec.stride, groups=inner)
         self.squeeze_excite: nn.Module = (
-            SqueezeExcite(inner, spec.squeezed_channels, activation=settings.activation)
-            if spec.squeezed_channels
-            else nn.Identity()
+            SqueezeExcite(inner, squeezed, activation=settings.activation) if squeezed else nn.Identity()
         )
-        self.project = _projection(spec, settings, input_size)
+        # A kernel of one pixel has no padding, whatever the input's size.
+        self.project = layer(inner, spec.out_channels, activated=False)
 
 
 class FusedMBConv(Block):
@@ -162,12 +156,11 @@ class FusedMBConv(Block):
 
     layers = ("expand", "project")
 
-    def __init__(
-        self, spec: BlockSpec, *, drop_connect_rate: float, settings: LayerSettings, input_size: int
-    ) -> None:
-        super().__init__(spec, drop_connect_rate)
-        self.expand = _spatial(spec, spec.in_channels, spec.inner_channels, settings, input_size)
-        self.project = _projection(spec, settings, input_size)
+    def __init__(self, spec: BlockSpec, *, drop_connect: float, settings: LayerSettings, input_size: int) -> None:
+        super().__init__(spec, drop_connect)
+        layer = partial(ConvBNAct, settings=settings, input_size=input_size)
+        self.expand = layer(spec.in_channels, spec.inner_channels, kernel=spec.kernel, stride=spec.stride)
+        self.project = layer(spec.inner_channels, spec.out_channels, activated=False)
 
 
 class ConvBlock(Block):
@@ -175,30 +168,10 @@ class ConvBlock(Block):
 
     layers = ("filter",)
 
-    def __init__(
-        self, spec: BlockSpec, *, drop_connect_rate: float, settings: LayerSettings, input_size: int
-    ) -> None:
-        super().__init__(spec, drop_connect_rate)
-        self.filter = _spatial(spec, spec.in_channels, spec.out_channels, settings, input_size)
-
-
-def _spatial(
-    spec: BlockSpec, in_channels: int, out_channels: int, settings: LayerSettings, input_size: int, groups: int = 1
-) -> ConvBNAct:
-    return ConvBNAct(
-        in_channels,
-        out_channels,
-        settings=settings,
-        input_size=input_size,
-        kernel=spec.kernel,
-        stride=spec.stride,
-        groups=groups,
-    )
-
-
-def _projection(spec: BlockSpec, settings: LayerSettings, input_size: int) -> ConvBNAct:
-    size = -(-input_size // spec.stride)
-    return ConvBNAct(spec.inner_channels, spec.out_channels, settings=settings, input_size=size, activated=False)
+    def __init__(self, spec: BlockSpec, *, drop_connect: float, settings: LayerSettings, input_size: int) -> None:
+        super().__init__(spec, drop_connect)
+        layer = partial(ConvBNAct, settings=settings, input_size=input_size)
+        self.filter = layer(spec.in_channels, spec.out_channels, kernel=spec.kernel, stride=spec.stride)
 
 
 BLOCKS: dict[str, type[MBConv | FusedMBConv | ConvBlock]] = {

@@ -21,11 +21,7 @@ def is_line_of_text(name: str) -> bool:
 
 
 def require_class_names(names: Iterable[object], where: object) -> tuple[str, ...]:
-    """Return the names, each a line of text.
-
-    Args:
-        names: by class index.
-        where: the file that has them.
+    """Return the names, by class index, each a line of text; `where` is the file that has them.
 
     Raises:
         InputError: one that is no string, or no line of text.

@@ -6,9 +6,8 @@ Each returns a rewritten copy in eval mode; outputs equal the original's up to f
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -74,7 +73,7 @@ def fold_same_padding(
     if size < 1:
         raise InputError(f"image_size {size}: need at least 1 pixel.")
     folded = copy.deepcopy(model).eval()
-    if _is_folded_into_kernels(folded):
+    if any(layer.conv.kernel_size[0] % 2 == 0 for layer in _conv_layers(folded)):
         if size != model.image_size:
             raise InputError(
                 f"SAME padding is already folded for {model.image_size} pixels; fold the original model for {size}."
@@ -89,7 +88,7 @@ def fold_same_padding(
         (kernel, _), (stride, _) = layer.conv.kernel_size, layer.conv.stride
         before, after = same_padding_of(size, kernel, stride)
         if before == after:
-            layer.pad, layer.conv = nn.Identity(), _with_padding(layer.conv, before)
+            layer.pad, layer.conv.padding = nn.Identity(), (before, before)
         else:
             fold(layer, before, after)
         size = -(-size // stride)
@@ -100,44 +99,19 @@ def fold_same_padding(
 def _fold_into_kernel(layer: ConvBNAct, before: int, after: int) -> None:
     """Grow the kernel by a zero first row and column: padded by `after`, it reads the same pixels."""
     assert after == before + 1
-    layer.conv = _with_padding(layer.conv, after, weight=F.pad(layer.conv.weight.detach(), (1, 0, 1, 0)))
-    layer.pad = nn.Identity()
+    conv = layer.conv
+    conv.weight = nn.Parameter(F.pad(conv.weight.detach(), (1, 0, 1, 0)), requires_grad=conv.weight.requires_grad)
+    conv.kernel_size = tuple(conv.weight.shape[2:])
+    layer.pad, conv.padding = nn.Identity(), (after, after)
 
 
 def _fold_into_pad(layer: ConvBNAct, before: int, after: int) -> None:
-    layer.conv = _with_padding(layer.conv, 0)
-    layer.pad = nn.ZeroPad2d((before, after, before, after))
+    layer.pad, layer.conv.padding = nn.ZeroPad2d((before, after, before, after)), (0, 0)
 
 
-SAME_PADDING_FOLDS: dict[str, Callable[[ConvBNAct, int, int], None]] = {
-    "kernel": _fold_into_kernel,
-    "pad": _fold_into_pad,
-}
+SAME_PADDING_FOLDS = {"kernel": _fold_into_kernel, "pad": _fold_into_pad}
 
 
 def _conv_layers(model: EfficientNet) -> Iterator[ConvBNAct]:
     """Yield the layers in the order in which an image passes them."""
     return (module for module in model.modules() if isinstance(module, ConvBNAct))
-
-
-def _is_folded_into_kernels(model: EfficientNet) -> bool:
-    return any(layer.conv.kernel_size[0] % 2 == 0 for layer in _conv_layers(model))
-
-
-def _with_padding(conv: nn.Conv2d, padding: int, *, weight: torch.Tensor | None = None) -> nn.Conv2d:
-    """Return the same convolution with other padding and, if given, another kernel."""
-    weight = conv.weight.detach() if weight is None else weight
-    out_channels, _, kernel, _ = weight.shape
-    with torch.device("meta"):  # its own initial weights would be thrown away
-        new = nn.Conv2d(
-            conv.in_channels,
-            out_channels,
-            kernel,
-            stride=conv.stride[0],
-            padding=padding,
-            groups=conv.groups,
-            bias=conv.bias is not None,
-        )
-    new.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
-    new.bias = conv.bias
-    return new.train(conv.training)

@@ -15,7 +15,7 @@ from edge_effnet.activations import activation_name
 from edge_effnet.blocks import BLOCKS, Block, ConvBNAct, LayerSettings
 from edge_effnet.errors import InputError
 from edge_effnet.head import LINEAR, head_text, make_head, parse_head
-from edge_effnet.padding import check_padding, output_image_size
+from edge_effnet.padding import output_image_size
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
 
@@ -79,7 +79,7 @@ class EfficientNet(nn.Module):
             dropout_rate: before the classifier.
             drop_connect_rate: of the last block; it grows linearly from 0 at the first one.
             activation: a key of `edge_effnet.activations.ACTIVATIONS`.
-            padding: a key of `edge_effnet.padding.PADDINGS`.
+            padding: one of `edge_effnet.padding.PADDINGS`.
             bn_eps: added to BatchNorm's variance.
             bn_momentum: weight of the newest batch in BatchNorm's running statistics.
             include_top: with the classifier; without it `forward` returns pooled features.
@@ -95,7 +95,7 @@ class EfficientNet(nn.Module):
         num_classes = num_classes if steps else spec.head_channels
         self.spec = spec
         self.image_size = spec.resolution if image_size is None else image_size
-        self.padding = check_padding(padding)
+        self.padding = padding
         self.in_channels = in_channels
         self.num_classes = num_classes
         self.preprocess: Preprocess | None = None
@@ -275,7 +275,7 @@ def _make_stages(
         blocks = nn.Sequential()
         for block in specs:
             rate = drop_connect_rate * index / spec.blocks
-            blocks.append(BLOCKS[block.kind](block, drop_connect_rate=rate, settings=settings, input_size=size))
+            blocks.append(BLOCKS[block.kind](block, drop_connect=rate, settings=settings, input_size=size))
             index, size = index + 1, output_image_size(size, (block.stride,))
         stages.append(blocks)
     return stages

@@ -7,8 +7,7 @@ weights' origin decides which one is right; the wrong one loses accuracy without
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import overload
 
 import torch
@@ -68,61 +67,27 @@ class SamePadding(nn.Module):
         return f"kernel={self.kernel}, stride={self.stride}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Window:
-    """A convolution's geometry along both sides."""
-
-    kernel: int
-    """Odd side of the kernel, pixels."""
-    stride: int
-    size: int
-    """Side of the input that static padding is computed for, pixels."""
+PADDINGS = ("same", "same-static", "symmetric")
 
 
-def _dynamic_same(window: Window) -> tuple[nn.Module, int]:
-    if window.stride == 1:
-        # Whatever the size, kernel - 1 zeros: an even number, which the convolution adds by itself.
-        return nn.Identity(), window.kernel // 2
-    return SamePadding(kernel=window.kernel, stride=window.stride), 0
+def make_padding(name: str, *, kernel: int, stride: int, size: int) -> tuple[nn.Module, int]:
+    """Build one convolution's padding: what runs before it (`nn.Identity` if nothing), and its own `padding`.
 
-
-def _static_same(window: Window) -> tuple[nn.Module, int]:
-    before, after = same_padding(window.size, window.kernel, window.stride)
-    if before == after:
-        return nn.Identity(), before
-    return nn.ZeroPad2d((before, after, before, after)), 0
-
-
-def _symmetric(window: Window) -> tuple[nn.Module, int]:
-    return nn.Identity(), window.kernel // 2
-
-
-PADDINGS: dict[str, Callable[[Window], tuple[nn.Module, int]]] = {
-    "same": _dynamic_same,
-    "same-static": _static_same,
-    "symmetric": _symmetric,
-}
-
-
-def check_padding(name: str) -> str:
-    """Return `name` if it is a padding mode.
+    Args:
+        name: one of `PADDINGS`.
+        kernel: odd side of the kernel, pixels.
+        stride: along both sides.
+        size: side of the input that static padding is computed for, pixels.
 
     Raises:
         InputError: unknown mode; the message lists the known ones.
     """
     if name not in PADDINGS:
         raise InputError(f"unknown padding {name!r}; choose one of {', '.join(PADDINGS)}.")
-    return name
-
-
-def make_padding(name: str, window: Window) -> tuple[nn.Module, int]:
-    """Build one convolution's padding.
-
-    Returns:
-        What to run before the convolution (`nn.Identity` where nothing is needed), and the convolution's own
-        `padding`.
-
-    Raises:
-        InputError: unknown mode.
-    """
-    return PADDINGS[check_padding(name)](window)
+    # Of stride 1 SAME adds kernel - 1 zeros whatever the size: an even number, which the convolution adds by itself.
+    if name == "symmetric" or (name == "same" and stride == 1):
+        return nn.Identity(), kernel // 2
+    if name == "same":
+        return SamePadding(kernel=kernel, stride=stride), 0
+    before, after = same_padding(size, kernel, stride)
+    return (nn.Identity(), before) if before == after else (nn.ZeroPad2d((before, after, before, after)), 0)

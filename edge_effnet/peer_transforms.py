@@ -17,11 +17,7 @@ _TO_TENSOR = frozenset({"ToTensor", "PILToTensor", "ToImage", "ConvertImageDtype
 
 
 def timm_arguments(model: Any) -> dict[str, Any]:
-    """Read `pretrained_cfg`; what it leaves out is `Preprocess`'s default, as it is timm's.
-
-    Raises:
-        InputError: none is there, or one of images that are not cut to a square.
-    """
+    """Read `pretrained_cfg`; what it leaves out is `Preprocess`'s default, as it is timm's. See `from_timm`."""
     config = model if isinstance(model, Mapping) else getattr(model, "pretrained_cfg", None)
     if not isinstance(config, Mapping) or "input_size" not in config:
         raise InputError(f"{type(model).__name__} has no pretrained_cfg of timm; build a Preprocess by its numbers.")
@@ -39,11 +35,7 @@ def timm_arguments(model: Any) -> dict[str, Any]:
 
 
 def torchvision_arguments(transforms: Any) -> dict[str, Any]:
-    """Read a member of a weights enum, its `transforms()`, or a `Compose`.
-
-    Raises:
-        InputError: something else, or transforms that do not end in one square.
-    """
+    """Read a member of a weights enum, its `transforms()`, or a `Compose`. See `from_torchvision`."""
     given = transforms
     transforms = transforms.transforms() if callable(getattr(transforms, "transforms", None)) else transforms
     steps = getattr(transforms, "transforms", None)

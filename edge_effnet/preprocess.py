@@ -22,10 +22,7 @@ GRAY, RGB = 1, 3
 
 _MAX_CHANNELS = 1000
 
-INTERPOLATIONS = {
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-}
+INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 RESIZE_MODES = ("shorter", "squash", "pad", "pad-black", "none")
 """How an image gets to `resize` pixels.

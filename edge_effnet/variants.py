@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief
@@ -97,22 +98,14 @@ class VariantSpec:
     @property
     def scaled_stages(self) -> tuple[StageSpec, ...]:
         """The stages with this variant's channels (before pruning) and repeats."""
-        last = len(self.stages) - 1
-        scaled: list[StageSpec] = []
-        in_channels = self.stem_channels
-        for index, stage in enumerate(self.stages):
-            fixed = self.fixed_ends and index in (0, last)
-            out_channels = self._scaled(stage.out_channels)
-            scaled.append(
-                replace(
-                    stage,
-                    in_channels=in_channels,
-                    out_channels=out_channels,
-                    repeats=stage.repeats if fixed else round_repeats(stage.repeats, self.depth),
-                )
-            )
-            in_channels = out_channels
-        return tuple(scaled)
+        channels = [self.stem_channels, *(self._scaled(stage.out_channels) for stage in self.stages)]
+        repeats = [round_repeats(stage.repeats, self.depth) for stage in self.stages]
+        if self.fixed_ends:
+            repeats[0], repeats[-1] = self.stages[0].repeats, self.stages[-1].repeats
+        return tuple(
+            replace(stage, in_channels=before, out_channels=after, repeats=count)
+            for stage, (before, after), count in zip(self.stages, pairwise(channels), repeats, strict=True)
+        )
 
     @property
     def block_specs(self) -> tuple[tuple[BlockSpec, ...], ...]:

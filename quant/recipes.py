@@ -104,15 +104,9 @@ RECIPES: dict[str, Recipe] = {
             reconstruct=True,
             summary="fewest instructions: ranges by loss, reconstructed, nothing split and nothing in float",
         ),
+        Recipe(name="int8-histogram", ranges="histogram", summary="the stock observer's ranges, a baseline"),
         Recipe(
-            name="int8-histogram",
-            ranges="histogram",
-            summary="the stock observer's ranges, a baseline",
-        ),
-        Recipe(
-            name="int8-minmax",
-            ranges="minmax",
-            summary="ranges that hold every value seen, a cautionary baseline",
+            name="int8-minmax", ranges="minmax", summary="ranges that hold every value seen, a cautionary baseline"
         ),
     )
 }

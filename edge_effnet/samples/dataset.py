@@ -66,7 +66,6 @@ def draw(split: str, index: int, size: int, seed: int = 0) -> tuple[NDArray[np.u
 
     Raises:
         InputError: unknown split, or an index, size or seed out of range.
-
     """
     data, label = draw_jpeg(split, index, size, seed)
     with Image.open(io.BytesIO(data)) as image:

@@ -52,7 +52,6 @@ def write_folder(
     Raises:
         InputError: a bad split, count, size, seed or number of workers, or the folder is not empty.
         MachineError: the disk is full or cannot be written, or a worker died.
-
     """
     _check(folder, split_counts, size, seed, workers)
     partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")

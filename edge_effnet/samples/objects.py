@@ -69,31 +69,11 @@ def pose(stream: Stream, *, centre: Point, extent: float, spin: float, tilt: flo
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Box:
-    """A rectangle of pixels: left and top included, right and bottom excluded."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width, pixels."""
-        return self.bottom - self.top, self.right - self.left
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """Index of the rectangle in a picture."""
-        return slice(self.top, self.bottom), slice(self.left, self.right)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Mask:
-    """Coverage of an object inside its bounding box."""
+    """Coverage of an object inside its bounding box, with a margin of two pixels where the picture has them."""
 
-    box: Box
-    """Where it is, with a margin of two pixels; empty when it lies outside the picture."""
+    rows: range
+    columns: range
     cover: Image.Image
     """Mode L: 255 where the object hides what is behind it."""
     ink: Image.Image
@@ -105,25 +85,23 @@ def mask(parts: list[Part], where: Pose, size: int) -> Mask | None:
     outlines = [(part.op, [where.project(point) for point in part.points]) for part in parts]
     xs = [x * size for op, points in outlines if op == "add" for x, _ in points]
     ys = [y * size for op, points in outlines if op == "add" for _, y in points]
-    box = Box(
-        left=max(int(min(xs)) - 2, 0),
-        top=max(int(min(ys)) - 2, 0),
-        right=min(int(max(xs)) + 3, size),
-        bottom=min(int(max(ys)) + 3, size),
-    )
-    height, width = box.shape
+    rows = range(max(int(min(ys)) - 2, 0), min(int(max(ys)) + 3, size))
+    columns = range(max(int(min(xs)) - 2, 0), min(int(max(xs)) + 3, size))
+    height, width = len(rows), len(columns)
     if height < 2 or width < 2:
         return None
     cover = Image.new("L", (width * SUPERSAMPLING, height * SUPERSAMPLING))
     ink = cover.copy()
     draw_cover, draw_ink = ImageDraw.Draw(cover), ImageDraw.Draw(ink)
     for op, points in outlines:
-        pixels = [((x * size - box.left) * SUPERSAMPLING, (y * size - box.top) * SUPERSAMPLING) for x, y in points]
+        corners = ((x * size - columns.start, y * size - rows.start) for x, y in points)
+        pixels = [(x * SUPERSAMPLING, y * SUPERSAMPLING) for x, y in corners]
         if op == "ink":
             draw_ink.polygon(pixels, fill=255)
         else:
             draw_cover.polygon(pixels, fill=255 if op == "add" else 0)
-    return Mask(box=box, cover=cover.reduce(SUPERSAMPLING), ink=ink.reduce(SUPERSAMPLING))
+    cover, ink = cover.reduce(SUPERSAMPLING), ink.reduce(SUPERSAMPLING)
+    return Mask(rows=rows, columns=columns, cover=cover, ink=ink)
 
 
 def plane(image: Image.Image) -> FloatArray:
@@ -144,13 +122,12 @@ class Skin:
 
 
 def surface(
-    stream: Stream, where: Pose, box: Box, size: int, periods: float
+    stream: Stream, where: Pose, rows: range, columns: range, size: int, periods: float
 ) -> tuple[Surface, FloatArray, FloatArray]:
-    """Texture coordinates inside the box, turned and bent as on a curved thing; and the silhouette's x, y."""
+    """Texture coordinates of these pixels, turned and bent as on a curved thing; and the silhouette's x, y."""
     step = np.float32(1.0 / size)
-    columns = (np.arange(box.left, box.right, dtype=np.float32) + np.float32(0.5)) * step
-    rows = (np.arange(box.top, box.bottom, dtype=np.float32) + np.float32(0.5)) * step
-    x, y = where.unproject(columns[None, :], rows[:, None])
+    ys, xs = ((np.asarray(side, dtype=np.float32) + np.float32(0.5)) * step for side in (rows, columns))
+    x, y = where.unproject(xs[None, :], ys[:, None])
     # Outside the silhouette the unprojection may run away towards the horizon.
     x, y = np.clip(x, -2, 2), np.clip(y, -2, 2)
     cos, sin = turn(stream.signed(0.12))  # most patterns follow the thing they are on
@@ -188,11 +165,11 @@ def tinted(tone: FloatArray, colours: tuple[Colour, Colour]) -> FloatArray:
 def paint(canvas: FloatArray, found: Mask, where: Pose, skin: Skin, stream: Stream) -> None:
     """Paint the object over the canvas [3, S, S] in place."""
     size = canvas.shape[1]
-    place, x, y = surface(stream, where, found.box, size, skin.periods)
+    place, x, y = surface(stream, where, found.rows, found.columns, size, skin.periods)
     tone = skin.texture(place, stream)
     shade = _volume(stream, found.cover, x, y)
     shade = shade * (1 - plane(found.ink) * np.float32(stream.uniform(0.35, 0.75)))
-    region = canvas[:, *found.box.slices]
+    region = canvas[:, found.rows.start : found.rows.stop, found.columns.start : found.columns.stop]
     region += plane(found.cover) * (tinted(tone, skin.colours) * shade - region)
 
 
@@ -201,11 +178,11 @@ def shadow(canvas: FloatArray, found: Mask, *, strength: float, shift: Point, so
     size = canvas.shape[1]
     grow = max(round(softness * size * 2), 1)
     dx, dy = round(shift[0] * size), round(shift[1] * size)
-    height, width = found.box.shape
+    width, height = found.cover.size
     padded = Image.new("L", (width + 2 * grow, height + 2 * grow))
     padded.paste(found.cover, (grow, grow))
     fallen = plane(padded.filter(ImageFilter.GaussianBlur(softness * size)))
-    top, left = found.box.top - grow + dy, found.box.left - grow + dx
+    top, left = found.rows.start - grow + dy, found.columns.start - grow + dx
     rows = slice(max(top, 0), min(top + fallen.shape[0], size))
     columns = slice(max(left, 0), min(left + fallen.shape[1], size))
     if rows.start >= rows.stop or columns.start >= columns.stop:
@@ -234,13 +211,11 @@ def at_luma(colour: Colour, target: float) -> Colour:
     now = luma(colour)
     if now > target:
         gain = target / now
-        return (colour[0] * gain, colour[1] * gain, colour[2] * gain)
-    mix = (target - now) / (1.0 - now)
-    return (
-        colour[0] + (1 - colour[0]) * mix,
-        colour[1] + (1 - colour[1]) * mix,
-        colour[2] + (1 - colour[2]) * mix,
-    )
+        red, green, blue = (channel * gain for channel in colour)
+    else:
+        mix = (target - now) / (1.0 - now)
+        red, green, blue = (channel + (1 - channel) * mix for channel in colour)
+    return red, green, blue
 
 
 def two_tones(stream: Stream, contrast: float) -> tuple[Colour, Colour]:

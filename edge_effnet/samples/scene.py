@@ -9,7 +9,6 @@ from edge_effnet.samples import textures
 from edge_effnet.samples.classes import ClassSpec, Tier
 from edge_effnet.samples.objects import (
     SUPERSAMPLING,
-    Box,
     Pose,
     Skin,
     any_colour,
@@ -22,7 +21,7 @@ from edge_effnet.samples.objects import (
     tinted,
     two_tones,
 )
-from edge_effnet.samples.shapes import DISTRACTORS, SHAPES, Part, Point, ellipse, outline, smooth, turn
+from edge_effnet.samples.shapes import DISTRACTORS, SHAPES, Part, Point, around, ellipse, outline, smooth, turn
 from edge_effnet.samples.streams import FloatArray, Stream
 
 
@@ -64,8 +63,7 @@ def _region(stream: Stream, size: int, tier: Tier) -> FloatArray:
     if stream.chance(tier.pattern):
         texture = stream.pick(list(textures.TEXTURES.values()))
         where = pose(stream, centre=(0.5, 0.5), extent=1.0, spin=1.0, tilt=0.3)
-        whole = Box(left=0, top=0, right=size, bottom=size)
-        place, _, _ = surface(stream, where, whole, size, stream.uniform(5.0, 20.0))
+        place, _, _ = surface(stream, where, range(size), range(size), size, stream.uniform(5.0, 20.0))
         tone = tone + (texture(place, stream) - np.float32(0.5)) * np.float32(strength)
     return tinted(np.clip(tone, 0, 1), colours)
 
@@ -139,13 +137,8 @@ def to_image(canvas: FloatArray) -> Image.Image:
 
 def _distractor(canvas: FloatArray, stream: Stream, tier: Tier, extent: float) -> None:
     """Put one other object into the canvas: a class texture on a foreign shape, or a plain class shape."""
-    where = pose(
-        stream,
-        centre=(stream.uniform(), stream.uniform()),
-        extent=extent * stream.uniform(0.35, 0.8),
-        spin=0.3,
-        tilt=tier.tilt,
-    )
+    centre, own_extent = (stream.uniform(), stream.uniform()), extent * stream.uniform(0.35, 0.8)
+    where = pose(stream, centre=centre, extent=own_extent, spin=0.3, tilt=tier.tilt)
     contrast = stream.within(tier.contrast)
     if stream.chance(0.6):
         shape, texture = stream.pick(list(DISTRACTORS)), stream.pick(list(textures.TEXTURES.values()))
@@ -188,12 +181,8 @@ def _occluder(canvas: FloatArray, stream: Stream, tier: Tier, target: Point, ext
         lump = smooth(points, 6)
     else:
         corners = stream.integer(5, 9)
-        lump = []
-        for k in range(corners):
-            c, s = turn((k + stream.signed(0.25)) / corners)
-            radius = width * stream.uniform(0.6, 1.1)
-            lump.append((radius * c, radius * s))
-        lump = smooth(lump, 5)
+        drawn = (((k + stream.signed(0.25)) / corners, width * stream.uniform(0.6, 1.1)) for k in range(corners))
+        lump = smooth(around(drawn), 5)
     flat = Pose(centre=(x, y), matrix=(1.0, 0.0, 0.0, 1.0), vanish=(0.0, 0.0))
     found = mask([Part(points=lump)], flat, canvas.shape[1])
     if found is None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_effnet.errors import InputError
 from edge_effnet.samples.streams import Stream
 
 Point = tuple[float, float]
@@ -24,7 +23,7 @@ class Part:
 
 
 def turn(turns: float) -> Point:
-    """Cosine and sine of an angle interleaved (0..1), rounded so that all C libraries agree."""
+    """Cosine and sine of an angle in turns (0..1), rounded so that all C libraries agree."""
     angle = 2.0 * math.pi * turns
     return round(math.cos(angle), 9), round(math.sin(angle), 9)
 
@@ -32,6 +31,11 @@ def turn(turns: float) -> Point:
 def ellipse(x: float, y: float, rx: float, ry: float, corners: int = 40) -> list[Point]:
     """Corners of an ellipse around (x, y)."""
     return [(x + rx * c, y + ry * s) for c, s in (turn(k / corners) for k in range(corners))]
+
+
+def around(corners: Iterable[tuple[float, float]]) -> list[Point]:
+    """Corners about the origin, each by its angle (`turn`) and its distance."""
+    return [(radius * c, radius * s) for turns, radius in corners for c, s in (turn(turns),)]
 
 
 def smooth(points: Sequence[Point], steps: int = 6) -> list[Point]:
@@ -42,13 +46,10 @@ def smooth(points: Sequence[Point], steps: int = 6) -> list[Point]:
         a, b, c, d = (points[(k + offset) % count] for offset in (-1, 0, 1, 2))
         for step in range(steps):
             t = step / steps
-            weights = (
-                -0.5 * t + t * t - 0.5 * t * t * t,
-                1.0 - 2.5 * t * t + 1.5 * t * t * t,
-                0.5 * t + 2.0 * t * t - 1.5 * t * t * t,
-                -0.5 * t * t + 0.5 * t * t * t,
-            )
-            wa, wb, wc, wd = weights
+            wa = -0.5 * t + t * t - 0.5 * t * t * t
+            wb = 1.0 - 2.5 * t * t + 1.5 * t * t * t
+            wc = 0.5 * t + 2.0 * t * t - 1.5 * t * t * t
+            wd = -0.5 * t * t + 0.5 * t * t * t
             rounded.append(
                 (wa * a[0] + wb * b[0] + wc * c[0] + wd * d[0], wa * a[1] + wb * b[1] + wc * c[1] + wd * d[1])
             )
@@ -92,13 +93,8 @@ def jug(stream: Stream) -> list[Part]:
     foot = belly * stream.uniform(0.55, 0.8)
     lip = neck * stream.uniform(1.5, 1.9)
     waist = stream.uniform(-0.5, -0.34)
-    loop = _handle(
-        belly * 0.72,
-        waist + 0.18,
-        stream.uniform(0.34, 0.46),
-        stream.uniform(0.4, 0.5),
-        stream.uniform(0.11, 0.16),
-    )
+    reach, height, thickness = stream.uniform(0.34, 0.46), stream.uniform(0.4, 0.5), stream.uniform(0.11, 0.16)
+    loop = _handle(belly * 0.72, waist + 0.18, reach, height, thickness)
     body = smooth(
         [
             (neck * 1.15, -0.97), (neck, waist), (belly * 0.86, -0.05), (belly, 0.35), (belly * 0.84, 0.72),
@@ -157,15 +153,12 @@ def flower(stream: Stream) -> list[Part]:
     petals = stream.integer(5, 8)
     inner = stream.uniform(0.42, 0.56)
     length = 1.0 - inner
-    rim: list[Point] = []
     steps = 14
     eye = stream.uniform(0.16, 0.24)
-    for k in range(petals * steps):
-        phase = (k % steps) / steps * 2.0 - 1.0
-        # A half circle of each petal: steep at the notch, flat at the tip.
-        radius = inner + length * (1.0 - phase * phase) ** 0.5
-        c, s = turn(k / (petals * steps))
-        rim.append((radius * c, radius * s))
+    phases = [step / steps * 2.0 - 1.0 for step in range(steps)] * petals
+    # A half circle of each petal: steep at the notch, flat at the tip.
+    radii = (inner + length * (1.0 - phase * phase) ** 0.5 for phase in phases)
+    rim = around((k / (petals * steps), radius) for k, radius in enumerate(radii))
     centre = ellipse(0.0, 0.0, eye, eye)
     return [Part(points=rim), Part(points=centre, op="ink")]
 
@@ -175,17 +168,8 @@ def gear(stream: Stream) -> list[Part]:
     teeth = stream.integer(6, 10)
     root = stream.uniform(0.68, 0.8)
     taper = stream.uniform(0.02, 0.09)
-    rim: list[Point] = []
-    for k in range(teeth):
-        for offset, radius in (
-            (0.0, root),
-            (taper, 1.0),
-            (0.5 - taper, 1.0),
-            (0.5, root),
-            (0.75, root * 0.985),
-        ):
-            c, s = turn((k + offset) / teeth)
-            rim.append((radius * c, radius * s))
+    tooth = ((0.0, root), (taper, 1.0), (0.5 - taper, 1.0), (0.5, root), (0.75, root * 0.985))
+    rim = around(((k + offset) / teeth, radius) for k in range(teeth) for offset, radius in tooth)
     bore = stream.uniform(0.14, 0.26)
     return [Part(points=rim), Part(points=ellipse(0.0, 0.0, bore, bore), op="cut")]
 
@@ -228,16 +212,8 @@ def block(stream: Stream) -> list[Part]:
     """Return a rectangle or a parallelogram: a distractor, never a class."""
     height = stream.uniform(0.4, 1.0)
     lean = stream.signed(0.3)
-    return [
-        Part(
-            points=[
-                (-1.0 + lean, -height),
-                (1.0 + lean, -height),
-                (1.0 - lean, height),
-                (-1.0 - lean, height),
-            ]
-        )
-    ]
+    upper, lower = [(-1.0 + lean, -height), (1.0 + lean, -height)], [(1.0 - lean, height), (-1.0 - lean, height)]
+    return [Part(points=upper + lower)]
 
 
 def disc(stream: Stream) -> list[Part]:
@@ -248,41 +224,22 @@ def disc(stream: Stream) -> list[Part]:
 def shard(stream: Stream) -> list[Part]:
     """Return an irregular polygon of three to six corners: a distractor, never a class."""
     corners = stream.integer(3, 6)
-    points = []
-    for k in range(corners):
-        c, s = turn((k + stream.uniform(0.1, 0.7)) / corners)
-        radius = stream.uniform(0.7, 1.0)
-        points.append((radius * c, radius * s))
-    return [Part(points=points)]
+    drawn = (((k + stream.uniform(0.1, 0.7)) / corners, stream.uniform(0.7, 1.0)) for k in range(corners))
+    return [Part(points=around(drawn))]
 
 
-SHAPES: dict[str, Callable[[Stream], list[Part]]] = {
-    "bell": bell,
-    "fish": fish,
-    "flower": flower,
-    "gear": gear,
-    "jug": jug,
-    "leaf": leaf,
-    "mug": mug,
-    "pear": pear,
-}
+Shape = Callable[[Stream], list[Part]]
+
+SHAPES: dict[str, Shape] = {draw.__name__: draw for draw in (bell, fish, flower, gear, jug, leaf, mug, pear)}
 """The silhouettes that classes have."""
 
-DISTRACTORS: dict[str, Callable[[Stream], list[Part]]] = {"block": block, "disc": disc, "shard": shard}
+DISTRACTORS: dict[str, Shape] = {"block": block, "disc": disc, "shard": shard}
 """Silhouettes that no class has: they carry class textures around the picture."""
 
 
 def outline(name: str, stream: Stream) -> list[Part]:
-    """Draw one silhouette: parts centred on its bounding box, the longer side spanning -1..1.
-
-    Raises:
-        InputError: unknown name.
-
-    """
-    table = SHAPES | DISTRACTORS
-    if name not in table:
-        raise InputError(f"unknown silhouette {name!r}; choose one of {', '.join(table)}.")
-    parts = table[name](stream)
+    """Draw one silhouette: parts centred on its bounding box, the longer side spanning -1..1."""
+    parts = (SHAPES | DISTRACTORS)[name](stream)
     solid = [point for part in parts if part.op == "add" for point in part.points]
     xs, ys = [x for x, _ in solid], [y for _, y in solid]
     cx, cy = (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2

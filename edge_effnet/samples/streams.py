@@ -34,7 +34,6 @@ def philox_key(*, seed: int, split_id: int, index: int, stage: int) -> int:
 
     Raises:
         InputError: a coordinate does not fit its field.
-
     """
     fields = (("seed", seed, 64), ("split_id", split_id, 8), ("index", index, _INDEX_BITS))
     for name, value, bits in (*fields, ("stage", stage, _STAGE_BITS)):

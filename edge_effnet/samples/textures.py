@@ -154,14 +154,6 @@ def plain(surface: Surface, stream: Stream) -> FloatArray:
     return np.full_like(surface.p, stream.uniform())
 
 
-TEXTURES: dict[str, Texture] = {
-    "checked": checked,
-    "dotted": dotted,
-    "honeycomb": honeycomb,
-    "ringed": ringed,
-    "scaled": scaled,
-    "striped": striped,
-    "woven": woven,
-    "zigzag": zigzag,
-}
+_OF_CLASSES: tuple[Texture, ...] = (checked, dotted, honeycomb, ringed, scaled, striped, woven, zigzag)
+TEXTURES = {texture.__name__: texture for texture in _OF_CLASSES}
 """The textures that classes have."""

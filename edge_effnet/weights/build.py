@@ -44,7 +44,7 @@ class Trained:
     layout: Layout
     """How the file names its tensors."""
     padding: str
-    """A key of `edge_effnet.padding.PADDINGS`."""
+    """One of `edge_effnet.padding.PADDINGS`."""
     bn_eps: float
     """Added to BatchNorm's variance."""
     activation: str

@@ -41,7 +41,7 @@ class Built:
     """What a module in memory shows of itself, and a file's tensors do not."""
 
     padding: str
-    """A key of `edge_effnet.padding.PADDINGS`."""
+    """One of `edge_effnet.padding.PADDINGS`."""
     bn_eps: float
     """Added to BatchNorm's variance."""
     activation: str

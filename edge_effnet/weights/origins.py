@@ -23,7 +23,7 @@ class Origin:
     layout: str
     """A key of `edge_effnet.weights.layouts.LAYOUTS`."""
     padding: str
-    """A key of `edge_effnet.padding.PADDINGS`, for variants that `same_padded` does not name."""
+    """One of `edge_effnet.padding.PADDINGS`, for variants that `same_padded` does not name."""
     bn_eps: float
     """BatchNorm's eps, for variants that `bn_eps_of` does not name."""
     bn_eps_of: Mapping[str, float]

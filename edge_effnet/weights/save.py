@@ -32,7 +32,7 @@ class SavedSettings:
     variant: str
     """A key of `edge_effnet.variants.VARIANTS`, or the name of a spec of one's own."""
     padding: str
-    """A key of `edge_effnet.padding.PADDINGS`."""
+    """One of `edge_effnet.padding.PADDINGS`."""
     bn_eps: float
     """Added to BatchNorm's variance."""
     activation: str

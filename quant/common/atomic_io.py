@@ -114,8 +114,13 @@ def _beside(target: Path, suffix: str, parent: Path) -> Path:
 
 def _replace_folder(temporary: Path, target: Path) -> None:
     """Exchange the two; where the system cannot, rename, with the old folder out of the way for an instant."""
-    if not target.exists() and _renamed(temporary, target):
-        return
+    if not target.exists():
+        try:
+            temporary.rename(target)
+            return
+        except OSError as error:  # another process may have been faster, and put its own folder there
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
     if exchange(temporary, target):
         return
     attic = _beside(target, ".old", target.parent)
@@ -127,17 +132,6 @@ def _replace_folder(temporary: Path, target: Path) -> None:
         if not target.exists() and retired.exists():
             retired.rename(target)
         shutil.rmtree(attic, ignore_errors=True)
-
-
-def _renamed(temporary: Path, target: Path) -> bool:
-    """Rename; False where another process was faster and put its own folder there."""
-    try:
-        temporary.rename(target)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        return False
-    return True
 
 
 def _sync_tree(folder: Path) -> None:

@@ -7,8 +7,9 @@ a kind of finding is; docs/findings.md shows it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 
@@ -23,15 +24,15 @@ class Severity(StrEnum):
     """Nothing."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Kind:
     """What all findings of one code share."""
 
-    severity: Severity
     meaning: str
     """One line for docs/findings.md."""
-    remedy: str
+    remedy: str = ""
     """What to do where a finding says nothing better; empty where nothing has to be done."""
+    severity: Severity = field(kw_only=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,22 +56,10 @@ class Finding:
 
 
 def finding(code: str, message: str, *, remedy: str | None = None, items: Iterable[str] = ()) -> Finding:
-    """Make a finding of a kind.
-
-    Args:
-        code: a key of `KINDS`.
-        message: a sentence with the figures.
-        remedy: instead of the kind's.
-        items: what it is about, one by one.
-    """
+    """Make a finding of a kind, with the kind's remedy unless another is given; arguments as the fields."""
     kind = KINDS[code]
-    return Finding(
-        code=code,
-        severity=kind.severity,
-        message=message,
-        remedy=kind.remedy if remedy is None else remedy,
-        items=tuple(items),
-    )
+    remedy = kind.remedy if remedy is None else remedy
+    return Finding(code=code, severity=kind.severity, message=message, remedy=remedy, items=tuple(items))
 
 
 def further_remedy(message: str, remedy: str) -> str:
@@ -83,17 +72,9 @@ def messages(findings: Iterable[Finding], *severities: Severity) -> tuple[str, .
     return tuple(found.message for found in findings if found.severity in severities)
 
 
-def _error(meaning: str, remedy: str) -> Kind:
-    return Kind(severity=Severity.ERROR, meaning=meaning, remedy=remedy)
-
-
-def _warning(meaning: str, remedy: str) -> Kind:
-    return Kind(severity=Severity.WARNING, meaning=meaning, remedy=remedy)
-
-
-def _note(meaning: str, remedy: str = "") -> Kind:
-    return Kind(severity=Severity.NOTE, meaning=meaning, remedy=remedy)
-
+_error = partial(Kind, severity=Severity.ERROR)
+_warning = partial(Kind, severity=Severity.WARNING)
+_note = partial(Kind, severity=Severity.NOTE)
 
 _REGENERATE = "Regenerate the artifact with `quantize`."
 _OTHER_IMAGES = "Judge on images that the program was not calibrated on."

@@ -39,11 +39,7 @@ _Validator = jsonschema.validators.extend(
 
 
 def read_json(path: Path, *, limit: int) -> Any:
-    """Read a JSON file.
-
-    Args:
-        path: the file.
-        limit: bytes that it may have.
+    """Read a JSON file of at most `limit` bytes.
 
     Raises:
         OSError: it cannot be read.
@@ -79,9 +75,10 @@ def parse_json(data: bytes) -> Any:
         value = json.loads(data.decode("utf-8"), parse_constant=_no_number, parse_float=_real, parse_int=_whole)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    level = [value]
-    for _ in range(_MAX_DEPTH):
-        level = [child for parent in level for child in _children(parent) if isinstance(child, dict | list)]
+    level: list[Any] = [[value]]
+    for _ in range(_MAX_DEPTH + 1):
+        children = (child for parent in level for child in (parent.values() if isinstance(parent, dict) else parent))
+        level = [child for child in children if isinstance(child, dict | list)]
     if level:
         raise ValueError("nested too deeply")
     return value
@@ -89,26 +86,15 @@ def parse_json(data: bytes) -> Any:
 
 def load_schema(name: str, package: str) -> dict[str, Any]:
     """Read the schema `NAME.schema.json` of a package."""
-    loaded = json.loads(resources.files(package).joinpath(f"{name}.schema.json").read_text())
-    assert isinstance(loaded, dict)
+    loaded: dict[str, Any] = json.loads(resources.files(package).joinpath(f"{name}.schema.json").read_text())
     return loaded
 
 
 def schema_fault(value: Any, schema: str, package: str) -> str | None:
-    """Say where a value first breaks a schema; None where it does not.
-
-    Args:
-        value: as JSON gives it.
-        schema: name of the schema, such as `manifest` of `quant.artifact`.
-        package: where the schema lies.
-    """
+    """Say where a JSON value first breaks a schema, such as `manifest` of `quant.artifact`; None if it fits."""
     errors = _Validator(load_schema(schema, package)).iter_errors(value)
     error = jsonschema.exceptions.best_match(islice(errors, _FAULTS_WEIGHED))
     return None if error is None else f"{error.json_path[:_SHOWN]}: {error.message[:_SHOWN]}"
-
-
-def _children(value: Any) -> Any:
-    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _no_number(name: str) -> NoReturn:

@@ -48,11 +48,7 @@ def require_replaceable(folder: Path, kinds: Sequence[Kind], *, option: str = "-
 
 
 def require_apart(out: Path, inputs: Mapping[str, str | Path]) -> None:
-    """Refuse to read something from the folder that is replaced in the end.
-
-    Args:
-        out: that folder.
-        inputs: files and folders by the option that named them; what is no path is left alone.
+    """Refuse to read `inputs`, files and folders by the option that named them, from the folder that is replaced.
 
     Raises:
         InputError: one lies in it.
@@ -63,14 +59,10 @@ def require_apart(out: Path, inputs: Mapping[str, str | Path]) -> None:
 
 
 def require_no_image(out: Path, data: str | Path) -> None:
-    """Refuse a place among images, where the next run would take what is written for a class of them.
-
-    Args:
-        out: a file or folder that is to be written.
-        data: folder of the images, or `SAMPLE`.
+    """Refuse to write among the images of `data`, where the next run would take it for a class of them.
 
     Raises:
-        InputError: it lies there.
+        InputError: `out` lies there.
     """
     halves = [Path(data, half) for half in ("train", "val") if Path(data, half).is_dir()]
     for root in () if data == SAMPLE else halves or [Path(data)]:

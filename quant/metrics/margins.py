@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from quant.metrics.metrics import CONFIDENCE, lost_and_won, normal_quantile, sign_test
+from quant.metrics.metrics import CONFIDENCE, adjusted_interval, lost_and_won, same_class, sign_test
 from quant.thresholds import SURE_MARGIN, SURE_SHARE
 
 MARGINS = (0.05, 0.1, 0.2, 0.5)
@@ -86,27 +86,14 @@ def expected_loss(
 ) -> Expected:
     """Average float's probability of its own class less that of the new one: what top-1 loses if float is calibrated.
 
-    As in `paired_drop_interval`, half an image is added to either side: few images prove little even where none
-    changed.
-
-    Args:
-        reference: float's logits, [N, classes].
-        other: logits, [N, classes].
-        temperature: that float's logits are divided by.
-        confidence: of the interval, two-sided.
+    Logits are [N, classes]; float's, the `reference`, are divided by `temperature`.
     """
     before, after = reference.argmax(dim=1, keepdim=True), other.argmax(dim=1, keepdim=True)
     probability = (reference.double() / temperature).softmax(dim=1)
     losses = (probability.gather(1, before) - probability.gather(1, after))[:, 0]
-    count, total = len(losses) + 2, losses.sum().item()
-    variance = max(0.0, losses.square().sum().item() + 0.5 - total**2 / count)
-    half = normal_quantile(confidence) * math.sqrt(variance) / count
-    centre = total / count
-    return Expected(
-        share=total / len(losses),
-        interval=(max(0.0, centre - half), min(1.0, centre + half)),
-        temperature=temperature,
-    )
+    total = losses.sum().item()
+    low, high = adjusted_interval(total, losses.square().sum().item() + 0.5, len(losses), confidence)
+    return Expected(share=total / len(losses), interval=(max(0.0, low), high), temperature=temperature)
 
 
 def tells_enough(sure: int, images: int) -> bool:
@@ -127,8 +114,7 @@ class Sureness:
     def of(cls, reference: torch.Tensor) -> Sureness:
         """Rank float's logits, [N, classes]."""
         probability = reference.double().softmax(dim=1).sort(dim=1, descending=True).values
-        second = probability[:, 1] if probability.shape[1] > 1 else 0.0
-        return cls(probability=probability, sure=probability[:, 0] - second >= SURE_MARGIN)
+        return cls(probability=probability, sure=_margin(probability) >= SURE_MARGIN)
 
     @property
     def tells(self) -> bool:
@@ -138,9 +124,7 @@ class Sureness:
     def drop(self, rows: torch.Tensor, ranks: torch.Tensor) -> float:
         """Share that counts as lost: of top-1 as expected, or of the sure images' classes, whichever is more.
 
-        Args:
-            rows: images, indices [n].
-            ranks: that float gives the classes they are taken for, [n].
+        `rows` are indices of images, [n], and `ranks` those that float gives the classes they are taken for, [n].
         """
         changed = (ranks != 0).double()
         if not self.tells:
@@ -148,6 +132,11 @@ class Sureness:
         expected = (self.probability[rows, 0] - self.probability[rows, ranks]).mean().item()
         sure = changed[self.sure[rows]]
         return max(expected, sure.mean().item() if len(sure) else 0.0)
+
+
+def _margin(falling: torch.Tensor) -> torch.Tensor:
+    """p1 - p2 of probabilities in falling order, [N, 1 or more]."""
+    return falling[:, 0] - (falling[:, 1] if falling.shape[1] > 1 else 0.0)
 
 
 def ranks_of(reference: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
@@ -167,9 +156,8 @@ def margin_classes(
 ) -> tuple[MarginClass, ...]:
     """Count the images that keep their class, by how sure float is; arguments as `expected_loss`."""
     probability = (reference.double() / temperature).softmax(dim=1)
-    best = probability.topk(min(2, probability.shape[1]), dim=1).values
-    margin = best[:, 0] - (best[:, 1] if best.shape[1] > 1 else 0.0)
-    same = reference.argmax(dim=1) == other.argmax(dim=1)
+    margin = _margin(probability.topk(min(2, probability.shape[1]), dim=1).values)
+    same = same_class(reference, other)
     return tuple(
         MarginClass(at_least=at_least, images=int(sure.sum()), kept=int((sure & same).sum()))
         for at_least in margins

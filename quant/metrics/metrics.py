@@ -19,13 +19,7 @@ def decimals(images: int | None) -> int:
 
 
 def topk_accuracy(logits: torch.Tensor, labels: torch.Tensor, k: int) -> float:
-    """Share of images whose label is among the k largest logits.
-
-    Args:
-        logits: [N, classes].
-        labels: int64, [N].
-        k: at least 1; more than the classes there are counts as all of them.
-    """
+    """Share of images whose label, int64 [N], is among the `k` (or all) largest logits, [N, classes]."""
     # int8 logits have ties, which `topk` and `argmax` break each in its own way: one answer an image, everywhere.
     best = logits.argmax(dim=1, keepdim=True) if k == 1 else logits.topk(min(k, logits.shape[1]), dim=1).indices
     return (best == labels[:, None]).any(dim=1).double().mean().item()
@@ -33,7 +27,12 @@ def topk_accuracy(logits: torch.Tensor, labels: torch.Tensor, k: int) -> float:
 
 def agreement(reference: torch.Tensor, other: torch.Tensor) -> float:
     """Share of images that both sets of logits [N, classes] put into the same class."""
-    return (reference.argmax(dim=1) == other.argmax(dim=1)).double().mean().item()
+    return same_class(reference, other).double().mean().item()
+
+
+def same_class(reference: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Which images both sets of logits [N, classes] put into the same class, bool [N]."""
+    return reference.argmax(dim=1) == other.argmax(dim=1)
 
 
 def sqnr_db(reference: torch.Tensor, other: torch.Tensor) -> float:
@@ -50,7 +49,7 @@ def sqnr_db(reference: torch.Tensor, other: torch.Tensor) -> float:
 
 def flips(reference: torch.Tensor, other: torch.Tensor) -> list[int]:
     """Rows whose class differs between the two sets of logits [N, classes]."""
-    return (reference.argmax(dim=1) != other.argmax(dim=1)).nonzero().flatten().tolist()
+    return (~same_class(reference, other)).nonzero().flatten().tolist()
 
 
 def wilson_interval(share: float, count: int, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -73,22 +72,29 @@ def lost_and_won(reference: torch.Tensor, other: torch.Tensor, labels: torch.Ten
 def paired_drop_interval(
     reference: torch.Tensor, other: torch.Tensor, labels: torch.Tensor, *, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """Confidence interval of the top-1 lost from `reference` to `other` on the same images.
+    """Two-sided confidence interval of the top-1 lost from `reference` to `other` on the same images.
 
-    Adjusted Wald interval for a difference of paired shares (Agresti and Min 2005): half an image is added
-    to each of the two discordant counts.
+    Logits are [N, classes], labels int64 [N].
+    """
+    lost, won = lost_and_won(reference, other, labels)
+    return adjusted_interval(lost - won, lost + won + 1.0, len(labels), confidence)
+
+
+def adjusted_interval(total: float, squares: float, images: int, confidence: float) -> tuple[float, float]:
+    """Two-sided confidence interval, within -1..1, of what is lost on average: adjusted Wald, for paired shares.
+
+    Source: Agresti and Min, "Simple improved confidence intervals for comparing matched proportions" (2005), who add
+    half an image to either side: few images prove little even where nothing changed.
 
     Args:
-        reference: logits [N, classes].
-        other: logits [N, classes].
-        labels: int64, [N].
-        confidence: of the interval, two-sided.
+        total: what all images lose.
+        squares: of what each loses, summed up, with half an image for each side that there is.
+        images: how many, without those that are added.
+        confidence: such as 0.95.
     """
-    lost, won = (count + 0.5 for count in lost_and_won(reference, other, labels))
-    count = len(labels) + 2
-    drop = (lost - won) / count
-    half = normal_quantile(confidence) * math.sqrt(max(0.0, lost + won - (lost - won) ** 2 / count)) / count
-    return (max(-1.0, drop - half), min(1.0, drop + half))
+    count = images + 2
+    half = normal_quantile(confidence) * math.sqrt(max(0.0, squares - total**2 / count)) / count
+    return max(-1.0, total / count - half), min(1.0, total / count + half)
 
 
 def normal_quantile(confidence: float) -> float:
@@ -103,10 +109,9 @@ def sign_test(wins: int, losses: int) -> float:
 
 
 def signed_rank_test(gains: torch.Tensor) -> float:
-    """Chance that gains which are as often losses look as good: one-sided Wilcoxon signed-rank test.
+    """Chance that `gains` [N], paired differences that are as often losses, look as good; zeros count for nothing.
 
-    Args:
-        gains: paired differences, [N]; zeros count for nothing.
+    One-sided Wilcoxon signed-rank test.
 
     Source: Wilcoxon, "Individual comparisons by ranking methods" (1945); exact up to 50 gains, normal beyond.
     """

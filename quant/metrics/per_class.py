@@ -56,29 +56,20 @@ class ConfusionChange:
 def class_figures(
     float_logits: torch.Tensor, pte_logits: torch.Tensor, labels: torch.Tensor | None, names: Sequence[str]
 ) -> tuple[ClassFigures, ...]:
-    """Count by class; classes without images are left out.
-
-    Args:
-        float_logits: [N, classes].
-        pte_logits: [N, classes].
-        labels: int64, [N]; None without labels.
-        names: of the classes, by index.
-    """
+    """Count by class; classes without images are left out. Logits are [N, classes], labels int64 [N]."""
     expected, found = float_logits.argmax(dim=1), pte_logits.argmax(dim=1)
     rows = expected if labels is None else labels
-    figures = []
-    for index in rows.unique().tolist():
-        chosen = rows == index
-        figures.append(
-            ClassFigures(
-                name=names[index],
-                images=int(chosen.sum()),
-                float_right=None if labels is None else int((expected[chosen] == index).sum()),
-                pte_right=None if labels is None else int((found[chosen] == index).sum()),
-                kept=int((expected[chosen] == found[chosen]).sum()),
-            )
+    return tuple(
+        ClassFigures(
+            name=names[index],
+            images=int(chosen.sum()),
+            float_right=None if labels is None else int((expected[chosen] == index).sum()),
+            pte_right=None if labels is None else int((found[chosen] == index).sum()),
+            kept=int((expected[chosen] == found[chosen]).sum()),
         )
-    return tuple(figures)
+        for index in rows.unique().tolist()
+        for chosen in [rows == index]
+    )
 
 
 def confusion_changes(

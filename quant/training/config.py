@@ -92,7 +92,7 @@ class TrainConfig:
     bn_images: int = 1024
     """Training images, at the last size, that BatchNorm's statistics are recomputed on at the end; 0: no."""
     padding: str | None = None
-    """A key of `edge_effnet.padding.PADDINGS`; None takes the weights', or `symmetric` for new ones."""
+    """One of `edge_effnet.padding.PADDINGS`; None takes the weights', or `symmetric` for new ones."""
     freeze: str = "none"
     """`backbone` trains the classifier alone, with BatchNorm's statistics kept."""
     augment: float = 1.0

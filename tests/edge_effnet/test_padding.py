@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from edge_effnet import InputError, output_image_size
-from edge_effnet.padding import PADDINGS, Window, make_padding, same_padding
+from edge_effnet.padding import PADDINGS, make_padding, same_padding
 
 SIZES = st.integers(min_value=1, max_value=64)
 KERNELS = st.sampled_from([1, 3, 5, 7])
@@ -32,7 +32,7 @@ def test_same_padding(size: int, kernel: int, stride: int, expected: tuple[int, 
 
 
 def convolve(mode: str, x: torch.Tensor, kernel: torch.Tensor, stride: int, size: int) -> torch.Tensor:
-    pad, padding = make_padding(mode, Window(kernel=kernel.shape[-1], stride=stride, size=size))
+    pad, padding = make_padding(mode, kernel=kernel.shape[-1], stride=stride, size=size)
     return F.conv2d(pad(x), kernel, stride=stride, padding=padding)
 
 
@@ -85,7 +85,7 @@ def test_symmetric_differs_from_same_exactly_where_the_side_is_even() -> None:
 
 @pytest.mark.parametrize("mode", PADDINGS)
 def test_stride_1_needs_no_operation_of_its_own(mode: str) -> None:
-    pad, padding = make_padding(mode, Window(kernel=5, stride=1, size=14))
+    pad, padding = make_padding(mode, kernel=5, stride=1, size=14)
     assert (type(pad), padding) == (nn.Identity, 2)
 
 
@@ -102,4 +102,4 @@ def test_output_image_size() -> None:
 
 def test_unknown_modes_list_the_known_ones() -> None:
     with pytest.raises(InputError, match="unknown padding 'valid'; choose one of same, same-static, symmetric"):
-        make_padding("valid", Window(kernel=3, stride=2, size=8))
+        make_padding("valid", kernel=3, stride=2, size=8)

@@ -33,14 +33,9 @@ CLASSES = Task(
 
 
 def auc(scores: torch.Tensor, positive: torch.Tensor) -> float | None:
-    """Chance that a positive image scores above a negative one (Mann and Whitney 1947); ties count half.
+    """Chance that a positive image scores above a negative one (Mann and Whitney 1947), 0..1; ties count half.
 
-    Args:
-        scores: [N].
-        positive: bool [N].
-
-    Returns:
-        0..1; None where there are images of one kind alone.
+    Of `scores` [N] and `positive` bool [N]; None where there are images of one kind alone.
     """
     yes, no = scores[positive].double(), scores[~positive].double().sort().values
     if not (len(yes) and len(no)):

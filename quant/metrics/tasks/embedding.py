@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch.nn.functional import normalize
 
 from quant.data.classes import ANY
-from quant.metrics.evaluate import Accuracy, Fidelity
-from quant.metrics.tasks.task import CLASS, SQNR, PerImage, Row, Task, centred_sqnr_db
+from quant.metrics.evaluate import NO_ACCURACY, Accuracy, Fidelity
+from quant.metrics.tasks.task import CLASS, SQNR, PerImage, Row, Task, centred_fidelity
 from quant.thresholds import COLLAPSE_SQNR_DB, FEATURES_COLLAPSE_COSINE, LEAD_SHARE
 
 _CHUNK = 1024
@@ -19,14 +20,10 @@ _FEW = 5
 
 
 def nearest(outputs: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Find the images whose features have the largest cosine with each image's, itself left out.
-
-    Args:
-        outputs: features, [N, width].
-        count: of neighbours, at most; N - 1 where there are fewer.
+    """Find the `count` images whose features [N, width] have the largest cosine with each image's, itself left out.
 
     Returns:
-        Their indices, [N, count], nearest first, and the mean cosine with all others, [N].
+        Their indices, [N, at most count], nearest first, and the mean cosine with all others, [N].
     """
     unit = normalize(outputs.float(), dim=1)
     others = max(1, len(unit) - 1)
@@ -63,27 +60,25 @@ def _per_image(reference: torch.Tensor, other: torch.Tensor, targets: torch.Tens
 
 
 def _accuracy(outputs: torch.Tensor, targets: torch.Tensor | None) -> Accuracy:
-    more = {}
-    if targets is not None:
-        found, _ = nearest(outputs, _FEW)
-        same = targets[found] == targets[:, None]
-        more = {"class_at_1": same[:, 0].double().mean().item(), "class_at_5": same.double().mean().item()}
-    return Accuracy(top1=None, top5=None, top1_interval=None, more=more)
+    if targets is None:
+        return NO_ACCURACY
+    same = targets[nearest(outputs, _FEW)[0]] == targets[:, None]
+    more = {"class_at_1": same[:, 0].double().mean().item(), "class_at_5": same.double().mean().item()}
+    return replace(NO_ACCURACY, more=more)
 
 
 def _fidelity(reference: torch.Tensor, other: torch.Tensor) -> Fidelity:
     cosine = torch.nn.functional.cosine_similarity(reference.double(), other.double(), dim=1)
     (before, _), (after, _) = nearest(reference, _FEW), nearest(other, _FEW)
     shared = (before[:, :, None] == after[:, None, :]).any(dim=2)
-    return Fidelity(
-        agreement=(before[:, 0] == after[:, 0]).double().mean().item(),
-        sqnr_db=centred_sqnr_db(reference, other),
-        more={
-            "agreement_at_5": shared.double().mean().item(),
-            "cosine": cosine.mean().item(),
-            "cosine_low": cosine.quantile(0.05).item(),
-            "expected_loss": _per_image(reference, other, None).share,
-        },
+    return centred_fidelity(
+        reference,
+        other,
+        before[:, 0] == after[:, 0],
+        agreement_at_5=shared.double().mean().item(),
+        cosine=cosine.mean().item(),
+        cosine_low=cosine.quantile(0.05).item(),
+        expected_loss=_per_image(reference, other, None).share,
     )
 
 

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from quant.metrics.evaluate import Accuracy, Fidelity
-from quant.metrics.tasks.task import LABELS, SQNR, PerImage, Row, Task, centred_sqnr_db
+from quant.metrics.evaluate import NO_ACCURACY, Accuracy, Fidelity
+from quant.metrics.tasks.task import LABELS, SQNR, PerImage, Row, Task, centred_fidelity
 from quant.thresholds import COLLAPSE_SQNR_DB, LABELS_COLLAPSE_F1, SURE_MARGIN
 
 NOTHING = "(none)"
 
 
 def average_precision(scores: torch.Tensor, positive: torch.Tensor) -> float | None:
-    """Area under precision over recall, stepwise; equal scores count as one threshold.
+    """Area under precision over recall, stepwise, 0..1; equal scores count as one threshold.
 
-    Args:
-        scores: of one label, [N].
-        positive: bool [N].
-
-    Returns:
-        0..1; None without a positive image.
+    Of one label's `scores` [N] where `positive` bool [N] is the truth; None without a positive image.
     """
     if not positive.any():
         return None
@@ -43,9 +39,7 @@ def f1(said: torch.Tensor, positive: torch.Tensor) -> float:
 def _f1_by_image(yes: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
     """F1 over all labels, its mean, with each image's influence on it: float64 [N].
 
-    Args:
-        yes: bool [N, labels].
-        positive: whether they are, or how likely, [N, labels].
+    Of what was said, bool [N, labels], and whether it is so, or how likely, [N, labels].
     """
     right, total = (yes * positive).sum(dim=1), yes.sum(dim=1) + positive.sum(dim=1)
     whole = total.sum().clamp_min(1e-12)
@@ -66,7 +60,7 @@ def _per_image(reference: torch.Tensor, other: torch.Tensor, targets: torch.Tens
 
 def _accuracy(outputs: torch.Tensor, targets: torch.Tensor | None) -> Accuracy:
     if targets is None:
-        return Accuracy(top1=None, top5=None, top1_interval=None)
+        return NO_ACCURACY
     yes, positive = outputs > 0, targets > 0.5
     precisions = [average_precision(outputs[:, k], positive[:, k]) for k in range(outputs.shape[1])]
     known = [each for each in precisions if each is not None]
@@ -76,20 +70,15 @@ def _accuracy(outputs: torch.Tensor, targets: torch.Tensor | None) -> Accuracy:
         "exact": (yes == positive).all(dim=1).double().mean().item(),
         "label_right": (yes == positive).double().mean().item(),
     }
-    return Accuracy(top1=None, top5=None, top1_interval=None, more=more)
+    return replace(NO_ACCURACY, more=more)
 
 
 def _fidelity(reference: torch.Tensor, other: torch.Tensor) -> Fidelity:
     before, after = reference > 0, other > 0
     found = _per_image(reference, other, None)
-    return Fidelity(
-        agreement=found.kept.double().mean().item(),
-        sqnr_db=centred_sqnr_db(reference, other),
-        more={
-            "label_agreement": (before == after).double().mean().item(),
-            "float_f1": f1(after, before),
-            "expected_loss": found.share,
-        },
+    agreement, float_f1 = (before == after).double().mean().item(), f1(after, before)
+    return centred_fidelity(
+        reference, other, found.kept, label_agreement=agreement, float_f1=float_f1, expected_loss=found.share
     )
 
 

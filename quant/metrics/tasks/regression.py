@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from quant.metrics.evaluate import Accuracy, Fidelity
-from quant.metrics.tasks.task import NUMBERS, SQNR, PerImage, Row, Task, centred_sqnr_db
+from quant.metrics.evaluate import NO_ACCURACY, Accuracy, Fidelity
+from quant.metrics.tasks.task import NUMBERS, SQNR, PerImage, Row, Task, centred_fidelity
 from quant.thresholds import COLLAPSE_SQNR_DB, NUMBERS_COLLAPSE_CORRELATION, NUMBERS_DROP_POINTS, NUMBERS_TOLERANCE
 
 _LEAST = 1e-12
@@ -44,29 +45,22 @@ def _per_image(reference: torch.Tensor, other: torch.Tensor, targets: torch.Tens
     )
 
 
-def _figures(outputs: torch.Tensor, wanted: torch.Tensor) -> tuple[float, float, float]:
-    """MAE, R2 and correlation, on average over the outputs."""
-    return (
-        (outputs.double() - wanted).abs().mean().item(),
-        explained(outputs, wanted).mean().item(),
-        correlation(outputs, wanted).mean().item(),
-    )
+def _figures(outputs: torch.Tensor, wanted: torch.Tensor) -> dict[str, float]:
+    """On average over the outputs."""
+    return {
+        "mae": (outputs.double() - wanted).abs().mean().item(),
+        "r2": explained(outputs, wanted).mean().item(),
+        "correlation": correlation(outputs, wanted).mean().item(),
+    }
 
 
 def _accuracy(outputs: torch.Tensor, targets: torch.Tensor | None) -> Accuracy:
-    keys = ("mae", "r2", "correlation")
-    more = {} if targets is None else dict(zip(keys, _figures(outputs, targets), strict=True))
-    return Accuracy(top1=None, top5=None, top1_interval=None, more=more)
+    return NO_ACCURACY if targets is None else replace(NO_ACCURACY, more=_figures(outputs, targets))
 
 
 def _fidelity(reference: torch.Tensor, other: torch.Tensor) -> Fidelity:
-    keys = ("float_mae", "float_r2", "float_correlation")
-    found = _per_image(reference, other, None)
-    return Fidelity(
-        agreement=found.kept.double().mean().item(),
-        sqnr_db=centred_sqnr_db(reference, other),
-        more=dict(zip(keys, _figures(other, reference.double()), strict=True)),
-    )
+    more = {f"float_{key}": value for key, value in _figures(other, reference.double()).items()}
+    return centred_fidelity(reference, other, _per_image(reference, other, None).kept, **more)
 
 
 def _each_output(

@@ -13,7 +13,7 @@ from edge_effnet.errors import InputError
 from quant.data.classes import ANY
 from quant.data.split import ImageRecord
 from quant.metrics.evaluate import Accuracy, Fidelity, labels_of, limited_sqnr_db
-from quant.metrics.metrics import CONFIDENCE, decimals, normal_quantile
+from quant.metrics.metrics import CONFIDENCE, adjusted_interval, decimals, same_class
 from quant.thresholds import MAX_DROP_POINTS
 
 CLASS, LABELS, NUMBERS = "class", "labels", "numbers"
@@ -77,9 +77,8 @@ class PerImage:
 
     def of(self, rows: torch.Tensor) -> PerImage:
         """Some of the images, int64 [n]."""
-        return PerImage(
-            kept=self.kept[rows], lost=self.lost[rows], sure=None if self.sure is None else self.sure[rows]
-        )
+        sure = None if self.sure is None else self.sure[rows]
+        return PerImage(kept=self.kept[rows], lost=self.lost[rows], sure=sure)
 
     @property
     def drop(self) -> float:
@@ -92,11 +91,9 @@ class PerImage:
         return self.lost.mean().item()
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
-        """Of `share`, two-sided; half an image is added to either side, as in `paired_drop_interval`."""
-        count, total = len(self.lost) + 2, self.lost.sum().item()
-        variance = max(0.0, self.lost.square().sum().item() + 1.0 - total**2 / count)
-        half = normal_quantile(confidence) * math.sqrt(variance) / count
-        return max(-1.0, total / count - half), min(1.0, total / count + half)
+        """Of `share`, two-sided."""
+        squares = self.lost.square().sum().item() + 1.0
+        return adjusted_interval(self.lost.sum().item(), squares, len(self.lost), confidence)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,7 +187,7 @@ class Task:
     def kept(self, reference: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """Which images have the same answer, bool [N]."""
         if self.per_image is None:
-            return reference.argmax(dim=1) == other.argmax(dim=1)
+            return same_class(reference, other)
         return self.per_image(reference, other, None).kept
 
     def class_folders(self, outputs: int) -> int | None:
@@ -214,12 +211,11 @@ class Task:
         return {"name": self.name, **({} if self.threshold is None else {"threshold": self.threshold})}
 
 
-def centred_sqnr_db(reference: torch.Tensor, other: torch.Tensor) -> float:
-    """SQNR of what differs from image to image, dB: an output's mean, which every image shares, is no signal.
+def centred_fidelity(reference: torch.Tensor, other: torch.Tensor, kept: torch.Tensor, **more: float) -> Fidelity:
+    """Fidelity of outputs [N, outputs] that keep the answer of the images `kept`, bool [N].
 
-    Args:
-        reference: float's outputs, [N, outputs].
-        other: a program's.
+    The SQNR is that of what differs from image to image: an output's mean, which every image shares, is no signal.
     """
     mean = reference.double().mean(dim=0) if len(reference) > 1 else 0.0
-    return limited_sqnr_db(reference.double() - mean, other.double() - mean)
+    sqnr_db = limited_sqnr_db(reference.double() - mean, other.double() - mean)
+    return Fidelity(agreement=kept.double().mean().item(), sqnr_db=sqnr_db, more=more)
