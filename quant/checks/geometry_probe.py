@@ -6,14 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import torch
-
-from edge_effnet.images import quiet_pillow
 from edge_effnet.preprocess import Preprocess
 from quant.checks.preprocessing_probe import Comparison, Probe
 from quant.common.findings import Finding, finding
 from quant.common.subsample import subsample
-from quant.data.batches import Model, iterate_batches
+from quant.data.batches import Model
 from quant.thresholds import GEOMETRY_GAIN, PROBE_GLANCE, PROBE_IMAGES, PROBE_RANK_CERTAINTY
 
 _PROMISING = 0.1
@@ -34,32 +31,24 @@ def usual_geometries(now: Preprocess) -> dict[str, Preprocess]:
 
 
 def better_geometry(run: Model, probe: Probe) -> Finding | None:
-    """Look for another geometry that makes the right classes clearly likelier.
+    """Name another geometry that makes the right classes clearly likelier to the float network, if there is one.
 
-    Args:
-        run: the float network.
-        probe: of all images; `PROBE_IMAGES` of them are looked at where `PROBE_GLANCE` promise something.
-
-    Returns:
-        A note that names the best; None where the present one is about as good as any. Images taken as they are
-        (resize mode "none", tensors) are no question of geometry.
+    `PROBE_IMAGES` of all are looked at where `PROBE_GLANCE` promise something. Images taken as they are (resize mode
+    "none", tensors) are no question of geometry.
     """
     if probe.preprocess.resize_mode == "none" or probe.preprocess.takes_tensors:
         return None
-    rows = subsample(len(probe.images), PROBE_IMAGES)
-    return best_geometry(lambda geometry, some: _compared(run, probe, geometry, some), probe.preprocess, rows)
+
+    def compare(geometry: Preprocess, rows: Sequence[int]) -> Comparison:
+        return probe.compare({"resized": lambda x: run(x.contiguous())}, rows, geometry)["resized"]
+
+    return best_geometry(compare, probe.preprocess, subsample(len(probe.images), PROBE_IMAGES))
 
 
 def best_geometry(
     compare: Callable[[Preprocess, Sequence[int]], Comparison], now: Preprocess, rows: Sequence[int]
 ) -> Finding | None:
-    """Name the geometry that is clearly better on some images.
-
-    Args:
-        compare: of a geometry with the present one, on images of given indices.
-        now: the present one.
-        rows: indices of the images.
-    """
+    """Name the geometry that `compare` finds clearly better than the present one on the images of some rows."""
     glance = [rows[i] for i in subsample(len(rows), PROBE_GLANCE)]
     found: dict[str, Comparison] = {}
     for options, geometry in usual_geometries(now).items():
@@ -77,12 +66,6 @@ def best_geometry(
         f"{best.less}): training may have resized so",
         remedy=f"Compare float's accuracy with {options}.",
     )
-
-
-def _compared(run: Model, probe: Probe, geometry: Preprocess, rows: Sequence[int]) -> Comparison:
-    with quiet_pillow(), torch.no_grad():
-        outputs = [run(x.contiguous()) for x in iterate_batches([probe.images[i].path for i in rows], geometry)]
-    return Comparison.of(probe.logits[list(rows)], torch.cat(outputs), probe.labels[list(rows)])
 
 
 def _clear(compared: Comparison) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -38,13 +38,9 @@ def _swapped_channels(x: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     return (pixels - _channels(preprocess.mean)) / _channels(preprocess.std)
 
 
-def _interleaved(x: torch.Tensor, _preprocess: Preprocess) -> torch.Tensor:
-    return x.permute(0, 2, 3, 1).reshape(x.shape)
-
-
 def _planar(x: torch.Tensor, _preprocess: Preprocess) -> torch.Tensor:
     count, channels, height, width = x.shape
-    return x.reshape(count, height, width, channels).permute(0, 3, 1, 2).contiguous()
+    return x.reshape(count, height, width, channels).permute(0, 3, 1, 2)
 
 
 READINGS: dict[str, Reading] = {
@@ -53,7 +49,7 @@ READINGS: dict[str, Reading] = {
     "the mean and std of Inception (0.5)": _renormalized(INCEPTION_MEAN, INCEPTION_STD),
     "pixels from 0 to 1 without mean and std": _renormalized((0.0,) * 3, (1.0,) * 3),
     "pixels from 0 to 255 without mean and std": _renormalized((0.0,) * 3, (1 / 255,) * 3),
-    "NHWC instead of NCHW": _interleaved,
+    "NHWC instead of NCHW": lambda x, _preprocess: x.permute(0, 2, 3, 1).reshape(x.shape),
     "NCHW instead of NHWC": _planar,
 }
 """What goes wrong between a file and a tensor, each undone in one step."""
@@ -76,24 +72,35 @@ class Probe:
     """[images, classes]."""
     preprocess: Preprocess
 
+    def compare(
+        self, tried: Mapping[str, Model], rows: Sequence[int], preprocess: Preprocess | None = None
+    ) -> dict[str, Comparison]:
+        """Compare others with float on the images of some rows, prepared as for it or by another `preprocess`."""
+        outputs: dict[str, list[torch.Tensor]] = {name: [] for name in tried}
+        paths = [self.images[i].path for i in rows] if tried else []
+        with quiet_pillow(), torch.no_grad():
+            for x in iterate_batches(paths, preprocess or self.preprocess):
+                for name, run in tried.items():
+                    outputs[name].append(run(x))
+        now, labels = self.logits[list(rows)], self.labels[list(rows)]
+        return {name: Comparison.of(now, torch.cat(parts), labels) for name, parts in outputs.items()}
+
 
 def better_reading(run: Model, probe: Probe, readings: Collection[str]) -> Finding | None:
-    """Look for another reading of the images that suits float better, beyond chance.
+    """Name another reading of the images, of these keys of `READINGS`, that suits float better, beyond chance.
 
     It has to class more images rightly, or as many with a likelier label on most of them, which shows more.
-
-    Args:
-        run: the float network.
-        probe: of all images; `PROBE_IMAGES` of them are looked at where `PROBE_GLANCE` promise something.
-        readings: keys of `READINGS`.
-
-    Returns:
-        A finding that names the best; None where the present one is as good as any.
+    `PROBE_IMAGES` of all are looked at where `PROBE_GLANCE` promise something.
     """
+
+    def read_as(name: str) -> Model:
+        return lambda x: run(READINGS[name](x, probe.preprocess).contiguous())
+
     rows = subsample(len(probe.images), PROBE_IMAGES)
     tried = [name for name in readings if probe.preprocess.channels == RGB or name not in OF_ORDER]
-    glance = _compared(run, probe, tried, [rows[i] for i in subsample(len(rows), PROBE_GLANCE)])
-    better = _compared(run, probe, [name for name, first in glance.items() if first.gain > 0], rows)
+    glance = [rows[i] for i in subsample(len(rows), PROBE_GLANCE)]
+    first = probe.compare({name: read_as(name) for name in tried}, glance)
+    better = probe.compare({name: read_as(name) for name, seen in first.items() if seen.gain > 0}, rows)
     enough = PROBE_RIGHT * len(rows)
     convincing = {name: found for name, found in better.items() if found.convincing and found.right >= enough}
     if not convincing:
@@ -105,18 +112,6 @@ def better_reading(run: Model, probe: Probe, readings: Collection[str]) -> Findi
         f"of {best.right - best.won + best.lost}, and the right class is likelier on {best.likelier}: the "
         "images, mean and std, or channel order are not those that the weights were trained with",
     )
-
-
-def _compared(run: Model, probe: Probe, readings: Sequence[str], rows: Sequence[int]) -> dict[str, Comparison]:
-    """Other readings against the present one, on images of given indices."""
-    outputs: dict[str, list[torch.Tensor]] = {name: [] for name in readings}
-    paths = [probe.images[i].path for i in rows] if readings else []
-    with quiet_pillow(), torch.no_grad():
-        for x in iterate_batches(paths, probe.preprocess):
-            for name, parts in outputs.items():
-                parts.append(run(READINGS[name](x, probe.preprocess).contiguous()))
-    now, labels = probe.logits[rows], probe.labels[rows]
-    return {name: Comparison.of(now, torch.cat(parts), labels) for name, parts in outputs.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,7 +135,10 @@ class Comparison:
     def of(cls, now: torch.Tensor, other: torch.Tensor, labels: torch.Tensor) -> Comparison:
         """Compare logits [images, classes] of another reading with those of the present one."""
         right, still = other.argmax(dim=1) == labels, now.argmax(dim=1) == labels
-        gain = _likelihood(other, labels) - _likelihood(now, labels)
+        before, after = (
+            logits.double().log_softmax(dim=1).gather(1, labels[:, None])[:, 0] for logits in (now, other)
+        )
+        gain = after - before
         gain[gain.abs() < _ROUNDING] = 0.0
         return cls(
             likelier=int((gain > 0).sum()),
@@ -158,10 +156,6 @@ class Comparison:
         by_chance = min(metrics.sign_test(self.likelier, self.less), metrics.sign_test(self.won, self.lost))
         beyond_chance = by_chance <= PROBE_CERTAINTY or self.rank_chance <= PROBE_RANK_CERTAINTY
         return beyond_chance and self.won >= self.lost
-
-
-def _likelihood(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    return logits.double().log_softmax(dim=1).gather(1, labels[:, None])[:, 0]
 
 
 def _pixels(x: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
