@@ -20,7 +20,7 @@ from quant.common.progress import Progress
 from quant.data.readers.labelled import Item, LabelledImages
 from quant.training.checkpoint import TrainState, load_state, save_state, whole_checkpoint
 from quant.training.config import TrainConfig
-from quant.training.distributed import Group, agreed, share_statistics
+from quant.training.distributed import Group, from_leader, share_statistics
 from quant.training.input.loader import Batch, augmented, iterate, local_batches, sample_rng, to_input
 from quant.training.optim import (
     Epoch,
@@ -63,13 +63,7 @@ class Best:
 class Loop:
     """A network in training and everything that changes with it."""
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        task: Task,
-        train: LabelledImages,
-        group: Group,
-    ) -> None:
+    def __init__(self, config: TrainConfig, task: Task, train: LabelledImages, group: Group) -> None:
         """Set up; nothing is read or computed yet.
 
         Raises:
@@ -137,17 +131,15 @@ class Loop:
             rank=group.rank,
             world=group.world,
         )
-        read = partial(self._read, epoch)
-        if config.augment == 0:
-            read = partial(read_plain, self.train, self.task.preprocess(epoch.image_size))
-        return iterate(batches, read, workers=config.workers)
+        return iterate(batches, partial(self._read, epoch), workers=config.workers)
 
     def _read(self, epoch: Epoch, item: Item) -> tuple[np.ndarray, int]:
+        preprocess, strength = self.task.preprocess(epoch.image_size), self.config.augment
+        if strength == 0:
+            return read_plain(self.train, preprocess, item)
         rng = sample_rng(self.config.seed, epoch.number, item.number)
-        image = self.train.image(item)
-        gray = self.task.preprocess(epoch.image_size).channels == GRAY
-        pixels = augmented(image, epoch.image_size, rng, strength=self.config.augment, gray=gray)
-        return pixels, item.label
+        gray = preprocess.channels == GRAY
+        return augmented(self.train.image(item), epoch.image_size, rng, strength=strength, gray=gray), item.label
 
     def _step(self, batch: Batch, epoch: Epoch) -> float:
         """One step of gradient descent; returns the loss of this process's part of the batch."""
@@ -166,8 +158,7 @@ class Loop:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         value = loss.item()
         # With loss scaling a gradient may overflow: the scaler skips that step and lowers its scale.
-        finite = math.isfinite(value) and (self.precision.scales_loss or math.isfinite(norm.item()))
-        if not finite:
+        if not math.isfinite(value) or not (self.precision.scales_loss or math.isfinite(norm.item())):
             raise InputError(self._diverged(value, lr))
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -223,7 +214,7 @@ class Loop:
         """Whether the last epochs brought nothing better; the same on all processes."""
         patience = self.config.patience
         stale = self.best is not None and len(self.position.rows) - 1 - self.best.row >= patience
-        return agreed(patience > 0 and stale, self.group)
+        return from_leader(patience > 0 and stale, self.group)
 
     def finished_model(self) -> nn.Module:
         """The averaged network, with its best weights where a task ranks them."""
@@ -233,10 +224,8 @@ class Loop:
 
     def identity(self) -> dict[str, Any]:
         """Return what a checkpoint has to share with this run."""
-        return self.config.identity() | {
-            "class_names": list(self.train.class_names),
-            "train_images": len(self.train),
-        }
+        known = {"class_names": list(self.train.class_names), "train_images": len(self.train)}
+        return self.config.identity() | known
 
     def save(self) -> None:
         """Write the checkpoint.

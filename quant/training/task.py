@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from typing import Protocol
@@ -91,15 +91,15 @@ class Classification:
     def validate(self, model: nn.Module, image_size: int, progress: Progress) -> dict[str, float]:
         """Top-1 on the validation images."""
         assert isinstance(model, EfficientNet)
-        found = top1(
-            model,
-            self.val,
-            preprocess_at(model, image_size),
-            device=self.device,
-            workers=self.config.workers,
-            progress=progress,
-        )
-        return {"val_top1": round(found, 5)}
+        model.eval()
+        preprocess, correct = preprocess_at(model, image_size), 0
+        with progress.stage(f"Validating at {preprocess.crop} px", len(self.val)) as advance, torch.no_grad():
+            for x, labels in plain_batches(
+                self.val, preprocess, self.val.items(), device=self.device, workers=self.config.workers
+            ):
+                correct += int((model(x).argmax(1) == labels).sum())
+                advance(len(labels))
+        return {"val_top1": round(correct / len(self.val), 5)}
 
     def score(self, figures: dict[str, float]) -> tuple[float, ...] | None:  # noqa: ARG002
         """The average at the end is what is saved."""
@@ -115,34 +115,15 @@ def read_plain(images: LabelledImages, preprocess: Preprocess, item: Item) -> tu
     return preprocess.centre(images.image(item), item.name), item.label
 
 
-def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Cut into lists of `size`; the last one may be shorter."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
-@torch.no_grad()
-def top1(
-    model: EfficientNet,
-    images: LabelledImages,
-    preprocess: Preprocess,
-    *,
-    device: torch.device,
-    workers: int,
-    progress: Progress,
-) -> float:
-    """Share of the images whose class is recognised, 0..1.
+def plain_batches(
+    images: LabelledImages, preprocess: Preprocess, items: Iterator[Item], *, device: torch.device, workers: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield some of the images as validation sees them: float32 [n, 3, crop, crop], and int64 [n].
 
     Raises:
         InputError: an image that cannot be read.
     """
-    model.eval()
-    batches = batched(images.items(), batch_size_for(preprocess.crop))
-    correct = 0
-    with progress.stage(f"Validating at {preprocess.crop} px", len(images)) as advance:
-        for batch in iterate(batches, partial(read_plain, images, preprocess), workers=workers):
-            x, labels = to_input(batch, preprocess, device)
-            correct += int((model(x).argmax(1) == labels).sum())
-            advance(len(batch.labels))
-    return correct / len(images)
+    size = batch_size_for(preprocess.crop)
+    batches = iter(lambda: list(islice(items, size)), [])
+    for batch in iterate(batches, partial(read_plain, images, preprocess), workers=workers):
+        yield to_input(batch, preprocess, device)

@@ -97,8 +97,10 @@ class FolderImages(ListedImages):
 
 
 def ordered(images: int, *, seed: int | None, epoch: int) -> list[int]:
-    """Return the indices of a set in the order of `LabelledImages.items`."""
-    return list(range(images)) if seed is None else epoch_order(images, seed=seed, epoch=epoch).tolist()
+    """Return the indices of a set in the order of `LabelledImages.items`: shuffled where there is a seed."""
+    if seed is None:
+        return list(range(images))
+    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(images).tolist()
 
 
 def require_classes(where: Path, found: Sequence[str], expected: Sequence[str]) -> None:
@@ -115,8 +117,3 @@ def require_classes(where: Path, found: Sequence[str], expected: Sequence[str]) 
             f"{where}: not the {len(expected)} classes that are trained: it {' and '.join(parts)}; train/, "
             "val/ and the weights have to have the same classes."
         )
-
-
-def epoch_order(images: int, *, seed: int, epoch: int) -> np.ndarray:
-    """Shuffle the image indices of one epoch: int64 [images]."""
-    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(images)

@@ -10,7 +10,7 @@ from torch import nn
 
 from edge_effnet import EfficientNet, Preprocess
 from edge_effnet.errors import InputError
-from quant.data.readers.labelled import Item, epoch_order
+from quant.data.readers.labelled import Item, ordered
 from quant.training.input.loader import Batch, iterate, local_batches, to_input
 from quant.training.network import set_training_mode
 from quant.training.optim import (
@@ -90,7 +90,7 @@ def test_the_average_forgets_the_first_weights_faster() -> None:
 
 
 def test_every_process_takes_its_part_of_the_same_batch() -> None:
-    order = epoch_order(23, seed=3, epoch=1).tolist()
+    order = ordered(23, seed=3, epoch=1)
     whole = list(local_batches(iter(order), first=0, steps=5, batch_size=4, rank=0, world=1))
     parts = [list(local_batches(iter(order), first=0, steps=5, batch_size=4, rank=r, world=2)) for r in (0, 1)]
     assert [sorted(a + b) for a, b in zip(*parts, strict=True)] == [sorted(batch) for batch in whole]
