@@ -39,19 +39,19 @@ def settle_origin(first: Checkpoint, second: Checkpoint, images: Sequence[ImageR
         min((norm_misfit(checkpoint.model, batches) for batches in inputs), key=lambda misfit: float(misfit.sum()))
         for checkpoint in (first, second)
     ]
-    found = preferred(*misfits)
+    ratio, certainty = preferred(*misfits)
     shown = " and ".join(
         f"{float(misfit.mean()):.3f} as {checkpoint.origin}"
         for misfit, checkpoint in zip(misfits, (first, second), strict=True)
     )
-    clear = abs(found.certainty) >= ORIGIN_CERTAINTY and max(found.ratio, 1 / found.ratio) >= ORIGIN_RATIO
+    clear = abs(certainty) >= ORIGIN_CERTAINTY and max(ratio, 1 / ratio) >= ORIGIN_RATIO
     if not clear or min(float(misfit.mean()) for misfit in misfits) > KNOWN_MISFIT:
         raise InputError(
             f"the weights may be {first.origin}'s or {second.origin}'s, whose padding and BatchNorm eps differ: "
             f"neither names nor BatchNorm's statistics on {len(paths)} images tell (misfit {shown}); say "
             "--origin timm for weights trained in timm, --origin timm-tf for its tf_ models."
         )
-    better = second if found.ratio > 1 else first
+    better = second if ratio > 1 else first
     return better, finding(
         "weights",
         f"Names leave open whether the weights are {first.origin}'s or {second.origin}'s; BatchNorm's statistics on "

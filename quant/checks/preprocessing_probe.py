@@ -1,9 +1,10 @@
-"""Does the float network see the images as it was trained to? Other readings of the same pixels are tried."""
+"""Does the float network see the images as it was trained to? Other readings and resizings of them are tried."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import torch
@@ -15,7 +16,14 @@ from quant.common.subsample import subsample
 from quant.data.batches import Model, iterate_batches
 from quant.data.split import ImageRecord
 from quant.metrics import metrics
-from quant.thresholds import PROBE_CERTAINTY, PROBE_GLANCE, PROBE_IMAGES, PROBE_RANK_CERTAINTY, PROBE_RIGHT
+from quant.thresholds import (
+    GEOMETRY_GAIN,
+    PROBE_CERTAINTY,
+    PROBE_GLANCE,
+    PROBE_IMAGES,
+    PROBE_RANK_CERTAINTY,
+    PROBE_RIGHT,
+)
 
 # Log-likelihoods of one reading written down in two ways differ by this much.
 _ROUNDING = 1e-4
@@ -164,3 +172,62 @@ def _pixels(x: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
 
 def _channels(values: Sequence[float]) -> torch.Tensor:
     return torch.tensor(list(values)).view(-1, 1, 1)
+
+
+_PROMISING = 0.1
+"""Chance (signed-rank test) on the first glance, above which a geometry is not looked at again."""
+
+
+def usual_geometries(now: Preprocess) -> dict[str, Preprocess]:
+    """What training scripts do, by the options that ask for it; without what is done anyway."""
+    side = now.crop
+    resize = math.floor(side / 0.875)
+    tried = {
+        f"--resize {side}x{side}": replace(now, resize=side, resize_mode="squash"),
+        f"--resize {resize} --crop {side} --resize-mode shorter": replace(now, resize=resize, resize_mode="shorter"),
+        f"--resize {side} --resize-mode shorter": replace(now, resize=side, resize_mode="shorter"),
+        f"--resize {side} --resize-mode pad-black": replace(now, resize=side, resize_mode="pad-black"),
+    }
+    return {options: other for options, other in tried.items() if other != now}
+
+
+def better_geometry(run: Model, probe: Probe) -> Finding | None:
+    """Name another geometry that makes the right classes clearly likelier to the float network, if there is one.
+
+    `PROBE_IMAGES` of all are looked at where `PROBE_GLANCE` promise something. Images taken as they are (resize mode
+    "none", tensors) are no question of geometry.
+    """
+    if probe.preprocess.resize_mode == "none" or probe.preprocess.takes_tensors:
+        return None
+
+    def compare(geometry: Preprocess, rows: Sequence[int]) -> Comparison:
+        return probe.compare({"resized": lambda x: run(x.contiguous())}, rows, geometry)["resized"]
+
+    return best_geometry(compare, probe.preprocess, subsample(len(probe.images), PROBE_IMAGES))
+
+
+def best_geometry(
+    compare: Callable[[Preprocess, Sequence[int]], Comparison], now: Preprocess, rows: Sequence[int]
+) -> Finding | None:
+    """Name the geometry that `compare` finds clearly better than the present one on the images of some rows."""
+    glance = [rows[i] for i in subsample(len(rows), PROBE_GLANCE)]
+    found: dict[str, Comparison] = {}
+    for options, geometry in usual_geometries(now).items():
+        first = compare(geometry, glance)
+        if first.gain > 0 and first.rank_chance <= _PROMISING:
+            found[options] = compare(geometry, rows)
+    clear = {
+        options: seen
+        for options, seen in found.items()
+        if seen.rank_chance <= PROBE_RANK_CERTAINTY and seen.gain >= GEOMETRY_GAIN and seen.won >= seen.lost
+    }
+    if not clear:
+        return None
+    options, best = max(clear.items(), key=lambda item: item[1].gain)
+    return finding(
+        "geometry",
+        f"geometry: resized as by {options} the float network is right on {best.right} of {len(rows)} images instead "
+        f"of {best.right - best.won + best.lost}, and the right class is likelier on {best.likelier} (less likely on "
+        f"{best.less}): training may have resized so",
+        remedy=f"Compare float's accuracy with {options}.",
+    )

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from edge_effnet.preprocess import Preprocess
-from quant.checks.geometry_probe import better_geometry
 from quant.checks.label_order import check_label_order
-from quant.checks.preprocessing_probe import ALWAYS, READINGS, Probe, better_reading
+from quant.checks.preprocessing_probe import ALWAYS, READINGS, Probe, better_geometry, better_reading
 from quant.checks.recorded_figures import Recorded, other_float, other_program
 from quant.common.findings import Finding, finding
 from quant.common.progress import Progress
@@ -134,12 +133,7 @@ def _classes(reference: Reference) -> Finding | None:
 def find_leakage(
     images: Sequence[ImageRecord], hashes: torch.Tensor, calibrated: Calibrated | None
 ) -> Finding | None:
-    """Look for evaluation images that are copies, saved again, of those that the program was fitted on.
-
-    Args:
-        images: those that judge.
-        hashes: their perceptual hashes, [n, 64].
-        calibrated: the others.
+    """Look by hashes [n, 64] for evaluation images that calibrated the program too, saved again.
 
     Returns:
         An error where there are enough of them to flatter the verdict, else a warning; None where no two are alike.
