@@ -100,7 +100,7 @@ class TrainConfig:
     augment: float = 1.0
     """Strength of the augmentation; 0 switches it off (the images are then those of validation)."""
     precision: str = "auto"
-    """One of `PRECISIONS`; see `precision.choose_precision`."""
+    """One of `PRECISIONS`; see `optim.choose_precision`."""
     half: bool = False
     """Save the weights as fp16: half the size, no loss that validation shows."""
     workers: int = 2

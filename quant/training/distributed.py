@@ -153,9 +153,7 @@ def share_statistics(model: nn.Module, group: Group) -> None:
     """Make BatchNorm layers in place see the global batch, so that N processes compute what one would."""
     if group.world == 1:
         return
-    kind: type[nn.BatchNorm2d] | type[nn.SyncBatchNorm] = (
-        nn.SyncBatchNorm if group.device.type == "cuda" else GlobalBatchNorm
-    )
+    kind = nn.SyncBatchNorm if group.device.type == "cuda" else GlobalBatchNorm
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             # In place: the optimiser's parameters and the names in a state dict stay what they are.

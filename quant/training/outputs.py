@@ -84,9 +84,7 @@ def _is_curve(path: Path) -> bool:
 def _is_checkpoint(path: Path) -> bool:
     """By its beginning, for which nothing has to be unpickled."""
     with zipfile.ZipFile(path) as archive:
-        pickled = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
-        if pickled is None:
-            return False
+        (pickled,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
         with archive.open(pickled) as file:
             start = file.read(_BEGINNING_BYTES)
     return all(key in start for key in _CHECKPOINT_KEYS)

@@ -82,9 +82,10 @@ def _finish(config: TrainConfig, task: Classification, loop: Loop, progress: Pro
     if config.half:
         model = rounded_to_half(model)
     accuracy = task.validate(model, config.image_size, progress)["val_top1"]
+    # Before the weights are written: they may replace those that the run started from.
+    metadata = json.dumps(_metadata(config, task, loop, accuracy), indent=2) + "\n"
     saved = copy.deepcopy(model).cpu()
     save_checkpoint(config.out, saved.half() if config.half else saved)
-    metadata = json.dumps(_metadata(config, task, loop, accuracy), indent=2) + "\n"
     write_atomically(config.out.with_suffix(".json"), metadata.encode())
     write_csv(config.out, loop.position.rows)
     return accuracy, write_png(config.out, loop.position.rows)

@@ -29,15 +29,12 @@ class Task(Protocol):
     @property
     def model(self) -> nn.Module:
         """The network that is trained."""
-        ...
 
     def preprocess(self, image_size: int) -> Preprocess:
         """Return the network's preprocessing at a resolution."""
-        ...
 
     def groups(self, weight_decay: float) -> list[dict[str, object]]:
         """Return the optimiser's parameter groups."""
-        ...
 
     def begin_step(self, done: float) -> tuple[float, ...]:
         """Bring the network into its training mode; returns what multiplies each group's learning rate.
@@ -45,23 +42,18 @@ class Task(Protocol):
         Args:
             done: share of the run that is over, 0..1.
         """
-        ...
 
     def loss(self, forward: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Loss of a batch; `forward` is the network, or what spreads it over processes."""
-        ...
 
     def validate(self, model: nn.Module, image_size: int, progress: Progress) -> dict[str, float]:
         """Figures of the averaged network for the learning curve."""
-        ...
 
     def score(self, figures: dict[str, float]) -> tuple[float, ...] | None:
         """Rank of a row of the curve, by which the best weights are kept; None keeps the last ones."""
-        ...
 
     def suspect(self) -> str:
         """Name the part of the network that a divergence shows in, as the end of a sentence; may be empty."""
-        ...
 
 
 class Classification:

@@ -156,8 +156,8 @@ def test_a_frozen_backbone_keeps_its_statistics() -> None:
 
 def test_precision_names() -> None:
     cpu = torch.device("cpu")
-    assert choose_precision("bf16", cpu).dtype == torch.bfloat16
-    assert choose_precision("fp32", cpu).dtype is None
-    assert choose_precision("auto", cpu).dtype in (None, torch.bfloat16)
+    assert choose_precision("bf16", cpu) == torch.bfloat16
+    assert choose_precision("fp32", cpu) == torch.float32
+    assert choose_precision("auto", cpu) in (torch.float32, torch.bfloat16)
     with pytest.raises(InputError, match="fp16 needs a GPU"):
         choose_precision("fp16", cpu)
