@@ -180,7 +180,8 @@ def _with_targets(
         return pool, judged, None
     assert source.outputs is not None
     targets, names = targets_of(labels.file, labels.by_image, source.output_names, source.outputs)
-    pool, judged = ([replace(image, targets=targets[image.path]) for image in side] for side in (pool, judged))
+    # Of those to calibrate on the file may list none.
+    pool, judged = ([replace(image, targets=targets.get(image.path)) for image in side] for side in (pool, judged))
     return pool, judged, names
 
 

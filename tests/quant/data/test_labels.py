@@ -189,6 +189,16 @@ def test_a_row_for_each_label(tmp_path):
     assert {image.targets for image in found.evaluation if image.path.name[0] == "r"} == {(1.0, 0.0, 1.0)}
 
 
+@pytest.mark.parametrize(("kind", "label"), [("labels", "red|blue"), ("numbers", "1 2 3")])
+def test_images_without_labels_calibrate_beside_a_half_with_several(tmp_path, kind, label):
+    draw_halves(tmp_path)
+    rows = [f"{p.relative_to(tmp_path)},{label}" for p in sorted((tmp_path / "val").rglob("*.jpg"))]
+    found = with_targets(tmp_path, written(tmp_path, ["image,label", *rows]), kind)
+    assert len(found.calibration) == 8 and len(found.evaluation) == 12
+    assert {image.targets for image in found.calibration} == {None}
+    assert None not in {image.targets for image in found.evaluation}
+
+
 def test_numbers(tmp_path):
     pairs = flat(tmp_path)
     rows = [f"{n}.jpg,x,{index},{-index / 2}" for index, (n, _) in enumerate(pairs)]
