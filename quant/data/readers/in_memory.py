@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from edge_effnet.errors import InputError
+from edge_effnet.io.files import foreign
 from edge_effnet.io.text import brief
 from edge_effnet.preprocess import GRAY, RGB, Preprocess
 from quant.common.atomic_io import explained_writes
@@ -100,6 +101,8 @@ def _usable(image: Any, preprocess: Preprocess, where: str) -> tuple[Path | Imag
             raise InputError(f"{where}: {brief(source)} is no file; give paths of images.")
         return source, _PICTURE
     if isinstance(image, Image.Image):
+        with foreign(f"{where} cannot be decoded; hand over whole images."):
+            image.load()
         return image, _PICTURE
     if not isinstance(image, torch.Tensor | np.ndarray):
         raise InputError(
