@@ -21,8 +21,7 @@ import torch
 from edge_effnet import EfficientNet, Preprocess, load_checkpoint
 from edge_effnet.activations import swap_activation
 from edge_effnet.images import IMAGE_SUFFIXES
-from quant.checks.geometry_probe import best_geometry, usual_geometries
-from quant.checks.preprocessing_probe import Comparison
+from quant.checks.preprocessing_probe import Comparison, best_geometry, usual_geometries
 from quant.data.batches import iterate_batches
 from quant.data.calibration_check import norm_misfit, preferred
 from quant.data.split import ImageRecord

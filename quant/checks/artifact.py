@@ -42,13 +42,8 @@ def check_files(artifact: Artifact) -> FileFindings:
     backend = BACKENDS.get(artifact.manifest["backend"])
     readable = backend is not None and backend.ranges_readable
     other = check_ranges(programs["pte"], layers) if readable and layers else None
-    found = (
-        check_seal(artifact),
-        *check_programs(programs),
-        other,
-        check_bundle(artifact),
-        check_golden_values(artifact),
-    )
+    dead = check_programs(programs)
+    found = (check_seal(artifact), *dead, other, check_bundle(artifact), check_golden_values(artifact))
     return FileFindings(
         findings=tuple(each for each in found if each is not None), layers=() if other is not None else tuple(layers)
     )
@@ -64,16 +59,7 @@ def check_artifact(
     images: Sequence[ImageRecord],
     progress: Progress,
 ) -> tuple[Finding, ...]:
-    """Look for reasons not to believe a verdict on an artifact over images.
-
-    Args:
-        artifact: opened.
-        run_float: its float program.
-        float_logits: of it, [images, classes].
-        pte_logits: of its program on this host; None where this host does not run it.
-        hashes: of the images, [images, 64].
-        images: that all of these are of.
-        progress: told of each check of float's answers.
+    """Look for reasons not to believe a verdict on an artifact over images; arguments are as in `Reference`.
 
     Raises:
         InputError: an unreadable image.

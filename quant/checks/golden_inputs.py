@@ -29,9 +29,7 @@ def check_golden_values(artifact: Artifact) -> Finding | None:
     """
     preprocess = artifact.preprocess
     std, mean = (torch.tensor(values).view(-1, 1, 1) for values in (preprocess.std, preprocess.mean))
-    for golden in artifact.golden():
-        if golden.input.dtype == torch.uint8:
-            continue
+    for golden in (each for each in artifact.golden() if each.input.dtype != torch.uint8):
         levels = (golden.input * std + mean) * 255
         off = (levels - levels.round().clamp(0, 255)).abs().max().item()
         if not off <= _WHOLE:

@@ -29,17 +29,14 @@ def permuted_classes(logits: torch.Tensor, labels: torch.Tensor) -> dict[int, in
         usual = int(own.mode().values)
         if usual != label and len(own) >= PERMUTED_IMAGES and int((own == usual).sum()) * 2 > len(own):
             moved[label] = usual
-    return _cycles(moved)
+    # Only what leads back to where it began is an exchange.
+    while open_ends := {a for a, b in moved.items() if b not in moved or a not in moved.values()}:
+        moved = {label: usual for label, usual in moved.items() if label not in open_ends}
+    return moved
 
 
 def check_label_order(logits: torch.Tensor, labels: torch.Tensor, names: Sequence[str]) -> Finding | None:
-    """Name the classes that float takes for each other; None where there are none.
-
-    Args:
-        logits: of the float network, [N, classes].
-        labels: int64, [N].
-        names: of the classes, by index.
-    """
+    """Name the classes that float takes for each other (see `permuted_classes`); None where there are none."""
     moved = permuted_classes(logits, labels)
     if not moved:
         return None
@@ -47,14 +44,3 @@ def check_label_order(logits: torch.Tensor, labels: torch.Tensor, names: Sequenc
     more = f" and {len(moved) - _SHOWN} more" if len(moved) > _SHOWN else ""
     message = f"labels: {', '.join(pairs)}{more}: the class names or folders are in another order than its outputs"
     return finding("label-order", message)
-
-
-def _cycles(moved: dict[int, int]) -> dict[int, int]:
-    """Keep what leads back to where it began."""
-    kept = dict(moved)
-    while True:
-        targets = set(kept.values())
-        open_ends = {label for label, usual in kept.items() if usual not in kept or label not in targets}
-        if not open_ends:
-            return kept
-        kept = {label: usual for label, usual in kept.items() if label not in open_ends}

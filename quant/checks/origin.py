@@ -7,13 +7,11 @@ what did in training.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
 from edge_effnet.errors import InputError
 from edge_effnet.images import quiet_pillow
-from edge_effnet.preprocess import Preprocess
 from edge_effnet.weights import Checkpoint
 from quant.common.findings import Finding, finding
 from quant.common.subsample import subsample
@@ -25,39 +23,35 @@ from quant.thresholds import KNOWN_MISFIT, ORIGIN_CERTAINTY, ORIGIN_IMAGES, ORIG
 
 
 def settle_origin(first: Checkpoint, second: Checkpoint, images: Sequence[ImageRecord]) -> tuple[Checkpoint, Finding]:
-    """Choose between two readings of the same weights.
-
-    Args:
-        first: read as one origin's.
-        second: read as another's.
-        images: calibration images; `ORIGIN_IMAGES` of them are looked at.
+    """Choose between the same weights read as one origin's and as another's.
 
     Returns:
-        The one whose BatchNorms know these images better, and a note with the figures.
+        The one whose BatchNorms know `ORIGIN_IMAGES` of the calibration images better, and a note with the figures.
 
     Raises:
         InputError: neither is clearly better; an image that cannot be read.
     """
     paths = [images[row].path for row in subsample(len(images), ORIGIN_IMAGES)]
     # An origin's mean and std, too, may be others than the weights saw: they are not what this is about.
-    inputs = [_read(paths, seen) for seen in dict.fromkeys((first.preprocess, second.preprocess))]
+    with quiet_pillow():
+        inputs = [list(iterate_batches(paths, seen)) for seen in dict.fromkeys((first.preprocess, second.preprocess))]
     misfits = [
         min((norm_misfit(checkpoint.model, batches) for batches in inputs), key=lambda misfit: float(misfit.sum()))
         for checkpoint in (first, second)
     ]
-    found = preferred(*misfits)
+    ratio, certainty = preferred(*misfits)
     shown = " and ".join(
         f"{float(misfit.mean()):.3f} as {checkpoint.origin}"
         for misfit, checkpoint in zip(misfits, (first, second), strict=True)
     )
-    clear = abs(found.certainty) >= ORIGIN_CERTAINTY and max(found.ratio, 1 / found.ratio) >= ORIGIN_RATIO
+    clear = abs(certainty) >= ORIGIN_CERTAINTY and max(ratio, 1 / ratio) >= ORIGIN_RATIO
     if not clear or min(float(misfit.mean()) for misfit in misfits) > KNOWN_MISFIT:
         raise InputError(
             f"the weights may be {first.origin}'s or {second.origin}'s, whose padding and BatchNorm eps differ: "
             f"neither names nor BatchNorm's statistics on {len(paths)} images tell (misfit {shown}); say "
             "--origin timm for weights trained in timm, --origin timm-tf for its tf_ models."
         )
-    better = second if found.ratio > 1 else first
+    better = second if ratio > 1 else first
     return better, finding(
         "weights",
         f"Names leave open whether the weights are {first.origin}'s or {second.origin}'s; BatchNorm's statistics on "
@@ -65,28 +59,20 @@ def settle_origin(first: Checkpoint, second: Checkpoint, images: Sequence[ImageR
     )
 
 
-def _read(paths: Sequence[Path], preprocess: Preprocess) -> list[torch.Tensor]:
-    with quiet_pillow():
-        return list(iterate_batches(paths, preprocess))
-
-
 def check_averaged(averaged: Checkpoint, last: Checkpoint, images: Sequence[ImageRecord]) -> Finding | None:
-    """Compare both copies on labelled calibration images.
-
-    Args:
-        averaged: the copy that was taken.
-        last: the last step's.
-        images: calibration images; up to `ORIGIN_IMAGES` of those with a label are looked at.
-
-    Returns:
-        A warning where the last step's is right on more, beyond chance; None without labels.
-    """
+    """Warn where the last step's is right on more of `ORIGIN_IMAGES` labelled calibration images, beyond chance."""
     labelled = [image for image in images if image.label is not None]
     chosen = [labelled[row] for row in subsample(len(labelled), ORIGIN_IMAGES)]
     if len({image.label for image in chosen}) < 2:
         return None
     labels = torch.tensor([image.label for image in chosen])
-    right, other = (_right(checkpoint, [image.path for image in chosen], labels) for checkpoint in (averaged, last))
+
+    def right_by(checkpoint: Checkpoint) -> torch.Tensor:
+        batches = iterate_batches([image.path for image in chosen], checkpoint.preprocess)
+        with quiet_pillow(), torch.no_grad():
+            return torch.cat([checkpoint.model(x) for x in batches]).argmax(dim=1) == labels
+
+    right, other = right_by(averaged), right_by(last)
     won, lost = int((other & ~right).sum()), int((right & ~other).sum())
     if metrics.sign_test(won, lost) > PROBE_RANK_CERTAINTY:
         return None
@@ -95,9 +81,3 @@ def check_averaged(averaged: Checkpoint, last: Checkpoint, images: Sequence[Imag
         f"averaged weights: they are right on {int(right.sum())} of {len(chosen)} calibration images, the last "
         f"step's on {int(other.sum())}",
     )
-
-
-def _right(checkpoint: Checkpoint, paths: Sequence[Path], labels: torch.Tensor) -> torch.Tensor:
-    with quiet_pillow(), torch.no_grad():
-        outputs = [checkpoint.model(x) for x in iterate_batches(paths, checkpoint.preprocess)]
-    return torch.cat(outputs).argmax(dim=1) == labels

@@ -1,9 +1,10 @@
-"""Does the float network see the images as it was trained to? Other readings of the same pixels are tried."""
+"""Does the float network see the images as it was trained to? Other readings and resizings of them are tried."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import torch
@@ -15,7 +16,14 @@ from quant.common.subsample import subsample
 from quant.data.batches import Model, iterate_batches
 from quant.data.split import ImageRecord
 from quant.metrics import metrics
-from quant.thresholds import PROBE_CERTAINTY, PROBE_GLANCE, PROBE_IMAGES, PROBE_RANK_CERTAINTY, PROBE_RIGHT
+from quant.thresholds import (
+    GEOMETRY_GAIN,
+    PROBE_CERTAINTY,
+    PROBE_GLANCE,
+    PROBE_IMAGES,
+    PROBE_RANK_CERTAINTY,
+    PROBE_RIGHT,
+)
 
 # Log-likelihoods of one reading written down in two ways differ by this much.
 _ROUNDING = 1e-4
@@ -38,13 +46,9 @@ def _swapped_channels(x: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     return (pixels - _channels(preprocess.mean)) / _channels(preprocess.std)
 
 
-def _interleaved(x: torch.Tensor, _preprocess: Preprocess) -> torch.Tensor:
-    return x.permute(0, 2, 3, 1).reshape(x.shape)
-
-
 def _planar(x: torch.Tensor, _preprocess: Preprocess) -> torch.Tensor:
     count, channels, height, width = x.shape
-    return x.reshape(count, height, width, channels).permute(0, 3, 1, 2).contiguous()
+    return x.reshape(count, height, width, channels).permute(0, 3, 1, 2)
 
 
 READINGS: dict[str, Reading] = {
@@ -53,7 +57,7 @@ READINGS: dict[str, Reading] = {
     "the mean and std of Inception (0.5)": _renormalized(INCEPTION_MEAN, INCEPTION_STD),
     "pixels from 0 to 1 without mean and std": _renormalized((0.0,) * 3, (1.0,) * 3),
     "pixels from 0 to 255 without mean and std": _renormalized((0.0,) * 3, (1 / 255,) * 3),
-    "NHWC instead of NCHW": _interleaved,
+    "NHWC instead of NCHW": lambda x, _preprocess: x.permute(0, 2, 3, 1).reshape(x.shape),
     "NCHW instead of NHWC": _planar,
 }
 """What goes wrong between a file and a tensor, each undone in one step."""
@@ -76,24 +80,35 @@ class Probe:
     """[images, classes]."""
     preprocess: Preprocess
 
+    def compare(
+        self, tried: Mapping[str, Model], rows: Sequence[int], preprocess: Preprocess | None = None
+    ) -> dict[str, Comparison]:
+        """Compare others with float on the images of some rows, prepared as for it or by another `preprocess`."""
+        outputs: dict[str, list[torch.Tensor]] = {name: [] for name in tried}
+        paths = [self.images[i].path for i in rows] if tried else []
+        with quiet_pillow(), torch.no_grad():
+            for x in iterate_batches(paths, preprocess or self.preprocess):
+                for name, run in tried.items():
+                    outputs[name].append(run(x))
+        now, labels = self.logits[list(rows)], self.labels[list(rows)]
+        return {name: Comparison.of(now, torch.cat(parts), labels) for name, parts in outputs.items()}
+
 
 def better_reading(run: Model, probe: Probe, readings: Collection[str]) -> Finding | None:
-    """Look for another reading of the images that suits float better, beyond chance.
+    """Name another reading of the images, of these keys of `READINGS`, that suits float better, beyond chance.
 
     It has to class more images rightly, or as many with a likelier label on most of them, which shows more.
-
-    Args:
-        run: the float network.
-        probe: of all images; `PROBE_IMAGES` of them are looked at where `PROBE_GLANCE` promise something.
-        readings: keys of `READINGS`.
-
-    Returns:
-        A finding that names the best; None where the present one is as good as any.
+    `PROBE_IMAGES` of all are looked at where `PROBE_GLANCE` promise something.
     """
+
+    def read_as(name: str) -> Model:
+        return lambda x: run(READINGS[name](x, probe.preprocess).contiguous())
+
     rows = subsample(len(probe.images), PROBE_IMAGES)
     tried = [name for name in readings if probe.preprocess.channels == RGB or name not in OF_ORDER]
-    glance = _compared(run, probe, tried, [rows[i] for i in subsample(len(rows), PROBE_GLANCE)])
-    better = _compared(run, probe, [name for name, first in glance.items() if first.gain > 0], rows)
+    glance = [rows[i] for i in subsample(len(rows), PROBE_GLANCE)]
+    first = probe.compare({name: read_as(name) for name in tried}, glance)
+    better = probe.compare({name: read_as(name) for name, seen in first.items() if seen.gain > 0}, rows)
     enough = PROBE_RIGHT * len(rows)
     convincing = {name: found for name, found in better.items() if found.convincing and found.right >= enough}
     if not convincing:
@@ -105,18 +120,6 @@ def better_reading(run: Model, probe: Probe, readings: Collection[str]) -> Findi
         f"of {best.right - best.won + best.lost}, and the right class is likelier on {best.likelier}: the "
         "images, mean and std, or channel order are not those that the weights were trained with",
     )
-
-
-def _compared(run: Model, probe: Probe, readings: Sequence[str], rows: Sequence[int]) -> dict[str, Comparison]:
-    """Other readings against the present one, on images of given indices."""
-    outputs: dict[str, list[torch.Tensor]] = {name: [] for name in readings}
-    paths = [probe.images[i].path for i in rows] if readings else []
-    with quiet_pillow(), torch.no_grad():
-        for x in iterate_batches(paths, probe.preprocess):
-            for name, parts in outputs.items():
-                parts.append(run(READINGS[name](x, probe.preprocess).contiguous()))
-    now, labels = probe.logits[rows], probe.labels[rows]
-    return {name: Comparison.of(now, torch.cat(parts), labels) for name, parts in outputs.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,7 +143,10 @@ class Comparison:
     def of(cls, now: torch.Tensor, other: torch.Tensor, labels: torch.Tensor) -> Comparison:
         """Compare logits [images, classes] of another reading with those of the present one."""
         right, still = other.argmax(dim=1) == labels, now.argmax(dim=1) == labels
-        gain = _likelihood(other, labels) - _likelihood(now, labels)
+        before, after = (
+            logits.double().log_softmax(dim=1).gather(1, labels[:, None])[:, 0] for logits in (now, other)
+        )
+        gain = after - before
         gain[gain.abs() < _ROUNDING] = 0.0
         return cls(
             likelier=int((gain > 0).sum()),
@@ -160,13 +166,68 @@ class Comparison:
         return beyond_chance and self.won >= self.lost
 
 
-def _likelihood(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    return logits.double().log_softmax(dim=1).gather(1, labels[:, None])[:, 0]
-
-
 def _pixels(x: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     return x * _channels(preprocess.std) + _channels(preprocess.mean)
 
 
 def _channels(values: Sequence[float]) -> torch.Tensor:
     return torch.tensor(list(values)).view(-1, 1, 1)
+
+
+_PROMISING = 0.1
+"""Chance (signed-rank test) on the first glance, above which a geometry is not looked at again."""
+
+
+def usual_geometries(now: Preprocess) -> dict[str, Preprocess]:
+    """What training scripts do, by the options that ask for it; without what is done anyway."""
+    side = now.crop
+    resize = math.floor(side / 0.875)
+    tried = {
+        f"--resize {side}x{side}": replace(now, resize=side, resize_mode="squash"),
+        f"--resize {resize} --crop {side} --resize-mode shorter": replace(now, resize=resize, resize_mode="shorter"),
+        f"--resize {side} --resize-mode shorter": replace(now, resize=side, resize_mode="shorter"),
+        f"--resize {side} --resize-mode pad-black": replace(now, resize=side, resize_mode="pad-black"),
+    }
+    return {options: other for options, other in tried.items() if other != now}
+
+
+def better_geometry(run: Model, probe: Probe) -> Finding | None:
+    """Name another geometry that makes the right classes clearly likelier to the float network, if there is one.
+
+    `PROBE_IMAGES` of all are looked at where `PROBE_GLANCE` promise something. Images taken as they are (resize mode
+    "none", tensors) are no question of geometry.
+    """
+    if probe.preprocess.resize_mode == "none" or probe.preprocess.takes_tensors:
+        return None
+
+    def compare(geometry: Preprocess, rows: Sequence[int]) -> Comparison:
+        return probe.compare({"resized": lambda x: run(x.contiguous())}, rows, geometry)["resized"]
+
+    return best_geometry(compare, probe.preprocess, subsample(len(probe.images), PROBE_IMAGES))
+
+
+def best_geometry(
+    compare: Callable[[Preprocess, Sequence[int]], Comparison], now: Preprocess, rows: Sequence[int]
+) -> Finding | None:
+    """Name the geometry that `compare` finds clearly better than the present one on the images of some rows."""
+    glance = [rows[i] for i in subsample(len(rows), PROBE_GLANCE)]
+    found: dict[str, Comparison] = {}
+    for options, geometry in usual_geometries(now).items():
+        first = compare(geometry, glance)
+        if first.gain > 0 and first.rank_chance <= _PROMISING:
+            found[options] = compare(geometry, rows)
+    clear = {
+        options: seen
+        for options, seen in found.items()
+        if seen.rank_chance <= PROBE_RANK_CERTAINTY and seen.gain >= GEOMETRY_GAIN and seen.won >= seen.lost
+    }
+    if not clear:
+        return None
+    options, best = max(clear.items(), key=lambda item: item[1].gain)
+    return finding(
+        "geometry",
+        f"geometry: resized as by {options} the float network is right on {best.right} of {len(rows)} images instead "
+        f"of {best.right - best.won + best.lost}, and the right class is likelier on {best.likelier} (less likely on "
+        f"{best.less}): training may have resized so",
+        remedy=f"Compare float's accuracy with {options}.",
+    )

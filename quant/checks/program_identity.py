@@ -31,25 +31,19 @@ def check_bundle(artifact: Artifact) -> Finding | None:
     path = artifact.folder / "model.bpte"
     if path.name not in artifact.manifest["files"] or artifact.program.read_bytes() in path.read_bytes():
         return None
-    return finding(
-        "program-changed", "another program: model.bpte does not hold model.pte: one of the two was exchanged"
-    )
+    message = "another program: model.bpte does not hold model.pte: one of the two was exchanged"
+    return finding("program-changed", message)
 
 
 # A clamp that runs inside a layer stands for it.
 _WEIGHTED = frozenset({"convolution", "linear", "relu", "relu6", "hardtanh", "clamp"})
-
 
 # layers.json has five decimals, the program float32.
 _ABSOLUTE, _RELATIVE = 2e-5, 1e-5
 
 
 def check_ranges(program: PteFile, reports: Sequence[LayerReport]) -> Finding | None:
-    """Look for the output ranges of a program's int8 layers among those of its analysis.
-
-    Args:
-        program: for XNNPACK.
-        reports: of `layers.json`; empty without an analysis.
+    """Look for the output ranges of an XNNPACK program's int8 layers among those of its analysis, `layers.json`.
 
     Returns:
         A finding that names the first layer whose range is none of them; None where all are.
@@ -99,10 +93,7 @@ _SHOWN = 3
 
 
 def check_programs(programs: Mapping[str, PteFile]) -> tuple[Finding, ...]:
-    """Look into programs without running them.
-
-    Args:
-        programs: by name.
+    """Look into programs, by name, without running them.
 
     Returns:
         A finding for each that has layers whose weights are all zero.
@@ -114,17 +105,12 @@ def check_programs(programs: Mapping[str, PteFile]) -> tuple[Finding, ...]:
     found = []
     for name, program in programs.items():
         require_contiguous(program)
-        dead = dead_layers(program)
+        dead = [layer.name for layer in xnnpack_layers(program) if layer.dead]
         if dead:
             shown = ", ".join(dead[:_SHOWN]) + (f" and {len(dead) - _SHOWN} more" if len(dead) > _SHOWN else "")
             message = f"the {name} program's weights are all zero in {shown}: it computes nothing there"
             found.append(finding("dead-layers", message))
     return tuple(found)
-
-
-def dead_layers(program: PteFile) -> list[str]:
-    """Name XNNPACK layers with nothing but zeros for weights, in the order in which they run."""
-    return [layer.name for layer in xnnpack_layers(program) if layer.dead]
 
 
 def xnnpack_layers(program: PteFile) -> list[PayloadLayer]:
@@ -135,14 +121,12 @@ def xnnpack_layers(program: PteFile) -> list[PayloadLayer]:
     """
     found: list[PayloadLayer] = []
     budget = Budget()
-    for method in program.methods:
-        for delegate in method.delegates:
-            if delegate.backend != "XnnpackBackend":
-                continue
-            try:
-                found += read_payload(delegate.data, budget).layers
-            except BrokenTableError as error:
-                raise InputError(f"{program.path}: a broken XNNPACK payload ({error}); regenerate it.") from error
+    delegates = (delegate for method in program.methods for delegate in method.delegates)
+    try:
+        for delegate in delegates:
+            found += read_payload(delegate.data, budget).layers if delegate.backend == "XnnpackBackend" else []
+    except BrokenTableError as error:
+        raise InputError(f"{program.path}: a broken XNNPACK payload ({error}); regenerate it.") from error
     return found
 
 

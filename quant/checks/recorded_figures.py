@@ -45,13 +45,7 @@ class Recorded:
 
 
 def other_program(recorded: Recorded, sqnr_db: float, images: Sequence[ImageRecord]) -> Finding | None:
-    """Say how the program's noise contradicts what was recorded on the same images; None where it does not.
-
-    Args:
-        recorded: from the manifest.
-        sqnr_db: now, of the logits against float's.
-        images: that it is of.
-    """
+    """Say how the program's noise now contradicts what was recorded on the same images; None where it does not."""
     if recorded.sqnr_db is None or not recorded.of_these(images):
         return None
     # Beyond this only the rounding of float32 is left, and that is the processor's.
@@ -68,32 +62,22 @@ def other_program(recorded: Recorded, sqnr_db: float, images: Sequence[ImageReco
 def other_float(
     recorded: Recorded, top1: float, images: Sequence[ImageRecord], figure: str = "top-1"
 ) -> Finding | None:
-    """Say how the float network's top-1 contradicts what was recorded; None where it does not.
-
-    Args:
-        recorded: from the manifest.
-        top1: now, share of 1.
-        images: that it is of.
-        figure: what it is called.
-    """
+    """Say how the float network's top-1 now, or the `figure` for it, contradicts what was recorded; None if not."""
     if recorded.top1 is None:
         return None
     if recorded.of_these(images):
-        allowed = max(REPEAT_IMAGES / recorded.images, 0.01) + SHARE_ROUNDING
-        if abs(top1 - recorded.top1) <= allowed:
-            return None
-        return _changed(recorded.top1, top1, "on these very images", figure)
-    # R2 may be below 0.
-    highest = metrics.wilson_interval(max(0.0, top1), len(images))[1]
-    lowest = metrics.wilson_interval(max(0.0, recorded.top1), recorded.images)[0]
-    if highest >= lowest - FLOAT_FALL_POINTS / 100:
+        where = "on these very images"
+        same = abs(top1 - recorded.top1) <= max(REPEAT_IMAGES / recorded.images, 0.01) + SHARE_ROUNDING
+    else:
+        where = f"on {recorded.images} others"
+        # R2 may be below 0.
+        highest = metrics.wilson_interval(max(0.0, top1), len(images))[1]
+        lowest = metrics.wilson_interval(max(0.0, recorded.top1), recorded.images)[0]
+        same = highest >= lowest - FLOAT_FALL_POINTS / 100
+    if same:
         return None
-    return _changed(recorded.top1, top1, f"on {recorded.images} others", figure)
-
-
-def _changed(then: float, now: float, where: str, figure: str) -> Finding:
     return finding(
         "float-changed",
-        f"float itself: its {figure} is {100 * now:.2f} %, and `quantize` recorded {100 * then:.2f} % {where}"
-        ": float.pte, the preprocessing, the labels or the images are not what they were",
+        f"float itself: its {figure} is {100 * top1:.2f} %, and `quantize` recorded {100 * recorded.top1:.2f} % "
+        f"{where}: float.pte, the preprocessing, the labels or the images are not what they were",
     )

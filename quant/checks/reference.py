@@ -8,16 +8,14 @@ from dataclasses import dataclass
 import torch
 
 from edge_effnet.preprocess import Preprocess
-from quant.checks.geometry_probe import better_geometry
 from quant.checks.label_order import check_label_order
-from quant.checks.leakage import find_leakage
-from quant.checks.preprocessing_probe import ALWAYS, READINGS, Probe, better_reading
+from quant.checks.preprocessing_probe import ALWAYS, READINGS, Probe, better_geometry, better_reading
 from quant.checks.recorded_figures import Recorded, other_float, other_program
 from quant.common.findings import Finding, finding
 from quant.common.progress import Progress
 from quant.common.subsample import subsample
 from quant.data.batches import Model
-from quant.data.perceptual_hash import Calibrated
+from quant.data.perceptual_hash import Calibrated, nearest
 from quant.data.split import ImageRecord
 from quant.metrics import metrics
 from quant.metrics.tasks.classes import CLASSES
@@ -26,6 +24,7 @@ from quant.thresholds import (
     CHANCE_IMAGES,
     CHANCE_SHUFFLES,
     COLLAPSE_IMAGES,
+    COPIES_SHARE,
     GEOMETRY_LEAST,
     NEARLY_ONE_CLASS,
     PLAUSIBLE_TOP1,
@@ -63,26 +62,32 @@ class Reference:
         """Share of 1, or the figure that stands for it; None without labels."""
         return self.task.figure.value(self.task.accuracy(self.logits, self.labels))
 
+    @property
+    def probe(self) -> Probe | None:
+        """What other preprocessing is tried on; None without labels of several classes."""
+        labels = self.labels
+        if labels is None or self.top1 is None or len(labels.unique()) == 1:
+            return None
+        return Probe(images=self.images, labels=labels, logits=self.logits, preprocess=self.preprocess)
+
 
 def check_reference(reference: Reference, progress: Progress) -> tuple[Finding, ...]:
     """Look for reasons not to believe figures that are relative to this float network.
 
-    Args:
-        reference: float over the evaluation images.
-        progress: told of each check; some run float again, on images prepared in another way.
+    Each check advances `progress`: some run float again, on images prepared in another way.
 
     Raises:
         InputError: an image that cannot be read.
     """
     checks = _CHECKS if reference.task.exclusive else _CHECKS_OF_OUTPUTS
     if reference.task.exclusive and reference.logits.shape[1] == 1:
-        return tuple(each for each in [_classes(reference)] if each is not None)
+        return (_ONE_OUTPUT,)
     found: list[Finding] = []
     with progress.stage("Checking", len(checks) + len(_UNEXPLAINED)) as advance:
         for check in (*checks, *_UNEXPLAINED):
             explained = check in _UNEXPLAINED and any(each.code in _CAUSES_OF_CHANCE for each in found)
-            each = None if explained else check(reference)
-            found += [] if each is None else [each]
+            if not explained and (each := check(reference)) is not None:
+                found.append(each)
             advance(1)
     return tuple(found)
 
@@ -98,14 +103,14 @@ def _constant(reference: Reference) -> Finding | None:
     )
 
 
+_ONE_OUTPUT = finding(
+    "one-class",
+    "one output: the largest of one number an image is always the same: the network cannot be judged as a classifier",
+    remedy="Give weights with one output for each class.",
+)
+
+
 def _classes(reference: Reference) -> Finding | None:
-    if reference.logits.shape[1] == 1:
-        return finding(
-            "one-class",
-            "one output: the largest of one number an image is always the same: the network cannot be judged "
-            "as a classifier",
-            remedy="Give weights with one output for each class.",
-        )
     answers = reference.logits.argmax(dim=1)
     usual = int(answers.mode().values)
     share = int((answers == usual).sum()) / len(answers)
@@ -125,9 +130,30 @@ def _classes(reference: Reference) -> Finding | None:
     )
 
 
-def _leakage(reference: Reference) -> Finding | None:
-    if reference.calibrated is None:
+def find_leakage(
+    images: Sequence[ImageRecord], hashes: torch.Tensor, calibrated: Calibrated | None
+) -> Finding | None:
+    """Look by hashes [n, 64] for evaluation images that calibrated the program too, saved again.
+
+    Returns:
+        An error where there are enough of them to flatter the verdict, else a warning; None where no two are alike.
+    """
+    if calibrated is None:
         return None
+    alike, which = nearest(hashes, calibrated.hashes)
+    found = alike.nonzero().flatten().tolist()
+    if not found:
+        return None
+    first = found[0]
+    return finding(
+        "leakage" if len(found) >= COPIES_SHARE * len(images) else "near-duplicates",
+        f"calibration images: {len(found)} of the {len(images)} evaluation images look like ones that "
+        f"the program was calibrated on, saved again (first: {images[first].name}, like "
+        f"{calibrated.names[which[first]]}); judge on images it has not seen",
+    )
+
+
+def _leakage(reference: Reference) -> Finding | None:
     return find_leakage(reference.images, reference.hashes, reference.calibrated)
 
 
@@ -138,30 +164,24 @@ def _label_order(reference: Reference) -> Finding | None:
 
 
 def _preprocessing(reference: Reference) -> Finding | None:
-    labels, top1 = reference.labels, reference.top1
-    if labels is None or top1 is None or len(labels.unique()) == 1:
+    if (probe := reference.probe) is None:
         return None
-    probe = Probe(images=reference.images, labels=labels, logits=reference.logits, preprocess=reference.preprocess)
-    suspicious = top1 < PLAUSIBLE_TOP1 or _recorded_float(reference) is not None
+    suspicious = (reference.top1 or 0.0) < PLAUSIBLE_TOP1 or _recorded_float(reference) is not None
     return better_reading(reference.run, probe, READINGS if suspicious else ALWAYS)
 
 
 def _geometry(reference: Reference) -> Finding | None:
-    labels, top1 = reference.labels, reference.top1
+    probe = reference.probe if reference.task.exclusive else None
     # A network that knows nothing has no taste.
-    if not reference.task.exclusive or labels is None or top1 is None:
+    if probe is None or (reference.top1 or 0.0) < GEOMETRY_LEAST:
         return None
-    if len(labels.unique()) == 1 or top1 < GEOMETRY_LEAST:
-        return None
-    probe = Probe(images=reference.images, labels=labels, logits=reference.logits, preprocess=reference.preprocess)
     return better_geometry(reference.run, probe)
 
 
 def _recorded_float(reference: Reference) -> Finding | None:
     if reference.recorded is None or reference.top1 is None:
         return None
-    figure = reference.task.figure.name
-    return other_float(reference.recorded, reference.top1, reference.images, figure)
+    return other_float(reference.recorded, reference.top1, reference.images, reference.task.figure.name)
 
 
 def _recorded_program(reference: Reference) -> Finding | None:
@@ -210,23 +230,11 @@ def _no_signal(reference: Reference) -> Finding | None:
     )
 
 
-_CHECKS: tuple[Callable[[Reference], Finding | None], ...] = (
-    _classes,
-    _leakage,
-    _label_order,
-    _preprocessing,
-    _recorded_float,
-    _recorded_program,
-)
+Check = Callable[[Reference], Finding | None]
 
-_CHECKS_OF_OUTPUTS: tuple[Callable[[Reference], Finding | None], ...] = (
-    _constant,
-    _leakage,
-    _recorded_float,
-    _recorded_program,
-)
-
-_UNEXPLAINED: tuple[Callable[[Reference], Finding | None], ...] = (_geometry, _chance)
+_CHECKS: tuple[Check, ...] = (_classes, _leakage, _label_order, _preprocessing, _recorded_float, _recorded_program)
+_CHECKS_OF_OUTPUTS: tuple[Check, ...] = (_constant, _leakage, _recorded_float, _recorded_program)
+_UNEXPLAINED: tuple[Check, ...] = (_geometry, _chance)
 """Asked where none of `_CAUSES_OF_CHANCE` was found."""
 
 _CAUSES_OF_CHANCE = frozenset({"one-answer", "one-class", "label-order", "preprocessing", "float-changed"})

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
@@ -62,18 +63,15 @@ def read_ahead(
 ) -> Iterator[list[Read]]:
     """Read the items of every batch in threads, so many batches ahead of the one that is given; in their order."""
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        pending: deque[list[Future[Read]]] = deque()
+        pending: deque[Iterator[Read]] = deque()
         try:
             for items in batches:
-                pending.append([pool.submit(read, item) for item in items])
+                pending.append(pool.map(read, items))
                 if len(pending) > ahead:
-                    yield [future.result() for future in pending.popleft()]
-            while pending:
-                yield [future.result() for future in pending.popleft()]
+                    yield list(pending.popleft())
+            yield from map(list, pending)
         finally:
-            for batch in pending:
-                for future in batch:
-                    future.cancel()
+            pool.shutdown(cancel_futures=True)
 
 
 def read_batches(images: Sequence[ImageRecord], preprocess: Preprocess, progress: Progress) -> list[torch.Tensor]:
@@ -92,19 +90,12 @@ def read_batches(images: Sequence[ImageRecord], preprocess: Preprocess, progress
 
 def first_images(inputs: Sequence[torch.Tensor], count: int) -> list[torch.Tensor]:
     """The leading `count` images, in the batches that they come in."""
-    kept, room = [], count
-    for batch in inputs:
-        if room > 0:
-            kept.append(batch[:room])
-            room -= len(batch)
-    return kept
+    starts = accumulate(map(len, inputs), initial=0)
+    return [batch[: count - start] for start, batch in zip(starts, inputs, strict=False) if start < count]
 
 
 def later_images(inputs: Sequence[torch.Tensor], count: int) -> list[torch.Tensor]:
     """All but the leading `count` images, in the batches that they come in."""
-    kept, left_out = [], count
-    for batch in inputs:
-        if left_out < len(batch):
-            kept.append(batch[left_out:])
-        left_out = max(0, left_out - len(batch))
-    return kept
+    starts = accumulate(map(len, inputs), initial=0)
+    later = (batch[max(0, count - start) :] for start, batch in zip(starts, inputs, strict=False))
+    return [batch for batch in later if len(batch)]

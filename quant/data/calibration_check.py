@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,7 +23,6 @@ from quant.thresholds import ACTIVATION_CERTAINTY, ACTIVATION_MISFIT, ACTIVATION
 # Mean difference of two images' hashes, in units of the network's input (about a standard deviation of a
 # colour is 1): bursts and copies in another size are below, two images of one thing well above.
 _ALIKE = 0.03
-
 _ALIKE_SHARE = 0.25
 """Share of the images that may have a twin before it is said."""
 
@@ -115,57 +114,28 @@ _OTHERS = ("swish", "hardswish", "relu", "relu6")
 
 
 def check_trained_activation(model: EfficientNet, inputs: Sequence[torch.Tensor]) -> Finding | None:
-    """Look for another activation whose outputs BatchNorm's statistics fit clearly better.
-
-    Args:
-        model: the network before folding, with the activation that its weights are taken for.
-        inputs: preprocessed images in batches, each [n, C, H, W] float32.
-
-    Returns:
-        A warning that names the best; None where the present one is as good as any.
-    """
+    """Warn where BatchNorm's statistics fit another activation better; arguments as of `check_calibration`."""
     images = min(_IMAGES, max(_FEWEST, _PIXELS // inputs[0][0, 0].numel()))
     seen = [part for batch in first_images(inputs, images) for part in batch.split(_AT_ONCE)]
     now = norm_misfit(model, seen)
     if len(now) < 2 or float(now.mean()) < ACTIVATION_MISFIT:
         return None
-    others = {name for name in _OTHERS if name != model.activation}
-    found = {
-        name: norm_misfit(swap_activation(copy.deepcopy(model), name), seen)
-        for name in (sorted(others) if model.activation else ())
-    }
-    clear = {
-        name: misfit
-        for name, misfit in found.items()
-        if float(misfit.mean()) <= KNOWN_MISFIT
-        and (better := preferred(now, misfit)).ratio >= ACTIVATION_RATIO
-        and better.certainty >= ACTIVATION_CERTAINTY
-    }
+    clear: dict[str, float] = {}
+    for name in sorted({*_OTHERS} - {model.activation}) if model.activation else ():
+        misfit = norm_misfit(swap_activation(copy.deepcopy(model), name), seen)
+        ratio, certainty = preferred(now, misfit)
+        if misfit.mean() <= KNOWN_MISFIT and ratio >= ACTIVATION_RATIO and certainty >= ACTIVATION_CERTAINTY:
+            clear[name] = float(misfit.mean())
     if not clear:
         return None
-    best = min(clear, key=lambda name: float(clear[name].mean()))
+    best = min(clear, key=clear.__getitem__)
     return finding(
         "trained-activation",
         f"What reaches the BatchNorms fits the statistics that they learned better with {best} than with "
-        f"{model.activation} (misfit {float(clear[best].mean()):.2f} instead of {float(now.mean()):.2f}): was SiLU "
-        "replaced before training?",
+        f"{model.activation} (misfit {clear[best]:.2f} instead of {float(now.mean()):.2f}): was SiLU replaced before "
+        "training?",
         remedy=f"Compare float's accuracy with --trained-activation {best}.",
     )
-
-
-@dataclass(slots=True)
-class _Sums:
-    """Of what reaches one BatchNorm, a channel each."""
-
-    count: int = 0
-    total: torch.Tensor | float = 0.0
-    squares: torch.Tensor | float = 0.0
-
-    def add(self, x: torch.Tensor) -> None:
-        wide = x.double()
-        self.count += x.shape[0] * x.shape[2] * x.shape[3]
-        self.total = self.total + wide.sum(dim=(0, 2, 3))
-        self.squares = self.squares + wide.square().sum(dim=(0, 2, 3))
 
 
 def norm_misfit(model: nn.Module, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -179,12 +149,14 @@ def norm_misfit(model: nn.Module, inputs: Sequence[torch.Tensor]) -> torch.Tenso
         [norms], float64: medians over the channels, of the variances' distance in nats and of the means' distance in
         standard deviations, added up. 0.2 is usual for a network's own kind of images; empty without BatchNorm.
     """
-    norms = [module for module in model.modules() if _remembers(module)]
-    sums = [_Sums() for _ in norms]
-    hooks = [
-        norm.register_forward_pre_hook(lambda _module, given, sums=found: sums.add(given[0]))
-        for norm, found in zip(norms, sums, strict=True)
-    ]
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and m.running_var is not None]
+    seen: dict[nn.Module, list[tuple[Any, ...]]] = {norm: [] for norm in norms}
+
+    def look(norm: nn.Module, given: tuple[torch.Tensor]) -> None:
+        x = given[0].double()
+        seen[norm].append((x.numel() // x.shape[1], x.sum(dim=(0, 2, 3)), x.square().sum(dim=(0, 2, 3))))
+
+    hooks = [norm.register_forward_pre_hook(look) for norm in norms]
     try:
         with torch.no_grad():
             for batch in inputs:
@@ -192,37 +164,30 @@ def norm_misfit(model: nn.Module, inputs: Sequence[torch.Tensor]) -> torch.Tenso
     finally:
         for hook in hooks:
             hook.remove()
-    return torch.tensor([_misfit(norm, found) for norm, found in zip(norms, sums, strict=True)], dtype=torch.float64)
+    return torch.tensor([_misfit(norm, seen[norm]) for norm in norms], dtype=torch.float64)
 
 
-def _remembers(module: nn.Module) -> bool:
-    return isinstance(module, nn.BatchNorm2d) and module.running_var is not None
-
-
-def _misfit(norm: nn.Module, found: _Sums) -> float:
-    assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
-    mean = torch.as_tensor(found.total) / found.count
-    variance = (torch.as_tensor(found.squares) / found.count - mean.square()).clamp_min(1e-12)
+def _misfit(norm: nn.BatchNorm2d, seen: Sequence[tuple[Any, ...]]) -> float:
+    """Of one norm; `seen` are counts, sums and sums of squares of what reached it, the sums [channels]."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    count, total, squares = (sum(column) for column in zip(*seen, strict=True))
+    mean = total / count
+    variance = (squares / count - mean.square()).clamp_min(1e-12)
     learned = norm.running_var.double().clamp_min(1e-12)
     shift = (mean - norm.running_mean.double()).abs() / learned.sqrt()
     return float((variance / learned).log().abs().median() + shift.median())
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Preference:
-    """Which of two networks of the same weights its BatchNorms know better."""
+def preferred(first: torch.Tensor, second: torch.Tensor) -> tuple[float, float]:
+    """Compare two networks' misfits, norm by norm: images of another kind than the training's raise both alike.
 
-    ratio: float
-    """Of the misfits, the first's to the second's, on average over the norms (geometric)."""
-    certainty: float
-    """Of the logarithm of that: its distance from 0 in standard errors; above 0 speaks for the second."""
-
-
-def preferred(first: torch.Tensor, second: torch.Tensor) -> Preference:
-    """Compare two misfits, norm by norm: images of another kind than the training's raise both alike."""
+    Returns:
+        Ratio of the first to the second, on average over the norms (geometric); and the distance of its logarithm
+        from 0 in standard errors: above 0 it speaks for the second.
+    """
     if len(first) < 2:
-        return Preference(ratio=1.0, certainty=0.0)
+        return 1.0, 0.0
     gain = (first.clamp_min(1e-6) / second.clamp_min(1e-6)).log()
     error = float(gain.std()) / len(gain) ** 0.5
     mean = float(gain.mean())
-    return Preference(ratio=math.exp(mean), certainty=0.0 if error == 0 else mean / error)
+    return math.exp(mean), 0.0 if error == 0 else mean / error

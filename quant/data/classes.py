@@ -13,7 +13,6 @@ from edge_effnet.class_names import IMAGENET, imagenet_classes, is_imagenet, is_
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import open_given
 from edge_effnet.weights.described import ordered_names
-from quant.common.findings import Finding, finding
 
 ANY = 0
 """Instead of a number of classes: whatever names there are, of either side."""
@@ -81,21 +80,9 @@ def match_numbers(
             f"{where}: labels go from {low} to {high}, the network's {num_classes} outputs from 0 to "
             f"{num_classes - 1}; correct them.{counted}"
         )
-    names = tuple(class_names) if class_names is not None else tuple(str(i) for i in range(num_classes))
     if class_names is None and num_classes == IMAGENET:
-        names = tuple(name for _, name in imagenet_classes())
-    return Classes(names=names, index=numbers)
-
-
-def subset_finding(shown: int, classes: int) -> tuple[Finding, ...]:
-    """Say where images show fewer classes than the network tells apart."""
-    if shown >= classes:
-        return ()
-    message = (
-        f"Images of {shown} of the network's {classes} classes: figures are over these, and answers elsewhere count "
-        "as wrong."
-    )
-    return (finding("classes-subset", message),)
+        class_names = [name for _, name in imagenet_classes()]
+    return Classes(names=tuple(class_names or map(str, range(num_classes))), index=numbers)
 
 
 def read_class_list(path: Path, num_classes: int) -> tuple[str, ...]:
@@ -104,11 +91,7 @@ def read_class_list(path: Path, num_classes: int) -> tuple[str, ...]:
     Raises:
         InputError: unreadable, or another number of names than outputs.
     """
-    with open_given(path, limit=_MAX_LIST_BYTES) as file:
-        try:
-            text = file.read().decode("utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"--classes {path}: cannot be read as text ({error}).") from error
+    text = list_text(path, f"--classes {path}")
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     names: Sequence[str] | None = ordered_names(text) if path.suffix.lower() == ".json" else lines
     numbered = [_NUMBERED.fullmatch(line) for line in lines]
@@ -122,6 +105,19 @@ def read_class_list(path: Path, num_classes: int) -> tuple[str, ...]:
             "or a JSON list."
         )
     return require_class_names(names, path)
+
+
+def list_text(path: Path, said: str) -> str:
+    """Read a list of class names; `said` is what messages call it.
+
+    Raises:
+        InputError: it is no text, or too long.
+    """
+    with open_given(path, limit=_MAX_LIST_BYTES) as file:
+        try:
+            return file.read().decode("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{said}: cannot be read as text ({error}).") from error
 
 
 def some(names: Sequence[str]) -> str:

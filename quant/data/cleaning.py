@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge_effnet.arrays import ARRAY_SUFFIXES, read_array
@@ -26,18 +24,10 @@ Verify = Callable[[Sequence[Path]], Mapping[Path, str]]
 _SHOWN = 5
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LeftOut:
-    """Images left out for one reason."""
-
-    sentence: str
-    names: tuple[str, ...]
-
-
 def verifier(channels: int, progress: Progress) -> Verify:
     """Return a function that decodes images, or arrays of so many channels, as far as it takes to know they can."""
 
-    def fault(path: Path) -> str | None:
+    def fault(path: Path) -> str:
         try:
             if path.suffix.lower() in ARRAY_SUFFIXES:
                 read_array(path, channels)
@@ -45,20 +35,16 @@ def verifier(channels: int, progress: Progress) -> Verify:
                 require_readable(path)
         except InputError as error:
             return str(error)
-        return None
+        return ""
 
     def verify(paths: Sequence[Path]) -> dict[Path, str]:
-        found = {}
-        with (
-            progress.stage("Checking images", len(paths)) as advance,
-            quiet_pillow(),
-            ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool,
-        ):
-            for path, said in zip(paths, pool.map(fault, paths), strict=True):
-                if said is not None:
-                    found[path] = said
+        found = []
+        workers = ThreadPoolExecutor(max_workers=os.cpu_count() or 1)
+        with progress.stage("Checking images", len(paths)) as advance, quiet_pillow(), workers as pool:
+            for said in pool.map(fault, paths):
+                found.append(said)
                 advance(1)
-        return found
+        return {path: said for path, said in zip(paths, found, strict=True) if said}
 
     return verify
 
@@ -68,38 +54,23 @@ def sizes_of(images: Iterable[Listed]) -> tuple[dict[Path, int], dict[Path, str]
     sizes, faults = {}, {}
     for path in (image.path for image in images):
         try:
-            seen = path.stat()
-            usable = stat.S_ISREG(seen.st_mode) and seen.st_size <= MAX_FILE_BYTES and os.access(path, os.R_OK)
-        except OSError:
-            usable = False
-        if not usable:
-            faults[path] = _refusal_of(path)
-        elif not seen.st_size:
-            faults[path] = f"{path}: is empty; replace or remove it."
+            with open_given(path, limit=MAX_FILE_BYTES) as file:
+                size = os.fstat(file.fileno()).st_size
+        except InputError as error:
+            faults[path] = str(error)
+            continue
+        if size:
+            sizes[path] = size
         else:
-            sizes[path] = seen.st_size
+            faults[path] = f"{path}: is empty; replace or remove it."
     return sizes, faults
 
 
-def _refusal_of(path: Path) -> str:
-    try:
-        with open_given(path, limit=MAX_FILE_BYTES):
-            return f"{path}: cannot be read; replace or remove it."
-    except InputError as error:
-        return str(error)
-
-
-def leave_out_unusable(data: Path, faults: Mapping[Path, str], share: float, allowed: float) -> tuple[LeftOut, ...]:
-    """Account for images that cannot be used.
-
-    Args:
-        data: the folder, for messages.
-        faults: what is wrong, by image.
-        share: of those looked at, 0..1.
-        allowed: the largest share that is left out.
+def leave_out_unusable(data: Path, faults: Mapping[Path, str], share: float, allowed: float) -> tuple[Finding, ...]:
+    """Leave out the images with `faults`, which are a `share`, 0..1, of those looked at.
 
     Raises:
-        InputError: it is more.
+        InputError: it is more than the one allowed.
     """
     if not faults:
         return ()
@@ -114,12 +85,12 @@ def leave_out_unusable(data: Path, faults: Mapping[Path, str], share: float, all
         )
     # An artifact goes to others: whose folder it was is not theirs to know.
     names = tuple(said.removeprefix(f"{data}{os.sep}") for said in faults.values())
-    return (LeftOut(sentence=f"Left out {len(faults)} images that cannot be read.", names=names),)
+    return (left_out(f"Left out {len(faults)} images that cannot be read.", names),)
 
 
 def without_copies(
     images: Sequence[Listed], sizes: Mapping[Path, int], outputs: Mapping[str, int]
-) -> tuple[list[Listed], tuple[LeftOut, ...]]:
+) -> tuple[list[Listed], tuple[Finding, ...]]:
     """Keep one of images with the same content, and none of those whose copies lie in two classes.
 
     Args:
@@ -151,17 +122,17 @@ def without_copies(
     wrong = {image.path for image in torn}
     copies = [image for group in groups.values() for image in group[1:] if image.path not in wrong]
     dropped = wrong | {image.path for image in copies}
-    out = []
-    if copies:
-        out.append(LeftOut(sentence=f"Left out {len(copies)} copies of other images.", names=_names(copies)))
-    if torn:
-        out.append(LeftOut(sentence=f"Left out {len(torn)} images that lie in two classes.", names=_names(torn)))
-    return [image for image in images if image.path not in dropped], tuple(out)
+    said = {
+        f"Left out {len(copies)} copies of other images.": copies,
+        f"Left out {len(torn)} images that lie in two classes.": torn,
+    }
+    out = tuple(left_out(sentence, [image.name for image in some]) for sentence, some in said.items() if some)
+    return [image for image in images if image.path not in dropped], out
 
 
 def without_shared(
     pool: Sequence[Listed], judged: Sequence[Listed], sizes: Mapping[Path, int]
-) -> tuple[list[Listed], tuple[LeftOut, ...]]:
+) -> tuple[list[Listed], tuple[Finding, ...]]:
     """Take images out of the pool to calibrate on that evaluation has too, whether a run would draw them or not.
 
     Raises:
@@ -187,15 +158,19 @@ def without_shared(
     removed = [image for image in pool if image.path in twins]
     sentence = f"Left out {len(removed)} calibration images that evaluation has too."
     kept = [image for image in pool if image.path not in twins]
-    return kept, (LeftOut(sentence=sentence, names=_names(removed)),)
+    return kept, (left_out(sentence, [image.name for image in removed]),)
 
 
-def left_out_finding(out: Sequence[LeftOut]) -> tuple[Finding, ...]:
+def left_out(sentence: str, names: Iterable[str]) -> Finding:
+    """Say which images are left out for one reason."""
+    return finding("images-left-out", sentence, items=names)
+
+
+def left_out_finding(out: Sequence[Finding]) -> tuple[Finding, ...]:
     """One finding for all that is left out, with the list; none where nothing is."""
     if not out:
         return ()
-    items = [name for part in out for name in part.names]
-    return (finding("images-left-out", " ".join(part.sentence for part in out), items=items),)
+    return (left_out(" ".join(part.message for part in out), [name for part in out for name in part.items]),)
 
 
 def sha256_of_image(path: Path) -> str:
@@ -209,7 +184,3 @@ def sha256_of_image(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror}); replace or remove it.") from error
-
-
-def _names(images: Sequence[Listed]) -> tuple[str, ...]:
-    return tuple(image.name for image in images)

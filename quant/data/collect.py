@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_effnet.errors import InputError
-from quant.common.findings import Finding
-from quant.data.classes import ANY, Classes, match_classes, match_numbers, subset_finding
-from quant.data.cleaning import LeftOut, Verify, leave_out_unusable, sizes_of, without_copies, without_shared
+from quant.common.findings import Finding, finding
+from quant.data.classes import ANY, Classes, match_classes, match_numbers
+from quant.data.cleaning import Verify, leave_out_unusable, sizes_of, without_copies, without_shared
 from quant.data.halves import Halves, named_halves
-from quant.data.labels import Labels, label_images, targets_of, unlisted_finding
+from quant.data.labels import Labels, is_index, label_images, targets_of, unlisted_finding
 from quant.data.listing import Listed, images_in, list_images, name_below, strangers_finding, suffix_of
 from quant.data.readers.label_file import LabelFile
 from quant.thresholds import UNUSABLE_SHARE
@@ -57,16 +57,12 @@ class Collected:
     """None without labels."""
     faults: Mapping[Path, str]
     """Of files that cannot be opened, or are empty."""
-    out: tuple[LeftOut, ...]
+    out: tuple[Finding, ...]
     findings: tuple[Finding, ...]
 
 
 def collect(source: Source, *, judged_only: bool = False) -> Collected:
-    """List the images of a source, match their classes, and leave out copies.
-
-    Args:
-        source: of the images.
-        judged_only: whether to look at those that judge alone.
+    """List the images of a source, or those that judge only, match their classes, and leave out copies.
 
     Raises:
         InputError: a half is missing, no images, classes that are not the network's, or too many copies.
@@ -101,12 +97,12 @@ def collect(source: Source, *, judged_only: bool = False) -> Collected:
         findings=(
             *halves.findings,
             *listing.findings,
-            *(_subset(classes, judged) if source.num_classes != ANY else ()),
+            *(_subset(classes, judged) if classes and source.num_classes != ANY else ()),
         ),
     )
 
 
-def unusable(source: Source, found: Collected, used: Sequence[Listed]) -> tuple[set[Path], tuple[LeftOut, ...]]:
+def unusable(source: Source, found: Collected, used: Sequence[Listed]) -> tuple[set[Path], tuple[Finding, ...]]:
     """Images that cannot be read, of those that are used, and empty files of all.
 
     Raises:
@@ -180,11 +176,12 @@ def _with_targets(
     source: Source, pool: list[Listed], judged: list[Listed], labels: Labels | None
 ) -> tuple[list[Listed], list[Listed], tuple[str, ...] | None]:
     """The images with one number for each output, and the outputs' names, where the label file is of that kind."""
-    if labels is None or source.labels is None or labels.file.kind == "class":
+    if labels is None or labels.file.kind == "class":
         return pool, judged, None
     assert source.outputs is not None
-    targets, names = targets_of(source.labels, labels.by_image, source.output_names, source.outputs)
-    pool, judged = ([replace(image, targets=targets[image.path]) for image in side] for side in (pool, judged))
+    targets, names = targets_of(labels.file, labels.by_image, source.output_names, source.outputs)
+    # Of those to calibrate on the file may list none.
+    pool, judged = ([replace(image, targets=targets.get(image.path)) for image in side] for side in (pool, judged))
     return pool, judged, names
 
 
@@ -203,7 +200,7 @@ def _classes(
         names = tuple(sorted(trained | found))
         return Classes(names=names, index={name: i for i, name in enumerate(names)})
     if source.labels is not None and found:
-        numbers = all(map(_is_index, found)) and not set(known or ()) & found
+        numbers = all(map(is_index, found)) and not set(known or ()) & found
         match = match_numbers if numbers else match_classes
         # What the file does not list of the other side keeps its folders' names, and has no label if they differ.
         return match(source.labels.path, found, known, count)
@@ -216,10 +213,13 @@ def _classes(
     return more if classes is None else Classes(names=classes.names, index={**more.index, **classes.index})
 
 
-def _is_index(name: str) -> bool:
-    return name.isdecimal() and len(name) < 10
-
-
-def _subset(classes: Classes | None, judged: Sequence[Listed]) -> tuple[Finding, ...]:
-    shown = {classes.index.get(i.class_name) for i in judged if i.class_name is not None} if classes else set()
-    return subset_finding(len(shown), len(classes.names)) if classes is not None and shown else ()
+def _subset(classes: Classes, judged: Sequence[Listed]) -> tuple[Finding, ...]:
+    """Say where images show fewer classes than the network tells apart."""
+    shown, known = {classes.index.get(i.class_name) for i in judged if i.class_name is not None}, len(classes.names)
+    if not shown or len(shown) >= known:
+        return ()
+    message = (
+        f"Images of {len(shown)} of the network's {known} classes: figures are over these, and answers elsewhere "
+        "count as wrong."
+    )
+    return (finding("classes-subset", message),)

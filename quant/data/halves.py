@@ -52,9 +52,7 @@ def subfolders(root: Path) -> list[Path]:
 def unwrap(root: Path, class_names: Sequence[str] | None = None) -> Path:
     """The folder with halves or classes, where an archive put folders of one each around it.
 
-    Args:
-        root: the folder.
-        class_names: of the network, where they are known: one of its classes is no wrapping.
+    One of the network's classes, where they are known, is no wrapping.
     """
     found = root
     while len(folders := subfolders(found)) == 1 and folders[0].name not in (class_names or ()):
@@ -66,10 +64,6 @@ def unwrap(root: Path, class_names: Sequence[str] | None = None) -> Path:
 
 def find_halves(data: Path, class_names: Sequence[str] | None = None) -> Halves | None:
     """Find the halves in a folder; None where it has none, or where these are classes (a "train" has wheels).
-
-    Args:
-        data: the folder.
-        class_names: of the network, where they are known.
 
     Raises:
         InputError: two folders for one half.
@@ -107,11 +101,10 @@ def named_halves(
     for option, folder in (("--calibration-data", calibration_data), ("--evaluation-data", evaluation_data)):
         if folder is not None:
             require_folder(folder, option)
-    known = None
-    if calibration_data is None or evaluation_data is None:
+    train, val = calibration_data, evaluation_data
+    if train is None or val is None:
         known = find_halves(data, class_names) or Halves(train=data, val=data)
-    train = calibration_data or (known.train if known else None)
-    val = evaluation_data or (known.val if known else None)
+        train, val = train or known.train, val or known.val
     if train is not None and val is not None:
         one, other = train.resolve(), val.resolve()
         if one.is_relative_to(other) or other.is_relative_to(one):
@@ -138,12 +131,9 @@ def require_folder(folder: Path, option: str) -> None:
 
 
 def require_classes_not_halves(root: Path, folders: Sequence[Path], class_names: Sequence[str] | None) -> None:
-    """Refuse folders that look like halves of a split rather than classes: by their names, or what lies in them.
+    """Refuse class folders of `root` that look like halves of a split: by their names, or what lies in them.
 
-    Args:
-        root: where they lie.
-        folders: that would be taken for classes.
-        class_names: of the network, where they are known; its own classes are never doubted.
+    The network's own classes, where they are known, are never doubted.
 
     Raises:
         InputError: they do.
@@ -154,10 +144,10 @@ def require_classes_not_halves(root: Path, folders: Sequence[Path], class_names:
         one, other = [roles[role] for role in _ROLES if role in roles][:2]
         seen = "by their names"
     else:
-        found = _twins(odd)
-        if found is None:
+        twins = _twins(odd)
+        if twins is None:
             return
-        one, other, inner = found
+        one, other, inner = twins
         seen = f"which both hold {', '.join(inner[:3])}{' ...' if len(inner) > 3 else ''}"
     raise InputError(
         f"{root}: {one.name}/ and {other.name}/ look like halves of a split, {seen}, not like classes; rename them "

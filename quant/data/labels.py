@@ -17,8 +17,6 @@ from quant.thresholds import DUPLICATE_SHARE
 
 _SHOWN = 3
 
-_LONGEST_INDEX = 9
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Labels:
@@ -36,11 +34,7 @@ class Labels:
 
 
 def label_images(file: LabelFile, images: Sequence[Path]) -> Labels:
-    """Find the image of each row, by path, name, or name without suffix.
-
-    Args:
-        file: the rows.
-        images: all there are.
+    """Find the image of each row among all there are, by path, name, or name without suffix.
 
     Raises:
         InputError: no row names an image, one names several, or more than `DUPLICATE_SHARE` have two labels.
@@ -90,13 +84,7 @@ def unlisted_finding(file: LabelFile, images: Sequence[Path]) -> tuple[Finding, 
 def targets_of(
     file: LabelFile, labels: Mapping[Path, tuple[str, ...]], names: Sequence[str] | None, outputs: int
 ) -> tuple[dict[Path, tuple[float, ...]], tuple[str, ...] | None]:
-    """Turn labels or numbers into one number for each output.
-
-    Args:
-        file: where they are from.
-        labels: by image.
-        names: of the outputs, where they are known.
-        outputs: of the network.
+    """Turn the labels or numbers of images into one number for each of the network's outputs, by name where known.
 
     Returns:
         Targets by image, and the outputs' names; None for numbers without headers.
@@ -105,11 +93,18 @@ def targets_of(
         InputError: other labels than the outputs', or another number of numbers.
     """
     if file.kind == "numbers":
-        return _numbers_of(file, labels, outputs), None if names is None else tuple(names)
+        counts = {len(numbers) for numbers in labels.values()}
+        if counts != {outputs}:
+            raise InputError(
+                f"{file.path}: {' or '.join(map(str, sorted(counts)))} numbers an image, the network has {outputs} "
+                "outputs; name as many columns in their order: --label-column A,B,..."
+            )
+        numbers = {image: tuple(map(float, own)) for image, own in labels.items()}
+        return numbers, None if names is None else tuple(names)
     used = sorted({name for label in labels.values() for name in label})
     known = tuple(names if names is not None else file.columns or used)
     index = {name: i for i, name in enumerate(known)}
-    if names is None and not file.columns and all(map(_is_index, used)):
+    if names is None and not file.columns and all(map(is_index, used)):
         known, index = (), {str(i): i for i in range(outputs)}
     unknown = [name for name in used if name not in index]
     if unknown or len(index) != outputs:
@@ -123,20 +118,9 @@ def targets_of(
     return targets, known or None
 
 
-def _numbers_of(
-    file: LabelFile, labels: Mapping[Path, tuple[str, ...]], outputs: int
-) -> dict[Path, tuple[float, ...]]:
-    counts = {len(numbers) for numbers in labels.values()}
-    if counts != {outputs}:
-        raise InputError(
-            f"{file.path}: {' or '.join(map(str, sorted(counts)))} numbers an image, the network has {outputs} "
-            "outputs; name as many columns in their order: --label-column A,B,..."
-        )
-    return {image: tuple(map(float, numbers)) for image, numbers in labels.items()}
-
-
-def _is_index(name: str) -> bool:
-    return name.isdecimal() and len(name) < _LONGEST_INDEX
+def is_index(name: str) -> bool:
+    """Whether a label is the number of an output, which have nine digits at most."""
+    return name.isdecimal() and len(name) < 10
 
 
 def _parts(key: str) -> tuple[str, ...]:

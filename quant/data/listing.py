@@ -42,7 +42,7 @@ def list_images(
 
     Args:
         root: the folder.
-        data: what names are relative to; where `root` lies elsewhere, its parent is.
+        data: the whole set's, which names are relative to; see `name_below`.
         class_names: of the network, where they are known.
         strangers: counts the files that are no images, by suffix.
 
@@ -76,10 +76,7 @@ def name_below(path: Path, root: Path, data: Path) -> str:
 def images_in(folder: Path, *, recurse: bool, strangers: Counter[str] | None = None) -> list[Path]:
     """Image and array files of a folder, hidden ones left out, in the order of their paths.
 
-    Args:
-        folder: where to look.
-        recurse: in folders below it too.
-        strangers: counts the other files, by suffix.
+    `strangers` counts the other files, by suffix.
     """
     paths: list[Path] = []
     for parent, folders, files in os.walk(folder):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -33,17 +32,13 @@ _AT_ONCE = 1024
 
 def hash_maker(preprocess: Preprocess) -> Model:
     """Return a function from network inputs, [n, C, H, W], to their hashes, float32 [n, 64] of levels 0..255."""
-    return partial(_hashes, std=torch.tensor(preprocess.std), mean=torch.tensor(preprocess.mean))
+    std, mean = (torch.tensor(values).view(-1, 1) for values in (preprocess.std, preprocess.mean))
+    return lambda inputs: ((fields(inputs) * std + mean).mean(dim=1) * 255).round_().clamp_(0, 255)
 
 
 def fields(inputs: torch.Tensor) -> torch.Tensor:
     """Means of 8 x 8 fields of network inputs, [n, C, H, W] -> [n, C, 64]; they overlap where sides do not divide."""
     return F.adaptive_avg_pool2d(inputs, _SIDE).flatten(2)
-
-
-def _hashes(inputs: torch.Tensor, *, std: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-    levels = (fields(inputs) * std.view(-1, 1) + mean.view(-1, 1)).mean(dim=1) * 255
-    return levels.round_().clamp_(0, 255)
 
 
 def nearest(seen: torch.Tensor, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

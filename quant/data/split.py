@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice, zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
 from edge_effnet.errors import InputError
-from quant.common.findings import Finding, Severity, finding, messages
+from quant.common.findings import Finding, finding
 from quant.data.classes import Classes
-from quant.data.cleaning import LeftOut, left_out_finding, sha256_of_image
+from quant.data.cleaning import left_out, left_out_finding, sha256_of_image
 from quant.data.collect import Source, collect, unusable
 from quant.data.halves import require_folder
 from quant.data.listing import Listed
@@ -48,11 +50,6 @@ class DataSplit:
     training: tuple[ImageRecord, ...] = ()
     """What weights are trained on, the calibration images among them; empty where none were asked for."""
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """The findings' sentences."""
-        return messages(self.findings, *Severity)
-
 
 def split_images(
     source: Source, *, calibration: int, seed: int, selection: int = 0, training: bool = False
@@ -83,29 +80,21 @@ def split_images(
         raise InputError(f"--calibration {calibration}: ranges need at least {MIN_CALIBRATION} images.")
     found = collect(source)
     rng = random.Random(seed)
-    drawn = (
-        draw_from_one(found.judged, calibration, selection, rng, training=training)
-        if found.shared
-        else draw_from_halves(found.pool, found.judged, calibration, selection, rng)
-    )
-    trained = drawn.training if training else ()
-    bad, out = unusable(source, found, [*drawn.calibration, *drawn.selection, *drawn.evaluation, *trained])
-
-    def records(images: Sequence[Listed]) -> tuple[ImageRecord, ...]:
-        return _labelled([image for image in images if image.path not in bad], found.classes)
-
-    chosen = records(drawn.calibration)
+    if found.shared:
+        drawn = draw_from_one(found.judged, calibration, selection, rng, training=training)
+    else:
+        drawn = draw_from_halves(found.pool, found.judged, calibration, selection, rng)
+    sides = drawn if training else drawn._replace(training=())
+    bad, out = unusable(source, found, [image for side in sides for image in side])
+    chosen, selected, judged, trained = (_records(images, found.classes, bad) for images in sides)
+    fewer = _fewer(source.data, len(chosen), calibration)
     return DataSplit(
         class_names=None if found.classes is None else found.classes.names,
         calibration=chosen,
-        selection=records(drawn.selection),
-        evaluation=records(drawn.evaluation),
-        training=records(trained),
-        findings=(
-            *found.findings,
-            *left_out_finding((*out, *found.out)),
-            *_fewer(source.data, len(chosen), calibration),
-        ),
+        selection=selected,
+        evaluation=judged,
+        training=trained,
+        findings=(*found.findings, *left_out_finding((*out, *found.out)), *fewer),
     )
 
 
@@ -127,20 +116,15 @@ def _fewer(data: Path, count: int, asked: int) -> tuple[Finding, ...]:
 
 
 def evaluation_images(source: Source, *, calibrated_on: frozenset[str]) -> DataSplit:
-    """Images to check an existing program on: all of `val/`, or a folder without those it was fitted on.
-
-    Args:
-        source: of the images; its names are the program's.
-        calibrated_on: SHA-256 of the images that the program was fitted on.
+    """Images to check an existing program on: all of `val/`, or a folder without those it was fitted on, by SHA-256.
 
     Raises:
         InputError: as `split_images`; and for a `val/` that holds an image the program was fitted on.
     """
-    data = source.data
-    require_folder(data, "--data")
+    require_folder(source.data, "--data")
     found = collect(source, judged_only=True)
     bad, out = unusable(source, found, found.judged)
-    images = _labelled([image for image in found.judged if image.path not in bad], found.classes)
+    images = _records(found.judged, found.classes, bad)
     fitted = [p for p in images if p.sha256 in calibrated_on]
     if fitted and not found.shared:
         raise InputError(
@@ -149,10 +133,10 @@ def evaluation_images(source: Source, *, calibrated_on: frozenset[str]) -> DataS
         )
     kept = tuple(p for p in images if p.sha256 not in calibrated_on)
     if not kept:
-        raise InputError(f"{data}: the program was calibrated on all of these images; give it others.")
+        raise InputError(f"{source.data}: the program was calibrated on all of these images; give it others.")
     if fitted:
         sentence = f"Left out {len(fitted)} images that the program was calibrated on."
-        out = (*out, LeftOut(sentence=sentence, names=tuple(p.name for p in fitted)))
+        out = (*out, left_out(sentence, [p.name for p in fitted]))
     return DataSplit(
         class_names=None if found.classes is None else found.classes.names,
         calibration=(),
@@ -162,7 +146,7 @@ def evaluation_images(source: Source, *, calibrated_on: frozenset[str]) -> DataS
     )
 
 
-def _labelled(images: Iterable[Listed], classes: Classes | None) -> tuple[ImageRecord, ...]:
+def _records(images: Iterable[Listed], classes: Classes | None, bad: Collection[Path]) -> tuple[ImageRecord, ...]:
     return tuple(
         ImageRecord(
             path=p.path,
@@ -172,17 +156,17 @@ def _labelled(images: Iterable[Listed], classes: Classes | None) -> tuple[ImageR
             targets=p.targets,
         )
         for p in images
+        if p.path not in bad
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Drawn:
+class Drawn(NamedTuple):
     """The sides of a split."""
 
     calibration: Sequence[Listed]
     selection: Sequence[Listed]
-    training: Sequence[Listed]
     evaluation: Sequence[Listed]
+    training: Sequence[Listed]
 
 
 def draw_from_halves(
@@ -191,7 +175,7 @@ def draw_from_halves(
     """Calibrate on images of the training half, judge on all of the other."""
     chosen = _draw(pool, calibration, rng)
     selected = _enough(_draw(_others(pool, chosen), selection, rng))
-    return Drawn(calibration=chosen, selection=selected, training=_others(pool, selected), evaluation=judged)
+    return Drawn(calibration=chosen, selection=selected, evaluation=judged, training=_others(pool, selected))
 
 
 def draw_from_one(
@@ -208,8 +192,8 @@ def draw_from_one(
     return Drawn(
         calibration=trained[:calibration],
         selection=selected,
-        training=trained,
         evaluation=_others(listed, [*trained, *selected]),
+        training=trained,
     )
 
 
@@ -229,14 +213,9 @@ def _draw(images: Sequence[Listed], count: int, rng: random.Random, per_class_sh
     for image in images:
         by_class[image.class_name].append(image)
     queues = []
-    for name in sorted(by_class, key=str):
-        shuffled = rng.sample(by_class[name], len(by_class[name]))
-        queues.append(shuffled[: int(len(shuffled) * per_class_share)])
+    for _, own in sorted(by_class.items(), key=lambda item: str(item[0])):
+        queues.append(rng.sample(own, len(own))[: int(len(own) * per_class_share)])
     # Fewer images than classes must not mean the alphabet's first classes.
     rng.shuffle(queues)
-    chosen: list[Listed] = []
-    for turn in range(max((len(q) for q in queues), default=0)):
-        for queue in queues:
-            if turn < len(queue) and len(chosen) < count:
-                chosen.append(queue[turn])
-    return chosen
+    turns = (image for turn in zip_longest(*queues) for image in turn if image is not None)
+    return list(islice(turns, count))

@@ -76,15 +76,15 @@ def load_state(path: Path, identity: dict[str, Any]) -> TrainState:
         raise InputError(f"{path}: no checkpoint to resume from; leave out --resume to start over.")
     with whole_checkpoint(path):
         values = read_pickle(path, damaged=_damaged(path))
-        found = values.pop("format")
-        state = TrainState(**values) if found == _FORMAT else None
-        different = [] if state is None else [n for n in identity if state.identity.get(n) != identity[n]]
-    if state is None:
-        raise InputError(f"{path}: a checkpoint of format {brief(found)}, this version reads {_FORMAT}; start over.")
-    if different:
-        name = different[0]
-        raise InputError(
-            f"{path}: a checkpoint of another run: its {name} is {brief(repr(state.identity.get(name)))}, now it is "
-            f"{identity[name]!r}; resume with the same settings, or start over without --resume."
-        )
+        if (found := values.pop("format")) != _FORMAT:
+            raise InputError(
+                f"{path}: a checkpoint of format {brief(found)}, this version reads {_FORMAT}; start over."
+            )
+        state = TrainState(**values)
+        for name, now in identity.items():
+            if (then := state.identity.get(name)) != now:
+                raise InputError(
+                    f"{path}: a checkpoint of another run: its {name} is {brief(repr(then))}, now it is {now!r}; "
+                    "resume with the same settings, or start over without --resume."
+                )
     return state

@@ -14,6 +14,8 @@ OPTIMIZERS = ("adamw", "rmsprop")
 FREEZES = ("none", "backbone")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
+_LEAST = {"batch_size": 2, "checkpoint_every": 1, "workers": 0, "seed": 0, "bn_images": 0, "steps": 1, "threads": 1}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
@@ -98,7 +100,7 @@ class TrainConfig:
     augment: float = 1.0
     """Strength of the augmentation; 0 switches it off (the images are then those of validation)."""
     precision: str = "auto"
-    """One of `PRECISIONS`; see `precision.choose_precision`."""
+    """One of `PRECISIONS`; see `optim.choose_precision`."""
     half: bool = False
     """Save the weights as fp16: half the size, no loss that validation shows."""
     workers: int = 2
@@ -122,25 +124,16 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.stages:
             raise InputError("no stages; give at least one image size with its epochs.")
-        _check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        _check_choice("freeze", self.freeze, FREEZES)
-        _check_choice("precision", self.precision, PRECISIONS)
+        for name, choices in (("optimizer", OPTIMIZERS), ("freeze", FREEZES), ("precision", PRECISIONS)):
+            if (value := getattr(self, name)) not in choices:
+                raise InputError(f"unknown {name} {value!r}; choose one of {', '.join(choices)}.")
         if self.head is not None:
             parse_head(self.head)
         if self.out.suffix != ".safetensors":
             raise InputError(f"--out {self.out}: weights are saved as safetensors; end the name in .safetensors.")
-        for name, low in (
-            ("batch_size", 2),
-            ("checkpoint_every", 1),
-            ("workers", 0),
-            ("seed", 0),
-            ("bn_images", 0),
-        ):
-            if getattr(self, name) < low:
-                raise InputError(f"{name} {getattr(self, name)}: need at least {low}.")
-        for name, value in (("steps", self.steps), ("threads", self.threads)):
-            if value is not None and value < 1:
-                raise InputError(f"{name} {value}: need at least 1.")
+        for name, low in _LEAST.items():
+            if (value := getattr(self, name)) is not None and value < low:
+                raise InputError(f"{name} {value}: need at least {low}.")
         if not self.lr > 0 or not self.clip_norm > 0 or self.weight_decay < 0 or not 0 <= self.augment <= 2:
             raise InputError(
                 f"lr {self.lr} and clip_norm {self.clip_norm} must be above 0, weight_decay "
@@ -172,12 +165,8 @@ class TrainConfig:
         values |= {} if labels is None else {"labels": str(labels)}
         if self.head is None:
             del values["head"]
-        values["data"], values["weights"] = (
-            str(self.data),
-            None if self.weights is None else str(self.weights),
-        )
-        values["stages"] = [[s.image_size, s.epochs] for s in self.stages]
-        return values
+        values |= {"data": str(self.data), "weights": None if self.weights is None else str(self.weights)}
+        return values | {"stages": [[s.image_size, s.epochs] for s in self.stages]}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,8 +185,3 @@ class TrainResult:
     """Of the saved weights on the validation images at the last size, 0..1."""
     val_images: int
     class_names: tuple[str, ...]
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"unknown {name} {value!r}; choose one of {', '.join(choices)}.")

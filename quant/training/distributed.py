@@ -93,17 +93,8 @@ def wait_for_leader(group: Group) -> None:
         dist.barrier()
 
 
-def agreed(decision: bool, group: Group) -> bool:
-    """Return the first process's decision on all of them."""
-    if group.world == 1:
-        return decision
-    shared = torch.tensor(int(decision), device=group.device)
-    dist.broadcast(shared, src=0)
-    return bool(shared.item())
-
-
 def from_leader(value: ValueT | None, group: Group) -> ValueT:
-    """Return the first process's value on all of them; the others pass None."""
+    """Return the first process's value on all of them, whatever the others pass."""
     if group.world > 1:
         shared = [value]
         dist.broadcast_object_list(shared, src=0, device=group.device)
@@ -132,15 +123,8 @@ class _SumOverProcesses(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
-        total = gradients[0].clone()
-        dist.all_reduce(total)
-        return total
-
-
-def _sum_over_processes(x: torch.Tensor) -> torch.Tensor:
-    total: torch.Tensor = _SumOverProcesses.apply(x)
-    return total
+    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        return _SumOverProcesses.forward(ctx, gradients[0])
 
 
 class GlobalBatchNorm(nn.BatchNorm2d):
@@ -153,9 +137,9 @@ class GlobalBatchNorm(nn.BatchNorm2d):
         assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
         assert self.momentum is not None
         count = x.numel() // x.shape[1] * dist.get_world_size()
-        mean = _sum_over_processes(x.sum((0, 2, 3))) / count
+        mean = _SumOverProcesses.apply(x.sum((0, 2, 3))) / count
         centred = x - mean.view(1, -1, 1, 1)
-        variance = _sum_over_processes(centred.square().sum((0, 2, 3))) / count
+        variance = _SumOverProcesses.apply(centred.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
@@ -169,9 +153,7 @@ def share_statistics(model: nn.Module, group: Group) -> None:
     """Make BatchNorm layers in place see the global batch, so that N processes compute what one would."""
     if group.world == 1:
         return
-    kind: type[nn.BatchNorm2d] | type[nn.SyncBatchNorm] = (
-        nn.SyncBatchNorm if group.device.type == "cuda" else GlobalBatchNorm
-    )
+    kind = nn.SyncBatchNorm if group.device.type == "cuda" else GlobalBatchNorm
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             # In place: the optimiser's parameters and the names in a state dict stay what they are.

@@ -20,7 +20,7 @@ from quant.common.progress import Progress
 from quant.data.readers.labelled import Item, LabelledImages
 from quant.training.checkpoint import TrainState, load_state, save_state, whole_checkpoint
 from quant.training.config import TrainConfig
-from quant.training.distributed import Group, agreed, share_statistics
+from quant.training.distributed import Group, from_leader, share_statistics
 from quant.training.input.loader import Batch, augmented, iterate, local_batches, sample_rng, to_input
 from quant.training.optim import (
     Epoch,
@@ -30,10 +30,9 @@ from quant.training.optim import (
     make_optimizer,
     plan_epochs,
     progress_at,
-    restore_optimizer,
     set_learning_rate,
 )
-from quant.training.outputs import write_csv
+from quant.training.outputs import COLUMNS, write_csv
 from quant.training.task import Task, read_plain
 
 logger = logging.getLogger(__name__)
@@ -63,13 +62,7 @@ class Best:
 class Loop:
     """A network in training and everything that changes with it."""
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        task: Task,
-        train: LabelledImages,
-        group: Group,
-    ) -> None:
+    def __init__(self, config: TrainConfig, task: Task, train: LabelledImages, group: Group) -> None:
         """Set up; nothing is read or computed yet.
 
         Raises:
@@ -83,8 +76,9 @@ class Loop:
         if group.world > 1:
             self.parallel = DistributedDataParallel(self.model, broadcast_buffers=False)
         self.optimizer = make_optimizer(config.optimizer, task.groups(config.weight_decay), lr=config.lr)
-        self.precision = choose_precision(config.precision, group.device)
-        self.scaler = torch.amp.GradScaler(group.device.type, enabled=self.precision.scales_loss)
+        self.dtype = choose_precision(config.precision, group.device)
+        # Only in fp16 gradients underflow without it.
+        self.scaler = torch.amp.GradScaler(group.device.type, enabled=self.dtype == torch.float16)
         self.epochs = plan_epochs(
             config.stages, images=len(train), batch_size=config.batch_size, max_steps=config.steps
         )
@@ -118,13 +112,8 @@ class Loop:
 
     def record_start(self, progress: Progress) -> None:
         """Put the network's figures before the first step into the curve; it counts as a candidate for the best."""
-        if not self.group.leads:
-            return
-        size = self.epochs[0].image_size
-        figures = self.task.validate(self.average.model, size, progress)
-        row = {"step": 0, "epoch": 0, "image_size": size, "learning_rate": 0.0, "train_loss": math.nan, **figures}
-        self.position.rows.append(row)
-        self._keep_best()
+        if self.group.leads:
+            self._judge(progress, epoch=0, image_size=self.epochs[0].image_size, lr=0.0, train_loss=math.nan)
 
     def _batches(self, epoch: Epoch) -> Iterator[Batch]:
         """Yield what is left of an epoch for this process, augmented."""
@@ -137,17 +126,15 @@ class Loop:
             rank=group.rank,
             world=group.world,
         )
-        read = partial(self._read, epoch)
-        if config.augment == 0:
-            read = partial(read_plain, self.train, self.task.preprocess(epoch.image_size))
-        return iterate(batches, read, workers=config.workers)
+        return iterate(batches, partial(self._read, epoch), workers=config.workers)
 
     def _read(self, epoch: Epoch, item: Item) -> tuple[np.ndarray, int]:
+        preprocess, strength = self.task.preprocess(epoch.image_size), self.config.augment
+        if strength == 0:
+            return read_plain(self.train, preprocess, item)
         rng = sample_rng(self.config.seed, epoch.number, item.number)
-        image = self.train.image(item)
-        gray = self.task.preprocess(epoch.image_size).channels == GRAY
-        pixels = augmented(image, epoch.image_size, rng, strength=self.config.augment, gray=gray)
-        return pixels, item.label
+        gray = preprocess.channels == GRAY
+        return augmented(self.train.image(item), epoch.image_size, rng, strength=strength, gray=gray), item.label
 
     def _step(self, batch: Batch, epoch: Epoch) -> float:
         """One step of gradient descent; returns the loss of this process's part of the batch."""
@@ -158,7 +145,7 @@ class Loop:
         lr = self.learning_rate(step)
         set_learning_rate(self.optimizer, lr, factors)
         x, labels = to_input(batch, self.task.preprocess(epoch.image_size), self.group.device)
-        with self.precision.autocast():
+        with torch.autocast(self.group.device.type, self.dtype, enabled=self.dtype != torch.float32):
             loss = self.task.loss(self.parallel, x, labels)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
@@ -166,8 +153,7 @@ class Loop:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         value = loss.item()
         # With loss scaling a gradient may overflow: the scaler skips that step and lowers its scale.
-        finite = math.isfinite(value) and (self.precision.scales_loss or math.isfinite(norm.item()))
-        if not finite:
+        if not math.isfinite(value) or not (self.scaler.is_enabled() or math.isfinite(norm.item())):
             raise InputError(self._diverged(value, lr))
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -190,17 +176,9 @@ class Loop:
         train_loss = position.loss_sum / epoch.steps
         position.loss_sum = 0.0
         if self.group.leads:
-            row = {
-                "step": position.step,
-                "epoch": epoch.number + 1,
-                "image_size": epoch.image_size,
-                "learning_rate": round(self.learning_rate(position.step - 1), 9),
-                "train_loss": round(train_loss, 5),
-                **self.task.validate(self.average.model, epoch.image_size, progress),
-            }
-            position.rows.append(row)
-            self._keep_best()
-            logger.info("%s", row)
+            lr, size = self.learning_rate(position.step - 1), epoch.image_size
+            self._judge(progress, epoch=epoch.number + 1, image_size=size, lr=lr, train_loss=train_loss)
+            logger.info("%s", position.rows[-1])
             write_csv(self.config.out, position.rows)
         self.save()
 
@@ -208,9 +186,12 @@ class Loop:
         """Learning rate of a step (from 0)."""
         return learning_rate(progress_at(self.epochs, step), peak=self.config.lr, warmup=self.config.warmup)
 
-    def _keep_best(self) -> None:
-        """Remember the averaged weights if the newest row of the curve is the best."""
+    def _judge(self, progress: Progress, *, epoch: int, image_size: int, lr: float, train_loss: float) -> None:
+        """Validate the averaged weights for a row of the curve, and remember them if it is the best."""
         rows = self.position.rows
+        values = (self.position.step, epoch, image_size, round(lr, 9), round(train_loss, 5))
+        figures = self.task.validate(self.average.model, image_size, progress)
+        rows.append({**dict(zip(COLUMNS, values, strict=True)), **figures})
         found = self.task.score(rows[-1])
         if found is None:
             return
@@ -223,7 +204,7 @@ class Loop:
         """Whether the last epochs brought nothing better; the same on all processes."""
         patience = self.config.patience
         stale = self.best is not None and len(self.position.rows) - 1 - self.best.row >= patience
-        return agreed(patience > 0 and stale, self.group)
+        return from_leader(patience > 0 and stale, self.group)
 
     def finished_model(self) -> nn.Module:
         """The averaged network, with its best weights where a task ranks them."""
@@ -233,10 +214,8 @@ class Loop:
 
     def identity(self) -> dict[str, Any]:
         """Return what a checkpoint has to share with this run."""
-        return self.config.identity() | {
-            "class_names": list(self.train.class_names),
-            "train_images": len(self.train),
-        }
+        known = {"class_names": list(self.train.class_names), "train_images": len(self.train)}
+        return self.config.identity() | known
 
     def save(self) -> None:
         """Write the checkpoint.
@@ -276,9 +255,11 @@ class Loop:
                 raise ValueError(f"step {state.step} of {self.total_steps}")
             self.model.load_state_dict(state.model)
             self.average.model.load_state_dict(state.average)
-            restore_optimizer(self.optimizer, state.optimizer)
+            self.optimizer.load_state_dict(state.optimizer)
             self.scaler.load_state_dict(state.scaler)
             # Copies: the checkpoint's tensors are its file, mapped.
+            for values in self.optimizer.state.values():
+                values |= {name: value.clone() for name, value in values.items()}
             best = {name: tensor.clone() for name, tensor in state.best.items()}
         self.position = Position(state.step, state.loss_sum, state.rows)
         self.best = Best(row=state.best_row, state=best) if best else None

@@ -37,7 +37,9 @@ def make_network(config: TrainConfig, class_names: tuple[str, ...]) -> Efficient
             drop_connect_rate=config.drop_connect,
             padding=config.padding or "symmetric",
         )
-        model.preprocess = _new_preprocess(config)
+        size = config.image_size
+        # Drawn pictures are square and drawn at the network's size; images lose a border, as usual.
+        model.preprocess = Preprocess(crop=size, resize=size if config.data == SAMPLE else round(size * 8 / 7))
         _start_undecided(model)
         _start_shallow(model)
     else:
@@ -52,12 +54,6 @@ def make_network(config: TrainConfig, class_names: tuple[str, ...]) -> Efficient
         model.classifier.requires_grad_(True)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # in place
     return model
-
-
-def _new_preprocess(config: TrainConfig) -> Preprocess:
-    size = config.image_size
-    # Drawn pictures are square and drawn at the network's size; images lose a border, as usual.
-    return Preprocess(crop=size, resize=size if config.data == SAMPLE else round(size * 8 / 7))
 
 
 def _loaded(config: TrainConfig, weights: Path, class_names: tuple[str, ...]) -> EfficientNet:

@@ -6,7 +6,6 @@ import copy
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -41,34 +40,10 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float, factors: Sequ
         group["lr"] = lr * factor
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, values: dict[str, Any]) -> None:
-    """Load an optimiser's state, as copies: a checkpoint's tensors are its file, mapped."""
-    optimizer.load_state_dict(values)
-    for state in optimizer.state.values():
-        state |= {name: value.clone() for name, value in state.items()}
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """Number format of a forward pass and its loss; weights and optimiser stay fp32.
 
-
-@dataclass(frozen=True, slots=True)
-class Precision:
-    """Autocast settings of a step; weights and optimiser stay fp32."""
-
-    device_type: str
-    dtype: torch.dtype | None
-    """None computes in fp32."""
-
-    def autocast(self) -> torch.autocast:
-        """Context of the forward pass and the loss."""
-        dtype = self.dtype or torch.bfloat16
-        return torch.autocast(self.device_type, dtype, enabled=self.dtype is not None)
-
-    @property
-    def scales_loss(self) -> bool:
-        """Whether gradients underflow without loss scaling: fp16 only."""
-        return self.dtype == torch.float16
-
-
-def choose_precision(name: str, device: torch.device) -> Precision:
-    """Resolve `auto`: bf16 on a GPU that has it, else fp16; bf16 on a CPU with AMX, else fp32.
+    `auto` takes bf16 on a GPU that has it, else fp16; bf16 on a CPU with AMX, else fp32.
 
     AVX512-BF16 alone does not pay for this network (its time goes into depthwise convolutions and BatchNorm):
     B0 at 96 px measured 54 images/s in fp32 against 35 in bf16 (EPYC, one core). `bf16` asks for it.
@@ -83,8 +58,7 @@ def choose_precision(name: str, device: torch.device) -> Precision:
             name = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
         else:
             name = "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"
-    dtypes = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-    return Precision(device.type, dtypes[name])
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
 
 
 FLOOR = 0.01

@@ -32,7 +32,7 @@ def require_earlier_outputs(out: Path, suffixes: Sequence[str], *, resume: bool)
     """Refuse places that cannot be written, and to overwrite what no earlier run wrote.
 
     Args:
-        out: the weights; the others are named after it.
+        out: the weights; the others are named after it, by `suffixes`.
         suffixes: of what the run will write.
         resume: whether it begins by reading its checkpoint, which refuses any other one then.
 
@@ -84,9 +84,7 @@ def _is_curve(path: Path) -> bool:
 def _is_checkpoint(path: Path) -> bool:
     """By its beginning, for which nothing has to be unpickled."""
     with zipfile.ZipFile(path) as archive:
-        pickled = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
-        if pickled is None:
-            return False
+        (pickled,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
         with archive.open(pickled) as file:
             start = file.read(_BEGINNING_BYTES)
     return all(key in start for key in _CHECKPOINT_KEYS)
@@ -107,34 +105,29 @@ COLUMNS = ("step", "epoch", "image_size", "learning_rate", "train_loss")
 """Before those of the validation."""
 
 
-def write_csv(out: Path, rows: Sequence[dict[str, float]]) -> Path:
-    """Write `<out>.curve.csv`; return its path.
+def write_csv(out: Path, rows: Sequence[dict[str, float]]) -> None:
+    """Write `<out>.curve.csv`.
 
     Raises:
         MachineError: the disk is full or not writable.
     """
-    path = out.with_suffix(".curve.csv")
     text = io.StringIO()
-    columns = tuple(rows[0]) if rows else COLUMNS
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer = csv.DictWriter(text, tuple(rows[0]) if rows else COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
-    return path
+    write_atomically(out.with_suffix(".curve.csv"), text.getvalue().encode())
 
 
-def write_png(out: Path, rows: Sequence[dict[str, float]]) -> Path | None:
-    """Write `<out>.curve.png`; return its path, or None where matplotlib is not installed.
+def write_png(out: Path, rows: Sequence[dict[str, float]]) -> bool:
+    """Write `<out>.curve.png`, unless matplotlib is not installed: then False.
 
     Raises:
         MachineError: the disk is full or not writable.
     """
     picture = _draw(rows)
-    if picture is None:
-        return None
-    path = out.with_suffix(".curve.png")
-    write_atomically(path, picture)
-    return path
+    if picture is not None:
+        write_atomically(out.with_suffix(".curve.png"), picture)
+    return picture is not None
 
 
 def _draw(rows: Sequence[dict[str, float]]) -> bytes | None:
@@ -149,13 +142,7 @@ def _draw(rows: Sequence[dict[str, float]]) -> bytes | None:
     # Without labels there is no top-1.
     judged, name = ("val_agreement", "agreement") if rows and "val_top1" not in rows[0] else ("val_top1", "top-1")
     loss.plot(steps, [row["train_loss"] for row in rows], color="tab:blue", marker=".", label="training loss")
-    top1.plot(
-        steps,
-        [100 * row[judged] for row in rows],
-        color="tab:orange",
-        marker=".",
-        label=f"validation {name}",
-    )
+    top1.plot(steps, [100 * row[judged] for row in rows], color="tab:orange", marker=".", label=f"validation {name}")
     for before, after in pairwise(rows):
         if before["image_size"] != after["image_size"]:
             loss.axvline(before["step"], color="grey", linestyle=":")

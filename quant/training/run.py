@@ -7,7 +7,7 @@ import json
 import math
 import shlex
 import sys
-from functools import partial
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,12 @@ from quant.common.progress import NoProgress, Progress
 from quant.data.batches import batch_size_for
 from quant.training.config import TrainConfig, TrainResult
 from quant.training.distributed import check_batch, joined_group, wait_for_leader
-from quant.training.input.loader import iterate, to_input
 from quant.training.input.sets import open_sets
 from quant.training.loop import Loop
 from quant.training.network import make_network, preprocess_at
 from quant.training.optim import recompute_statistics
 from quant.training.outputs import OUTPUTS, require_earlier_outputs, write_csv, write_png
-from quant.training.task import Classification, batched, read_plain
+from quant.training.task import Classification, plain_batches
 
 
 def train(config: TrainConfig, progress: Progress) -> TrainResult:
@@ -59,15 +58,23 @@ def train(config: TrainConfig, progress: Progress) -> TrainResult:
         if config.resume:
             loop.restore()
         loop.run(shown)
-        result = _finish(config, task, loop, shown) if group.leads else None
+        # Another process knows neither the accuracy nor whether there is a picture.
+        accuracy, png = _finish(config, task, loop, shown) if group.leads else (math.nan, False)
         wait_for_leader(group)
-    if result is None:  # the leader's, as far as another process can know it
-        return _result(config, task, loop, math.nan, png=False)
-    return result
+    return TrainResult(
+        weights=config.out,
+        metadata=config.out.with_suffix(".json"),
+        curve_csv=config.out.with_suffix(".curve.csv"),
+        curve_png=config.out.with_suffix(".curve.png") if png else None,
+        steps=loop.total_steps,
+        top1=accuracy,
+        val_images=len(task.val),
+        class_names=loop.train.class_names,
+    )
 
 
-def _finish(config: TrainConfig, task: Classification, loop: Loop, progress: Progress) -> TrainResult:
-    """Recompute BatchNorm's statistics, round, validate and write."""
+def _finish(config: TrainConfig, task: Classification, loop: Loop, progress: Progress) -> tuple[float, bool]:
+    """Recompute BatchNorm's statistics, round, validate and write; the accuracy, and whether a picture was drawn."""
     model = loop.finished_model()
     assert isinstance(model, EfficientNet)
     if config.bn_images and config.freeze == "none":
@@ -75,11 +82,13 @@ def _finish(config: TrainConfig, task: Classification, loop: Loop, progress: Pro
     if config.half:
         model = rounded_to_half(model)
     accuracy = task.validate(model, config.image_size, progress)["val_top1"]
-    metadata = _metadata(config, task, loop, accuracy)
-    write_weights(config.out, model, half=config.half, metadata=metadata)
+    # Before the weights are written: they may replace those that the run started from.
+    metadata = json.dumps(_metadata(config, task, loop, accuracy), indent=2) + "\n"
+    saved = copy.deepcopy(model).cpu()
+    save_checkpoint(config.out, saved.half() if config.half else saved)
+    write_atomically(config.out.with_suffix(".json"), metadata.encode())
     write_csv(config.out, loop.position.rows)
-    png = write_png(config.out, loop.position.rows)
-    return _result(config, task, loop, accuracy, png=png is not None)
+    return accuracy, write_png(config.out, loop.position.rows)
 
 
 def _recompute(config: TrainConfig, loop: Loop, model: EfficientNet, progress: Progress) -> None:
@@ -87,14 +96,14 @@ def _recompute(config: TrainConfig, loop: Loop, model: EfficientNet, progress: P
     size = batch_size_for(config.image_size)
     count = min(config.bn_images, len(loop.train))
     # Whole batches, shuffled: each counts the same, and mixes the classes as the whole set does.
-    items = islice(loop.train.items(seed=config.seed), max(count // size * size, min(count, size)))
-    batches = list(batched(items, size))
-    read = partial(read_plain, loop.train, preprocess)
-    with progress.stage("BatchNorm statistics", len(batches)) as advance:
+    count = max(count // size * size, min(count, size))
+    items = islice(loop.train.items(seed=config.seed), count)
+    with progress.stage("BatchNorm statistics", math.ceil(count / size)) as advance:
 
-        def inputs() -> Any:
-            for batch in iterate(batches, read, workers=config.workers):
-                yield to_input(batch, preprocess, loop.group.device)[0]
+        def inputs() -> Iterator[torch.Tensor]:
+            batches = plain_batches(loop.train, preprocess, items, device=loop.group.device, workers=config.workers)
+            for x, _ in batches:
+                yield x
                 advance(1)
 
         recompute_statistics(model, inputs())
@@ -117,21 +126,6 @@ def _metadata(config: TrainConfig, task: Classification, loop: Loop, accuracy: f
     }
 
 
-def _result(config: TrainConfig, task: Classification, loop: Loop, accuracy: float, *, png: bool) -> TrainResult:
-    return TrainResult(
-        weights=config.out,
-        metadata=config.out.with_suffix(".json"),
-        curve_csv=config.out.with_suffix(".curve.csv"),
-        curve_png=config.out.with_suffix(".curve.png") if png else None,
-        steps=loop.total_steps,
-        top1=accuracy,
-        val_images=len(task.val),
-        class_names=loop.train.class_names,
-    )
-
-
-_PROGRAMS = {"edge_effnet.py": "edge-effnet"}
-
 # Of one run some kilobytes, and it holds those of the runs before.
 _MAX_METADATA_BYTES = 1024 * 1024
 
@@ -151,19 +145,6 @@ def rounded_to_half(model: EfficientNet) -> EfficientNet:
     return rounded
 
 
-def write_weights(path: Path, model: EfficientNet, *, half: bool, metadata: dict[str, Any]) -> Path:
-    """Write the weights and, as `<path>.json`, their metadata; return the latter's path.
-
-    Raises:
-        MachineError: the disk is full or not writable.
-    """
-    saved = copy.deepcopy(model).cpu()
-    save_checkpoint(path, saved.half() if half else saved)
-    metadata_path = path.with_suffix(".json")
-    write_atomically(metadata_path, (json.dumps(metadata, indent=2) + "\n").encode())
-    return metadata_path
-
-
 def started_from(weights: Path | None) -> dict[str, Any] | None:
     """Describe the weights that a run began with: their SHA-256 and, where it lies beside them, their metadata.
 
@@ -171,9 +152,8 @@ def started_from(weights: Path | None) -> dict[str, Any] | None:
     """
     if weights is None:
         return None
-    beside = weights.with_suffix(".json")
     try:
-        known = read_json(beside, limit=_MAX_METADATA_BYTES)
+        known = read_json(weights.with_suffix(".json"), limit=_MAX_METADATA_BYTES)
     except (OSError, ValueError):  # none, or somebody else's file of that name
         known = None
     return {"file": weights.name, "sha256": sha256_of(weight_file(weights)), "metadata": known}
@@ -183,4 +163,4 @@ def command_line() -> str:
     """Return how this process was started, as a user would type it."""
     name = Path(sys.argv[0]).name
     # Started with -m, as torchrun does, the program is a file.
-    return shlex.join([_PROGRAMS.get(name, name), *sys.argv[1:]])
+    return shlex.join(["edge-effnet" if name == "edge_effnet.py" else name, *sys.argv[1:]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from typing import Protocol
@@ -29,15 +29,12 @@ class Task(Protocol):
     @property
     def model(self) -> nn.Module:
         """The network that is trained."""
-        ...
 
     def preprocess(self, image_size: int) -> Preprocess:
         """Return the network's preprocessing at a resolution."""
-        ...
 
     def groups(self, weight_decay: float) -> list[dict[str, object]]:
         """Return the optimiser's parameter groups."""
-        ...
 
     def begin_step(self, done: float) -> tuple[float, ...]:
         """Bring the network into its training mode; returns what multiplies each group's learning rate.
@@ -45,23 +42,18 @@ class Task(Protocol):
         Args:
             done: share of the run that is over, 0..1.
         """
-        ...
 
     def loss(self, forward: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Loss of a batch; `forward` is the network, or what spreads it over processes."""
-        ...
 
     def validate(self, model: nn.Module, image_size: int, progress: Progress) -> dict[str, float]:
         """Figures of the averaged network for the learning curve."""
-        ...
 
     def score(self, figures: dict[str, float]) -> tuple[float, ...] | None:
         """Rank of a row of the curve, by which the best weights are kept; None keeps the last ones."""
-        ...
 
     def suspect(self) -> str:
         """Name the part of the network that a divergence shows in, as the end of a sentence; may be empty."""
-        ...
 
 
 class Classification:
@@ -91,15 +83,15 @@ class Classification:
     def validate(self, model: nn.Module, image_size: int, progress: Progress) -> dict[str, float]:
         """Top-1 on the validation images."""
         assert isinstance(model, EfficientNet)
-        found = top1(
-            model,
-            self.val,
-            preprocess_at(model, image_size),
-            device=self.device,
-            workers=self.config.workers,
-            progress=progress,
-        )
-        return {"val_top1": round(found, 5)}
+        model.eval()
+        preprocess, correct = preprocess_at(model, image_size), 0
+        with progress.stage(f"Validating at {preprocess.crop} px", len(self.val)) as advance, torch.no_grad():
+            for x, labels in plain_batches(
+                self.val, preprocess, self.val.items(), device=self.device, workers=self.config.workers
+            ):
+                correct += int((model(x).argmax(1) == labels).sum())
+                advance(len(labels))
+        return {"val_top1": round(correct / len(self.val), 5)}
 
     def score(self, figures: dict[str, float]) -> tuple[float, ...] | None:  # noqa: ARG002
         """The average at the end is what is saved."""
@@ -115,34 +107,15 @@ def read_plain(images: LabelledImages, preprocess: Preprocess, item: Item) -> tu
     return preprocess.centre(images.image(item), item.name), item.label
 
 
-def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Cut into lists of `size`; the last one may be shorter."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
-@torch.no_grad()
-def top1(
-    model: EfficientNet,
-    images: LabelledImages,
-    preprocess: Preprocess,
-    *,
-    device: torch.device,
-    workers: int,
-    progress: Progress,
-) -> float:
-    """Share of the images whose class is recognised, 0..1.
+def plain_batches(
+    images: LabelledImages, preprocess: Preprocess, items: Iterator[Item], *, device: torch.device, workers: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield some of the images as validation sees them: float32 [n, 3, crop, crop], and int64 [n].
 
     Raises:
         InputError: an image that cannot be read.
     """
-    model.eval()
-    batches = batched(images.items(), batch_size_for(preprocess.crop))
-    correct = 0
-    with progress.stage(f"Validating at {preprocess.crop} px", len(images)) as advance:
-        for batch in iterate(batches, partial(read_plain, images, preprocess), workers=workers):
-            x, labels = to_input(batch, preprocess, device)
-            correct += int((model(x).argmax(1) == labels).sum())
-            advance(len(batch.labels))
-    return correct / len(images)
+    size = batch_size_for(preprocess.crop)
+    batches = iter(lambda: list(islice(items, size)), [])
+    for batch in iterate(batches, partial(read_plain, images, preprocess), workers=workers):
+        yield to_input(batch, preprocess, device)

@@ -11,8 +11,7 @@ import pytest
 
 from edge_effnet import InputError
 from quant.common.progress import NoProgress
-from quant.data.readers.shard_samples import samples_of
-from quant.data.readers.shards import ShardImages, listed_classes
+from quant.data.readers.shards import ShardImages, listed_classes, samples_of
 from quant.data.source import image_folder
 from tests.support.deadline import deadline
 from tests.support.images import COLOURS, draw_halves, draw_image, pack_shards

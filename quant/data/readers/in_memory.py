@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from edge_effnet.errors import InputError
+from edge_effnet.io.files import foreign
 from edge_effnet.io.text import brief
 from edge_effnet.preprocess import GRAY, RGB, Preprocess
 from quant.common.atomic_io import explained_writes
@@ -58,15 +59,9 @@ class Wanted:
 def write_images(
     given: Any, folder: Path, wanted: Wanted, progress: Progress, *, labels: Any = None, what: str = "data"
 ) -> Written:
-    """Write images into a folder, in their order and named by it.
+    """Write images, given as to `images_of`, into a new folder, in their order and named by it.
 
-    Args:
-        given: what `images_of` takes.
-        folder: is made.
-        wanted: by the network.
-        progress: told of the images.
-        labels: as for `images_of`.
-        what: the argument that they came by, for messages.
+    Messages call them by `what`, the argument that they came by.
 
     Raises:
         InputError: nothing that can be an image, images and tensors mixed, or some without a label.
@@ -75,16 +70,18 @@ def write_images(
     folder.mkdir(parents=True)
     rows, kinds, missing, count = [], set(), 0, 0
     with progress.stage("Taking images", len(given) if hasattr(given, "__len__") else 0) as advance:
-        for count, item in enumerate(images_of(given, labels), start=1):
+        for count, (image, label) in enumerate(images_of(given, labels), start=1):
             where = f"{what}: image {count - 1}"
-            name, kind = _write(item.image, folder, count - 1, wanted.preprocess, where)
+            found, kind = _usable(image, wanted.preprocess, where)
             kinds.add(kind)
             if len(kinds) > 1:
                 raise InputError(f"{where} is {kind}, others are not; hand over one kind.")
-            if item.label is None:
+            with explained_writes(folder):
+                name = _write(found, folder, f"{count - 1:06d}")
+            if label is None:
                 missing += 1
             else:
-                rows.append((name, _words(item.label, wanted, f"{what}: the label of image {count - 1}")))
+                rows.append((name, _words(label, wanted, f"{what}: the label of image {count - 1}")))
             advance(1)
     if not count:
         raise InputError(f"{what}: yields no images; was the generator used up before?")
@@ -96,12 +93,17 @@ def write_images(
 _TENSOR, _PICTURE = "a preprocessed tensor", "an image"
 
 
-def _write(image: Any, folder: Path, index: int, preprocess: Preprocess, where: str) -> tuple[str, str]:
-    """Write one image; returns its file's name and kind."""
+def _usable(image: Any, preprocess: Preprocess, where: str) -> tuple[Path | Image.Image | np.ndarray, str]:
+    """What is written of one image, and its kind: arrays are those that no picture file holds."""
     if isinstance(image, str | Path):
-        return _linked(Path(image), folder, index, where), _PICTURE
+        source = Path(image).expanduser().absolute()
+        if not source.is_file():
+            raise InputError(f"{where}: {brief(source)} is no file; give paths of images.")
+        return source, _PICTURE
     if isinstance(image, Image.Image):
-        return _picture(image, folder, index), _PICTURE
+        with foreign(f"{where} cannot be decoded; hand over whole images."):
+            image.load()
+        return image, _PICTURE
     if not isinstance(image, torch.Tensor | np.ndarray):
         raise InputError(
             f"{where} is a {brief(type(image).__name__)}; need a PIL image, a path, an array [H, W, C] of uint8 or a "
@@ -109,8 +111,16 @@ def _write(image: Any, folder: Path, index: int, preprocess: Preprocess, where: 
         )
     array = _array(image) if isinstance(image, torch.Tensor) else image
     if array.dtype == np.uint8:
-        return _pixels(array, folder, index, where), _PICTURE
-    return _tensor(array, folder, index, preprocess, where), _TENSOR
+        return _pixels(array, where), _PICTURE
+    side, channels = preprocess.crop, preprocess.channels
+    if not np.issubdtype(array.dtype, np.floating) or array.shape != (channels, side, side):
+        raise InputError(
+            f"{where} is {array.dtype} {list(array.shape)}; need uint8 pixels, or the network's input, preprocessed: "
+            f"float32 [{channels}, {side}, {side}] (image_size= says another side)."
+        )
+    if not np.isfinite(array).all():
+        raise InputError(f"{where} has values that are not finite.")
+    return array.astype(np.float32), _TENSOR
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
@@ -122,50 +132,28 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
     return array
 
 
-def _linked(path: Path, folder: Path, index: int, where: str) -> str:
-    source = path.expanduser().absolute()
-    if not source.is_file():
-        raise InputError(f"{where}: {brief(source)} is no file; give paths of images.")
-    name = f"{index:06d}-{source.name}"
-    with explained_writes(folder):
-        (folder / name).symlink_to(source)
-    return name
-
-
-def _picture(image: Image.Image, folder: Path, index: int) -> str:
-    name = f"{index:06d}.png"
-    kept = image if image.mode in _PICTURES else image.convert("RGB")
-    with explained_writes(folder):
-        kept.save(folder / name, compress_level=_COMPRESSION)
-    return name
-
-
-def _pixels(array: np.ndarray, folder: Path, index: int, where: str) -> str:
-    channels = array.shape[2] if array.ndim == 3 else GRAY
+def _pixels(array: np.ndarray, where: str) -> Image.Image | np.ndarray:
+    """uint8 [H, W] or [H, W, C] as a picture, unless it has channels that no picture has."""
     if array.ndim not in (2, 3) or 0 in array.shape:
         raise InputError(f"{where} is an array {list(array.shape)}; need [H, W] or [H, W, C] of uint8.")
-    if channels in (GRAY, RGB):
-        plane = array.reshape(array.shape[:2]) if channels == GRAY else array
-        return _picture(Image.fromarray(np.ascontiguousarray(plane)), folder, index)
-    return _save(array, folder, index)
+    channels = array.shape[2] if array.ndim == 3 else GRAY
+    if channels not in (GRAY, RGB):
+        return array
+    return Image.fromarray(np.ascontiguousarray(array.reshape(array.shape[:2]) if channels == GRAY else array))
 
 
-def _tensor(array: np.ndarray, folder: Path, index: int, preprocess: Preprocess, where: str) -> str:
-    side, channels = preprocess.crop, preprocess.channels
-    if not np.issubdtype(array.dtype, np.floating) or array.shape != (channels, side, side):
-        raise InputError(
-            f"{where} is {array.dtype} {list(array.shape)}; need uint8 pixels, or the network's input, preprocessed: "
-            f"float32 [{channels}, {side}, {side}] (image_size= says another side)."
-        )
-    if not np.isfinite(array).all():
-        raise InputError(f"{where} has values that are not finite.")
-    return _save(array.astype(np.float32), folder, index)
-
-
-def _save(array: np.ndarray, folder: Path, index: int) -> str:
-    name = f"{index:06d}.npy"
-    with explained_writes(folder):
-        np.save(folder / name, array)
+def _write(image: Path | Image.Image | np.ndarray, folder: Path, stem: str) -> str:
+    """Link or write one image; returns its file's name."""
+    if isinstance(image, Path):
+        name = f"{stem}-{image.name}"
+        (folder / name).symlink_to(image)
+    elif isinstance(image, Image.Image):
+        name = f"{stem}.png"
+        kept = image if image.mode in _PICTURES else image.convert("RGB")
+        kept.save(folder / name, compress_level=_COMPRESSION)
+    else:
+        name = f"{stem}.npy"
+        np.save(folder / name, image)
     return name
 
 
@@ -173,10 +161,10 @@ def _words(label: Any, wanted: Wanted, where: str) -> tuple[str, ...]:
     """What a label file would say: a class, labels, or numbers."""
     if isinstance(label, torch.Tensor | np.ndarray | np.generic):
         label = label.tolist()
-    values = label if isinstance(label, list | tuple) else [label]
-    usable = all(isinstance(value, str) or _is_number(value, whole=wanted.kind == "class") for value in values)
-    if not (usable and values) or (wanted.kind == "class" and len(values) > 1):
-        needed = "a class's name, or its number from 0" if wanted.kind == "class" else "a number for each output"
+    values, single = label if isinstance(label, list | tuple) else [label], wanted.kind == "class"
+    usable = all(isinstance(value, str) or _is_number(value, whole=single) for value in values)
+    if not (usable and values) or (single and len(values) > 1):
+        needed = "a class's name, or its number from 0" if single else "a number for each output"
         raise InputError(f"{where} is {brief(repr(label))}; need {needed}.")
     if wanted.kind == "labels" and not isinstance(values[0], str):
         names = wanted.names if wanted.names and len(wanted.names) == len(values) else range(len(values))
@@ -196,24 +184,13 @@ _LABEL_KEYS = ("label", "labels", "target", "targets", "y", "class")
 
 _OF_A_BATCH = 4
 """Dimensions."""
-
 _MOST_COLOURS = 4
 
 _IMAGES = (Image.Image, np.ndarray, torch.Tensor, str, Path)
 
 
-@dataclass(frozen=True, slots=True)
-class GivenImage:
-    """One image as it was handed over."""
-
-    image: Any
-    """A PIL image, a path, an array or a tensor."""
-    label: Any
-    """None without one."""
-
-
-def images_of(given: Any, labels: Any = None) -> Iterator[GivenImage]:
-    """Yield every image once, in its order.
+def images_of(given: Any, labels: Any = None) -> Iterator[tuple[Any, Any]]:
+    """Yield every image (a PIL image, a path, an array or a tensor) once, in its order, with its label or None.
 
     Args:
         given: an array [N, H, W, C] or tensor [N, C, H, W]; (images, labels); a dict of both; a Dataset, a DataLoader
@@ -232,7 +209,7 @@ def images_of(given: Any, labels: Any = None) -> Iterator[GivenImage]:
     if labels is not None:
         yield from _paired(given, labels)
     elif _is_batch(given):
-        yield from (GivenImage(image, None) for image in given)
+        yield from ((image, None) for image in given)
     else:
         for element in _elements(given):
             yield from _unpacked(element)
@@ -261,12 +238,12 @@ def _of_mapping(given: Mapping[Any, Any], labels: Any) -> tuple[Any, Any]:
     return given[image], given[label] if labels is None and label is not None else labels
 
 
-def _paired(images: Any, labels: Any) -> Iterator[GivenImage]:
+def _paired(images: Any, labels: Any) -> Iterator[tuple[Any, Any]]:
     if isinstance(images, Iterator) or not hasattr(images, "__len__") or not hasattr(labels, "__len__"):
         raise InputError("labels: go with an array or a list of images, one each; an iterable yields (image, label).")
     if len(images) != len(labels):
         raise InputError(f"labels: {len(labels)} for {len(images)} images; need one each.")
-    yield from (GivenImage(image, label) for image, label in zip(images, labels, strict=True))
+    yield from zip(images, labels, strict=True)
 
 
 def _elements(given: Any) -> Iterable[Any]:
@@ -281,7 +258,7 @@ def _elements(given: Any) -> Iterable[Any]:
     )
 
 
-def _unpacked(element: Any) -> Iterator[GivenImage]:
+def _unpacked(element: Any) -> Iterator[tuple[Any, Any]]:
     label = None
     if isinstance(element, Mapping):
         element, label = _of_mapping(element, None)
@@ -290,4 +267,4 @@ def _unpacked(element: Any) -> Iterator[GivenImage]:
     if isinstance(element, np.ndarray | torch.Tensor) and element.ndim == _OF_A_BATCH:
         yield from _paired(element, [None] * len(element) if label is None else label)
     else:
-        yield GivenImage(element, label)
+        yield element, label

@@ -123,8 +123,6 @@ def _numbers(cells: Sequence[str], _names: Sequence[str]) -> tuple[str, ...] | N
 
 _READ = {"class": _class, "labels": _labels, "numbers": _numbers}
 _WANTED = {"class": "label", "labels": "labels", "numbers": "number"}
-
-
 _FITS: dict[str, Callable[[str], bool]] = {
     "labels": lambda cell: cell.strip().lower() in _YES | _NO,
     "numbers": lambda cell: _as_number(cell) is not None,
@@ -134,14 +132,7 @@ _FITS: dict[str, Callable[[str], bool]] = {
 def _places(
     path: Path, header: Sequence[str], image: int | None, labels: list[int], others: list[int]
 ) -> tuple[int, list[int]]:
-    """The columns of images and of labels; those that no name tells are told by what is left.
-
-    Args:
-        path: of the file, for messages.
-        header: the first row.
-        image: place of the column that is known, if it is.
-        labels: places of those that are known.
-        others: places of those that may hold labels where none is known.
+    """The columns of images and of labels: the known places, else what is left; `others` may hold labels.
 
     Raises:
         InputError: they cannot be told.

@@ -37,11 +37,9 @@ class LabelledImages(Protocol):
 
     def __len__(self) -> int:
         """Images in the set."""
-        ...
 
     def items(self, *, seed: int | None = None, epoch: int = 0) -> Iterator[Item]:
         """Every image once: shuffled by seed and epoch, or in their own order without a seed."""
-        ...
 
     def image(self, item: Item) -> Image.Image:
         """Return one picture, RGB, of any size.
@@ -49,7 +47,6 @@ class LabelledImages(Protocol):
         Raises:
             InputError: it cannot be read.
         """
-        ...
 
 
 class ListedImages:
@@ -97,8 +94,11 @@ class FolderImages(ListedImages):
 
 
 def ordered(images: int, *, seed: int | None, epoch: int) -> list[int]:
-    """Return the indices of a set in the order of `LabelledImages.items`."""
-    return list(range(images)) if seed is None else epoch_order(images, seed=seed, epoch=epoch).tolist()
+    """Return the indices of a set in the order of `LabelledImages.items`: shuffled where there is a seed."""
+    if seed is None:
+        return list(range(images))
+    shuffled: list[int] = np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(images).tolist()
+    return shuffled
 
 
 def require_classes(where: Path, found: Sequence[str], expected: Sequence[str]) -> None:
@@ -115,8 +115,3 @@ def require_classes(where: Path, found: Sequence[str], expected: Sequence[str]) 
             f"{where}: not the {len(expected)} classes that are trained: it {' and '.join(parts)}; train/, "
             "val/ and the weights have to have the same classes."
         )
-
-
-def epoch_order(images: int, *, seed: int, epoch: int) -> np.ndarray:
-    """Shuffle the image indices of one epoch: int64 [images]."""
-    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(images)

@@ -44,12 +44,10 @@ def iterate(batches: Iterable[list[Item]], read: Read, *, workers: int) -> Itera
     Raises:
         InputError: an image that cannot be read, named.
     """
-    if workers == 0:
-        for items in batches:
-            yield _stacked([read(item) for item in items])
-        return
-    for samples in read_ahead(read, batches, workers=workers, ahead=_AHEAD):
-        yield _stacked(samples)
+    at_once = ([read(item) for item in items] for items in batches)
+    for samples in read_ahead(read, batches, workers=workers, ahead=_AHEAD) if workers else at_once:
+        pixels, labels = zip(*samples, strict=True)
+        yield Batch(np.stack(pixels), np.array(labels, dtype=np.int64))
 
 
 def to_input(batch: Batch, preprocess: Preprocess, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -60,11 +58,6 @@ def to_input(batch: Batch, preprocess: Preprocess, device: torch.device) -> tupl
     # The permuted NHWC tensor is channels_last already: no copy.
     x = pixels.to(torch.float32).sub_(mean).mul_(scale).permute(0, 3, 1, 2)
     return x, torch.from_numpy(batch.labels).to(device, non_blocking=True)
-
-
-def _stacked(samples: list[tuple[np.ndarray, int]]) -> Batch:
-    pixels, labels = zip(*samples, strict=True)
-    return Batch(np.stack(pixels), np.array(labels, dtype=np.int64))
 
 
 def local_batches(

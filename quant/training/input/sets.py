@@ -21,13 +21,10 @@ from quant.data.collect import Source, collect
 from quant.data.halves import find_halves, require_folder
 from quant.data.listing import Listed
 from quant.data.readers.label_file import LabelFile
-from quant.data.readers.labelled import FolderImages, Item, LabelledImages, ListedImages, epoch_order, ordered
+from quant.data.readers.labelled import FolderImages, Item, LabelledImages, ListedImages, ordered
 from quant.data.readers.shards import ShardImages, find_shards, listed_classes
 from quant.training.config import TrainConfig
 from quant.training.distributed import Group, in_turn
-
-CLASS = "class"
-"""The kind of labels that a network is trained on; see `quant.data.readers.label_file.KINDS`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +45,7 @@ def open_sets(config: TrainConfig, group: Group, progress: Progress) -> Training
     if config.data == SAMPLE:
         return _sample(config, group, progress)
     data = Path(config.data)
-    labels = config.images.read(CLASS)
+    labels = config.images.read("class")
     if labels is not None:
         return _labelled(data, labels, config.seed)
     halves = find_halves(data) if data.is_dir() else None
@@ -68,10 +65,10 @@ def _labelled(data: Path, labels: LabelFile, seed: int) -> TrainingSets:
     names = listed_classes(data) or _in_order(found)
     source = Source(data=data, labels=labels, class_names=tuple(names), num_classes=len(names))
     collected = collect(source)
-    assert collected.classes is not None
     classes = collected.classes
-    sides = [_named(side, classes) for side in (collected.pool, collected.judged)]
-    train, val = _shared_out(sides[1], seed) if collected.shared else sides
+    assert classes is not None
+    pool, judged = (_named(side, classes) for side in (collected.pool, collected.judged))
+    train, val = _shared_out(judged, seed) if collected.shared else (pool, judged)
     if not train or not val:
         missing = "validate" if train else "train"
         raise InputError(
@@ -96,22 +93,17 @@ def _in_order(found: Collection[str]) -> tuple[str, ...]:
 
 def _shared_out(images: Sequence[Listed], seed: int) -> tuple[list[Listed], list[Listed]]:
     """Every fifth image of each class validates, in an order drawn by the seed."""
-    shuffled = [images[i] for i in epoch_order(len(images), seed=seed, epoch=0).tolist()]
     train: list[Listed] = []
     val: list[Listed] = []
     seen: Counter[str | None] = Counter()
-    for image in shuffled:
+    for image in (images[i] for i in ordered(len(images), seed=seed, epoch=0)):
         seen[image.class_name] += 1
-        (train if seen[image.class_name] % _FIFTH else val).append(image)
+        (train if seen[image.class_name] % 5 else val).append(image)
     return train, val
 
 
-_FIFTH = 5
-
-
 def _half(folder: Path, class_names: Sequence[str] | None, progress: Progress) -> LabelledImages:
-    shards = find_shards(folder)
-    if shards:
+    if shards := find_shards(folder):
         return ShardImages(shards, class_names=class_names, progress=progress)
     return FolderImages(folder, class_names)
 
@@ -129,29 +121,21 @@ def _sample(config: TrainConfig, group: Group, progress: Progress) -> TrainingSe
 
 def drawing_code_digest() -> str:
     """SHA-256 of the code that draws, 12 digits: pictures of other code are other pictures."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(samples.__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+    code = b"".join(path.read_bytes() for path in sorted(Path(samples.__file__).parent.glob("*.py")))
+    return hashlib.sha256(code).hexdigest()[:12]
 
 
 class SampleImages:
     """The first `count` pictures of a split; stages of smaller crops scale them down, as images."""
 
     def __init__(self, split: str, count: int, *, image_size: int, seed: int, cache: Path) -> None:
-        """Name the pictures; `draw` has to come before they are read.
+        """Name the pictures, of a split of `edge_effnet.samples.SPLITS`; `draw` has to come before they are read.
 
-        Args:
-            split: a name of `edge_effnet.samples.SPLITS`.
-            count: how many.
-            image_size: side, pixels.
-            seed: of the drawing.
-            cache: folder that keeps them between runs.
+        They have sides of `image_size` pixels, and are kept in `cache` between runs.
         """
         self.class_names = samples.CLASS_NAMES
         self._split, self._count, self._size, self._seed = split, count, image_size, seed
-        name = f"{drawing_code_digest()}-{split}-{count}-{image_size}-{seed}.npy"
-        self._path = cache / name
+        self._path = cache / f"{drawing_code_digest()}-{split}-{count}-{image_size}-{seed}.npy"
         self._pixels = np.empty((0, image_size, image_size, 3), dtype=np.uint8)
 
     def __len__(self) -> int:
@@ -165,8 +149,18 @@ class SampleImages:
             MachineError: the cache cannot be written.
         """
         if not self._path.exists():
-            with explained_writes(self._path):
-                self._draw(progress)
+            part, shape = self._path.with_suffix(".part"), (self._count, self._size, self._size, 3)
+            with (
+                explained_writes(self._path),
+                progress.stage(f"Drawing {self._split} images", self._count) as advance,
+            ):
+                part.parent.mkdir(parents=True, exist_ok=True)
+                pixels = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
+                for index in range(self._count):
+                    pixels[index], _ = samples.draw(self._split, index, self._size, self._seed)
+                    advance(1)
+                pixels.flush()
+                part.replace(self._path)
         self._pixels = np.load(self._path, mmap_mode="r")
 
     def items(self, *, seed: int | None = None, epoch: int = 0) -> Iterator[Item]:
@@ -177,15 +171,3 @@ class SampleImages:
     def image(self, item: Item) -> Image.Image:
         """Return one drawn picture."""
         return Image.fromarray(self._pixels[item.number])
-
-    def _draw(self, progress: Progress) -> None:
-        part = self._path.with_suffix(".part")
-        part.parent.mkdir(parents=True, exist_ok=True)
-        shape = (self._count, self._size, self._size, 3)
-        with progress.stage(f"Drawing {self._split} images", self._count) as advance:
-            pixels = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
-            for index in range(self._count):
-                pixels[index], _ = samples.draw(self._split, index, self._size, self._seed)
-                advance(1)
-            pixels.flush()
-        part.replace(self._path)

@@ -11,8 +11,7 @@ import torch
 from PIL import Image
 
 from edge_effnet import Preprocess
-from quant.checks.geometry_probe import better_geometry, usual_geometries
-from quant.checks.preprocessing_probe import Probe
+from quant.checks.preprocessing_probe import Probe, better_geometry, usual_geometries
 from quant.common.findings import Severity
 from quant.data.split import ImageRecord
 from tests.support.outcomes import images

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from quant.checks.leakage import find_leakage
+from quant.checks.reference import find_leakage
 from quant.data.perceptual_hash import Calibrated
 from tests.support.outcomes import images
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -105,9 +106,17 @@ def test_labels_in_words(kind: str, names: Any, label: Any, words: tuple[str, ..
     assert written([(PIXELS[0], label)], tmp_path, kind=kind, names=names).labels == (("000000.png", words),)
 
 
+def cut_off() -> Image.Image:
+    """Opened, which reads no further than the size."""
+    file = io.BytesIO()
+    Image.fromarray(PIXELS[0]).save(file, "JPEG")
+    return Image.open(io.BytesIO(file.getvalue()[:-200]))
+
+
 @pytest.mark.parametrize(
     ("given", "labels", "words"),
     [
+        ([cut_off()], None, "image 0 cannot be decoded"),
         (iter(()), None, "yields no images; was the generator used up before?"),
         ([], None, "yields no images"),
         (7, None, "got a int; need a folder"),

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from edge_effnet.errors import InputError
+from quant.common.findings import Severity, messages
 from quant.data.collect import Source
 from quant.data.readers.label_file import read_label_file
 from quant.data.split import evaluation_images, split_images
@@ -30,6 +31,10 @@ def split(root, labels, class_names=COLOURS, num_classes=3, **columns):
         data=root, labels=read_label_file(labels, **columns), class_names=class_names, num_classes=num_classes
     )
     return split_images(source, calibration=8, seed=0)
+
+
+def sentences(split):
+    return messages(split.findings, *Severity)
 
 
 def refusal(call):
@@ -74,7 +79,7 @@ def test_columns_by_name(tmp_path):
 def test_what_only_one_side_has_is_said_in_one_message_each(tmp_path):
     pairs = flat(tmp_path)
     labels = written(tmp_path, ["image,label", *(f"{n}.jpg,{c}" for n, c in pairs[2:]), "gone.jpg,red", "away,red"])
-    assert split(tmp_path, labels).notes == (
+    assert sentences(split(tmp_path, labels)) == (
         "Left out 2 images that labels.csv does not list (b0.jpg, b1.jpg).",
         "labels.csv lists 2 images that are not there (gone.jpg, away).",
     )
@@ -85,7 +90,7 @@ def test_halves_with_one_file_for_both(tmp_path):
     rows = [f"{p.relative_to(tmp_path)},{p.parent.name}" for p in sorted(tmp_path.rglob("*.jpg"))]
     labels = written(tmp_path.parent, rows, f"{tmp_path.name}.csv")
     found = split(tmp_path, labels)
-    assert len(found.evaluation) == 12 and found.notes == ()
+    assert len(found.evaluation) == 12 and sentences(found) == ()
     source = Source(data=tmp_path, labels=read_label_file(labels), class_names=COLOURS, num_classes=3)
     assert evaluation_images(source, calibrated_on=frozenset()).evaluation == found.evaluation
 
@@ -121,7 +126,7 @@ def test_kaggles_test_half_without_labels_does_not_judge(tmp_path):
         draw_image(tmp_path / "test" / f"{index}.jpg", seed=900 + index)
     labels = written(tmp_path, ["id,breed", *(f"{n},{c}" for n, c in pairs)], "train.csv")
     found = split(tmp_path, labels)
-    assert len(found.evaluation) == 16 and found.notes == ()
+    assert len(found.evaluation) == 16 and sentences(found) == ()
     assert {image.name.split("/")[0] for image in found.evaluation} == {"train"}
 
 
@@ -135,7 +140,7 @@ def test_class_folders_calibrate_beside_a_flat_half_with_labels(tmp_path):
     for colour in COLOURS:
         (tmp_path / "val" / colour).rmdir()
     found = split(tmp_path, written(tmp_path, rows, "val_map.txt"))
-    assert len(found.calibration) == 8 and len(found.evaluation) == 12 and found.notes == ()
+    assert len(found.calibration) == 8 and len(found.evaluation) == 12 and sentences(found) == ()
     assert [image.label for image in found.evaluation] == [0] * 4 + [1] * 4 + [2] * 4
 
 
@@ -146,7 +151,7 @@ def test_rows_with_folders_are_not_another_folders_images(tmp_path):
     shutil.rmtree(tmp_path / "train")
     source = Source(data=tmp_path, labels=read_label_file(labels), class_names=COLOURS, num_classes=3)
     found = evaluation_images(source, calibrated_on=frozenset())
-    assert len(found.evaluation) == 12 and "lists 12 images that are not there" in found.notes[0]
+    assert len(found.evaluation) == 12 and "lists 12 images that are not there" in sentences(found)[0]
 
 
 def with_targets(root, labels, kind, outputs=3, names=COLOURS, **columns):
@@ -175,13 +180,23 @@ def test_several_labels(tmp_path, kind):
     found = with_targets(tmp_path, written(tmp_path, [header, *rows]), "labels", names=names)
     wanted = {"b": (1.0, 0.0, 0.0), "g": (1.0, 1.0, 0.0), "r": (1.0, 0.0, 1.0)}
     assert all(image.targets == wanted[image.path.name[0]] for image in found.evaluation)
-    assert found.class_names == (None if kind == "indices" else COLOURS) and found.notes == ()
+    assert found.class_names == (None if kind == "indices" else COLOURS) and sentences(found) == ()
 
 
 def test_a_row_for_each_label(tmp_path):
     rows = [f"{n}.jpg,{label}" for n, c in flat(tmp_path) for label in {c, "blue"}]
     found = with_targets(tmp_path, written(tmp_path, ["image,label", *rows]), "labels")
     assert {image.targets for image in found.evaluation if image.path.name[0] == "r"} == {(1.0, 0.0, 1.0)}
+
+
+@pytest.mark.parametrize(("kind", "label"), [("labels", "red|blue"), ("numbers", "1 2 3")])
+def test_images_without_labels_calibrate_beside_a_half_with_several(tmp_path, kind, label):
+    draw_halves(tmp_path)
+    rows = [f"{p.relative_to(tmp_path)},{label}" for p in sorted((tmp_path / "val").rglob("*.jpg"))]
+    found = with_targets(tmp_path, written(tmp_path, ["image,label", *rows]), kind)
+    assert len(found.calibration) == 8 and len(found.evaluation) == 12
+    assert {image.targets for image in found.calibration} == {None}
+    assert None not in {image.targets for image in found.evaluation}
 
 
 def test_numbers(tmp_path):

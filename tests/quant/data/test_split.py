@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_effnet.errors import InputError
+from quant.common.findings import Severity, messages
 from quant.common.progress import NoProgress
 from quant.data.classes import read_class_list
 from quant.data.cleaning import verifier
@@ -28,6 +29,10 @@ def evaluate(data, *, calibrated_on=frozenset(), **settings):
 
 def names(images):
     return [image.name for image in images]
+
+
+def sentences(split):
+    return messages(split.findings, *Severity)
 
 
 def refusal(call):
@@ -59,7 +64,7 @@ def test_class_folders_alone_are_split_by_class_and_disjoint(tmp_path):
     assert sorted(image.label for image in found.calibration) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert len(found.evaluation) == 24 - 9
     assert not set(names(found.calibration)) & set(names(found.evaluation))
-    assert found.notes == ()
+    assert sentences(found) == ()
 
 
 def test_at_most_half_of_each_class_calibrates_and_it_is_said(tmp_path):
@@ -68,7 +73,7 @@ def test_at_most_half_of_each_class_calibrates_and_it_is_said(tmp_path):
     found = split(tmp_path, calibration=100)
     assert sorted(image.label for image in found.calibration) == [1] * 4 + [2] * 4
     assert "blue/only.jpg" in names(found.evaluation)
-    assert found.notes == ("Calibrating on 8 images; 100 were asked for.",)
+    assert sentences(found) == ("Calibrating on 8 images; 100 were asked for.",)
 
 
 def test_classes_of_one_image_each_are_shared_between_the_sides(tmp_path):
@@ -83,7 +88,7 @@ def test_half_of_the_default_is_enough_and_less_is_said(tmp_path, monkeypatch):
     draw_classes(tmp_path, 8)
     for default, notes in ((12, 0), (24, 0), (26, 1)):
         monkeypatch.setattr("quant.data.split.DEFAULT_CALIBRATION", default)
-        assert len(split(tmp_path, calibration=default).notes) == notes
+        assert len(sentences(split(tmp_path, calibration=default))) == notes
 
 
 def test_images_alone_have_no_labels(tmp_path):
@@ -173,7 +178,7 @@ def test_copies_within_val_judge_once(tmp_path):
     for index in range(5):
         shutil.copy(tmp_path / "val" / "red" / "0.jpg", tmp_path / "val" / "red" / f"copy{index}.jpg")
     for found in (split(tmp_path), evaluate(tmp_path)):
-        assert len(found.evaluation) == 12 and "Left out 5 copies of other images." in found.notes
+        assert len(found.evaluation) == 12 and "Left out 5 copies of other images." in sentences(found)
 
 
 def test_copies_within_class_folders_are_left_out_and_counted(tmp_path):
@@ -181,7 +186,7 @@ def test_copies_within_class_folders_are_left_out_and_counted(tmp_path):
     shutil.copy(tmp_path / "red" / "0.jpg", tmp_path / "red" / "copy.jpg")
     found = split(tmp_path)
     assert len(found.calibration) + len(found.evaluation) == 24
-    assert "Left out 1 copies of other images." in found.notes
+    assert "Left out 1 copies of other images." in sentences(found)
 
 
 def test_one_image_in_two_classes_counts_for_neither(tmp_path):
@@ -231,7 +236,7 @@ def test_some_of_the_classes_are_enough_where_names_tell_which(tmp_path):
     shutil.rmtree(tmp_path / "val" / "green")
     for found in (split(tmp_path), evaluate(tmp_path)):
         assert {image.label for image in found.evaluation} == {0, 2} and found.class_names == COLOURS
-        assert SUBSET in found.notes
+        assert SUBSET in sentences(found)
     shutil.rmtree(tmp_path / "train" / "green")
     message = refusal(lambda: split(tmp_path, class_names=None))
     assert "2 class folders" in message and "--classes FILE" in message
@@ -438,7 +443,7 @@ def test_evaluation_leaves_out_what_the_program_was_fitted_on(tmp_path):
     fitted = frozenset(image.sha256 for image in made.calibration)
     found = evaluate(tmp_path, calibrated_on=fitted)
     assert names(found.evaluation) == names(made.evaluation)
-    assert found.notes == ("Left out 8 images that the program was calibrated on.",)
+    assert sentences(found) == ("Left out 8 images that the program was calibrated on.",)
 
 
 def test_evaluation_on_a_val_half_that_holds_fitted_images_is_refused(tmp_path):
@@ -487,10 +492,9 @@ def test_val_judges_where_there_is_a_test_too_and_it_is_said(tmp_path):
     draw_halves(tmp_path)
     draw_classes(tmp_path / "test", 2, seed=3)
     found = split(tmp_path)
-    assert (
-        len(found.evaluation) == 12
-        and "Judged on val/; test/ is left alone (--evaluation-data takes it)." in found.notes
-    )
+    assert len(
+        found.evaluation
+    ) == 12 and "Judged on val/; test/ is left alone (--evaluation-data takes it)." in sentences(found)
 
 
 def test_two_folders_for_one_half_are_refused(tmp_path):
@@ -537,4 +541,4 @@ def test_litter_is_passed_over_and_other_files_are_counted_by_kind(tmp_path):
     for name in ("1.txt", "2.txt", "labels.CSV", "LICENSE"):
         (tmp_path / "val" / "red" / name).write_text("x")
     found = split(tmp_path)
-    assert found.notes == ("Left out 4 files that are no images: 2 .txt, 1 .csv, 1 without a suffix.",)
+    assert sentences(found) == ("Left out 4 files that are no images: 2 .txt, 1 .csv, 1 without a suffix.",)

@@ -10,7 +10,7 @@ from torch import nn
 
 from edge_effnet import EfficientNet, Preprocess
 from edge_effnet.errors import InputError
-from quant.data.readers.labelled import Item, epoch_order
+from quant.data.readers.labelled import Item, ordered
 from quant.training.input.loader import Batch, iterate, local_batches, to_input
 from quant.training.network import set_training_mode
 from quant.training.optim import (
@@ -90,7 +90,7 @@ def test_the_average_forgets_the_first_weights_faster() -> None:
 
 
 def test_every_process_takes_its_part_of_the_same_batch() -> None:
-    order = epoch_order(23, seed=3, epoch=1).tolist()
+    order = ordered(23, seed=3, epoch=1)
     whole = list(local_batches(iter(order), first=0, steps=5, batch_size=4, rank=0, world=1))
     parts = [list(local_batches(iter(order), first=0, steps=5, batch_size=4, rank=r, world=2)) for r in (0, 1)]
     assert [sorted(a + b) for a, b in zip(*parts, strict=True)] == [sorted(batch) for batch in whole]
@@ -156,8 +156,8 @@ def test_a_frozen_backbone_keeps_its_statistics() -> None:
 
 def test_precision_names() -> None:
     cpu = torch.device("cpu")
-    assert choose_precision("bf16", cpu).dtype == torch.bfloat16
-    assert choose_precision("fp32", cpu).dtype is None
-    assert choose_precision("auto", cpu).dtype in (None, torch.bfloat16)
+    assert choose_precision("bf16", cpu) == torch.bfloat16
+    assert choose_precision("fp32", cpu) == torch.float32
+    assert choose_precision("auto", cpu) in (torch.float32, torch.bfloat16)
     with pytest.raises(InputError, match="fp16 needs a GPU"):
         choose_precision("fp16", cpu)
