@@ -24,8 +24,8 @@ from quant.pipeline.programs import Program, Programs
 from quant.pipeline.request import Request
 from quant.program.reader import parse_pte
 from quant.ptq.quantizers import PLACEMENTS
-from quant.verdict.assemble import Evidence, Simulated, assemble
-from quant.verdict.outcome import Outcome
+from quant.verdict.assemble import assemble
+from quant.verdict.outcome import Evidence, Outcome, Simulated
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ import datetime
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -70,11 +70,6 @@ def megabytes(size: int | None) -> str:
 def count(number: int, noun: str) -> str:
     """`1 layer`, `2 layers`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def count_of(things: Sized, noun: str) -> str:
-    """`count` of how many there are."""
-    return count(len(things), noun)
 
 
 def sentence(text: str) -> str:
@@ -184,7 +179,7 @@ def capital(text: str) -> str:
 FILTERS: dict[str, Callable[..., Any]] = {
     each.__name__: each
     for each in (
-        *(architecture, breakable, capital, count, count_of, day, decimals, fixed, grouped),
+        *(architecture, breakable, capital, count, day, decimals, fixed, grouped),
         *(interval, magnitude, megabytes, most_changed, network, noisiest, percent, prose, range_text),
         *(setting, short, share_interval, shell_words, signed, thousands, times, changed, worst_first),
     )

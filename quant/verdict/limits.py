@@ -48,11 +48,7 @@ def check_min_agreement(percent: float | None) -> float | None:
 
 
 def require_limits(max_drop: float | None, min_agreement: float | None) -> None:
-    """Refuse limits, in points and percent, that are none.
-
-    Raises:
-        InputError: not within their ranges.
-    """
+    """`check_max_drop` and `check_min_agreement`, each where it is given."""
     if max_drop is not None:
         check_max_drop(max_drop)
     check_min_agreement(min_agreement)
