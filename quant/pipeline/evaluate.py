@@ -41,11 +41,19 @@ FLOAT = "float"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evaluated:
-    """What all programs and graphs make of the evaluation images."""
+class Loads:
+    """The programs that this host runs, loaded and timed."""
 
     measured: Mapping[str, Measured]
-    """By name of the choice, those that this host runs; `FLOAT` is the float network's own program."""
+    """By name of the choice; `FLOAT` is the float network's own program."""
+    failed: Mapping[str, str]
+    """By name of the choice, why an emulator did not load a program or run it to the end, where others go on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluated(Loads):
+    """What all programs and graphs make of the evaluation images."""
+
     logits: Mapping[str, torch.Tensor]
     """[images, outputs], as the task's `view` gives them, of `FLOAT`, of "swapped" and "ptq" where there are such, of
     each placement, and of each measured program; these two may have seen fewer images, spread evenly."""
@@ -53,8 +61,6 @@ class Evaluated:
     """About float and the images."""
     temperature: float | None
     """Of float's logits on labelled calibration images, where those that judge have no labels."""
-    failed: Mapping[str, str]
-    """By name of the choice, why an emulator did not load a program or run it to the end, where others went on."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -75,28 +81,13 @@ class _Guarded:
         return torch.full((len(inputs), self.columns), torch.nan)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Loads:
-    """The programs that this host runs, loaded and timed."""
-
-    measured: Mapping[str, Measured]
-    """By name of the choice; `FLOAT` is the float network's own program."""
-    failed: Mapping[str, str]
-    """By name of the choice, why an emulator did not load a program, where others go on."""
-
-
 def measure(
     runtime: HostRuntime, stack: ExitStack, network: Loaded, programs: Programs, progress: Progress, among: int
 ) -> Loads:
     """Load and time what this host runs; slow programs a few times only, an emulator's never.
 
-    Args:
-        runtime: of programs that no emulator runs.
-        stack: keeps the emulators, each program's its own: what ends one ends no other.
-        network: whose programs they are.
-        programs: lowered.
-        progress: told of the programs timed.
-        among: processes like this one that share the cores.
+    `stack` keeps the emulators, each program's its own: what ends one ends no other. `among` so many processes like
+    this one the cores are shared.
 
     Raises:
         InputError: a program that the runtime refuses, or the only one that there is and an emulator refuses.
@@ -117,8 +108,8 @@ def measure(
                 if len(programs.chosen) == 1:
                     raise
                 failed[name] = str(error)
-        for group, repeats in ((set(paths) - slow, LATENCY_REPEATS), (set(paths) & slow, _SLOW_REPEATS)):
-            chosen = {name: path for name, path in paths.items() if name in group}
+        for is_slow, repeats in ((False, LATENCY_REPEATS), (True, _SLOW_REPEATS)):
+            chosen = {name: path for name, path in paths.items() if (name in slow) == is_slow}
             found |= measure_programs(runtime, chosen, network.preprocess, image, progress, repeats=repeats)
     return Loads(measured=found, failed=failed)
 
@@ -159,7 +150,11 @@ def evaluate(
         return view(output.compared(logits))
 
     models = {name: _then(model, compared) for name, model in _models(graphs, int8, trained).items()}
-    running = _running(programs, loads)
+    running = {
+        p.choice.name: _then(measured[p.choice.name].run, p.output.logits_of)
+        for p in programs.chosen
+        if p.choice.name in measured
+    }
     guarded = _guarded(programs, running, loads)
     judged: dict[str, Model] = {**running, **guarded}
     unmeasured = {p.choice.placement for p in programs.chosen if p.choice.name not in measured}
@@ -198,22 +193,16 @@ def evaluate(
 
 
 def _models(graphs: Graphs, int8: Int8Graphs, trained: Trained | None) -> dict[str, Model]:
-    """What runs in this process, by its name among the logits."""
+    """What runs in this process, by its name among the logits; graphs in their programs' arithmetic where known."""
     models: dict[str, Model] = {FLOAT: join_silu(graphs.original)}
     if graphs.float is not graphs.original:
         models["swapped"] = join_silu(graphs.float)
     if trained is not None:
         models["ptq"] = trained.before
-    return models | {name: _computed(int8, name) for name in int8.by_placement}
-
-
-def _running(programs: Programs, loads: Loads) -> dict[str, Model]:
-    """Programs that were loaded, each giving its logits."""
-    return {
-        p.choice.name: _then(loads.measured[p.choice.name].run, p.output.logits_of)
-        for p in programs.chosen
-        if p.choice.name in loads.measured
-    }
+    for placement, quantized in int8.by_placement.items():
+        graph, arithmetic = quantized.converted, PLACEMENTS[placement].arithmetic
+        models[placement] = graph if arithmetic is None else simulation_of(graph, arithmetic).module
+    return models
 
 
 def _guarded(programs: Programs, running: Mapping[str, Model], loads: Loads) -> dict[str, _Guarded]:
@@ -242,10 +231,3 @@ def _temperature(network: Loaded, model: Model, progress: Progress) -> float | N
 
 def _then(model: Model, change: Model) -> Model:
     return lambda x: change(model(x))
-
-
-def _computed(int8: Int8Graphs, placement: str) -> nn.Module:
-    """The graph of a placement, in the arithmetic of its programs where that is known."""
-    converted = int8.by_placement[placement].converted
-    arithmetic = PLACEMENTS[placement].arithmetic
-    return converted if arithmetic is None else simulation_of(converted, arithmetic).module
