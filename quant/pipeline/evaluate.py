@@ -150,20 +150,14 @@ def evaluate(
         return view(output.compared(logits))
 
     models = {name: _then(model, compared) for name, model in _models(graphs, int8, trained).items()}
-    running = {
-        p.choice.name: _then(measured[p.choice.name].run, p.output.logits_of)
-        for p in programs.chosen
-        if p.choice.name in measured
-    }
-    guarded = _guarded(programs, running, loads)
-    judged: dict[str, Model] = {**running, **guarded}
+    runs = _runs(programs, loads)
     unmeasured = {p.choice.placement for p in programs.chosen if p.choice.name not in measured}
     logits = collect_logits(
         {**models, "hashes": hash_maker(network.preprocess)},
         network.split.evaluation,
         network.preprocess,
         progress,
-        programs={name: _then(program, view) for name, program in judged.items()},
+        programs={name: _then(program, view) for name, program in runs.items()},
         limits={
             **{p.choice.name: p.choice.backend.images for p in programs.chosen},
             # Where no program runs here, the simulation stands for it.
@@ -188,7 +182,7 @@ def evaluate(
         logits=logits,
         findings=check_reference(reference, progress),
         temperature=_temperature(network, models[FLOAT], progress),
-        failed={name: each.error for name, each in guarded.items() if each.error is not None},
+        failed={name: run.error for name, run in runs.items() if isinstance(run, _Guarded) and run.error is not None},
     )
 
 
@@ -205,18 +199,17 @@ def _models(graphs: Graphs, int8: Int8Graphs, trained: Trained | None) -> dict[s
     return models
 
 
-def _guarded(programs: Programs, running: Mapping[str, Model], loads: Loads) -> dict[str, _Guarded]:
-    """Programs in emulators, where there are others that are to go on whatever becomes of one."""
-    beside = programs.chosen if len(programs.chosen) > 1 else ()
-    return {
-        p.choice.name: _Guarded(
-            run=running.get(p.choice.name, nn.Identity()),
-            columns=p.lowered.output_shape[-1],
-            error=loads.failed.get(p.choice.name),
-        )
-        for p in beside
-        if p.choice.backend.emulated
-    }
+def _runs(programs: Programs, loads: Loads) -> dict[str, Model]:
+    """What gives each program's logits; in an emulator, where there are others that are to go on, whatever comes."""
+    found: dict[str, Model] = {}
+    for program in programs.chosen:
+        name = program.choice.name
+        if name in loads.measured:
+            found[name] = _then(loads.measured[name].run, program.output.logits_of)
+        if program.choice.backend.emulated and len(programs.chosen) > 1:
+            run, columns = found.get(name, nn.Identity()), program.lowered.output_shape[-1]
+            found[name] = _Guarded(run=run, columns=columns, error=loads.failed.get(name))
+    return found
 
 
 def _temperature(network: Loaded, model: Model, progress: Progress) -> float | None:

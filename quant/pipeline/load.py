@@ -149,15 +149,15 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
     with ExitStack() as stack:
         with watch.measure("load"):
             named = _named(config, request.task, checkpoint)
-            kept_back = {"calibration": config.calibration, "selection": request.selection}
+            counts = {"calibration": config.calibration, "selection": request.selection}
             names = named or checkpoint.class_names
             wanted = Wanted(preprocess=checkpoint.preprocess, kind=request.task.targets, names=names)
             handed = stack.enter_context(as_folders(config.given, wanted, progress))
             checkpoint = _with_tensors(request, checkpoint) if handed.tensors else checkpoint
-            drawn = image_folder(handed.data, checkpoint.preprocess, progress, **kept_back)
+            drawn = image_folder(handed.data, checkpoint.preprocess, progress, **counts)
             folders = replace(handed, data=stack.enter_context(drawn))
             source = _source(request, checkpoint, named, folders, progress)
-            split = split_images(source, seed=config.seed, training=request.recipe.trains, **kept_back)
+            split = split_images(source, seed=config.seed, training=request.recipe.trains, **counts)
             checkpoint, settled = _settled(request, checkpoint, split, tensors=handed.tensors)
             copies = () if handed.tensors else _copies(request, checkpoint, split)
             model = checkpoint.model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -206,13 +206,9 @@ def _dot(row: Row, key: str) -> Dot:
 
 def _cautions(entries: Sequence[Entry]) -> list[str]:
     measured = [entry for entry in entries if entry.measured]
-    differing: dict[str, set[object]] = {
-        "Not all were judged on the same images: their accuracies compare roughly at best.": {
-            e.images for e in measured
-        },
-        "Not all are for the same task: agreement means something else for each.": {
-            e.facts.task.name for e in measured
-        },
-        "Not all were timed on the same number of threads.": {e.facts.threads for e in measured},
+    kinds: dict[str, Callable[[Entry], object]] = {
+        "Not all were judged on the same images: their accuracies compare roughly at best.": lambda e: e.images,
+        "Not all are for the same task: agreement means something else for each.": lambda e: e.facts.task.name,
+        "Not all were timed on the same number of threads.": lambda e: e.facts.threads,
     }
-    return [caution for caution, kinds in differing.items() if len(kinds) > 1]
+    return [caution for caution, kind in kinds.items() if len(set(map(kind, measured))) > 1]

@@ -6,7 +6,7 @@ A report is a function of what the artifact folder holds (and of the images, for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import PurePath
@@ -67,7 +67,7 @@ class Training:
     steps: int
     best_epoch: int
     """0: the post-training quantized network, which no epoch beat."""
-    rows: tuple[Mapping[str, float | None], ...]
+    rows: Sequence[Mapping[str, float | None]]
     """The learning curve; the first row is step 0."""
 
 
@@ -169,12 +169,6 @@ class Facts:
         return str(self.recipe.get("summary", ""))
 
 
-def points_lost(facts: Facts) -> float | None:
-    """What `max_drop` bounds first, from float to the program, points; None where the images have no labels."""
-    before, after = (facts.task.figure.value(network) for network in (facts.float, facts.program))
-    return None if before is None or after is None else 100.0 * (before - after)
-
-
 def facts_of(manifest: Mapping[str, Any]) -> Facts:
     """Read a manifest that its schema allows.
 
@@ -210,20 +204,19 @@ def _made(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _judged(verdict: Mapping[str, Any]) -> dict[str, Any]:
     """The verdict in words and limits."""
-    cautions = tuple(map(str, verdict.get("cautions", ())))
-    found = verdict.get("findings", ())
+    cautions, found = tuple(verdict.get("cautions", ())), verdict.get("findings", ())
     limits, diagnosis = verdict.get("limits", {}), verdict.get("diagnosis") or {}
     return {
         "level": {"pass": CAUTION if cautions else PASS, "fail": FAIL}.get(verdict["verdict"], UNMEASURED),
-        "reasons": tuple(map(str, verdict.get("reasons", ()))),
+        "reasons": tuple(verdict.get("reasons", ())),
         "cautions": cautions,
         "broken_layer": diagnosis.get("layer"),
-        "remedies": tuple(map(str, diagnosis.get("remedies", ()))),
-        "notes": tuple(str(note) for note in verdict.get("notes", ()) if note not in cautions),
+        "remedies": tuple(diagnosis.get("remedies", ())),
+        "notes": tuple(note for note in verdict.get("notes", ()) if note not in cautions),
         "left_out": tuple(str(item) for row in found for item in row.get("items", ())),
         "findings": tuple(map(_finding, found)),
-        "max_drop": _given(limits, "max_drop", float),
-        "min_agreement": _given(limits, "min_agreement", float),
+        "max_drop": limits.get("max_drop"),
+        "min_agreement": limits.get("min_agreement"),
     }
 
 
@@ -245,9 +238,7 @@ def _measured(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "labelled": verdict["float"].get(task_of(manifest).bounded[0]) is not None,
         "classes": _given(verdict, "classes", lambda rows: tuple(map(ClassFigures.from_json, rows))),
         "confusion": tuple(
-            ConfusionChange(
-                name=row["class"], answer=row["answer"], float_count=int(row["float"]), pte_count=int(row["pte"])
-            )
+            ConfusionChange(name=row["class"], answer=row["answer"], float_count=row["float"], pte_count=row["pte"])
             for row in verdict.get("confusion", ())
         ),
         "flips": tuple(map(Flip.from_json, verdict.get("flips", ()))),
@@ -256,7 +247,7 @@ def _measured(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "float_layers": tuple(FloatLayer(**row) for row in verdict.get("float_layers", ())),
         "search": _given(verdict, "search", _search),
         "training": _given(verdict, "training", _training),
-        "seconds": {name: float(value) for name, value in verdict.get("seconds", {}).items()},
+        "seconds": verdict.get("seconds", {}),
     }
 
 
@@ -308,7 +299,7 @@ def _figures(name: str, values: Mapping[str, Any]) -> Figures:
     return Figures(
         name=name,
         top1_interval=_given(values, "top1_interval", _pair),
-        size_bytes=_given(values, "size_bytes", int),
+        size_bytes=values.get("size_bytes"),
         images=values.get("images"),
         more={key: float(value) for key, value in values.items() if key not in _KNOWN and value is not None},
         **{key: _given(values, key, float) for key in plain},
@@ -330,18 +321,10 @@ def _pair(values: Any) -> tuple[float, float]:
 
 
 def _search(values: Mapping[str, Any]) -> Search:
-    points = tuple(
-        Point(
-            float_layers=tuple(row["float_layers"]),
-            **{key: float(row[key]) for key in ("added_ms", "agreement", "drop", "sqnr_db", "chance")},
-            met=bool(row["met"]),
-        )
-        for row in values["points"]
-    )
-    chosen = [bool(row["chosen"]) for row in values["points"]].index(True)
-    return Search(images=int(values["photographs"]), points=points, chosen=chosen)
+    rows = [{**row, "float_layers": tuple(row["float_layers"])} for row in values["points"]]
+    chosen = [row.pop("chosen") for row in rows].index(True)
+    return Search(images=values["photographs"], points=tuple(Point(**row) for row in rows), chosen=chosen)
 
 
 def _training(values: Mapping[str, Any]) -> Training:
-    rows = tuple({name: _given(row, name, float) for name in row} for row in values["rows"])
-    return Training(steps=int(values["steps"]), best_epoch=int(values["best_epoch"]), rows=rows)
+    return Training(steps=values["steps"], best_epoch=values["best_epoch"], rows=values["rows"])

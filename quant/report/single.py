@@ -18,7 +18,7 @@ from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport, reports_fro
 from quant.artifact.model import Artifact, read_part
 from quant.data.split import ImageRecord
 from quant.lower.delegation import DelegationReport
-from quant.report.facts import Facts, facts_of, points_lost
+from quant.report.facts import Facts, facts_of
 from quant.report.page import render_page
 from quant.report.plots.curves import plot_changes, plot_search, plot_training
 from quant.report.plots.layers import plot_layers
@@ -53,7 +53,7 @@ def render_report(manifest: Mapping[str, Any], sources: Sources) -> bytes:
     return render_page(
         "single.html.j2",
         facts=facts,
-        lost=points_lost(facts),
+        lost=_points_lost(facts),
         flips=flips,
         thumbnails=thumbnails(flips, sources.images, Preprocess.from_dict(dict(manifest["preprocess"]))),
         matrix=_matrix(facts),
@@ -79,6 +79,12 @@ def remade_report(artifact: Artifact, images: Sequence[ImageRecord] = ()) -> byt
     layers = artifact.layers() if "layers.json" in files else ()
     sources = Sources(layers=layers, delegation=delegation, images=images)
     return render_report({**artifact.manifest, "files": files}, sources)
+
+
+def _points_lost(facts: Facts) -> float | None:
+    """What `max_drop` bounds first, from float to the program; None where the images have no labels."""
+    before, after = (facts.task.figure.value(network) for network in (facts.float, facts.program))
+    return None if before is None or after is None else 100.0 * (before - after)
 
 
 def _matrix(facts: Facts) -> dict[str, Any] | None:

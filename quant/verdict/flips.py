@@ -56,19 +56,15 @@ class Flip:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Flip:
         """Inverse of `to_json`, but for what it rounds away."""
-        likely = [values[key] for key in ("float_probability", "pte_probability")]
-        first, second = (None if each is None else float(each) for each in likely)
-        tops = (values.get(key, ()) for key in ("float_top", "pte_top"))
-        float_top, pte_top = (tuple((str(name), float(each)) for name, each in rows) for rows in tops)
         return cls(
             image=values["photograph"],
             label=values["label"],
             float_class=values["float"],
             pte_class=values["pte"],
-            float_probability=first,
-            pte_probability=second,
-            float_top=float_top,
-            pte_top=pte_top,
+            float_probability=values["float_probability"],
+            pte_probability=values["pte_probability"],
+            float_top=tuple((name, probability) for name, probability in values.get("float_top", ())),
+            pte_top=tuple((name, probability) for name, probability in values.get("pte_top", ())),
         )
 
 

@@ -200,14 +200,11 @@ def _fallen(figure: str, reference: str, before: float, after: float, limit: flo
     """Points lost, and the sentence, with as many digits as show on which side of the limit they are."""
     drop = 100.0 * (before - after)
     exceeded = drop > limit + SHARE_ROUNDING
-    digits = next(
-        (
-            n
-            for n in (1, 2, 3)
-            if abs(round(limit, n) - limit) < SHARE_ROUNDING and (round(drop, n) > limit) == exceeded
-        ),
-        4,
-    )
+
+    def shows(digits: int) -> bool:
+        return abs(round(limit, digits) - limit) < SHARE_ROUNDING and (round(drop, digits) > limit) == exceeded
+
+    digits = next(filter(shows, (1, 2, 3)), 4)
     return drop, (
         f"{figure} {100 * after:.{digits}f} % ({reference} {100 * before:.{digits}f} %): "
         f"{0.0 - drop:+.{digits}f} points, limit {0.0 - limit:.{digits}f}"
