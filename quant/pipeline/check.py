@@ -30,10 +30,10 @@ from quant.program.host import EmulatorRuntime, HostRuntime, check_threads, emul
 from quant.program.timing import Measured, ProgramFigures, load_emulated, measure_programs
 from quant.thresholds import GOLDEN_MIN_SQNR_DB, LATENCY_REPEATS
 from quant.training.distributed import LONE, Group, in_turn, joined_group
-from quant.verdict.assemble import Evidence, assemble
+from quant.verdict.assemble import assemble
 from quant.verdict.baseline import baseline_json, make_baseline, read_baseline, require_baseline_file
 from quant.verdict.limits import Limits, asked_limits, require_limits
-from quant.verdict.outcome import Outcome
+from quant.verdict.outcome import Evidence, Outcome
 
 _UNCOUNTED = 2
 """Forwards timed by processes whose figures nobody reads."""
@@ -109,11 +109,7 @@ def check(
 
 
 def _baseline_files(baseline: str | Path | None, *, update: bool) -> tuple[Path | None, Path | None]:
-    """Return where to write figures, and where to read some to compare with.
-
-    Raises:
-        InputError: nowhere to write to, or something else stands there.
-    """
+    """Where to write figures, and where to read some to compare with."""
     path = None if baseline is None else Path(baseline)
     if not update:
         return None, path
@@ -149,14 +145,7 @@ def look(
 ) -> Seen:
     """Time what this host runs of an artifact, prove that it is what the manifest says, run it over images.
 
-    Args:
-        artifact: opened.
-        images: to run over.
-        threads: of the runtime.
-        progress: told of the stages.
-        watch: told of their times.
-        repeats: forwards timed of each program.
-        group: this process among those that evaluate together.
+    `repeats` forwards of each program are timed; `group` is this process among those that evaluate together.
 
     Raises:
         InputError: programs or golden files that do not belong together, an unreadable image.
@@ -220,15 +209,17 @@ def judge_artifact(
     Args:
         artifact: opened.
         seen: what this host makes of it.
-        images: that the logits are of.
-        pte_logits: of the program, [images, classes].
+        images: that the logits, [images, classes], are of.
+        pte_logits: of the program.
         pte_program: what it cost where it ran.
         threads: of the runtime there.
-        findings: beside those of `seen`, about the images and the device; failures among them come first.
+        findings: about the images and the device; failures among them come before those of `seen`.
         seconds: by stage.
         limits: what is allowed.
     """
     manifest = artifact.manifest
+    # None where an earlier version ran, and of a task without classes.
+    expected = manifest["verdict"].get("expected_drop")
     return assemble(
         Evidence(
             task=artifact.task,
@@ -253,16 +244,10 @@ def judge_artifact(
             findings=(*findings, *seen.findings, *reports_on(manifest["backend"])),
             seconds=seconds,
             program=manifest["files"]["model.pte"]["sha256"],
-            temperature=_temperature(manifest["verdict"]),
+            temperature=None if expected is None else float(expected["temperature"]),
         ),
         limits,
     )
-
-
-def _temperature(verdict: Mapping[str, Any]) -> float | None:
-    """What `quantize` found on labelled images; None where an earlier version ran, and of a task without classes."""
-    expected = verdict.get("expected_drop")
-    return None if expected is None else float(expected["temperature"])
 
 
 def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:
@@ -271,28 +256,23 @@ def verify_shapes(artifact: Artifact, programs: Mapping[str, Measured]) -> None:
     Raises:
         InputError: they differ.
     """
-    side = artifact.manifest["image_size"]
+    manifest, side, channels = artifact.manifest, artifact.manifest["image_size"], artifact.preprocess.channels
     # The float network's own program always takes what the network takes.
-    channels = artifact.preprocess.channels
-    inputs = {"float": [1, channels, side, side], "pte": artifact.manifest["input"]["shape"]}
-    for measured in programs.values():
-        for key in ("input", "output"):
+    inputs = {"float": [1, channels, side, side], "pte": manifest["input"]["shape"]}
+    for name, measured in programs.items():
+        for key, wanted in (("input", inputs[name]), ("output", manifest["output"]["shape"])):
             found = list(getattr(measured.program, f"{key}_shape"))
-            wanted = inputs[measured.program.name] if key == "input" else artifact.manifest["output"]["shape"]
             if found != wanted:
                 raise InputError(
-                    f"{artifact.folder}: the {measured.program.name} program's {key} is {found}, manifest.json says "
-                    f"{wanted}: they do not belong together; regenerate the artifact."
+                    f"{artifact.folder}: the {name} program's {key} is {found}, manifest.json says {wanted}: they do "
+                    "not belong together; regenerate the artifact."
                 )
 
 
 def verify_golden(artifact: Artifact, programs: Mapping[str, Measured], doubts: Sequence[str]) -> None:
     """Compare programs' outputs for the golden inputs with those written beside them.
 
-    Args:
-        artifact: that they are of.
-        programs: "pte" and "float", or one of them.
-        doubts: what its files give away, which may be why.
+    `doubts` are what the artifact's files give away, which may be why they differ.
 
     Raises:
         InputError: they differ by more than rounding.
@@ -304,9 +284,11 @@ def verify_golden(artifact: Artifact, programs: Mapping[str, Measured], doubts: 
         "float": [(item.image, item.input, item.float_output) for item in pairs],
     }
     for name, program in programs.items():
-        path = {"pte": artifact.program, "float": artifact.float_program}[name]
+        path = artifact.programs[name]
         for image, given, wanted in expected[name]:
-            x = artifact.preprocess.normalize(given.numpy()) if _needs_normalizing(program, given) else given
+            # The float program beside one that takes pixels does not.
+            pixels = given.dtype == torch.uint8 and program.program.input_dtype != torch.uint8
+            x = artifact.preprocess.normalize(given.numpy()) if pixels else given
             sqnr = metrics.sqnr_db(wanted, program.runtime.run(program.program, x[None])[0])
             if not sqnr >= GOLDEN_MIN_SQNR_DB:
                 raise InputError(
@@ -315,8 +297,3 @@ def verify_golden(artifact: Artifact, programs: Mapping[str, Measured], doubts: 
                     "here computes something else, or the golden files or mean and std were changed."
                     + "".join(f" {sentence}." for sentence in doubts)
                 )
-
-
-def _needs_normalizing(program: Measured, given: torch.Tensor) -> bool:
-    """Whether golden pixels are not what a program takes: the float program beside one that takes pixels."""
-    return given.dtype == torch.uint8 and program.program.input_dtype != torch.uint8

@@ -41,11 +41,19 @@ FLOAT = "float"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evaluated:
-    """What all programs and graphs make of the evaluation images."""
+class Loads:
+    """The programs that this host runs, loaded and timed."""
 
     measured: Mapping[str, Measured]
-    """By name of the choice, those that this host runs; `FLOAT` is the float network's own program."""
+    """By name of the choice; `FLOAT` is the float network's own program."""
+    failed: Mapping[str, str]
+    """By name of the choice, why an emulator did not load a program or run it to the end, where others go on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluated(Loads):
+    """What all programs and graphs make of the evaluation images."""
+
     logits: Mapping[str, torch.Tensor]
     """[images, outputs], as the task's `view` gives them, of `FLOAT`, of "swapped" and "ptq" where there are such, of
     each placement, and of each measured program; these two may have seen fewer images, spread evenly."""
@@ -53,8 +61,6 @@ class Evaluated:
     """About float and the images."""
     temperature: float | None
     """Of float's logits on labelled calibration images, where those that judge have no labels."""
-    failed: Mapping[str, str]
-    """By name of the choice, why an emulator did not load a program or run it to the end, where others went on."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -75,28 +81,13 @@ class _Guarded:
         return torch.full((len(inputs), self.columns), torch.nan)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Loads:
-    """The programs that this host runs, loaded and timed."""
-
-    measured: Mapping[str, Measured]
-    """By name of the choice; `FLOAT` is the float network's own program."""
-    failed: Mapping[str, str]
-    """By name of the choice, why an emulator did not load a program, where others go on."""
-
-
 def measure(
     runtime: HostRuntime, stack: ExitStack, network: Loaded, programs: Programs, progress: Progress, among: int
 ) -> Loads:
     """Load and time what this host runs; slow programs a few times only, an emulator's never.
 
-    Args:
-        runtime: of programs that no emulator runs.
-        stack: keeps the emulators, each program's its own: what ends one ends no other.
-        network: whose programs they are.
-        programs: lowered.
-        progress: told of the programs timed.
-        among: processes like this one that share the cores.
+    `stack` keeps the emulators, each program's its own: what ends one ends no other. `among` so many processes like
+    this one the cores are shared.
 
     Raises:
         InputError: a program that the runtime refuses, or the only one that there is and an emulator refuses.
@@ -117,8 +108,8 @@ def measure(
                 if len(programs.chosen) == 1:
                     raise
                 failed[name] = str(error)
-        for group, repeats in ((set(paths) - slow, LATENCY_REPEATS), (set(paths) & slow, _SLOW_REPEATS)):
-            chosen = {name: path for name, path in paths.items() if name in group}
+        for is_slow, repeats in ((False, LATENCY_REPEATS), (True, _SLOW_REPEATS)):
+            chosen = {name: path for name, path in paths.items() if (name in slow) == is_slow}
             found |= measure_programs(runtime, chosen, network.preprocess, image, progress, repeats=repeats)
     return Loads(measured=found, failed=failed)
 
@@ -159,16 +150,14 @@ def evaluate(
         return view(output.compared(logits))
 
     models = {name: _then(model, compared) for name, model in _models(graphs, int8, trained).items()}
-    running = _running(programs, loads)
-    guarded = _guarded(programs, running, loads)
-    judged: dict[str, Model] = {**running, **guarded}
+    runs = _runs(programs, loads)
     unmeasured = {p.choice.placement for p in programs.chosen if p.choice.name not in measured}
     logits = collect_logits(
         {**models, "hashes": hash_maker(network.preprocess)},
         network.split.evaluation,
         network.preprocess,
         progress,
-        programs={name: _then(program, view) for name, program in judged.items()},
+        programs={name: _then(program, view) for name, program in runs.items()},
         limits={
             **{p.choice.name: p.choice.backend.images for p in programs.chosen},
             # Where no program runs here, the simulation stands for it.
@@ -193,41 +182,34 @@ def evaluate(
         logits=logits,
         findings=check_reference(reference, progress),
         temperature=_temperature(network, models[FLOAT], progress),
-        failed={name: each.error for name, each in guarded.items() if each.error is not None},
+        failed={name: run.error for name, run in runs.items() if isinstance(run, _Guarded) and run.error is not None},
     )
 
 
 def _models(graphs: Graphs, int8: Int8Graphs, trained: Trained | None) -> dict[str, Model]:
-    """What runs in this process, by its name among the logits."""
+    """What runs in this process, by its name among the logits; graphs in their programs' arithmetic where known."""
     models: dict[str, Model] = {FLOAT: join_silu(graphs.original)}
     if graphs.float is not graphs.original:
         models["swapped"] = join_silu(graphs.float)
     if trained is not None:
         models["ptq"] = trained.before
-    return models | {name: _computed(int8, name) for name in int8.by_placement}
+    for placement, quantized in int8.by_placement.items():
+        graph, arithmetic = quantized.converted, PLACEMENTS[placement].arithmetic
+        models[placement] = graph if arithmetic is None else simulation_of(graph, arithmetic).module
+    return models
 
 
-def _running(programs: Programs, loads: Loads) -> dict[str, Model]:
-    """Programs that were loaded, each giving its logits."""
-    return {
-        p.choice.name: _then(loads.measured[p.choice.name].run, p.output.logits_of)
-        for p in programs.chosen
-        if p.choice.name in loads.measured
-    }
-
-
-def _guarded(programs: Programs, running: Mapping[str, Model], loads: Loads) -> dict[str, _Guarded]:
-    """Programs in emulators, where there are others that are to go on whatever becomes of one."""
-    beside = programs.chosen if len(programs.chosen) > 1 else ()
-    return {
-        p.choice.name: _Guarded(
-            run=running.get(p.choice.name, nn.Identity()),
-            columns=p.lowered.output_shape[-1],
-            error=loads.failed.get(p.choice.name),
-        )
-        for p in beside
-        if p.choice.backend.emulated
-    }
+def _runs(programs: Programs, loads: Loads) -> dict[str, Model]:
+    """What gives each program's logits; in an emulator, where there are others that are to go on, whatever comes."""
+    found: dict[str, Model] = {}
+    for program in programs.chosen:
+        name = program.choice.name
+        if name in loads.measured:
+            found[name] = _then(loads.measured[name].run, program.output.logits_of)
+        if program.choice.backend.emulated and len(programs.chosen) > 1:
+            run, columns = found.get(name, nn.Identity()), program.lowered.output_shape[-1]
+            found[name] = _Guarded(run=run, columns=columns, error=loads.failed.get(name))
+    return found
 
 
 def _temperature(network: Loaded, model: Model, progress: Progress) -> float | None:
@@ -242,10 +224,3 @@ def _temperature(network: Loaded, model: Model, progress: Progress) -> float | N
 
 def _then(model: Model, change: Model) -> Model:
     return lambda x: change(model(x))
-
-
-def _computed(int8: Int8Graphs, placement: str) -> nn.Module:
-    """The graph of a placement, in the arithmetic of its programs where that is known."""
-    converted = int8.by_placement[placement].converted
-    arithmetic = PLACEMENTS[placement].arithmetic
-    return converted if arithmetic is None else simulation_of(converted, arithmetic).module

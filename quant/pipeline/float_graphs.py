@@ -34,13 +34,7 @@ class Graphs:
 
 
 def export_graphs(network: Loaded, inputs: Sequence[torch.Tensor], progress: Progress) -> Graphs:
-    """Export the network, and bring one with a swapped activation back to the original.
-
-    Args:
-        network: loaded.
-        inputs: calibration images in batches.
-        progress: told of the stages.
-    """
+    """Export the network, and bring one with a swapped activation back to the original on calibration batches."""
     with progress.stage("Exporting", 1) as advance:
         original = _folded(network.checkpoint.model, network)
         advance(1)
@@ -58,8 +52,7 @@ def require_lowerable(network: Loaded, graphs: Graphs) -> None:
     Raises:
         InputError: naming the first one.
     """
-    model = network.checkpoint.model
-    if model.head_steps != CARRIED:
+    if network.checkpoint.model.head_steps != CARRIED:
         return
     try:
         lower_xnnpack(graphs.float, network.input_shape)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_effnet.arrays import ARRAY_SUFFIXES, read_stacks
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import scratch_folder
-from edge_effnet.preprocess import TENSORS, Preprocess
 from quant.artifact.model import Artifact
 from quant.common.atomic_io import explained_writes
 from quant.common.progress import Progress
@@ -23,12 +22,10 @@ from quant.data.readers.label_file import ImageOptions, LabelFile
 from quant.data.source import image_folder
 from quant.data.split import DataSplit, evaluation_images
 
-_HALVES = ("calibration_data", "evaluation_data")
-
 _PLACES = {"data": "images", "calibration_data": "train", "evaluation_data": "val"}
 """Folders for what is handed over, by argument."""
 
-_ROLES = (("calibration_data", ("train",)), ("evaluation_data", ("val", "test")))
+_HALVES = {"calibration_data": ("train",), "evaluation_data": ("val", "test")}
 """Words in the names of a file's arrays, as MedMNIST and Keras have them; with val and test both, val judges."""
 
 
@@ -83,16 +80,6 @@ def as_folders(given: Given, wanted: Wanted, progress: Progress) -> Iterator[Fol
             raise InputError(str(error).replace(f"{root}/", "") if sides else str(error)) from error
 
 
-def word_for(given: Any) -> Any:
-    """What a command says of it: a path as it is, something in memory by its class."""
-    return f"{type(given).__name__} in memory" if is_in_memory(given) else given
-
-
-def with_tensors(preprocess: Preprocess) -> Preprocess:
-    """The preprocessing of a network whose inputs are handed over as they are."""
-    return replace(preprocess, resize=preprocess.crop, resize_mode=TENSORS)
-
-
 def _is_array_file(data: Any) -> bool:
     return isinstance(data, str | Path) and Path(data).suffix.lower() in ARRAY_SUFFIXES and Path(data).is_file()
 
@@ -115,12 +102,12 @@ def _split(sides: Mapping[str, Any]) -> dict[str, Any]:
 def _halves_by_name(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """One dict a side of `train_images`, `train_labels`, `val_images`, ... or `x_train`, ...; empty without."""
     found = {}
-    for side, words in _ROLES:
+    for side, words in _HALVES.items():
         for word in words:
             names = {str(name): name.replace(word, "").strip("_") for name in arrays if word in str(name)}
             if len(names) > 1 and side not in found:
                 found[side] = {short: arrays[name] for name, short in names.items()}
-    return found if len(found) == len(_ROLES) else {}
+    return found if len(found) == len(_HALVES) else {}
 
 
 def _written(given: Given, sides: Mapping[str, Any], root: Path, wanted: Wanted, progress: Progress) -> Folders:
@@ -151,45 +138,29 @@ def _path(folder: Any) -> Path | None:
 def judged_images(
     artifact: Artifact, given: Given, options: ImageOptions | None, progress: Progress
 ) -> Iterator[DataSplit]:
-    """Find them; they exist until the end of the block.
-
-    Args:
-        artifact: that is judged.
-        given: folders, or what Python holds.
-        options: how images and labels are read.
-        progress: told of what is written or drawn.
+    """Find the images to judge an artifact on; they exist until the end of the block.
 
     Raises:
         InputError: none, others than its classes, ones that it was fitted on, or tensors for an artifact that takes
             images or the other way round.
         MachineError: no room for temporary files.
     """
-    tensors = artifact.preprocess.takes_tensors
-    wanted = Wanted(
-        preprocess=artifact.preprocess,
-        kind=artifact.task.targets,
-        names=artifact.labels if artifact.labelled else None,
-    )
+    task, preprocess, options = artifact.task, artifact.preprocess, options or ImageOptions()
+    tensors, names = preprocess.takes_tensors, artifact.labels if artifact.labelled else None
+    wanted = Wanted(preprocess=preprocess, kind=task.targets, names=names)
     with as_folders(given, wanted, progress) as handed:
         if given.in_memory and handed.tensors != tensors:
             taken = "preprocessed tensors" if tensors else "images"
             raise InputError(f"data: {artifact.folder} was made with {taken}; hand over the same.")
-        with image_folder(handed.data, artifact.preprocess, progress) as folder:
-            source = _source(artifact, folder, options or ImageOptions(), handed.labels, progress)
+        with image_folder(handed.data, preprocess, progress) as folder:
+            source = Source(
+                data=folder,
+                labels=handed.labels or options.read(task.targets),
+                class_names=artifact.class_names if artifact.labelled and task.exclusive else None,
+                num_classes=task.class_folders(len(artifact.labels)),
+                output_names=names,
+                outputs=len(artifact.labels),
+                verify=None if tensors else verifier(preprocess.channels, progress),
+                max_unusable=options.max_unusable / 100,
+            )
             yield evaluation_images(source, calibrated_on=artifact.calibrated_on)
-
-
-def _source(
-    artifact: Artifact, folder: Path, options: ImageOptions, labels: LabelFile | None, progress: Progress
-) -> Source:
-    task, preprocess = artifact.task, artifact.preprocess
-    return Source(
-        data=folder,
-        labels=labels or options.read(task.targets),
-        class_names=artifact.class_names if artifact.labelled and task.exclusive else None,
-        num_classes=task.class_folders(len(artifact.labels)),
-        output_names=artifact.labels if artifact.labelled else None,
-        outputs=len(artifact.labels),
-        verify=None if preprocess.takes_tensors else verifier(preprocess.channels, progress),
-        max_unusable=options.max_unusable / 100,
-    )

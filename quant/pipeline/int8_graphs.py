@@ -42,6 +42,8 @@ class Int8Graphs:
     """Where float layers were searched for."""
     findings: tuple[Finding, ...]
     """About the images that float layers or bits were chosen on."""
+    context: Context
+    """That they were quantized in."""
     mixed: Mapping[str, str] = field(default_factory=dict)
     """By placement, how its activations with 16 bits were chosen, in a sentence."""
 
@@ -55,23 +57,27 @@ class Trained:
     """The arithmetic that training started from."""
 
 
-def quantize_graphs(
-    request: Request, network: Loaded, graphs: Graphs, inputs: list[torch.Tensor], progress: Progress
-) -> Int8Graphs:
+def quantize_graphs(network: Loaded, graphs: Graphs, inputs: list[torch.Tensor], progress: Progress) -> Int8Graphs:
     """Quantize as the recipe says, or with the float layers that the target takes.
 
-    Args:
-        request: what is wanted.
-        network: loaded.
-        graphs: its float graphs.
-        inputs: calibration images in batches, each [n, C, H, W] float32.
-        progress: told of the stages.
+    `inputs` are calibration images in batches, each [n, C, H, W] float32.
     """
-    findings = _selection_findings(request, network)
-    context, names = _context(request, network, inputs, progress), placements_of(request)
+    request, findings = network.request, _selection_findings(network)
+    wanted = (choice.placement for choice in request.choices if choice.missing is None)
+    names = list(dict.fromkeys(name for name in wanted if name is not None))
+    context = Context(
+        inputs=inputs,
+        recipe=request.recipe,
+        seed=request.config.seed,
+        progress=progress,
+        placements=tuple(PLACEMENTS[name] for name in names),
+        normalization=request.normalization(network.preprocess),
+    )
     if request.searches:
-        quantized, found = _search(request, network, graphs, context)
-        return Int8Graphs(by_placement=dict.fromkeys(names, quantized), search=found, findings=findings)
+        images = _chosen_on(network, graphs, progress)
+        quantized, found = search_float_layers(graphs.float, context, _target(request), images)
+        by_placement = dict.fromkeys(names, quantized)
+        return Int8Graphs(by_placement=by_placement, search=found, findings=findings, context=context)
     mixing, quantized_by, mixed = {choice.placement for choice in request.choices if choice.mixes}, {}, {}
     # The steps of the network depend on which layers stay in float.
     for keeps_float in (True, False):
@@ -83,23 +89,15 @@ def quantize_graphs(
         for name in sharing:
             placed = replace(prepared, placement=PLACEMENTS[name])
             if name in mixing:
-                quantized_by[name], mixed[name] = _mix(request, network, graphs, shared, placed)
+                quantized_by[name], mixed[name] = _mix(network, graphs, shared, placed)
             else:
                 quantized_by[name] = quantize_program(placed, shared)
-    return Int8Graphs(by_placement=quantized_by, search=None, findings=findings, mixed=mixed)
+    return Int8Graphs(by_placement=quantized_by, search=None, findings=findings, context=context, mixed=mixed)
 
 
-def placements_of(request: Request) -> list[str]:
-    """Placements that the programs asked for need, each once."""
-    wanted = (choice.placement for choice in request.choices if choice.missing is None)
-    return list(dict.fromkeys(name for name in wanted if name is not None))
-
-
-def train_graph(
-    request: Request, network: Loaded, graphs: Graphs, int8: Int8Graphs, progress: Progress, group: Group
-) -> Trained:
+def train_graph(network: Loaded, graphs: Graphs, int8: Int8Graphs, progress: Progress, group: Group) -> Trained:
     """Train the one quantized network in place; what a swapped activation lost is to be learned too."""
-    split = network.split
+    request, split = network.request, network.split
     (quantized,) = int8.by_placement.values()
     before = simulation_of(quantized.converted).module
     config = loop_config(
@@ -126,18 +124,13 @@ def train_graph(
     return Trained(report=report, before=before)
 
 
-def finish_graphs(
-    request: Request, network: Loaded, int8: Int8Graphs, inputs: list[torch.Tensor], progress: Progress
-) -> None:
+def finish_graphs(int8: Int8Graphs) -> None:
     """Run the final steps on every quantized network, in place."""
-    context = _context(request, network, inputs, progress)
     for name, quantized in int8.by_placement.items():
-        finish(quantized, PLACEMENTS[name], context)
+        finish(quantized, PLACEMENTS[name], int8.context)
 
 
-def analyze_graphs(
-    request: Request, network: Loaded, int8: Int8Graphs, progress: Progress
-) -> dict[str, list[LayerReport]]:
+def analyze_graphs(network: Loaded, int8: Int8Graphs, progress: Progress) -> dict[str, list[LayerReport]]:
     """Compare each network of XNNPACK's arithmetic layer by layer with float, on evaluation images; by placement."""
     wanted = {name: q for name, q in int8.by_placement.items() if PLACEMENTS[name].to_the_bit}
     if not wanted:
@@ -147,30 +140,14 @@ def analyze_graphs(
     inputs = read_batches([images[i] for i in subsample(len(images), count)], network.preprocess, progress)
     found = {}
     for name, quantized in wanted.items():
-        with progress.stage("Analyzing", 2 * sum(len(batch) for batch in inputs)) as advance:
-            found[name] = analyze(
-                quantized.reference, quantized.converted, inputs, seed=request.config.seed, advance=advance
-            )
+        with progress.stage("Analyzing", 2 * sum(map(len, inputs))) as advance:
+            both = quantized.reference, quantized.converted
+            found[name] = analyze(*both, inputs, seed=network.request.config.seed, advance=advance)
     return found
 
 
-def _context(request: Request, network: Loaded, inputs: list[torch.Tensor], progress: Progress) -> Context:
-    return Context(
-        inputs=inputs,
-        recipe=request.recipe,
-        seed=request.config.seed,
-        progress=progress,
-        placements=tuple(PLACEMENTS[name] for name in placements_of(request)),
-        normalization=request.normalization(network.preprocess),
-    )
-
-
-def _search(request: Request, network: Loaded, graphs: Graphs, context: Context) -> tuple[Quantized, Found]:
-    images = _chosen_on(network, graphs, context.progress)
-    return search_float_layers(graphs.float, context, _target(request), images)
-
-
-def _mix(request: Request, network: Loaded, graphs: Graphs, context: Context, placed: State) -> tuple[Quantized, str]:
+def _mix(network: Loaded, graphs: Graphs, context: Context, placed: State) -> tuple[Quantized, str]:
+    request = network.request
     target = _target(request) if request.targeted else replace(_target(request), min_agreement=MIXED_AGREEMENT)
     quantized, found = mix_bits(placed, context, target, _chosen_on(network, graphs, context.progress))
     return quantized, found.sentence()
@@ -181,25 +158,23 @@ def _target(request: Request) -> Target:
 
 
 def _chosen_on(network: Loaded, graphs: Graphs, progress: Progress) -> ChosenOn:
-    images = network.split.selection or network.split.evaluation
+    task, evaluation = network.task, network.split.evaluation
+    images = network.split.selection or evaluation
+    selection = read_batches(images, network.preprocess, progress)
+    # Float's view of the evaluation images, thinned where there are very many.
+    seen = [evaluation[i] for i in subsample(len(evaluation), OUTLOOK_IMAGES)]
+    logits = collect_logits({"float": graphs.original}, seen, network.preprocess, progress)["float"]
     return ChosenOn(
-        selection=read_batches(images, network.preprocess, progress),
-        labels=network.task.targets_of(images),
-        judged=_judged(network, graphs, progress),
+        selection=selection,
+        labels=task.targets_of(images),
+        judged=Judged(logits=task.view(logits), labels=task.targets_of(seen), images=len(evaluation)),
         original=graphs.original,
-        task=network.task,
+        task=task,
     )
 
 
-def _judged(network: Loaded, graphs: Graphs, progress: Progress) -> Judged:
-    """Float's view of the evaluation images, thinned where there are very many."""
-    images = network.split.evaluation
-    seen = [images[i] for i in subsample(len(images), OUTLOOK_IMAGES)]
-    logits = collect_logits({"float": graphs.original}, seen, network.preprocess, progress)["float"]
-    return Judged(logits=network.task.view(logits), labels=network.task.targets_of(seen), images=len(images))
-
-
-def _selection_findings(request: Request, network: Loaded) -> tuple[Finding, ...]:
+def _selection_findings(network: Loaded) -> tuple[Finding, ...]:
+    request = network.request
     if not (request.searches or request.mixes) or network.split.selection:
         return ()
     what = "float layers" if request.searches else "activations with 16 bits"

@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from quant.analysis.fallback_cost import FloatLayer, float_layers
 from quant.analysis.layer_report import LayerReport
 from quant.checks.program_identity import check_programs
@@ -16,16 +14,15 @@ from quant.common.progress import Stopwatch
 from quant.common.subsample import subsample
 from quant.graph.footprint import Footprint, check_footprint
 from quant.lower.choices import Choice, reports_on
-from quant.pipeline.calibration import Calibration
 from quant.pipeline.evaluate import FLOAT, Evaluated
 from quant.pipeline.int8_graphs import Int8Graphs, Trained
-from quant.pipeline.load import Loaded
+from quant.pipeline.load import Calibration, Loaded
 from quant.pipeline.programs import Program, Programs
 from quant.pipeline.request import Request
 from quant.program.reader import parse_pte
 from quant.ptq.quantizers import PLACEMENTS
-from quant.verdict.assemble import Evidence, Simulated, assemble
-from quant.verdict.outcome import Outcome
+from quant.verdict.assemble import assemble
+from quant.verdict.outcome import Evidence, Outcome, Simulated
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,10 +47,6 @@ class Run:
         """The analysis of a program's network; empty where there is none."""
         return () if choice.placement is None else self.layers.get(choice.placement, ())
 
-    def recipe_of(self, choice: Choice) -> str:
-        """The recipe where one was applied, else the precision."""
-        return self.request.recipe.name if choice.placement is not None else choice.precision
-
     def device_findings(self, program: Program) -> tuple[Finding, ...]:
         """What a program asks too much of a phone, and what is known against those that run it."""
         too_much = check_footprint(self.footprint, len(program.lowered.data))
@@ -61,17 +54,12 @@ class Run:
 
 
 def judge(run: Run, program: Program, artifact: str) -> Outcome:
-    """Judge a measured program.
-
-    Args:
-        run: that it is of.
-        program: one of `run.programs` that this host runs.
-        artifact: path of its folder.
+    """Judge one of `run.programs` that this host runs; `artifact` is the path of its folder.
 
     Raises:
         InputError: a broken program.
     """
-    request, network, choice = run.request, run.network, program.choice
+    request, network, choice, logits = run.request, run.network, program.choice, run.evaluated.logits
     rows = subsample(len(network.split.evaluation), choice.backend.images)
     data = {"pte" if request.alone else choice.name: program.lowered.data}
     if request.alone:
@@ -83,10 +71,15 @@ def judge(run: Run, program: Program, artifact: str) -> Outcome:
             artifact=artifact,
             variant=request.spec.name,
             activation=request.final_activation,
-            recipe=run.recipe_of(choice),
+            # Where none was applied, the precision.
+            recipe=request.recipe.name if choice.placement is not None else choice.precision,
             backend=choice.backend.name,
             threads=request.config.threads,
-            logits=_logits(run, choice, rows),
+            # On the images that the program saw.
+            logits={
+                **{name: logits[name][rows] for name in (FLOAT, "swapped", "ptq") if name in logits},
+                "pte": logits[choice.name],
+            },
             simulated=_simulated(run, choice, rows),
             images=[network.split.evaluation[i] for i in rows],
             class_names=network.class_names,
@@ -112,13 +105,6 @@ def judge(run: Run, program: Program, artifact: str) -> Outcome:
         ),
         request.limits,
     )
-
-
-def _logits(run: Run, choice: Choice, rows: Sequence[int]) -> dict[str, torch.Tensor]:
-    """What a verdict compares, on the images that the program saw."""
-    logits = run.evaluated.logits
-    found = {name: logits[name][rows] for name in (FLOAT, "swapped", "ptq") if name in logits}
-    return {**found, "pte": logits[choice.name]}
 
 
 def _simulated(run: Run, choice: Choice, rows: Sequence[int]) -> Simulated | None:

@@ -14,11 +14,11 @@ import torch
 
 from edge_effnet.head import LINEAR
 from edge_effnet.samples import SAMPLE
+from quant.data.readers.in_memory import is_in_memory
 from quant.data.split import ImageRecord
 from quant.metrics.tasks.classes import CLASSES
 from quant.metrics.tasks.embedding import EMBEDDING
 from quant.pipeline.config import QuantizeConfig
-from quant.pipeline.handed_over import word_for
 from quant.pipeline.judge import Run
 from quant.pipeline.load import Loaded
 from quant.pipeline.programs import Program
@@ -30,12 +30,9 @@ _PIXELS = {"dtype": "uint8", "layout": "NHWC"}
 
 
 def describe(run: Run, program: Program, verdict: dict[str, Any]) -> dict[str, Any]:
-    """Say what a program was made from, how, and what was found out about it.
+    """Say what one of a run's programs was made from, how, and what was found out about it.
 
-    Args:
-        run: that it is of.
-        program: one of its programs.
-        verdict: what `Outcome.to_json` gives, or what stands for it where this host does not run the program.
+    `verdict` is what `Outcome.to_json` gives, or what stands for it where this host does not run the program.
     """
     request, network, choice, lowered = run.request, run.network, program.choice, program.lowered
     checkpoint, split = network.checkpoint, network.split
@@ -52,7 +49,7 @@ def describe(run: Run, program: Program, verdict: dict[str, Any]) -> dict[str, A
         "input": {"shape": list(lowered.input_shape), **(_PIXELS if lowered.takes_pixels else _TENSOR)},
         "output": {"shape": list(lowered.output_shape), **program.output.to_manifest()},
         "recipe": {**recipe, "seed": request.config.seed},
-        "sample_model": request.sample,
+        "sample_model": request.config.sample,
         "backend": choice.backend.name,
         # The default's artifact stands alone and has none.
         **({} if request.alone else {"precision": choice.precision}),
@@ -123,7 +120,9 @@ def quantize_command(request: Request) -> tuple[str, ...]:
     config = request.config
     out, limit = str(request.out), request.limits.max_drop
     said = {each.name: getattr(config, each.name) for each in fields(config) if each.name not in _AT_THE_END}
-    said |= {name: word_for(said[name]) for name in _FOLDERS} | {
+    # Something in memory by its class.
+    in_memory = [name for name in _FOLDERS if is_in_memory(said[name])]
+    said |= {name: f"{type(said[name]).__name__} in memory" for name in in_memory} | {
         "variant": request.spec.name,
         "weights": SAMPLE if config.sample else config.weights_name,
         "task": None if request.task is EMBEDDING else request.task.name,
@@ -133,8 +132,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
         # Given, it asks for a search, even where it is the default's figure.
         "max_drop": None if _by_agreement(request) and limit == request.task.max_drop else limit,
     }
-    flags = [name for name, given in (("--no-ema", not config.ema), ("--embed-preprocess", config.embed_preprocess))
-             if given]  # fmt: skip
+    flags = [*([] if config.ema else ["--no-ema"]), *(["--embed-preprocess"] if config.embed_preprocess else [])]
     training = {name: getattr(request.qat, name) for name in _OF_TRAINING}
     return ("quantize", *_words(said, QuantizeConfig()), *_words(training, QatOptions()), *flags)
 

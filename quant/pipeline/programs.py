@@ -18,7 +18,6 @@ from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.pipeline.float_graphs import Graphs
 from quant.pipeline.int8_graphs import Int8Graphs
 from quant.pipeline.load import Loaded
-from quant.pipeline.request import Request
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,15 +44,14 @@ class Programs:
     """By name of the choice, why there is no program, where others went on."""
 
 
-def lower_programs(
-    request: Request, network: Loaded, graphs: Graphs, int8: Int8Graphs, progress: Progress
-) -> Programs:
+def lower_programs(network: Loaded, graphs: Graphs, int8: Int8Graphs, progress: Progress) -> Programs:
     """Lower the graph that each choice wants.
 
     Raises:
         InputError: none of them could be made.
         ValueError: the network holds what a backend does not run.
     """
+    request = network.request
     wanted = [choice for choice in request.choices if choice.missing is None]
     chosen, failed = [], {}
     with progress.stage("Lowering", 1 + len(wanted)) as advance:

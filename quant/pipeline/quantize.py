@@ -13,9 +13,8 @@ from quant.artifact.model import Artifact
 from quant.artifact.recognise import changed, check_command
 from quant.common.progress import NoProgress, Progress, Stopwatch
 from quant.lower.choices import DEFAULT_BACKEND
-from quant.pipeline.calibration import read_beside
 from quant.pipeline.config import QuantizeConfig
-from quant.pipeline.load import load_checkpoint, loaded
+from quant.pipeline.load import load_checkpoint, loaded, read_beside
 from quant.pipeline.request import resolve
 from quant.pipeline.results import RunOutcome
 from quant.training.distributed import from_leader, joined_group
@@ -108,7 +107,7 @@ def quantize(
     return run_quantize(QuantizeConfig(variant=variant, backend=backend, **settings), progress)
 
 
-def run_quantize(config: QuantizeConfig, progress: Progress | None = None) -> QuantizeResult | RunResult:
+def run_quantize(config: QuantizeConfig, progress: Progress | None = None) -> Made:
     """`quantize` with its arguments as one config."""
     request = resolve(config)
     if request.recipe.trains:
@@ -123,13 +122,13 @@ def run_quantize(config: QuantizeConfig, progress: Progress | None = None) -> Qu
             checkpoint = load_checkpoint(request)
             request = request.of(checkpoint)
         with loaded(request, checkpoint, shown, watch) as network:
-            reading = read_beside(request, network, shown)
+            reading = read_beside(network, shown)
             # ExecuTorch and torchao take seconds to import: what is wrong with weights or folders is said before.
             from quant.pipeline.run import run_stages  # noqa: PLC0415
 
             with watch.measure("load"):
                 calibration = reading.result()
-            written = run_stages(request, network, calibration, shown, watch, group)
+            written = run_stages(network, calibration, shown, watch, group)
         # mypy would join the two kinds of results to `object`.
         return cast(Made, from_leader(_result(request.out, written), group))
 

@@ -54,11 +54,6 @@ class Request:
         return _is_alone(self.choices)
 
     @property
-    def sample(self) -> bool:
-        """Whether the weights are those that come with the package."""
-        return self.config.sample
-
-    @property
     def targeted(self) -> bool:
         """Whether the user gave a target."""
         return not (self.config.max_drop is None and self.config.min_agreement is None)
@@ -148,11 +143,7 @@ def resolve(config: QuantizeConfig) -> Request:
 
 
 def _require_known_names(config: QuantizeConfig) -> None:
-    """Refuse what no table has.
-
-    Raises:
-        InputError: an unknown variant, activation or head.
-    """
+    """Refuse a variant, activation or head that no table has."""
     if config.variant is not None:
         resolve_variant(config.variant)
     if config.sample:
@@ -165,11 +156,7 @@ def _require_known_names(config: QuantizeConfig) -> None:
 
 
 def _require_place(request: Request) -> None:
-    """Refuse to write where something lies that is read, or that is not ours.
-
-    Raises:
-        InputError: it does.
-    """
+    """Refuse to write where something lies that is read, or that is not ours."""
     config = request.config
     sides = {"--data": config.data, "--calibration-data": config.calibration_data}
     sides["--evaluation-data"] = config.evaluation_data
@@ -181,11 +168,7 @@ def _require_place(request: Request) -> None:
 
 
 def _spelled_out(config: QuantizeConfig) -> QuantizeConfig:
-    """Say a preprocessing in the options of the command line.
-
-    Raises:
-        InputError: no preprocessing.
-    """
+    """Say a preprocessing in the options of the command line."""
     if config.preprocess is None:
         return config
     given = Preprocess.of(config.preprocess)
@@ -203,11 +186,7 @@ def _told(config: QuantizeConfig, checkpoint: Checkpoint | None) -> QuantizeConf
 
 
 def _task(config: QuantizeConfig) -> Task:
-    """Return the task; features are for comparing.
-
-    Raises:
-        InputError: an unknown one, or one that does not go with the head.
-    """
+    """The task, if it goes with the head; features are for comparing."""
     task = find_task(config.task)
     if config.head == NONE and task not in (CLASSES, EMBEDDING):
         raise InputError(f"--task {task.name}: --head none puts out features; leave one of the two out.")
@@ -217,11 +196,7 @@ def _task(config: QuantizeConfig) -> Task:
 
 
 def _output(config: QuantizeConfig, task: Task) -> Output:
-    """Return what the program puts out.
-
-    Raises:
-        InputError: something that the task cannot be read from.
-    """
+    """What the program puts out, if the task can be read from it."""
     ending = parse_head(config.head)[1] if config.head else None
     output = Output(kind=ending or task.kinds[0]) if config.output is None else Output.parse(config.output)
     if output.kind not in task.kinds and config.head != NONE:
@@ -244,11 +219,7 @@ def _variant_of(config: QuantizeConfig) -> tuple[VariantSpec, Checkpoint | None]
 
 
 def _require_fitting(config: QuantizeConfig, recipe: Recipe, choices: Sequence[Choice], output: Output) -> None:
-    """Refuse options that do not go together.
-
-    Raises:
-        InputError: settings of training without a recipe that trains, or what one artifact alone can have.
-    """
+    """Refuse settings of training without a recipe that trains, and what one artifact alone can have."""
     alone = _is_alone(choices)
     if config.qat is not None and not recipe.trains:
         trained = ", ".join(name for name, other in RECIPES.items() if other.trains)

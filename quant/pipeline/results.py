@@ -11,12 +11,7 @@ from quant.lower.delegation import DelegationReport
 from quant.metrics.evaluate import Fidelity
 from quant.verdict.outcome import Outcome, fidelity_json
 
-MEASURED = "measured"
-NOT_HERE = "not measured here"
-MISSING = "missing"
-FAILED = "failed"
-
-_GROUPS = (MEASURED, NOT_HERE, MISSING, FAILED)
+MEASURED, NOT_HERE, MISSING, FAILED = "measured", "not measured here", "missing", "failed"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,14 +45,9 @@ class ProgramRow:
     def to_json(self) -> dict[str, Any]:
         """Of the object that `--json` prints."""
         report = self.report
+        as_they_are = ("name", "backend", "precision", "devices", "status", "reason", "size_bytes")
         return {
-            "name": self.name,
-            "backend": self.backend,
-            "precision": self.precision,
-            "devices": self.devices,
-            "status": self.status,
-            "reason": self.reason,
-            "size_bytes": self.size_bytes,
+            **{name: getattr(self, name) for name in as_they_are},
             "delegation": None if report is None else report.to_json(),
             "simulated": None if self.simulated is None else fidelity_json(self.simulated),
             "bundle": self.bundle,
@@ -111,10 +101,11 @@ class RunOutcome:
 
 def ranked(rows: Sequence[ProgramRow]) -> tuple[ProgramRow, ...]:
     """Order rows: measured first, those that hold first, then whole delegates, small files, high agreement."""
-    return tuple(sorted(rows, key=_rank))
 
+    def rank(row: ProgramRow) -> tuple[float, ...]:
+        left = len(row.report.leftovers) if row.report else 0
+        agreement = row.outcome.pte.agreement if row.outcome else 0.0
+        group = (MEASURED, NOT_HERE, MISSING, FAILED).index(row.status)
+        return (group, not row.passed, left, row.size_bytes or 0, -agreement)
 
-def _rank(row: ProgramRow) -> tuple[float, ...]:
-    left = len(row.report.leftovers) if row.report else 0
-    agreement = row.outcome.pte.agreement if row.outcome else 0.0
-    return (_GROUPS.index(row.status), not row.passed, left, row.size_bytes or 0, -agreement)
+    return tuple(sorted(rows, key=rank))

@@ -19,7 +19,6 @@ from quant.artifact.write import write_artifact
 from quant.common.atomic_io import atomic_folder
 from quant.common.findings import Severity, messages
 from quant.lower.choices import Choice
-from quant.metrics.evaluate import Fidelity
 from quant.pipeline.evaluate import FLOAT
 from quant.pipeline.judge import Run, judge
 from quant.pipeline.manifest import describe
@@ -75,12 +74,23 @@ def _rows(run: Run, programs: Sequence[Program], folder: Path, failed: dict[str,
 
 
 def _row(run: Run, program: Program, folder: Path) -> ProgramRow:
-    choice, request = program.choice, run.request
+    choice, logits = program.choice, run.evaluated.logits
+    outcome, simulated, reason = None, None, ""
     measured = choice.name in run.evaluated.measured
-    outcome = judge(run, program, str(request.out / choice.name)) if measured else None
-    simulated = None if measured else _simulated(run, choice)
-    reason = "" if measured else f"not measured here: runs on {choice.backend.devices} only"
-    verdict = outcome.to_json() if outcome is not None else _unmeasured(run, program, reason, simulated)
+    if measured:
+        outcome = judge(run, program, str(run.request.out / choice.name))
+        verdict = outcome.to_json()
+    else:
+        reason = f"not measured here: runs on {choice.backend.devices} only"
+        if choice.placement is not None:
+            simulated = run.network.task.fidelity(logits[FLOAT], logits[choice.placement])
+        verdict = {
+            "verdict": NOT_HERE,
+            "reasons": [reason],
+            "float": {"size_bytes": len(run.programs.float.data)},
+            "pte": {"size_bytes": len(program.lowered.data)},
+            "simulated": None if simulated is None else fidelity_json(simulated),
+        }
     _write(run, program, folder / choice.name, verdict)
     return ProgramRow(
         name=choice.name,
@@ -137,26 +147,6 @@ def _write(run: Run, program: Program, folder: Path, verdict: dict[str, Any]) ->
     )
 
 
-def _simulated(run: Run, choice: Choice) -> Fidelity | None:
-    """Of the int8 graph that an unmeasured program was made from."""
-    if choice.placement is None:
-        return None
-    logits = run.evaluated.logits
-    return run.network.task.fidelity(logits[FLOAT], logits[choice.placement])
-
-
-def _unmeasured(run: Run, program: Program, reason: str, simulated: Fidelity | None) -> dict[str, Any]:
-    """What stands for a verdict in the manifest of a program that this host does not run."""
-    figures = None if simulated is None else fidelity_json(simulated)
-    return {
-        "verdict": NOT_HERE,
-        "reasons": [reason],
-        "float": {"size_bytes": len(run.programs.float.data)},
-        "pte": {"size_bytes": len(program.lowered.data)},
-        "simulated": figures,
-    }
-
-
 def _share_float_program(paths: Sequence[Path]) -> None:
     """Let all artifacts share one float.pte on the disk, where it can."""
     for path in paths[1:]:
@@ -170,7 +160,6 @@ def _share_float_program(paths: Sequence[Path]) -> None:
 
 def _without_program(choices: Sequence[Choice], failed: Mapping[str, str]) -> list[ProgramRow]:
     """Say what a backend that was asked for lacks here, or why it made no program."""
-    reasons = {choice.name: choice.missing or failed.get(choice.name) for choice in choices}
     return [
         ProgramRow(
             name=choice.name,
@@ -181,5 +170,5 @@ def _without_program(choices: Sequence[Choice], failed: Mapping[str, str]) -> li
             reason=reason,
         )
         for choice in choices
-        if (reason := reasons[choice.name]) is not None
+        if (reason := choice.missing or failed.get(choice.name)) is not None
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -13,10 +13,9 @@ from edge_effnet.errors import InputError
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact
 from quant.metrics.evaluate import Fidelity
-from quant.report.facts import FAIL, Facts, Figures
+from quant.report.facts import FAIL, Facts, Figures, facts_of
 from quant.report.page import render_page
 from quant.report.plots.pareto import Dot, front, plot_pareto
-from quant.report.single import facts_of
 from quant.verdict.verdict import has_collapsed
 
 COLLAPSED = "collapsed"
@@ -50,11 +49,11 @@ class Entry:
     @property
     def level(self) -> str:
         """Of its verdict; `COLLAPSED` where that let pass, as one of an earlier version may, what sees no more."""
-        agreement, sqnr_db = self.program.agreement, self.program.sqnr_db
-        if self.facts.level == FAIL or agreement is None:
+        program = self.program
+        if self.facts.level == FAIL or program.agreement is None:
             return self.facts.level
-        sqnr_db = math.inf if sqnr_db is None else sqnr_db
-        fidelity = Fidelity(agreement=agreement, sqnr_db=sqnr_db, more=self.program.more)
+        sqnr_db = math.inf if program.sqnr_db is None else program.sqnr_db
+        fidelity = Fidelity(agreement=program.agreement, sqnr_db=sqnr_db, more=program.more)
         collapsed = has_collapsed(fidelity, self.facts.evaluated or 0, self.facts.task)
         return COLLAPSED if collapsed else self.facts.level
 
@@ -93,21 +92,18 @@ def opened(folders: Sequence[Path]) -> list[Entry]:
     """
     paths = [path for folder in folders for path in _artifacts_of(folder)]
     names = _names(paths)
-    entries = []
-    for path, name in zip(paths, names, strict=True):
-        artifact = open_artifact(path)
-        entries.append(Entry(name=name, artifact=artifact, facts=facts_of(artifact.manifest)))
-    return entries
+    artifacts = map(open_artifact, paths)
+    return [
+        Entry(name=name, artifact=artifact, facts=facts_of(artifact.manifest))
+        for name, artifact in zip(names, artifacts, strict=True)
+    ]
 
 
 def compared(entries: Sequence[Entry], *, beside: Path) -> list[Row]:
     """Number the programs and the float networks behind them, and find those that no other program beats.
 
-    A program that failed takes no part: fast and small is nothing where the classes are wrong.
-
-    Args:
-        entries: of `opened`.
-        beside: folder that the page will be in: links start there.
+    A program that failed takes no part: fast and small is nothing where the classes are wrong. Links start at the
+    folder `beside`, where the page will be.
     """
     timed = [entry for entry in entries if entry.timed and not entry.failed]
     best = front([_merits(entry.program, accuracy_of(entries)) for entry in timed])
@@ -138,13 +134,11 @@ def render_comparison(entries: Sequence[Entry], *, beside: Path) -> bytes:
     key = accuracy_of(entries)
     rows = compared(entries, beside=beside)
     dots = [_dot(row, key) for row in rows if row.is_float or row.entry.timed]
-    name = "top-1" if key == "top1" else "agrees with float"
+    y_label = "top-1, %" if key == "top1" else "agrees with float, %"
     plots = {}
     if any(row.entry.timed for row in rows):
-        plots = {
-            "latency": plot_pareto(dots, "latency_ms", x_label="latency, ms", y_label=f"{name}, %"),
-            "size": plot_pareto(dots, "size_mb", x_label="size, MB", y_label=f"{name}, %"),
-        }
+        plots["latency"] = plot_pareto(dots, "latency_ms", x_label="latency, ms", y_label=y_label)
+        plots["size"] = plot_pareto(dots, "size_mb", x_label="size, MB", y_label=y_label)
     return render_page(
         "comparison.html.j2",
         rows=rows,
@@ -212,11 +206,9 @@ def _dot(row: Row, key: str) -> Dot:
 
 def _cautions(entries: Sequence[Entry]) -> list[str]:
     measured = [entry for entry in entries if entry.measured]
-    found = []
-    if len({entry.images for entry in measured}) > 1:
-        found.append("Not all were judged on the same images: their accuracies compare roughly at best.")
-    if len({entry.facts.task.name for entry in measured}) > 1:
-        found.append("Not all are for the same task: agreement means something else for each.")
-    if len({entry.facts.threads for entry in measured}) > 1:
-        found.append("Not all were timed on the same number of threads.")
-    return found
+    kinds: dict[str, Callable[[Entry], object]] = {
+        "Not all were judged on the same images: their accuracies compare roughly at best.": lambda e: e.images,
+        "Not all are for the same task: agreement means something else for each.": lambda e: e.facts.task.name,
+        "Not all were timed on the same number of threads.": lambda e: e.facts.threads,
+    }
+    return [caution for caution, kind in kinds.items() if len(set(map(kind, measured))) > 1]

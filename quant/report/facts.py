@@ -6,11 +6,13 @@ A report is a function of what the artifact folder holds (and of the images, for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeVar
 
+from edge_effnet.errors import InputError
 from quant.analysis.fallback_cost import FloatLayer
 from quant.analysis.search_result import Point
 from quant.common.findings import further_remedy
@@ -20,12 +22,11 @@ from quant.metrics.margins import MarginClass
 from quant.metrics.per_class import ClassFigures, ConfusionChange
 from quant.metrics.tasks.table import task_of
 from quant.metrics.tasks.task import Task
-from quant.verdict.judged import Flip
+from quant.verdict.flips import Flip
 
-PASS = "pass"
-CAUTION = "caution"
-FAIL = "fail"
-UNMEASURED = "unmeasured"
+PASS, CAUTION, FAIL, UNMEASURED = "pass", "caution", "fail", "unmeasured"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +67,7 @@ class Training:
     steps: int
     best_epoch: int
     """0: the post-training quantized network, which no epoch beat."""
-    rows: tuple[Mapping[str, float | None], ...]
+    rows: Sequence[Mapping[str, float | None]]
     """The learning curve; the first row is step 0."""
 
 
@@ -168,34 +169,27 @@ class Facts:
         return str(self.recipe.get("summary", ""))
 
 
-def points_lost(facts: Facts) -> float | None:
-    """What `max_drop` bounds first, from float to the program, points; None where the images have no labels."""
-    before, after = (facts.task.figure.value(network) for network in (facts.float, facts.program))
-    return None if before is None or after is None else 100.0 * (before - after)
-
-
-_MIDDLE = {"swapped": "float, {activation}", "ptq": "PTQ", "quantized": "quantized"}
-"""Keys of the verdict between float and .pte, and their columns."""
-
-
-_OF_PROGRAMS = ("latency_ms", "size_bytes")
-"""Figures of every program that ran."""
-
-
-def read_facts(manifest: Mapping[str, Any]) -> Facts:
+def facts_of(manifest: Mapping[str, Any]) -> Facts:
     """Read a manifest that its schema allows.
 
     Raises:
-        KeyError, TypeError, ValueError, AttributeError: its verdict is not one that this project writes.
+        InputError: a verdict that is not one of this project's.
     """
-    facts = Facts(**_made(manifest), **_judged(manifest["verdict"]), **_measured(manifest))
-    _require_consistent(facts)
+    try:
+        facts = Facts(**_made(manifest), **_judged(manifest["verdict"]), **_measured(manifest))
+        _require_consistent(facts)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"manifest.json of {manifest['variant']}, {manifest['backend']}: its verdict cannot be read "
+            f"({type(error).__name__}: {error}); it is of another version or was edited: regenerate the artifact."
+        ) from error
     return facts
 
 
 def _made(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What the program is, and what it was made from."""
     command = tuple(manifest.get("command", ()))
+    data = [place for option, place in pairwise(command) if option == "--data"]
     copied = ("variant", "activation", "image_size", "recipe", "backend", "created", "versions", "weights", "files")
     return {key: manifest[key] for key in copied} | {
         "task": task_of(manifest),
@@ -203,55 +197,57 @@ def _made(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "npu": manifest.get("npu", {}),
         "delegation": Delegation(**manifest["delegation"]),
         "command": command,
-        "data": _data_name(command),
+        "data": PurePath(data[0]).name if data else "",
         "processor": str(manifest.get("machine", {}).get("processor", "")),
     }
 
 
 def _judged(verdict: Mapping[str, Any]) -> dict[str, Any]:
     """The verdict in words and limits."""
-    cautions = tuple(map(str, verdict.get("cautions", ())))
-    found = verdict.get("findings", ())
+    cautions, found = tuple(verdict.get("cautions", ())), verdict.get("findings", ())
     limits, diagnosis = verdict.get("limits", {}), verdict.get("diagnosis") or {}
     return {
-        "level": _level(verdict["verdict"], cautions),
-        "reasons": tuple(map(str, verdict.get("reasons", ()))),
+        "level": {"pass": CAUTION if cautions else PASS, "fail": FAIL}.get(verdict["verdict"], UNMEASURED),
+        "reasons": tuple(verdict.get("reasons", ())),
         "cautions": cautions,
         "broken_layer": diagnosis.get("layer"),
-        "remedies": tuple(map(str, diagnosis.get("remedies", ()))),
-        "notes": tuple(str(note) for note in verdict.get("notes", ()) if note not in cautions),
+        "remedies": tuple(diagnosis.get("remedies", ())),
+        "notes": tuple(note for note in verdict.get("notes", ()) if note not in cautions),
         "left_out": tuple(str(item) for row in found for item in row.get("items", ())),
         "findings": tuple(map(_finding, found)),
-        "max_drop": _number(limits.get("max_drop")),
-        "min_agreement": _number(limits.get("min_agreement")),
+        "max_drop": limits.get("max_drop"),
+        "min_agreement": limits.get("min_agreement"),
     }
 
 
 def _measured(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Figures of the networks, of their classes, and of the search and the training that led to them."""
     verdict = manifest["verdict"]
-    classes, images = verdict.get("classes"), verdict.get("images", {})
+    images = verdict.get("images", {})
     return {
         "columns": _columns(verdict, manifest["activation"]),
         "lowering": _optional(verdict, "lowering", images=verdict.get("quantized_images")),
         "simulated": _optional(verdict, "simulated"),
-        "drop_interval": _pair(verdict.get("drop_interval")),
+        "drop_interval": _given(verdict, "drop_interval", _pair),
         "margins": tuple(MarginClass(**row) for row in verdict.get("margins", ())),
-        "paired": _paired(verdict.get("paired")),
-        "expected": _expected(verdict.get("expected_drop")),
+        "paired": _given(verdict, "paired", lambda row: (int(row["lost"]), int(row["won"]))),
+        "expected": _given(verdict, "expected_drop", lambda row: (float(row["share"]), *_pair(row["interval"]))),
         "threads": verdict.get("threads"),
         "evaluated": images.get("evaluation"),
         "calibrated": images.get("calibration"),
         "labelled": verdict["float"].get(task_of(manifest).bounded[0]) is not None,
-        "classes": None if classes is None else tuple(map(ClassFigures.from_json, classes)),
-        "confusion": tuple(map(_change, verdict.get("confusion", ()))),
-        "flips": tuple(map(_flip, verdict.get("flips", ()))),
-        "logits": LogitChanges.from_json(verdict["logit_changes"]) if "logit_changes" in verdict else None,
+        "classes": _given(verdict, "classes", lambda rows: tuple(map(ClassFigures.from_json, rows))),
+        "confusion": tuple(
+            ConfusionChange(name=row["class"], answer=row["answer"], float_count=row["float"], pte_count=row["pte"])
+            for row in verdict.get("confusion", ())
+        ),
+        "flips": tuple(map(Flip.from_json, verdict.get("flips", ()))),
+        "logits": _given(verdict, "logit_changes", LogitChanges.from_json),
         "outputs": tuple(verdict.get("outputs", ())),
         "float_layers": tuple(FloatLayer(**row) for row in verdict.get("float_layers", ())),
-        "search": _search(verdict.get("search")),
-        "training": _training(verdict.get("training")),
-        "seconds": {name: float(value) for name, value in verdict.get("seconds", {}).items()},
+        "search": _given(verdict, "search", _search),
+        "training": _given(verdict, "training", _training),
+        "seconds": verdict.get("seconds", {}),
     }
 
 
@@ -261,12 +257,6 @@ def _finding(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _data_name(command: Sequence[str]) -> str:
-    words = list(command)
-    place = words.index("--data") + 1 if "--data" in words else len(words)
-    return PurePath(words[place]).name if place < len(words) else ""
-
-
 def _require_consistent(facts: Facts) -> None:
     """What a schema cannot say: which figures come together.
 
@@ -274,10 +264,10 @@ def _require_consistent(facts: Facts) -> None:
         ValueError: a figure that belongs to the others is missing, or is beyond them.
     """
     if facts.level != UNMEASURED:
-        figures = [facts.program.agreement, facts.program.sqnr_db]
-        figures += [getattr(facts.float, key) for key in _OF_PROGRAMS]
+        before, after = facts.float, facts.program
+        figures = [after.agreement, after.sqnr_db, before.latency_ms, before.size_bytes]
         # An emulator's time is none.
-        figures += [getattr(facts.program, key) for key in _OF_PROGRAMS if key != "latency_ms" or not facts.npu]
+        figures += [*([] if facts.npu else [after.latency_ms]), after.size_bytes]
         if 0 < sum(figure is None for figure in figures) < len(figures):
             raise ValueError(f"some figures of the programs are missing: {figures}")
         if facts.labelled != (facts.task.figure.value(facts.program) is not None):
@@ -288,24 +278,15 @@ def _require_consistent(facts: Facts) -> None:
             raise ValueError(f"class {row.name!r} of {row.images} images: {counts}")
 
 
-def _level(word: str, cautions: Sequence[str]) -> str:
-    if word == "pass":
-        return CAUTION if cautions else PASS
-    return FAIL if word == "fail" else UNMEASURED
-
-
 def _columns(verdict: Mapping[str, Any], activation: str) -> tuple[Figures, ...]:
-    middle = _MIDDLE | ({"quantized": "QAT"} if "ptq" in verdict else {})
-    found = {
-        key: _figures(name.format(activation=activation), verdict[key])
-        for key, name in middle.items()
-        if key in verdict
-    }
+    quantized = "QAT" if "ptq" in verdict else "quantized"
+    middle = {"swapped": f"float, {activation}", "ptq": "PTQ", "quantized": quantized}
+    found = {key: _figures(name, verdict[key]) for key, name in middle.items() if key in verdict}
     few = verdict.get("quantized_images")
     if few is not None and few != verdict["images"]["evaluation"]:
         # Without what only the same images would compare.
         fidelity = {"agreement": found["quantized"].agreement, "sqnr_db": found["quantized"].sqnr_db, "images": few}
-        found["quantized"] = _figures(f"{middle['quantized']} ({few})", fidelity)
+        found["quantized"] = _figures(f"{quantized} ({few})", fidelity)
     return _figures("float", verdict["float"]), *found.values(), _figures(".pte", verdict["pte"])
 
 
@@ -314,85 +295,36 @@ def _optional(verdict: Mapping[str, Any], key: str, *, images: int | None = None
 
 
 def _figures(name: str, values: Mapping[str, Any]) -> Figures:
-    size = values.get("size_bytes")
+    plain = ("top1", "top5", "agreement", "sqnr_db", "latency_ms", "latency_p90_ms", "load_ms")
     return Figures(
         name=name,
-        top1_interval=_pair(values.get("top1_interval")),
-        size_bytes=None if size is None else int(size),
+        top1_interval=_given(values, "top1_interval", _pair),
+        size_bytes=values.get("size_bytes"),
         images=values.get("images"),
         more={key: float(value) for key, value in values.items() if key not in _KNOWN and value is not None},
-        **{
-            key: _number(values.get(key))
-            for key in ("top1", "top5", "agreement", "sqnr_db", "latency_ms", "latency_p90_ms", "load_ms")
-        },
+        **{key: _given(values, key, float) for key in plain},
     )
 
 
 _KNOWN = frozenset(field.name for field in fields(Figures))
 
 
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+def _given(values: Mapping[str, Any], key: str, read: Callable[[Any], T]) -> T | None:
+    """A value as a type, None where there is none."""
+    value = values.get(key)
+    return None if value is None else read(value)
 
 
-def _pair(values: Any) -> tuple[float, float] | None:
-    if values is None:
-        return None
+def _pair(values: Any) -> tuple[float, float]:
     low, high = values
     return float(low), float(high)
 
 
-def _paired(values: Mapping[str, Any] | None) -> tuple[int, int] | None:
-    return None if values is None else (int(values["lost"]), int(values["won"]))
+def _search(values: Mapping[str, Any]) -> Search:
+    rows = [{**row, "float_layers": tuple(row["float_layers"])} for row in values["points"]]
+    chosen = [row.pop("chosen") for row in rows].index(True)
+    return Search(images=values["photographs"], points=tuple(Point(**row) for row in rows), chosen=chosen)
 
 
-def _expected(values: Mapping[str, Any] | None) -> tuple[float, float, float] | None:
-    if values is None:
-        return None
-    low, high = values["interval"]
-    return float(values["share"]), float(low), float(high)
-
-
-def _change(row: Mapping[str, Any]) -> ConfusionChange:
-    return ConfusionChange(
-        name=row["class"], answer=row["answer"], float_count=int(row["float"]), pte_count=int(row["pte"])
-    )
-
-
-def _flip(row: Mapping[str, Any]) -> Flip:
-    return Flip(
-        image=row["photograph"],
-        label=row["label"],
-        float_class=row["float"],
-        pte_class=row["pte"],
-        float_probability=_number(row["float_probability"]),
-        pte_probability=_number(row["pte_probability"]),
-        float_top=_ranked(row.get("float_top", ())),
-        pte_top=_ranked(row.get("pte_top", ())),
-    )
-
-
-def _ranked(rows: Sequence[Sequence[Any]]) -> tuple[tuple[str, float], ...]:
-    return tuple((str(name), float(probability)) for name, probability in rows)
-
-
-def _search(values: Mapping[str, Any] | None) -> Search | None:
-    if values is None:
-        return None
-    points = tuple(
-        Point(
-            float_layers=tuple(row["float_layers"]),
-            **{key: float(row[key]) for key in ("added_ms", "agreement", "drop", "sqnr_db", "chance")},
-            met=bool(row["met"]),
-        )
-        for row in values["points"]
-    )
-    chosen = [bool(row["chosen"]) for row in values["points"]].index(True)
-    return Search(images=int(values["photographs"]), points=points, chosen=chosen)
-
-
-def _training(values: Mapping[str, Any] | None) -> Training | None:
-    if values is None:
-        return None
-    rows = tuple({name: _number(value) for name, value in row.items()} for row in values["rows"])
-    return Training(steps=int(values["steps"]), best_epoch=int(values["best_epoch"]), rows=rows)
+def _training(values: Mapping[str, Any]) -> Training:
+    return Training(steps=values["steps"], best_epoch=values["best_epoch"], rows=values["rows"])

@@ -16,8 +16,9 @@ from quant.data.cleaning import sha256_of_image
 from quant.data.source import image_folder
 from quant.data.split import ImageRecord
 from quant.report.comparison import Row, compared, opened, render_comparison
+from quant.report.facts import facts_of
 from quant.report.page import GENERATOR
-from quant.report.single import facts_of, remade_report, shown_flips
+from quant.report.single import remade_report, shown_flips
 
 DEFAULT_OUT = "report.html"
 

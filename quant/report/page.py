@@ -21,29 +21,15 @@ GENERATOR = "edge-effnet"
 
 
 def render_page(template: str, **values: Any) -> bytes:
-    """Fill a template in.
-
-    Args:
-        template: file name in `templates/`.
-        values: what it reads; text is escaped, whoever wrote it.
+    """Fill in a template, a file in `templates/`; text is escaped, whoever wrote it.
 
     Returns:
         UTF-8 text; the same values give the same bytes.
     """
     css, script = _asset("report.css"), _asset("report.js")
-    page = (
-        _environment()
-        .get_template(template)
-        .render(
-            **values,
-            css=Markup(css),
-            script=Markup(script),
-            policy=_policy(css, script),
-            generator=GENERATOR,
-        )
-    )
+    values |= {"css": Markup(css), "script": Markup(script), "policy": _policy(css, script), "generator": GENERATOR}
     # A file name may hold bytes that are no text.
-    return page.encode("utf-8", "backslashreplace")
+    return _environment().get_template(template).render(values).encode("utf-8", "backslashreplace")
 
 
 def _policy(css: str, script: str) -> str:
@@ -63,11 +49,6 @@ def _hash_of(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _shown(value: Any) -> Any:
-    """What a page shows of a value: of text no control characters, nor those that let it read backwards."""
-    return plain(value) if isinstance(value, str) else value
-
-
 @cache
 def _asset(name: str) -> str:
     return resources.files("quant.report").joinpath("templates", name).read_text(encoding="utf-8")
@@ -81,7 +62,8 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("quant.report", "templates"),
         autoescape=True,
-        finalize=_shown,
+        # Of text no control characters, nor those that let it read backwards.
+        finalize=lambda value: plain(value) if isinstance(value, str) else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +12,18 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from edge_effnet.errors import InputError
 from edge_effnet.images import quiet_pillow
 from edge_effnet.preprocess import RGB, Preprocess
 from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport, reports_from_json, reports_json
 from quant.artifact.model import Artifact, read_part
 from quant.data.split import ImageRecord
 from quant.lower.delegation import DelegationReport
-from quant.report.facts import Facts, points_lost, read_facts
+from quant.report.facts import Facts, facts_of
 from quant.report.page import render_page
 from quant.report.plots.curves import plot_changes, plot_search, plot_training
 from quant.report.plots.layers import plot_layers
 from quant.thresholds import REPORT_FLIPS, REPORT_THUMBNAIL_BYTES, REPORT_THUMBNAIL_SIDE
-from quant.verdict.judged import Flip
+from quant.verdict.flips import Flip
 
 _LARGEST_MATRIX = 14
 """Classes; a larger matrix is a list of the cells that changed most."""
@@ -42,11 +41,7 @@ class Sources:
 
 
 def render_report(manifest: Mapping[str, Any], sources: Sources) -> bytes:
-    """Make the report of an artifact.
-
-    Args:
-        manifest: that its schema allows.
-        sources: the rest.
+    """Make the report of an artifact, of a manifest that its schema allows.
 
     Raises:
         InputError: a verdict that is not one of this project's, or an image that cannot be read.
@@ -58,7 +53,7 @@ def render_report(manifest: Mapping[str, Any], sources: Sources) -> bytes:
     return render_page(
         "single.html.j2",
         facts=facts,
-        lost=points_lost(facts),
+        lost=_points_lost(facts),
         flips=flips,
         thumbnails=thumbnails(flips, sources.images, Preprocess.from_dict(dict(manifest["preprocess"]))),
         matrix=_matrix(facts),
@@ -70,21 +65,6 @@ def render_report(manifest: Mapping[str, Any], sources: Sources) -> bytes:
     )
 
 
-def facts_of(manifest: Mapping[str, Any]) -> Facts:
-    """`read_facts`, with one sentence for a manifest of another version or an editor's.
-
-    Raises:
-        InputError: a verdict that is not one of this project's.
-    """
-    try:
-        return read_facts(manifest)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"manifest.json of {manifest['variant']}, {manifest['backend']}: its verdict cannot be read "
-            f"({type(error).__name__}: {error}); it is of another version or was edited: regenerate the artifact."
-        ) from error
-
-
 def remade_report(artifact: Artifact, images: Sequence[ImageRecord] = ()) -> bytes:
     """Make the report of an artifact folder again; byte for byte the one in it, given the same images.
 
@@ -92,12 +72,19 @@ def remade_report(artifact: Artifact, images: Sequence[ImageRecord] = ()) -> byt
         InputError: as `render_report`, or a damaged analysis.
     """
     files = {name: entry for name, entry in artifact.manifest["files"].items() if name != "report.html"}
-    sources = Sources(
-        layers=artifact.layers() if "layers.json" in files else (),
-        delegation=_delegation(artifact) if "delegation.json" in files else None,
-        images=images,
-    )
+    delegation = None
+    if "delegation.json" in files:
+        values = read_part(artifact.folder / "delegation.json", "delegation", "a delegation report")
+        delegation = DelegationReport.from_json(values)
+    layers = artifact.layers() if "layers.json" in files else ()
+    sources = Sources(layers=layers, delegation=delegation, images=images)
     return render_report({**artifact.manifest, "files": files}, sources)
+
+
+def _points_lost(facts: Facts) -> float | None:
+    """What `max_drop` bounds first, from float to the program; None where the images have no labels."""
+    before, after = (facts.task.figure.value(network) for network in (facts.float, facts.program))
+    return None if before is None or after is None else 100.0 * (before - after)
 
 
 def _matrix(facts: Facts) -> dict[str, Any] | None:
@@ -113,11 +100,6 @@ def _matrix(facts: Facts) -> dict[str, Any] | None:
     return {"names": names, "cells": [[changes.get((row, column), 0) for column in names] for row in names]}
 
 
-def _delegation(artifact: Artifact) -> DelegationReport:
-    values = read_part(artifact.folder / "delegation.json", "delegation", "a delegation report")
-    return DelegationReport.from_json(values)
-
-
 def _plots(facts: Facts, layers: Sequence[LayerReport]) -> dict[str, Markup]:
     plots = {}
     if layers:
@@ -131,45 +113,31 @@ def _plots(facts: Facts, layers: Sequence[LayerReport]) -> dict[str, Markup]:
     return plots
 
 
-_JPEG_QUALITY = 72
-
-
 def shown_flips(flips: Sequence[Flip]) -> tuple[Flip, ...]:
     """Choose those that a report shows: what float was right and sure about comes first."""
-    return tuple(sorted(flips, key=lambda flip: (flip.label != flip.float_class, -(flip.float_probability or 0.0))))[
-        :REPORT_FLIPS
-    ]
+    best = sorted(flips, key=lambda flip: (flip.label != flip.float_class, -(flip.float_probability or 0.0)))
+    return tuple(best[:REPORT_FLIPS])
 
 
 def thumbnails(flips: Sequence[Flip], images: Sequence[ImageRecord], preprocess: Preprocess) -> dict[str, str]:
-    """Draw the images as the network sees them, until their allowance is used up.
-
-    Args:
-        flips: to be shown, in their order.
-        images: where their files are; those that are not among them get no picture.
-        preprocess: cuts them as the network sees them.
+    """Draw those of the images that are given as the network sees them, until their allowance is used up.
 
     Returns:
-        `data:image/jpeg;base64,...` by the image's name.
+        `data:image/jpeg;base64,...` by the image's name, in the order of `flips`.
 
     Raises:
         InputError: an image that cannot be read, named.
     """
     files = {image.name: image.path for image in images}
-    wanted = [flip.image for flip in flips if flip.image in files]
-    with quiet_pillow():
-        return _within_allowance(wanted, lambda name: _jpeg(preprocess.picture(files[name])))
-
-
-def _within_allowance(names: Sequence[str], draw: Callable[[str], bytes]) -> dict[str, str]:
     found: dict[str, str] = {}
     left = REPORT_THUMBNAIL_BYTES
-    for name in names:
-        data = draw(name)
-        left -= len(data)
-        if left < 0:
-            break
-        found[name] = f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+    with quiet_pillow():
+        for name in (flip.image for flip in flips if flip.image in files):
+            data = _jpeg(preprocess.picture(files[name]))
+            left -= len(data)
+            if left < 0:
+                break
+            found[name] = f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
     return found
 
 
@@ -178,5 +146,5 @@ def _jpeg(pixels: np.ndarray) -> bytes:
     image = Image.fromarray(np.ascontiguousarray(pixels[..., :RGB] if pixels.shape[2] >= RGB else pixels[..., 0]))
     image.thumbnail((REPORT_THUMBNAIL_SIDE, REPORT_THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    image.save(file, format="JPEG", quality=_JPEG_QUALITY, optimize=True)
+    image.save(file, format="JPEG", quality=72, optimize=True)
     return file.getvalue()

@@ -2,118 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
-from quant.analysis.layer_report import LayerReport
 from quant.analysis.search_result import Found
 from quant.common.findings import Finding, Severity, finding, messages
-from quant.data.split import ImageRecord
 from quant.metrics.evaluate import Accuracy, Fidelity
-from quant.metrics.tasks.task import Task
+from quant.metrics.per_class import class_figures, confusion_changes
+from quant.metrics.tasks.task import PerImage, Task
+from quant.thresholds import CAUTION_CONFIDENCE
 from quant.verdict.baseline import check_baseline
 from quant.verdict.diagnosis import Circumstances, Diagnosis, diagnose, layer_causes
-from quant.verdict.judged import Answers, Judged, judge
+from quant.verdict.flips import answer_flips, class_flips
 from quant.verdict.limits import Limits
-from quant.verdict.outcome import Outcome, Subject
-from quant.verdict.verdict import Compared, Verdict, decide, has_collapsed
+from quant.verdict.outcome import Evidence, Figures, Outcome, Subject, of_fields
+from quant.verdict.verdict import (
+    Changes,
+    Compared,
+    Drop,
+    compare,
+    decide,
+    fallen_behind,
+    fallen_figures,
+    few_calibration,
+    has_collapsed,
+    hold,
+    near_limits,
+    weak_evidence,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Simulated:
-    """What the quantized network gives before it is lowered, on some of the images."""
+class Judged(Figures):
+    """Figures against limits."""
 
-    rows: list[int]
-    """Which of them."""
-    logits: torch.Tensor
-    """[rows, outputs], as the task's `view` gives them."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence(Subject):
-    """What a run collected. No field has a default: what is left out would be lost in silence."""
-
-    logits: Mapping[str, torch.Tensor]
-    """[images, outputs], as the task's `view` gives them, of "float" and "pte", and where there was one: "ptq", the
-    reference graph before training; "swapped", the float network with the program's activation instead of its own."""
-    simulated: Simulated | None
-    """The reference graph, in the program's arithmetic; None where there was none."""
-    images: Sequence[ImageRecord]
-    class_names: Sequence[str]
-    """Of classes, labels or outputs, by index."""
-    layers: Sequence[LayerReport]
-    """The analysis of the int8 network, from input to output; empty without one."""
-    findings: tuple[Finding, ...]
-    """Of the images, the weights, the files and the device."""
-    program: str
-    """SHA-256 of the .pte."""
-    temperature: float | None
-    """Of float's logits, from labelled images of an earlier run; None where there were none."""
+    compared: Compared
+    weak: tuple[Finding, ...]
+    """Why a pass is to be taken with caution."""
 
 
 def assemble(evidence: Evidence, limits: Limits) -> Outcome:
     """Compute every figure and the verdict."""
     evidence = _finite(evidence)
-    task = evidence.task
-    targets = task.targets_of(evidence.images)
-    float_logits, pte_logits = evidence.logits["float"], evidence.logits["pte"]
-    answers = Answers(
-        task=task,
-        reference=float_logits,
-        found=pte_logits,
-        targets=targets,
-        images=evidence.images,
-        names=evidence.class_names,
-        temperature=evidence.temperature,
-        calibration=evidence.calibration_images,
-    )
-    quantized, lowering = _lowered(evidence, targets)
-    judged = judge(answers, limits)
-    concluded = _conclude(evidence, judged, limits)
-    known: dict[str, Any] = {each.name: getattr(evidence, each.name) for each in fields(Subject)}
-    return Outcome(
-        **known,
-        verdict=concluded.verdict,
-        float_accuracy=judged.float_accuracy,
-        quantized=quantized,
-        quantized_images=None if evidence.simulated is None else len(evidence.simulated.rows),
-        lowering=lowering,
-        ptq=_figures(evidence, "ptq", targets),
-        swapped=_figures(evidence, "swapped", targets),
-        pte_accuracy=judged.pte_accuracy,
-        pte=judged.pte,
-        drop_interval=judged.interval,
-        changes=judged.changes,
-        max_drop=limits.max_drop,
-        min_agreement=limits.min_agreement,
-        evaluation_images=len(evidence.images),
-        diagnosis=concluded.diagnosis,
-        classes=judged.classes,
-        confusion=judged.confusion,
-        flips=judged.flips,
-        outputs=judged.outputs,
-        findings=concluded.findings,
-        notes=concluded.notes,
-    )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Conclusion:
-    """What the figures and the findings come to; as in `Outcome`."""
-
-    verdict: Verdict
-    diagnosis: Diagnosis | None
-    findings: tuple[Finding, ...]
-    notes: tuple[str, ...]
-
-
-def _conclude(evidence: Evidence, judged: Judged, limits: Limits) -> _Conclusion:
+    judged = judge(evidence, limits)
+    quantized, lowering = _lowered(evidence)
     compared = judged.compared
     compared = replace(compared, failures=(*_target_missed(evidence.search, evidence.task), *compared.failures))
     errors = [found for found in evidence.findings if found.severity == Severity.ERROR]
+    others = tuple(found for found in evidence.findings if found.severity != Severity.ERROR)
     if limits.baseline is not None:
         edited = check_baseline(limits.baseline, evidence.program, judged.pte_accuracy, judged.pte)
         errors += [] if edited is None else [edited]
@@ -121,10 +59,18 @@ def _conclude(evidence: Evidence, judged: Judged, limits: Limits) -> _Conclusion
     diagnosis = None if verdict.passed else _diagnosed(evidence)
     causes = () if diagnosis is None else _causes(evidence, diagnosis, compared, judged.pte)
     weak = judged.weak if verdict.passed else ()
-    others = tuple(found for found in evidence.findings if found.severity != Severity.ERROR)
     cautions = messages((*weak, *others), Severity.WARNING) if verdict.passed else ()
-    return _Conclusion(
+    return Outcome(
+        **of_fields(Figures, judged),
         verdict=replace(verdict, reasons=(*verdict.reasons, *messages(causes, Severity.NOTE)), cautions=cautions),
+        quantized=quantized,
+        quantized_images=None if evidence.simulated is None else len(evidence.simulated.rows),
+        lowering=lowering,
+        ptq=_figures(evidence, "ptq"),
+        swapped=_figures(evidence, "swapped"),
+        max_drop=limits.max_drop,
+        min_agreement=limits.min_agreement,
+        evaluation_images=len(evidence.images),
         diagnosis=diagnosis,
         findings=(*errors, *_with_remedy(compared.failures, diagnosis, errors), *causes, *weak, *others),
         notes=messages(others, Severity.WARNING, Severity.NOTE),
@@ -148,24 +94,22 @@ def _finite(evidence: Evidence) -> Evidence:
     return replace(evidence, logits={**evidence.logits, "pte": answers}, findings=(found, *evidence.findings))
 
 
-def _lowered(
-    evidence: Evidence, targets: torch.Tensor | None
-) -> tuple[tuple[Accuracy, Fidelity] | None, Fidelity | None]:
+def _lowered(evidence: Evidence) -> tuple[tuple[Accuracy, Fidelity] | None, Fidelity | None]:
     """The quantized network's own figures, and what lowering changed, on the images that it was simulated on."""
     if evidence.simulated is None:
         return None, None
-    rows, logits, task = evidence.simulated.rows, evidence.simulated.logits, evidence.task
+    rows, logits, task, targets = evidence.simulated.rows, evidence.simulated.logits, evidence.task, evidence.targets
     reference, pte = (evidence.logits[name][rows] for name in ("float", "pte"))
     accuracy = task.accuracy(logits, None if targets is None else targets[rows])
     return (accuracy, task.fidelity(reference, logits)), task.fidelity(logits, pte)
 
 
-def _figures(evidence: Evidence, name: str, targets: torch.Tensor | None) -> tuple[Accuracy, Fidelity] | None:
+def _figures(evidence: Evidence, name: str) -> tuple[Accuracy, Fidelity] | None:
     """Figures of a network beside the program, against float."""
     logits, task = evidence.logits.get(name), evidence.task
-    return (
-        None if logits is None else (task.accuracy(logits, targets), task.fidelity(evidence.logits["float"], logits))
-    )
+    if logits is None:
+        return None
+    return task.accuracy(logits, evidence.targets), task.fidelity(evidence.logits["float"], logits)
 
 
 def _diagnosed(evidence: Evidence) -> Diagnosis:
@@ -211,3 +155,80 @@ def _target_missed(search: Found | None, task: Task) -> tuple[Finding, ...]:
         f"{100 * best.chance:.0f} %"
     )
     return (finding("target-not-met", message),)
+
+
+def judge(evidence: Evidence, limits: Limits) -> Judged:
+    """Compare a program's answers with float's, and with targets where there are some."""
+    return _by_class(evidence, limits) if evidence.task.exclusive else _by_image(evidence, limits)
+
+
+def _by_class(evidence: Evidence, limits: Limits) -> Judged:
+    task, images, names = evidence.task, evidence.images, evidence.class_names
+    labels, outputs = evidence.targets, (evidence.logits["float"], evidence.logits["pte"])
+    before, after = (task.accuracy(found, labels) for found in outputs)
+    pte = task.fidelity(*outputs)
+    changes = Changes.of(*outputs, labels, temperature=evidence.temperature)
+    calibration = evidence.calibration_images
+    return Judged(
+        **of_fields(Subject, evidence),
+        float_accuracy=before,
+        pte_accuracy=after,
+        pte=pte,
+        compared=compare(before, after, pte, limits, images=len(images), changes=changes, task=task),
+        weak=weak_evidence(*outputs, labels, limits, calibration=calibration, changes=changes, task=task),
+        drop_interval=None if labels is None else changes.interval,
+        changes=changes,
+        classes=class_figures(*outputs, labels, names),
+        confusion=confusion_changes(*outputs, labels, names),
+        flips=class_flips(*outputs, images, names),
+        outputs=(),
+    )
+
+
+def _by_image(evidence: Evidence, limits: Limits) -> Judged:
+    task, images, names = evidence.task, evidence.images, evidence.class_names
+    targets, outputs = evidence.targets, (evidence.logits["float"], evidence.logits["pte"])
+    before, after = (task.accuracy(found, targets) for found in outputs)
+    pte = task.fidelity(*outputs)
+    assert task.per_image is not None
+    found = task.per_image(*outputs, targets)
+    drops = fallen_figures(task, before, after, limits.max_drop) or _expected(task, pte, found, limits.max_drop)
+    likely, figure = found.interval(CAUTION_CONFIDENCE)[1], task.expected if targets is None else task.figure.name
+    near = near_limits(likely, figure, pte.agreement, len(images), limits)
+    return Judged(
+        **of_fields(Subject, evidence),
+        float_accuracy=before,
+        pte_accuracy=after,
+        pte=pte,
+        compared=hold(_collapse(task, pte, len(images)), pte, [*drops, *fallen_behind(pte, limits)], limits),
+        weak=(*near, *few_calibration(evidence.calibration_images)),
+        drop_interval=None if targets is None else found.interval(),
+        changes=None,
+        classes=(),
+        confusion=(),
+        flips=answer_flips(task, *outputs, found.kept, images, names),
+        outputs=() if task.each_output is None else tuple(task.each_output(*outputs, targets, names)),
+    )
+
+
+def _collapse(task: Task, pte: Fidelity, images: int) -> str | None:
+    if not has_collapsed(pte, images, task):
+        return None
+    rows = {row: least for key, least in task.floors.items() for row in [task.row(key)]}
+    said = [f"{row.title} {row.text(row.value(pte))} (at least {row.text(least)})" for row, least in rows.items()]
+    return f"collapsed: {'; '.join(said)}; below that nothing else counts"
+
+
+def _expected(task: Task, pte: Fidelity, found: PerImage, limit: float) -> list[Drop]:
+    """What is expected to be lost where there are no targets."""
+    lost, most = 100.0 * found.share, 100.0 * found.interval()[1]
+    sentence = (
+        f"{task.expected} expected to lose {lost:.2f} points ({most:.2f} at most), limit {limit:.2f}; "
+        f"{100 * pte.agreement:.2f} % keep float's {task.same}"
+    )
+    drops = [("accuracy-drop", lost, sentence)]
+    if found.sure is not None:
+        kept = 100.0 * found.sure.double().mean().item()
+        sentence = f"{kept:.2f} % keep all that float is sure of, limit {100 - limit:.2f}"
+        drops.append(("sure-images-changed", 100.0 - kept, sentence))
+    return drops

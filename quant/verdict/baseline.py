@@ -55,12 +55,7 @@ def make_baseline(images: Sequence[ImageRecord], accuracy: Accuracy, pte: Fideli
 
 
 def read_baseline(path: Path, images: Sequence[ImageRecord], *, classes: bool = True) -> Baseline:
-    """Read a baseline that was made on the same images.
-
-    Args:
-        path: of the file.
-        images: all of them.
-        classes: whether the task's answers are classes, so that labelled images have a top-1.
+    """Read a baseline that was made on the same images; with `classes`, labelled ones have a top-1.
 
     Raises:
         InputError: no such file, not a baseline, or one of other images.
@@ -90,35 +85,30 @@ def require_baseline_file(path: Path) -> None:
 
 
 def check_baseline(baseline: Baseline, program: str, accuracy: Accuracy, pte: Fidelity) -> Finding | None:
-    """Say where a baseline contradicts the very program that it is of; None for another one, or where it does not.
+    """Say where a baseline of these images contradicts the very program, by SHA-256, that it is of.
 
-    Args:
-        baseline: of the same images.
-        program: SHA-256.
-        accuracy: of the program, now.
-        pte: likewise.
+    None for another program, or where its figures are those that it has now.
     """
     if baseline.program != program:
         return None
     allowed = max(REPEAT_IMAGES / baseline.images, 0.01) + SHARE_ROUNDING
-    pairs = [("agreement", baseline.agreement, pte.agreement)]
-    if baseline.top1 is not None and accuracy.top1 is not None:
-        pairs.append(("top-1", baseline.top1, accuracy.top1))
-    for figure, then, now in pairs:
-        if abs(then - now) > allowed:
-            return finding(
-                "baseline-edited",
-                f"baseline: it gives {figure} {100 * then:.2f} % for this very program on these images, it is "
-                f"{100 * now:.2f} %: the file was edited, write it again with --update-baseline",
-            )
+    shares = [("agreement", baseline.agreement, pte.agreement), ("top-1", baseline.top1, accuracy.top1)]
+    faults = [
+        (f"{figure} {100 * then:.2f} %", f"is {100 * now:.2f} %")
+        for figure, then, now in shares
+        if then is not None and now is not None and abs(then - now) > allowed
+    ]
     then, now = (min(figure, ROUNDING_SQNR_DB) for figure in (baseline.sqnr_db, pte.sqnr_db))
     if abs(then - now) > REPEAT_SQNR_DB:
-        return finding(
-            "baseline-edited",
-            f"baseline: it gives {then:.1f} dB for this very program on these images, it has {now:.1f} dB: the "
-            "file was edited, write it again with --update-baseline",
-        )
-    return None
+        faults.append((f"{then:.1f} dB", f"has {now:.1f} dB"))
+    if not faults:
+        return None
+    given, found = faults[0]
+    return finding(
+        "baseline-edited",
+        f"baseline: it gives {given} for this very program on these images, it {found}: the file was edited, write "
+        "it again with --update-baseline",
+    )
 
 
 def baseline_json(baseline: Baseline) -> str:
@@ -135,7 +125,7 @@ def _parse_baseline(path: Path, remedy: str) -> Baseline:
             raise ValueError(f"schema {values['schema']!r}, this version reads {_SCHEMA}")
         if values.pop("seal") != _seal(values):
             raise ValueError("it was edited: its seal does not fit its figures")
-        del values["schema"]
+        values.pop("schema")
         return Baseline(digest=values.pop("photographs"), **values)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such baseline; {remedy}") from error

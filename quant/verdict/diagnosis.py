@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport, first_broken
 from quant.common.findings import Finding, finding
-from quant.recipes import DEFAULT_RECIPE, RECIPES, Recipe
+from quant.recipes import DEFAULT_RECIPE, RECIPES
 from quant.thresholds import (
     ANALYSIS_FALL_DB,
     CLIPPED_NOISE_SHARE,
@@ -75,121 +75,62 @@ class Circumstances:
 
 
 def diagnose(layers: Sequence[LayerReport], circumstances: Circumstances) -> Diagnosis:
-    """Find the first layer where SQNR falls, and the remedies.
-
-    Args:
-        layers: the analysis, from input to output; empty where there is none.
-        circumstances: of the run.
-    """
-    remedies = tuple(remedy for applies, remedy in _REMEDIES if applies(circumstances))
-    broken = first_broken(layers) or _steepest_fall(layers)
+    """Find the first layer where SQNR falls, from input to output (none without an analysis), and the remedies."""
+    remedies = tuple(_remedies(circumstances))
+    falls = max(pairwise(layers), key=lambda pair: pair[0].sqnr_db - pair[1].sqnr_db, default=(None, None))
+    broken = first_broken(layers) or falls[1]
     if broken is None:
         return Diagnosis(layer=None, operator=None, sqnr_db=None, finding="", remedies=remedies)
-    below = broken.sqnr_db < BROKEN_SQNR_DB
+    least = f"{BROKEN_SQNR_DB:.0f} dB"
     clipped = f", {100 * broken.clipped:.1f} % of its values clipped" if broken.clipped else ""
-    finding = (
-        f"SQNR first falls below {BROKEN_SQNR_DB:.0f} dB at {broken.layer} ({broken.operator}, "
-        f"{broken.sqnr_db:.1f} dB{clipped})"
-        if below
-        else f"no layer is below {BROKEN_SQNR_DB:.0f} dB; SQNR falls most at {broken.layer} ({broken.operator}, to "
-        f"{broken.sqnr_db:.1f} dB{clipped})"
-    )
+    sqnr = f"{broken.sqnr_db:.1f} dB{clipped})"
+    if broken.sqnr_db < BROKEN_SQNR_DB:
+        said = f"SQNR first falls below {least} at {broken.layer} ({broken.operator}, {sqnr}"
+    else:
+        said = f"no layer is below {least}; SQNR falls most at {broken.layer} ({broken.operator}, to {sqnr}"
     return Diagnosis(
-        layer=broken.layer,
-        operator=broken.operator,
-        sqnr_db=broken.sqnr_db,
-        finding=finding,
-        remedies=remedies,
+        layer=broken.layer, operator=broken.operator, sqnr_db=broken.sqnr_db, finding=said, remedies=remedies
     )
 
 
-def _steepest_fall(layers: Sequence[LayerReport]) -> LayerReport | None:
-    falls = [(before.sqnr_db - after.sqnr_db, after) for before, after in pairwise(layers)]
-    return max(falls, key=lambda fall: fall[0])[1] if falls else None
+def _remedies(circumstances: Circumstances) -> Iterator[Remedy]:
+    """What helps, the likeliest first."""
+    recipe = RECIPES.get(circumstances.recipe)
+    if circumstances.odd_images:
+        yield Remedy(
+            sentence="check the preprocessing (mean, std, RGB order; --origin) and the calibration images: a note "
+            "says what looks wrong with them"
+        )
+    if recipe is not None and not (recipe.searches or recipe.trains):
+        yield _option("--recipe", DEFAULT_RECIPE, "loss-aware ranges, reconstructed layers")
+    if 0 < circumstances.calibration < FEW_CALIBRATION:
+        more = str(DEFAULT_CALIBRATION)
+        yield Remedy(sentence=f"more calibration images (--calibration {more})", options={"--calibration": more})
+    if recipe is not None and recipe.searches and not circumstances.targeted:
+        kept = "keeps the cheapest layers in float until"
+        if circumstances.classes:
+            yield _option("--min-agreement", "99", f"{kept} that many images keep their class")
+        else:
+            yield _option("--max-drop", "1", f"{kept} no more is lost")
+    if recipe is not None and not recipe.trains:
+        yield _option("--recipe", "qat-int8", "continues training in int8")
+    if recipe is None:
+        yield Remedy(
+            sentence="another precision or backend for this network: this one has too few bits for its values"
+        )
+    yield Remedy(
+        sentence="calibrate and judge on images like the phone's, preprocessed as these weights were trained"
+    )
 
 
-def _recipe(circumstances: Circumstances) -> Recipe | None:
-    return RECIPES.get(circumstances.recipe)
-
-
-def _is_lesser(circumstances: Circumstances) -> bool:
-    """Whether a better recipe without training exists that was not taken."""
-    recipe = _recipe(circumstances)
-    return recipe is not None and not (recipe.searches or recipe.trains)
-
-
-def _may_search(circumstances: Circumstances) -> bool:
-    recipe = _recipe(circumstances)
-    return recipe is not None and recipe.searches and not circumstances.targeted
-
-
-def _may_train(circumstances: Circumstances) -> bool:
-    recipe = _recipe(circumstances)
-    return recipe is not None and not recipe.trains
-
-
-_REMEDIES: tuple[tuple[Callable[[Circumstances], bool], Remedy], ...] = (
-    (
-        lambda c: c.odd_images,
-        Remedy(
-            sentence="check the preprocessing (mean, std, RGB order; --origin) and the calibration images: a "
-            "note says what looks wrong with them"
-        ),
-    ),
-    (
-        _is_lesser,
-        Remedy(
-            sentence=f"--recipe {DEFAULT_RECIPE} (loss-aware ranges, reconstructed layers)",
-            options={"--recipe": DEFAULT_RECIPE},
-        ),
-    ),
-    (
-        lambda c: 0 < c.calibration < FEW_CALIBRATION,
-        Remedy(
-            sentence=f"more calibration images (--calibration {DEFAULT_CALIBRATION})",
-            options={"--calibration": str(DEFAULT_CALIBRATION)},
-        ),
-    ),
-    (
-        lambda c: _may_search(c) and not c.classes,
-        Remedy(
-            sentence="--max-drop 1 (keeps the cheapest layers in float until no more is lost)",
-            options={"--max-drop": "1"},
-        ),
-    ),
-    (
-        lambda c: _may_search(c) and c.classes,
-        Remedy(
-            sentence="--min-agreement 99 (keeps the cheapest layers in float until that many images keep their "
-            "class)",
-            options={"--min-agreement": "99"},
-        ),
-    ),
-    (
-        _may_train,
-        Remedy(
-            sentence="--recipe qat-int8 (continues training in int8)",
-            options={"--recipe": "qat-int8"},
-        ),
-    ),
-    (
-        lambda c: _recipe(c) is None,
-        Remedy(sentence="another precision or backend for this network: this one has too few bits for its values"),
-    ),
-    (
-        lambda c: True,
-        Remedy(sentence="calibrate and judge on images like the phone's, preprocessed as these weights were trained"),
-    ),
-)
-"""What helps, the likeliest first."""
+def _option(name: str, value: str, why: str) -> Remedy:
+    return Remedy(sentence=f"{name} {value} ({why})", options={name: value})
 
 
 def layer_causes(reports: Sequence[LayerReport], sqnr_db: float) -> tuple[Finding, ...]:
     """Find each thing in the analysis that could explain a failing verdict, beside what `diagnose` finds.
 
-    Args:
-        reports: from input to output; empty without an analysis.
-        sqnr_db: of the program's logits, now.
+    `reports` are from input to output, `sqnr_db` is of the program's logits, now.
     """
     causes = []
     clipped = max(filter(_saturated, reports), key=lambda report: report.noise_share, default=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from edge_effnet.errors import InputError
@@ -23,39 +22,17 @@ class Limits:
     """Earlier figures on the same images; top-1 (or agreement) may fall behind them by `max_drop` as well."""
 
 
-def check_max_drop(max_drop: float) -> float:
-    """Return `max_drop` if it is one.
-
-    Raises:
-        InputError: not within 0..100 points.
-    """
-    if not (math.isfinite(max_drop) and 0.0 <= max_drop <= 100.0):
-        raise InputError(f"--max-drop {max_drop}: need a number of points from 0 to 100.")
-    return max_drop
-
-
-def check_min_agreement(percent: float | None) -> float | None:
-    """Return the share of 1 that a percentage asks for.
-
-    Raises:
-        InputError: not within 0..100 percent.
-    """
-    if percent is None:
-        return None
-    if not (math.isfinite(percent) and 0.0 <= percent <= 100.0):
-        raise InputError(f"--min-agreement {percent}: need a percentage from 0 to 100.")
-    return percent / 100.0
-
-
 def require_limits(max_drop: float | None, min_agreement: float | None) -> None:
     """Refuse limits, in points and percent, that are none.
 
     Raises:
-        InputError: not within their ranges.
+        InputError: not within 0..100.
     """
-    if max_drop is not None:
-        check_max_drop(max_drop)
-    check_min_agreement(min_agreement)
+    asked = (("--max-drop", max_drop, "a number of points"), ("--min-agreement", min_agreement, "a percentage"))
+    for option, value, what in asked:
+        # Of NaN no comparison holds.
+        if value is not None and not 0.0 <= value <= 100.0:
+            raise InputError(f"{option} {value}: need {what} from 0 to 100.")
 
 
 def asked_limits(
@@ -64,6 +41,6 @@ def asked_limits(
     """Return the limits that a user asked for, points and percent; the task's own `max_drop` where none."""
     return Limits(
         max_drop=task.max_drop if max_drop is None else max_drop,
-        min_agreement=check_min_agreement(min_agreement),
+        min_agreement=None if min_agreement is None else min_agreement / 100.0,
         baseline=baseline,
     )

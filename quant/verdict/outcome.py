@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import torch
+
 from quant.analysis.fallback_cost import FloatLayer
+from quant.analysis.layer_report import LayerReport
 from quant.analysis.search_result import Found
 from quant.common.findings import Finding, Severity
+from quant.data.split import ImageRecord
 from quant.lower.result import Delegation
 from quant.metrics.evaluate import Accuracy, Fidelity
 from quant.metrics.per_class import ClassFigures, ConfusionChange
@@ -17,7 +21,7 @@ from quant.metrics.tasks.task import Task
 from quant.program.timing import ProgramFigures
 from quant.qat.report import QatReport
 from quant.verdict.diagnosis import Diagnosis
-from quant.verdict.judged import Flip
+from quant.verdict.flips import Flip, rounded
 from quant.verdict.notebook import outcome_html
 from quant.verdict.verdict import Changes, Verdict
 
@@ -56,11 +60,67 @@ class Subject:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome(Subject):
+class Simulated:
+    """What the quantized network gives before it is lowered, on some of the images."""
+
+    rows: list[int]
+    """Which of them."""
+    logits: torch.Tensor
+    """[rows, outputs], as the task's `view` gives them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence(Subject):
+    """What a run collected. No field has a default: what is left out would be lost in silence."""
+
+    logits: Mapping[str, torch.Tensor]
+    """[images, outputs], as the task's `view` gives them, of "float" and "pte", and where there was one: "ptq", the
+    reference graph before training; "swapped", the float network with the program's activation instead of its own."""
+    simulated: Simulated | None
+    """The reference graph, in the program's arithmetic; None where there was none."""
+    images: Sequence[ImageRecord]
+    class_names: Sequence[str]
+    """Of classes, labels or outputs, by index."""
+    layers: Sequence[LayerReport]
+    """The analysis of the int8 network, from input to output; empty without one."""
+    findings: tuple[Finding, ...]
+    """Of the images, the weights, the files and the device."""
+    program: str
+    """SHA-256 of the .pte."""
+    temperature: float | None
+    """Of float's logits, from labelled images of an earlier run; None where there were none."""
+
+    @property
+    def targets(self) -> torch.Tensor | None:
+        """What the images are labelled with, as `Task.targets_of`."""
+        return self.task.targets_of(self.images)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figures(Subject):
+    """What the program's answers come to beside float's; rates are shares of 1."""
+
+    float_accuracy: Accuracy
+    pte_accuracy: Accuracy
+    pte: Fidelity
+    """The .pte against float."""
+    drop_interval: tuple[float, float] | None
+    """95 % confidence interval of what is lost from float to .pte of the first figure that `max_drop` bounds; None
+    without labels."""
+    changes: Changes | None
+    """Of class, from float to .pte: lost and won, expected loss, by float's margin; None of other tasks."""
+    classes: tuple[ClassFigures, ...]
+    confusion: tuple[ConfusionChange, ...]
+    flips: tuple[Flip, ...]
+    outputs: tuple[Mapping[str, Any], ...]
+    """Figures of each output by name, of a task that has such."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome(Figures):
     """Everything that `quantize` or `check` found out; rates are shares of 1."""
 
     verdict: Verdict
-    float_accuracy: Accuracy
     quantized: tuple[Accuracy, Fidelity] | None
     """The reference graph against float; None where only programs were run (`check`)."""
     quantized_images: int | None
@@ -72,14 +132,6 @@ class Outcome(Subject):
     swapped: tuple[Accuracy, Fidelity] | None
     """The float network with the program's activation, untrained, against the one with its own; None where none was
     swapped."""
-    pte_accuracy: Accuracy
-    pte: Fidelity
-    """The .pte against float."""
-    drop_interval: tuple[float, float] | None
-    """95 % confidence interval of what is lost from float to .pte of the first figure that `max_drop` bounds; None
-    without labels."""
-    changes: Changes | None
-    """Of class, from float to .pte: lost and won, expected loss, by float's margin; None of other tasks."""
     max_drop: float
     """Top-1 that may be lost, points, or what the task bounds; without labels it bounds what is expected to be
     lost."""
@@ -88,11 +140,6 @@ class Outcome(Subject):
     evaluation_images: int
     diagnosis: Diagnosis | None
     """Of a program that failed."""
-    classes: tuple[ClassFigures, ...]
-    confusion: tuple[ConfusionChange, ...]
-    flips: tuple[Flip, ...]
-    outputs: tuple[Mapping[str, Any], ...]
-    """Figures of each output by name, of a task that has such."""
     findings: tuple[Finding, ...]
     """All of them: what fails the verdict first."""
     notes: tuple[str, ...]
@@ -124,13 +171,14 @@ class Outcome(Subject):
 
     def to_json(self) -> dict[str, Any]:
         """The object that `--json` prints and the manifest keeps."""
+        as_they_are = ("artifact", "variant", "activation", "recipe", "backend", "threads")
         return {
             "verdict": "pass" if self.passed else "fail",
             "reasons": list(self.verdict.reasons),
             "cautions": list(self.verdict.cautions),
             "findings": [found.to_json() for found in self.findings],
             "task": self.task.name,
-            **{name: getattr(self, name) for name in _SUBJECT},
+            **{name: getattr(self, name) for name in as_they_are},
             **_networks(self),
             "drop_interval": None if self.drop_interval is None else list(self.drop_interval),
             **_changes(self.changes),
@@ -149,10 +197,6 @@ class Outcome(Subject):
             "notes": list(self.notes),
             "seconds": self.seconds,
         }
-
-
-_SUBJECT = ("artifact", "variant", "activation", "recipe", "backend", "threads")
-"""What `to_json` says of the subject as it is."""
 
 
 def _networks(outcome: Outcome) -> dict[str, Any]:
@@ -183,9 +227,9 @@ def _changes(changes: Changes | None) -> dict[str, Any]:
 
 def _cost(program: ProgramFigures) -> dict[str, Any]:
     return {
-        "latency_ms": _rounded(program.latency_ms),
-        "latency_p90_ms": _rounded(program.latency_p90_ms),
-        "load_ms": round(program.load_ms, 4),
+        "latency_ms": rounded(program.latency_ms),
+        "latency_p90_ms": rounded(program.latency_p90_ms),
+        "load_ms": rounded(program.load_ms),
         "size_bytes": program.size_bytes,
     }
 
@@ -200,10 +244,10 @@ def _search(found: Found) -> dict[str, Any]:
     points = [
         {
             "float_layers": list(point.float_layers),
-            "added_ms": round(point.added_ms, 4),
+            "added_ms": rounded(point.added_ms),
             "agreement": point.agreement,
-            "drop": round(point.drop, 4),
-            "sqnr_db": round(point.sqnr_db, 4),
+            "drop": rounded(point.drop),
+            "sqnr_db": rounded(point.sqnr_db),
             "chance": point.chance,
             "met": point.met,
             "chosen": point is found.chosen,
@@ -223,10 +267,11 @@ def _accuracy(accuracy: Accuracy) -> dict[str, Any]:
     }
 
 
-def _rounded(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else round(milliseconds, 4)
+def of_fields(kind: type[Subject], source: Subject) -> dict[str, Any]:
+    """The fields that a kind of subject has, by name, for what is made of it."""
+    return {each.name: getattr(source, each.name) for each in fields(kind)}
 
 
 def fidelity_json(fidelity: Fidelity) -> dict[str, Any]:
     """Of the object that `--json` prints."""
-    return {"agreement": fidelity.agreement, "sqnr_db": round(fidelity.sqnr_db, 4), **fidelity.more}
+    return {"agreement": fidelity.agreement, "sqnr_db": rounded(fidelity.sqnr_db), **fidelity.more}

@@ -65,32 +65,26 @@ class Changes:
     @classmethod
     def of(
         cls,
-        float_logits: torch.Tensor,
-        pte_logits: torch.Tensor,
+        reference: torch.Tensor,
+        found: torch.Tensor,
         labels: torch.Tensor | None,
         *,
         temperature: float | None = None,
     ) -> Changes:
-        """Count them; both logits [N, classes], labels int64 [N].
+        """Count them from float's logits to a program's, both [N, classes]; labels int64 [N].
 
-        Args:
-            float_logits: of the float network.
-            pte_logits: of the program.
-            labels: None without labels.
-            temperature: of float on other, labelled images; these images' own where they have labels.
+        `temperature` is float's on other, labelled images; with labels these images tell their own.
         """
         if labels is not None:
-            temperature = fitted_temperature(float_logits, labels)
-        expected = expected_loss(float_logits, pte_logits, temperature=temperature or 1.0)
+            temperature = fitted_temperature(reference, labels)
+        expected = expected_loss(reference, found, temperature=temperature or 1.0)
         return cls(
             expected=expected,
-            margins=margin_classes(float_logits, pte_logits, temperature=temperature or 1.0),
-            images=len(float_logits),
-            paired=None if labels is None else paired(float_logits, pte_logits, labels),
-            interval=(
-                expected.interval if labels is None else paired_drop_interval(float_logits, pte_logits, labels)
-            ),
-            logits=LogitChanges.of(float_logits, pte_logits),
+            margins=margin_classes(reference, found, temperature=temperature or 1.0),
+            images=len(reference),
+            paired=None if labels is None else paired(reference, found, labels),
+            interval=expected.interval if labels is None else paired_drop_interval(reference, found, labels),
+            logits=LogitChanges.of(reference, found),
         )
 
     @property
@@ -113,6 +107,10 @@ class Compared:
     """A sentence for each limit that is kept."""
 
 
+Drop = tuple[str, float, str]
+"""What may not fall further than `max_drop`: code of a failure, points lost, and the sentence."""
+
+
 def compare(
     float_accuracy: Accuracy,
     pte_accuracy: Accuracy,
@@ -123,19 +121,9 @@ def compare(
     changes: Changes | None = None,
     task: Task = CLASSES,
 ) -> Compared:
-    """Compare a program's figures with what is allowed.
+    """Compare what a program makes of so many images with float and with what is allowed.
 
-    A program that has collapsed fails whatever is allowed, see `quant.thresholds`, and so does one that nothing can
-    be said about.
-
-    Args:
-        float_accuracy: of the float network.
-        pte_accuracy: of the program, on the same images.
-        pte: the program's answers against float's.
-        limits: what is allowed.
-        images: that the figures are of.
-        changes: of class, and what they mean; without them every change counts as lost where there are no labels.
-        task: one whose answer is one of several.
+    Of a task whose answer is one of several. Without labels and without `changes`, every change counts as lost.
     """
     collapse = None
     if has_collapsed(pte, images, task):
@@ -143,59 +131,31 @@ def compare(
             f"collapsed: agrees with float on {100 * pte.agreement:.2f} % of images at {pte.sqnr_db:.1f} dB; "
             f"below {100 * COLLAPSE_AGREEMENT:.0f} % or {COLLAPSE_SQNR_DB:.0f} dB nothing else counts"
         )
-    return hold(collapse, pte, _drops(float_accuracy, pte_accuracy, pte, limits, changes, task), limits)
-
-
-Drop = tuple[str, float, str]
-"""What may not fall further than `max_drop`: code of a failure, points lost, and the sentence."""
+    limit, after = limits.max_drop, pte_accuracy.top1
+    drops = fallen_figures(task, float_accuracy, pte_accuracy, limit)
+    if not drops or after is None:
+        return hold(collapse, pte, [*_unlabelled(pte, limit, changes, task), *fallen_behind(pte, limits)], limits)
+    if changes is not None and changes.paired is not None:
+        code, drop, sentence = drops[0]
+        drops[0] = (code, drop, f"{sentence}; {paired_sentence(changes.paired, changes.interval)}")
+    if limits.baseline is not None and limits.baseline.top1 is not None:
+        behind = _fallen(task.figure.name, "the baseline", limits.baseline.top1, after, limit)
+        drops.append(("baseline-drop", *behind))
+    return hold(collapse, pte, drops, limits)
 
 
 def hold(collapse: str | None, pte: Fidelity, drops: Sequence[Drop], limits: Limits) -> Compared:
-    """Hold figures against limits.
-
-    Args:
-        collapse: the sentence of a program that has collapsed; None of another.
-        pte: the program's answers against float's.
-        drops: what was lost.
-        limits: what is allowed.
-    """
-    failures = [] if collapse is None else [finding("collapsed", collapse)]
-    passes: list[str] = []
-    wanted = limits.min_agreement
-    if wanted is not None:
+    """Hold figures against limits; `collapse` is the sentence of a program that fails whatever is allowed."""
+    rows = [] if collapse is None else [("collapsed", True, collapse)]
+    if limits.min_agreement is not None:
+        wanted = limits.min_agreement
         sentence = f"agreement {100 * pte.agreement:.2f} %, at least {100 * wanted:.2f} wanted"
-        if pte.agreement < wanted - SHARE_ROUNDING:
-            failures.append(finding("agreement-low", sentence))
-        else:
-            passes.append(sentence)
-    for code, drop, sentence in drops:
-        if drop > limits.max_drop + SHARE_ROUNDING:
-            failures.append(finding(code, sentence))
-        else:
-            passes.append(sentence)
-    return Compared(failures=tuple(failures), passes=tuple(passes))
-
-
-def _drops(
-    float_accuracy: Accuracy,
-    pte_accuracy: Accuracy,
-    pte: Fidelity,
-    limits: Limits,
-    changes: Changes | None,
-    task: Task,
-) -> list[Drop]:
-    limit, baseline = limits.max_drop, limits.baseline
-    found = fallen_figures(task, float_accuracy, pte_accuracy, limit)
-    after = pte_accuracy.top1
-    if found and after is not None:
-        if changes is not None and changes.paired is not None:
-            code, drop, sentence = found[0]
-            found[0] = (code, drop, f"{sentence}; {paired_sentence(changes.paired, changes.interval)}")
-        if baseline is not None and baseline.top1 is not None:
-            name = task.figure.name
-            found.append(("baseline-drop", *_fallen(name, "the baseline", baseline.top1, after, limit)))
-        return found
-    return [*_unlabelled(pte, limit, changes, task), *fallen_behind(pte, limits)]
+        rows.append(("agreement-low", pte.agreement < wanted - SHARE_ROUNDING, sentence))
+    rows += [(code, drop > limits.max_drop + SHARE_ROUNDING, sentence) for code, drop, sentence in drops]
+    return Compared(
+        failures=tuple(finding(code, sentence) for code, missed, sentence in rows if missed),
+        passes=tuple(sentence for _, missed, sentence in rows if not missed),
+    )
 
 
 def fallen_figures(task: Task, before: Accuracy, after: Accuracy, limit: float) -> list[Drop]:
@@ -240,15 +200,15 @@ def _fallen(figure: str, reference: str, before: float, after: float, limit: flo
     """Points lost, and the sentence, with as many digits as show on which side of the limit they are."""
     drop = 100.0 * (before - after)
     exceeded = drop > limit + SHARE_ROUNDING
-    digits = next((n for n in (1, 2, 3) if _shows(drop, limit, n, exceeded=exceeded)), 4)
+
+    def shows(digits: int) -> bool:
+        return abs(round(limit, digits) - limit) < SHARE_ROUNDING and (round(drop, digits) > limit) == exceeded
+
+    digits = next(filter(shows, (1, 2, 3)), 4)
     return drop, (
         f"{figure} {100 * after:.{digits}f} % ({reference} {100 * before:.{digits}f} %): "
         f"{0.0 - drop:+.{digits}f} points, limit {0.0 - limit:.{digits}f}"
     )
-
-
-def _shows(drop: float, limit: float, digits: int, *, exceeded: bool) -> bool:
-    return abs(round(limit, digits) - limit) < SHARE_ROUNDING and (round(drop, digits) > limit) == exceeded
 
 
 def paired_sentence(found: Paired, interval: tuple[float, float]) -> str:
@@ -267,13 +227,9 @@ def decide(errors: Sequence[Finding], compared: Compared) -> Verdict:
 
 
 def has_collapsed(pte: Fidelity, images: int, task: Task = CLASSES) -> bool:
-    """Whether a program sees so little of what float sees that it fails whatever is allowed.
+    """Whether a program sees so little of what float sees in so many images that it fails whatever is allowed.
 
-    Args:
-        pte: the program's answers against float's; figures that it does not have, as one of an earlier manifest may,
-            count for nothing.
-        images: that they are of.
-        task: whose floors count.
+    Figures that it does not have, as one of an earlier manifest may, count for nothing.
     """
     figures = {key: task.row(key).value(pte) for key in task.floors}
     low = any(value is not None and value < task.floors[key] for key, value in figures.items())
@@ -281,8 +237,8 @@ def has_collapsed(pte: Fidelity, images: int, task: Task = CLASSES) -> bool:
 
 
 def weak_evidence(
-    float_logits: torch.Tensor,
-    pte_logits: torch.Tensor,
+    reference: torch.Tensor,
+    found: torch.Tensor,
     labels: torch.Tensor | None,
     limits: Limits,
     *,
@@ -292,55 +248,36 @@ def weak_evidence(
 ) -> tuple[Finding, ...]:
     """Find why a pass is to be taken with caution: limits that other images might miss, few calibration images.
 
-    Args:
-        float_logits: [N, classes].
-        pte_logits: [N, classes].
-        labels: int64, [N]; None without labels.
-        limits: what is allowed.
-        calibration: images that ranges were fitted on; 0 for a program without any.
-        changes: of class, of the same logits.
-        task: one whose answer is one of several.
+    Arguments as those of `Changes.of`, whose result for the same logits is `changes`, and of `few_calibration`.
     """
-    return (*_near_limits(float_logits, pte_logits, labels, limits, changes, task), *few_calibration(calibration))
+    kept, count = agreement(reference, found), len(reference)
+    if labels is not None:
+        interval = paired_drop_interval(reference, found, labels, confidence=CAUTION_CONFIDENCE)
+        lost, figure = interval[1], task.figure.name
+    elif changes.float_is_sure:
+        scale = changes.expected.temperature
+        likely = expected_loss(reference, found, temperature=scale, confidence=CAUTION_CONFIDENCE)
+        lost, figure = likely.interval[1], "what is expected"
+    else:
+        lost, figure = 1.0 - wilson_interval(kept, count, confidence=CAUTION_CONFIDENCE)[0], "agreement"
+    return (*near_limits(lost, figure, kept, count, limits), *few_calibration(calibration))
 
 
 def few_calibration(images: int) -> tuple[Finding, ...]:
-    """Find that so few images, if any, leave ranges to the draw."""
+    """Find that ranges were fitted on so few images that they depend on the draw; of 0 images nothing was fitted."""
     if not 0 < images < FEW_CALIBRATION:
         return ()
     message = f"calibrated on {images} images; with fewer than {FEW_CALIBRATION} another draw may do worse"
     return (finding("few-calibration-images", message),)
 
 
-def _near_limits(
-    float_logits: torch.Tensor,
-    pte_logits: torch.Tensor,
-    labels: torch.Tensor | None,
-    limits: Limits,
-    changes: Changes,
-    task: Task,
-) -> list[Finding]:
-    if labels is None and changes.float_is_sure:
-        scale = changes.expected.temperature
-        likely = expected_loss(float_logits, pte_logits, temperature=scale, confidence=CAUTION_CONFIDENCE)
-        lost, figure = likely.interval[1], "what is expected"
-    elif labels is None:
-        kept = agreement(float_logits, pte_logits)
-        lost = 1.0 - wilson_interval(kept, len(float_logits), confidence=CAUTION_CONFIDENCE)[0]
-        figure = "agreement"
-    else:
-        interval = paired_drop_interval(float_logits, pte_logits, labels, confidence=CAUTION_CONFIDENCE)
-        lost, figure = interval[1], task.figure.name
-    return near_limits(lost, figure, agreement(float_logits, pte_logits), len(float_logits), limits)
-
-
 def near_limits(lost: float, figure: str, kept: float, count: int, limits: Limits) -> list[Finding]:
     """Find limits that other images like these might miss.
 
     Args:
-        lost: share that may be lost, the upper bound at `CAUTION_CONFIDENCE`.
+        lost: share of `figure` that may be lost, the upper bound at `CAUTION_CONFIDENCE`.
         figure: what is lost.
-        kept: agreement, as seen.
+        kept: agreement, as seen on `count` images.
         count: of images.
         limits: what is allowed.
     """

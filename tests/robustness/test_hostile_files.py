@@ -22,7 +22,7 @@ from quant.common.json_io import read_json
 from quant.common.progress import NoProgress
 from quant.data.source import image_folder
 from quant.program.coreml_payload import model_of
-from quant.verdict.judged import Flip
+from quant.verdict.flips import Flip
 from quant.verdict.verdict import Verdict
 from tests.support.artifacts import LAYER, edit_manifest, make_artifact, sign_again
 from tests.support.images import COLOURS, draw_halves, draw_image, pack_shards

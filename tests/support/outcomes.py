@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from quant.analysis.fallback_cost import FloatLayer
+from quant.common.findings import finding
 from quant.data.split import ImageRecord
 from quant.lower.result import Delegation
 from quant.metrics.evaluate import Accuracy, Fidelity
@@ -14,8 +16,8 @@ from quant.metrics.margins import MARGINS, Expected, MarginClass, Paired
 from quant.metrics.per_class import ClassFigures, ConfusionChange
 from quant.metrics.tasks.classes import CLASSES
 from quant.program.timing import ProgramFigures
-from quant.verdict.judged import Flip
-from quant.verdict.outcome import Outcome
+from quant.verdict.flips import Flip
+from quant.verdict.outcome import Evidence, Outcome
 from quant.verdict.verdict import Changes, Verdict
 
 ACCURACY = Accuracy(top1=0.96, top5=1.0, top1_interval=(0.93, 0.98))
@@ -53,6 +55,35 @@ def images(count: int, *, labelled: bool = True) -> list[ImageRecord]:
         ImageRecord(path=Path(f"{i}.jpg"), name=f"{i}.jpg", label=i % 3 if labelled else None, sha256=f"{i:064x}")
         for i in range(count)
     ]
+
+
+def collected(**changes: Any) -> Evidence:
+    """What a run collected, with some fields changed; `logits` and `images` have to be given."""
+    program = ProgramFigures(latency_ms=1.0, latency_p90_ms=2.0, load_ms=3.0, size_bytes=4)
+    fields: dict[str, Any] = {
+        "task": CLASSES,
+        "artifact": "a",
+        "variant": "b0",
+        "activation": "swish",
+        "recipe": "int8",
+        "backend": "xnnpack",
+        "threads": 1,
+        "simulated": None,
+        "class_names": ("blue", "green", "red"),
+        "float_program": program,
+        "pte_program": replace(program, size_bytes=1),
+        "delegation": Delegation(partitions=1, delegated=2, left=0),
+        "calibration_images": 8,
+        "search": None,
+        "training": None,
+        "layers": (),
+        "float_layers": (),
+        "findings": (finding("weights", "a note"),),
+        "seconds": {"total": 1.0},
+        "program": "ab" * 32,
+        "temperature": None,
+    }
+    return Evidence(**{**fields, **changes})
 
 
 def outcome(**changes: Any) -> Outcome:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from quant.metrics.logit_changes import LogitChange
 from quant.report.facts import Search, Training
 from quant.report.formats import percent
-from quant.report.plots.svg import COLOURS, drawing, frame, to_svg
+from quant.report.plots.svg import CIRCLE, COLOURS, DASHED, drawing, frame, to_svg
 from quant.thresholds import TARGET_CHANCE
 
 if TYPE_CHECKING:
@@ -21,11 +21,7 @@ _WIDTH, _HEIGHT = 460, 340
 
 
 def plot_training(training: Training) -> Markup:
-    """Draw training loss and what the epochs were ranked by.
-
-    Args:
-        training: with at least one row.
-    """
+    """Draw training loss and what the epochs were ranked by; of at least one row."""
     rows = training.rows
     steps = [row["step"] or 0.0 for row in rows]
     # Without labels there is no top-1.
@@ -34,20 +30,13 @@ def plot_training(training: Training) -> Markup:
     with drawing(_WIDTH, _HEIGHT) as figure:
         above, below = figure.subplots(2, 1, sharex=True)
         above.set_title("Training loss")
-        loss = [
-            (step, row["train_loss"]) for step, row in zip(steps, rows, strict=True) if row["train_loss"] is not None
-        ]
-        above.plot([step for step, _ in loss], [value for _, value in loss], marker="o", color=COLOURS["accent"])
+        lost = [i for i, row in enumerate(rows) if row["train_loss"] is not None]
+        above.plot(
+            [steps[i] for i in lost], [rows[i]["train_loss"] for i in lost], marker="o", color=COLOURS["accent"]
+        )
         below.set_title(f"Selection images, {name}, %")
         below.plot(steps, judged, marker="o", color=COLOURS["accent"])
-        below.plot(
-            [steps[training.best_epoch]],
-            [judged[training.best_epoch]],
-            "o",
-            markersize=11,
-            color="none",
-            markeredgecolor=COLOURS["ink"],
-        )
+        below.plot([steps[training.best_epoch]], [judged[training.best_epoch]], **CIRCLE)
         for panel in (above, below):
             panel.margins(y=0.25)
         below.set_xlabel("step")
@@ -56,12 +45,7 @@ def plot_training(training: Training) -> Markup:
 
 
 def plot_search(search: Search, *, min_agreement: float | None) -> Markup:
-    """Draw the sets of float layers that were tried, the chosen one marked.
-
-    Args:
-        search: with at least one point.
-        min_agreement: what was wanted, share of 1.
-    """
+    """Draw the sets of float layers that were tried, at least one, and the agreement wanted, share of 1."""
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415  (see `drawing`)
 
     ordered = sorted(search.points, key=lambda point: len(point.float_layers))
@@ -75,7 +59,13 @@ def plot_search(search: Search, *, min_agreement: float | None) -> Markup:
         _draw_curve(below, x, chance, place, "Chance that the verdict holds, %", TARGET_CHANCE)
         below.xaxis.set_major_locator(MaxNLocator(integer=True))
         below.set_xlabel("layers in float")
-        return to_svg(figure, name="search", label=_label(search))
+        chosen = search.points[search.chosen]
+        label = (
+            f"Agreement with float against the number of layers in float, {len(x)} sets tried. Chosen: "
+            f"{len(chosen.float_layers)} layers, {percent(chosen.agreement, search.images)} %, "
+            f"{chosen.added_ms:.2f} ms added."
+        )
+        return to_svg(figure, name="search", label=label)
 
 
 def _draw_curve(
@@ -83,29 +73,16 @@ def _draw_curve(
 ) -> None:
     panel.set_title(title)
     panel.plot(x, y, marker="o", markersize=5, color=COLOURS["accent"])
-    panel.plot([x[chosen]], [y[chosen]], "o", markersize=11, color="none", markeredgecolor=COLOURS["ink"])
+    panel.plot([x[chosen]], [y[chosen]], **CIRCLE)
     limits = [] if wanted is None else [100 * wanted]
     for limit in limits:
-        panel.axhline(limit, color=COLOURS["other"], linewidth=1, linestyle=(0, (4, 3)))
+        panel.axhline(limit, **DASHED)
     panel.margins(x=0.08)
     panel.set_ylim(frame([*y, *limits]))
 
 
-def _label(search: Search) -> str:
-    chosen = search.points[search.chosen]
-    agrees = percent(chosen.agreement, search.images)
-    return (
-        f"Agreement with float against the number of layers in float, {len(search.points)} sets tried. Chosen: "
-        f"{len(chosen.float_layers)} layers, {agrees} %, {chosen.added_ms:.2f} ms added."
-    )
-
-
 def plot_changes(images: Sequence[LogitChange]) -> Markup:
-    """Draw them, with the line above which a class changes.
-
-    Args:
-        images: at least one.
-    """
+    """Draw the images, at least one, with the line above which a class changes."""
     flipped = [image for image in images if image.flipped]
     kept = [image for image in images if not image.flipped]
     with drawing(_WIDTH, 320) as figure:
@@ -118,7 +95,7 @@ def plot_changes(images: Sequence[LogitChange]) -> Markup:
         panel.set_ylim(low - room, high + room)
         panel.set_xlim(0.0, 1.05 * max(image.margin for image in images) + 0.01)
         end = min(panel.get_xlim()[1], high + room)
-        panel.plot([0.0, end], [0.0, end], color=COLOURS["other"], linewidth=1, linestyle=(0, (4, 3)))
+        panel.plot([0.0, end], [0.0, end], **DASHED)
         panel.set(xlabel="float's margin over the nearest rival, logits", ylabel="what the rival gained")
         label = (
             f"{len(images)} images: float's margin over the nearest rival against what that rival gained. "

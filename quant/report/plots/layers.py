@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport
 from quant.report.formats import noisiest, short
-from quant.report.plots.svg import COLOURS, POINTS, Spot, drawing, plain, to_svg
+from quant.report.plots.svg import COLOURS, DASHED, POINTS, Spot, drawing, plain, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,12 +28,7 @@ _NAMED_SHARE = 0.04
 
 
 def plot_layers(layers: Sequence[LayerReport], *, broken: str | None = None) -> Markup:
-    """Draw an analysis.
-
-    Args:
-        layers: from input to output; at least one.
-        broken: module of the layer where a program that failed lost the signal, to be marked.
-    """
+    """Draw an analysis from input to output, at least one layer; `broken`, where the signal was lost, is marked."""
     timed = all(layer.estimated_ms is not None for layer in layers)
     heights = [1.7, 0.9, 1.3, 1.0, *([1.0] if timed else [])]
     with drawing(WIDTH, _HEIGHT if timed else 0.85 * _HEIGHT) as figure:
@@ -60,7 +55,7 @@ def _draw_ranges(panel: Axes, x: Any, layers: Sequence[LayerReport]) -> None:
     panel.plot(*_strokes(x, grids[:, 0], grids[:, 1]), color=COLOURS["band"], linewidth=2.8, solid_capstyle="butt")
     panel.plot(*_strokes(x, seen[:, 0], seen[:, 1]), color=COLOURS["accent"], linewidth=0.9, solid_capstyle="butt")
     panel.set_yscale("symlog", linthresh=1.0, linscale=0.6)
-    panel.yaxis.set_major_formatter(_short)
+    panel.yaxis.set_major_formatter(lambda value, _: short(value))
     panel.axhline(0.0, color=COLOURS["line"], linewidth=0.8)
 
 
@@ -70,7 +65,7 @@ def _draw_clipping(panel: Axes, x: Any, layers: Sequence[LayerReport]) -> None:
     shown = np.where(percent > 0, np.maximum(percent, _LEAST_CLIPPED), np.nan)
     panel.plot(*_strokes(x, np.full(len(x), _LEAST_CLIPPED / 2), shown), color=COLOURS["accent"], linewidth=2)
     panel.set_yscale("log")
-    panel.yaxis.set_major_formatter(_short)
+    panel.yaxis.set_major_formatter(lambda value, _: short(value))
     panel.set_ylim(_LEAST_CLIPPED / 2, max(10.0, 2 * float(np.nanmax(percent, initial=0.0))))
 
 
@@ -79,7 +74,7 @@ def _draw_sqnr(panel: Axes, x: Any, layers: Sequence[LayerReport], broken: str |
     sqnr = np.clip([layer.sqnr_db for layer in layers], -10.0, 60.0)
     panel.set_title("SQNR of the int8 network against float, dB (dashed: broken below; shaded: in float)")
     panel.plot(x, sqnr, color=COLOURS["accent"])
-    panel.axhline(BROKEN_SQNR_DB, color=COLOURS["other"], linewidth=1, linestyle=(0, (4, 3)))
+    panel.axhline(BROKEN_SQNR_DB, **DASHED)
     index = next((i for i, layer in enumerate(layers) if layer.layer == broken), None)
     if index is not None:
         panel.plot([index], [sqnr[index]], "o", markersize=6, color=COLOURS["bad"])
@@ -90,21 +85,16 @@ def _draw_sqnr(panel: Axes, x: Any, layers: Sequence[LayerReport], broken: str |
 
 def _draw_bars(panel: Axes, x: Any, values: Sequence[float], title: str) -> None:
     panel.set_title(title)
-    panel.plot(
-        *_strokes(x, np.zeros(len(x)), np.asarray(values)),
-        color=COLOURS["accent"],
-        linewidth=2,
-        solid_capstyle="butt",
-    )
+    strokes = _strokes(x, np.zeros(len(x)), np.asarray(values))
+    panel.plot(*strokes, color=COLOURS["accent"], linewidth=2, solid_capstyle="butt")
     panel.set_ylim(0.0, 1.15 * max([*values, 1e-6]))
 
 
 def _number_noisiest(panel: Axes, layers: Sequence[LayerReport]) -> None:
     """Number those that the page names below the plot."""
+    style: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 10, "color": COLOURS["ink"]}
     for number, layer in enumerate(noisiest(layers), 1):
-        place = (layers.index(layer), 100 * layer.noise_share)
-        style: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 10}
-        panel.annotate(str(number), place, xytext=(0, 2), color=COLOURS["ink"], **style)
+        panel.annotate(str(number), (layers.index(layer), 100 * layer.noise_share), xytext=(0, 2), **style)
     low, high = panel.get_ylim()
     panel.set_ylim(low, 1.2 * high)
 
@@ -120,7 +110,7 @@ def _spots(panel: Axes, layers: Sequence[LayerReport]) -> list[Spot]:
     """What a pointer is told at each layer, through all panels."""
     scale = POINTS / panel.figure.dpi
     edges = [scale * panel.transData.transform((place - 0.5, 0.0))[0] for place in range(len(layers) + 1)]
-    return [Spot(left=edges[i], right=edges[i + 1], text=_figures(layer)) for i, layer in enumerate(layers)]
+    return [(*pair, _figures(layer)) for pair, layer in zip(pairwise(edges), layers, strict=True)]
 
 
 def _figures(layer: LayerReport) -> str:
@@ -152,11 +142,6 @@ def _stage(layer: str) -> str:
     """`stages.3.1.expand` -> `stage 3`; what comes before and after is the stem or the head."""
     stage = re.match(r"stages\.(\d+)", layer)
     return f"stage {stage[1]}" if stage else ("stem" if layer.startswith("stem") else "head")
-
-
-def _short(value: float, _position: float) -> str:
-    """Tick label: 0.001, 1, -100."""
-    return short(value)
 
 
 def _strokes(x: Any, low: Any, high: Any) -> tuple[Any, Any]:

@@ -48,14 +48,7 @@ class Dot:
 
 
 def plot_pareto(dots: Sequence[Dot], cost: str, *, x_label: str, y_label: str) -> Markup:
-    """Draw accuracy against a cost.
-
-    Args:
-        dots: at least one.
-        cost: field of `Dot` on the x axis.
-        x_label: says so.
-        y_label: of the accuracy.
-    """
+    """Draw the accuracy of at least one network against a cost, a field of `Dot`."""
     x = [float(getattr(dot, cost)) for dot in dots]
     with drawing(_WIDTH, _HEIGHT) as figure:
         panel = figure.subplots()
@@ -86,12 +79,8 @@ def accuracy_frame(dots: Sequence[Dot]) -> tuple[float, float]:
 def _marker(dot: Dot, low: float) -> dict[str, Any]:
     """What a network is drawn as, on an axis that begins at `low`."""
     if dot.failed:
-        off_scale = dot.accuracy < low
-        return {
-            "marker": "v" if off_scale else "x",
-            "color": COLOURS["bad"],
-            "markeredgewidth": 0 if off_scale else 2,
-        }
+        marker, width = ("v", 0) if dot.accuracy < low else ("x", 2)
+        return {"marker": marker, "color": COLOURS["bad"], "markeredgewidth": width}
     colour = COLOURS["other" if dot.is_float else "accent"]
     fill = colour if dot.optimal else "none"
     return {"marker": "s" if dot.is_float else "o", "color": fill, "markeredgecolor": colour}
@@ -102,20 +91,13 @@ def _number(panel: Axes, x: Sequence[float], y: Sequence[float], dots: Sequence[
     scale = 72.0 / panel.figure.dpi
     places = [tuple(scale * panel.transData.transform(point)) for point in zip(x, y, strict=True)]
     taken = list(places)
+    style: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "center", "fontsize": 10}
     for (left, low), point, dot in zip(places, zip(x, y, strict=True), dots, strict=True):
         others = [place for place in taken if place != (left, low)]
         right, up = max(_PLACES, key=lambda offset: _room(left + offset[0], low + offset[1], others))
         taken.append((left + right, low + up))
-        panel.annotate(
-            str(dot.number),
-            point,
-            xytext=(right, up),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=10,
-            color=COLOURS["muted"] if dot.is_float else COLOURS["ink"],
-        )
+        colour = COLOURS["muted" if dot.is_float else "ink"]
+        panel.annotate(str(dot.number), point, xytext=(right, up), color=colour, **style)
 
 
 def _room(left: float, low: float, others: Sequence[tuple[float, ...]]) -> float:
@@ -137,13 +119,9 @@ def _label(dots: Sequence[Dot], best: Sequence[tuple[float, float]], low: float,
 
 
 def front(points: Sequence[tuple[float, ...]]) -> list[int]:
-    """Return the indices of the points that no other one dominates; equal points stay together.
+    """Indices of the points, each coordinate the higher the better, that no other one dominates; equal ones stay."""
 
-    Args:
-        points: coordinates, each the higher the better.
-    """
-    return [i for i, point in enumerate(points) if not any(_dominates(other, point) for other in points)]
+    def dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+        return one != other and all(mine >= theirs for mine, theirs in zip(one, other, strict=True))
 
-
-def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one != other and all(mine >= theirs for mine, theirs in zip(one, other, strict=True))
+    return [i for i, point in enumerate(points) if not any(dominates(other, point) for other in points)]

@@ -12,7 +12,6 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -61,6 +60,18 @@ _STYLE: dict[Any, Any] = {
     "axes.unicode_minus": True,
 }
 
+DASHED: dict[str, Any] = {"color": COLOURS["other"], "linewidth": 1, "linestyle": (0, (4, 3))}
+"""A line that something is held against."""
+
+CIRCLE: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "o",
+    "markersize": 11,
+    "color": "none",
+    "markeredgecolor": COLOURS["ink"],
+}
+"""Around the point that was chosen."""
+
 POINTS = 72.0
 _FONT_ONLY = {"font-family", "font", "font-stretch", "font-variant", "font-style"}
 _LABEL_LENGTH = 28
@@ -68,12 +79,7 @@ _LABEL_LENGTH = 28
 
 @contextmanager
 def drawing(width: float, height: float) -> Iterator[Figure]:
-    """Give a figure in the report's style.
-
-    Args:
-        width: units of the SVG's view box; text is 10 or 11 of them high.
-        height: likewise.
-    """
+    """Give a figure in the report's style; sides in units of the SVG's view box, text is 10 or 11 of them high."""
     # It takes half a second to import, and runs without a plot need none of it.
     import matplotlib as mpl  # noqa: PLC0415
     from matplotlib.figure import Figure as MatplotlibFigure  # noqa: PLC0415
@@ -82,14 +88,8 @@ def drawing(width: float, height: float) -> Iterator[Figure]:
         yield MatplotlibFigure(figsize=(width / POINTS, height / POINTS), layout="constrained")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Spot:
-    """A strip of a plot, from top to bottom, that says something to a pointer."""
-
-    left: float
-    right: float
-    """Units of the view box."""
-    text: str
+Spot = tuple[float, float, str]
+"""A strip of a plot, from left to right in units of the view box, and what it says to a pointer."""
 
 
 def to_svg(figure: Figure, *, name: str, label: str, spots: Sequence[Spot] = ()) -> Markup:
@@ -99,7 +99,7 @@ def to_svg(figure: Figure, *, name: str, label: str, spots: Sequence[Spot] = ())
         figure: the drawing.
         name: makes the ids of several SVGs in one page different.
         label: text alternative: what the plot shows.
-        spots: what a pointer is told, and where.
+        spots: what a pointer is told.
     """
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
@@ -107,14 +107,17 @@ def to_svg(figure: Figure, *, name: str, label: str, spots: Sequence[Spot] = ())
     view_box = root.get("viewBox", "")
     for element in root.iter():
         _adapt(element, name)
-    _drop_definitions(root)
+    for parent in root.iter():
+        # What the style element says stands on the root.
+        for child in [child for child in parent if child.tag in ("style", "metadata")]:
+            parent.remove(child)
     _drop_ids(root)
     height = view_box.split()[-1]
-    for spot in spots:
-        place = {"x": f"{spot.left:.1f}", "y": "0", "width": f"{spot.right - spot.left:.1f}", "height": height}
-        ElementTree.SubElement(
-            ElementTree.SubElement(root, "rect", {"class": "spot", **place}), "title"
-        ).text = "".join(c if c.isprintable() else "\N{MIDDLE DOT}" for c in spot.text)
+    for left, right, text in spots:
+        place = {"x": f"{left:.1f}", "y": "0", "width": f"{right - left:.1f}", "height": height}
+        strip = ElementTree.SubElement(root, "rect", {"class": "spot", **place})
+        title = "".join(c if c.isprintable() else "\N{MIDDLE DOT}" for c in text)
+        ElementTree.SubElement(strip, "title").text = title
     root.attrib.clear()
     root.attrib |= {
         "viewBox": view_box,
@@ -141,9 +144,7 @@ def plain(text: str) -> str:
 
 def _adapt(element: ElementTree.Element, name: str) -> None:
     element.tag = element.tag.rsplit("}", 1)[-1]
-    for key, value in list(element.attrib.items()):
-        del element.attrib[key]
-        element.attrib[key.rsplit("}", 1)[-1]] = value
+    element.attrib = {key.rsplit("}", 1)[-1]: value for key, value in element.attrib.items()}
     for declaration in element.attrib.pop("style", "").split(";"):
         key, _, value = (part.strip() for part in declaration.partition(":"))
         if key and key not in _FONT_ONLY:
@@ -158,21 +159,12 @@ def _adapt(element: ElementTree.Element, name: str) -> None:
         element.set(key, changed)
 
 
-def _drop_definitions(root: ElementTree.Element) -> None:
-    """Remove the style element; what it says stands on the root."""
-    for parent in root.iter():
-        for child in list(parent):
-            if child.tag in ("style", "metadata"):
-                parent.remove(child)
-
-
 def _drop_ids(root: ElementTree.Element) -> None:
     """Remove the ids that nothing refers to."""
-    used = set()
-    for element in root.iter():
-        for value in element.attrib.values():
-            used |= set(re.findall(r"url\(#(.+?)\)", value))
-        used.add(element.get("href", "").removeprefix("#"))
+    used = {element.get("href", "").removeprefix("#") for element in root.iter()}
+    used |= {
+        name for each in root.iter() for value in each.attrib.values() for name in re.findall(r"url\(#(.+?)\)", value)
+    }
     for element in root.iter():
         if element.get("id") not in used:
             element.attrib.pop("id", None)

@@ -8,16 +8,14 @@ import torch
 from edge_effnet.errors import InputError
 from quant.common.findings import finding
 from quant.common.progress import NoProgress
-from quant.lower.result import Delegation
 from quant.metrics.evaluate import NO_ACCURACY, Accuracy, accuracy, collect_logits, fidelity, labels_of
-from quant.metrics.tasks.classes import CLASSES
-from quant.program.timing import ProgramFigures
-from quant.verdict.assemble import Evidence, Simulated, assemble
-from quant.verdict.judged import Flip
+from quant.verdict.assemble import assemble
+from quant.verdict.flips import Flip
 from quant.verdict.limits import Limits
+from quant.verdict.outcome import Simulated
 from tests.support.artifacts import LAYER
-from tests.support.images import COLOURS, draw_image
-from tests.support.outcomes import images, outcome
+from tests.support.images import draw_image
+from tests.support.outcomes import collected, images, outcome
 from tests.support.programs import PREPROCESS
 
 FLOAT = torch.tensor([[9.0, 1.0, 0.0], [0.0, 9.0, 1.0], [0.0, 1.0, 9.0], [9.0, 1.0, 0.0]])
@@ -26,37 +24,11 @@ PTE = torch.tensor([[9.0, 1.0, 0.0], [0.0, 9.0, 1.0], [8.0, 1.0, 0.0], [8.0, 1.0
 
 
 def evidence(**changes):
-    program = ProgramFigures(latency_ms=1.0, latency_p90_ms=2.0, load_ms=3.0, size_bytes=4)
-    fields = {
-        "task": CLASSES,
-        "artifact": "a",
-        "variant": "b0",
-        "activation": "swish",
-        "recipe": "int8",
-        "backend": "xnnpack",
-        "threads": 1,
-        "logits": {"float": FLOAT, "pte": PTE},
-        "simulated": None,
-        "images": images(4),
-        "class_names": COLOURS,
-        "float_program": program,
-        "pte_program": replace(program, size_bytes=1),
-        "delegation": Delegation(partitions=1, delegated=2, left=0),
-        "calibration_images": 8,
-        "search": None,
-        "training": None,
-        "layers": (),
-        "float_layers": (),
-        "findings": (finding("weights", "a note"),),
-        "seconds": {"total": 1.0},
-        "program": "ab" * 32,
-        "temperature": None,
-    }
-    return Evidence(**{**fields, **changes})
+    return collected(**{"logits": {"float": FLOAT, "pte": PTE}, "images": images(4), **changes})
 
 
-def summarize(collected, *, max_drop, min_agreement=None, baseline=None):
-    return assemble(collected, Limits(max_drop=max_drop, min_agreement=min_agreement, baseline=baseline))
+def summarize(found, *, max_drop, min_agreement=None, baseline=None):
+    return assemble(found, Limits(max_drop=max_drop, min_agreement=min_agreement, baseline=baseline))
 
 
 def _softmax(logits):

@@ -9,9 +9,9 @@ import torch
 
 from quant.data.split import ImageRecord
 from quant.metrics.tasks.table import TASKS
-from quant.verdict.judged import Answers, Judged, judge
+from quant.verdict.assemble import Judged, judge
 from quant.verdict.limits import Limits
-from tests.support.outcomes import images
+from tests.support.outcomes import collected, images
 
 COUNT = 200
 WIDTHS = {"binary": 2, "multilabel": 6, "regression": 3, "embedding": 24}
@@ -33,17 +33,13 @@ def honest(task: str) -> tuple[torch.Tensor, torch.Tensor, list[ImageRecord]]:
 
 
 def judged(task: str, reference: torch.Tensor, found: torch.Tensor, records: list[ImageRecord], **limits) -> Judged:
-    answers = Answers(
+    evidence = collected(
         task=TASKS[task],
-        reference=reference,
-        found=found,
-        targets=TASKS[task].targets_of(records),
+        logits={"float": reference, "pte": found},
         images=records,
-        names=[f"n{i}" for i in range(WIDTHS[task])],
-        temperature=None,
-        calibration=128,
+        class_names=[f"n{i}" for i in range(WIDTHS[task])],
     )
-    return judge(answers, Limits(**{"max_drop": 1.0, "min_agreement": None, "baseline": None} | limits))
+    return judge(evidence, Limits(**{"max_drop": 1.0, "min_agreement": None, "baseline": None} | limits))
 
 
 def unlabelled(records: list[ImageRecord]) -> list[ImageRecord]:
@@ -56,7 +52,7 @@ def test_a_faithful_program_passes(task: str, labelled: bool) -> None:
     reference, found, records = honest(task)
     verdict = judged(task, reference, found, records if labelled else unlabelled(records), min_agreement=0.7)
     assert verdict.compared.failures == () and len(verdict.compared.passes) >= 2
-    assert (verdict.interval is not None) == labelled
+    assert (verdict.drop_interval is not None) == labelled
 
 
 def permuted(found: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from edge_effnet.errors import InputError
 from quant.metrics.evaluate import NO_ACCURACY, Accuracy, Fidelity
-from quant.verdict.limits import Limits, check_max_drop, check_min_agreement
+from quant.metrics.tasks.classes import CLASSES
+from quant.verdict.limits import Limits, asked_limits, require_limits
 from quant.verdict.verdict import compare, decide
 from tests.support.baselines import baseline_of
 from tests.support.outcomes import images
@@ -88,12 +89,13 @@ def test_without_labels_the_baselines_agreement_is_the_second_bar():
 @pytest.mark.parametrize("value", [-0.1, 100.1, float("nan"), float("inf")])
 def test_a_max_drop_that_is_none_is_refused(value):
     with pytest.raises(InputError, match=r"--max-drop .*: need a number of points from 0 to 100"):
-        check_max_drop(value)
+        require_limits(value, None)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 100.0])
 def test_a_max_drop_within_the_range_is_taken(value):
-    assert check_max_drop(value) == value
+    require_limits(value, None)
+    assert asked_limits(CLASSES, value, None).max_drop == value
 
 
 @pytest.mark.parametrize(
@@ -128,6 +130,8 @@ def test_agreement_may_be_asked_for(agreement, passed):
 
 @pytest.mark.parametrize("percent", [-1.0, 100.5, float("nan")])
 def test_agreement_is_a_percentage(percent):
-    assert check_min_agreement(None) is None and check_min_agreement(99.0) == pytest.approx(0.99)
+    require_limits(None, None)
+    assert asked_limits(CLASSES, None, None).min_agreement is None
+    assert asked_limits(CLASSES, None, 99.0).min_agreement == pytest.approx(0.99)
     with pytest.raises(InputError, match="--min-agreement"):
-        check_min_agreement(percent)
+        require_limits(None, percent)
