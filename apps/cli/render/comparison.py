@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
-from rich.table import Table
+from rich.table import Column
 
-from apps.cli.render.plain import PlainConsole
+from apps.cli.render.plain import as_text, plain_table
 from quant.report.comparison import Row
 from quant.report.formats import fixed, megabytes, percent
 
 
 def comparison_table(rows: Sequence[Row]) -> str:
     """Return the table; the best in accuracy, latency and size together are marked."""
-    console = PlainConsole()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column("program", overflow="fold")
-    for column in ("top-1, %", "agrees, %", "SQNR", "ms", "MB", "verdict", "Pareto"):
-        table.add_column(column, justify="right", no_wrap=True)
+    figures = ("top-1, %", "agrees, %", "SQNR", "ms", "MB", "verdict", "Pareto")
+    table = plain_table(Column("program", overflow="fold"), *figures, collapse_padding=True)
     for row in rows:
         table.add_row(*_cells(row))
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get()
+    return as_text(table)
 
 
 def _cells(row: Row) -> list[str]:
