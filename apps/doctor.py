@@ -11,13 +11,17 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 from apps.device.app_projects import APPS, is_project, own_project
 from apps.device.native_libraries import packaged_libraries
+from apps.device.remote import DeviceOptions, last_line
 from quant.lower.table import BACKENDS
 
 PACKAGE = "edge-effnet"
@@ -26,8 +30,6 @@ RELEASES = {"torch": "2.13.0", "torchao": "0.18.0", "executorch": "1.4.1"}
 """Built and tested together: a mix of others breaks export or lowering."""
 
 _EXTRAS = ("openvino", "training", "docs", "peers", "benchmarks", "release", "dev")
-
-_REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[[^\]]*\])?([^;]*?)\s*(?:;\s*extra\s*==\s*['\"]([\w-]+)['\"])?$")
 
 _BACKENDS_OF_RUNTIME = (
     "import torch;"
@@ -64,17 +66,18 @@ def examine() -> list[Finding]:
     return [*_installation(), _runtime(), *_backends(), *_devices(), *_apps(), *_extras(), *_machine()]
 
 
-def is_sound(findings: list[Finding]) -> bool:
+def is_sound(findings: Sequence[Finding]) -> bool:
     """Whether everything that is required is ready."""
     return all(finding.ready for finding in findings if finding.required)
 
 
 def _installation() -> Iterator[Finding]:
-    allowed = {name: spec for name, spec, extra in _requirements() if name in RELEASES and extra is None}
+    allowed = {each.name: each.specifier for each in _requirements() if each.name in RELEASES}
     yield Finding(group="installation", name="python", found=platform.python_version(), ready=True)
     for name in (PACKAGE, *RELEASES, "pillow"):
         found = _version(name)
-        ready = found is not None and _allows(allowed.get(name, ""), found)
+        # A build for one kind of machine (2.13.0+cpu) is the release.
+        ready = found is not None and (name not in allowed or allowed[name].contains(found.partition("+")[0]))
         wanted = "." if name == PACKAGE else f"{name}=={RELEASES[name]}" if name in RELEASES else name
         yield Finding(
             group="installation",
@@ -88,14 +91,13 @@ def _installation() -> Iterator[Finding]:
 
 def _runtime() -> Finding:
     """Ask the runtime in a process of its own: a broken one takes its process with it."""
-    names, why = None, ""
+    names = None
     try:
         answer = _ask_runtime()
+        why = last_line(answer.stderr) or f"exit code {answer.returncode}"
+        names = re.search(r"^backends: (.*)$", answer.stdout, re.MULTILINE) if answer.returncode == 0 else None
     except (OSError, subprocess.TimeoutExpired) as error:
         why = type(error).__name__
-    else:
-        names = re.search(r"^backends: (.*)$", answer.stdout, re.MULTILINE) if answer.returncode == 0 else None
-        why = (answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"])[-1]
     return Finding(
         group="runtime",
         name="executorch",
@@ -134,7 +136,6 @@ def _devices() -> Iterator[Finding]:
     try:
         # What a broken installation lacks must not hide the rest.
         from apps.device.listing import list_devices  # noqa: PLC0415
-        from apps.device.remote import DeviceOptions  # noqa: PLC0415
     except (ImportError, OSError) as error:
         advice = "mend the installation first"
         yield Finding(group="devices", name="any", found=f"not looked for ({error})", ready=False, advice=advice)
@@ -163,7 +164,7 @@ def _apps() -> Iterator[Finding]:
 
 def _extras() -> Iterator[Finding]:
     for extra in _EXTRAS:
-        names = [name for name, _, of in _requirements() if of == extra and name != PACKAGE]
+        names = [each.name for each in _requirements(extra) if each.name != PACKAGE]
         absent = [name for name in names if _version(name) is None]
         yield Finding(
             group="extras",
@@ -175,9 +176,10 @@ def _extras() -> Iterator[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
-    yield Finding(group="machine", name="processor", found=f"{platform.machine()}, {_cores()} cores", ready=True)
-    memory = _memory_gb()
-    if memory is not None:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    yield Finding(group="machine", name="processor", found=f"{platform.machine()}, {cores} cores", ready=True)
+    with suppress(ValueError, OSError):  # not every system says what it has
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
         low = memory < _LOW_MEMORY_GB
         advice = "take small variants (b0, lite0)" if low else ""
         yield Finding(group="machine", name="memory", found=f"{memory:.1f} GB", ready=not low, advice=advice)
@@ -191,35 +193,15 @@ def _machine() -> Iterator[Finding]:
     yield Finding(group="machine", name="free disk", found=f"{disk:.1f} GB here", ready=not low, advice=advice)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _memory_gb() -> float | None:
-    """Physical memory, 10^9 bytes; None where the system does not say."""
+def _requirements(extra: str = "") -> list[Requirement]:
+    """What this package needs, always or for an extra; nothing where it is not installed."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    except (ValueError, OSError):
-        return None
-
-
-def _allows(specifier: str, version: str) -> bool:
-    """Whether a requirement such as >=2.13,<2.14 allows a version; a build for one kind of machine is the release."""
-    try:
-        from packaging.specifiers import SpecifierSet  # noqa: PLC0415  (what is missing is what this looks for)
-    except ImportError:
-        return True
-    return SpecifierSet(specifier).contains(version.split("+", maxsplit=1)[0])
-
-
-def _requirements() -> list[tuple[str, str, str | None]]:
-    """Of this package: (name, versions allowed, extra or None)."""
-    try:
-        lines = requires(PACKAGE) or []
+        found = map(Requirement, requires(PACKAGE) or [])
     except PackageNotFoundError:
         return []
-    found = (_REQUIREMENT.match(line) for line in lines)
-    return [(match[1], match[2], match[3]) for match in found if match]
+    if not extra:
+        return [each for each in found if each.marker is None]
+    return [each for each in found if each.marker is not None and each.marker.evaluate({"extra": extra})]
 
 
 def _version(name: str) -> str | None:

@@ -13,9 +13,8 @@ from apps.device.job.results import Results, require_results_file, require_same_
 from apps.device.outcome import DeviceOutcome
 from apps.device.remote import DeviceOptions
 from apps.device.runtime_release import require_release, with_release
-from apps.device.sameness import Sameness, compare_logits, faults, is_exact, repeat_findings, repeatability
-from apps.device.table import NAME as IOS
-from apps.device.table import open_device, read_exported, split_device
+from apps.device.sameness import compare_logits, faults, is_exact, repeat_findings, repeatability
+from apps.device.table import IOS, open_device, read_exported, split_device
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import scratch_folder
 from quant.artifact.model import Artifact
@@ -87,7 +86,7 @@ def check_on_device(
             split = stack.enter_context(judged_images(artifact, Given(data=data), image_options, progress))
             images = limited(split.evaluation, limit)
         with watch.measure("device"):
-            found, said = (
+            found, notes = (
                 (read_exported(detail), [])
                 if transport == IOS
                 else _run(artifact, images, device, options, progress, keep=keep)
@@ -97,7 +96,10 @@ def check_on_device(
             write_results(Path(results), found)
         with watch.measure("host"):
             seen = look(artifact, images, options.threads, progress, Stopwatch(), repeats=_HOST_REPEATS)
-    findings = (*split.findings, *limit_findings(len(images), len(split.evaluation)), *_said(found, said))
+    if found.values["device"]["emulated"]:
+        notes = ["Emulated: accuracy is a phone's, times are not.", *notes]
+    said = (finding("device", note) for note in notes)
+    findings = (*split.findings, *limit_findings(len(images), len(split.evaluation)), *said)
     return _judged(artifact, seen, images, found, findings, watch, limits, options)
 
 
@@ -116,6 +118,7 @@ def _judged(
     same = None if host is None else compare_logits(host, logits, [p.name for p in images], artifact.task)
     # Kernels may change from release to release.
     exact, repeated = is_exact(artifact) and options.runtime_site is None, repeatability(found)
+    differences = () if same is None else faults(same, exact=exact, classes=artifact.task.exclusive)
     outcome = judge_artifact(
         artifact,
         seen,
@@ -130,7 +133,7 @@ def _judged(
         threads=found.values["runtime"]["threads"],
         findings=(
             *repeat_findings(repeated),
-            *_differences(same, exact=exact, classes=artifact.task.exclusive),
+            *(finding("device-differs", reason) for reason in differences),
             *findings,
         ),
         seconds=watch.total(),
@@ -179,15 +182,3 @@ def _those_of(
             "classes; run this artifact on the device."
         )
     return [by_hash[sha256] for _, sha256 in found.images]
-
-
-def _differences(same: Sameness | None, *, exact: bool, classes: bool) -> tuple[Finding, ...]:
-    """What is more than rounding between the device and this host."""
-    reasons = () if same is None else faults(same, exact=exact, classes=classes)
-    return tuple(finding("device-differs", reason) for reason in reasons)
-
-
-def _said(found: Results, said: Sequence[str]) -> tuple[Finding, ...]:
-    """What the device said about itself."""
-    emulated = ["Emulated: accuracy is a phone's, times are not."] if found.values["device"]["emulated"] else []
-    return tuple(finding("device", sentence) for sentence in (*emulated, *said))

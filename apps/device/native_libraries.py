@@ -18,8 +18,6 @@ PAGE = 16_384
 _ABIS_64 = ("arm64-v8a", "x86_64")
 """Phones with such pages run nothing else."""
 
-_PT_LOAD = 1
-
 _WHERE = ("**/build/outputs/apk/**/*.apk", "**/libs/*.aar", "**/jniLibs/*/*.so")
 """Below a project: what was built, and what was put there by hand."""
 
@@ -101,6 +99,6 @@ def _fault(library: bytes) -> str:
     size, count = struct.unpack_from("<HH", library, 54)
     for index in range(count):
         kind, *_, align = struct.unpack_from("<IIQQQQQQ", library, table + index * size)
-        if kind == _PT_LOAD and align % PAGE:
+        if kind == 1 and align % PAGE:  # PT_LOAD
             return f"is aligned to {align} bytes, not {PAGE}"
     return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -13,8 +12,28 @@ if TYPE_CHECKING:
     from apps.device.job.folder import Job
 
 
+def last_line(text: str) -> str:
+    """What a program said last; empty where it said nothing."""
+    return (text.strip().splitlines() or [""])[-1].strip()
+
+
 class ConnectionLostError(MachineError):
     """The device went away; it may come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command on a device ended with."""
+
+    code: int
+    output: bytes
+    error: str
+    """Last line of its standard error."""
+
+    @property
+    def text(self) -> str:
+        """Standard output, with what is no UTF-8 replaced."""
+        return self.output.decode(errors="replace")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,16 +118,10 @@ class DeviceOptions:
     """adb: app to install first."""
     executor_runner: Path | None = None
     """adb: an `executor_runner` built for Android, to use instead of the app."""
-
     runtime: str | None = None
     """host, arm64: release of executorch to run instead of the installed one."""
     runtime_site: Path | None = None
     """Folder where that release lies; None of the installed one."""
-
-    def emulator_path(self) -> Path | None:
-        """The emulator given, else the environment's."""
-        variable = os.environ.get(EMULATOR_VARIABLE)
-        return self.emulator or (Path(variable) if variable else None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

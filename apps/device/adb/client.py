@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apps.device.adb.phones import Phone, call_adb, complaint, find_adb
-from apps.device.remote import ConnectionLostError
+from apps.device.remote import Answer, ConnectionLostError, last_line
 from edge_effnet.errors import MachineError
 from quant.thresholds import PHONE_MIN_BATTERY_PERCENT
 
@@ -37,13 +37,6 @@ _SAY_END = "echo edge-effnet-exit:$?"
 _ENDED = re.compile(rb"edge-effnet-exit:(\d{1,3})\n\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    code: int
-    output: bytes
-    error: str
-
-
 class AdbClient:
     """Commands to one phone. Every method raises `ConnectionLostError` where the phone goes away."""
 
@@ -65,7 +58,7 @@ class AdbClient:
         answer = self._run(command)
         if check and answer.code:
             raise self._failed(command.split(maxsplit=1)[0], answer.error or f"exit code {answer.code}")
-        return answer.output.decode(errors="replace")
+        return answer.text
 
     def read(self, command: str) -> bytes | None:
         """Standard output of a command, byte for byte and whole; None where the command failed.
@@ -102,14 +95,13 @@ class AdbClient:
             refusal = next((line.strip() for line in said.splitlines() if re.search(r"Failure|INSTALL_", line)), "")
             raise self._failed("install", refusal) if refusal else self._lost(answer)
 
-    def _run(self, command: str) -> _Answer:
+    def _run(self, command: str) -> Answer:
         # -T: no terminal, which would change bytes on their way.
         done = call_adb([*self._words, "shell", "-T", f"{command}; {_SAY_END}"])
         end = _ENDED.search(done.stdout)
         if end is None:
             raise self._lost(done)
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        return _Answer(int(end[1]), done.stdout[: end.start()], lines[-1].strip() if lines else "")
+        return Answer(int(end[1]), done.stdout[: end.start()], last_line(done.stderr.decode(errors="replace")))
 
     def _lost(self, answer: subprocess.CompletedProcess[bytes]) -> MachineError:
         said = complaint(answer) if answer.returncode else "in the middle of a command"

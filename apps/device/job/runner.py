@@ -41,11 +41,10 @@ class JobError(Exception):
 
 def main() -> int:
     """Run the job; the exit code only says whether `results.json` is there, `status.json` says why not."""
-    folder, transport = Path(sys.argv[1]), sys.argv[2]
-    # The processor that an emulator stands for: it cannot tell by itself.
-    emulated = sys.argv[3] if len(sys.argv) > 3 else ""
-    # Another release than the installed one: to be tried whatever made the program.
-    site = sys.argv[4] if len(sys.argv) > 4 else ""
+    # `emulated`: the processor that an emulator stands for, which cannot tell by itself. `site`: where another
+    # release lies than the installed one; it is tried whatever made the program.
+    place, transport, emulated, site, *_ = (*sys.argv[1:], "", "")
+    folder = Path(place)
     with (folder / "runner.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -215,10 +214,9 @@ def finished_lines(partial: Path, job: dict[str, Any]) -> list[dict[str, Any]]:
         for text, image in zip(partial.read_text(encoding="utf-8").splitlines(), job["photographs"]):  # noqa: B905
             try:
                 line = json.loads(text)
-                whole = line["sha256"] == image["sha256"] and len(base64.b64decode(line["logits"])) > 0
+                if line["sha256"] != image["sha256"] or not base64.b64decode(line["logits"]):
+                    break
             except (ValueError, KeyError, TypeError):
-                break
-            if not whole:
                 break
             done.append({**image, "logits": line["logits"]})
     return done
@@ -291,24 +289,18 @@ def hottest_zone() -> float | None:
 
 def peak_memory() -> int | None:
     """Most bytes that this process ever had resident."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return 1024 * int(line.split()[1])
-    return None
+    said = kernel_word("/proc/self/status", "vmhwm:").split()
+    return 1024 * int(said[0]) if said else None
 
 
 def device(emulated: str) -> dict[str, str]:
     """What this machine says of itself; an emulator is called by the processor that it stands for."""
     model = first_line("/proc/device-tree/model") or platform.node()
-    soc = first_line("/proc/device-tree/compatible").split(",")[-1] or cpu_name() or platform.processor()
+    processor = kernel_word("/proc/cpuinfo", "model name", "hardware") or platform.processor()
+    soc = first_line("/proc/device-tree/compatible").split(",")[-1] or processor
     system = platform.freedesktop_os_release().get("PRETTY_NAME", "") if Path("/etc/os-release").exists() else ""
-    words = {
-        "name": emulated or model,
-        "os": system or platform.platform(),
-        "soc": emulated or soc,
-        "abi": platform.machine(),
-    }
+    system = system or platform.platform()
+    words = {"name": emulated or model, "os": system, "soc": emulated or soc, "abi": platform.machine()}
     return {key: word[:200] for key, word in words.items()}
 
 
@@ -320,12 +312,12 @@ def first_line(path: str) -> str:
     return ""
 
 
-def cpu_name() -> str:
-    """The kernel's word for the processor."""
+def kernel_word(path: str, *names: str) -> str:
+    """Value of the first line of a file that begins with one of the names, in lower case; empty without one."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.lower().startswith(("model name", "hardware")):
-                return line.split(":", 1)[1].strip()
+        for line in Path(path).read_text().splitlines():
+            if line.lower().startswith(names):
+                return line.partition(":")[2].strip()
     return ""
 
 
