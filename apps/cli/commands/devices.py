@@ -1,28 +1,50 @@
-"""`edge-effnet devices`: parse, call, print, exit code."""
+"""Commands on this machine and on devices: `edge-effnet doctor`, `devices`, `job` and `compare`."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import AsJson, epilog
-from apps.cli.options import Emulator
-
-EPILOG = epilog(
-    "edge-effnet devices",
-    "edge-effnet devices --emulator ~/arm64/armpy --json",
+from apps.cli.help import AsJson, HelpAll
+from apps.cli.options import (
+    Emulator,
+    Folder,
+    ImageColumn,
+    Images,
+    LabelColumn,
+    Labels,
+    Limit,
+    MaxUnusable,
+    read_options,
 )
+from apps.cli.render.bars import Bars
+from apps.cli.render.plain import write, write_json
+from apps.device.remote import DeviceOptions
+from quant.thresholds import UNUSABLE_SHARE
 
 
-def devices_command(
-    emulator: Emulator = None,
-    as_json: AsJson = False,
-) -> int:
+def doctor_command(as_json: AsJson = False) -> int:
+    """Show what is installed, what is missing and how to get it."""
+    from apps.cli.render.doctor import doctor_table  # noqa: PLC0415
+    from apps.doctor import examine, is_sound  # noqa: PLC0415
+
+    findings = examine()
+    sound = is_sound(findings)
+    if as_json:
+        write_json({"sound": sound, "findings": [asdict(one) for one in findings]})
+    else:
+        write(doctor_table(findings))
+    return exit_codes.PASS if sound else exit_codes.MACHINE
+
+
+def devices_command(emulator: Emulator = None, as_json: AsJson = False) -> int:
     """List the devices that `check --device` reaches from here."""
     from apps.cli.render.device import devices_table  # noqa: PLC0415
-    from apps.cli.render.plain import write, write_json  # noqa: PLC0415
     from apps.device.listing import list_devices  # noqa: PLC0415
-    from apps.device.remote import DeviceOptions  # noqa: PLC0415
 
     found = list_devices(DeviceOptions(emulator=emulator))
     if as_json:
@@ -30,3 +52,44 @@ def devices_command(
     else:
         write(devices_table(found))
     return exit_codes.PASS
+
+
+def job_command(
+    folder: Folder,
+    data: Images,
+    out: Annotated[Path, typer.Option(help="Job folder; an earlier one is replaced.")],
+    labels: Labels = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    max_unusable: MaxUnusable = 100 * UNUSABLE_SHARE,
+    limit: Limit = None,
+    threads: Annotated[int, typer.Option(help="CPU threads of the device's runtime.")] = 1,
+    _help_all: HelpAll = False,
+) -> int:
+    """Write a job folder for a device out of reach, such as an iPhone."""
+    images = read_options(labels, image_column, label_column, max_unusable)
+    bars = Bars(lines=True)
+    with bars.waiting("Loading PyTorch"):
+        from apps.device.job.folder import prepare_job  # noqa: PLC0415
+
+    job = prepare_job(folder, data=data, out=out, limit=limit, threads=threads, image_options=images, progress=bars)
+    write(
+        f"Job {job.id}: {job.images} images, {job.bytes / 1e6:.1f} MB in {out}\n"
+        f"Next: run it on the device, then edge-effnet check {folder} --data {data} --device ios:RESULTS.json\n"
+    )
+    return exit_codes.PASS
+
+
+def compare_command(
+    host: Annotated[Path, typer.Argument(help="Results file of `check --device host`.")],
+    device: Annotated[Path, typer.Argument(help="Results file of the device.")],
+    artifact: Annotated[Path | None, typer.Option(help="Artifact that both have to be of.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Compare two devices' results for the same program."""
+    from apps.cli.render.device import print_comparison  # noqa: PLC0415
+    from apps.device.sameness import compare  # noqa: PLC0415
+
+    found = compare(host, device, artifact=artifact)
+    print_comparison(found, as_json=as_json)
+    return exit_codes.of_verdict(passed=found.passed)

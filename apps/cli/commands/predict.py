@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import AsJson, epilog
+from apps.cli.help import AsJson
+from apps.cli.options import Folder
+from apps.cli.render.bars import Bars
+from apps.cli.render.plain import write, write_json
 from edge_effnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,15 +24,9 @@ if TYPE_CHECKING:
 
 NOTHING = "(none)"
 
-EPILOG = epilog(
-    "edge-effnet predict b0-int8-xnnpack cat.jpg dog.jpg",
-    "edge-effnet predict b0-int8-xnnpack photos --csv",
-    more="predict judges nothing: 0 means answered.",
-)
-
 
 def predict_command(
-    folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
+    folder: Folder,
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     top: Annotated[int, typer.Option(help="Classes to show per image.")] = 5,
     threads: Annotated[int, typer.Option(help="CPU threads of the runtime.")] = 1,
@@ -39,11 +36,8 @@ def predict_command(
     """Show a program's answers for images, float's beside them."""
     if as_json and as_csv:
         raise InputError("--json and --csv: choose one of them.")
-    from apps.cli.render.bars import Bars  # noqa: PLC0415
-
     bars = Bars(lines=not as_json and not as_csv)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
-        from apps.cli.render.plain import write, write_json  # noqa: PLC0415
         from quant.artifact.open import open_artifact  # noqa: PLC0415
         from quant.artifact.predict import predict  # noqa: PLC0415
 

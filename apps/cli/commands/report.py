@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import AsJson, epilog
+from apps.cli.help import AsJson
+from apps.cli.render.bars import Bars
+from apps.cli.render.plain import write, write_json
 
 if TYPE_CHECKING:
     from quant.report.make import MadeReport
-
-EPILOG = epilog(
-    "edge-effnet report b0-int8-xnnpack lite0-int8-xnnpack --out b0-or-lite0.html",
-    "edge-effnet report b0-int8-xnnpack --data photos",
-)
 
 
 def report_command(
@@ -28,12 +25,8 @@ def report_command(
     as_json: AsJson = False,
 ) -> int:
     """Compare artifacts on a page; of one, regenerate its report."""
-    # The stack takes seconds to import: `--help` and usage errors need none of it.
-    from apps.cli.render.bars import Bars  # noqa: PLC0415
-
     bars = Bars(lines=not as_json)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
-        from apps.cli.render.plain import write, write_json  # noqa: PLC0415
         from quant.report.make import make_report  # noqa: PLC0415
 
     made = make_report(folders, data=data, out=out, progress=bars)

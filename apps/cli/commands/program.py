@@ -1,0 +1,89 @@
+"""What is in a .pte: `edge-effnet inspect` and `diff`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from apps.cli import exit_codes
+from apps.cli.help import AsJson
+from apps.cli.render.plain import one_line, write, write_json
+
+
+def inspect_command(
+    program: Annotated[Path, typer.Argument(help="Any .pte.")],
+    layers: Annotated[bool, typer.Option("--layers", help="Constants and quantization layer by layer.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Show what is in a .pte, where it runs and what to link."""
+    from quant.program.inspect import inspect_program  # noqa: PLC0415
+
+    found = inspect_program(program)
+    if as_json:
+        write_json(found.to_json())
+    else:
+        write(_report(found, layers=layers))
+    return exit_codes.PASS
+
+
+def diff_command(
+    first: Annotated[Path, typer.Argument(help="A .pte.")],
+    second: Annotated[Path, typer.Argument(help="Another.")],
+    as_json: AsJson = False,
+) -> int:
+    """Say what differs between two programs."""
+    from quant.program.inspect import compare_programs  # noqa: PLC0415
+
+    found = compare_programs(first, second)
+    if as_json:
+        values = {key: {"first": one, "second": two} for key, (one, two) in found.items()}
+        write_json({"same": not found, "differences": values})
+    elif not found:
+        write("The programs are the same, byte for byte.\n")
+    else:
+        facts = ((key, f"  - {_word(one)}", f"  + {_word(two)}") for key, (one, two) in found.items())
+        write("".join(f"{one_line(line)}\n" for fact in facts for line in fact))
+    return exit_codes.PASS
+
+
+def _word(value: Any) -> str:
+    return "(none)" if value is None else str(value)
+
+
+def _report(found: Any, *, layers: bool) -> str:
+    lines = [f"{found.path}: {found.size_bytes / 1e6:.2f} MB, schema {found.schema}", f"sha256 {found.sha256}"]
+    for method in found.methods:
+        lines.append(f"method {method.name}: {method.planned_bytes / 1e6:.2f} MB planned for activations")
+        lines += [f"  input   {tensor}" for tensor in method.inputs]
+        lines += [f"  output  {tensor}" for tensor in method.outputs]
+        for delegate in method.delegates:
+            settings = ", ".join(f"{key} {value}" for key, value in delegate.settings.items())
+            lines.append(f"  delegate {delegate.backend}: {delegate.bytes / 1e6:.2f} MB {settings}".rstrip())
+            lines += _counts(delegate.operators)
+            lines += [f"    {delegate.note}"] if delegate.note else []
+            lines += _layers(delegate.layers) if layers else []
+        if method.operators:
+            lines.append(f"  portable kernels: {sum(method.operators.values())} calls")
+            lines += _counts(method.operators)
+        lines += _layers(method.constants) if layers else []
+    if found.named_data:
+        size = sum(found.named_data.values()) / 1e6
+        lines.append(f"named data: {len(found.named_data)} constants, {size:.2f} MB")
+    lines += [f"runs with {sentence}" for sentence in found.runs_with]
+    lines += list(found.linking)
+    return "".join(f"{one_line(line)}\n" for line in lines)
+
+
+def _counts(operators: dict[str, int]) -> list[str]:
+    ranked = sorted(operators.items(), key=lambda item: -item[1])
+    return [f"    {', '.join(f'{count} {name}' for name, count in ranked)}"] if ranked else []
+
+
+def _layers(layers: Any) -> list[str]:
+    return [
+        f"    {layer.name}: {layer.dtype} {'x'.join(map(str, layer.shape))}, {layer.bytes} bytes"
+        + (f", {layer.quantization}" if layer.quantization else "")
+        for layer in layers
+    ]
