@@ -30,7 +30,7 @@ def _before_commands(version: Version = False) -> None:
     """Options that stand before the name of a command."""
 
 
-def _add(command: Callable[..., int], *examples: str, more: str = "") -> None:
+def _add(command: Callable[..., int | None], *examples: str, more: str = "") -> None:
     """Add a command; examples are its arguments. It shows its help where it is given none, unless one is empty."""
     name = command.__name__.removesuffix("_command")
     lines = (f"edge-effnet {name} {words}".rstrip() for words in examples)

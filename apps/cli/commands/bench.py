@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from apps.cli import exit_codes
 from apps.cli.help import AsJson
 from apps.cli.options import Folders
 from apps.cli.render.bars import Bars
-from apps.cli.render.plain import write, write_json
+from apps.cli.render.plain import write_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +23,7 @@ def bench_command(
     repeats: Annotated[int, typer.Option(help="Forwards timed of each program.")] = 100,
     with_float: Annotated[bool, typer.Option("--with-float", help="Measure each float.pte too.")] = False,
     as_json: AsJson = False,
-) -> int:
+) -> None:
     """Time artifacts against each other on this host.
 
     Latency in interleaved runs, start, memory, size.
@@ -34,11 +33,8 @@ def bench_command(
         from quant.pipeline.bench import bench  # noqa: PLC0415
 
     costs = bench(folders, threads=threads, repeats=repeats, with_float=with_float, progress=bars)
-    if as_json:
-        write_json({"threads": threads, "repeats": repeats, "programs": [cost.to_json() for cost in costs]})
-    else:
-        write(_table(costs, threads))
-    return exit_codes.PASS
+    values = {"threads": threads, "repeats": repeats, "programs": [cost.to_json() for cost in costs]}
+    write_result(values, lambda: _table(costs, threads), as_json=as_json)
 
 
 def _table(costs: Sequence[ProgramCost], threads: int) -> str:

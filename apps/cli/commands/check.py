@@ -7,29 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from apps.cli import exit_codes
+from apps.cli import exit_codes, options
 from apps.cli.help import AsJson, HelpAll, Verbose
-from apps.cli.options import (
-    Apk,
-    Device,
-    Emulator,
-    ExecutorRunner,
-    Folder,
-    ImageColumn,
-    Images,
-    Keep,
-    LabelColumn,
-    Labels,
-    Limit,
-    MaxDrop,
-    MaxUnusable,
-    MinAgreement,
-    RemotePython,
-    ResultsFile,
-    Runtime,
-    SshConfig,
-    read_options,
-)
 from apps.cli.render.bars import Bars
 from apps.device.remote import DeviceOptions
 from edge_effnet.errors import InputError
@@ -41,35 +20,35 @@ if TYPE_CHECKING:
 
 
 def check_command(
-    folder: Folder,
-    data: Images,
-    labels: Labels = None,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
-    max_unusable: MaxUnusable = 100 * UNUSABLE_SHARE,
-    max_drop: MaxDrop = None,
-    min_agreement: MinAgreement = None,
+    folder: options.Folder,
+    data: options.Images,
+    labels: options.Labels = None,
+    image_column: options.ImageColumn = None,
+    label_column: options.LabelColumn = None,
+    max_unusable: options.MaxUnusable = 100 * UNUSABLE_SHARE,
+    max_drop: options.MaxDrop = None,
+    min_agreement: options.MinAgreement = None,
     baseline: Annotated[Path | None, typer.Option(help="File of earlier figures to compare with.")] = None,
     update_baseline: Annotated[bool, typer.Option(help="Write this run's figures to --baseline.")] = False,
     threads: Annotated[int, typer.Option(help="CPU threads for timing and evaluation.")] = 1,
     as_json: AsJson = False,
     verbose: Verbose = False,
-    device: Device = None,
-    runtime: Runtime = None,
-    limit: Limit = None,
-    results: ResultsFile = None,
-    keep: Keep = False,
-    emulator: Emulator = None,
-    ssh_config: SshConfig = None,
-    remote_python: RemotePython = "python3",
-    apk: Apk = None,
-    executor_runner: ExecutorRunner = None,
+    device: options.Device = None,
+    runtime: options.Runtime = None,
+    limit: options.Limit = None,
+    results: options.ResultsFile = None,
+    keep: options.Keep = False,
+    emulator: options.Emulator = None,
+    ssh_config: options.SshConfig = None,
+    remote_python: options.RemotePython = "python3",
+    apk: options.Apk = None,
+    executor_runner: options.ExecutorRunner = None,
     _help_all: HelpAll = False,
 ) -> int:
     """Judge a .pte against float on images, here or on a device."""
     if runtime is not None and device is None:
         device = "host"
-    images = read_options(labels, image_column, label_column, max_unusable)
+    images = options.read_options(labels, image_column, label_column, max_unusable)
     judged: dict[str, Any] = {"data": data, "max_drop": max_drop, "min_agreement": min_agreement}
     if device is None:
         if limit is not None or results is not None or keep:
@@ -82,7 +61,7 @@ def check_command(
         raise InputError(
             "--baseline is for this host: leave out --device, or compare two results: edge-effnet compare."
         )
-    options = DeviceOptions(
+    transport = DeviceOptions(
         threads=threads,
         emulator=emulator,
         ssh_config=ssh_config,
@@ -92,7 +71,7 @@ def check_command(
         runtime=runtime,
     )
     there = {"device": device, "limit": limit, "results": results, "keep": keep, "image_options": images}
-    return _check_there(folder, judged | there, options, as_json=as_json)
+    return _check_there(folder, judged | there, transport, as_json=as_json)
 
 
 def _check_here(folder: Path, settings: dict[str, Any], *, as_json: bool, verbose: bool) -> int:
@@ -108,7 +87,7 @@ def _check_here(folder: Path, settings: dict[str, Any], *, as_json: bool, verbos
     return exit_codes.of_verdict(passed=outcome.passed)
 
 
-def _check_there(folder: Path, settings: dict[str, Any], options: DeviceOptions, *, as_json: bool) -> int:
+def _check_there(folder: Path, settings: dict[str, Any], transport: DeviceOptions, *, as_json: bool) -> int:
     bars = Bars(lines=not as_json)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from apps.cli.render.device import print_device_outcome, print_runtime_outcome  # noqa: PLC0415
@@ -116,10 +95,10 @@ def _check_there(folder: Path, settings: dict[str, Any], options: DeviceOptions,
         from apps.device.outcome import under_runtime  # noqa: PLC0415
 
     def run() -> DeviceOutcome:
-        return check_on_device(folder, options=options, progress=bars, **settings)
+        return check_on_device(folder, options=transport, progress=bars, **settings)
 
-    if options.runtime is not None:
-        answer = under_runtime(folder, options.runtime, run)
+    if transport.runtime is not None:
+        answer = under_runtime(folder, transport.runtime, run)
         print_runtime_outcome(answer, as_json=as_json)
         return exit_codes.of_verdict(passed=answer.passed)
     found = run()

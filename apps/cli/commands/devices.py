@@ -8,21 +8,10 @@ from typing import Annotated
 
 import typer
 
-from apps.cli import exit_codes
+from apps.cli import exit_codes, options
 from apps.cli.help import AsJson, HelpAll
-from apps.cli.options import (
-    Emulator,
-    Folder,
-    ImageColumn,
-    Images,
-    LabelColumn,
-    Labels,
-    Limit,
-    MaxUnusable,
-    read_options,
-)
 from apps.cli.render.bars import Bars
-from apps.cli.render.plain import write, write_json
+from apps.cli.render.plain import write, write_result
 from apps.device.remote import DeviceOptions
 from quant.thresholds import UNUSABLE_SHARE
 
@@ -34,40 +23,35 @@ def doctor_command(as_json: AsJson = False) -> int:
 
     findings = examine()
     sound = is_sound(findings)
-    if as_json:
-        write_json({"sound": sound, "findings": [asdict(one) for one in findings]})
-    else:
-        write(doctor_table(findings))
+    values = {"sound": sound, "findings": [asdict(one) for one in findings]}
+    write_result(values, lambda: doctor_table(findings), as_json=as_json)
     return exit_codes.PASS if sound else exit_codes.MACHINE
 
 
-def devices_command(emulator: Emulator = None, as_json: AsJson = False) -> int:
+def devices_command(emulator: options.Emulator = None, as_json: AsJson = False) -> None:
     """List the devices that `check --device` reaches from here."""
     from apps.cli.render.device import devices_table  # noqa: PLC0415
     from apps.device.listing import list_devices  # noqa: PLC0415
 
     found = list_devices(DeviceOptions(emulator=emulator))
-    if as_json:
-        write_json({"devices": [asdict(device) for device in found]})
-    else:
-        write(devices_table(found))
-    return exit_codes.PASS
+    values = {"devices": [asdict(device) for device in found]}
+    write_result(values, lambda: devices_table(found), as_json=as_json)
 
 
 def job_command(
-    folder: Folder,
-    data: Images,
+    folder: options.Folder,
+    data: options.Images,
     out: Annotated[Path, typer.Option(help="Job folder; an earlier one is replaced.")],
-    labels: Labels = None,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
-    max_unusable: MaxUnusable = 100 * UNUSABLE_SHARE,
-    limit: Limit = None,
+    labels: options.Labels = None,
+    image_column: options.ImageColumn = None,
+    label_column: options.LabelColumn = None,
+    max_unusable: options.MaxUnusable = 100 * UNUSABLE_SHARE,
+    limit: options.Limit = None,
     threads: Annotated[int, typer.Option(help="CPU threads of the device's runtime.")] = 1,
     _help_all: HelpAll = False,
-) -> int:
+) -> None:
     """Write a job folder for a device out of reach, such as an iPhone."""
-    images = read_options(labels, image_column, label_column, max_unusable)
+    images = options.read_options(labels, image_column, label_column, max_unusable)
     bars = Bars(lines=True)
     with bars.waiting("Loading PyTorch"):
         from apps.device.job.folder import prepare_job  # noqa: PLC0415
@@ -77,7 +61,6 @@ def job_command(
         f"Job {job.id}: {job.images} images, {job.bytes / 1e6:.1f} MB in {out}\n"
         f"Next: run it on the device, then edge-effnet check {folder} --data {data} --device ios:RESULTS.json\n"
     )
-    return exit_codes.PASS
 
 
 def compare_command(

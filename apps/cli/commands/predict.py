@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from apps.cli import exit_codes
 from apps.cli.help import AsJson
 from apps.cli.options import Folder
 from apps.cli.render.bars import Bars
-from apps.cli.render.plain import write, write_json
+from apps.cli.render.plain import write_result
 from edge_effnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def predict_command(
     threads: Annotated[int, typer.Option(help="CPU threads of the runtime.")] = 1,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="One row per image and class.")] = False,
-) -> int:
+) -> None:
     """Show a program's answers for images, float's beside them."""
     if as_json and as_csv:
         raise InputError("--json and --csv: choose one of them.")
@@ -42,11 +41,8 @@ def predict_command(
         from quant.artifact.predict import predict  # noqa: PLC0415
 
     found = predict(open_artifact(folder), images, top=top, threads=threads, progress=bars)
-    if as_json:
-        write_json({"predictions": [prediction.to_json() for prediction in found]})
-    else:
-        write(_rows(found) if as_csv else _text(found))
-    return exit_codes.PASS
+    values = {"predictions": [prediction.to_json() for prediction in found]}
+    write_result(values, lambda: _rows(found) if as_csv else _text(found), as_json=as_json)
 
 
 def _rows(found: Sequence[Prediction]) -> str:

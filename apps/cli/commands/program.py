@@ -7,49 +7,43 @@ from typing import Annotated, Any
 
 import typer
 
-from apps.cli import exit_codes
 from apps.cli.help import AsJson
-from apps.cli.render.plain import one_line, write, write_json
+from apps.cli.render.plain import one_line, write_result
 
 
 def inspect_command(
     program: Annotated[Path, typer.Argument(help="Any .pte.")],
     layers: Annotated[bool, typer.Option("--layers", help="Constants and quantization layer by layer.")] = False,
     as_json: AsJson = False,
-) -> int:
+) -> None:
     """Show what is in a .pte, where it runs and what to link."""
     from quant.program.inspect import inspect_program  # noqa: PLC0415
 
     found = inspect_program(program)
-    if as_json:
-        write_json(found.to_json())
-    else:
-        write(_report(found, layers=layers))
-    return exit_codes.PASS
+    write_result(found.to_json(), lambda: _report(found, layers=layers), as_json=as_json)
 
 
 def diff_command(
     first: Annotated[Path, typer.Argument(help="A .pte.")],
     second: Annotated[Path, typer.Argument(help="Another.")],
     as_json: AsJson = False,
-) -> int:
+) -> None:
     """Say what differs between two programs."""
     from quant.program.inspect import compare_programs  # noqa: PLC0415
 
     found = compare_programs(first, second)
-    if as_json:
-        values = {key: {"first": one, "second": two} for key, (one, two) in found.items()}
-        write_json({"same": not found, "differences": values})
-    elif not found:
-        write("The programs are the same, byte for byte.\n")
-    else:
-        facts = ((key, f"  - {_word(one)}", f"  + {_word(two)}") for key, (one, two) in found.items())
-        write("".join(f"{one_line(line)}\n" for fact in facts for line in fact))
-    return exit_codes.PASS
+    values = {key: {"first": one, "second": two} for key, (one, two) in found.items()}
+    write_result({"same": not found, "differences": values}, lambda: _differences(found), as_json=as_json)
 
 
-def _word(value: Any) -> str:
-    return "(none)" if value is None else str(value)
+def _differences(found: dict[str, tuple[Any, Any]]) -> str:
+    if not found:
+        return "The programs are the same, byte for byte.\n"
+    lines = []
+    for key, sides in found.items():
+        first, second = ("(none)" if value is None else value for value in sides)
+        lines += [key, f"  - {first}", f"  + {second}"]
+    return "".join(f"{one_line(line)}\n" for line in lines)
 
 
 def _report(found: Any, *, layers: bool) -> str:

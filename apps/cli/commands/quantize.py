@@ -109,8 +109,7 @@ def quantize_command(
     weights, data = _sources(variant, weights, data)
     names = backend or [DEFAULT_BACKEND]
     # Light: an impossible backend is refused before the stack is imported.
-    asked: dict[str, Any] = {"compute_units": compute_units, "ios": ios, "soc": soc}
-    told = {name: value for name, value in asked.items() if value is not None}
+    told = _told(compute_units=compute_units, ios=ios, soc=soc)
     options = BackendOptions(**told)
     check_given(choose(names), told)
     bars = Bars(quiet=not is_leader(), lines=not as_json)
@@ -125,8 +124,7 @@ def quantize_command(
         from quant.pipeline.quantize import QuantizeResult, RunResult, run_quantize  # noqa: PLC0415
         from quant.qat.options import QatOptions  # noqa: PLC0415
 
-    chosen: dict[str, Any] = {"epochs": epochs, "steps": steps, "teacher": teacher, "resume": resume or None}
-    training = {name: value for name, value in chosen.items() if value is not None}
+    training = _told(epochs=epochs, steps=steps, teacher=teacher, resume=resume or None)
     taken = {each.name: given[each.name] for each in fields(QuantizeConfig) if each.name in given}
     read = {"mean": _numbers("--mean", mean), "std": _numbers("--std", std), "labels": one_file("--labels", labels)}
     config = QuantizeConfig(
@@ -149,6 +147,11 @@ def quantize_command(
             next_command=own if weights == SAMPLE and result.passed else result.next_command,
         )
     return exit_codes.of_verdict(passed=result.passed)
+
+
+def _told(**options: Any) -> dict[str, Any]:
+    """Those of the options that the user gave."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _both_halves(data: str | None, calibration_data: str | None, evaluation_data: str | None) -> str | None:

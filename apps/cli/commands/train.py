@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from apps.cli import exit_codes
 from apps.cli.help import HelpAll, rare_option
 from apps.cli.options import ImageColumn, LabelColumn, Labels, read_options
 from apps.cli.render.bars import Bars
@@ -55,7 +54,7 @@ def train_command(
     sample_images: Annotated[int, typer.Option(help="Sample pictures to draw.")] = 8000,
     cache: Annotated[Path | None, rare_option(help="Keeps the drawn sample images.")] = None,
     _help_all: HelpAll = False,
-) -> int:
+) -> None:
     """Train or fine-tune float weights, ready for `quantize --weights`."""
     given: dict[str, Any] = dict(locals())
     # The stack takes seconds to import: `--help` and usage errors need none of it.
@@ -76,7 +75,6 @@ def train_command(
         drawn = f", drawn in {result.curve_png}" if result.curve_png else ""
         typer.echo(f"{result.weights}: top-1 {100 * result.top1:.1f} % of {result.val_images} validation images.")
         typer.echo(f"{result.curve_csv}: the learning curve{drawn}.")
-    return exit_codes.PASS
 
 
 def spec_of(variant: str | None, weights: Path | None, head: str | None = None) -> VariantSpec:

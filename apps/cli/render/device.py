@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from apps.cli.render.outcome import figure_rows, share, verdict_text
-from apps.cli.render.plain import PlainConsole, as_text, plain_table, print_first, write, write_json
+from apps.cli.render.plain import PlainConsole, as_text, plain_table, print_first, write_result
 from apps.device.job.results import Results
 from apps.device.listing import Listed
 from apps.device.outcome import DeviceOutcome, RuntimeOutcome
@@ -22,24 +22,22 @@ _FLIPS_SHOWN = 5
 
 def print_device_outcome(found: DeviceOutcome, *, as_json: bool) -> None:
     """Print the verdict on a device: one JSON object, or a table, what differs from this host, and the verdict."""
-    if as_json:
-        write_json(found.to_json())
-    else:
-        write(_device_text(found))
+    write_result(found.to_json(), lambda: _device_text(found), as_json=as_json)
 
 
 def print_runtime_outcome(found: RuntimeOutcome, *, as_json: bool) -> None:
     """Print what another release makes of a program: the verdict under it, where it runs the program."""
-    if as_json:
-        write_json(found.to_json())
-        return
+    write_result(found.to_json(), lambda: _runtime_text(found), as_json=as_json)
+
+
+def _runtime_text(found: RuntimeOutcome) -> str:
     console = PlainConsole()
     with console.capture() as captured:
         said = f"Under executorch {found.release} (made by {found.made_by}): {found.sentence}"
         console.print(said, soft_wrap=True, markup=False)
         if found.device is None:
             console.print(verdict_text(passed=False, reasons=[found.sentence]))
-    write(captured.get() if found.device is None else _device_text(found.device) + captured.get())
+    return ("" if found.device is None else _device_text(found.device)) + captured.get()
 
 
 def _device_text(found: DeviceOutcome) -> str:
@@ -72,9 +70,10 @@ def _device_text(found: DeviceOutcome) -> str:
 
 def print_comparison(found: Comparison, *, as_json: bool) -> None:
     """Print two devices side by side: one JSON object, or a table and the verdict."""
-    if as_json:
-        write_json(found.to_json())
-        return
+    write_result(found.to_json(), lambda: _comparison_text(found), as_json=as_json)
+
+
+def _comparison_text(found: Comparison) -> str:
     console = PlainConsole()
     sides = (found.reference, found.other)
     with console.capture() as captured:
@@ -89,7 +88,7 @@ def print_comparison(found: Comparison, *, as_json: bool) -> None:
         _print_same(console, found.same, names[0], exact=found.exact)
         reasons = found.reasons or ("no more than rounding apart",)
         console.print(verdict_text(passed=found.passed, reasons=reasons))
-    write(captured.get())
+    return captured.get()
 
 
 def devices_table(devices: Sequence[Listed]) -> str:

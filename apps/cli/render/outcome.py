@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.table import Column, Table
 from rich.text import Text
 
-from apps.cli.render.plain import PlainConsole, plain_table, print_first, write, write_json
+from apps.cli.render.plain import PlainConsole, plain_table, print_first, write_result
 from quant.analysis.search_result import Found
 from quant.common.findings import further_remedy
 from quant.metrics.evaluate import MOST_SQNR_DB, NO_ACCURACY, Accuracy, Fidelity
@@ -38,10 +38,7 @@ def print_outcome(
     `verbose` adds what lowering alone changed, and what runs where; `report` is the page that shows the results, and
     `next_command` what the user may run next, word by word.
     """
-    if as_json:
-        write_json(outcome.to_json())
-    else:
-        write(_report(outcome, report, next_command, verbose=verbose))
+    write_result(outcome.to_json(), lambda: _report(outcome, report, next_command, verbose=verbose), as_json=as_json)
 
 
 def print_end(

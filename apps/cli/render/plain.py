@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rich import box
@@ -110,6 +110,14 @@ def write(text: str) -> None:
         # A reader that has seen enough (head, less) is no error: the exit code still tells the verdict.
         if not isinstance(error, BrokenPipeError):
             raise
+
+
+def write_result(values: Any, text: Callable[[], str], *, as_json: bool) -> None:
+    """Write a result to standard output: `values` as one JSON object, or the text that is made of it."""
+    if as_json:
+        write_json(values)
+    else:
+        write(text())
 
 
 def write_json(values: Any) -> None:

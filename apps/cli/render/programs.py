@@ -6,7 +6,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from apps.cli.render.outcome import print_end, print_seconds, verdict_text
-from apps.cli.render.plain import PlainConsole, plain_table, write, write_json
+from apps.cli.render.plain import PlainConsole, plain_table, write_result
 from quant.lower.table import BACKENDS
 from quant.metrics.metrics import decimals
 from quant.metrics.tasks.classes import CLASSES
@@ -18,10 +18,7 @@ def print_run(outcome: RunOutcome, *, as_json: bool, report: str, data: str) -> 
 
     `report` is the page that shows them, `data` the images that were judged on.
     """
-    if as_json:
-        write_json(outcome.to_json())
-    else:
-        write(_report(outcome, report, data))
+    write_result(outcome.to_json(), lambda: _report(outcome, report, data), as_json=as_json)
 
 
 def _report(outcome: RunOutcome, report: str, data: str) -> str:
