@@ -29,20 +29,12 @@ PACKAGE = "edge-effnet"
 RELEASES = {"torch": "2.13.0", "torchao": "0.18.0", "executorch": "1.4.1"}
 """Built and tested together: a mix of others breaks export or lowering."""
 
-_EXTRAS = ("openvino", "training", "docs", "peers", "benchmarks", "release", "dev")
-
 _BACKENDS_OF_RUNTIME = (
     "import torch;"
     "from quant.program import openvino_library; openvino_library.announce();"
     "from apps.device.job.runner import import_runtime;"
     "print('backends:', *import_runtime('')[0]._get_registered_backend_names())"
 )
-_RUNTIME_TIMEOUT_S = 120
-
-_LOW_DISK_GB = 2.0
-"""Below it a run over several backends may not fit."""
-_LOW_MEMORY_GB = 2.0
-"""Below it B0 still fits, larger variants may not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,22 +63,25 @@ def is_sound(findings: Sequence[Finding]) -> bool:
     return all(finding.ready for finding in findings if finding.required)
 
 
+def _seen(
+    group: str, name: str, found: str, ready: bool = True, advice: str = "", *, required: bool = False
+) -> Finding:
+    """A finding, with advice only where it is not ready."""
+    return Finding(
+        group=group, name=name, found=found, ready=ready, required=required, advice="" if ready else advice
+    )
+
+
 def _installation() -> Iterator[Finding]:
     allowed = {each.name: each.specifier for each in _requirements() if each.name in RELEASES}
-    yield Finding(group="installation", name="python", found=platform.python_version(), ready=True)
+    yield _seen("installation", "python", platform.python_version())
     for name in (PACKAGE, *RELEASES, "pillow"):
         found = _version(name)
         # A build for one kind of machine (2.13.0+cpu) is the release.
         ready = found is not None and (name not in allowed or allowed[name].contains(found.partition("+")[0]))
         wanted = "." if name == PACKAGE else f"{name}=={RELEASES[name]}" if name in RELEASES else name
-        yield Finding(
-            group="installation",
-            name=name,
-            found=found or "missing",
-            ready=ready,
-            required=name != PACKAGE,
-            advice="" if ready else f"pip install {wanted}",
-        )
+        required = name != PACKAGE
+        yield _seen("installation", name, found or "missing", ready, f"pip install {wanted}", required=required)
 
 
 def _runtime() -> Finding:
@@ -98,38 +93,22 @@ def _runtime() -> Finding:
         names = re.search(r"^backends: (.*)$", answer.stdout, re.MULTILINE) if answer.returncode == 0 else None
     except (OSError, subprocess.TimeoutExpired) as error:
         why = type(error).__name__
-    return Finding(
-        group="runtime",
-        name="executorch",
-        found=names[1] if names else f"does not start: {why}",
-        ready=names is not None,
-        required=True,
-        advice="" if names else "reinstall: pip install --force-reinstall .",
-    )
+    found = names[1] if names else f"does not start: {why}"
+    advice = "reinstall: pip install --force-reinstall ."
+    return _seen("runtime", "executorch", found, names is not None, advice, required=True)
 
 
 def _ask_runtime() -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        # -P: an executorch.py in the user's current folder is none of the runtime's modules.
-        [sys.executable, "-P", "-c", _BACKENDS_OF_RUNTIME],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=_RUNTIME_TIMEOUT_S,
-        check=False,
-    )
+    # -P: an executorch.py in the user's current folder is none of the runtime's modules.
+    words = [sys.executable, "-P", "-c", _BACKENDS_OF_RUNTIME]
+    return subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=120, check=False)
 
 
 def _backends() -> Iterator[Finding]:
     for backend in BACKENDS.values():
         missing = backend.missing()
-        yield Finding(
-            group="backends",
-            name=backend.name,
-            found="missing" if missing else ", ".join(backend.choices()),
-            ready=missing is None,
-            advice=missing or "",
-        )
+        found = "missing" if missing else ", ".join(backend.choices())
+        yield _seen("backends", backend.name, found, missing is None, missing or "")
 
 
 def _devices() -> Iterator[Finding]:
@@ -137,8 +116,7 @@ def _devices() -> Iterator[Finding]:
         # What a broken installation lacks must not hide the rest.
         from apps.device.listing import list_devices  # noqa: PLC0415
     except (ImportError, OSError) as error:
-        advice = "mend the installation first"
-        yield Finding(group="devices", name="any", found=f"not looked for ({error})", ready=False, advice=advice)
+        yield _seen("devices", "any", f"not looked for ({error})", False, "mend the installation first")
         return
     for device in list_devices(DeviceOptions()):
         yield Finding(group="devices", name=device.device, found=device.what, ready=device.ready, advice=device.note)
@@ -148,49 +126,36 @@ def _apps() -> Iterator[Finding]:
     """The app projects of this package, and the memory pages of what they were built with."""
     for app in APPS.values():
         project = own_project(app)
-        there = is_project(app, project)
-        said = str(project) if there else f"{project}, once `edge-effnet deploy --app {app.name}` made it"
-        yield Finding(group="apps", name=app.name, found=said, ready=True)
+        made = "" if is_project(app, project) else f", once `edge-effnet deploy --app {app.name}` made it"
+        yield _seen("apps", app.name, f"{project}{made}")
         if app.name == "android":
             packaged = packaged_libraries(project, executorch=RELEASES["executorch"])
-            yield Finding(
-                group="apps",
-                name="native libraries",
-                found=packaged.sentence,
-                ready=not packaged.wrong,
-                advice="take releases of ExecuTorch and AGP (8.5.1 up) that align them" if packaged.wrong else "",
-            )
+            advice = "take releases of ExecuTorch and AGP (8.5.1 up) that align them"
+            yield _seen("apps", "native libraries", packaged.sentence, not packaged.wrong, advice)
 
 
 def _extras() -> Iterator[Finding]:
-    for extra in _EXTRAS:
+    for extra in ("openvino", "training", "docs", "peers", "benchmarks", "release", "dev"):
         names = [each.name for each in _requirements(extra) if each.name != PACKAGE]
         absent = [name for name in names if _version(name) is None]
-        yield Finding(
-            group="extras",
-            name=extra,
-            found=f"missing: {', '.join(absent)}" if absent else "installed",
-            ready=not absent,
-            advice=f"pip install '{PACKAGE}[{extra}]'" if absent else "",
-        )
+        found = f"missing: {', '.join(absent)}" if absent else "installed"
+        yield _seen("extras", extra, found, not absent, f"pip install '{PACKAGE}[{extra}]'")
 
 
 def _machine() -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    yield Finding(group="machine", name="processor", found=f"{platform.machine()}, {cores} cores", ready=True)
+    yield _seen("machine", "processor", f"{platform.machine()}, {cores} cores")
     with suppress(ValueError, OSError):  # not every system says what it has
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-        low = memory < _LOW_MEMORY_GB
-        advice = "take small variants (b0, lite0)" if low else ""
-        yield Finding(group="machine", name="memory", found=f"{memory:.1f} GB", ready=not low, advice=advice)
+        # Below it B0 still fits, larger variants may not.
+        yield _seen("machine", "memory", f"{memory:.1f} GB", memory >= 2, "take small variants (b0, lite0)")
     try:
         disk = shutil.disk_usage(Path.cwd()).free / 1e9
     except OSError as error:
-        yield Finding(group="machine", name="free disk", found=f"unknown: {error.strerror}", ready=False)
+        yield _seen("machine", "free disk", f"unknown: {error.strerror}", False)
         return
-    low = disk < _LOW_DISK_GB
-    advice = "free some space, or work elsewhere" if low else ""
-    yield Finding(group="machine", name="free disk", found=f"{disk:.1f} GB here", ready=not low, advice=advice)
+    # Below it a run over several backends may not fit.
+    yield _seen("machine", "free disk", f"{disk:.1f} GB here", disk >= 2, "free some space, or work elsewhere")
 
 
 def _requirements(extra: str = "") -> list[Requirement]:

@@ -30,9 +30,6 @@ from quant.program.host import check_threads
 from quant.program.timing import ProgramFigures
 from quant.verdict.limits import Limits, asked_limits, require_limits
 
-# The device's latency is what counts; this host's float program is only timed to fill its column.
-_HOST_REPEATS = 10
-
 
 def check_on_device(
     folder: str | Path,
@@ -95,7 +92,8 @@ def check_on_device(
         if results is not None:
             write_results(Path(results), found)
         with watch.measure("host"):
-            seen = look(artifact, images, options.threads, progress, Stopwatch(), repeats=_HOST_REPEATS)
+            # The device's latency is what counts; this host's is only there to fill its column.
+            seen = look(artifact, images, options.threads, progress, Stopwatch(), repeats=10)
     if found.values["device"]["emulated"]:
         notes = ["Emulated: accuracy is a phone's, times are not.", *notes]
     said = (finding("device", note) for note in notes)

@@ -40,7 +40,7 @@ def parse_status(text: bytes | None) -> Status:
         return Status(state="absent")
 
 
-class LocalRemote:
+class LocalRemote(Remote):
     """A `Remote` whose folder is a temporary one of this machine."""
 
     def __init__(
@@ -52,9 +52,7 @@ class LocalRemote:
         environment: Mapping[str, str] | None = None,
         words: Sequence[str],
     ) -> None:
-        self.name = name
-        self.settings = settings
-        self.notes: list[str] = []
+        super().__init__(name, settings)
         self._interpreter, self._words = interpreter, words
         self._environment = {**os.environ, **(environment or {})}
         self._folder: Path | None = None
@@ -133,9 +131,6 @@ class LocalRemote:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
-
-    def close(self) -> None:
-        """Nothing is held open: a child that was kept has ended, or ends by itself."""
 
 
 def open_host(detail: str, options: DeviceOptions) -> Remote:

@@ -44,12 +44,9 @@ class Packaged:
 
 
 def packaged_libraries(project: Path, *, executorch: str | None = None, home: Path | None = None) -> Packaged:
-    """Look at the 64-bit libraries that a project was built with.
+    """Look at the 64-bit libraries that an Android project was built with.
 
-    Args:
-        project: an Android project.
-        executorch: the version whose download by Gradle is looked at too.
-        home: the home folder; the user's.
+    Of `executorch` the version is looked at too that Gradle downloaded below the home folder.
     """
     paths = [path for pattern in _WHERE for path in sorted(project.glob(pattern))]
     if executorch is not None:

@@ -61,10 +61,7 @@ class RuntimeOutcome:
 def under_runtime(folder: Path, release: str, check: Callable[[], DeviceOutcome]) -> RuntimeOutcome:
     """Say what a release makes of an artifact's program.
 
-    Args:
-        folder: the artifact.
-        release: of executorch.
-        check: `check_on_device` on the artifact, with `DeviceOptions.runtime`.
+    `check` is `check_on_device` on the artifact, with that release as `DeviceOptions.runtime`.
 
     Raises:
         InputError: as `check_on_device`; no such release.

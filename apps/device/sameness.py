@@ -175,11 +175,8 @@ class Comparison:
 def compare(reference: str | Path, other: str | Path, *, artifact: str | Path | None = None) -> Comparison:
     """Compare two results files, image by image.
 
-    Args:
-        reference: of this host, say.
-        other: of the device.
-        artifact: the artifact folder: both have to be of its program and of its evaluation images, and where the
-            program is all int8 the bits have to be equal.
+    With an artifact's folder both have to be of its program and of its evaluation images, and where the program is
+    all int8 the bits have to be equal.
 
     Raises:
         InputError: not results files, of different programs, of another program or other images than the
@@ -205,19 +202,16 @@ def compare(reference: str | Path, other: str | Path, *, artifact: str | Path | 
     if made is not None and task is not CLASSES:
         before, after = (made.logits_of("pte", rows) for rows in (before, after))
     same = compare_logits(before, after, [name for name, _ in shared], task)
+    again = ((results.where, repeatability(results)) for results in (first, second))
+    unsteady = (f"{where}: {found.sentence}" for where, found in again if found is not None and found.varied)
     return Comparison(
         reference=first,
         other=second,
         same=same,
         exact=exact,
-        reasons=(*_unsteady(first, second), *faults(same, exact=exact, classes=task.exclusive)),
+        reasons=(*unsteady, *faults(same, exact=exact, classes=task.exclusive)),
         notes=_notes(first, second, len(shared)),
     )
-
-
-def _unsteady(*sides: Results) -> tuple[str, ...]:
-    found = ((results.where, repeatability(results)) for results in sides)
-    return tuple(f"{where}: {again.sentence}" for where, again in found if again is not None and again.varied)
 
 
 def _require_evaluated(results: Results, made: Artifact) -> None:

@@ -47,13 +47,11 @@ _REFUSALS = {
 """What ssh says before the first command ran: no use in trying again."""
 
 
-class SshRemote:
+class SshRemote(Remote):
     """A `Remote` behind ssh."""
 
     def __init__(self, name: str, target: str, port: str | None, options: DeviceOptions) -> None:
-        self.name = name
-        self.settings = Settings(threads=options.threads)
-        self.notes: list[str] = []
+        super().__init__(name, Settings(threads=options.threads))
         self._python = options.remote_python
         self._target = target
         words = [

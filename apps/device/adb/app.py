@@ -26,13 +26,11 @@ def android_app() -> SimpleNamespace:
     return SimpleNamespace(**json.loads(resources.files("apps.device.adb").joinpath("android.json").read_text()))
 
 
-class AdbAppRemote:
+class AdbAppRemote(Remote):
     """A `Remote` whose job folder lies among the app's private files: `run-as` opens it, for debug builds only."""
 
     def __init__(self, client: AdbClient, options: DeviceOptions) -> None:
-        self.name = f"adb:{client.phone.serial}"
-        self.settings = Settings(threads=options.threads)
-        self.notes: list[str] = []
+        super().__init__(f"adb:{client.phone.serial}", Settings(threads=options.threads))
         self._client = client
         self._apk = options.apk
         self._app = android_app()
@@ -97,9 +95,6 @@ class AdbAppRemote:
         self._client.shell(f"rm -rf {self._scratch}", check=False)
         if self._installed_here:
             self._client.shell(f"pm uninstall {self._app.package}", check=False)
-
-    def close(self) -> None:
-        """Nothing is held open: each command is a connection of its own."""
 
     def _require_app(self) -> None:
         if self._installed:

@@ -45,15 +45,10 @@ class AdbClient:
         self._words = [find_adb(), "-s", phone.serial]
 
     def shell(self, command: str, *, check: bool = True) -> str:
-        """Run a command line of ours on the phone; its standard output.
-
-        Args:
-            command: fixed words and a job's id only: a shell on the phone reads it.
-            check: whether a failure is an error.
+        """Run a command line on the phone, fixed words and a job's id only: a shell there reads it. Its output.
 
         Raises:
-            ConnectionLostError: the phone went away.
-            MachineError: the command failed.
+            MachineError: the command failed, where `check` asks for that.
         """
         answer = self._run(command)
         if check and answer.code:
@@ -61,11 +56,7 @@ class AdbClient:
         return answer.text
 
     def read(self, command: str) -> bytes | None:
-        """Standard output of a command, byte for byte and whole; None where the command failed.
-
-        Raises:
-            ConnectionLostError: the phone went away.
-        """
+        """Standard output of a command, byte for byte and whole; None where the command failed."""
         answer = self._run(command)
         return None if answer.code else answer.output
 
@@ -73,7 +64,6 @@ class AdbClient:
         """Copy a file to the phone.
 
         Raises:
-            ConnectionLostError: the phone went away.
             MachineError: no room, or no permission.
         """
         answer = call_adb([*self._words, "push", str(path.resolve()), place])
@@ -86,7 +76,6 @@ class AdbClient:
         """Install an app, or another version of it.
 
         Raises:
-            ConnectionLostError: the phone went away.
             MachineError: the phone refuses it.
         """
         answer = call_adb([*self._words, "install", "-r", "-t", str(apk.resolve())])

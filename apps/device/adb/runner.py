@@ -18,7 +18,7 @@ from typing import Any
 from apps.device.adb.client import SCRATCH, AdbClient, PhoneState, read_state
 from apps.device.job.folder import Job
 from apps.device.job.runner import finished_lines, network_input, pixels_of, write_whole
-from apps.device.remote import Settings, Status, last_line
+from apps.device.remote import Remote, Settings, Status, last_line
 from edge_effnet.errors import MachineError
 
 _PROGRAM = "executor_runner"
@@ -32,13 +32,11 @@ _BATCH_S = 0.5
 _BUILD = "build ExecuTorch's executor_runner as docs/device.md says."
 
 
-class AdbRunnerRemote:
+class AdbRunnerRemote(Remote):
     """A `Remote` whose runner is this machine, forward by forward."""
 
     def __init__(self, client: AdbClient, program: Path, settings: Settings) -> None:
-        self.name = f"adb:{client.phone.serial}"
-        self.settings = settings
-        self.notes: list[str] = []
+        super().__init__(f"adb:{client.phone.serial}", settings)
         self._client = client
         self._program = program
         self._job: Job

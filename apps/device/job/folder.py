@@ -72,14 +72,7 @@ class Job:
 def write_job(
     folder: Path, artifact: Artifact, images: Sequence[ImageRecord], settings: Settings, progress: Progress
 ) -> Job:
-    """Decode images and write a job folder.
-
-    Args:
-        folder: an empty folder.
-        artifact: whose program is to run.
-        images: to run it on.
-        settings: how.
-        progress: told of the images decoded.
+    """Decode images and write a job into an empty folder.
 
     Raises:
         InputError: an image that cannot be read, or an artifact that names no ExecuTorch.

@@ -52,11 +52,10 @@ def main() -> int:
             return 0  # another runner is at it
         try:
             run(folder, transport, emulated, site)
-        except JobError as error:
-            report(folder, state="failed", error=str(error))
-            return 1
-        except Exception as error:  # whatever else happens has to reach the other side
-            report(folder, state="failed", error=f"the runner fails ({type(error).__name__}: {error}).")
+        except Exception as error:  # whatever happens has to reach the other side
+            ours = isinstance(error, JobError)
+            said = str(error) if ours else f"the runner fails ({type(error).__name__}: {error})."
+            report(folder, state="failed", error=said)
             return 1
     return 0
 
