@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from apps.device.job.drive import RunnerFailedError
 from apps.device.job.results import Results
 from apps.device.sameness import Repeatability, Sameness
-from quant.artifact.open import open_artifact
 from quant.verdict.outcome import Outcome
 
 
@@ -56,29 +52,6 @@ class RuntimeOutcome:
         if self.device is not None:
             return {**self.device.to_json(), "runtime": said}
         return {"verdict": "fail", "reasons": [self.sentence], "artifact": self.artifact, "runtime": said}
-
-
-def under_runtime(folder: Path, release: str, check: Callable[[], DeviceOutcome]) -> RuntimeOutcome:
-    """Say what a release makes of an artifact's program.
-
-    `check` is `check_on_device` on the artifact, with that release as `DeviceOptions.runtime`.
-
-    Raises:
-        InputError: as `check_on_device`; no such release.
-        MachineError: likewise; the release cannot be installed, or does not start.
-    """
-    found, because = None, ""
-    try:
-        found = check()
-    except RunnerFailedError as error:
-        because = error.reason
-    return RuntimeOutcome(
-        artifact=str(folder),
-        release=release,
-        made_by=open_artifact(folder).manifest["versions"]["executorch"],
-        device=found,
-        because=because.rstrip("."),
-    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,6 @@ from apps.device.job.results import Results, read_results, require_same_program
 from edge_effnet.errors import InputError
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact
-from quant.common.findings import Finding, finding
 from quant.lower.table import BACKENDS
 from quant.metrics import metrics
 from quant.metrics.tasks.classes import CLASSES
@@ -132,13 +131,6 @@ def repeatability(results: Results) -> Repeatability | None:
         varied=tuple(varied),
         sqnr_db=round(worst, 4) if math.isfinite(worst) else None,
     )
-
-
-def repeat_findings(found: Repeatability | None) -> tuple[Finding, ...]:
-    """Fail a device whose bits vary; nothing where they do not."""
-    if found is None or not found.varied:
-        return ()
-    return (finding("device-varies", found.sentence, items=found.varied),)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

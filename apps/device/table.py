@@ -38,17 +38,6 @@ def split_device(device: str) -> tuple[str, str]:
     return name, detail
 
 
-def open_device(device: str, options: DeviceOptions) -> Remote:
-    """Return a device that can be driven from here.
-
-    Raises:
-        InputError: an unknown device, or details that it does not take.
-        MachineError: it is not there.
-    """
-    name, detail = split_device(device)
-    return TRANSPORTS[name](detail, options)
-
-
 def read_exported(detail: str) -> Results:
     """Read the file that the iOS app shared.
 

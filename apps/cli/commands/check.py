@@ -16,7 +16,9 @@ from quant.common.rank import is_alone, is_leader
 from quant.thresholds import UNUSABLE_SHARE
 
 if TYPE_CHECKING:
-    from apps.device.outcome import DeviceOutcome
+    from collections.abc import Callable
+
+    from apps.device.outcome import DeviceOutcome, RuntimeOutcome
 
 
 def check_command(
@@ -90,17 +92,11 @@ def _check_here(folder: Path, settings: dict[str, Any], *, as_json: bool, verbos
 def _check_there(folder: Path, settings: dict[str, Any], transport: DeviceOptions, *, as_json: bool) -> int:
     bars = Bars(lines=not as_json)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
-        from apps.cli.render.device import print_device_outcome, print_runtime_outcome  # noqa: PLC0415
-        from apps.device.check import check_on_device  # noqa: PLC0415
-        from apps.device.outcome import under_runtime  # noqa: PLC0415
+        from apps.cli.render.device import print_on_device  # noqa: PLC0415
+        from apps.device.check import check_on_device, check_under_release  # noqa: PLC0415
 
-    def run() -> DeviceOutcome:
-        return check_on_device(folder, options=transport, progress=bars, **settings)
-
-    if transport.runtime is not None:
-        answer = under_runtime(folder, transport.runtime, run)
-        print_runtime_outcome(answer, as_json=as_json)
-        return exit_codes.of_verdict(passed=answer.passed)
-    found = run()
-    print_device_outcome(found, as_json=as_json)
+    judge: Callable[..., DeviceOutcome | RuntimeOutcome]
+    judge = check_on_device if transport.runtime is None else check_under_release
+    found = judge(folder, options=transport, progress=bars, **settings)
+    print_on_device(found, as_json=as_json)
     return exit_codes.of_verdict(passed=found.passed)

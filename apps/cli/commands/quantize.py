@@ -155,11 +155,7 @@ def _told(**options: Any) -> dict[str, Any]:
 
 
 def _both_halves(data: str | None, calibration_data: str | None, evaluation_data: str | None) -> str | None:
-    """Let two folders stand for `--data`.
-
-    Raises:
-        InputError: one of them alone.
-    """
+    """Let two folders stand for `--data`, never one of them alone."""
     halves = {"--calibration-data": calibration_data, "--evaluation-data": evaluation_data}
     missing = [option for option, folder in halves.items() if folder is None]
     if data is not None or len(missing) == len(halves):
@@ -170,11 +166,7 @@ def _both_halves(data: str | None, calibration_data: str | None, evaluation_data
 
 
 def _sources(variant: str | None, weights: str | None, data: str | None) -> tuple[str, str]:
-    """Weights and images of the user's, or the sample's where neither is given.
-
-    Raises:
-        InputError: one given without the other.
-    """
+    """Weights and images of the user's, or the sample's where neither is given."""
     if weights is not None and data is not None:
         return weights, data
     if weights is not None:
@@ -192,11 +184,6 @@ def _sources(variant: str | None, weights: str | None, data: str | None) -> tupl
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    """Read numbers with commas between.
-
-    Raises:
-        InputError: something else.
-    """
     try:
         return None if text is None else tuple(float(part) for part in text.split(","))
     except ValueError:

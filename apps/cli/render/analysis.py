@@ -48,11 +48,11 @@ def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, 
         return
     console = PlainConsole(widest=None)
     piped = not sys.stdout.isatty()
-    table = _table(rows, tuple(_CELLS))
-    left_out: list[str] = []
-    while not piped and _width(console, table) > console.width and len(left_out) < len(_LEFT_OUT):
-        left_out.append(_LEFT_OUT[len(left_out)])
-        table = _table(rows, tuple(name for name in _CELLS if name not in left_out))
+    for count in range(len(_LEFT_OUT) + 1):
+        left_out = _LEFT_OUT[:count]
+        table = _table(rows, [name for name in _CELLS if name not in left_out])
+        if piped or _width(console, table) <= console.width:
+            break
     console.width = max(console.width, _width(console, table))
     with console.capture() as captured:
         console.print(table)

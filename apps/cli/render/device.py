@@ -20,21 +20,23 @@ from quant.report.formats import count
 _FLIPS_SHOWN = 5
 
 
-def print_device_outcome(found: DeviceOutcome, *, as_json: bool) -> None:
-    """Print the verdict on a device: one JSON object, or a table, what differs from this host, and the verdict."""
-    write_result(found.to_json(), lambda: _device_text(found), as_json=as_json)
+def print_on_device(found: DeviceOutcome | RuntimeOutcome, *, as_json: bool) -> None:
+    """Print the verdict on a device: one JSON object, or a table, what differs from this host, and the verdict.
 
+    Of another release also what it makes of the program, where that runs under it.
+    """
 
-def print_runtime_outcome(found: RuntimeOutcome, *, as_json: bool) -> None:
-    """Print what another release makes of a program: the verdict under it, where it runs the program."""
-    write_result(found.to_json(), lambda: _runtime_text(found), as_json=as_json)
+    def text() -> str:
+        return _runtime_text(found) if isinstance(found, RuntimeOutcome) else _device_text(found)
+
+    write_result(found.to_json(), text, as_json=as_json)
 
 
 def _runtime_text(found: RuntimeOutcome) -> str:
     console = PlainConsole()
     with console.capture() as captured:
         said = f"Under executorch {found.release} (made by {found.made_by}): {found.sentence}"
-        console.print(said, soft_wrap=True, markup=False)
+        console.print(said, soft_wrap=True)
         if found.device is None:
             console.print(verdict_text(passed=False, reasons=[found.sentence]))
     return ("" if found.device is None else _device_text(found.device)) + captured.get()
@@ -45,8 +47,8 @@ def _device_text(found: DeviceOutcome) -> str:
     console = PlainConsole()
     with console.capture() as captured:
         for note in outcome.notes:
-            console.print(note, style="dim", markup=False)
-        console.print(f"{device['name']}: {_words(device)}", markup=False)
+            console.print(note, style="dim")
+        console.print(f"{device['name']}: {_words(device)}")
         title = f"{outcome.variant}, {outcome.recipe}, {outcome.backend}: {outcome.evaluation_images} images"
         table = _table(title, "float, here", ".pte, there")
         accuracies = (outcome.float_accuracy, outcome.pte_accuracy)
@@ -58,13 +60,13 @@ def _device_text(found: DeviceOutcome) -> str:
         if found.repeated is not None:
             again = found.repeated
             varied = f"{len(again.varied)} with other bits" if again.varied else "the same bits"
-            console.print(f"Run again: {again.images} images, {again.reruns} reruns, {varied}", markup=False)
+            console.print(f"Run again: {again.images} images, {again.reruns} reruns, {varied}")
         if found.same is not None:
             _print_same(console, found.same, "this host", exact=found.exact, answer=outcome.task.same)
         verdict = outcome.verdict
         console.print(verdict_text(passed=outcome.passed, reasons=verdict.reasons, cautions=verdict.cautions))
         if outcome.next_step:
-            console.print(f"Next: {outcome.next_step}", soft_wrap=True, markup=False)
+            console.print(f"Next: {outcome.next_step}", soft_wrap=True)
     return captured.get()
 
 
@@ -78,7 +80,7 @@ def _comparison_text(found: Comparison) -> str:
     sides = (found.reference, found.other)
     with console.capture() as captured:
         for note in found.notes:
-            console.print(note, style="dim", markup=False)
+            console.print(note, style="dim")
         names = [results.values["device"]["name"] for results in sides]
         table = _table(f"{found.same.images} images", *names)
         table.add_row("where", *(_words(results.values["device"]) for results in sides))

@@ -54,13 +54,13 @@ def print_end(
     """Print what every run ends with: verdict, findings, folder, next command or step; paths are never broken."""
     console.print(verdict)
     for line in findings:
-        console.print(line, style="dim", markup=False)
+        console.print(line, style="dim")
     where = f"Artifact: {folder}" + ("" if report is None else f" (open {report})")
-    console.print(where, soft_wrap=True, markup=False)
+    console.print(where, soft_wrap=True)
     if next_command:
-        console.print(f"Next: {shlex.join(next_command)}", soft_wrap=True, markup=False)
+        console.print(f"Next: {shlex.join(next_command)}", soft_wrap=True)
     elif next_step:
-        console.print(f"Next: {next_step}", soft_wrap=True, markup=False)
+        console.print(f"Next: {next_step}", soft_wrap=True)
 
 
 def print_seconds(console: PlainConsole, seconds: Mapping[str, float]) -> None:

@@ -94,7 +94,7 @@ def as_text(table: Table) -> str:
 def print_first(console: Console, lines: Sequence[str], shown: int, where: str = "") -> None:
     """Print some of many names, each cut to a line, and how many more there are; `where` says what has all."""
     for line in lines[:shown]:
-        console.print(f"  {line}", style="dim", overflow="ellipsis", no_wrap=True, markup=False)
+        console.print(f"  {line}", style="dim", overflow="ellipsis", no_wrap=True)
     if len(lines) > shown:
         console.print(f"  and {len(lines) - shown} more{where}", style="dim")
 

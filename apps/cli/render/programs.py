@@ -25,10 +25,10 @@ def _report(outcome: RunOutcome, report: str, data: str) -> str:
     console = PlainConsole()
     with console.capture() as captured:
         for note in outcome.notes:
-            console.print(note, style="dim", markup=False)
+            console.print(note, style="dim")
         for row in outcome.rows:
             for sentence in _sentences(row):
-                console.print(f"{row.name}: {sentence}", markup=False)
+                console.print(f"{row.name}: {sentence}")
         print_seconds(console, outcome.seconds)
         console.print(programs_table(outcome))
         print_end(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from apps.device.job.folder import Job
 from apps.device.job.results import Results, parse_results
-from apps.device.remote import ConnectionLostError, Remote, Status
+from apps.device.remote import ConnectionLostError, Remote
 from edge_effnet.errors import InputError, MachineError
 from quant.common.atomic_io import write_atomically
 from quant.common.progress import Advance, Progress
@@ -29,6 +29,11 @@ SAVE_S = 30.0
 
 SILENCE_S = 900.0
 """A runner that finishes no image in this time hangs: B7 takes about a minute on an emulated core."""
+
+_DIED = (
+    "its runner ended without a word: the program crashes the runtime there, or the system ended it for lack of "
+    "memory; look at it with `edge-effnet inspect`, or free memory on the device."
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -125,21 +130,11 @@ def _wait(remote: Remote, begun: _Begun, advance: Advance) -> None:
                 begun.save()
         if status.state == "done":
             return
-        _refuse(remote, status)
+        if status.state in ("failed", "died"):
+            raise RunnerFailedError(remote.name, str(status.error) if status.state == "failed" else _DIED)
         if time.monotonic() - since > SILENCE_S:
             raise MachineError(f"{remote.name}: no image finished in {SILENCE_S:.0f} s; its runner hangs.")
         time.sleep(POLL_S)
-
-
-def _refuse(remote: Remote, status: Status) -> None:
-    if status.state == "failed":
-        raise RunnerFailedError(remote.name, str(status.error))
-    if status.state == "died":
-        raise RunnerFailedError(
-            remote.name,
-            "its runner ended without a word: the program crashes the runtime there, or the system "
-            "ended it for lack of memory; look at it with `edge-effnet inspect`, or free memory on the device.",
-        )
 
 
 class _Begun:

@@ -127,12 +127,7 @@ def _write_pixels(
 
 
 def _job_files(folder: Path) -> set[str]:
-    """Files that a job lists, of whichever version.
-
-    Raises:
-        OSError: unreadable.
-        ValueError: not a job.
-    """
+    """Files that a job lists, of whichever version; a `ValueError` where it is none."""
     values = read_json(folder / "job.json", limit=_MAX_JOB_BYTES)
     try:
         files = [values["program"]["file"], *(entry["file"] for entry in values["pixels"]["files"])]

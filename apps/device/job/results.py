@@ -47,7 +47,7 @@ class Results:
         rows = _decoded(entries, self.where) if entries else ()
         return [(entry["sha256"], row) for entry, row in zip(entries, rows, strict=True)]
 
-    @cached_property
+    @property
     def images(self) -> list[tuple[str, str]]:
         """Name and SHA-256 of each."""
         return [(p["name"], p["sha256"]) for p in self.values["photographs"]]

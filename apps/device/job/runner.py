@@ -53,9 +53,8 @@ def main() -> int:
         try:
             run(folder, transport, emulated, site)
         except Exception as error:  # whatever happens has to reach the other side
-            ours = isinstance(error, JobError)
-            said = str(error) if ours else f"the runner fails ({type(error).__name__}: {error})."
-            report(folder, state="failed", error=said)
+            said = f"the runner fails ({type(error).__name__}: {error})."
+            report(folder, state="failed", error=str(error) if isinstance(error, JobError) else said)
             return 1
     return 0
 
@@ -97,9 +96,7 @@ def run(folder: Path, transport: str, emulated: str, site: str) -> None:
 def verify_files(folder: Path, job: dict[str, Any]) -> None:
     """Compare every file with the hash that the job gives."""
     for entry in (job["program"], *job["pixels"]["files"]):
-        with (folder / entry["file"]).open("rb") as file:
-            digest = hashlib.sha256(file.read()).hexdigest()
-        if digest != entry["sha256"]:
+        if hashlib.sha256((folder / entry["file"]).read_bytes()).hexdigest() != entry["sha256"]:
             raise JobError(f"{entry['file']}: damaged on its way to the device; start again.")
 
 
@@ -202,7 +199,10 @@ def run_images(folder: Path, job: dict[str, Any], method: Any) -> list[dict[str,
 
 def run_image(folder: Path, job: dict[str, Any], method: Any, index: int) -> dict[str, Any]:
     """Run one image; a line of `partial.jsonl`."""
-    logits = forward(method, network_input(job, pixels_of(folder, job, index))).astype("<f4")
+    import torch  # noqa: PLC0415
+
+    x = torch.from_numpy(network_input(job, pixels_of(folder, job, index)))
+    logits = np.array(method[0].call([x])[0])[0].astype("<f4")
     return {**job["photographs"][index], "logits": base64.b64encode(logits.tobytes()).decode()}
 
 
@@ -241,14 +241,6 @@ def network_input(job: dict[str, Any], pixels: np.ndarray) -> np.ndarray:
     mean, std = (np.array(job["normalize"][key], dtype=np.float32) for key in ("mean", "std"))
     x = (pixels.astype(np.float32) / np.float32(255) - mean) / std
     return np.ascontiguousarray(x.transpose(2, 0, 1)[None])
-
-
-def forward(method: Any, x: np.ndarray) -> np.ndarray:
-    """One forward; the logits, [classes]."""
-    import torch  # noqa: PLC0415
-
-    logits: np.ndarray = np.array(method[0].call([torch.from_numpy(x)])[0])[0]
-    return logits
 
 
 def timed_forwards(folder: Path, job: dict[str, Any], method: Any) -> dict[str, Any]:
@@ -294,20 +286,19 @@ def peak_memory() -> int | None:
 
 def device(emulated: str) -> dict[str, str]:
     """What this machine says of itself; an emulator is called by the processor that it stands for."""
-    model = first_line("/proc/device-tree/model") or platform.node()
+    model = tree_word("model") or platform.node()
     processor = kernel_word("/proc/cpuinfo", "model name", "hardware") or platform.processor()
-    soc = first_line("/proc/device-tree/compatible").split(",")[-1] or processor
+    soc = tree_word("compatible").split(",")[-1] or processor
     system = platform.freedesktop_os_release().get("PRETTY_NAME", "") if Path("/etc/os-release").exists() else ""
     system = system or platform.platform()
     words = {"name": emulated or model, "os": system, "soc": emulated or soc, "abi": platform.machine()}
     return {key: word[:200] for key, word in words.items()}
 
 
-def first_line(path: str) -> str:
-    """First line of a file that may be missing; NUL ends a line in the device tree."""
+def tree_word(name: str) -> str:
+    """Last entry of a file of the device tree, where NUL ends each; empty without such a file."""
     with contextlib.suppress(OSError):
-        text = Path(path).read_bytes().decode(errors="replace").strip("\0\n")
-        return text.replace("\0", "\n").splitlines()[-1] if text else ""
+        return Path("/proc/device-tree", name).read_bytes().decode(errors="replace").strip("\0\n").split("\0")[-1]
     return ""
 
 
