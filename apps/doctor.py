@@ -11,13 +11,17 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 from apps.device.app_projects import APPS, is_project, own_project
 from apps.device.native_libraries import packaged_libraries
+from apps.device.remote import DeviceOptions, last_line
 from quant.lower.table import BACKENDS
 
 PACKAGE = "edge-effnet"
@@ -25,22 +29,12 @@ PACKAGE = "edge-effnet"
 RELEASES = {"torch": "2.13.0", "torchao": "0.18.0", "executorch": "1.4.1"}
 """Built and tested together: a mix of others breaks export or lowering."""
 
-_EXTRAS = ("openvino", "training", "docs", "peers", "benchmarks", "release", "dev")
-
-_REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[[^\]]*\])?([^;]*?)\s*(?:;\s*extra\s*==\s*['\"]([\w-]+)['\"])?$")
-
 _BACKENDS_OF_RUNTIME = (
     "import torch;"
     "from quant.program import openvino_library; openvino_library.announce();"
     "from apps.device.job.runner import import_runtime;"
     "print('backends:', *import_runtime('')[0]._get_registered_backend_names())"
 )
-_RUNTIME_TIMEOUT_S = 120
-
-_LOW_DISK_GB = 2.0
-"""Below it a run over several backends may not fit."""
-_LOW_MEMORY_GB = 2.0
-"""Below it B0 still fits, larger variants may not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,80 +58,65 @@ def examine() -> list[Finding]:
     return [*_installation(), _runtime(), *_backends(), *_devices(), *_apps(), *_extras(), *_machine()]
 
 
-def is_sound(findings: list[Finding]) -> bool:
+def is_sound(findings: Sequence[Finding]) -> bool:
     """Whether everything that is required is ready."""
     return all(finding.ready for finding in findings if finding.required)
 
 
+def _seen(
+    group: str, name: str, found: str, ready: bool = True, advice: str = "", *, required: bool = False
+) -> Finding:
+    """A finding, with advice only where it is not ready."""
+    return Finding(
+        group=group, name=name, found=found, ready=ready, required=required, advice="" if ready else advice
+    )
+
+
 def _installation() -> Iterator[Finding]:
-    allowed = {name: spec for name, spec, extra in _requirements() if name in RELEASES and extra is None}
-    yield Finding(group="installation", name="python", found=platform.python_version(), ready=True)
+    allowed = {each.name: each.specifier for each in _requirements() if each.name in RELEASES}
+    yield _seen("installation", "python", platform.python_version())
     for name in (PACKAGE, *RELEASES, "pillow"):
         found = _version(name)
-        ready = found is not None and _allows(allowed.get(name, ""), found)
+        # A build for one kind of machine (2.13.0+cpu) is the release.
+        ready = found is not None and (name not in allowed or allowed[name].contains(found.partition("+")[0]))
         wanted = "." if name == PACKAGE else f"{name}=={RELEASES[name]}" if name in RELEASES else name
-        yield Finding(
-            group="installation",
-            name=name,
-            found=found or "missing",
-            ready=ready,
-            required=name != PACKAGE,
-            advice="" if ready else f"pip install {wanted}",
-        )
+        required = name != PACKAGE
+        yield _seen("installation", name, found or "missing", ready, f"pip install {wanted}", required=required)
 
 
 def _runtime() -> Finding:
     """Ask the runtime in a process of its own: a broken one takes its process with it."""
-    names, why = None, ""
+    names = None
     try:
         answer = _ask_runtime()
+        why = last_line(answer.stderr) or f"exit code {answer.returncode}"
+        names = re.search(r"^backends: (.*)$", answer.stdout, re.MULTILINE) if answer.returncode == 0 else None
     except (OSError, subprocess.TimeoutExpired) as error:
         why = type(error).__name__
-    else:
-        names = re.search(r"^backends: (.*)$", answer.stdout, re.MULTILINE) if answer.returncode == 0 else None
-        why = (answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"])[-1]
-    return Finding(
-        group="runtime",
-        name="executorch",
-        found=names[1] if names else f"does not start: {why}",
-        ready=names is not None,
-        required=True,
-        advice="" if names else "reinstall: pip install --force-reinstall .",
-    )
+    found = names[1] if names else f"does not start: {why}"
+    advice = "reinstall: pip install --force-reinstall ."
+    return _seen("runtime", "executorch", found, names is not None, advice, required=True)
 
 
 def _ask_runtime() -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        # -P: an executorch.py in the user's current folder is none of the runtime's modules.
-        [sys.executable, "-P", "-c", _BACKENDS_OF_RUNTIME],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=_RUNTIME_TIMEOUT_S,
-        check=False,
-    )
+    # -P: an executorch.py in the user's current folder is none of the runtime's modules.
+    words = [sys.executable, "-P", "-c", _BACKENDS_OF_RUNTIME]
+    return subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=120, check=False)
 
 
 def _backends() -> Iterator[Finding]:
     for backend in BACKENDS.values():
         missing = backend.missing()
-        yield Finding(
-            group="backends",
-            name=backend.name,
-            found="missing" if missing else ", ".join(backend.choices()),
-            ready=missing is None,
-            advice=missing or "",
-        )
+        found = "missing" if missing else ", ".join(backend.choices())
+        yield _seen("backends", backend.name, found, missing is None, missing or "")
 
 
 def _devices() -> Iterator[Finding]:
     try:
         # What a broken installation lacks must not hide the rest.
         from apps.device.listing import list_devices  # noqa: PLC0415
-        from apps.device.remote import DeviceOptions  # noqa: PLC0415
     except (ImportError, OSError) as error:
-        advice = "mend the installation first"
-        yield Finding(group="devices", name="any", found=f"not looked for ({error})", ready=False, advice=advice)
+        yield _seen("devices", "any", f"not looked for ({error})", False, "mend the installation first")
         return
     for device in list_devices(DeviceOptions()):
         yield Finding(group="devices", name=device.device, found=device.what, ready=device.ready, advice=device.note)
@@ -147,79 +126,47 @@ def _apps() -> Iterator[Finding]:
     """The app projects of this package, and the memory pages of what they were built with."""
     for app in APPS.values():
         project = own_project(app)
-        there = is_project(app, project)
-        said = str(project) if there else f"{project}, once `edge-effnet deploy --app {app.name}` made it"
-        yield Finding(group="apps", name=app.name, found=said, ready=True)
+        made = "" if is_project(app, project) else f", once `edge-effnet deploy --app {app.name}` made it"
+        yield _seen("apps", app.name, f"{project}{made}")
         if app.name == "android":
             packaged = packaged_libraries(project, executorch=RELEASES["executorch"])
-            yield Finding(
-                group="apps",
-                name="native libraries",
-                found=packaged.sentence,
-                ready=not packaged.wrong,
-                advice="take releases of ExecuTorch and AGP (8.5.1 up) that align them" if packaged.wrong else "",
-            )
+            advice = "take releases of ExecuTorch and AGP (8.5.1 up) that align them"
+            yield _seen("apps", "native libraries", packaged.sentence, not packaged.wrong, advice)
 
 
 def _extras() -> Iterator[Finding]:
-    for extra in _EXTRAS:
-        names = [name for name, _, of in _requirements() if of == extra and name != PACKAGE]
+    for extra in ("openvino", "training", "docs", "peers", "benchmarks", "release", "dev"):
+        names = [each.name for each in _requirements(extra) if each.name != PACKAGE]
         absent = [name for name in names if _version(name) is None]
-        yield Finding(
-            group="extras",
-            name=extra,
-            found=f"missing: {', '.join(absent)}" if absent else "installed",
-            ready=not absent,
-            advice=f"pip install '{PACKAGE}[{extra}]'" if absent else "",
-        )
+        found = f"missing: {', '.join(absent)}" if absent else "installed"
+        yield _seen("extras", extra, found, not absent, f"pip install '{PACKAGE}[{extra}]'")
 
 
 def _machine() -> Iterator[Finding]:
-    yield Finding(group="machine", name="processor", found=f"{platform.machine()}, {_cores()} cores", ready=True)
-    memory = _memory_gb()
-    if memory is not None:
-        low = memory < _LOW_MEMORY_GB
-        advice = "take small variants (b0, lite0)" if low else ""
-        yield Finding(group="machine", name="memory", found=f"{memory:.1f} GB", ready=not low, advice=advice)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    yield _seen("machine", "processor", f"{platform.machine()}, {cores} cores")
+    with suppress(ValueError, OSError):  # not every system says what it has
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+        # Below it B0 still fits, larger variants may not.
+        yield _seen("machine", "memory", f"{memory:.1f} GB", memory >= 2, "take small variants (b0, lite0)")
     try:
         disk = shutil.disk_usage(Path.cwd()).free / 1e9
     except OSError as error:
-        yield Finding(group="machine", name="free disk", found=f"unknown: {error.strerror}", ready=False)
+        yield _seen("machine", "free disk", f"unknown: {error.strerror}", False)
         return
-    low = disk < _LOW_DISK_GB
-    advice = "free some space, or work elsewhere" if low else ""
-    yield Finding(group="machine", name="free disk", found=f"{disk:.1f} GB here", ready=not low, advice=advice)
+    # Below it a run over several backends may not fit.
+    yield _seen("machine", "free disk", f"{disk:.1f} GB here", disk >= 2, "free some space, or work elsewhere")
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _memory_gb() -> float | None:
-    """Physical memory, 10^9 bytes; None where the system does not say."""
+def _requirements(extra: str = "") -> list[Requirement]:
+    """What this package needs, always or for an extra; nothing where it is not installed."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    except (ValueError, OSError):
-        return None
-
-
-def _allows(specifier: str, version: str) -> bool:
-    """Whether a requirement such as >=2.13,<2.14 allows a version; a build for one kind of machine is the release."""
-    try:
-        from packaging.specifiers import SpecifierSet  # noqa: PLC0415  (what is missing is what this looks for)
-    except ImportError:
-        return True
-    return SpecifierSet(specifier).contains(version.split("+", maxsplit=1)[0])
-
-
-def _requirements() -> list[tuple[str, str, str | None]]:
-    """Of this package: (name, versions allowed, extra or None)."""
-    try:
-        lines = requires(PACKAGE) or []
+        found = map(Requirement, requires(PACKAGE) or [])
     except PackageNotFoundError:
         return []
-    found = (_REQUIREMENT.match(line) for line in lines)
-    return [(match[1], match[2], match[3]) for match in found if match]
+    if not extra:
+        return [each for each in found if each.marker is None]
+    return [each for each in found if each.marker is not None and each.marker.evaluate({"extra": extra})]
 
 
 def _version(name: str) -> str | None:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.commands import (
-    analyze,
-    bench,
-    check,
-    compare,
-    deploy,
-    devices,
-    diff,
-    doctor,
-    inspect,
-    job,
-    predict,
-    report,
-    sbom,
-    train,
-)
+from apps.cli.commands.artifact import analyze_command, deploy_command, sbom_command
+from apps.cli.commands.bench import bench_command
+from apps.cli.commands.check import check_command
+from apps.cli.commands.devices import compare_command, devices_command, doctor_command, job_command
+from apps.cli.commands.predict import predict_command
+from apps.cli.commands.program import diff_command, inspect_command
+from apps.cli.commands.report import report_command
+from apps.cli.commands.train import train_command
 from apps.cli.help import SETTINGS, Version, epilog
 
 app = typer.Typer(
@@ -36,20 +30,47 @@ def _before_commands(version: Version = False) -> None:
     """Options that stand before the name of a command."""
 
 
-app.command("check", epilog=check.EPILOG, no_args_is_help=True)(check.check_command)
-app.command("predict", epilog=predict.EPILOG, no_args_is_help=True)(predict.predict_command)
-app.command("analyze", epilog=analyze.EPILOG, no_args_is_help=True)(analyze.analyze_command)
-app.command("report", epilog=report.EPILOG, no_args_is_help=True)(report.report_command)
-app.command("bench", epilog=bench.EPILOG, no_args_is_help=True)(bench.bench_command)
-app.command("inspect", epilog=inspect.EPILOG, no_args_is_help=True)(inspect.inspect_command)
-app.command("diff", epilog=diff.EPILOG, no_args_is_help=True)(diff.diff_command)
-app.command("devices", epilog=devices.EPILOG)(devices.devices_command)
-app.command("job", epilog=job.EPILOG, no_args_is_help=True)(job.job_command)
-app.command("compare", epilog=compare.EPILOG, no_args_is_help=True)(compare.compare_command)
-app.command("deploy", epilog=deploy.EPILOG, no_args_is_help=True)(deploy.deploy_command)
-app.command("sbom", epilog=sbom.EPILOG, no_args_is_help=True)(sbom.sbom_command)
-app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor_command)
-app.command("train", epilog=train.EPILOG, no_args_is_help=True)(train.train_command)
+def _add(command: Callable[..., int | None], *examples: str, more: str = "") -> None:
+    """Add a command; examples are its arguments. It shows its help where it is given none, unless one is empty."""
+    name = command.__name__.removesuffix("_command")
+    lines = (f"edge-effnet {name} {words}".rstrip() for words in examples)
+    app.command(name, epilog=epilog(*lines, more=more), no_args_is_help="" not in examples)(command)
+
+
+# In the order of `--help`.
+_add(
+    check_command,
+    "b0-int8-xnnpack --data photos --baseline b0.json",
+    "b0-int8-xnnpack --data photos --device adb --limit 100",
+)
+_add(
+    predict_command,
+    "b0-int8-xnnpack cat.jpg dog.jpg",
+    "b0-int8-xnnpack photos --csv",
+    more="predict judges nothing: 0 means answered.",
+)
+_add(analyze_command, "b0-int8-xnnpack", "b0-int8-xnnpack --by noise --top 20")
+_add(report_command, "b0-int8-xnnpack lite0-int8-xnnpack --out b0-or-lite0.html", "b0-int8-xnnpack --data photos")
+_add(
+    bench_command,
+    "b0-int8-xnnpack --with-float",
+    "b0-int8-xnnpack b0-int8-strict-xnnpack --threads 2 --json",
+    more="bench judges nothing: 0 means measured.",
+)
+_add(inspect_command, "b0-int8-xnnpack/model.pte", "model.pte --layers --json")
+_add(
+    diff_command,
+    "before/model.pte after/model.pte",
+    "before/model.pte after/model.pte --json",
+    more="diff exits with 0 whether or not the programs differ.",
+)
+_add(devices_command, "", "--emulator ~/arm64/armpy --json")
+_add(job_command, "b0-int8-xnnpack --data photos --out job", "b0-int8-xnnpack --data photos --limit 100 --out job")
+_add(compare_command, "host.json pixel8.json", "host.json pixel8.json --artifact b0-int8-xnnpack --json")
+_add(deploy_command, "b0-int8-xnnpack --app android", "b0-int8-xnnpack --app ios --project ~/src/flowers")
+_add(sbom_command, "b0-int8-xnnpack", "b0-int8-xnnpack > b0.cdx.json")
+_add(doctor_command, "", "--json")
+_add(train_command, "--data photos --weights w.pth --fresh-head", "--variant b0 --data photos --out b0.safetensors")
 
 
 def main() -> None:

@@ -36,9 +36,6 @@ FAULT = 70
 INTERRUPTED = 130
 TERMINATED = 143
 
-_TORCH_HAS_NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")
-"""What torch's RuntimeError says: it has no class of its own for the CPU."""
-
 
 def run(app: typer.Typer) -> NoReturn:
     """Run a command line and exit; known errors become one sentence on standard error."""
@@ -56,7 +53,8 @@ def of_verdict(*, passed: bool) -> int:
 
 
 def guarded(command: Callable[[], object]) -> int:
-    """Run a command and return its exit code."""
+    """Run a command and return its exit code; one that judges nothing returns none, and passes."""
+    said = ""
     try:
         code = command()
     except (KeyboardInterrupt, typer.Abort):
@@ -65,12 +63,12 @@ def guarded(command: Callable[[], object]) -> int:
         code = stop.exit_code
     except Exception as error:
         said, code = _explained(error)
-        if said:
-            _print_error(said)
-        return code
     # Typer turns Ctrl-C into this code before it reaches us.
     if code == INTERRUPTED:
-        _print_error("interrupted; no unfinished file is left.")
+        said = "interrupted; no unfinished file is left."
+    if said:
+        # The help that a usage error may be has lines of its own.
+        print(f"error: {plain(said)}", file=sys.stderr)  # noqa: T201
     return code if isinstance(code, int) else PASS
 
 
@@ -97,14 +95,10 @@ def _explained(error: Exception) -> tuple[str, int]:
 
 
 def _lacks_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in _TORCH_HAS_NO_MEMORY)
-    )
-
-
-def _print_error(said: str) -> None:
-    # The help that a usage error may be has lines of its own.
-    print(f"error: {plain(said)}", file=sys.stderr)  # noqa: T201
+    # Torch has no class of its own for the CPU.
+    said = ("can't allocate memory", "not enough memory", "Cannot allocate memory")
+    of_torch = isinstance(error, RuntimeError) and any(words in str(error) for words in said)
+    return of_torch or isinstance(error, MemoryError)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
@@ -20,12 +21,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def rare_option(*names: str, **settings: Any) -> Any:
-    """Return an option that most people never need: `--help-all` shows it, `--help` does not.
-
-    Args:
-        names: as for `typer.Option`.
-        settings: likewise.
-    """
+    """A `typer.Option` that most people never need: `--help-all` shows it, `--help` does not."""
     return typer.Option(*names, hidden=True, **settings)
 
 
@@ -43,18 +39,13 @@ def _show_version(value: bool) -> None:
     if not value:
         return
     # Of the metadata: to import the stack for its versions would take seconds.
-    found = [(name, version(name)) for name in ("edge-effnet", "torch", "torchao", "executorch") if _installed(name)]
-    (ours, *stack) = [" ".join(each) for each in found]
+    found = []
+    for name in ("edge-effnet", "torch", "torchao", "executorch"):
+        with suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    ours, *stack = found
     typer.echo(f"{ours} ({', '.join([*stack, f'Python {platform.python_version()}'])})")
     raise typer.Exit
-
-
-def _installed(name: str) -> bool:
-    try:
-        version(name)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 Version = Annotated[
@@ -62,28 +53,20 @@ Version = Annotated[
 ]
 """Of every program; its default is False."""
 
-
 HelpAll = Annotated[
     bool, typer.Option("--help-all", is_eager=True, callback=_show_all, help="Show the rarer options too.")
 ]
 """Of a command with options that `--help` leaves out; its default is False."""
 
-
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say what lowering changed, and what runs where.")]
 """Of what prints an outcome; its default is False."""
-
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 """Of what prints results; its default is False."""
 
 
 def epilog(*examples: str, more: str = "") -> str:
-    """Return the end of a command's help: examples as they are typed, then the exit codes.
-
-    Args:
-        examples: command lines.
-        more: a sentence about the exit codes.
-    """
+    """Return the end of a command's help: examples as they are typed, the exit codes, and `more` about those."""
     # \b keeps the lines of a paragraph as they are.
     lines = "\n".join(["\b", "Examples:", *(f"  {example}" for example in examples)])
     return f"{lines}\n\n{' '.join([EXIT_CODES, *([more] if more else [])])}"

@@ -9,11 +9,17 @@ import typer
 
 from apps.cli.help import rare_option
 from edge_effnet.errors import InputError
+from quant.thresholds import MAX_DROP_POINTS
 
 if TYPE_CHECKING:
     from quant.data.readers.label_file import ImageOptions
 
 
+Folder = Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")]
+Folders = Annotated[list[Path], typer.Argument(help="Artifact folders that `quantize` wrote.")]
+Images = Annotated[str, typer.Option(help="Images (val/ of it is used), or `sample`.")]
+MaxDrop = Annotated[float | None, typer.Option(help=f"Top-1 points that may be lost; default: {MAX_DROP_POINTS:g}.")]
+MinAgreement = Annotated[float | None, typer.Option(help="Images that have to keep float's class, %.")]
 # A list: of an option given twice only the last would be taken, without a word.
 Labels = Annotated[list[str] | None, typer.Option(help="CSV, TSV, text: one image and label per row.")]
 ImageColumn = Annotated[str | None, rare_option(help="Column of --labels that names images, if unusual.")]
@@ -42,12 +48,8 @@ def read_options(
     """
     from quant.data.readers.label_file import ImageOptions  # noqa: PLC0415  (`--help` needs none of it)
 
-    return ImageOptions(
-        labels=one_file("--labels", labels),
-        image_column=image_column,
-        label_column=label_column,
-        max_unusable=max_unusable,
-    )
+    file = one_file("--labels", labels)
+    return ImageOptions(labels=file, image_column=image_column, label_column=label_column, max_unusable=max_unusable)
 
 
 Emulator = Annotated[Path | None, typer.Option(help="arm64: program that runs aarch64 Python.")]
@@ -57,10 +59,7 @@ Apk = Annotated[Path | None, typer.Option(help="adb: the app, to install it firs
 ExecutorRunner = Annotated[Path | None, typer.Option(help="adb: executor_runner to use instead of the app.")]
 Device = Annotated[
     str | None,
-    typer.Option(
-        help="host, arm64[:CPU], ssh:USER@HOST[:PORT], adb[:SERIAL] or ios:FILE.",
-        show_default=False,
-    ),
+    typer.Option(help="host, arm64[:CPU], ssh:USER@HOST[:PORT], adb[:SERIAL] or ios:FILE.", show_default=False),
 ]
 Runtime = Annotated[str | None, typer.Option(help="Another release of executorch: 1.5.1.")]
 Limit = Annotated[int | None, typer.Option(help="At most so many images, evenly per class.")]

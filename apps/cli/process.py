@@ -8,14 +8,6 @@ import gc
 import os
 import sys
 
-_M_TRIM_THRESHOLD = -1
-
-
-_M_MMAP_MAX = -4
-
-
-_M_ARENA_MAX = -8
-
 
 def keep_freed_memory() -> None:
     """Tell glibc's malloc to reuse large blocks instead of returning them to the system.
@@ -28,14 +20,12 @@ def keep_freed_memory() -> None:
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_MMAP_MAX, 0)
-        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        # As malloc.h names them.
+        trim_threshold, mmap_max, arena_max = -1, -4, -8
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, 2**31 - 1)
         # What a thread freed is of use to all.
-        mallopt(_M_ARENA_MAX, 1)
-
-
-_SELDOM = 100
-"""How many times Python's collector looks at younger objects before it looks at all of them; its own is 10."""
+        mallopt(arena_max, 1)
 
 
 def collect_seldom() -> None:
@@ -43,12 +33,9 @@ def collect_seldom() -> None:
 
     Graphs and arrays are freed without it, when nobody refers to them any more.
     """
-    gc.set_threshold(*gc.get_threshold()[:2], _SELDOM)
+    # It looks at younger objects so often before it looks at all of them; of itself 10 times.
+    gc.set_threshold(*gc.get_threshold()[:2], 100)
     atexit.register(gc.freeze)
-
-
-_TURN_S = 2e-4
-"""How long a thread keeps Python's lock while another one wants it; 5 ms if nobody says so."""
 
 
 def take_short_turns() -> None:
@@ -57,11 +44,7 @@ def take_short_turns() -> None:
     A decoder needs it a moment between two images, and waited 5 ms for each while modules were imported beside it:
     reading 256 images and importing the stack took 4.0 s together, and take 3.2.
     """
-    sys.setswitchinterval(_TURN_S)
-
-
-_SPINS = 10_000
-"""Some tens of microseconds: longer than between two operators, shorter than a time slice of the scheduler."""
+    sys.setswitchinterval(2e-4)
 
 
 def wait_asleep() -> None:
@@ -72,4 +55,5 @@ def wait_asleep() -> None:
     any spinning); beside two busy processes 161 s with 300,000 turns, 115 s with these. What users set holds.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", str(_SPINS))
+        # Some tens of microseconds: longer than between two operators, shorter than a time slice of the scheduler.
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")

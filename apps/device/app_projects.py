@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,6 +35,8 @@ _KEY = re.compile(r'^executorch[\w-]*\s*=\s*"([^"]+)"', re.MULTILINE)
 """A version catalog's own name for it, where no library of it refers to one."""
 
 _VERSION = re.compile(r"\d+(\.\d+)+[\w.+-]*")
+
+_UNKNOWN = "which ExecuTorch the project links"
 
 _APPLICATION = re.compile(r"com\.android\.application|plugins\.[\w.]*application\b")
 
@@ -75,33 +78,23 @@ def ios_app() -> SimpleNamespace:
 
 
 def _look_at_gradle(root: Path) -> Linked:
-    module = _application(root)
     found = [each for each in (*_in_catalogs(root), *_in_scripts(root)) if _VERSION.fullmatch(each[2])]
-    if found:
-        where, _, version = found[0]
-        # A build that chooses among several libraries names them all.
-        names = [name for path, name, other in found if (path, other) == (where, version)]
-        linked = (_ARTIFACTS.get(name, _ARTIFACTS["executorch-android"]) for name in names)
-        return Linked(
-            model=module / "src/main/assets/model",
-            where=where,
-            version=version,
-            backends=tuple(dict.fromkeys(backend for backends in linked for backend in backends)),
-        )
+    where, _, version = found[0] if found else (None, "", None)
+    # A build that chooses among several libraries names them all; one that names none may link any.
+    names = [name for path, name, other in found if (path, other) == (where, version)] or list(_ARTIFACTS)
+    linked = (_ARTIFACTS.get(name, _ARTIFACTS["executorch-android"]) for name in names)
     return Linked(
-        model=module / "src/main/assets/model",
-        where=None,
-        version=None,
-        backends=tuple(dict.fromkeys(backend for linked in _ARTIFACTS.values() for backend in linked)),
-        notes=("which ExecuTorch the project links: no catalog and no build script names its version",),
+        model=_application(root) / "src/main/assets/model",
+        where=where,
+        version=version,
+        backends=tuple(dict.fromkeys(chain.from_iterable(linked))),
+        notes=() if found else (f"{_UNKNOWN}: no catalog and no build script names its version",),
     )
 
 
 def _application(root: Path) -> Path:
     """The module that becomes the app."""
-    scripts = [
-        script for pattern in ("*/build.gradle.kts", "*/build.gradle") for script in sorted(root.glob(pattern))
-    ]
+    scripts = (*sorted(root.glob("*/build.gradle.kts")), *sorted(root.glob("*/build.gradle")))
     found = [script.parent for script in scripts if _APPLICATION.search(_text(script))]
     return found[0] if found and root / "app" not in found else root / "app"
 
@@ -148,7 +141,7 @@ def _look_at_xcode(root: Path) -> Linked:
             match = re.search(r"swiftpm-([0-9][0-9A-Za-z.]*)", _text(path))
             if match:
                 return Linked(model=model, where=path, version=match[1], backends=tuple(own.backends))
-    notes = (f"which ExecuTorch the project links: no project file names a branch {own.branch}",)
+    notes = (f"{_UNKNOWN}: no project file names a branch {own.branch}",)
     return Linked(model=model, where=None, version=None, backends=tuple(own.backends), notes=notes)
 
 

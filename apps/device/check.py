@@ -6,16 +6,16 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-from apps.device.job.drive import run_job
+from apps.device.job.drive import RunnerFailedError, run_job
 from apps.device.job.folder import limit_findings, limited, write_job
 from apps.device.job.results import Results, require_results_file, require_same_program, write_results
-from apps.device.outcome import DeviceOutcome
-from apps.device.remote import DeviceOptions
+from apps.device.outcome import DeviceOutcome, RuntimeOutcome
+from apps.device.remote import DeviceOptions, Remote
 from apps.device.runtime_release import require_release, with_release
-from apps.device.sameness import Sameness, compare_logits, faults, is_exact, repeat_findings, repeatability
-from apps.device.table import NAME as IOS
-from apps.device.table import open_device, read_exported, split_device
+from apps.device.sameness import compare_logits, faults, is_exact, repeatability
+from apps.device.table import IOS, TRANSPORTS, read_exported, split_device
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import scratch_folder
 from quant.artifact.model import Artifact
@@ -30,9 +30,6 @@ from quant.pipeline.handed_over import Given, judged_images
 from quant.program.host import check_threads
 from quant.program.timing import ProgramFigures
 from quant.verdict.limits import Limits, asked_limits, require_limits
-
-# The device's latency is what counts; this host's float program is only timed to fill its column.
-_HOST_REPEATS = 10
 
 
 def check_on_device(
@@ -87,18 +84,40 @@ def check_on_device(
             split = stack.enter_context(judged_images(artifact, Given(data=data), image_options, progress))
             images = limited(split.evaluation, limit)
         with watch.measure("device"):
-            found, said = (
-                (read_exported(detail), [])
-                if transport == IOS
-                else _run(artifact, images, device, options, progress, keep=keep)
-            )
+            if transport == IOS:
+                found, notes = read_exported(detail), list[str]()
+            else:
+                # Reached first: images are decoded for one that is there.
+                remote = TRANSPORTS[transport](detail, options)
+                found, notes = _run(remote, artifact, images, progress, keep=keep), remote.notes
         images = _those_of(artifact, found, images, split.evaluation)
         if results is not None:
             write_results(Path(results), found)
         with watch.measure("host"):
-            seen = look(artifact, images, options.threads, progress, Stopwatch(), repeats=_HOST_REPEATS)
-    findings = (*split.findings, *limit_findings(len(images), len(split.evaluation)), *_said(found, said))
+            # The device's latency is what counts; this host's is only there to fill its column.
+            seen = look(artifact, images, options.threads, progress, Stopwatch(), repeats=10)
+    if found.values["device"]["emulated"]:
+        notes = ["Emulated: accuracy is a phone's, times are not.", *notes]
+    said = (finding("device", note) for note in notes)
+    findings = (*split.findings, *limit_findings(len(images), len(split.evaluation)), *said)
     return _judged(artifact, seen, images, found, findings, watch, limits, options)
+
+
+def check_under_release(folder: str | Path, *, options: DeviceOptions, **settings: Any) -> RuntimeOutcome:
+    """Say what the release of executorch that the options name makes of an artifact's program.
+
+    Settings and errors are those of `check_on_device`; a runner that fails is an answer.
+    """
+    assert options.runtime is not None
+    found, because = None, ""
+    try:
+        found = check_on_device(folder, options=options, **settings)
+    except RunnerFailedError as error:
+        because = error.reason.rstrip(".")
+    made_by = open_artifact(Path(folder)).manifest["versions"]["executorch"]
+    return RuntimeOutcome(
+        artifact=str(folder), release=options.runtime, made_by=made_by, device=found, because=because
+    )
 
 
 def _judged(
@@ -116,6 +135,10 @@ def _judged(
     same = None if host is None else compare_logits(host, logits, [p.name for p in images], artifact.task)
     # Kernels may change from release to release.
     exact, repeated = is_exact(artifact) and options.runtime_site is None, repeatability(found)
+    own = [finding("device-varies", repeated.sentence, items=repeated.varied)] if repeated and repeated.varied else []
+    if same is not None:
+        why = faults(same, exact=exact, classes=artifact.task.exclusive)
+        own += [finding("device-differs", reason) for reason in why]
     outcome = judge_artifact(
         artifact,
         seen,
@@ -128,11 +151,7 @@ def _judged(
             size_bytes=artifact.program.stat().st_size,
         ),
         threads=found.values["runtime"]["threads"],
-        findings=(
-            *repeat_findings(repeated),
-            *_differences(same, exact=exact, classes=artifact.task.exclusive),
-            *findings,
-        ),
+        findings=(*own, *findings),
         seconds=watch.total(),
         limits=limits,
     )
@@ -140,21 +159,13 @@ def _judged(
 
 
 def _run(
-    artifact: Artifact,
-    images: Sequence[ImageRecord],
-    device: str,
-    options: DeviceOptions,
-    progress: Progress,
-    *,
-    keep: bool,
-) -> tuple[Results, list[str]]:
-    """Reach the device first: images are decoded for one that is there. Its results, and its notes."""
-    remote = open_device(device, options)
+    remote: Remote, artifact: Artifact, images: Sequence[ImageRecord], progress: Progress, *, keep: bool
+) -> Results:
     with ExitStack() as stack:
         with explained_writes(Path(tempfile.gettempdir())):
             folder = stack.enter_context(scratch_folder())
         job = write_job(folder, artifact, images, remote.settings, progress)
-        return run_job(remote, job, progress, keep=keep), remote.notes
+        return run_job(remote, job, progress, keep=keep)
 
 
 def _those_of(
@@ -179,15 +190,3 @@ def _those_of(
             "classes; run this artifact on the device."
         )
     return [by_hash[sha256] for _, sha256 in found.images]
-
-
-def _differences(same: Sameness | None, *, exact: bool, classes: bool) -> tuple[Finding, ...]:
-    """What is more than rounding between the device and this host."""
-    reasons = () if same is None else faults(same, exact=exact, classes=classes)
-    return tuple(finding("device-differs", reason) for reason in reasons)
-
-
-def _said(found: Results, said: Sequence[str]) -> tuple[Finding, ...]:
-    """What the device said about itself."""
-    emulated = ["Emulated: accuracy is a phone's, times are not."] if found.values["device"]["emulated"] else []
-    return tuple(finding("device", sentence) for sentence in (*emulated, *said))

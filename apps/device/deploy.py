@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,17 +55,21 @@ def deploy(folder: str | Path, *, app: str, project: str | Path | None = None) -
     artifact.require_images()
     if project is None:
         _require_shown(artifact)
-    root = own_project(target) if project is None else Path(project)
-    if project is None:
+        root = own_project(target)
         copy_own(target, root)
+    else:
+        root = Path(project)
     if not is_project(target, root):
         raise InputError(
             f"{root}: no {target.name} project there (none of {', '.join(target.marks)}); --project DIR."
         )
     linked = target.look(root)
-    _require_linked(artifact, target, linked)
-    _require_version(artifact, target, linked)
-    files = (*_copied(artifact), "manifest.json")
+    notes = _require_linked(artifact, target, linked)
+    if target.name == "android":
+        sentence = packaged_libraries(root, executorch=linked.version).sentence
+        notes.append(sentence[0].upper() + sentence[1:])
+    golden = (name for name in artifact.manifest["files"] if name.startswith("golden/"))
+    files = ("model.pte", "labels.txt", *golden, "manifest.json")
     require_replaceable(linked.model, (ARTIFACT,), option="--project")
     linked.model.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(linked.model) as temporary:
@@ -79,17 +82,8 @@ def deploy(folder: str | Path, *, app: str, project: str | Path | None = None) -
         folder=linked.model,
         files=files,
         bytes=sum((linked.model / name).stat().st_size for name in files),
-        notes=_notes(artifact, target, linked, root),
+        notes=tuple(notes),
     )
-
-
-def _copied(artifact: Artifact) -> Sequence[str]:
-    golden = [name for name in artifact.manifest["files"] if name.startswith("golden/")]
-    return ("model.pte", "labels.txt", *golden)
-
-
-def _made_by(artifact: Artifact) -> str:
-    return str(artifact.manifest["versions"]["executorch"]).partition("+")[0]
 
 
 def _require_shown(artifact: Artifact) -> None:
@@ -104,30 +98,19 @@ def _require_shown(artifact: Artifact) -> None:
     )
 
 
-def _require_linked(artifact: Artifact, app: AppProject, linked: Linked) -> None:
+def _require_linked(artifact: Artifact, app: AppProject, linked: Linked) -> list[str]:
+    """Refuse a project whose ExecuTorch does not run the program; sentences on what it does not say."""
     backend = artifact.manifest["backend"]
     if backend not in linked.backends:
         raise InputError(
             f"{artifact.folder}: a {backend} program; the {app.name} app links {', '.join(linked.backends)} only: "
             f"make one for these (quantize --backend {linked.backends[0]})."
         )
-
-
-def _require_version(artifact: Artifact, app: AppProject, linked: Linked) -> None:
-    made = _made_by(artifact)
+    made = str(artifact.manifest["versions"]["executorch"]).partition("+")[0]
+    dependency = app.dependency.replace("VERSION", made)
     if linked.version is not None and linked.version != made:
         raise InputError(
             f"{linked.where}: pins ExecuTorch {linked.version}, the artifact was made by {made}, which an older "
-            f"runtime may not read; set it to {made}: {app.dependency.replace('VERSION', made)}."
+            f"runtime may not read; set it to {made}: {dependency}."
         )
-
-
-def _notes(artifact: Artifact, app: AppProject, linked: Linked, root: Path) -> tuple[str, ...]:
-    made = _made_by(artifact)
-    found = [
-        f"Not checked: {note}; it must be {made}: {app.dependency.replace('VERSION', made)}" for note in linked.notes
-    ]
-    if app.name == "android":
-        sentence = packaged_libraries(root, executorch=linked.version).sentence
-        found.append(sentence[0].upper() + sentence[1:])
-    return tuple(found)
+    return [f"Not checked: {note}; it must be {made}: {dependency}" for note in linked.notes]

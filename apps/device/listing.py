@@ -33,7 +33,14 @@ def list_devices(options: DeviceOptions) -> list[Listed]:
         Listed(device="host", what="this machine's runtime", ready=True),
         _emulated(options),
         *_phones(),
-        _boards(),
+        Listed(
+            device="ssh:USER@HOST",
+            what="a Linux board",
+            ready=False,
+            note="any board that `ssh USER@HOST` reaches with a key"
+            if shutil.which("ssh")
+            else "install an ssh client",
+        ),
         Listed(
             device="ios:FILE",
             what="an iPhone's exported results",
@@ -53,14 +60,13 @@ def _emulated(options: DeviceOptions) -> Listed:
 
 
 def _phones() -> list[Listed]:
+    note = "connect one by USB with USB debugging switched on"
     try:
-        phones = list_phones()
+        if phones := list_phones():
+            return [_phone(phone) for phone in phones]
     except MachineError as error:
-        return [Listed(device="adb", what="an Android phone", ready=False, note=_advice(error))]
-    if not phones:
-        note = "connect one by USB with USB debugging switched on"
-        return [Listed(device="adb", what="an Android phone", ready=False, note=note)]
-    return [_phone(phone) for phone in phones]
+        note = _advice(error)
+    return [Listed(device="adb", what="an Android phone", ready=False, note=note)]
 
 
 def _phone(phone: Phone) -> Listed:
@@ -72,11 +78,6 @@ def _phone(phone: Phone) -> Listed:
     except MachineError as error:
         return Listed(device=device, what=phone.model, ready=False, note=_advice(error))
     return Listed(device=device, what=phone.model, ready=True, note=" ".join(state.notes()), state=state)
-
-
-def _boards() -> Listed:
-    note = "any board that `ssh USER@HOST` reaches with a key" if shutil.which("ssh") else "install an ssh client"
-    return Listed(device="ssh:USER@HOST", what="a Linux board", ready=False, note=note)
 
 
 def _advice(error: Exception) -> str:

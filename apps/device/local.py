@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apps.device.remote import EMULATED, EMULATOR_VARIABLE, DeviceOptions, Remote, Settings, Status
+from apps.device.remote import EMULATED, EMULATOR_VARIABLE, DeviceOptions, Remote, Settings, Status, last_line
 from edge_effnet.errors import InputError, MachineError
 from quant.common.atomic_io import explained_writes
 from quant.common.json_io import parse_json
@@ -40,7 +40,7 @@ def parse_status(text: bytes | None) -> Status:
         return Status(state="absent")
 
 
-class LocalRemote:
+class LocalRemote(Remote):
     """A `Remote` whose folder is a temporary one of this machine."""
 
     def __init__(
@@ -52,12 +52,9 @@ class LocalRemote:
         environment: Mapping[str, str] | None = None,
         words: Sequence[str],
     ) -> None:
-        self.name = name
-        self.settings = settings
-        self.notes: list[str] = []
-        self._interpreter = list(interpreter)
+        super().__init__(name, settings)
+        self._interpreter, self._words = interpreter, words
         self._environment = {**os.environ, **(environment or {})}
-        self._words = list(words)
         self._folder: Path | None = None
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -106,15 +103,14 @@ class LocalRemote:
 
     def status(self) -> Status:
         """As the runner says, unless it is dead."""
+        # Before what it wrote is read: its last word may come between the two looks.
+        code = None if self._child is None else self._child.poll()
         status = parse_status(self.fetch("status.json"))
-        ended = self._child is not None and self._child.poll() is not None
-        if ended and status.state in ("absent", "running"):
-            # It may have written its last word between the two looks.
-            status = parse_status(self.fetch("status.json"))
-            if status.state == "absent":
-                raise MachineError(f"{self.name}: the runner does not start ({self._last_words()}).")
-            if status.state == "running":
-                return Status(state="died", done=status.done)
+        if code is not None and status.state == "absent":
+            said = last_line((self.fetch("log") or b"")[-2000:].decode(errors="replace"))
+            raise MachineError(f"{self.name}: the runner does not start ({said or f'exit code {code}'}).")
+        if code is not None and status.state == "running":
+            return Status(state="died", done=status.done)
         return status
 
     def fetch(self, name: str) -> bytes | None:
@@ -136,13 +132,6 @@ class LocalRemote:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
-    def close(self) -> None:
-        """Nothing is held open: a child that was kept has ended, or ends by itself."""
-
-    def _last_words(self) -> str:
-        lines = (self.fetch("log") or b"")[-2000:].decode(errors="replace").strip().splitlines()
-        return lines[-1].strip() if lines else f"exit code {self._child.returncode if self._child else '?'}"
-
 
 def open_host(detail: str, options: DeviceOptions) -> Remote:
     """Return this machine as a device.
@@ -157,24 +146,16 @@ def open_host(detail: str, options: DeviceOptions) -> Remote:
         "host",
         [sys.executable, "-P"],
         settings=Settings(threads=options.threads),
-        words=["host", *_site_words("", options)],
+        words=["host", "", str(options.runtime_site or "")],
     )
-
-
-def _site_words(emulated: str, options: DeviceOptions) -> list[str]:
-    site = options.runtime_site
-    return [emulated, str(site)] if site else [emulated] if emulated else []
 
 
 CPUS = ("cortex-a53", "cortex-a55", "cortex-a72", "cortex-a76", "cortex-a710", "neoverse-n1")
 """qemu's models of what phones and boards have. Its `max` has SME kernels that none of them has."""
 
-
 DEFAULT_CPU = "cortex-a76"
 
-
-_NAMES = ("armpy",)
-"""What an emulator is called inside a folder that is given instead of it."""
+_EMULATOR = "armpy"
 
 
 def open_arm64(detail: str, options: DeviceOptions) -> Remote:
@@ -197,7 +178,7 @@ def open_arm64(detail: str, options: DeviceOptions) -> Remote:
         [str(emulator)],
         settings=replace(EMULATED, threads=options.threads),
         environment={"CPU": cpu},
-        words=["arm64", *_site_words(cpu, options)],
+        words=["arm64", cpu, str(options.runtime_site or "")],
     )
 
 
@@ -220,13 +201,15 @@ def find_emulator(options: DeviceOptions) -> Path:
         InputError: none was named.
         MachineError: it is not there or cannot be executed.
     """
-    given = options.emulator_path()
-    if given is None:
+    named = options.emulator or os.environ.get(EMULATOR_VARIABLE)
+    if not named:
         raise InputError(
             f"--device arm64: name the emulator with --emulator PATH or in {EMULATOR_VARIABLE}: a program that runs "
             "aarch64 Python with ExecuTorch; docs/device.md says how to make one."
         )
-    path = next((given / name for name in _NAMES if (given / name).is_file()), given)
+    given = Path(named)
+    # Inside a folder that is given instead of it.
+    path = given / _EMULATOR if (given / _EMULATOR).is_file() else given
     if not path.is_file() or not os.access(path, os.X_OK):
         raise MachineError(f"{given}: no program to start there; --emulator takes the one that runs aarch64 Python.")
     return path.resolve()

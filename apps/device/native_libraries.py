@@ -18,8 +18,6 @@ PAGE = 16_384
 _ABIS_64 = ("arm64-v8a", "x86_64")
 """Phones with such pages run nothing else."""
 
-_PT_LOAD = 1
-
 _WHERE = ("**/build/outputs/apk/**/*.apk", "**/libs/*.aar", "**/jniLibs/*/*.so")
 """Below a project: what was built, and what was put there by hand."""
 
@@ -46,12 +44,9 @@ class Packaged:
 
 
 def packaged_libraries(project: Path, *, executorch: str | None = None, home: Path | None = None) -> Packaged:
-    """Look at the 64-bit libraries that a project was built with.
+    """Look at the 64-bit libraries that an Android project was built with.
 
-    Args:
-        project: an Android project.
-        executorch: the version whose download by Gradle is looked at too.
-        home: the home folder; the user's.
+    Of `executorch` the version is looked at too that Gradle downloaded below the home folder.
     """
     paths = [path for pattern in _WHERE for path in sorted(project.glob(pattern))]
     if executorch is not None:
@@ -101,6 +96,6 @@ def _fault(library: bytes) -> str:
     size, count = struct.unpack_from("<HH", library, 54)
     for index in range(count):
         kind, *_, align = struct.unpack_from("<IIQQQQQQ", library, table + index * size)
-        if kind == _PT_LOAD and align % PAGE:
+        if kind == 1 and align % PAGE:  # PT_LOAD
             return f"is aligned to {align} bytes, not {PAGE}"
     return ""

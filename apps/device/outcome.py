@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from apps.device.job.drive import RunnerFailedError
 from apps.device.job.results import Results
 from apps.device.sameness import Repeatability, Sameness
-from quant.artifact.open import open_artifact
 from quant.verdict.outcome import Outcome
-
-SAME_BITS, SAME_CLASSES, OTHER_CLASSES, REFUSES = "same-bits", "same-classes", "other-classes", "refuses"
-"""What a release makes of a program."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,61 +28,30 @@ class RuntimeOutcome:
         """Whether the release runs the program, and the verdict is a pass."""
         return self.device is not None and self.device.passed
 
-    @property
-    def answer(self) -> str:
-        """One of the four."""
-        if self.device is None:
-            return REFUSES
-        same = self.device.same
-        assert same is not None
+    def answer(self) -> tuple[str, str]:
+        """What the release makes of the program, in a word and as a sentence with figures."""
+        same = None if self.device is None else self.device.same
+        if same is None:
+            return "refuses", f"refuses, because {self.because}"
         if same.identical == same.images:
-            return SAME_BITS
-        return OTHER_CLASSES if same.flips else SAME_CLASSES
+            return "same-bits", "same bits"
+        apart = f"SQNR {same.sqnr_db:.1f} dB"
+        if not same.flips:
+            return "same-classes", f"same classes, {apart}"
+        return "other-classes", f"another class for {len(same.flips)} of {same.images} images, {apart}"
 
     @property
     def sentence(self) -> str:
         """The answer with its figures."""
-        same = None if self.device is None else self.device.same
-        if same is None:
-            return f"refuses, because {self.because}"
-        if self.answer == SAME_BITS:
-            return "same bits"
-        if self.answer == SAME_CLASSES:
-            return f"same classes, SQNR {same.sqnr_db:.1f} dB"
-        return f"another class for {len(same.flips)} of {same.images} images, SQNR {same.sqnr_db:.1f} dB"
+        return self.answer()[1]
 
     def to_json(self) -> dict[str, Any]:
         """What `check --device --json` prints, where there is such, and `runtime`."""
-        said = {"release": self.release, "made_by": self.made_by, "answer": self.answer, "sentence": self.sentence}
+        answer, sentence = self.answer()
+        said = {"release": self.release, "made_by": self.made_by, "answer": answer, "sentence": sentence}
         if self.device is not None:
             return {**self.device.to_json(), "runtime": said}
         return {"verdict": "fail", "reasons": [self.sentence], "artifact": self.artifact, "runtime": said}
-
-
-def under_runtime(folder: Path, release: str, check: Callable[[], DeviceOutcome]) -> RuntimeOutcome:
-    """Say what a release makes of an artifact's program.
-
-    Args:
-        folder: the artifact.
-        release: of executorch.
-        check: `check_on_device` on the artifact, with `DeviceOptions.runtime`.
-
-    Raises:
-        InputError: as `check_on_device`; no such release.
-        MachineError: likewise; the release cannot be installed, or does not start.
-    """
-    found, because = None, ""
-    try:
-        found = check()
-    except RunnerFailedError as error:
-        because = error.reason
-    return RuntimeOutcome(
-        artifact=str(folder),
-        release=release,
-        made_by=open_artifact(folder).manifest["versions"]["executorch"],
-        device=found,
-        because=because.rstrip("."),
-    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,16 +78,10 @@ class DeviceOutcome:
         values = self.results.values
         thermal = values["thermal"] or {"before_c": None, "after_c": None, "status": None}
         device = {
-            **values["device"],
-            "runtime": values["runtime"]["version"],
-            "threads": values["runtime"]["threads"],
+            **self.results.to_json(),
             "job": values["job"],
-            "latency_p50_ms": round(self.results.latency_p50_ms, 4),
-            "latency_p90_ms": round(self.results.latency_p90_ms, 4),
             "forwards": len(values["latency"]["times_ms"]),
             "pauses": values["latency"]["pauses"],
-            "load_ms": round(self.results.load_ms, 4),
-            "peak_memory_bytes": values["peak_memory_bytes"],
             "temperature_c": {"before": thermal["before_c"], "after": thermal["after_c"]},
             "thermal_status": thermal["status"],
             "exact": self.exact,

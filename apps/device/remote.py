@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from edge_effnet.errors import MachineError
 
@@ -13,8 +13,28 @@ if TYPE_CHECKING:
     from apps.device.job.folder import Job
 
 
+def last_line(text: str) -> str:
+    """What a program said last; empty where it said nothing."""
+    return (text.strip().splitlines() or [""])[-1].strip()
+
+
 class ConnectionLostError(MachineError):
     """The device went away; it may come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command on a device ended with."""
+
+    code: int
+    output: bytes
+    error: str
+    """Last line of its standard error."""
+
+    @property
+    def text(self) -> str:
+        """Standard output, with what is no UTF-8 replaced."""
+        return self.output.decode(errors="replace")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,49 +55,47 @@ def unlike(job: Job, listing: str) -> list[str]:
     return [name for name, sha256 in job.files.items() if found.get(name) != sha256]
 
 
-class Remote(Protocol):
+class Remote(ABC):
     """One device with one job folder on it. Every method may raise `ConnectionLostError` and `MachineError`."""
 
-    name: str
-    """As the user named it: `ssh:pi@raspberrypi`."""
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        """As the user named it: `ssh:pi@raspberrypi`."""
+        self.settings = settings
+        """How programs are run and timed there."""
+        self.notes: list[str] = []
+        """Sentences on what it said of itself before the run: a low battery, heat. Complete when `open` returned."""
 
-    settings: Settings
-    """How programs are run and timed there."""
-
-    notes: list[str]
-    """Sentences on what it said of itself before the run: a low battery, heat. Complete when `open` returned."""
-
+    @abstractmethod
     def open(self, job: Job) -> None:
         """Reach the device, refuse one that cannot run the job, and make the job's folder there."""
-        ...
 
+    @abstractmethod
     def missing(self, job: Job) -> list[str]:
         """Names of the job's files that the device lacks or has otherwise."""
-        ...
 
+    @abstractmethod
     def send(self, path: Path, name: str) -> None:
         """Copy a file into the job's folder, whole or not at all."""
-        ...
 
+    @abstractmethod
     def start(self, job: Job) -> None:
         """Start the runner; one that runs already continues."""
-        ...
 
+    @abstractmethod
     def status(self) -> Status:
         """Ask how far it is."""
-        ...
 
+    @abstractmethod
     def fetch(self, name: str) -> bytes | None:
         """Content of a file of the job's folder; None where there is none."""
-        ...
 
+    @abstractmethod
     def remove(self) -> None:
         """Stop the runner and remove everything that was put onto the device."""
-        ...
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  (nothing to do where nothing is held open)
         """Let the device go, whatever is on it; the last call."""
-        ...
 
 
 EMULATOR_VARIABLE = "EDGE_EFFNET_EMULATOR"
@@ -99,16 +117,10 @@ class DeviceOptions:
     """adb: app to install first."""
     executor_runner: Path | None = None
     """adb: an `executor_runner` built for Android, to use instead of the app."""
-
     runtime: str | None = None
     """host, arm64: release of executorch to run instead of the installed one."""
     runtime_site: Path | None = None
     """Folder where that release lies; None of the installed one."""
-
-    def emulator_path(self) -> Path | None:
-        """The emulator given, else the environment's."""
-        variable = os.environ.get(EMULATOR_VARIABLE)
-        return self.emulator or (Path(variable) if variable else None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

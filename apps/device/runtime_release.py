@@ -10,13 +10,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from apps.device.job.drive import cache_folder
 from apps.device.local import find_emulator, parse_arm64, runner_source
-from apps.device.remote import DeviceOptions
+from apps.device.remote import DeviceOptions, last_line
 from edge_effnet.errors import InputError, MachineError
 from quant.common.atomic_io import atomic_folder
 from quant.common.progress import Progress
@@ -34,16 +33,15 @@ _PROVE = "import sys; sys.path.insert(0, sys.argv[1]); import runner; print(runn
 _PATIENCE_S = 600.0
 """For an answer of an emulated Python, or for a download."""
 
-_SHOWN = 8
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class _Interpreter:
     """A Python that has torch and executorch."""
 
     command: tuple[str, ...]
     environment: dict[str, str]
-    native: bool
+    pip_platform: tuple[str, ...]
+    """What pip has to know of another machine than this one."""
     python: str
     machine: str
     torch: str
@@ -55,27 +53,13 @@ class _Interpreter:
         native = transport == "host"
         command = (sys.executable, "-P") if native else (str(find_emulator(options)),)
         environment = {**os.environ, **({} if native else {"CPU": parse_arm64(detail)})}
-        said = _answer(command, environment, _ASK).stdout.split()
+        said = _run([*command, "-c", _ASK], environment).stdout.split()
         if len(said) != 4:
             raise MachineError(f"{command[0]}: no Python with torch and executorch there; install both.")
         python, machine, torch, executorch = said
-        return cls(
-            command=command,
-            environment=environment,
-            native=native,
-            python=python,
-            machine=machine,
-            torch=torch,
-            executorch=executorch.partition("+")[0],
-        )
-
-    @property
-    def pip_platform(self) -> list[str]:
-        """What pip has to know of another machine than this one."""
-        if self.native:
-            return []
-        tags = [f"manylinux_{tag}_{self.machine}" for tag in ("2_28", "2_17")]
-        return [*(word for tag in tags for word in ("--platform", tag)), "--python-version", self.python]
+        tags = (f"--platform=manylinux_{glibc}_{machine}" for glibc in ("2_28", "2_17"))
+        foreign = () if native else (*tags, f"--python-version={python}")
+        return cls(command, environment, foreign, python, machine, torch, executorch.partition("+")[0])
 
 
 def require_release(runtime: str, transport: str) -> None:
@@ -129,30 +113,25 @@ def _install(interpreter: _Interpreter, release: str, folder: Path) -> None:
     where = f"for Python {interpreter.python} on {interpreter.machine}"
     found = re.search(r"\(from versions: (.*)\)", done.stderr)
     if found and found[1] not in ("", "none"):
-        newest = ", ".join(found[1].split(", ")[-_SHOWN:])
+        newest = ", ".join(found[1].split(", ")[-8:])
         raise InputError(f"--runtime {release}: no such release of executorch {where}; take one of {newest}.")
     if found:
         raise MachineError(
             f"--runtime {release}: executorch cannot be fetched {where}: no package index answers, or it has none; "
             "connect once to install the release, later runs need no network."
         )
-    raise MachineError(f"--runtime {release}: pip cannot install it ({_last_line(done.stderr)}).")
+    raise MachineError(f"--runtime {release}: pip cannot install it ({last_line(done.stderr)}).")
 
 
 def _prove(interpreter: _Interpreter, release: str, site: Path) -> None:
     """Start the runtime once: what does not start is not kept."""
-    done = _answer(interpreter.command, interpreter.environment, _PROVE, str(runner_source().parent), str(site))
+    words = ("-c", _PROVE, str(runner_source().parent), str(site))
+    done = _run([*interpreter.command, *words], interpreter.environment)
     if done.returncode or done.stdout.split()[-1:] != [release]:
         raise MachineError(
             f"--runtime {release}: it does not start beside torch {interpreter.torch} "
-            f"({_last_line(done.stderr) or done.stdout.strip()}); take a release that was built for this torch."
+            f"({last_line(done.stderr) or done.stdout.strip()}); take a release that was built for this torch."
         )
-
-
-def _answer(
-    command: Sequence[str], environment: dict[str, str], code: str, *words: str
-) -> subprocess.CompletedProcess[str]:
-    return _run([*command, "-c", code, *words], environment)
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -171,7 +150,3 @@ def _run(command: list[str], environment: dict[str, str] | None = None) -> subpr
         raise MachineError(f"{command[0]} does not start ({error.strerror}).") from error
     except subprocess.TimeoutExpired as error:
         raise MachineError(f"{Path(command[0]).name}: no end in {_PATIENCE_S:.0f} s; check the network.") from error
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or [""])[-1].strip()

@@ -13,7 +13,6 @@ from apps.device.job.results import Results, read_results, require_same_program
 from edge_effnet.errors import InputError
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact
-from quant.common.findings import Finding, finding
 from quant.lower.table import BACKENDS
 from quant.metrics import metrics
 from quant.metrics.tasks.classes import CLASSES
@@ -119,12 +118,11 @@ def repeatability(results: Results) -> Repeatability | None:
     """Compare reruns with first runs, bit by bit; None where nothing ran again."""
     if not results.reruns:
         return None
-    row = {sha256: index for index, (_, sha256) in enumerate(results.images)}
     varied: dict[str, float] = {}
     for sha256, logits in results.reruns:
-        first = results.logits[row[sha256]]
+        first = results.logits[results.row[sha256]]
         if not torch.equal(first.view(torch.int32), logits.view(torch.int32)):
-            name = results.images[row[sha256]][0]
+            name = results.images[results.row[sha256]][0]
             varied[name] = min(varied.get(name, math.inf), metrics.sqnr_db(first, logits))
     worst = min(varied.values(), default=math.inf)
     return Repeatability(
@@ -133,13 +131,6 @@ def repeatability(results: Results) -> Repeatability | None:
         varied=tuple(varied),
         sqnr_db=round(worst, 4) if math.isfinite(worst) else None,
     )
-
-
-def repeat_findings(found: Repeatability | None) -> tuple[Finding, ...]:
-    """Fail a device whose bits vary; nothing where they do not."""
-    if found is None or not found.varied:
-        return ()
-    return (finding("device-varies", found.sentence, items=found.varied),)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,18 +158,8 @@ class Comparison:
             "reasons": list(self.reasons),
             **self.same.to_json(),
             "exact": self.exact,
-            **{
-                side: {
-                    **results.values["device"],
-                    "runtime": results.values["runtime"]["version"],
-                    "threads": results.values["runtime"]["threads"],
-                    "latency_p50_ms": round(results.latency_p50_ms, 4),
-                    "latency_p90_ms": round(results.latency_p90_ms, 4),
-                    "load_ms": round(results.load_ms, 4),
-                    "peak_memory_bytes": results.values["peak_memory_bytes"],
-                }
-                for side, results in (("reference", self.reference), ("device", self.other))
-            },
+            "reference": self.reference.to_json(),
+            "device": self.other.to_json(),
             "notes": list(self.notes),
         }
 
@@ -186,11 +167,8 @@ class Comparison:
 def compare(reference: str | Path, other: str | Path, *, artifact: str | Path | None = None) -> Comparison:
     """Compare two results files, image by image.
 
-    Args:
-        reference: of this host, say.
-        other: of the device.
-        artifact: the artifact folder: both have to be of its program and of its evaluation images, and where the
-            program is all int8 the bits have to be equal.
+    With an artifact's folder both have to be of its program and of its evaluation images, and where the program is
+    all int8 the bits have to be equal.
 
     Raises:
         InputError: not results files, of different programs, of another program or other images than the
@@ -202,48 +180,38 @@ def compare(reference: str | Path, other: str | Path, *, artifact: str | Path | 
         made = open_artifact(Path(artifact))
         for results in (first, second):
             require_same_program(results, made.manifest["files"]["model.pte"]["sha256"], made.folder)
-            _require_evaluated(results, made.manifest["photographs"]["calibration"], made.folder)
+            _require_evaluated(results, made)
         exact, task = is_exact(made), made.task
     require_same_program(second, first.values["program_sha256"], Path(reference))
-    there = {sha256 for _, sha256 in second.images}
-    shared = [sha256 for _, sha256 in first.images if sha256 in there]
+    shared = [(name, sha256) for name, sha256 in first.images if sha256 in second.row]
     if not shared:
         raise InputError(f"{second.where}: none of its images are in {first.where}; run both on the same ones.")
-    before, after = (_rows(results, shared) for results in (first, second))
+    before, after = (side.logits[[side.row[sha256] for _, sha256 in shared]] for side in (first, second))
     if before.shape != after.shape:
         raise InputError(
             f"{second.where}: {after.shape[1]} classes, {first.where} has {before.shape[1]}; run one program."
         )
-    names = {sha256: name for name, sha256 in first.images}
     if made is not None and task is not CLASSES:
         before, after = (made.logits_of("pte", rows) for rows in (before, after))
-    same = compare_logits(before, after, [names[key] for key in shared], task)
+    same = compare_logits(before, after, [name for name, _ in shared], task)
+    again = ((results.where, repeatability(results)) for results in (first, second))
+    unsteady = (f"{where}: {found.sentence}" for where, found in again if found is not None and found.varied)
     return Comparison(
         reference=first,
         other=second,
         same=same,
         exact=exact,
-        reasons=(*_unsteady(first, second), *faults(same, exact=exact, classes=task.exclusive)),
+        reasons=(*unsteady, *faults(same, exact=exact, classes=task.exclusive)),
         notes=_notes(first, second, len(shared)),
     )
 
 
-def _unsteady(*sides: Results) -> tuple[str, ...]:
-    found = ((results.where, repeatability(results)) for results in sides)
-    return tuple(f"{where}: {again.sentence}" for where, again in found if again is not None and again.varied)
-
-
-def _rows(results: Results, shared: list[str]) -> torch.Tensor:
-    row = {sha256: i for i, (_, sha256) in enumerate(results.images)}
-    return results.logits[[row[key] for key in shared]]
-
-
-def _require_evaluated(results: Results, fitted: list[dict[str, str]], folder: Path) -> None:
-    seen = {image["sha256"] for image in fitted}
+def _require_evaluated(results: Results, made: Artifact) -> None:
+    fitted = {image["sha256"] for image in made.manifest["photographs"]["calibration"]}
     for name, sha256 in results.images:
-        if sha256 in seen:
+        if sha256 in fitted:
             raise InputError(
-                f"{results.where}: {name} is an image that {folder} was calibrated on; run it on others."
+                f"{results.where}: {name} is an image that {made.folder} was calibrated on; run it on others."
             )
 
 

@@ -6,24 +6,29 @@ import re
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from apps.device.job.folder import Job
 from apps.device.local import RUNNER, parse_status, runner_source
-from apps.device.remote import ConnectionLostError, DeviceOptions, Remote, Settings, Status, unlike
+from apps.device.remote import Answer, ConnectionLostError, DeviceOptions, Remote, Settings, Status, last_line, unlike
 from edge_effnet.errors import InputError, MachineError
 
 # What OpenSSH's own parser takes for a user, a host name and an address; nothing that could be an option.
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _TARGET = re.compile(rf"(?:(?P<user>{_NAME})@)?(?P<host>{_NAME})(?::(?P<port>\d{{1,5}}))?")
 
-CONNECT_TIMEOUT_S = 15
 _COMMAND_TIMEOUT_S = 600.0
-_PERSIST_S = 60
-"""How long a connection that nobody closed waits for commands."""
+
+_OPTIONS = (
+    "BatchMode=yes",
+    "ConnectTimeout=15",
+    "ServerAliveInterval=5",
+    "ServerAliveCountMax=3",
+    "LogLevel=ERROR",
+    "ControlMaster=auto",
+    "ControlPersist=60",  # how long a connection that nobody closed waits for commands
+)
 
 _HOME = ".edge-effnet"
 """Folder below the home on the board; removed when it is empty again."""
@@ -42,29 +47,18 @@ _REFUSALS = {
 """What ssh says before the first command ran: no use in trying again."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    code: int
-    output: bytes
-    error: str
-
-
-class SshRemote:
+class SshRemote(Remote):
     """A `Remote` behind ssh."""
 
     def __init__(self, name: str, target: str, port: str | None, options: DeviceOptions) -> None:
-        self.name = name
-        self.settings = Settings(threads=options.threads)
-        self.notes: list[str] = []
+        super().__init__(name, Settings(threads=options.threads))
         self._python = options.remote_python
         self._target = target
         words = [
             "ssh",
             *(["-F", str(options.ssh_config.resolve())] if options.ssh_config else []),
             *(["-p", port] if port else []),
-            *_each("-o", "BatchMode=yes", f"ConnectTimeout={CONNECT_TIMEOUT_S}"),
-            *_each("-o", "ServerAliveInterval=5", "ServerAliveCountMax=3", "LogLevel=ERROR"),
-            *_each("-o", "ControlMaster=auto", f"ControlPersist={_PERSIST_S}"),
+            *(word for option in _OPTIONS for word in ("-o", option)),
         ]
         # Sockets have short paths only: the system's folder, not one below the user's TMPDIR.
         self._sockets = tempfile.TemporaryDirectory(prefix="eff-", dir="/tmp")
@@ -84,7 +78,7 @@ class SshRemote:
     def missing(self, job: Job) -> list[str]:
         """Compare SHA-256 of what is there."""
         answer = self._run(f"cd {self._folder} && sha256sum -- {' '.join(job.files)} 2>/dev/null")
-        return unlike(job, answer.output.decode(errors="replace"))
+        return unlike(job, answer.text)
 
     def send(self, path: Path, name: str) -> None:
         """Stream a file, rename it when it is whole."""
@@ -110,8 +104,7 @@ class SshRemote:
     def status(self) -> Status:
         """As the runner says, unless it is dead."""
         alive = f"kill -0 $(cat {self._folder}/runner.pid) 2>/dev/null && echo alive"
-        answer = self._run(f"{alive}; cat {self._folder}/status.json 2>/dev/null; echo")
-        text = answer.output.decode(errors="replace")
+        text = self._run(f"{alive}; cat {self._folder}/status.json 2>/dev/null; echo").text
         running = text.startswith("alive")
         status = parse_status(text.removeprefix("alive").strip().encode())
         if running or status.state in ("done", "failed"):
@@ -120,8 +113,8 @@ class SshRemote:
             return Status(state="died", done=status.done)
         log = self.fetch("log")
         if log is not None:
-            last = log[-500:].decode(errors="replace").strip().splitlines()[-1:]
-            raise MachineError(f"{self.name}: the runner does not start there ({' '.join(last) or 'no word of it'}).")
+            last = last_line(log[-500:].decode(errors="replace"))
+            raise MachineError(f"{self.name}: the runner does not start there ({last or 'no word of it'}).")
         return status
 
     def fetch(self, name: str) -> bytes | None:
@@ -153,7 +146,7 @@ class SshRemote:
                 f"executorch=={wanted}), or name the interpreter that has it (--remote-python)."
             )
 
-    def _run(self, command: str, *, stdin: int = subprocess.DEVNULL) -> _Answer:
+    def _run(self, command: str, *, stdin: int = subprocess.DEVNULL) -> Answer:
         """Run a command line on the board; it holds words of ours, and quoted ones, only."""
         try:
             done = subprocess.run(
@@ -167,20 +160,20 @@ class SshRemote:
             raise MachineError("ssh is not installed here; install the OpenSSH client.") from error
         except subprocess.TimeoutExpired as error:
             raise ConnectionLostError(f"{self.name}: no answer in {_COMMAND_TIMEOUT_S:.0f} s.") from error
-        said = done.stderr.decode(errors="replace").strip()
+        said = done.stderr.decode(errors="replace")
         # 255 is ssh's own; what runs there has no reason to use it.
         if done.returncode == 255:
             raise self._unreachable(said)
         self._reached = True
-        return _Answer(done.returncode, done.stdout, _last_line(said))
+        return Answer(done.returncode, done.stdout, last_line(said))
 
     def _unreachable(self, said: str) -> MachineError:
         if self._reached:
-            return ConnectionLostError(f"{self.name}: the connection broke ({_last_line(said)}).")
+            return ConnectionLostError(f"{self.name}: the connection broke ({last_line(said)}).")
         for sign, sentence in _REFUSALS.items():
             if sign in said:
                 return MachineError(f"{self.name}: {sentence}.")
-        return MachineError(f"{self.name}: cannot be reached ({_last_line(said) or 'no answer'}).")
+        return MachineError(f"{self.name}: cannot be reached ({last_line(said) or 'no answer'}).")
 
 
 def open_ssh(detail: str, options: DeviceOptions) -> Remote:
@@ -194,11 +187,3 @@ def open_ssh(detail: str, options: DeviceOptions) -> Remote:
         raise InputError(f"--device ssh:{detail}: need ssh:USER@HOST or ssh:HOST, with :PORT where it is not 22.")
     user, host = match["user"], match["host"]
     return SshRemote(f"ssh:{detail}", f"{user}@{host}" if user else host, match["port"], options)
-
-
-def _each(option: str, *values: str) -> Sequence[str]:
-    return [word for value in values for word in (option, value)]
-
-
-def _last_line(text: str) -> str:
-    return (text.splitlines() or [""])[-1].strip()

@@ -18,7 +18,10 @@ TRANSPORTS: dict[str, Callable[[str, DeviceOptions], Remote]] = {
     "ssh": open_ssh,
     "adb": open_adb,
 }
-"""Opens a device by what stands behind the colon; `ios` alone is read from a file (`apps.device.table`)."""
+"""Opens a device by what stands behind the colon."""
+
+IOS = "ios"
+"""The one that is read from a file."""
 
 FORMS = "host, arm64[:CPU], ssh:USER@HOST[:PORT], adb[:SERIAL], ios:FILE"
 
@@ -30,23 +33,9 @@ def split_device(device: str) -> tuple[str, str]:
         InputError: an unknown transport.
     """
     name, _, detail = device.partition(":")
-    if name not in (*TRANSPORTS, "ios"):
+    if name not in (*TRANSPORTS, IOS):
         raise InputError(f"--device {device}: unknown device; choose one of {FORMS}.")
     return name, detail
-
-
-def open_device(device: str, options: DeviceOptions) -> Remote:
-    """Return a device that can be driven from here.
-
-    Raises:
-        InputError: an unknown device, or details that it does not take.
-        MachineError: it is not there.
-    """
-    name, detail = split_device(device)
-    return TRANSPORTS[name](detail, options)
-
-
-NAME = "ios"
 
 
 def read_exported(detail: str) -> Results:

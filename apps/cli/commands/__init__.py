@@ -1,1 +1,1 @@
-"""One file a command: parse, call, print, exit code."""
+"""What each command does: parse, call, print, exit code."""

@@ -2,51 +2,39 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from apps.cli import exit_codes
-from apps.cli.help import AsJson, epilog
+from apps.cli.help import AsJson
+from apps.cli.options import Folders
+from apps.cli.render.bars import Bars
+from apps.cli.render.plain import write_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from quant.pipeline.bench import ProgramCost
 
-EPILOG = epilog(
-    "edge-effnet bench b0-int8-xnnpack --with-float",
-    "edge-effnet bench b0-int8-xnnpack b0-int8-strict-xnnpack --threads 2 --json",
-    more="bench judges nothing: 0 means measured.",
-)
-
 
 def bench_command(
-    folders: Annotated[list[Path], typer.Argument(help="Artifact folders that `quantize` wrote.")],
+    folders: Folders,
     threads: Annotated[int, typer.Option(help="CPU threads of the runtime.")] = 1,
     repeats: Annotated[int, typer.Option(help="Forwards timed of each program.")] = 100,
     with_float: Annotated[bool, typer.Option("--with-float", help="Measure each float.pte too.")] = False,
     as_json: AsJson = False,
-) -> int:
+) -> None:
     """Time artifacts against each other on this host.
 
     Latency in interleaved runs, start, memory, size.
     """
-    from apps.cli.render.bars import Bars  # noqa: PLC0415
-
     bars = Bars(lines=not as_json)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
-        from apps.cli.render.plain import write, write_json  # noqa: PLC0415
         from quant.pipeline.bench import bench  # noqa: PLC0415
 
     costs = bench(folders, threads=threads, repeats=repeats, with_float=with_float, progress=bars)
-    report = {"threads": threads, "repeats": repeats, "programs": [cost.to_json() for cost in costs]}
-    if as_json:
-        write_json(report)
-    else:
-        write(_table(costs, threads))
-    return exit_codes.PASS
+    values = {"threads": threads, "repeats": repeats, "programs": [cost.to_json() for cost in costs]}
+    write_result(values, lambda: _table(costs, threads), as_json=as_json)
 
 
 def _table(costs: Sequence[ProgramCost], threads: int) -> str:

@@ -7,70 +7,50 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from apps.cli import exit_codes
-from apps.cli.help import AsJson, HelpAll, Verbose, epilog
-from apps.cli.options import (
-    Apk,
-    Device,
-    Emulator,
-    ExecutorRunner,
-    ImageColumn,
-    Keep,
-    LabelColumn,
-    Labels,
-    Limit,
-    MaxUnusable,
-    RemotePython,
-    ResultsFile,
-    Runtime,
-    SshConfig,
-    read_options,
-)
+from apps.cli import exit_codes, options
+from apps.cli.help import AsJson, HelpAll, Verbose
+from apps.cli.render.bars import Bars
+from apps.device.remote import DeviceOptions
 from edge_effnet.errors import InputError
 from quant.common.rank import is_alone, is_leader
-from quant.thresholds import MAX_DROP_POINTS, UNUSABLE_SHARE
+from quant.thresholds import UNUSABLE_SHARE
 
 if TYPE_CHECKING:
-    from apps.device.outcome import DeviceOutcome
+    from collections.abc import Callable
 
-EPILOG = epilog(
-    "edge-effnet check b0-int8-xnnpack --data photos --baseline b0.json",
-    "edge-effnet check b0-int8-xnnpack --data photos --device adb --limit 100",
-)
+    from apps.device.outcome import DeviceOutcome, RuntimeOutcome
 
 
 def check_command(
-    folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
-    data: Annotated[str, typer.Option(help="Images (val/ of it is used), or `sample`.")],
-    labels: Labels = None,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
-    max_unusable: MaxUnusable = 100 * UNUSABLE_SHARE,
-    max_drop: Annotated[
-        float | None, typer.Option(help=f"Top-1 points that may be lost; default: {MAX_DROP_POINTS:g}.")
-    ] = None,
-    min_agreement: Annotated[float | None, typer.Option(help="Images that have to keep float's class, %.")] = None,
+    folder: options.Folder,
+    data: options.Images,
+    labels: options.Labels = None,
+    image_column: options.ImageColumn = None,
+    label_column: options.LabelColumn = None,
+    max_unusable: options.MaxUnusable = 100 * UNUSABLE_SHARE,
+    max_drop: options.MaxDrop = None,
+    min_agreement: options.MinAgreement = None,
     baseline: Annotated[Path | None, typer.Option(help="File of earlier figures to compare with.")] = None,
     update_baseline: Annotated[bool, typer.Option(help="Write this run's figures to --baseline.")] = False,
     threads: Annotated[int, typer.Option(help="CPU threads for timing and evaluation.")] = 1,
     as_json: AsJson = False,
     verbose: Verbose = False,
-    device: Device = None,
-    runtime: Runtime = None,
-    limit: Limit = None,
-    results: ResultsFile = None,
-    keep: Keep = False,
-    emulator: Emulator = None,
-    ssh_config: SshConfig = None,
-    remote_python: RemotePython = "python3",
-    apk: Apk = None,
-    executor_runner: ExecutorRunner = None,
+    device: options.Device = None,
+    runtime: options.Runtime = None,
+    limit: options.Limit = None,
+    results: options.ResultsFile = None,
+    keep: options.Keep = False,
+    emulator: options.Emulator = None,
+    ssh_config: options.SshConfig = None,
+    remote_python: options.RemotePython = "python3",
+    apk: options.Apk = None,
+    executor_runner: options.ExecutorRunner = None,
     _help_all: HelpAll = False,
 ) -> int:
     """Judge a .pte against float on images, here or on a device."""
     if runtime is not None and device is None:
         device = "host"
-    images = read_options(labels, image_column, label_column, max_unusable)
+    images = options.read_options(labels, image_column, label_column, max_unusable)
     judged: dict[str, Any] = {"data": data, "max_drop": max_drop, "min_agreement": min_agreement}
     if device is None:
         if limit is not None or results is not None or keep:
@@ -83,25 +63,23 @@ def check_command(
         raise InputError(
             "--baseline is for this host: leave out --device, or compare two results: edge-effnet compare."
         )
-    options: dict[str, Any] = {
-        "threads": threads,
-        "emulator": emulator,
-        "ssh_config": ssh_config,
-        "remote_python": remote_python,
-        "apk": apk,
-        "executor_runner": executor_runner,
-        "runtime": runtime,
-    }
+    transport = DeviceOptions(
+        threads=threads,
+        emulator=emulator,
+        ssh_config=ssh_config,
+        remote_python=remote_python,
+        apk=apk,
+        executor_runner=executor_runner,
+        runtime=runtime,
+    )
     there = {"device": device, "limit": limit, "results": results, "keep": keep, "image_options": images}
-    return _check_there(folder, judged | there, options, as_json=as_json)
+    return _check_there(folder, judged | there, transport, as_json=as_json)
 
 
 def _check_here(folder: Path, settings: dict[str, Any], *, as_json: bool, verbose: bool) -> int:
-    # The stack takes seconds to import: `--help` and usage errors need none of it.
-    from apps.cli.render.bars import Bars  # noqa: PLC0415
-
     bars = Bars(quiet=not is_leader(), lines=not as_json)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
+        # They take seconds to import: `--help` and usage errors need none of them.
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
         from quant.pipeline.check import check  # noqa: PLC0415
 
@@ -111,23 +89,14 @@ def _check_here(folder: Path, settings: dict[str, Any], *, as_json: bool, verbos
     return exit_codes.of_verdict(passed=outcome.passed)
 
 
-def _check_there(folder: Path, settings: dict[str, Any], options: dict[str, Any], *, as_json: bool) -> int:
-    from apps.cli.render.bars import Bars  # noqa: PLC0415
-
+def _check_there(folder: Path, settings: dict[str, Any], transport: DeviceOptions, *, as_json: bool) -> int:
     bars = Bars(lines=not as_json)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
-        from apps.cli.render.device import print_device_outcome, print_runtime_outcome  # noqa: PLC0415
-        from apps.device.check import check_on_device  # noqa: PLC0415
-        from apps.device.outcome import under_runtime  # noqa: PLC0415
-        from apps.device.remote import DeviceOptions  # noqa: PLC0415
+        from apps.cli.render.device import print_on_device  # noqa: PLC0415
+        from apps.device.check import check_on_device, check_under_release  # noqa: PLC0415
 
-    def run() -> DeviceOutcome:
-        return check_on_device(folder, options=DeviceOptions(**options), progress=bars, **settings)
-
-    if options["runtime"] is not None:
-        answer = under_runtime(folder, options["runtime"], run)
-        print_runtime_outcome(answer, as_json=as_json)
-        return exit_codes.of_verdict(passed=answer.passed)
-    found = run()
-    print_device_outcome(found, as_json=as_json)
+    judge: Callable[..., DeviceOutcome | RuntimeOutcome]
+    judge = check_on_device if transport.runtime is None else check_under_release
+    found = judge(folder, options=transport, progress=bars, **settings)
+    print_on_device(found, as_json=as_json)
     return exit_codes.of_verdict(passed=found.passed)

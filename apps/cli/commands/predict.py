@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from apps.cli import exit_codes
-from apps.cli.help import AsJson, epilog
+from apps.cli.help import AsJson
+from apps.cli.options import Folder
+from apps.cli.render.bars import Bars
+from apps.cli.render.plain import write_result
 from edge_effnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,38 +23,26 @@ if TYPE_CHECKING:
 
 NOTHING = "(none)"
 
-EPILOG = epilog(
-    "edge-effnet predict b0-int8-xnnpack cat.jpg dog.jpg",
-    "edge-effnet predict b0-int8-xnnpack photos --csv",
-    more="predict judges nothing: 0 means answered.",
-)
-
 
 def predict_command(
-    folder: Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")],
+    folder: Folder,
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     top: Annotated[int, typer.Option(help="Classes to show per image.")] = 5,
     threads: Annotated[int, typer.Option(help="CPU threads of the runtime.")] = 1,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="One row per image and class.")] = False,
-) -> int:
+) -> None:
     """Show a program's answers for images, float's beside them."""
     if as_json and as_csv:
         raise InputError("--json and --csv: choose one of them.")
-    from apps.cli.render.bars import Bars  # noqa: PLC0415
-
     bars = Bars(lines=not as_json and not as_csv)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
-        from apps.cli.render.plain import write, write_json  # noqa: PLC0415
         from quant.artifact.open import open_artifact  # noqa: PLC0415
         from quant.artifact.predict import predict  # noqa: PLC0415
 
     found = predict(open_artifact(folder), images, top=top, threads=threads, progress=bars)
-    if as_json:
-        write_json({"predictions": [prediction.to_json() for prediction in found]})
-    else:
-        write(_rows(found) if as_csv else _text(found))
-    return exit_codes.PASS
+    values = {"predictions": [prediction.to_json() for prediction in found]}
+    write_result(values, lambda: _rows(found) if as_csv else _text(found), as_json=as_json)
 
 
 def _rows(found: Sequence[Prediction]) -> str:

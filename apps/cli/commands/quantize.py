@@ -10,7 +10,8 @@ import typer
 
 from apps.cli import exit_codes
 from apps.cli.help import SETTINGS, AsJson, HelpAll, Verbose, Version, epilog, rare_option
-from apps.cli.options import ImageColumn, LabelColumn, Labels, one_file
+from apps.cli.options import ImageColumn, LabelColumn, Labels, MaxDrop, MaxUnusable, MinAgreement, one_file
+from apps.cli.render.bars import Bars
 from edge_effnet.errors import InputError
 from edge_effnet.samples.trained import SAMPLE, sample_weights
 from quant.common.rank import is_leader
@@ -19,14 +20,7 @@ from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS
 from quant.program.qnn_socs import DEFAULT_SOC
 from quant.recipes import DEFAULT_RECIPE, RECIPES
-from quant.thresholds import DEFAULT_CALIBRATION, MAX_DROP_POINTS, UNUSABLE_SHARE
-
-
-def own_command(variant: str | None) -> tuple[str, ...]:
-    """The command that a newcomer runs next, word by word."""
-    named = () if variant is None else ("--variant", variant)
-    return ("quantize", *named, "--weights", "WEIGHTS.pth", "--data", "PHOTOS")
-
+from quant.thresholds import DEFAULT_CALIBRATION, UNUSABLE_SHARE
 
 _MAX_SEED = 2**63 - 1  # torch's
 
@@ -39,13 +33,13 @@ def _seed(value: int) -> int:
 
 app = typer.Typer(**SETTINGS)
 
-_EPILOG = epilog(
-    "quantize --weights flowers.pth --data photos",
-    "quantize --weights flowers.pth --data photos --backend all",
+
+@app.command(
+    epilog=epilog(
+        "quantize --weights flowers.pth --data photos", "quantize --weights flowers.pth --data photos --backend all"
+    ),
+    no_args_is_help=True,
 )
-
-
-@app.command(epilog=_EPILOG, no_args_is_help=True)
 def quantize_command(
     variant: Annotated[str | None, typer.Option(help="Such as b0, lite0 or v2-s; default: the file's.")] = None,
     weights: Annotated[str | None, typer.Option(help="Float weights: file, folder or hf://REPOSITORY.")] = None,
@@ -56,8 +50,7 @@ def quantize_command(
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     classes: Annotated[str | None, rare_option(help="Class names in the order of outputs, one per line.")] = None,
-    max_unusable: Annotated[float, rare_option(help="Images that may be unreadable, %; they are left out.")] = 100
-    * UNUSABLE_SHARE,
+    max_unusable: MaxUnusable = 100 * UNUSABLE_SHARE,
     origin: Annotated[str | None, rare_option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
     image_size: Annotated[
         int | None, typer.Option(min=32, max=2048, help="Pixels a side; default: the file's.")
@@ -85,10 +78,8 @@ def quantize_command(
     ios: Annotated[int | None, rare_option(help="Core ML: oldest iOS, 17 or 18; default: 17.")] = None,
     soc: Annotated[str | None, rare_option(help=f"QNN: the phone's chip; default: {DEFAULT_SOC}.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default: <variant>-<recipe>-<backend>.")] = None,
-    max_drop: Annotated[
-        float | None, typer.Option(help=f"Top-1 points that may be lost; default: {MAX_DROP_POINTS:g}.")
-    ] = None,
-    min_agreement: Annotated[float | None, typer.Option(help="Images that have to keep float's class, %.")] = None,
+    max_drop: MaxDrop = None,
+    min_agreement: MinAgreement = None,
     # Its range would take a line of the screen.
     seed: Annotated[
         int,
@@ -118,26 +109,22 @@ def quantize_command(
     weights, data = _sources(variant, weights, data)
     names = backend or [DEFAULT_BACKEND]
     # Light: an impossible backend is refused before the stack is imported.
-    asked: dict[str, Any] = {"compute_units": compute_units, "ios": ios, "soc": soc}
-    told = {name: value for name, value in asked.items() if value is not None}
+    told = _told(compute_units=compute_units, ios=ios, soc=soc)
     options = BackendOptions(**told)
     check_given(choose(names), told)
-    # The stack takes seconds to import: `--help` and usage errors need none of it.
-    from apps.cli.render.bars import Bars  # noqa: PLC0415
-
     bars = Bars(quiet=not is_leader(), lines=not as_json)
     if weights == SAMPLE:
         sample_weights(variant)
         bars.say(f"No --weights: the sample {variant} and drawn pictures, for a first look.")
     with bars.waiting("Loading PyTorch and ExecuTorch"):
+        # They take seconds to import: `--help` and usage errors need none of them.
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
         from apps.cli.render.programs import print_run  # noqa: PLC0415
         from quant.pipeline.config import QuantizeConfig  # noqa: PLC0415
         from quant.pipeline.quantize import QuantizeResult, RunResult, run_quantize  # noqa: PLC0415
         from quant.qat.options import QatOptions  # noqa: PLC0415
 
-    chosen: dict[str, Any] = {"epochs": epochs, "steps": steps, "teacher": teacher, "resume": resume or None}
-    training = {name: value for name, value in chosen.items() if value is not None}
+    training = _told(epochs=epochs, steps=steps, teacher=teacher, resume=resume or None)
     taken = {each.name: given[each.name] for each in fields(QuantizeConfig) if each.name in given}
     read = {"mean": _numbers("--mean", mean), "std": _numbers("--std", std), "labels": one_file("--labels", labels)}
     config = QuantizeConfig(
@@ -149,22 +136,26 @@ def quantize_command(
     if is_leader() and isinstance(result, RunResult):
         print_run(result.outcome, as_json=as_json, report=str(result.folder / "report.html"), data=data)
     elif is_leader() and isinstance(result, QuantizeResult):
+        named = () if variant is None else ("--variant", variant)
+        own = ("quantize", *named, "--weights", "WEIGHTS.pth", "--data", "PHOTOS")
         print_outcome(
             result.outcome,
             as_json=as_json,
             verbose=verbose,
             report=str(result.folder / "report.html"),
-            next_command=result.next_command if weights != SAMPLE or not result.passed else own_command(variant),
+            # What a newcomer, who has seen the sample, runs next.
+            next_command=own if weights == SAMPLE and result.passed else result.next_command,
         )
     return exit_codes.of_verdict(passed=result.passed)
 
 
-def _both_halves(data: str | None, calibration_data: str | None, evaluation_data: str | None) -> str | None:
-    """Let two folders stand for `--data`.
+def _told(**options: Any) -> dict[str, Any]:
+    """Those of the options that the user gave."""
+    return {name: value for name, value in options.items() if value is not None}
 
-    Raises:
-        InputError: one of them alone.
-    """
+
+def _both_halves(data: str | None, calibration_data: str | None, evaluation_data: str | None) -> str | None:
+    """Let two folders stand for `--data`, never one of them alone."""
     halves = {"--calibration-data": calibration_data, "--evaluation-data": evaluation_data}
     missing = [option for option, folder in halves.items() if folder is None]
     if data is not None or len(missing) == len(halves):
@@ -175,11 +166,7 @@ def _both_halves(data: str | None, calibration_data: str | None, evaluation_data
 
 
 def _sources(variant: str | None, weights: str | None, data: str | None) -> tuple[str, str]:
-    """Weights and images of the user's, or the sample's where neither is given.
-
-    Raises:
-        InputError: one given without the other.
-    """
+    """Weights and images of the user's, or the sample's where neither is given."""
     if weights is not None and data is not None:
         return weights, data
     if weights is not None:
@@ -197,11 +184,6 @@ def _sources(variant: str | None, weights: str | None, data: str | None) -> tupl
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    """Read numbers with commas between.
-
-    Raises:
-        InputError: something else.
-    """
     try:
         return None if text is None else tuple(float(part) for part in text.split(","))
     except ValueError:

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Column
 
-from apps.cli import exit_codes
-from apps.cli.help import AsJson, epilog
+from apps.cli.help import AsJson
+from apps.cli.render.bars import Bars
+from apps.cli.render.plain import as_text, plain_table, write_result
 
 if TYPE_CHECKING:
-    from quant.report.make import MadeReport
+    from collections.abc import Sequence
 
-EPILOG = epilog(
-    "edge-effnet report b0-int8-xnnpack lite0-int8-xnnpack --out b0-or-lite0.html",
-    "edge-effnet report b0-int8-xnnpack --data photos",
-)
+    from quant.report.comparison import Row
+    from quant.report.make import MadeReport
 
 
 def report_command(
@@ -26,22 +26,14 @@ def report_command(
     data: Annotated[str | None, typer.Option(help="Images of one artifact, to show what changed.")] = None,
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
     as_json: AsJson = False,
-) -> int:
+) -> None:
     """Compare artifacts on a page; of one, regenerate its report."""
-    # The stack takes seconds to import: `--help` and usage errors need none of it.
-    from apps.cli.render.bars import Bars  # noqa: PLC0415
-
     bars = Bars(lines=not as_json)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
-        from apps.cli.render.plain import write, write_json  # noqa: PLC0415
         from quant.report.make import make_report  # noqa: PLC0415
 
     made = make_report(folders, data=data, out=out, progress=bars)
-    if as_json:
-        write_json(_json(made))
-    else:
-        write(_text(made))
-    return exit_codes.PASS
+    write_result(_json(made), lambda: _text(made), as_json=as_json)
 
 
 def _json(made: MadeReport) -> dict[str, Any]:
@@ -62,12 +54,37 @@ def _json(made: MadeReport) -> dict[str, Any]:
 
 
 def _text(made: MadeReport) -> str:
-    from apps.cli.render.comparison import comparison_table  # noqa: PLC0415
-
-    lines = [comparison_table(made.rows)] if made.rows else []
+    lines = [_table(made.rows)] if made.rows else []
     if made.missing:
         lines.append(
             f"{len(made.missing)} images that changed class are without a picture: give those that the artifact "
             "was judged on (--data), unchanged.\n"
         )
     return "".join([*lines, f"Report: {made.page}\n"])
+
+
+def _table(rows: Sequence[Row]) -> str:
+    """A row a program; the best in accuracy, latency and size together are marked."""
+    figures = ("top-1, %", "agrees, %", "SQNR", "ms", "MB", "verdict", "Pareto")
+    table = plain_table(Column("program", overflow="fold"), *figures, collapse_padding=True)
+    for row in rows:
+        table.add_row(*_cells(row))
+    return as_text(table)
+
+
+def _cells(row: Row) -> list[str]:
+    from quant.report.formats import fixed, megabytes, percent  # noqa: PLC0415
+
+    figures, facts = row.figures, row.entry.facts
+    costs = [fixed(figures.latency_ms, 2), megabytes(figures.size_bytes)]
+    if row.is_float:
+        return [f"{facts.variant} float", percent(figures.top1, facts.evaluated), "", "", *costs, "", ""]
+    return [
+        row.entry.name,
+        percent(figures.top1, facts.evaluated),
+        percent(figures.agreement, facts.evaluated),
+        fixed(figures.sqnr_db, 1),
+        *costs,
+        row.entry.level,
+        "optimal" if row.optimal else "",
+    ]

@@ -7,19 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from apps.cli import exit_codes
-from apps.cli.help import HelpAll, epilog, rare_option
+from apps.cli.help import HelpAll, rare_option
 from apps.cli.options import ImageColumn, LabelColumn, Labels, read_options
+from apps.cli.render.bars import Bars
 from edge_effnet.errors import InputError
 from quant.thresholds import UNUSABLE_SHARE
 
 if TYPE_CHECKING:
     from edge_effnet.variants import VariantSpec
-
-EPILOG = epilog(
-    "edge-effnet train --data photos --weights w.pth --fresh-head",
-    "edge-effnet train --variant b0 --data photos --out b0.safetensors",
-)
 
 
 def train_command(
@@ -59,17 +54,15 @@ def train_command(
     sample_images: Annotated[int, typer.Option(help="Sample pictures to draw.")] = 8000,
     cache: Annotated[Path | None, rare_option(help="Keeps the drawn sample images.")] = None,
     _help_all: HelpAll = False,
-) -> int:
+) -> None:
     """Train or fine-tune float weights, ready for `quantize --weights`."""
     given: dict[str, Any] = dict(locals())
-    del given["_help_all"]
     # The stack takes seconds to import: `--help` and usage errors need none of it.
-    from apps.cli.render.bars import Bars  # noqa: PLC0415
     from edge_effnet.samples import SAMPLE  # noqa: PLC0415
     from quant.common.rank import is_leader  # noqa: PLC0415
     from quant.training import Stage, TrainConfig, parse_stages, train  # noqa: PLC0415
 
-    for name in ("labels", "image_column", "label_column"):
+    for name in ("labels", "image_column", "label_column", "_help_all"):
         del given[name]
     given["images"] = read_options(labels, image_column, label_column, 100 * UNUSABLE_SHARE)
     spec = spec_of(variant, weights, head)
@@ -78,13 +71,10 @@ def train_command(
     given["data"] = SAMPLE if data == SAMPLE else Path(data)
     given["stages"] = parse_stages(stages) if stages else (Stage(image_size=size, epochs=passes),)
     result = train(TrainConfig(**given), Bars(quiet=not is_leader(), lines=True))
-    if not is_leader():
-        return exit_codes.PASS
-    typer.echo(f"{result.weights}: top-1 {100 * result.top1:.1f} % of {result.val_images} validation images.")
-    typer.echo(
-        f"{result.curve_csv}: the learning curve" + (f", drawn in {result.curve_png}." if result.curve_png else ".")
-    )
-    return exit_codes.PASS
+    if is_leader():
+        drawn = f", drawn in {result.curve_png}" if result.curve_png else ""
+        typer.echo(f"{result.weights}: top-1 {100 * result.top1:.1f} % of {result.val_images} validation images.")
+        typer.echo(f"{result.curve_csv}: the learning curve{drawn}.")
 
 
 def spec_of(variant: str | None, weights: Path | None, head: str | None = None) -> VariantSpec:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from rich import box
 from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Column, Table
 
-from apps.cli.render.plain import WIDTH, PlainConsole, write, write_json
+from apps.cli.render.plain import WIDTH, PlainConsole, plain_table, write, write_json
 from edge_effnet.errors import InputError
 from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport, first_broken, reports_json
 
@@ -35,11 +34,7 @@ _LEFT_OUT = ("operator", "values", "int8 grid", "clipped, %")
 def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, as_json: bool) -> None:
     """Print a layer-by-layer analysis to standard output.
 
-    Args:
-        reports: from input to output.
-        by: `order` or `noise`.
-        top: rows to print; None prints all.
-        as_json: as one object.
+    `reports` run from input to output, `by` is a key of `_ORDERS`; of the rows `top` are printed, all where None.
 
     Raises:
         InputError: another `by`.
@@ -49,35 +44,32 @@ def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, 
     broken = first_broken(reports)
     rows = sorted(reports, key=_ORDERS[by])[:top]
     if as_json:
-        where = None if broken is None else broken.layer
-        write_json({"layers": reports_json(rows), "first_broken": where})
+        write_json({"layers": reports_json(rows), "first_broken": broken.layer if broken else None})
         return
     console = PlainConsole(widest=None)
     piped = not sys.stdout.isatty()
-    table = _table(rows, tuple(_CELLS))
-    left_out: list[str] = []
-    while not piped and _width(console, table) > console.width and len(left_out) < len(_LEFT_OUT):
-        left_out.append(_LEFT_OUT[len(left_out)])
-        table = _table(rows, tuple(name for name in _CELLS if name not in left_out))
+    for count in range(len(_LEFT_OUT) + 1):
+        left_out = _LEFT_OUT[:count]
+        table = _table(rows, [name for name in _CELLS if name not in left_out])
+        if piped or _width(console, table) <= console.width:
+            break
     console.width = max(console.width, _width(console, table))
     with console.capture() as captured:
         console.print(table)
         if left_out:
             console.print(f"Left out for want of room: {', '.join(left_out)} (--json has all).", style="dim")
-        if broken is None:
-            console.print(f"No layer below {BROKEN_SQNR_DB:.0f} dB.")
-        else:
-            said = (
-                f"First below {BROKEN_SQNR_DB:.0f} dB: {broken.layer} ({broken.operator}), {broken.sqnr_db:.1f} dB."
-            )
-            console.print(said, soft_wrap=True)
+        said = f"No layer below {BROKEN_SQNR_DB:.0f} dB."
+        if broken is not None:
+            where = f"{broken.layer} ({broken.operator}), {broken.sqnr_db:.1f} dB"
+            said = f"First below {BROKEN_SQNR_DB:.0f} dB: {where}."
+        console.print(said, soft_wrap=True)
     write(captured.get())
 
 
 def _table(reports: Sequence[LayerReport], columns: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for column in columns:
-        table.add_column(column, no_wrap=True, justify="left" if column in ("layer", "operator") else "right")
+    names = ("layer", "operator")
+    made = (Column(each, no_wrap=True) if each in names else each for each in columns)
+    table = plain_table(*made, collapse_padding=True)
     for report in reports:
         table.add_row(*(_CELLS[column](report) for column in columns))
     return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -34,10 +34,7 @@ class Bars:
     @contextmanager
     def waiting(self, title: str) -> Iterator[None]:
         """Show that something without steps is under way."""
-        if self._console.is_terminal:
-            with self._console.status(title):
-                yield
-        else:
+        with self._console.status(title) if self._console.is_terminal else nullcontext():
             yield
 
     @contextmanager
@@ -49,9 +46,8 @@ class Bars:
             MofNCompleteColumn(),
             TimeRemainingColumn(compact=True),
         )
-        with Progress(
-            *columns, console=self._console, disable=self._console.quiet or not self._console.is_terminal
-        ) as progress:
+        hidden = self._console.quiet or not self._console.is_terminal
+        with Progress(*columns, console=self._console, disable=hidden) as progress:
             task = progress.add_task(title, total=total)
             with self._life(title, total):
                 yield lambda steps: progress.advance(task, steps)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from apps.cli.render.outcome import figure_rows, share, verdict_text
-from apps.cli.render.plain import PlainConsole, write, write_json
+from apps.cli.render.plain import PlainConsole, as_text, plain_table, print_first, write_result
 from apps.device.job.results import Results
 from apps.device.listing import Listed
 from apps.device.outcome import DeviceOutcome, RuntimeOutcome
@@ -21,37 +20,37 @@ from quant.report.formats import count
 _FLIPS_SHOWN = 5
 
 
-def print_device_outcome(found: DeviceOutcome, *, as_json: bool) -> None:
-    """Print the verdict on a device: one JSON object, or a table, what differs from this host, and the verdict."""
-    if as_json:
-        write_json(found.to_json())
-        return
-    write(_device_text(found))
+def print_on_device(found: DeviceOutcome | RuntimeOutcome, *, as_json: bool) -> None:
+    """Print the verdict on a device: one JSON object, or a table, what differs from this host, and the verdict.
+
+    Of another release also what it makes of the program, where that runs under it.
+    """
+
+    def text() -> str:
+        return _runtime_text(found) if isinstance(found, RuntimeOutcome) else _device_text(found)
+
+    write_result(found.to_json(), text, as_json=as_json)
 
 
-def print_runtime_outcome(found: RuntimeOutcome, *, as_json: bool) -> None:
-    """Print what another release makes of a program: the verdict under it, where it runs the program."""
-    if as_json:
-        write_json(found.to_json())
-        return
-    console = _console()
+def _runtime_text(found: RuntimeOutcome) -> str:
+    console = PlainConsole()
     with console.capture() as captured:
         said = f"Under executorch {found.release} (made by {found.made_by}): {found.sentence}"
-        console.print(said, soft_wrap=True, markup=False)
+        console.print(said, soft_wrap=True)
         if found.device is None:
-            _print_verdict(console, [found.sentence], passed=False)
-    write(captured.get() if found.device is None else _device_text(found.device) + captured.get())
+            console.print(verdict_text(passed=False, reasons=[found.sentence]))
+    return ("" if found.device is None else _device_text(found.device)) + captured.get()
 
 
 def _device_text(found: DeviceOutcome) -> str:
     outcome, device = found.outcome, found.results.values["device"]
-    console = _console()
+    console = PlainConsole()
     with console.capture() as captured:
         for note in outcome.notes:
-            console.print(note, style="dim", markup=False)
-        console.print(f"{device['name']}: {_words(device)}", markup=False)
+            console.print(note, style="dim")
+        console.print(f"{device['name']}: {_words(device)}")
         title = f"{outcome.variant}, {outcome.recipe}, {outcome.backend}: {outcome.evaluation_images} images"
-        table = _table(title, "", "float, here", ".pte, there")
+        table = _table(title, "float, here", ".pte, there")
         accuracies = (outcome.float_accuracy, outcome.pte_accuracy)
         for cells in figure_rows(outcome, accuracies, (None, outcome.pte)):
             table.add_row(*cells)
@@ -61,58 +60,51 @@ def _device_text(found: DeviceOutcome) -> str:
         if found.repeated is not None:
             again = found.repeated
             varied = f"{len(again.varied)} with other bits" if again.varied else "the same bits"
-            console.print(f"Run again: {again.images} images, {again.reruns} reruns, {varied}", markup=False)
+            console.print(f"Run again: {again.images} images, {again.reruns} reruns, {varied}")
         if found.same is not None:
             _print_same(console, found.same, "this host", exact=found.exact, answer=outcome.task.same)
-        _print_verdict(console, outcome.verdict.reasons, passed=outcome.passed, cautions=outcome.verdict.cautions)
+        verdict = outcome.verdict
+        console.print(verdict_text(passed=outcome.passed, reasons=verdict.reasons, cautions=verdict.cautions))
         if outcome.next_step:
-            console.print(f"Next: {outcome.next_step}", soft_wrap=True, markup=False)
+            console.print(f"Next: {outcome.next_step}", soft_wrap=True)
     return captured.get()
 
 
 def print_comparison(found: Comparison, *, as_json: bool) -> None:
     """Print two devices side by side: one JSON object, or a table and the verdict."""
-    if as_json:
-        write_json(found.to_json())
-        return
-    console = _console()
+    write_result(found.to_json(), lambda: _comparison_text(found), as_json=as_json)
+
+
+def _comparison_text(found: Comparison) -> str:
+    console = PlainConsole()
     sides = (found.reference, found.other)
     with console.capture() as captured:
         for note in found.notes:
-            console.print(note, style="dim", markup=False)
+            console.print(note, style="dim")
         names = [results.values["device"]["name"] for results in sides]
-        table = _table(f"{found.same.images} images", "", *names)
+        table = _table(f"{found.same.images} images", *names)
         table.add_row("where", *(_words(results.values["device"]) for results in sides))
         for before, after in zip(*(_figures(results) for results in sides), strict=True):
             table.add_row(before[0], before[1], after[1])
         console.print(table)
         _print_same(console, found.same, names[0], exact=found.exact)
         reasons = found.reasons or ("no more than rounding apart",)
-        _print_verdict(console, reasons, passed=found.passed)
-    write(captured.get())
+        console.print(verdict_text(passed=found.passed, reasons=reasons))
+    return captured.get()
 
 
 def devices_table(devices: Sequence[Listed]) -> str:
     """A row a device."""
-    console = _console()
-    table = _table("", "--device", "what", "", justify="left")
+    table = plain_table(*(Column(name, overflow="fold") for name in ("--device", "what", "")))
     for device in devices:
         state = Text("ready", style="green") if device.ready else Text(device.note)
         table.add_row(device.device, device.what, state)
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get()
+    return as_text(table)
 
 
-def _console() -> Console:
-    return PlainConsole()
-
-
-def _table(title: str, *columns: str, justify: str = "right") -> Table:
-    table = Table(title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for index, column in enumerate(columns):
-        table.add_column(Text(column), justify="right" if index and justify == "right" else "left", overflow="fold")
-    return table
+def _table(title: str, *names: str) -> Table:
+    figures = (Column(Text(name), justify="right", overflow="fold") for name in names)
+    return plain_table(Column("", overflow="fold"), *figures, title=Text(title))
 
 
 def _figures(results: Results) -> list[tuple[str, str]]:
@@ -138,14 +130,8 @@ def _temperature(thermal: dict[str, Any] | None) -> str:
 
 
 def _words(device: dict[str, str]) -> str:
-    parts = (
-        device["transport"],
-        device["soc"],
-        device["abi"],
-        device["os"],
-        "emulated" if device["emulated"] else "",
-    )
-    return ", ".join(part for part in parts if part)
+    parts = [device[key] for key in ("transport", "soc", "abi", "os")]
+    return ", ".join(part for part in (*parts, "emulated" if device["emulated"] else "") if part)
 
 
 def _print_same(console: Console, same: Sameness, reference: str, *, exact: bool, answer: str = "class") -> None:
@@ -155,11 +141,4 @@ def _print_same(console: Console, same: Sameness, reference: str, *, exact: bool
         f"{share(same.agreement, same.images)} % the same {answer}, {same.sqnr_db:.1f} dB ({bits})",
         markup=False,
     )
-    for name in same.flips[:_FLIPS_SHOWN]:
-        console.print(f"  {name}", style="dim", overflow="ellipsis", no_wrap=True, markup=False)
-    if len(same.flips) > _FLIPS_SHOWN:
-        console.print(f"  and {len(same.flips) - _FLIPS_SHOWN} more", style="dim")
-
-
-def _print_verdict(console: Console, reasons: Sequence[str], *, passed: bool, cautions: Sequence[str] = ()) -> None:
-    console.print(verdict_text(passed=passed, reasons=reasons, cautions=cautions))
+    print_first(console, same.flips, _FLIPS_SHOWN)

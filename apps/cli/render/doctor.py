@@ -26,7 +26,7 @@ def doctor_table(findings: Sequence[Finding]) -> str:
         table.add_section()
     with console.capture() as captured:
         console.print(table)
-        if is_sound(list(findings)):
+        if is_sound(findings):
             console.print("All that is required is here.", style="green")
         else:
             console.print("What is required and not here is marked with !.", style="red")

@@ -6,11 +6,10 @@ import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from apps.cli.render.plain import PlainConsole, write, write_json
+from apps.cli.render.plain import PlainConsole, plain_table, print_first, write_result
 from quant.analysis.search_result import Found
 from quant.common.findings import further_remedy
 from quant.metrics.evaluate import MOST_SQNR_DB, NO_ACCURACY, Accuracy, Fidelity
@@ -36,17 +35,10 @@ def print_outcome(
 ) -> None:
     """Print the results to standard output: one JSON object, or stages, tables, verdict, findings, what comes next.
 
-    Args:
-        outcome: what to print.
-        as_json: as the object.
-        verbose: with what lowering alone changed, and what runs where.
-        report: the page that shows the results.
-        next_command: what the user may run next, word by word.
+    `verbose` adds what lowering alone changed, and what runs where; `report` is the page that shows the results, and
+    `next_command` what the user may run next, word by word.
     """
-    if as_json:
-        write_json(outcome.to_json())
-    else:
-        write(_report(outcome, report, next_command, verbose=verbose))
+    write_result(outcome.to_json(), lambda: _report(outcome, report, next_command, verbose=verbose), as_json=as_json)
 
 
 def print_end(
@@ -62,13 +54,13 @@ def print_end(
     """Print what every run ends with: verdict, findings, folder, next command or step; paths are never broken."""
     console.print(verdict)
     for line in findings:
-        console.print(line, style="dim", markup=False)
+        console.print(line, style="dim")
     where = f"Artifact: {folder}" + ("" if report is None else f" (open {report})")
-    console.print(where, soft_wrap=True, markup=False)
+    console.print(where, soft_wrap=True)
     if next_command:
-        console.print(f"Next: {shlex.join(next_command)}", soft_wrap=True, markup=False)
+        console.print(f"Next: {shlex.join(next_command)}", soft_wrap=True)
     elif next_step:
-        console.print(f"Next: {next_step}", soft_wrap=True, markup=False)
+        console.print(f"Next: {next_step}", soft_wrap=True)
 
 
 def print_seconds(console: PlainConsole, seconds: Mapping[str, float]) -> None:
@@ -147,15 +139,10 @@ def _table(outcome: Outcome) -> Table:
         f"{outcome.variant}, {outcome.recipe}, {outcome.backend}: "
         f"{outcome.evaluation_images} images, calibrated on {outcome.calibration_images}"
     )
-    table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("")
-    middle = [
-        *([("PTQ", outcome.ptq)] if outcome.ptq else []),
-        *([_quantized(outcome)] if outcome.quantized else []),
-    ]
-    columns = ["float", *(name for name, _ in middle), ".pte"]
-    for column in columns:
-        table.add_column(column, justify="right")
+    middle = [("PTQ", outcome.ptq)] if outcome.ptq else []
+    middle += [_quantized(outcome)] if outcome.quantized else []
+    columns = ("float", *(name for name, _ in middle), ".pte")
+    table = plain_table(Column(""), *columns, wrap=True, title=Text(title))
     accuracies = [outcome.float_accuracy, *(figures[0] for _, figures in middle), outcome.pte_accuracy]
     fidelities = [None, *(figures[1] for _, figures in middle), outcome.pte]
     programs = [outcome.float_program, *(None for _ in middle), outcome.pte_program]
@@ -180,35 +167,21 @@ def _quantized(outcome: Outcome) -> tuple[str, tuple[Accuracy, Fidelity]]:
 def _outputs_table(outcome: Outcome) -> Table:
     """The outputs one by one: those that changed most are what a mean hides."""
     columns = [key for key in outcome.outputs[0] if key != "name"]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, padding=0)
-    table.add_column("output", no_wrap=True, overflow="ellipsis")
-    for column in columns:
-        table.add_column(column.replace("_", " "), justify="right")
+    names = (column.replace("_", " ") for column in columns)
+    table = plain_table(Column("output", no_wrap=True), *names, wrap=True, collapse_padding=True, padding=0)
     rows = sorted(outcome.outputs, key=lambda row: row[columns[-1]] or 0.0)
     for row in rows[:_OUTPUTS_SHOWN]:
-        table.add_row(Text(str(row["name"])), *(_number(row[column]) for column in columns))
+        figures = ("-" if row[column] is None else f"{row[column]:.4g}" for column in columns)
+        table.add_row(Text(str(row["name"])), *figures)
     if len(rows) > _OUTPUTS_SHOWN:
         table.caption = f"the {_OUTPUTS_SHOWN} worst of {len(rows)} (manifest.json has all)"
     return table
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
-
-
 def _search_table(found: Found, task: Task) -> Table:
     title = f"Layers in float, tried on {found.images} images; chance that the verdict holds"
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for column in (
-        "layers",
-        "added ms",
-        "agrees, %",
-        f"{task.figure.name} lost",
-        "SQNR, dB",
-        "chance, %",
-        "",
-    ):
-        table.add_column(column, justify="right")
+    columns = ("layers", "added ms", "agrees, %", f"{task.figure.name} lost", "SQNR, dB", "chance, %", "")
+    table = plain_table(*columns, wrap=True, title=title)
     for point in found.points:
         table.add_row(
             str(len(point.float_layers)),
@@ -226,9 +199,8 @@ def _swapped(outcome: Outcome) -> str:
     """What the other activation costs before int8, and the way to get it back."""
     assert outcome.swapped is not None
     accuracy, fidelity = outcome.swapped
-    row = outcome.task.figure
+    row, images = outcome.task.figure, outcome.evaluation_images
     found = row.value(accuracy)
-    images = outcome.evaluation_images
     known = "" if found is None else f"{row.name} {row.text(found, images)} %, "
     said = f"{outcome.activation} in float, untrained: {known}{share(fidelity.agreement, images)} % agree"
     if outcome.training is not None:
@@ -256,11 +228,8 @@ def _print_details(console: PlainConsole, outcome: Outcome, *, verbose: bool) ->
         _print_internals(console, outcome)
     if outcome.flips:
         console.print(f"Changed {outcome.task.same}: {len(outcome.flips)} of {outcome.evaluation_images}")
-    for flip in outcome.flips[:_FLIPS_SHOWN]:
-        text = f"  {flip.image}: {flip.float_class} -> {flip.pte_class}"
-        console.print(text, style="dim", overflow="ellipsis", no_wrap=True, markup=False)
-    if len(outcome.flips) > _FLIPS_SHOWN:
-        console.print(f"  and {len(outcome.flips) - _FLIPS_SHOWN} more (manifest.json has all)", style="dim")
+    flips = [f"{flip.image}: {flip.float_class} -> {flip.pte_class}" for flip in outcome.flips]
+    print_first(console, flips, _FLIPS_SHOWN, " (manifest.json has all)")
 
 
 def _print_internals(console: PlainConsole, outcome: Outcome) -> None:

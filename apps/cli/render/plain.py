@@ -7,11 +7,13 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Column, Table
 from rich.text import Text
 
 from edge_effnet.io.text import plain
@@ -75,6 +77,28 @@ class PlainConsole(Console):
             yield segment if segment.control else segment._replace(text=plain(segment.text))
 
 
+def plain_table(*columns: Column | str, wrap: bool = False, **settings: Any) -> Table:
+    """A table without frames; a column that is only named holds figures: at the right, and whole unless `wrap`."""
+    made = (Column(each, justify="right", no_wrap=not wrap) if isinstance(each, str) else each for each in columns)
+    return Table(*made, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, **settings)
+
+
+def as_text(table: Table) -> str:
+    """What a table alone prints."""
+    console = PlainConsole()
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
+
+
+def print_first(console: Console, lines: Sequence[str], shown: int, where: str = "") -> None:
+    """Print some of many names, each cut to a line, and how many more there are; `where` says what has all."""
+    for line in lines[:shown]:
+        console.print(f"  {line}", style="dim", overflow="ellipsis", no_wrap=True)
+    if len(lines) > shown:
+        console.print(f"  and {len(lines) - shown} more{where}", style="dim")
+
+
 def write(text: str) -> None:
     """Write to standard output; a reader that has seen enough is no error."""
     try:
@@ -86,6 +110,14 @@ def write(text: str) -> None:
         # A reader that has seen enough (head, less) is no error: the exit code still tells the verdict.
         if not isinstance(error, BrokenPipeError):
             raise
+
+
+def write_result(values: Any, text: Callable[[], str], *, as_json: bool) -> None:
+    """Write a result to standard output: `values` as one JSON object, or the text that is made of it."""
+    if as_json:
+        write_json(values)
+    else:
+        write(text())
 
 
 def write_json(values: Any) -> None:

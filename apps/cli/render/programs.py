@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from apps.cli.render.outcome import print_end, print_seconds, verdict_text
-from apps.cli.render.plain import PlainConsole, write, write_json
+from apps.cli.render.plain import PlainConsole, plain_table, write_result
 from quant.lower.table import BACKENDS
 from quant.metrics.metrics import decimals
 from quant.metrics.tasks.classes import CLASSES
-from quant.metrics.tasks.task import Row
 from quant.pipeline.results import MEASURED, ProgramRow, RunOutcome
 
 
 def print_run(outcome: RunOutcome, *, as_json: bool, report: str, data: str) -> None:
     """Print the results to standard output: one JSON object, or what there is to say, a table and three lines.
 
-    Args:
-        outcome: what to print.
-        as_json: as the object.
-        report: the page that shows the results.
-        data: the images that were judged on.
+    `report` is the page that shows them, `data` the images that were judged on.
     """
-    if as_json:
-        write_json(outcome.to_json())
-    else:
-        write(_report(outcome, report, data))
+    write_result(outcome.to_json(), lambda: _report(outcome, report, data), as_json=as_json)
 
 
 def _report(outcome: RunOutcome, report: str, data: str) -> str:
     console = PlainConsole()
     with console.capture() as captured:
         for note in outcome.notes:
-            console.print(note, style="dim", markup=False)
+            console.print(note, style="dim")
         for row in outcome.rows:
             for sentence in _sentences(row):
-                console.print(f"{row.name}: {sentence}", markup=False)
+                console.print(f"{row.name}: {sentence}")
         print_seconds(console, outcome.seconds)
         console.print(programs_table(outcome))
         print_end(
@@ -46,7 +37,8 @@ def _report(outcome: RunOutcome, report: str, data: str) -> str:
             folder=outcome.folder,
             report=report,
             next_command=_next_command(outcome, data) if outcome.passed else (),
-            next_step=_next_step(outcome),
+            # The remedy of what decided against the best program that failed.
+            next_step=next((row.outcome.next_step for row in outcome.rows if row.outcome and not row.passed), ""),
         )
     return captured.get()
 
@@ -63,34 +55,15 @@ def _next_command(outcome: RunOutcome, data: str) -> tuple[str, ...]:
     return () if best is None else ("edge-effnet", "check", f"{outcome.folder}/{best}", "--data", data)
 
 
-def _next_step(outcome: RunOutcome) -> str:
-    """The remedy of what decided against the best program that failed; empty where none did."""
-    return next((row.outcome.next_step for row in outcome.rows if row.outcome and not row.passed), "")
-
-
 def programs_table(outcome: RunOutcome) -> Table:
     """The programs in their rank, a row each; 80 columns hold the widest."""
-    table = Table(
-        title=Text(f"{outcome.variant}, {outcome.recipe}"),
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        pad_edge=False,
-        collapse_padding=True,
-        padding=0,
-    )
-    table.add_column("program", no_wrap=True)
-    for column in ("MB", "parts", "left", f"{_figure(outcome).name} %", "agree %", "dB", "ms", "judged"):
-        table.add_column(column, justify="right", no_wrap=True)
+    task = next((row.outcome.task for row in outcome.rows if row.outcome is not None), CLASSES)
+    columns = ("MB", "parts", "left", f"{task.figure.name} %", "agree %", "dB", "ms", "judged")
+    title = Text(f"{outcome.variant}, {outcome.recipe}")
+    table = plain_table(Column("program", no_wrap=True), *columns, title=title, collapse_padding=True, padding=0)
     for row in outcome.rows:
         table.add_row(row.name, *_cells(row))
     return table
-
-
-def _figure(outcome: RunOutcome) -> Row:
-    """The figure that stands for accuracy."""
-    tasks = (row.outcome.task for row in outcome.rows if row.outcome is not None)
-    task = next(tasks, CLASSES)
-    return task.figure
 
 
 def _cells(row: ProgramRow) -> list[str]:
@@ -100,9 +73,7 @@ def _cells(row: ProgramRow) -> list[str]:
     cells = [f"{row.size_bytes / 1e6:.2f}", str(row.report.partitions), str(len(row.report.leftovers))]
     if row.outcome is None:
         return [*cells, *[""] * 4, "not here"]
-    task = row.outcome.task
-    figure = task.figure
-    images = row.outcome.evaluation_images
+    figure, images = row.outcome.task.figure, row.outcome.evaluation_images
     fidelity, latency = row.outcome.pte, row.outcome.pte_program.latency_ms
     return [
         *cells,
@@ -117,10 +88,11 @@ def _cells(row: ProgramRow) -> list[str]:
 def _sentences(row: ProgramRow) -> list[str]:
     """What a row's figures do not say."""
     found = [row.reason] if row.reason else []
-    if row.outcome is not None and row.outcome.evaluation_images == BACKENDS[row.backend].images:
-        found.append(f"judged on {row.outcome.evaluation_images} images, spread evenly: a forward is slow")
-    if row.outcome is not None and not row.outcome.passed:
-        found += [f"FAIL: {reason}" for reason in row.outcome.verdict.reasons]
+    if row.outcome is not None:
+        if row.outcome.evaluation_images == BACKENDS[row.backend].images:
+            found.append(f"judged on {row.outcome.evaluation_images} images, spread evenly: a forward is slow")
+        if not row.outcome.passed:
+            found += [f"FAIL: {reason}" for reason in row.outcome.verdict.reasons]
     if row.simulated is not None:
         found.append(
             f"the graph that it was made from agrees with float on {100 * row.simulated.agreement:.2f} % "

@@ -13,7 +13,7 @@ from apps.device.adb.phones import choose_phone
 from apps.device.adb.runner import AdbRunnerRemote
 from apps.device.job.folder import Job
 from apps.device.local import parse_status
-from apps.device.remote import DeviceOptions, Remote, Settings, Status, unlike
+from apps.device.remote import DeviceOptions, Remote, Settings, Status, last_line, unlike
 from edge_effnet.errors import InputError, MachineError
 
 ABIS = ("arm64-v8a", "x86_64")
@@ -26,13 +26,11 @@ def android_app() -> SimpleNamespace:
     return SimpleNamespace(**json.loads(resources.files("apps.device.adb").joinpath("android.json").read_text()))
 
 
-class AdbAppRemote:
+class AdbAppRemote(Remote):
     """A `Remote` whose job folder lies among the app's private files: `run-as` opens it, for debug builds only."""
 
     def __init__(self, client: AdbClient, options: DeviceOptions) -> None:
-        self.name = f"adb:{client.phone.serial}"
-        self.settings = Settings(threads=options.threads)
-        self.notes: list[str] = []
+        super().__init__(f"adb:{client.phone.serial}", Settings(threads=options.threads))
         self._client = client
         self._apk = options.apk
         self._app = android_app()
@@ -73,18 +71,16 @@ class AdbAppRemote:
             f"am start -W -n {app.package}/{app.activity} -a {app.action} --es {app.extras['job']} {job.id}"
         )
         if "Error" in said:
-            raise MachineError(f"{self.name}: the app does not start ({said.strip().splitlines()[-1]}).")
+            raise MachineError(f"{self.name}: the app does not start ({last_line(said)}).")
         self._started = True
 
     def status(self) -> Status:
         """As the app says, unless it is gone."""
+        # Before what it wrote is read: its last word may come between the two looks.
+        runs = bool(self._client.shell(f"pidof {self._app.package}", check=False).strip())
         status = parse_status(self.fetch("status.json"))
-        begun = ("running", "absent") if self._started else ("running",)
-        if status.state not in begun or self._runs():
-            return status
-        # It may have written its last word between the two looks.
-        status = parse_status(self.fetch("status.json"))
-        return Status(state="died", done=status.done) if status.state in begun else status
+        begun = status.state == "running" or (self._started and status.state == "absent")
+        return Status(state="died", done=status.done) if begun and not runs else status
 
     def fetch(self, name: str) -> bytes | None:
         """Read a file."""
@@ -100,9 +96,6 @@ class AdbAppRemote:
         if self._installed_here:
             self._client.shell(f"pm uninstall {self._app.package}", check=False)
 
-    def close(self) -> None:
-        """Nothing is held open: each command is a connection of its own."""
-
     def _require_app(self) -> None:
         if self._installed:
             return
@@ -117,9 +110,6 @@ class AdbAppRemote:
                 "and pass it once: --apk FILE; or pass an executor_runner: --executor-runner FILE."
             )
         self._installed = True
-
-    def _runs(self) -> bool:
-        return bool(self._client.shell(f"pidof {self._app.package}", check=False).strip())
 
     def _as_app(self, command: str) -> str:
         return f"run-as {self._app.package} sh -c '{command}'"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apps.device.adb.phones import Phone, call_adb, complaint, find_adb
-from apps.device.remote import ConnectionLostError
+from apps.device.remote import Answer, ConnectionLostError, last_line
 from edge_effnet.errors import MachineError
 from quant.thresholds import PHONE_MIN_BATTERY_PERCENT
 
@@ -37,13 +37,6 @@ _SAY_END = "echo edge-effnet-exit:$?"
 _ENDED = re.compile(rb"edge-effnet-exit:(\d{1,3})\n\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    code: int
-    output: bytes
-    error: str
-
-
 class AdbClient:
     """Commands to one phone. Every method raises `ConnectionLostError` where the phone goes away."""
 
@@ -52,27 +45,18 @@ class AdbClient:
         self._words = [find_adb(), "-s", phone.serial]
 
     def shell(self, command: str, *, check: bool = True) -> str:
-        """Run a command line of ours on the phone; its standard output.
-
-        Args:
-            command: fixed words and a job's id only: a shell on the phone reads it.
-            check: whether a failure is an error.
+        """Run a command line on the phone, fixed words and a job's id only: a shell there reads it. Its output.
 
         Raises:
-            ConnectionLostError: the phone went away.
-            MachineError: the command failed.
+            MachineError: the command failed, where `check` asks for that.
         """
         answer = self._run(command)
         if check and answer.code:
             raise self._failed(command.split(maxsplit=1)[0], answer.error or f"exit code {answer.code}")
-        return answer.output.decode(errors="replace")
+        return answer.text
 
     def read(self, command: str) -> bytes | None:
-        """Standard output of a command, byte for byte and whole; None where the command failed.
-
-        Raises:
-            ConnectionLostError: the phone went away.
-        """
+        """Standard output of a command, byte for byte and whole; None where the command failed."""
         answer = self._run(command)
         return None if answer.code else answer.output
 
@@ -80,7 +64,6 @@ class AdbClient:
         """Copy a file to the phone.
 
         Raises:
-            ConnectionLostError: the phone went away.
             MachineError: no room, or no permission.
         """
         answer = call_adb([*self._words, "push", str(path.resolve()), place])
@@ -93,7 +76,6 @@ class AdbClient:
         """Install an app, or another version of it.
 
         Raises:
-            ConnectionLostError: the phone went away.
             MachineError: the phone refuses it.
         """
         answer = call_adb([*self._words, "install", "-r", "-t", str(apk.resolve())])
@@ -102,14 +84,13 @@ class AdbClient:
             refusal = next((line.strip() for line in said.splitlines() if re.search(r"Failure|INSTALL_", line)), "")
             raise self._failed("install", refusal) if refusal else self._lost(answer)
 
-    def _run(self, command: str) -> _Answer:
+    def _run(self, command: str) -> Answer:
         # -T: no terminal, which would change bytes on their way.
         done = call_adb([*self._words, "shell", "-T", f"{command}; {_SAY_END}"])
         end = _ENDED.search(done.stdout)
         if end is None:
             raise self._lost(done)
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        return _Answer(int(end[1]), done.stdout[: end.start()], lines[-1].strip() if lines else "")
+        return Answer(int(end[1]), done.stdout[: end.start()], last_line(done.stderr.decode(errors="replace")))
 
     def _lost(self, answer: subprocess.CompletedProcess[bytes]) -> MachineError:
         said = complaint(answer) if answer.returncode else "in the middle of a command"

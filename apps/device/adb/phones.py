@@ -92,19 +92,15 @@ def choose_phone(serial: str) -> Phone:
         raise InputError(f"--device adb:{serial}: not a serial; take one that `edge-effnet devices` lists.")
     phones = list_phones()
     listed = ", ".join(f"{phone.serial} ({phone.model})" for phone in phones)
-    if serial:
-        named = [phone for phone in phones if phone.serial == serial]
-        if not named:
+    phone = next((phone for phone in phones if serial in ("", phone.serial)), None)
+    if phone is None:
+        if serial:
             raise MachineError(f"--device adb:{serial}: no such phone; adb sees {listed or 'none'}.")
-        phone = named[0]
-    else:
-        if not phones:
-            raise MachineError(
-                "--device adb: no phone; connect one by USB with USB debugging switched on (developer options)."
-            )
-        if len(phones) > 1:
-            raise InputError(f"--device adb: several phones; name one of {listed}: --device adb:{phones[0].serial}.")
-        phone = phones[0]
+        raise MachineError(
+            "--device adb: no phone; connect one by USB with USB debugging switched on (developer options)."
+        )
+    if not serial and len(phones) > 1:
+        raise InputError(f"--device adb: several phones; name one of {listed}: --device adb:{phone.serial}.")
     if not phone.usable:
         raise MachineError(f"--device adb: {phone.serial} {phone.advice}.")
     return phone

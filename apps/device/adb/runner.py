@@ -18,7 +18,7 @@ from typing import Any
 from apps.device.adb.client import SCRATCH, AdbClient, PhoneState, read_state
 from apps.device.job.folder import Job
 from apps.device.job.runner import finished_lines, network_input, pixels_of, write_whole
-from apps.device.remote import Settings, Status
+from apps.device.remote import Remote, Settings, Status, last_line
 from edge_effnet.errors import MachineError
 
 _PROGRAM = "executor_runner"
@@ -32,25 +32,25 @@ _BATCH_S = 0.5
 _BUILD = "build ExecuTorch's executor_runner as docs/device.md says."
 
 
-class AdbRunnerRemote:
+class AdbRunnerRemote(Remote):
     """A `Remote` whose runner is this machine, forward by forward."""
 
     def __init__(self, client: AdbClient, program: Path, settings: Settings) -> None:
-        self.name = f"adb:{client.phone.serial}"
-        self.settings = settings
-        self.notes: list[str] = []
+        super().__init__(f"adb:{client.phone.serial}", settings)
         self._client = client
         self._program = program
-        self._job: Job | None = None
+        self._job: Job
+        self._folder = ""
         self._before: PhoneState | None = None
         self._started = False
         self._results: bytes | None = None
         # What the app would keep on the phone: finished images.
         self._local = tempfile.TemporaryDirectory(prefix="edge-effnet-")
+        self._partial = Path(self._local.name, "partial.jsonl")
 
     def open(self, job: Job) -> None:
         """Note battery and heat, make the folder, copy the runner."""
-        self._job = job
+        self._job, self._folder = job, f"{SCRATCH}/edge-effnet-{job.id}"
         if self._before is None:
             self._before = read_state(self._client)
             self.notes = self._before.notes()
@@ -78,18 +78,17 @@ class AdbRunnerRemote:
     def status(self) -> Status:
         """Run images for a while, then say how many are done."""
         if self._results is not None:
-            return Status(state="done", done=self._images)
+            return Status(state="done", done=self._job.images)
         if not self._started:
             return Status(state="absent")
-        assert self._job is not None
         done = finished_lines(self._partial, self._job.values)
         until = time.monotonic() + _BATCH_S
         with self._partial.open("a", encoding="utf-8") as file:
-            while len(done) < self._images and time.monotonic() < until:
+            while len(done) < self._job.images and time.monotonic() < until:
                 line = self._run(len(done))
                 file.write(json.dumps(line) + "\n")
                 done.append(line)
-        if len(done) == self._images:
+        if len(done) == self._job.images:
             self._results = self._measured(done)
         return Status(state="running", done=len(done))
 
@@ -103,30 +102,15 @@ class AdbRunnerRemote:
 
     def remove(self) -> None:
         """Remove the folder."""
-        if self._job is not None:
+        if self._folder:
             self._client.shell(f"rm -rf {self._folder}", check=False)
 
     def close(self) -> None:
         """Forget what is on this side."""
         self._local.cleanup()
 
-    @property
-    def _folder(self) -> str:
-        assert self._job is not None
-        return f"{SCRATCH}/edge-effnet-{self._job.id}"
-
-    @property
-    def _partial(self) -> Path:
-        return Path(self._local.name, "partial.jsonl")
-
-    @property
-    def _images(self) -> int:
-        assert self._job is not None
-        return self._job.images
-
     def _run(self, index: int) -> dict[str, Any]:
         """One image: push its input, run a forward, read the output."""
-        assert self._job is not None
         self._push_input(index)
         self._execute(1)
         logits = self._client.read(f"cat {self._folder}/output-0.bin") or b""
@@ -139,40 +123,17 @@ class AdbRunnerRemote:
         return {**self._job.values["photographs"][index], "logits": base64.b64encode(logits).decode()}
 
     def _push_input(self, index: int) -> None:
-        assert self._job is not None
         x = Path(self._local.name, "input.bin")
         x.write_bytes(network_input(self._job.values, pixels_of(self._job.folder, self._job.values, index)).tobytes())
         self._client.push(x, f"{self._folder}/input.bin")
 
     def _measured(self, done: list[dict[str, Any]]) -> bytes:
         """Rerun what the job asks for, time loads and forwards with the runner's own clock, write the results."""
-        assert self._job is not None
-        job = self._job.values
+        job, phone = self._job.values, self._client
         reruns = [self._run(index) for index in job["reruns"]]
         self._push_input(0)
         loads = [self._execute(1)[0] for _ in range(job["loads"] - 1)]
         last, times = self._execute(job["warmup"] + job["repeats"])
-        return self._results_of(done, reruns, [*loads, last], times[job["warmup"] :])
-
-    def _execute(self, forwards: int) -> tuple[float, list[float]]:
-        """Load the program and run the input that was pushed last; ms of the load and of each forward."""
-        assert self._job is not None
-        said = self._client.shell(
-            f"cd {self._folder} && ./{_PROGRAM} --model_path=model.pte --inputs=input.bin --output_file=output "
-            f"--num_executions={forwards} --print_output=none --cpu_threads={self._job.values['threads']} 2>&1",
-            check=False,
-        )
-        load, times = _LOAD.search(said), [float(ms) for ms in _FORWARD.findall(said)]
-        if load is None or len(times) < forwards:
-            last = said.strip().rpartition("\n")[2].strip()[-300:] or "no word of it"
-            raise MachineError(f"{self.name}: {_PROGRAM} ended ({last}) without telling its times; {_BUILD}")
-        return float(load[1]), times
-
-    def _results_of(
-        self, done: list[dict[str, Any]], reruns: list[dict[str, Any]], loads: list[float], times: list[float]
-    ) -> bytes:
-        assert self._job is not None
-        job, phone = self._job.values, self._client
         values = {
             "schema": 1,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -191,12 +152,25 @@ class AdbRunnerRemote:
             "runtime": {"version": "unknown", "threads": job["threads"]},
             "photographs": done,
             "reruns": reruns,
-            "load_ms": loads,
-            "latency": {"warmup": job["warmup"], "times_ms": times, "pauses": 0},
+            "load_ms": [*loads, last],
+            "latency": {"warmup": job["warmup"], "times_ms": times[job["warmup"] :], "pauses": 0},
             "peak_memory_bytes": None,
             "thermal": self._thermal(),
         }
         return json.dumps(values).encode()
+
+    def _execute(self, forwards: int) -> tuple[float, list[float]]:
+        """Load the program and run the input that was pushed last; ms of the load and of each forward."""
+        said = self._client.shell(
+            f"cd {self._folder} && ./{_PROGRAM} --model_path=model.pte --inputs=input.bin --output_file=output "
+            f"--num_executions={forwards} --print_output=none --cpu_threads={self._job.values['threads']} 2>&1",
+            check=False,
+        )
+        load, times = _LOAD.search(said), [float(ms) for ms in _FORWARD.findall(said)]
+        if load is None or len(times) < forwards:
+            last = last_line(said)[-300:] or "no word of it"
+            raise MachineError(f"{self.name}: {_PROGRAM} ended ({last}) without telling its times; {_BUILD}")
+        return float(load[1]), times
 
     def _thermal(self) -> dict[str, Any] | None:
         """The battery's temperature, as the app reports it."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from apps.device.job.folder import Job
 from apps.device.job.results import Results, parse_results
-from apps.device.remote import ConnectionLostError, Remote, Status
+from apps.device.remote import ConnectionLostError, Remote
 from edge_effnet.errors import InputError, MachineError
 from quant.common.atomic_io import write_atomically
 from quant.common.progress import Advance, Progress
@@ -29,6 +29,11 @@ SAVE_S = 30.0
 
 SILENCE_S = 900.0
 """A runner that finishes no image in this time hangs: B7 takes about a minute on an emulated core."""
+
+_DIED = (
+    "its runner ended without a word: the program crashes the runtime there, or the system ended it for lack of "
+    "memory; look at it with `edge-effnet inspect`, or free memory on the device."
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -61,14 +66,15 @@ def run_job(remote: Remote, job: Job, progress: Progress, *, keep: bool = False)
     try:
         results = _through_losses(remote, job, progress, begun)
     except BaseException:
-        begun.save()
+        with suppress(MachineError):
+            begun.save()
         raise
     finally:
         if not keep:
             with suppress(MachineError):
                 remote.remove()
         remote.close()
-    begun.forget()
+    begun.partial.unlink(missing_ok=True)
     if results.values["job"] != job.id or results.values["program_sha256"] != job.values["program"]["sha256"]:
         raise InputError(f"{remote.name}: sent results of another job; run again without --keep's leftovers.")
     return results
@@ -120,24 +126,15 @@ def _wait(remote: Remote, begun: _Begun, advance: Advance) -> None:
             advance(status.done - shown)
             shown, since = status.done, time.monotonic()
             begun.done = max(begun.done, shown)
-            begun.save_now_and_then()
+            if time.monotonic() - begun.saved >= SAVE_S:
+                begun.save()
         if status.state == "done":
             return
-        _refuse(remote, status)
+        if status.state in ("failed", "died"):
+            raise RunnerFailedError(remote.name, str(status.error) if status.state == "failed" else _DIED)
         if time.monotonic() - since > SILENCE_S:
             raise MachineError(f"{remote.name}: no image finished in {SILENCE_S:.0f} s; its runner hangs.")
         time.sleep(POLL_S)
-
-
-def _refuse(remote: Remote, status: Status) -> None:
-    if status.state == "failed":
-        raise RunnerFailedError(remote.name, str(status.error))
-    if status.state == "died":
-        raise RunnerFailedError(
-            remote.name,
-            "its runner ended without a word: the program crashes the runtime there, or the system "
-            "ended it for lack of memory; look at it with `edge-effnet inspect`, or free memory on the device.",
-        )
 
 
 class _Begun:
@@ -146,34 +143,21 @@ class _Begun:
     def __init__(self, remote: Remote, job: Job) -> None:
         self._remote = remote
         self.done = 0
-        self._saved = time.monotonic()
+        self.saved = time.monotonic()
+        """When they were brought here last."""
         device = hashlib.sha256(remote.name.encode()).hexdigest()[:16]
         self.partial = cache_folder() / f"{job.id}-{device}.jsonl"
 
     def save(self) -> None:
-        """Bring the finished images here, if the device can still be reached."""
-        with suppress(MachineError):
-            self._fetch()
-
-    def save_now_and_then(self) -> None:
-        """Bring them here where that was not done for `SAVE_S`.
+        """Bring the finished images here.
 
         Raises:
             ConnectionLostError: the device went away.
             MachineError: this machine's disk refuses.
         """
-        if time.monotonic() - self._saved >= SAVE_S:
-            self._fetch()
-            self._saved = time.monotonic()
-
-    def _fetch(self) -> None:
-        text = self._remote.fetch("partial.jsonl")
-        if text:
+        if text := self._remote.fetch("partial.jsonl"):
             write_atomically(self.partial, text)
-
-    def forget(self) -> None:
-        """Nothing is left to go on with."""
-        self.partial.unlink(missing_ok=True)
+        self.saved = time.monotonic()
 
 
 def cache_folder() -> Path:

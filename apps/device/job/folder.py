@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +28,6 @@ from quant.data.split import ImageRecord
 from quant.metrics.metrics import wilson_interval
 from quant.pipeline.handed_over import Given, judged_images
 from quant.program.host import check_threads
-
-JOB_SCHEMA = 1
 
 CHUNK = 64
 """Images a file: some 10 MB at 224 pixels, what a dropped connection costs at most."""
@@ -74,20 +72,13 @@ class Job:
 def write_job(
     folder: Path, artifact: Artifact, images: Sequence[ImageRecord], settings: Settings, progress: Progress
 ) -> Job:
-    """Decode images and write a job folder.
-
-    Args:
-        folder: an empty folder.
-        artifact: whose program is to run.
-        images: to run it on.
-        settings: how.
-        progress: told of the images decoded.
+    """Decode images and write a job into an empty folder.
 
     Raises:
         InputError: an image that cannot be read, or an artifact that names no ExecuTorch.
         MachineError: no room for the folder.
     """
-    manifest = artifact.manifest
+    manifest, prepared = artifact.manifest, artifact.preprocess
     embedded = manifest["input"]["dtype"] == "uint8"
     if "executorch" not in manifest["versions"]:
         raise InputError(f"{artifact.folder}: its manifest names no version of ExecuTorch; regenerate the artifact.")
@@ -96,7 +87,7 @@ def write_job(
         (folder / "model.pte").write_bytes(program)
         files = _write_pixels(folder, artifact, images, progress)
         values: dict[str, Any] = {
-            "schema": JOB_SCHEMA,
+            "schema": 1,
             "program": {
                 "file": "model.pte",
                 "sha256": hashlib.sha256(program).hexdigest(),
@@ -106,10 +97,8 @@ def write_job(
             },
             "input": manifest["input"],
             "output": {"shape": manifest["output"]["shape"]},
-            "normalize": None
-            if embedded
-            else {"mean": list(artifact.preprocess.mean), "std": list(artifact.preprocess.std)},
-            "pixels": {"side": artifact.preprocess.crop, "chunk": CHUNK, "files": files},
+            "normalize": None if embedded else {"mean": list(prepared.mean), "std": list(prepared.std)},
+            "pixels": {"side": prepared.crop, "chunk": CHUNK, "files": files},
             "photographs": [{"name": image.name, "sha256": image.sha256} for image in images],
             "reruns": subsample(len(images), settings.rerun_images) * settings.reruns,
             "threads": settings.threads,
@@ -138,12 +127,7 @@ def _write_pixels(
 
 
 def _job_files(folder: Path) -> set[str]:
-    """Files that a job lists, of whichever version.
-
-    Raises:
-        OSError: unreadable.
-        ValueError: not a job.
-    """
+    """Files that a job lists, of whichever version; a `ValueError` where it is none."""
     values = read_json(folder / "job.json", limit=_MAX_JOB_BYTES)
     try:
         files = [values["program"]["file"], *(entry["file"] for entry in values["pixels"]["files"])]
@@ -156,10 +140,6 @@ def _job_files(folder: Path) -> set[str]:
 
 
 JOB = Kind(name="a job", index="job.json", files=_job_files)
-
-
-_USUAL_SHARE = 0.95
-"""Where the interval's width is told before anything was measured."""
 
 
 def limited(images: Sequence[ImageRecord], limit: int | None) -> Sequence[ImageRecord]:
@@ -177,35 +157,28 @@ def limited(images: Sequence[ImageRecord], limit: int | None) -> Sequence[ImageR
     classes: dict[int | None, list[int]] = defaultdict(list)
     for index, image in enumerate(images):
         classes[image.label].append(index)
+    groups = list(classes.values())
     # Class after class gets one more, until there are `limit`.
-    quota = dict.fromkeys(classes, 0)
-    while sum(quota.values()) < limit:
-        for label, indices in classes.items():
-            if quota[label] < len(indices) and sum(quota.values()) < limit:
-                quota[label] += 1
-    chosen = sorted(
-        indices[(2 * k + 1) * len(indices) // (2 * quota[label])]
-        for label, indices in classes.items()
-        for k in range(quota[label])
-    )
-    return [images[i] for i in chosen]
+    turns = sorted((turn, group) for group, indices in enumerate(groups) for turn in range(len(indices)))
+    quota = Counter(group for _, group in turns[:limit])
+    chosen: list[int] = []
+    for group, taken in quota.items():
+        indices = groups[group]
+        chosen += (indices[(2 * k + 1) * len(indices) // (2 * taken)] for k in range(taken))
+    return [images[i] for i in sorted(chosen)]
 
 
 def limit_findings(taken: int, total: int) -> tuple[Finding, ...]:
     """Say what the limit costs; nothing where all were taken."""
     if taken == total:
         return ()
-    narrow, wide = (_width(count) for count in (total, taken))
+    # Where shares usually are: nothing was measured yet.
+    narrow, wide = (100 * (high - low) for low, high in (wilson_interval(0.95, count) for count in (total, taken)))
     message = (
         f"{taken} of {total} images (--limit): near 95 %, a share's 95 % interval is {wide:.1f} points wide "
         f"instead of {narrow:.1f}."
     )
     return (finding("images-fewer", message),)
-
-
-def _width(count: int) -> float:
-    low, high = wilson_interval(_USUAL_SHARE, count)
-    return 100 * (high - low)
 
 
 def prepare_job(

@@ -21,7 +21,6 @@ from quant.common.json_io import load_schema, parse_json, read_limited, schema_f
 from quant.pipeline.bench import p90
 
 _WHAT = "a results file of a device"
-
 _SCHEMA, _PACKAGE = "results", "apps.device.job"
 
 # Logits of a million images of ten classes stay below this.
@@ -45,14 +44,18 @@ class Results:
     def reruns(self) -> list[tuple[str, torch.Tensor]]:
         """SHA-256 and float32 logits, [classes], of each image that ran again, in their order."""
         entries = self.values["reruns"]
-        return (
-            list(zip((p["sha256"] for p in entries), _decoded(entries, self.where), strict=True)) if entries else []
-        )
+        rows = _decoded(entries, self.where) if entries else ()
+        return [(entry["sha256"], row) for entry, row in zip(entries, rows, strict=True)]
 
     @property
     def images(self) -> list[tuple[str, str]]:
         """Name and SHA-256 of each."""
         return [(p["name"], p["sha256"]) for p in self.values["photographs"]]
+
+    @cached_property
+    def row(self) -> dict[str, int]:
+        """SHA-256 of each image -> its row of the logits."""
+        return {sha256: index for index, (_, sha256) in enumerate(self.images)}
 
     @property
     def latency_p50_ms(self) -> float:
@@ -68,6 +71,18 @@ class Results:
     def load_ms(self) -> float:
         """Median load."""
         return float(statistics.median(self.values["load_ms"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """The device, and what it measured."""
+        return {
+            **self.values["device"],
+            "runtime": self.values["runtime"]["version"],
+            "threads": self.values["runtime"]["threads"],
+            "latency_p50_ms": round(self.latency_p50_ms, 4),
+            "latency_p90_ms": round(self.latency_p90_ms, 4),
+            "load_ms": round(self.load_ms, 4),
+            "peak_memory_bytes": self.values["peak_memory_bytes"],
+        }
 
 
 def read_results(path: Path) -> Results:
@@ -157,15 +172,14 @@ def _complete(results: Results) -> Results:
     logits = results.logits
     broken = (~logits.isfinite().all(dim=1)).nonzero().flatten().tolist()
     if broken:
-        name = results.values["photographs"][broken[0]]["name"]
+        name = results.images[broken[0]][0]
         raise InputError(
             f"{results.where}: the output for {name} is not finite ({len(broken)} images in all); the program "
             "or the device's runtime is broken."
         )
-    if len({sha256 for _, sha256 in results.images}) < len(results.images):
+    if len(results.row) < len(results.images):
         raise InputError(f"{results.where}: names an image twice; regenerate it.")
-    first = {sha256 for _, sha256 in results.images}
-    if any(sha256 not in first or len(row) != logits.shape[1] for sha256, row in results.reruns):
+    if any(sha256 not in results.row or len(row) != logits.shape[1] for sha256, row in results.reruns):
         raise InputError(f"{results.where}: ran an image again that it has no logits of, or others; regenerate it.")
     return results
 
@@ -173,16 +187,13 @@ def _complete(results: Results) -> Results:
 def _decoded(entries: list[dict[str, Any]], where: str) -> torch.Tensor:
     rows: list[np.ndarray] = []
     for image in entries:
+        said = f"{where}: the logits of {image['name']} are"
         try:
             raw = base64.b64decode(image["logits"], validate=True)
         except binascii.Error as error:
-            raise InputError(
-                f"{where}: the logits of {image['name']} are not base64 ({error}); regenerate it."
-            ) from error
+            raise InputError(f"{said} not base64 ({error}); regenerate it.") from error
         if not raw or len(raw) % 4 or (rows and len(raw) != rows[0].nbytes):
-            raise InputError(
-                f"{where}: the logits of {image['name']} are {len(raw)} bytes; need 4 a class, the same "
-                "count for each image; regenerate it."
-            )
+            counted = f"{len(raw)} bytes; need 4 a class, the same count for each image"
+            raise InputError(f"{said} {counted}; regenerate it.")
         rows.append(np.frombuffer(raw, dtype="<f4"))
     return torch.from_numpy(np.stack(rows).astype(np.float32))

@@ -41,11 +41,10 @@ class JobError(Exception):
 
 def main() -> int:
     """Run the job; the exit code only says whether `results.json` is there, `status.json` says why not."""
-    folder, transport = Path(sys.argv[1]), sys.argv[2]
-    # The processor that an emulator stands for: it cannot tell by itself.
-    emulated = sys.argv[3] if len(sys.argv) > 3 else ""
-    # Another release than the installed one: to be tried whatever made the program.
-    site = sys.argv[4] if len(sys.argv) > 4 else ""
+    # `emulated`: the processor that an emulator stands for, which cannot tell by itself. `site`: where another
+    # release lies than the installed one; it is tried whatever made the program.
+    place, transport, emulated, site, *_ = (*sys.argv[1:], "", "")
+    folder = Path(place)
     with (folder / "runner.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -53,11 +52,9 @@ def main() -> int:
             return 0  # another runner is at it
         try:
             run(folder, transport, emulated, site)
-        except JobError as error:
-            report(folder, state="failed", error=str(error))
-            return 1
-        except Exception as error:  # whatever else happens has to reach the other side
-            report(folder, state="failed", error=f"the runner fails ({type(error).__name__}: {error}).")
+        except Exception as error:  # whatever happens has to reach the other side
+            said = f"the runner fails ({type(error).__name__}: {error})."
+            report(folder, state="failed", error=str(error) if isinstance(error, JobError) else said)
             return 1
     return 0
 
@@ -99,9 +96,7 @@ def run(folder: Path, transport: str, emulated: str, site: str) -> None:
 def verify_files(folder: Path, job: dict[str, Any]) -> None:
     """Compare every file with the hash that the job gives."""
     for entry in (job["program"], *job["pixels"]["files"]):
-        with (folder / entry["file"]).open("rb") as file:
-            digest = hashlib.sha256(file.read()).hexdigest()
-        if digest != entry["sha256"]:
+        if hashlib.sha256((folder / entry["file"]).read_bytes()).hexdigest() != entry["sha256"]:
             raise JobError(f"{entry['file']}: damaged on its way to the device; start again.")
 
 
@@ -204,7 +199,10 @@ def run_images(folder: Path, job: dict[str, Any], method: Any) -> list[dict[str,
 
 def run_image(folder: Path, job: dict[str, Any], method: Any, index: int) -> dict[str, Any]:
     """Run one image; a line of `partial.jsonl`."""
-    logits = forward(method, network_input(job, pixels_of(folder, job, index))).astype("<f4")
+    import torch  # noqa: PLC0415
+
+    x = torch.from_numpy(network_input(job, pixels_of(folder, job, index)))
+    logits = np.array(method[0].call([x])[0])[0].astype("<f4")
     return {**job["photographs"][index], "logits": base64.b64encode(logits.tobytes()).decode()}
 
 
@@ -215,10 +213,9 @@ def finished_lines(partial: Path, job: dict[str, Any]) -> list[dict[str, Any]]:
         for text, image in zip(partial.read_text(encoding="utf-8").splitlines(), job["photographs"]):  # noqa: B905
             try:
                 line = json.loads(text)
-                whole = line["sha256"] == image["sha256"] and len(base64.b64decode(line["logits"])) > 0
+                if line["sha256"] != image["sha256"] or not base64.b64decode(line["logits"]):
+                    break
             except (ValueError, KeyError, TypeError):
-                break
-            if not whole:
                 break
             done.append({**image, "logits": line["logits"]})
     return done
@@ -244,14 +241,6 @@ def network_input(job: dict[str, Any], pixels: np.ndarray) -> np.ndarray:
     mean, std = (np.array(job["normalize"][key], dtype=np.float32) for key in ("mean", "std"))
     x = (pixels.astype(np.float32) / np.float32(255) - mean) / std
     return np.ascontiguousarray(x.transpose(2, 0, 1)[None])
-
-
-def forward(method: Any, x: np.ndarray) -> np.ndarray:
-    """One forward; the logits, [classes]."""
-    import torch  # noqa: PLC0415
-
-    logits: np.ndarray = np.array(method[0].call([torch.from_numpy(x)])[0])[0]
-    return logits
 
 
 def timed_forwards(folder: Path, job: dict[str, Any], method: Any) -> dict[str, Any]:
@@ -291,41 +280,34 @@ def hottest_zone() -> float | None:
 
 def peak_memory() -> int | None:
     """Most bytes that this process ever had resident."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return 1024 * int(line.split()[1])
-    return None
+    said = kernel_word("/proc/self/status", "vmhwm:").split()
+    return 1024 * int(said[0]) if said else None
 
 
 def device(emulated: str) -> dict[str, str]:
     """What this machine says of itself; an emulator is called by the processor that it stands for."""
-    model = first_line("/proc/device-tree/model") or platform.node()
-    soc = first_line("/proc/device-tree/compatible").split(",")[-1] or cpu_name() or platform.processor()
+    model = tree_word("model") or platform.node()
+    processor = kernel_word("/proc/cpuinfo", "model name", "hardware") or platform.processor()
+    soc = tree_word("compatible").split(",")[-1] or processor
     system = platform.freedesktop_os_release().get("PRETTY_NAME", "") if Path("/etc/os-release").exists() else ""
-    words = {
-        "name": emulated or model,
-        "os": system or platform.platform(),
-        "soc": emulated or soc,
-        "abi": platform.machine(),
-    }
+    system = system or platform.platform()
+    words = {"name": emulated or model, "os": system, "soc": emulated or soc, "abi": platform.machine()}
     return {key: word[:200] for key, word in words.items()}
 
 
-def first_line(path: str) -> str:
-    """First line of a file that may be missing; NUL ends a line in the device tree."""
+def tree_word(name: str) -> str:
+    """Last entry of a file of the device tree, where NUL ends each; empty without such a file."""
     with contextlib.suppress(OSError):
-        text = Path(path).read_bytes().decode(errors="replace").strip("\0\n")
-        return text.replace("\0", "\n").splitlines()[-1] if text else ""
+        return Path("/proc/device-tree", name).read_bytes().decode(errors="replace").strip("\0\n").split("\0")[-1]
     return ""
 
 
-def cpu_name() -> str:
-    """The kernel's word for the processor."""
+def kernel_word(path: str, *names: str) -> str:
+    """Value of the first line of a file that begins with one of the names, in lower case; empty without one."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.lower().startswith(("model name", "hardware")):
-                return line.split(":", 1)[1].strip()
+        for line in Path(path).read_text().splitlines():
+            if line.lower().startswith(names):
+                return line.partition(":")[2].strip()
     return ""
 
 

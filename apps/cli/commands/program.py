@@ -1,4 +1,4 @@
-"""`edge-effnet inspect`: parse, call, print, exit code."""
+"""What is in a .pte: `edge-effnet inspect` and `diff`."""
 
 from __future__ import annotations
 
@@ -7,37 +7,47 @@ from typing import Annotated, Any
 
 import typer
 
-from apps.cli import exit_codes
-from apps.cli.help import AsJson, epilog
-from apps.cli.render.plain import one_line, write, write_json
-
-EPILOG = epilog(
-    "edge-effnet inspect b0-int8-xnnpack/model.pte",
-    "edge-effnet inspect model.pte --layers --json",
-)
+from apps.cli.help import AsJson
+from apps.cli.render.plain import one_line, write_result
 
 
 def inspect_command(
     program: Annotated[Path, typer.Argument(help="Any .pte.")],
     layers: Annotated[bool, typer.Option("--layers", help="Constants and quantization layer by layer.")] = False,
     as_json: AsJson = False,
-) -> int:
+) -> None:
     """Show what is in a .pte, where it runs and what to link."""
     from quant.program.inspect import inspect_program  # noqa: PLC0415
 
     found = inspect_program(program)
-    if as_json:
-        write_json(found.to_json())
-    else:
-        write(_report(found, layers=layers))
-    return exit_codes.PASS
+    write_result(found.to_json(), lambda: _report(found, layers=layers), as_json=as_json)
+
+
+def diff_command(
+    first: Annotated[Path, typer.Argument(help="A .pte.")],
+    second: Annotated[Path, typer.Argument(help="Another.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what differs between two programs."""
+    from quant.program.inspect import compare_programs  # noqa: PLC0415
+
+    found = compare_programs(first, second)
+    values = {key: {"first": one, "second": two} for key, (one, two) in found.items()}
+    write_result({"same": not found, "differences": values}, lambda: _differences(found), as_json=as_json)
+
+
+def _differences(found: dict[str, tuple[Any, Any]]) -> str:
+    if not found:
+        return "The programs are the same, byte for byte.\n"
+    lines = []
+    for key, sides in found.items():
+        first, second = ("(none)" if value is None else value for value in sides)
+        lines += [key, f"  - {first}", f"  + {second}"]
+    return "".join(f"{one_line(line)}\n" for line in lines)
 
 
 def _report(found: Any, *, layers: bool) -> str:
-    lines = [
-        f"{found.path}: {found.size_bytes / 1e6:.2f} MB, schema {found.schema}",
-        f"sha256 {found.sha256}",
-    ]
+    lines = [f"{found.path}: {found.size_bytes / 1e6:.2f} MB, schema {found.schema}", f"sha256 {found.sha256}"]
     for method in found.methods:
         lines.append(f"method {method.name}: {method.planned_bytes / 1e6:.2f} MB planned for activations")
         lines += [f"  input   {tensor}" for tensor in method.inputs]
