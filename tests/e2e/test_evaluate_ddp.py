@@ -56,7 +56,6 @@ def comparable(value):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
 def test_two_processes_judge_as_one(sources, tmp_path, monkeypatch):
     """`quantize` writes one artifact, `check` reads it; both print one object."""
     monkeypatch.setitem(VARIANTS, "lite0", replace(TINY, name="lite0"))

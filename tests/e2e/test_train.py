@@ -15,8 +15,6 @@ from quant.training import train
 from tests.support.images import draw_halves, draw_image
 from tests.support.training import tiny_config, use_tiny
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:

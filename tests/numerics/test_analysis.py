@@ -17,7 +17,6 @@ from quant.ptq.ranges import ActivationRange, find_ranges
 from tests.support.exports import export_once
 from tests.support.networks import images, trained_looking
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 64
 
 

@@ -53,7 +53,6 @@ def _run(runtime, tmp_path, lowered, inputs):
     return runtime.run(runtime.load(path, "program"), inputs)
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(("variant", "activation", "padding"), NETWORKS)
 def test_simulation_equals_program_bit_for_bit(runtime, tmp_path, variant, activation, padding):
     graph = _graph(variant, activation, padding)
@@ -67,7 +66,6 @@ def test_simulation_equals_program_bit_for_bit(runtime, tmp_path, variant, activ
     assert torch.equal(found, expected)
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("recipe", ["int8-fast", "int8-groups", "int8-strict"])
 @pytest.mark.parametrize("spec", [V2_LIKE, ES_LIKE], ids=lambda spec: spec.name)
 def test_fused_blocks_are_exact_whatever_is_done_to_their_channels(runtime, tmp_path, spec, recipe):
@@ -81,7 +79,6 @@ def test_fused_blocks_are_exact_whatever_is_done_to_their_channels(runtime, tmp_
         assert torch.equal(found, simulation_of(converted).module(inputs))
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(("variant", "activation", "padding"), NETWORKS)
 def test_float_program_equals_network(runtime, tmp_path, variant, activation, padding):
     graph = _graph(variant, activation, padding)
@@ -94,7 +91,6 @@ def test_float_program_equals_network(runtime, tmp_path, variant, activation, pa
     assert lowered.delegation.left == 0
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_float_layers_share_the_delegate(runtime, tmp_path):
     graph = _graph("b0", "swish", "same")
     inputs, seen = images(4, SIZE, seed=1), images(4, SIZE, seed=2)
@@ -108,7 +104,6 @@ def test_float_layers_share_the_delegate(runtime, tmp_path):
     assert sqnr_db(expected, found) > 15
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_same_graph_lowers_to_same_bytes():
     graph = _graph("lite0", "relu6", "same")
     first, second = (lower_xnnpack(graph, (1, 3, SIZE, SIZE)).data for _ in range(2))

@@ -12,7 +12,6 @@ from quant.ptq.ranges import ChannelRanges
 from tests.support.exports import export_once
 from tests.support.networks import assert_same_outputs, images, trained_looking
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 64
 
 

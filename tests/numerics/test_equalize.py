@@ -19,7 +19,6 @@ from tests.support.exports import export_once
 from tests.support.networks import assert_same_outputs, images, trained_looking
 from tests.support.ptq import activation_specs
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 64
 
 

@@ -68,7 +68,6 @@ def _run(runtime, tmp_path, converted, normalization, taken):
     return runtime.run(runtime.load(path, "program"), taken)
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     ("network", "normalization", "recipe", "least_db"),
     [
@@ -92,7 +91,6 @@ def test_the_program_is_the_simulation_to_the_bit(runtime, tmp_path, network, no
     assert torch.equal(found, expected)
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("padding", ["symmetric", "same"])
 def test_no_image_is_float(padding):
     quantized = _quantize(_graph(padding=padding), IMAGENET, "int8-minmax")
@@ -105,7 +103,6 @@ def test_no_image_is_float(padding):
     assert nodes[:6] == ["XNNConvert", *padded, "XNNConv2d"]
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     ("recipe", "normalization"),
     [
@@ -123,7 +120,6 @@ def test_others_normalise_in_float(runtime, tmp_path, recipe, normalization):
         assert sqnr_db(simulation_of(quantized.converted).module(inputs), found) > 15
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_a_stem_that_a_search_leaves_in_float_reads_pixels_too(runtime, tmp_path):
     graph, (taken, inputs) = _graph(), _pixels(IMAGENET, seed=1)
     floats = nodes_of(convolution_units(graph))
@@ -140,7 +136,6 @@ def test_a_stem_that_a_search_leaves_in_float_reads_pixels_too(runtime, tmp_path
     assert sqnr_db(expected, _run(runtime, tmp_path, converted, IMAGENET, taken)) > 30
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_training_leaves_the_pixels_scale_alone(runtime, tmp_path):
     taken, inputs = _pixels(IMAGENET, seed=1)
     converted = _quantize(_graph(padding="same"), IMAGENET).converted

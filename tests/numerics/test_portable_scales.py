@@ -38,7 +38,6 @@ def test_fixed_point_is_the_product_rounded_half_up(scale, product):
     assert abs(found - exact) <= 0.5 + 2**-8
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_scales_of_a_network_are_settled_by_millionths():
     model = trained_looking(EfficientNet.from_name("b0", num_classes=5, image_size=SIZE), image_size=SIZE)
     graph = export_graph(fold_for_inference(model, SIZE), SIZE)

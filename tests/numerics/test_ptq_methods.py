@@ -82,7 +82,6 @@ def test_backward_passes_leave_no_activation_behind():
     assert len(shown) > 2 and not any(tensor() is not None for tensor in shown)
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_loss_aware_range_clips_what_the_logits_ignore():
     module = torch.fx.symbolic_trace(_Swish())
     values = 10.0 * torch.randn(8, 2, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -92,7 +91,6 @@ def test_loss_aware_range_clips_what_the_logits_ignore():
     assert ranges.high > 0.9 * ranges.seen_high
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_ranges_cover_images_that_are_only_run_forward(monkeypatch):
     monkeypatch.setattr(quant.ptq.ranges, "SENSITIVITY", 2)
     module = torch.fx.symbolic_trace(_Swish())
@@ -104,7 +102,6 @@ def test_ranges_cover_images_that_are_only_run_forward(monkeypatch):
     assert 0.8 * values[:2].max() < ranges.high < 40.0
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_logits_may_reach_further_than_those_seen(graph):
     """The top logit of an image that calibration never met decides its class."""
     inputs = [images(2, SIZE)]
@@ -113,7 +110,6 @@ def test_logits_may_reach_further_than_those_seen(graph):
     assert logits.low <= min(1.25 * logits.seen_low, 0.0) and logits.high >= max(1.25 * logits.seen_high, 0.0)
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_silu_at_once_gives_what_its_two_operators_give(graph):
     inputs = images(2, SIZE)
     with torch.no_grad():
@@ -167,7 +163,6 @@ class _Chain(nn.Module):
         return self.classifier(x.mean((2, 3)))
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_a_swapped_activation_is_mostly_made_up_for():
     original, swapped = (export_graph(_Chain(act).eval(), 16) for act in (nn.SiLU(), nn.Hardswish()))
     swapped.load_state_dict(original.state_dict())
@@ -182,7 +177,6 @@ def test_a_swapped_activation_is_mostly_made_up_for():
     assert all(torch.equal(value, before[name]) for name, value in swapped.state_dict().items())
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_what_repair_rounded_from_rounds_to_what_it_gave(graph):
     quantized = quantize_graph(graph, [images(8, SIZE)], RECIPES["int8-strict"], seed=0, progress=NoProgress())
     nodes = {node.name: node for node in quantized.converted.graph.nodes}
@@ -192,7 +186,6 @@ def test_what_repair_rounded_from_rounds_to_what_it_gave(graph):
         assert torch.equal(unrounded.round().clamp(-127, 127), weight.to(torch.float32)), name
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_refitted_layer_makes_up_for_clipped_inputs():
     generator = torch.Generator().manual_seed(0)
     mixing = torch.randn(16, 16, generator=generator)
@@ -292,7 +285,6 @@ def test_columns_rounded_in_another_order_lie_where_they_belong():
     assert layer.weight.tolist() == [[0, 3, -2], [7, 0, 2]]
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_reconstruction_starts_from_float_weights(graph):
     """It once started from weights rounded one by one, and no filter's taps could make up for each other."""
     quantized = quantize_graph(graph, [images(8, SIZE)], RECIPES["int8-strict"], seed=0, progress=NoProgress())
@@ -342,7 +334,6 @@ def test_leading_layers_are_whole_layers(graph):
     assert nodes_of([]) == frozenset()
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_every_operator_reads_and_writes_int8(graph):
     converted = quantize_graph(
         graph, [images(2, SIZE)], RECIPES["int8-minmax"], seed=0, progress=NoProgress()
@@ -398,7 +389,6 @@ def test_recipe_names():
             replace(find_recipe("int8"), **{field: -1})
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_a_layer_without_activation_may_stay_in_float_between_int8_ones(graph):
     """Its convolution stands between a dq and a q like an int8 one's; only its weights tell."""
     inputs = [images(2, SIZE)]

@@ -21,7 +21,6 @@ from tests.support.warm import WarmRuntime
 SIZE = 64
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     ("variant", "activation", "padding"),
     [("b0", "swish", "symmetric"), ("b0", "hardswish", "same"), ("lite0", "relu6", "same")],

@@ -20,7 +20,6 @@ from quant.ptq.equalize import equalizable, equalize
 from tests.support.exports import export_once
 from tests.support.networks import images, trained_looking
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 64
 
 

@@ -8,7 +8,6 @@ that was given (pytorch/pytorch #114859 reports 12 points on MobileNetV3).
 
 from __future__ import annotations
 
-import pytest
 import torch
 from torch import nn
 
@@ -67,13 +66,11 @@ def _surprise(eps: float) -> float:
     return sqnr_db(wanted, _stock_start(model, x))
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_stock_qat_starts_from_another_network_where_eps_is_not_the_patterns():
     assert _surprise(1e-5) > 60
     assert _surprise(_EPS) < 15
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_ours_starts_from_the_calibrated_network_whatever_eps():
     model = EfficientNet.from_name("b0", num_classes=5, image_size=64, padding="symmetric")
     for module in model.modules():

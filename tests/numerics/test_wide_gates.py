@@ -63,7 +63,6 @@ def test_nothing_is_repeated_that_saves_no_calls(shape, image):
     assert not builder.nodes
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("precision", ["int8", "fp32", "fp16"])
 def test_the_numbers_stay_the_same(tmp_path, monkeypatch, precision):
     side = 33

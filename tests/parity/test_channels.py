@@ -12,8 +12,6 @@ from edge_effnet import InputError, load_checkpoint, save_checkpoint
 from tests.support import peers
 from tests.support.networks import assert_same_outputs, images, trained_looking
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 SIZE = 96
 
 

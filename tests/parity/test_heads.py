@@ -20,8 +20,6 @@ from tests.parity.test_wrapped_networks import (
 )
 from tests.support.networks import images, norms_as_trained
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 WIDTH = 32
 
 

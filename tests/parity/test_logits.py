@@ -18,8 +18,6 @@ from edge_effnet import fold_for_inference, load_checkpoint, save_checkpoint
 from tests.support import peers
 from tests.support.networks import assert_same_outputs, images, trained_looking
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 RTOL = 1e-7  # of doubles: hundreds of roundings leave this many digits, a wrong eps does not
 
 # An even side at which all strided convolutions pad unevenly, and one that mixes both kinds.

@@ -17,8 +17,6 @@ from tests.support import peers
 from tests.support.networks import images, trained_looking
 from tests.support.transformers_reference import EfficientNetForImageClassification
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 CLASSES = 7
 CENTRE = Preprocess(crop=224, resize=256)
 INCEPTION = (0.5, 0.5, 0.5)

@@ -16,8 +16,6 @@ from safetensors.torch import save_file
 from edge_effnet import Checkpoint, InputError, load_checkpoint
 from tests.support.weight_files import CLASSES, network, state_dict
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 NAMES = ["tench", "church", "golf ball", "french horn", "gas pump"]
 
 

@@ -23,8 +23,6 @@ from edge_effnet import Checkpoint, InputError, Preprocess, load_checkpoint
 from edge_effnet.weights.inert import Config
 from tests.support.weight_files import CLASSES, state_dict
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 NAMES = ("tench", "church", "golf ball", "french horn", "gas pump")
 
 

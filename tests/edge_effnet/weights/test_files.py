@@ -12,9 +12,8 @@ from torch import nn
 
 from edge_effnet import InputError, load_checkpoint
 from edge_effnet.weights.files import sha256_of
+from tests.support.refusals import refusal_of
 from tests.support.weight_files import state_dict
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class RunsCode:
@@ -26,12 +25,7 @@ class RunsCode:
 
 
 def refusal(path: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        load_checkpoint(path, "b0")
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    assert "\n" not in message
-    return message
+    return refusal_of(load_checkpoint, path, "b0", begins=f"{path}: ")
 
 
 def test_missing(tmp_path: Path) -> None:

@@ -13,9 +13,8 @@ from edge_effnet import VARIANTS, EfficientNet, InputError, Preprocess, load_che
 from edge_effnet.weights.layouts import LAYOUTS
 from edge_effnet.weights.origins import ORIGINS
 from tests.support.networks import images
+from tests.support.refusals import refusal_of
 from tests.support.weight_files import CLASSES, network, state_dict
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
@@ -25,11 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 def refusal(tensors: dict[str, torch.Tensor], path: Path, variant: str | None = "b0") -> str:
     torch.save(tensors, path)
-    with pytest.raises(InputError) as caught:
-        load_checkpoint(path, variant)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    return message
+    return refusal_of(load_checkpoint, path, variant, begins=f"{path}: ")
 
 
 @pytest.mark.parametrize("layout", [name for name, layout in LAYOUTS.items() if name == layout.name])

@@ -23,8 +23,6 @@ from edge_effnet import (
 from tests.support.networks import images
 from tests.support.weight_files import network, state_dict
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def test_the_same_network_comes_back(tmp_path: Path) -> None:
     torch.save(state_dict("torchvision"), tmp_path / "theirs.pth")

@@ -57,7 +57,6 @@ def found(graph):
     return ranges, channels, reports
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_ranges_and_analysis_are_those_of_one_pass(graph, request, monkeypatch):
     monkeypatch.setattr(gradients, "backward_batch", lambda _: 1)
     ranges, channels, reports = found(graph)

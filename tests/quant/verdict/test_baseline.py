@@ -14,6 +14,7 @@ from quant.verdict.baseline import (
     require_baseline_file,
 )
 from tests.support.baselines import IMAGES, PROGRAM, baseline_of
+from tests.support.refusals import refusal_of
 
 FIDELITY = Fidelity(agreement=0.972, sqnr_db=20.0)
 
@@ -41,10 +42,8 @@ def test_order_and_names_of_images_do_not_matter_but_contents_and_labels_do():
 
 
 def refusal(path, images=IMAGES):
-    with pytest.raises(InputError) as caught:
-        read_baseline(path, images)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ") and "--update-baseline" in message
+    message = refusal_of(read_baseline, path, images, begins=f"{path}: ")
+    assert "--update-baseline" in message
     return message
 
 
