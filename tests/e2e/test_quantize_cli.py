@@ -53,10 +53,7 @@ def refused(result, *words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (
-            ["--data", "photos"],
-            ["--weights missing", "--weights FILE", "edge-effnet train --variant b0"],
-        ),
+        (["--data", "photos"], ["--weights missing", "--weights FILE", "edge-effnet train --variant b0"]),
         (["--weights", "w.pth"], ["--data missing", "--data DIR"]),
         (["--weights", "w.pth", "--evaluation-data", "val"], ["--calibration-data missing", "--data DIR"]),
         (["--weights", "w.pth", "--calibration-data", "train"], ["--evaluation-data missing", "--data DIR"]),

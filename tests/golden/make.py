@@ -107,14 +107,14 @@ GOOD = {
             "name": "val/é/1.jpg",
             "sha256": "cd" * 32,
             "logits": base64.b64encode(np.array(LOGITS, dtype="<f4").tobytes()).decode(),
-        },
+        }
     ],
     "reruns": [
         {
             "name": "val/é/1.jpg",
             "sha256": "cd" * 32,
             "logits": base64.b64encode(np.array(LOGITS, dtype="<f4").tobytes()).decode(),
-        },
+        }
     ],
     "load_ms": [12.5, 11.0, 13.25],
     "latency": {"warmup": 10, "times_ms": [4.5, 4.25], "pauses": 0},

@@ -77,12 +77,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], str, str, Preprocess]] = {
         "lukemelas",
         Preprocess(crop=128, resize=128),
     ),
-    "transformers": (
-        OfTransformers,
-        "b0",
-        "transformers",
-        Preprocess(crop=224, resize=224, resize_mode="squash"),
-    ),
+    "transformers": (OfTransformers, "b0", "transformers", Preprocess(crop=224, resize=224, resize_mode="squash")),
 }
 
 

@@ -19,10 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of torch's, on its own Torc
 
 SIZE = 96
 NETWORKS: dict[str, tuple[str, Callable[[], nn.Module]]] = {
-    "torchvision": (
-        "torchvision",
-        lambda: peers.torchvision.models.efficientnet_b0(num_classes=7),
-    ),
+    "torchvision": ("torchvision", lambda: peers.torchvision.models.efficientnet_b0(num_classes=7)),
     "timm": ("timm", lambda: peers.timm.create_model("efficientnet_b0", num_classes=7)),
     "timm-tf": ("timm-tf", lambda: peers.timm.create_model("tf_efficientnet_b0", num_classes=7)),
     "timm-es": ("timm", lambda: peers.timm.create_model("efficientnet_es", num_classes=7)),

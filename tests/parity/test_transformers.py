@@ -197,10 +197,7 @@ def test_what_would_compute_something_else_is_refused(
     variant: str, of: dict[str, Any], by: dict[str, Any], words: str, tmp_path: Path
 ) -> None:
     folder = snapshot(
-        tmp_path / "snapshot",
-        variant,
-        of=config(variant, **of),
-        by=processor(VARIANTS[variant].resolution) | by,
+        tmp_path / "snapshot", variant, of=config(variant, **of), by=processor(VARIANTS[variant].resolution) | by
     )
     assert words in refusal_of(load_pretrained, folder)
 

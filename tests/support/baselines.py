@@ -21,10 +21,5 @@ def baseline_of(
 ) -> Baseline:
     """Figures that 250 images can give."""
     return Baseline(
-        digest=digest_of(images),
-        images=len(images),
-        top1=top1,
-        agreement=agreement,
-        sqnr_db=sqnr_db,
-        program=PROGRAM,
+        digest=digest_of(images), images=len(images), top1=top1, agreement=agreement, sqnr_db=sqnr_db, program=PROGRAM
     )

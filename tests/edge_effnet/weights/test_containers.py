@@ -33,10 +33,7 @@ CONTAINERS = {
     "bare": lambda t: t,
     "ordered": OrderedDict,
     "state_dict": lambda t: {"state_dict": t, "epoch": 3, "best_acc1": torch.tensor(0.5)},
-    "model_state_dict": lambda t: {
-        "model_state_dict": t,
-        "optimizer_state_dict": {"state": {}, "param_groups": []},
-    },
+    "model_state_dict": lambda t: {"model_state_dict": t, "optimizer_state_dict": {"state": {}, "param_groups": []}},
     "model": lambda t: {"model": t, "lr_scheduler": {"step": 1}},
     "nested": lambda t: {"model": {"state_dict": t}},
     "ddp": lambda t: prefixed("module.", t),
@@ -44,12 +41,7 @@ CONTAINERS = {
     "compiled ddp": lambda t: {"model": prefixed("_orig_mod.module.", t)},
     "lightning": lambda t: {"state_dict": prefixed("model.", t), "hyper_parameters": {"lr": 0.1}},
     "timm": lambda t: {"state_dict": t, "args": argparse.Namespace(model="efficientnet_b0"), "version": 2},
-    "numpy scalars": lambda t: {
-        "state_dict": t,
-        "best": np.float64(0.7),
-        "low": np.float32(1),
-        "step": np.int64(3),
-    },
+    "numpy scalars": lambda t: {"state_dict": t, "best": np.float64(0.7), "low": np.float32(1), "step": np.int64(3)},
 }
 
 

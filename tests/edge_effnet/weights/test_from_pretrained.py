@@ -366,10 +366,7 @@ def test_a_repository_without_a_config(hub: Loopback) -> None:
         (b'{"model_type": "efficientnet"}', "made for transformers (model_type 'efficientnet')"),
         (b'{"architecture": "resnet50"}', "unknown variant 'resnet50'"),
         (b'{"architecture": "efficientnet_b1"}', "holds b0 "),
-        (
-            b'{"architecture": "efficientnet_b0", "pretrained_cfg": {"input_size": []}}',
-            "pretrained_cfg cannot be",
-        ),
+        (b'{"architecture": "efficientnet_b0", "pretrained_cfg": {"input_size": []}}', "pretrained_cfg cannot be"),
         (
             b'{"architecture": "efficientnet_b0", "pretrained_cfg": {"input_size": [3, 9], "crop_pct": 0}}',
             "pretrained_cfg cannot be used",

@@ -117,8 +117,7 @@ def test_other_architectures_are_told_apart(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "count"),
-    [(float("nan"), "1 NaN or infinite values of 8"), (float("-inf"), "1 NaN or infinite")],
+    ("value", "count"), [(float("nan"), "1 NaN or infinite values of 8"), (float("-inf"), "1 NaN or infinite")]
 )
 def test_values_that_are_not_finite_are_named(value: float, count: str, path: Path) -> None:
     name = "features.1.0.block.1.fc1.bias"
@@ -226,11 +225,7 @@ def test_preprocessing_may_be_given(path: Path) -> None:
     torch.save(state_dict(), path)
     given = Preprocess(crop=96, resize=100, interpolation="bilinear")
     checkpoint = load_checkpoint(path, "b0", preprocess=given)
-    assert (checkpoint.preprocess, checkpoint.model.preprocess, checkpoint.model.image_size) == (
-        given,
-        given,
-        96,
-    )
+    assert (checkpoint.preprocess, checkpoint.model.preprocess, checkpoint.model.image_size) == (given, given, 96)
 
 
 def test_preprocessing_of_what_was_never_published_is_assumed_and_said(path: Path) -> None:

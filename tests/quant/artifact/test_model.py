@@ -97,8 +97,7 @@ def test_golden_files_are_little_endian_float32_and_contiguous(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "names",
-    [("tench", "chain saw", "gas_pump"), ("été", "猫", "🐈"), ("\u200f", " ", "\u3000")],
+    "names", [("tench", "chain saw", "gas_pump"), ("été", "猫", "🐈"), ("\u200f", " ", "\u3000")]
 )
 def test_class_names_survive_whatever_their_letters(tmp_path, names):
     make_artifact(tmp_path / "a", classes=names)

@@ -205,10 +205,7 @@ def test_unreadable_and_empty_images_are_found_in_one_pass_and_left_out(tmp_path
     found = split(tmp_path, verify=verify)
     assert len(found.evaluation) == 209
     assert left_out(found).message == "Left out 2 images that cannot be read."
-    assert [item.split(": ")[0] for item in left_out(found).items] == [
-        "train/red/0.jpg",
-        "val/red/0.jpg",
-    ]
+    assert [item.split(": ")[0] for item in left_out(found).items] == ["train/red/0.jpg", "val/red/0.jpg"]
     for index in range(1, 5):
         (tmp_path / "val" / "blue" / f"{index}.jpg").write_bytes(f"no image {index}".encode())
     message = refusal_of(split, tmp_path, verify=verify)

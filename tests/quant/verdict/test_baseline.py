@@ -57,19 +57,7 @@ def test_a_baseline_of_other_images_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "[]",
-        "7",
-        '"x"',
-        "{}",
-        "\x00\xff",
-        "[" * 100_000,
-        '{"schema": 1}',
-        '{"schema": 2, "seal": 1}',
-    ],
+    "text", ["", "{", "[]", "7", '"x"', "{}", "\x00\xff", "[" * 100_000, '{"schema": 1}', '{"schema": 2, "seal": 1}']
 )
 def test_a_file_that_is_no_baseline_is_refused(tmp_path, text):
     path = tmp_path / "b.json"
