@@ -13,15 +13,13 @@ from torch import nn
 
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
-from quant.common.progress import NoProgress
 from quant.common.quiet import quiet_libraries
 from quant.graph.export import export_graph
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.metrics import sqnr_db
-from quant.ptq.steps import quantize_graph
 from quant.qat.network import trainable
-from quant.recipes import RECIPES
 from tests.support.networks import images, trained_looking
+from tests.support.ptq import quantized
 
 _EPS = 1e-3
 
@@ -85,6 +83,6 @@ def test_ours_starts_from_the_calibrated_network_whatever_eps():
     graph, x = export_graph(fold_for_inference(model, 64), 64), images(8, 64)
     with torch.no_grad():
         torch.testing.assert_close(graph(x), model(x), rtol=1e-3, atol=1e-3)
-        quantized = quantize_graph(graph, [x], RECIPES["int8-fast"], seed=0, progress=NoProgress())
-        network = trainable(quantized.converted, quantized.unrounded)
-        assert torch.equal(network.module(x), simulation_of(quantized.converted).module(x))
+        int8 = quantized(graph, [x])
+        network = trainable(int8.converted, int8.unrounded)
+        assert torch.equal(network.module(x), simulation_of(int8.converted).module(x))
