@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
 
 import pytest
 import torch
 
-from edge_effnet import EfficientNet
 from edge_effnet.errors import InputError
-from edge_effnet.variants import VARIANTS
-from edge_effnet.weights.save import save_checkpoint
 from quant import quantize
 from quant.pipeline.check import check
 from quant.qat.options import QatOptions
 from tests.support.images import draw_halves, pack_shards
 from tests.support.ranks import in_two
-from tests.support.training import TINY
+from tests.support.tiny import untrained
+
+pytestmark = pytest.mark.usefixtures("tiny_variant")
 
 
 @pytest.fixture
-def sources(tmp_path, monkeypatch):
-    monkeypatch.setitem(VARIANTS, "lite0", replace(TINY, name="lite0"))
-    torch.manual_seed(0)
-    draw_halves(tmp_path / "photos", train=40, val=8)
-    names = tuple(sorted(p.name for p in (tmp_path / "photos" / "train").iterdir()))
-    model = EfficientNet.from_name("lite0", num_classes=len(names), image_size=32).eval()
-    model.class_names = names
-    weights = tmp_path / "tiny.safetensors"
-    save_checkpoint(weights, model)
-    return {"weights": weights, "data": tmp_path / "photos", "calibration": 16}
+def sources(tmp_path):
+    return {**untrained(tmp_path, train=40, val=8), "calibration": 16}
 
 
 def _options(**changes):

@@ -14,15 +14,13 @@ import torch
 from safetensors.torch import save_file
 
 from edge_effnet import Checkpoint, InputError, load_checkpoint
-from tests.support.weight_files import CLASSES, network, state_dict
+from tests.support.weight_files import CLASSES, load_saved, network, state_dict
 
 NAMES = ["tench", "church", "golf ball", "french horn", "gas pump"]
 
 
 def load(content: Any, tmp_path: Path) -> Checkpoint:
-    path = tmp_path / "weights.pth"
-    torch.save(content, path)
-    return load_checkpoint(path, "b0")
+    return load_saved(content, tmp_path / "weights.pth", "b0")
 
 
 def prefixed(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

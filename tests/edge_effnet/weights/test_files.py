@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,7 @@ from torch import nn
 from edge_effnet import InputError, load_checkpoint
 from edge_effnet.weights.files import sha256_of
 from tests.support.refusals import refusal_of
-from tests.support.weight_files import state_dict
-
-
-class RunsCode:
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (str(self.marker),)
+from tests.support.weight_files import RunsCode, state_dict
 
 
 def refusal(path: Path) -> str:

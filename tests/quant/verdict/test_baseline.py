@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from edge_effnet.errors import InputError
-from quant.metrics.evaluate import NO_ACCURACY, Accuracy, Fidelity
+from quant.metrics.evaluate import NO_ACCURACY, Fidelity
 from quant.verdict.baseline import (
     baseline_json,
     check_baseline,
@@ -13,14 +13,10 @@ from quant.verdict.baseline import (
     read_baseline,
     require_baseline_file,
 )
-from tests.support.baselines import IMAGES, PROGRAM, baseline_of
+from tests.support.baselines import IMAGES, PROGRAM, accuracy, baseline_of
 from tests.support.refusals import refusal_of
 
 FIDELITY = Fidelity(agreement=0.972, sqnr_db=20.0)
-
-
-def accuracy(top1):
-    return Accuracy(top1=top1, top5=1.0, top1_interval=(0.0, 1.0))
 
 
 def test_what_is_written_is_what_is_read(tmp_path):

@@ -5,15 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_effnet.errors import InputError
-from quant.metrics.evaluate import NO_ACCURACY, Accuracy, Fidelity
+from quant.metrics.evaluate import NO_ACCURACY, Fidelity
 from quant.verdict.limits import Limits, check_max_drop, check_min_agreement
 from quant.verdict.verdict import compare, decide
-from tests.support.baselines import baseline_of
+from tests.support.baselines import accuracy, baseline_of
 from tests.support.outcomes import images
-
-
-def accuracy(top1):
-    return Accuracy(top1=top1, top5=1.0, top1_interval=(0.0, 1.0))
 
 
 def judge(before, after, fidelity, *, max_drop, images, min_agreement=None, baseline=None, errors=()):
