@@ -12,23 +12,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from command import network_parser, run_quantize
 from peers.peer import Material
-from peers.table import PEERS
-from tables import write_results
+from peers.table import PEERS, run_peer
+from tables import versions_of, write_results
 
 from edge_effnet.weights import load_pretrained
-from quant.data.batches import iterate_batches
 from quant.data.collect import Source
 from quant.data.split import DataSplit, ImageRecord, split_images
 from quant.metrics import metrics
@@ -77,21 +73,21 @@ def prepare(arguments: argparse.Namespace, folder: Path) -> tuple[Material, Data
     """Split and decode the images as `quantize` does."""
     checkpoint = load_pretrained(arguments.weights, variant=arguments.variant)
     split = split_images(
-        Source(data=Path(arguments.data), class_names=checkpoint.class_names, num_classes=checkpoint.num_classes),
+        Source(data=arguments.data, class_names=checkpoint.class_names, num_classes=checkpoint.num_classes),
         calibration=DEFAULT_CALIBRATION,
         seed=0,
         selection=VALIDATION,
     )
     if split.class_names is None:
         raise SystemExit(f"{arguments.data}: top-1 and accuracy control need class folders.")
+    material = Material(folder, arguments.variant, arguments.weights)
     sets: dict[str, Sequence[ImageRecord]] = {
         "calibration": split.calibration, "validation": split.selection, "judged": split.evaluation,
     }  # fmt: skip
     for name, listed in sets.items():
-        images = torch.cat(list(iterate_batches([image.path for image in listed], checkpoint.preprocess)))
-        np.save(folder / f"{name}.npy", images.numpy())
+        material.decode(name, [image.path for image in listed], checkpoint.preprocess)
         np.save(folder / f"{name}-labels.npy", np.array([image.label for image in listed]))
-    return Material(folder, arguments.variant, arguments.weights), split
+    return material, split
 
 
 def reference(material: Material) -> torch.Tensor:
@@ -100,18 +96,9 @@ def reference(material: Material) -> torch.Tensor:
         return torch.cat([material.network(torch.from_numpy(x)) for x in material.batches("judged")])
 
 
-def run_peer(name: str, material: Material, expected: torch.Tensor) -> Result:
+def judge_peer(name: str, material: Material, expected: torch.Tensor) -> Result:
     """Quantize and run one peer in its own process."""
-    command = [
-        sys.executable, "-m", "peers.child", name, str(material.folder), material.variant, material.weights
-    ]  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
-    log = material.folder / f"{name}.log"
-    with log.open("w") as output:
-        done = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
-        raise SystemExit(f"{name}: exit code {done.returncode}\n{log.read_text()[-2000:]}")
-    figures = json.loads((material.folder / name / "figures.json").read_text())
+    figures = run_peer(name, material)
     # What `latency.py` loads; a row has no use for it.
     del figures["file"]
     logits = torch.from_numpy(np.load(material.folder / name / "logits.npy"))
@@ -127,14 +114,7 @@ def run_peer(name: str, material: Material, expected: torch.Tensor) -> Result:
 def run_ours(recipe: str, arguments: argparse.Namespace, split: DataSplit, folder: Path) -> tuple[Result, float]:
     """One `quantize` as users run it; returns float's top-1 too."""
     out = folder / f"ours-{recipe}"
-    command = [
-        "quantize", "--variant", arguments.variant, "--weights", arguments.weights, "--data", arguments.data,
-        "--recipe", recipe, "--out", str(out), "--json",
-    ]  # fmt: skip
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}")
-    found: dict[str, Any] = json.loads(done.stdout)
+    found = run_quantize(recipe, arguments, out)
     fitted = json.loads((out / "manifest.json").read_text())["photographs"]
     same = sorted(image.sha256 for image in split.calibration)
     if sorted(image["sha256"] for image in fitted["calibration"]) != same:
@@ -153,11 +133,7 @@ def run_ours(recipe: str, arguments: argparse.Namespace, split: DataSplit, folde
 
 def main() -> None:
     """Measure and write table and JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variant", default="b0")
-    parser.add_argument("--weights", required=True)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--name", default="b0")
+    parser = network_parser(__doc__)
     parser.add_argument("--peer", action="append", choices=PEERS, help="only these; all by default")
     arguments = parser.parse_args()
     arguments.weights = str(Path(arguments.weights).resolve())
@@ -171,16 +147,15 @@ def main() -> None:
             results.append(result)
             print(" | ".join(result.cells()), flush=True)
         for name in arguments.peer or PEERS:
-            results.append(run_peer(name, material, expected))
+            results.append(judge_peer(name, material, expected))
             print(" | ".join(results[-1].cells()), flush=True)
-    versions = {package: number for result in results for package, number in result.versions.items()}
     write_results(
         f"accuracy-{arguments.name}",
         f"Int8 toolchains on {arguments.name}",
         COLUMNS,
         [result.cells() for result in results],
-        f"{', '.join(f'{package} {number}' for package, number in versions.items())}, {len(split.calibration)} "
-        f"images to calibrate, {len(split.evaluation)} judged, float top-1 {100 * top1:.1f} %",
+        f"{versions_of(result.versions for result in results)}, {len(split.calibration)} images to calibrate, "
+        f"{len(split.evaluation)} judged, float top-1 {100 * top1:.1f} %",
         data={"float_top1": top1, "results": [asdict(result) for result in results]},
     )
 

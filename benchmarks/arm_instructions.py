@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from networks import NETWORKS, make_material
-from tables import write_results
+from tables import versions_of, write_results
 from toolchains import OURS_FLOAT, RECIPES_OF_OURS, Program, make_programs
 
 REFERENCE = "ai-edge-quantizer"
@@ -36,14 +36,9 @@ _MORE = 8
 PACKAGES = ("ai-edge-litert", "onnxruntime")
 
 COLUMNS = (
-    "",
-    "processor",
-    "instructions, M",
-    "of LiteRT's",
-    "of fp32's",
-    "dot products and multiplies, M",
+    "", "processor", "instructions, M", "of LiteRT's", "of fp32's", "dot products and multiplies, M",
     "loads and stores, M",
-)
+)  # fmt: skip
 
 PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64")
 
@@ -156,14 +151,12 @@ def main() -> None:
             for name in arguments.network
             for row in measure(name, folder / name, chosen, arguments.cpu, arm, arguments.tools)
         ]
-    versions = {package: number for row in rows for package, number in row["versions"].items()}
     write_results(
         arguments.name,
         "ARM instructions of one forward",
         COLUMNS,
         [cells(row) for row in rows],
-        f"{', '.join(f'{package} {number}' for package, number in versions.items())}, aarch64 wheels under "
-        "qemu-user, one thread, batch 1",
+        f"{versions_of(row['versions'] for row in rows)}, aarch64 wheels under qemu-user, one thread, batch 1",
         data={"rows": rows},
     )
 

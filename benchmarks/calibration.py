@@ -7,12 +7,12 @@ Writes `benchmarks/results/calibration-NAME.md`; figures are of the .pte of the 
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
+from command import network_parser
 from tables import write_results
 
 from quant import quantize
@@ -20,6 +20,10 @@ from quant.verdict.outcome import Outcome
 
 DRAWS: dict[int, int] = {8: 3, 32: 3, 64: 10, 128: 3, 256: 3, 512: 1}
 """How many draws of how many images."""
+
+COLUMNS = (
+    "photographs", "draws", "agreement, %, mean", "worst", "SQNR, dB, mean", "worst", "top-1, %, mean", "worst",
+)  # fmt: skip
 
 
 def row(images: int, outcomes: Sequence[Outcome]) -> list[str]:
@@ -35,12 +39,8 @@ def row(images: int, outcomes: Sequence[Outcome]) -> list[str]:
 
 def main() -> None:
     """Measure and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--variant", default="b0")
-    parser.add_argument("--weights", required=True)
-    parser.add_argument("--data", required=True)
+    parser = network_parser(__doc__)
     parser.add_argument("--recipe", default="int8")
-    parser.add_argument("--name", default="b0")
     parser.add_argument("--images", type=int, action="append", choices=list(DRAWS), help="all, if left out")
     arguments = parser.parse_args()
     rows = []
@@ -48,28 +48,18 @@ def main() -> None:
         outcomes = []
         for seed in range(DRAWS[images]):
             with tempfile.TemporaryDirectory() as folder:
-                result = quantize(
-                    arguments.variant,
-                    weights=arguments.weights,
-                    data=arguments.data,
-                    recipe=arguments.recipe,
-                    calibration=images,
-                    seed=seed,
-                    out=Path(folder, "artifact"),
-                )
-            outcomes.append(result.outcome)
+                settings = {"recipe": arguments.recipe, "calibration": images, "seed": seed, "out": Path(folder, "a")}
+                made = quantize(arguments.variant, weights=arguments.weights, data=arguments.data, **settings)
+            outcomes.append(made.outcome)
         rows.append(row(images, outcomes))
         print(" | ".join(rows[-1]), flush=True)
     write_results(
         f"calibration-{arguments.name}",
         f"Calibration images, {arguments.recipe} on {arguments.name}",
-        (
-            "photographs", "draws", "agreement, %, mean", "worst", "SQNR, dB, mean", "worst", "top-1, %, mean",
-            "worst",
-        ),
+        COLUMNS,
         rows,
         f"{outcomes[0].evaluation_images} judged, float top-1 {100 * (outcomes[0].float_accuracy.top1 or 0):.1f} %",
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -58,11 +58,12 @@ def measure_speed(model: EfficientNet, batches: Sequence[torch.Tensor], turns: i
         find_ranges(graph, names, batches, seed=0)
 
     count = sum(len(batch) for batch in batches)
-    times = [(_seconds(plain), _seconds(calibration)) for _ in range(1 + turns)][1:]
+    times = [(seconds_of(plain), seconds_of(calibration)) for _ in range(1 + turns)][1:]
     return Speed(plain=tuple(count / p for p, _ in times), calibration=tuple(count / c for _, c in times))
 
 
-def _seconds(work: Callable[[], None]) -> float:
+def seconds_of(work: Callable[[], None]) -> float:
+    """How long something takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

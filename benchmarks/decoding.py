@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from calibration_speed import seconds_of
 
 from edge_effnet.fuse import fold_for_inference
 from edge_effnet.model import EfficientNet
@@ -53,12 +53,6 @@ def measure_decoding(model: EfficientNet, paths: Sequence[Path], preprocess: Pre
             for batch in iterate_batches(paths, preprocess):
                 folded(batch)
 
-    rounds = [[_seconds(work) for work in (decode, network, together)] for _ in range(turns)]
+    rounds = [[seconds_of(work) for work in (decode, network, together)] for _ in range(turns)]
     decode_s, network_s, together_s = (min(seconds) for seconds in zip(*rounds, strict=True))
     return Decoding(images=len(paths), decode_s=decode_s, network_s=network_s, together_s=together_s)
-
-
-def _seconds(work: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start

@@ -11,7 +11,6 @@ instructions on a cortex-a76 (`arm_instructions.py`); `--pixels` adds the progra
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -20,6 +19,7 @@ from typing import Any
 
 import torch
 from arm_instructions import count
+from command import network_parser
 from tables import write_results
 from toolchains import Program
 from torch import fx
@@ -76,10 +76,7 @@ def logits_of(graph: fx.GraphModule, images: Sequence[ImageRecord], preprocess: 
 
 def main() -> None:
     """Measure and write table and JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variant", default="b0")
-    parser.add_argument("--weights", required=True)
-    parser.add_argument("--data", required=True, type=Path)
+    parser = network_parser(__doc__)
     parser.add_argument("--more", nargs="+", type=Path, default=[])
     parser.add_argument("--recipe", nargs="+", choices=RECIPES, default=list(RECIPES))
     parser.add_argument("--seed", type=int, default=0)
@@ -87,7 +84,6 @@ def main() -> None:
     parser.add_argument("--pixels", action="store_true")
     parser.add_argument("--arm", type=Path)
     parser.add_argument("--tools", type=Path, default=Path("../shared/tools/arm64"))
-    parser.add_argument("--name", default="b0")
     arguments = parser.parse_args()
     keep_freed_memory()
     checkpoint = load_checkpoint(arguments.weights, arguments.variant)

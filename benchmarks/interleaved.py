@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from peers.table import environment
 from toolchains import Program
 
 BLOCK = 10
@@ -41,16 +40,11 @@ class _Served:
     """A child process that holds one program."""
 
     def __init__(self, program: Program, threads: int, side: int) -> None:
-        here = Path(__file__).parent
         self._child = subprocess.Popen(
             [sys.executable, "-m", "peers.serve", program.toolchain, str(program.path), str(threads), str(side)],
-            env=os.environ
-            | {"PYTHONPATH": os.pathsep.join([str(here), str(here.parent)]), "TF_CPP_MIN_LOG_LEVEL": "3"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+            env=environment() | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
         self.times: list[float] = []
         self.first_ms, self.peak_bytes = self._read(program)
 

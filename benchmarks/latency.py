@@ -19,23 +19,15 @@ from typing import Any
 
 from interleaved import Timing, time_interleaved
 from networks import NETWORKS, make_material
-from tables import write_results
+from tables import versions_of, write_results
 from toolchains import OURS_FLOAT, TOOLCHAINS, Program, make_programs
 
 REFERENCE = "ai-edge-quantizer"
 """The peer that ratios are against, beside the own fp32 program."""
 
 COLUMNS = (
-    "",
-    "threads",
-    "median, ms",
-    "p10-p90, ms",
-    "of LiteRT's",
-    "of fp32's",
-    "load + first, ms",
-    "peak, MiB",
-    "MB",
-)
+    "", "threads", "median, ms", "p10-p90, ms", "of LiteRT's", "of fp32's", "load + first, ms", "peak, MiB", "MB",
+)  # fmt: skip
 
 
 def measure(name: str, folder: Path, toolchains: list[str], threads: list[int], repeats: int) -> list[dict[str, Any]]:
@@ -106,14 +98,12 @@ def main() -> None:
             for name in arguments.network
             for row in measure(name, folder / name, arguments.toolchain, arguments.threads, arguments.repeats)
         ]
-    versions = {package: number for row in rows for package, number in row["versions"].items()}
     write_results(
         arguments.name,
         "Latency against other toolchains",
         COLUMNS,
         [cells(row) for row in rows],
-        f"{', '.join(f'{package} {number}' for package, number in versions.items())}, {arguments.repeats} forwards "
-        "interleaved, batch 1",
+        f"{versions_of(row['versions'] for row in rows)}, {arguments.repeats} forwards interleaved, batch 1",
         data={"rows": rows},
     )
 

@@ -7,11 +7,11 @@ Writes `benchmarks/results/methods-NAME.md`; figures are of the .pte.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from command import network_parser
 from tables import write_results
 
 from quant import quantize
@@ -56,12 +56,7 @@ def row(label: str, outcome: Outcome) -> list[str]:
 
 def main() -> None:
     """Measure and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--variant", default="b0")
-    parser.add_argument("--weights", required=True)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--name", default="b0")
-    arguments = parser.parse_args()
+    arguments = network_parser(__doc__).parse_args()
     rows = []
     for label, recipe in VARIATIONS.items():
         # A variation has no name of its own; for the length of its run it stands in for the default.

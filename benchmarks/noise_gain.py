@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from kinds import Row, new_network
+from kinds import ROWS, new_network
 from tables import write_results
 
 from edge_effnet import EfficientNet, load_checkpoint
@@ -24,11 +24,7 @@ from quant.metrics.metrics import sqnr_db
 _NOISE_DB = 40.0
 _IMAGES = 16
 
-RANDOM = {
-    "ES": Row(variant="es", weights="random", make=new_network),
-    "V2-B0": Row(variant="v2-b0", weights="random", make=new_network, side=192),
-    "V2-S": Row(variant="v2-s", weights="random", make=new_network),
-}
+RANDOM = {name: row for name, row in ROWS.items() if row.make is new_network}
 
 
 @torch.no_grad()
@@ -56,7 +52,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=RANDOM, default=list(RANDOM))
     arguments = parser.parse_args()
     networks = {"B0": (load_checkpoint(arguments.b0, "b0").model, "real")}
-    networks |= {name: (new_network(arguments, RANDOM[name]), "random, head fitted") for name in arguments.only}
+    networks |= {name: (new_network(arguments, RANDOM[name]), RANDOM[name].weights) for name in arguments.only}
     rows = []
     for name, (model, weights) in networks.items():
         assert model.preprocess is not None

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -25,7 +24,7 @@ import torch
 from calibration_speed import measure_speed
 from decoding import measure_decoding
 from graph_work import measure_graph_work
-from peers.table import PEERS
+from peers.table import PEERS, child_of, environment, figures_of
 from pipeline_material import Subject, make_subject
 from pipeline_tables import Findings, Run
 from process_tree import run_watched
@@ -58,7 +57,7 @@ def run_ours(subject: Subject) -> Run:
         "--out", str(folder / "ours"), "--json",
     ]  # fmt: skip
     log = folder / "ours.log"
-    done = run_watched(command, _environment(), log)
+    done = run_watched(command, environment(), log)
     if done.returncode not in (0, 1):  # a random network may well fail its verdict
         raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}\n{log.read_text()[-2000:]}")
     stages: dict[str, float] = json.loads(done.output)["seconds"]
@@ -76,15 +75,11 @@ def run_ours(subject: Subject) -> Run:
 
 def run_peer(name: str, subject: Subject) -> Run:
     """Time one peer's own quantization."""
-    material = subject.material
-    command = [
-        sys.executable, "-m", "peers.child", name, str(material.folder), material.variant, material.weights
-    ]  # fmt: skip
-    log = material.folder / f"{name}.log"
-    done = run_watched(command, _environment(), log)
+    log = subject.material.folder / f"{name}.log"
+    done = run_watched(*child_of(name, subject.material), log)
     if done.returncode:
         raise SystemExit(f"{name}: exit code {done.returncode}\n{log.read_text()[-2000:]}")
-    figures = json.loads((material.folder / name / "figures.json").read_text())
+    figures = figures_of(name, subject.material)
     return Run(
         variant=subject.variant,
         toolchain=figures["title"],
@@ -95,10 +90,6 @@ def run_peer(name: str, subject: Subject) -> Run:
         stages={},
         versions=figures["versions"],
     )
-
-
-def _environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
 
 
 def measure(subject: Subject, peers: list[str], turns: int, findings: Findings) -> None:

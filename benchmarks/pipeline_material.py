@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import torch
 from peers.peer import Material
 from torch import nn
@@ -14,6 +13,7 @@ from torch import nn
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.samples import CLASS_NAMES, write_folder
+from edge_effnet.variants import resolve_variant
 from edge_effnet.weights import load_pretrained
 from edge_effnet.weights.save import save_checkpoint
 from quant.data.batches import iterate_batches
@@ -52,33 +52,33 @@ def make_subject(variant: str, weights: str | None, data: str | None, calibratio
         folder: for everything made here.
     """
     folder.mkdir()
-    model = EfficientNet.from_name(variant, num_classes=len(CLASS_NAMES)) if weights is None else None
+    side = resolve_variant(variant).resolution
     preprocess = (
-        load_pretrained(weights, variant=variant).preprocess
-        if weights is not None
-        else Preprocess(crop=model.image_size, resize=model.image_size)  # type: ignore[union-attr]
+        Preprocess(crop=side, resize=side)
+        if weights is None
+        else load_pretrained(weights, variant=variant).preprocess
     )
     if data is None:
         counts = {"calibration": max(calibration, len(CLASS_NAMES)), "val": EVALUATED}
         data = str(folder / "photographs")
         write_folder(Path(data), split_counts=counts, size=preprocess.resize, workers=2)
-    if model is not None:
+    if weights is None:
+        model = EfficientNet.from_name(variant, num_classes=len(CLASS_NAMES))
         weights = _save_trained_looking(model, preprocess, Path(data), folder / "weights.safetensors")
-    assert weights is not None
     checkpoint = load_pretrained(weights, variant=variant)
     split = split_images(
         Source(data=Path(data), class_names=checkpoint.class_names, num_classes=checkpoint.num_classes),
         calibration=calibration,
         seed=0,
     )
+    material = Material(folder, variant, weights)
     for name, listed in (("calibration", split.calibration), ("judged", split.evaluation[:1])):
-        images = iterate_batches([image.path for image in listed], preprocess)
-        np.save(folder / f"{name}.npy", torch.cat(list(images)).numpy())
+        material.decode(name, [image.path for image in listed], preprocess)
     return Subject(
         variant=variant,
         weights=weights,
         data=data,
-        material=Material(folder, variant, weights),
+        material=material,
         side=preprocess.crop,
         calibration=tuple(image.path for image in split.calibration),
     )

@@ -9,7 +9,7 @@ from typing import Any
 from calibration_speed import Speed
 from decoding import Decoding
 from graph_work import GraphWork
-from tables import Table
+from tables import Table, versions_of
 
 STAGES = ("load", "export", "quantize", "analyze", "lower", "evaluate", "total")
 """Of a `quantize` run."""
@@ -95,8 +95,7 @@ class Findings:
 
     def versions(self) -> str:
         """Return what the peers' packages are."""
-        found = {package: number for run in self.runs for package, number in run.versions.items()}
-        return ", ".join(f"{package} {number}" for package, number in found.items()) or "no peers"
+        return versions_of(run.versions for run in self.runs) or "no peers"
 
     def to_json(self) -> dict[str, Any]:
         """Return the same for machines."""

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,21 +47,26 @@ def run_watched(command: Sequence[str], environment: Mapping[str, str], log: Pat
     )
 
 
+def resident_bytes(process: int) -> int:
+    """Resident memory of a process."""
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def _resident(root: int) -> int:
     """Bytes of a process and all its descendants."""
-    parents, pages = {}, {}
+    parents = {}
     for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
-            continue
-        try:
-            # The command's name is in brackets and may hold blanks.
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it ended meanwhile
-        parents[int(folder.name)], pages[int(folder.name)] = int(fields[1]), int(fields[21])
-    family, grown = {root}, True
-    while grown:
-        born = {pid for pid, parent in parents.items() if parent in family} - family
+        if folder.name.isdigit():
+            # A process may have ended meanwhile.
+            with suppress(OSError):
+                # The command's name is in brackets and may hold blanks.
+                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    family, born = {root}, {root}
+    while born:
+        born = {pid for pid, parent in parents.items() if parent in born}
         family |= born
-        grown = bool(born)
-    return sum(pages.get(pid, 0) for pid in family) * os.sysconf("SC_PAGE_SIZE")
+    total = 0
+    for pid in family:
+        with suppress(OSError):
+            total += resident_bytes(pid)
+    return total

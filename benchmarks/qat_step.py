@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -20,8 +21,9 @@ import time
 from collections.abc import Callable
 
 import torch
+from process_tree import resident_bytes
 from tables import write_results
-from torch import nn
+from torch import Tensor, nn
 
 from apps.cli.process import keep_freed_memory, wait_asleep
 from edge_effnet import EfficientNet
@@ -40,14 +42,12 @@ from quant.recipes import RECIPES
 STEPS, WARMUP = 6, 2
 
 
-def _float(variant: str, images: torch.Tensor) -> Callable[[], torch.Tensor]:
+def _float(variant: str, images: Tensor) -> Callable[[], Tensor]:
     model = EfficientNet.from_name(variant, num_classes=10).train().to(memory_format=torch.channels_last)
     return _step(model, images, lambda x: torch.zeros(len(x), 10))
 
 
-def _requantize_plainly(
-    real: torch.Tensor, exact: torch.Tensor, scale: torch.Tensor, zero: torch.Tensor, limits: Range
-) -> torch.Tensor:
+def _requantize_plainly(real: Tensor, exact: Tensor, scale: Tensor, zero: Tensor, limits: Range) -> Tensor:
     """Saturate `exact`, with the gradients of `real` wherever rounding passed straight does not saturate."""
     low, high = (zero.item() + limit / scale.item() for limit in limits)
     steps = exact.detach() + (real - real.detach()) + zero
@@ -55,26 +55,24 @@ def _requantize_plainly(
 
 
 def _convolve_plainly(
-    v: torch.Tensor,
-    source: torch.Tensor,
-    weight: torch.Tensor,
-    weight_scale: torch.Tensor,
-    bias: torch.Tensor,
-    scale: torch.Tensor,
-    zero: torch.Tensor,
+    v: Tensor,
+    source: Tensor,
+    weight: Tensor,
+    weight_scale: Tensor,
+    bias: Tensor,
+    scale: Tensor,
+    zero: Tensor,
     limits: Range,
     geometry: Geometry,
     *_: object,
-) -> torch.Tensor:
+) -> Tensor:
     steps = bias / (weight_scale * source)
     steps = steps + (steps.round() - steps).detach()
     scaled = nn.functional.conv2d(v, weight, steps, *geometry) * (source * weight_scale / scale).view(-1, 1, 1)
     return _requantize_plainly(scaled, scaled.round(), scale, zero, limits)
 
 
-def _silu_plainly(
-    v: torch.Tensor, source: torch.Tensor, scale: torch.Tensor, zero: torch.Tensor, limits: Range
-) -> torch.Tensor:
+def _silu_plainly(v: Tensor, source: Tensor, scale: Tensor, zero: Tensor, limits: Range) -> Tensor:
     with torch.no_grad():
         gate = gate_steps(v, source, gate_corrections(source))
         exact = gate.mul_(v).mul_(source * (1.0 / SIGMOID_STEPS) / scale).round_()
@@ -82,28 +80,16 @@ def _silu_plainly(
 
 
 def _multiply_plainly(
-    a: torch.Tensor,
-    a_scale: torch.Tensor,
-    b: torch.Tensor,
-    b_scale: torch.Tensor,
-    scale: torch.Tensor,
-    zero: torch.Tensor,
-    limits: Range,
-) -> torch.Tensor:
+    a: Tensor, a_scale: Tensor, b: Tensor, b_scale: Tensor, scale: Tensor, zero: Tensor, limits: Range
+) -> Tensor:
     scaled = a * b * (a_scale * b_scale / scale)
     return _requantize_plainly(scaled, scaled.round(), scale, zero, limits)
 
 
-PLAIN = {
-    operators.convolve: _convolve_plainly,
-    operators.silu: _silu_plainly,
-    operators.multiply: _multiply_plainly,
-}
+PLAIN = {operators.convolve: _convolve_plainly, operators.silu: _silu_plainly, operators.multiply: _multiply_plainly}
 
 
-def _int8(
-    variant: str, images: torch.Tensor, *, taught: bool = False, plain: bool = False
-) -> Callable[[], torch.Tensor]:
+def _int8(variant: str, images: Tensor, *, taught: bool = False, plain: bool = False) -> Callable[[], Tensor]:
     model = EfficientNet.from_name(variant, num_classes=10).eval()
     size = images.shape[-1]
     teacher = export_graph(fold_for_inference(model, size), size)
@@ -117,14 +103,14 @@ def _int8(
     student = network.module.to(memory_format=torch.channels_last)
     teacher.to(memory_format=torch.channels_last)
 
-    def wanted(x: torch.Tensor) -> torch.Tensor:
+    def wanted(x: Tensor) -> Tensor:
         with torch.no_grad():
             return teacher(x) if taught else torch.zeros(len(x), 10)
 
     return _step(student, images, wanted)
 
 
-def _stock(variant: str, images: torch.Tensor) -> Callable[[], torch.Tensor]:
+def _stock(variant: str, images: Tensor) -> Callable[[], Tensor]:
     with quiet_libraries():
         from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (  # noqa: PLC0415
             XNNPACKQuantizer,
@@ -139,12 +125,10 @@ def _stock(variant: str, images: torch.Tensor) -> Callable[[], torch.Tensor]:
     return _step(prepared, images, lambda x: torch.zeros(len(x), 10))
 
 
-def _step(
-    model: nn.Module, images: torch.Tensor, wanted: Callable[[torch.Tensor], torch.Tensor]
-) -> Callable[[], torch.Tensor]:
+def _step(model: nn.Module, images: Tensor, wanted: Callable[[Tensor], Tensor]) -> Callable[[], Tensor]:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
 
-    def step() -> torch.Tensor:
+    def step() -> Tensor:
         loss = nn.functional.mse_loss(model(images), wanted(images))
         optimizer.zero_grad()
         loss.backward()
@@ -154,7 +138,7 @@ def _step(
     return step
 
 
-KINDS: dict[str, tuple[str, Callable[[str, torch.Tensor], Callable[[], torch.Tensor]]]] = {
+KINDS: dict[str, tuple[str, Callable[[str, Tensor], Callable[[], Tensor]]]] = {
     "float": ("float, BatchNorm training", _float),
     "int8": ("`qat-int8`", _int8),
     "taught": ("`qat-int8` with its teacher", lambda variant, images: _int8(variant, images, taught=True)),
@@ -169,7 +153,7 @@ def measure(kind: str, variant: str, batch: int, size: int) -> dict[str, float]:
     torch.manual_seed(0)
     images = torch.randn(batch, 3, size, size).contiguous(memory_format=torch.channels_last)
     step = KINDS[kind][1](variant, images)
-    before = _resident()
+    before = resident_bytes(os.getpid()) / 2**20
     times = []
     for _ in range(WARMUP + STEPS):
         started = time.process_time()
@@ -177,11 +161,6 @@ def measure(kind: str, variant: str, batch: int, size: int) -> dict[str, float]:
         times.append(time.process_time() - started)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"seconds": statistics.median(times[WARMUP:]), "mib": peak, "mib_before": before}
-
-
-def _resident() -> float:
-    with open("/proc/self/statm") as file:  # noqa: PTH123
-        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
 
 
 def main() -> None:

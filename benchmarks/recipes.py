@@ -7,13 +7,11 @@ Writes `benchmarks/results/recipes-NAME.md`.
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from command import network_parser, run_quantize
 from tables import write_results
 
 from quant.recipes import RECIPES
@@ -22,19 +20,6 @@ COLUMNS = (
     "recipe", "top-1 float, %", "top-1 .pte, %", "agreement, %", "SQNR, dB", "lowering, dB", "latency, ms",
     "of float", "MB", "seconds",
 )  # fmt: skip
-
-
-def run(recipe: str, arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
-    """One `quantize --json`; a red verdict is a result like any other."""
-    command = [
-        "quantize", "--variant", arguments.variant, "--weights", arguments.weights, "--data", arguments.data,
-        "--recipe", recipe, "--out", str(out / recipe), "--json",
-    ]  # fmt: skip
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}")
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
 
 
 def row(recipe: str, result: dict[str, Any]) -> list[str]:
@@ -56,14 +41,9 @@ def row(recipe: str, result: dict[str, Any]) -> list[str]:
 
 def main() -> None:
     """Measure and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--variant", default="b0")
-    parser.add_argument("--weights", required=True)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--name", default="b0")
-    arguments = parser.parse_args()
+    arguments = network_parser(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        rows = [row(recipe, run(recipe, arguments, Path(folder))) for recipe in RECIPES]
+        rows = [row(recipe, run_quantize(recipe, arguments, Path(folder, recipe))) for recipe in RECIPES]
     write_results(f"recipes-{arguments.name}", f"Recipes on {arguments.name}", COLUMNS, rows, "latency on one thread")
 
 

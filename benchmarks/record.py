@@ -12,18 +12,9 @@ from pathlib import Path
 from quant.artifact.open import open_artifact
 
 _KEPT = (
-    "float",
-    "ptq",
-    "quantized",
-    "quantized_images",
-    "pte",
-    "lowering",
-    "drop_interval",
-    "paired",
-    "images",
-    "threads",
-    "seconds",
-)
+    "float", "ptq", "quantized", "quantized_images", "pte", "lowering", "drop_interval", "paired", "images",
+    "threads", "seconds",
+)  # fmt: skip
 """Of the verdict."""
 
 

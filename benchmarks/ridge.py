@@ -9,11 +9,10 @@ Writes `benchmarks/results/ridge-NAME.md`.
 
 from __future__ import annotations
 
-import argparse
 from itertools import product
-from pathlib import Path
 from statistics import mean
 
+from command import network_parser
 from front import figures, logits_of
 from tables import write_results
 
@@ -37,14 +36,10 @@ RIDGES, IMAGES = (0.05, 0.5, 4.0), (32, 64, 256)
 
 def main() -> None:
     """Measure and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variant", default="b0")
-    parser.add_argument("--weights", required=True)
-    parser.add_argument("--data", required=True, type=Path)
+    parser = network_parser(__doc__)
     parser.add_argument("--recipe", choices=RECIPES, default="int8")
     parser.add_argument("--draws", type=int, default=2)
     parser.add_argument("--calibration", type=int, default=256)
-    parser.add_argument("--name", default="b0")
     arguments = parser.parse_args()
     keep_freed_memory()
     checkpoint = load_checkpoint(arguments.weights, arguments.variant)

@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import shutil
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from process_tree import resident_bytes
 
 from edge_effnet import EfficientNet, Preprocess, save_checkpoint
 from quant import check, quantize
@@ -60,19 +60,13 @@ class Watch:
                         "photographs": done,
                         "seconds": round(time.perf_counter() - start, 2),
                         "cpu_seconds": round(time.process_time() - cpu, 2),
-                        "rss_mb": round(resident_mb(os.getpid()), 1),
-                        "runtime_rss_mb": round(sum(resident_mb(child) for child in children()), 1),
+                        "rss_mb": round(resident_bytes(os.getpid()) / 1e6, 1),
+                        "runtime_rss_mb": round(sum(map(resident_bytes, children())) / 1e6, 1),
                         "open_files": len(list(Path("/proc/self/fd").iterdir())),
                     }
                 )
 
         yield advance
-
-
-def resident_mb(process: int) -> float:
-    """Resident memory of a process, MB."""
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6
 
 
 def children() -> list[int]:

@@ -6,7 +6,7 @@ import datetime
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -83,6 +83,11 @@ def write_tables(
             "setting": setting,
         }
         path.with_suffix(".json").write_text(json.dumps(heading | data, indent=1) + "\n")
+
+
+def versions_of(found: Iterable[Mapping[str, str]]) -> str:
+    """Packages with their versions, each once, as a setting names them."""
+    return ", ".join(dict.fromkeys(f"{package} {number}" for one in found for package, number in one.items()))
 
 
 def machine() -> str:

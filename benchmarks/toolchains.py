@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,7 +9,7 @@ from pathlib import Path
 
 import torch
 from peers.peer import Material
-from peers.table import PEERS
+from peers.table import PEERS, figures_of, run_peer
 
 from edge_effnet.fuse import fold_for_inference
 from quant.common.progress import NoProgress
@@ -68,10 +64,8 @@ def _ours(material: Material, toolchain: str) -> Program:
         pixels = _PIXELS if toolchain == OURS_PIXELS else None
         if recipe is not None:
             images = [torch.cat([torch.from_numpy(x) for x in material.batches("calibration")])]
-            chosen = RECIPES[recipe]
-            graph = quantize_graph(
-                graph, images, chosen, seed=0, progress=NoProgress(), normalization=pixels
-            ).converted
+            made = quantize_graph(graph, images, RECIPES[recipe], seed=0, progress=NoProgress(), normalization=pixels)
+            graph = made.converted
         path.write_bytes(lower_xnnpack(graph, (1, 3, side, side), normalization=pixels).data)
     return Program(
         toolchain=toolchain,
@@ -83,17 +77,8 @@ def _ours(material: Material, toolchain: str) -> Program:
 
 
 def _peer(material: Material, name: str) -> Program:
-    figures = material.folder / name / "figures.json"
-    if not figures.exists():
-        command = [
-            sys.executable, "-m", "peers.child", name, str(material.folder), material.variant, material.weights
-        ]  # fmt: skip
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-        with (material.folder / f"{name}.log").open("w") as log:
-            done = subprocess.run(command, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False)
-        if done.returncode:
-            raise SystemExit(f"{name}: exit code {done.returncode}, see {log.name}")
-    found = json.loads(figures.read_text())
+    made = (material.folder / name / "figures.json").exists()
+    found = figures_of(name, material) if made else run_peer(name, material)
     return Program(
         toolchain=name,
         title=found["title"],

@@ -60,15 +60,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: -lengths[item.path])
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Small networks run faster so, and other work on the machine is left alone."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(autouse=True, scope="module")
 def _same_shared_networks() -> None:
     """New networks draw their weights from the global generator: the same ones in every run."""

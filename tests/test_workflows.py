@@ -13,7 +13,7 @@ TEMPLATES = [path for path in sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.y
 
 RUNNERS = {"ubuntu-24.04", "macos-15"}
 JOB_KEYS = {
-    *("strategy", "runs-on", "timeout-minutes", "steps", "needs", "if", "permissions", "environment", "defaults"),
+    *("strategy", "runs-on", "timeout-minutes", "steps", "needs", "if", "permissions", "environment", "defaults")
 }
 STEP_KEYS = {"uses", "with", "run", "name", "id", "if", "env", "working-directory"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from edge_effnet.preprocess import Preprocess
 from edge_effnet.weights import load_pretrained
+from quant.data.batches import iterate_batches
 
 Run = Callable[[np.ndarray], np.ndarray]
 """Float32 [1, 3, H, W] -> float32 [1, classes]."""
@@ -37,6 +39,10 @@ class Material:
         """Class indices of these images, int64 [N]."""
         labels: np.ndarray = np.load(self.folder / f"{which}-labels.npy")
         return labels
+
+    def decode(self, which: str, paths: Sequence[Path], preprocess: Preprocess) -> None:
+        """Write what `images` reads."""
+        np.save(self.folder / f"{which}.npy", torch.cat(list(iterate_batches(paths, preprocess))).numpy())
 
     def batches(self, which: str) -> list[np.ndarray]:
         """The images one by one, each [1, 3, H, W]."""

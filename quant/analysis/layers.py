@@ -149,15 +149,16 @@ class _Comparison(PlainInterpreter):
         return result
 
     def _look(self, name: str, values: torch.Tensor) -> None:
-        sums, grid = self._sums.setdefault(name, _Sums()), self._grids.get(name)
-        low, high = extremes(values)
-        sums.low, sums.high, sums.count = min(sums.low, low), max(sums.high, high), sums.count + values.numel()
-        sums.signal += _energy(values)
-        stream = self._stream.take(name)
-        if stream is not None:
-            sums.difference += _energy(stream.sub_(values))
-        if grid is not None:
-            sums.clipped += _clipped(values, grid, (low, high))
+        grid, stream, (low, high) = self._grids.get(name), self._stream.take(name), extremes(values)
+        seen = _Sums(
+            low=low,
+            high=high,
+            count=values.numel(),
+            clipped=0 if grid is None else _clipped(values, grid, (low, high)),
+            signal=_energy(values),
+            difference=0.0 if stream is None else _energy(stream.sub_(values)),
+        )
+        self._sums.setdefault(name, _Sums()).take(seen)
 
     def take(self, other: _Comparison) -> None:
         """Add what others of the images show."""

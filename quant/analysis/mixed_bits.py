@@ -17,7 +17,7 @@ import torch
 from torch import fx
 
 from quant.analysis.layers import analyze
-from quant.analysis.mixed_precision import ChosenOn, fallback_curve, remaining_noise, score
+from quant.analysis.mixed_precision import ChosenOn, fallback_curve, remaining_noise
 from quant.analysis.search_result import Score
 from quant.analysis.transfer import Target
 from quant.data.batches import first_images
@@ -121,8 +121,7 @@ def mix_bits(prepared: State, context: Context, target: Target, chosen_on: Chose
         )
 
     def judge(given: torch.Tensor) -> Score:
-        likely = chosen_on.outlook(target, reference, given, context.seed)
-        return score(given, reference, chosen_on.labels, target, likely, chosen_on.task)
+        return chosen_on.score(given, reference, target, context.seed)
 
     def attempt(point: int) -> tuple[Score, torch.Tensor]:
         made[point] = made[point] if point in made else quantize(curve[point])

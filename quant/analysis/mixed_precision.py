@@ -29,7 +29,6 @@ from quant.graph.latency_model import added_milliseconds
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics import metrics
 from quant.metrics.margins import Sureness, ranks_of
-from quant.metrics.tasks.classes import CLASSES
 from quant.metrics.tasks.task import Task
 from quant.ptq.convert import convert
 from quant.ptq.steps import Context, Phase, Quantized, State, quantize_program, run_steps
@@ -37,25 +36,10 @@ from quant.thresholds import ANALYSIS, TARGET_CHANCE
 
 # Steps of estimated SQNR between the sets of the curve that may be tried: finer ones the images cannot tell.
 _STEP_DB = 1.0
-
-
 _LEAST_MS = 0.01
-
-
-Quantize = Callable[[frozenset[str]], fx.GraphModule]
-"""Float nodes -> converted, reconstructed graph."""
-
-
-Logits = Callable[[fx.GraphModule], torch.Tensor]
-"""Converted graph -> its logits on the selection images."""
-
 
 Cost = Callable[[fx.GraphModule, Iterable[Unit]], float]
 """A graph and some of its units -> what those cost beyond int8."""
-
-
-Outlook = Callable[[torch.Tensor, torch.Tensor], float]
-"""Float's and a network's logits on the selection images -> chance that the target holds in the end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,12 +62,14 @@ class ChosenOn:
         with torch.no_grad():
             return self.task.view(torch.cat([network(batch) for batch in self.selection]))
 
-    def outlook(self, target: Target, reference: torch.Tensor, found: torch.Tensor, seed: int) -> float:
-        """Estimate the chance that a network with these logits beside float's meets a target on the judged images."""
+    def score(self, found: torch.Tensor, reference: torch.Tensor, target: Target, seed: int) -> Score:
+        """Say what logits on the selection images are worth beside float's, and promise of the judged ones."""
         if self.task.per_image is None:
-            return chance(target, reference, found, self.judged, seed=seed)
-        kept = self.task.per_image(reference, found, self.labels)
-        return chance_by_image(target, kept, self.judged.images, seed=seed)
+            likely = chance(target, reference, found, self.judged, seed=seed)
+        else:
+            kept = self.task.per_image(reference, found, self.labels)
+            likely = chance_by_image(target, kept, self.judged.images, seed=seed)
+        return score(found, reference, self.labels, target, likely, self.task)
 
 
 def search_float_layers(
@@ -99,28 +85,22 @@ def search_float_layers(
     """
     context = replace(context, recipe=replace(context.recipe, float_convolutions=0))
     prepared = run_steps(Phase.NETWORK, State(graph=graph_module), context)
-    reference, activation = prepared.graph, prepared.activation
+    graph, activation = prepared.graph, prepared.activation
     assert activation is not None
+    reference = chosen_on.logits(chosen_on.original)
 
     def quantize(floats: frozenset[str]) -> fx.GraphModule:
         return quantize_program(replace(prepared, float_nodes=floats), context).converted
 
+    def judge(network: fx.GraphModule) -> Score:
+        found = chosen_on.logits(simulation_of(network).module)
+        return chosen_on.score(found, reference, target, context.seed)
+
     # Ranges decide what a layer's quantization does, reconstruction hardly: the cheap network orders the layers.
-    plain = convert(reference, activation[8], frozenset(), first_images(context.inputs, 1))
-    reports = analyze(reference, plain, first_images(context.inputs, ANALYSIS), seed=context.seed)
-    found = search(
-        reference,
-        units(reference),
-        reports,
-        target=target,
-        quantize=quantize,
-        logits=lambda network: chosen_on.logits(simulation_of(network).module),
-        reference=chosen_on.logits(chosen_on.original),
-        labels=chosen_on.labels,
-        outlook=lambda expected, given: chosen_on.outlook(target, expected, given, context.seed),
-        task=chosen_on.task,
-    )
-    return Quantized(reference=reference, converted=found.converted, unrounded={}), found
+    plain = convert(graph, activation[8], frozenset(), first_images(context.inputs, 1))
+    reports = analyze(graph, plain, first_images(context.inputs, ANALYSIS), seed=context.seed)
+    found = search(graph, units(graph), reports, quantize=quantize, judge=judge, images=len(reference))
+    return Quantized(reference=graph, converted=found.converted, unrounded={}), found
 
 
 def search(
@@ -128,13 +108,9 @@ def search(
     layers: Sequence[Unit],
     reports: Sequence[LayerReport],
     *,
-    target: Target,
-    quantize: Quantize,
-    logits: Logits,
-    reference: torch.Tensor,
-    labels: torch.Tensor | None,
-    outlook: Outlook,
-    task: Task = CLASSES,
+    quantize: Callable[[frozenset[str]], fx.GraphModule],
+    judge: Callable[[fx.GraphModule], Score],
+    images: int,
 ) -> Found:
     """Find the cheapest float layers that meet a target.
 
@@ -142,13 +118,9 @@ def search(
         graph_module: the float graph.
         layers: its units, of `quant.graph.fallback_units.units`.
         reports: of the network with no float layer, from `quant.analysis.layers.analyze`.
-        target: what to meet.
-        quantize: makes a network.
-        logits: runs one over the selection images.
-        reference: float logits on these, [N, classes].
-        labels: their targets; None without.
-        outlook: of a network's logits on these beside float's.
-        task: what the network is for.
+        quantize: makes a converted, reconstructed network with these nodes in float.
+        judge: says what one is worth.
+        images: that it looks at.
     """
     curve = fallback_curve(graph_module, layers, {report.node: report.noise for report in reports})
     tried: dict[int, Point] = {}
@@ -158,11 +130,8 @@ def search(
         nonlocal best
         if index not in tried:
             converted = quantize(nodes_of(curve[index]))
-            found = logits(converted)
-            likely = outlook(reference, found)
-            scored = score(found, reference, labels, target, likely, task)
-            point = _point(graph_module, curve[index], scored)
-            tried[index] = point
+            names, added = tuple(unit.name for unit in curve[index]), added_milliseconds(graph_module, curve[index])
+            tried[index] = point = Point(float_layers=names, added_ms=added, **asdict(judge(converted)))
             # Of those that meet the target the cheapest; of those that do not the most faithful.
             rank = (point.met, -point.added_ms if point.met else point.chance, point.sqnr_db)
             if best is None or rank > best[0]:
@@ -180,7 +149,7 @@ def search(
             failed, index = (failed, middle) if attempt(middle) else (middle, index)
     assert best is not None
     points = tuple(tried[i] for i in sorted(tried))
-    return Found(points=points, chosen=tried[best[1]], converted=best[2], images=len(reference))
+    return Found(points=points, chosen=tried[best[1]], converted=best[2], images=images)
 
 
 def fallback_curve(
@@ -223,11 +192,6 @@ def remaining_noise(graph_module: fx.GraphModule, floats: Sequence[Unit], noise:
         for node in graph_module.graph.nodes
         if node.name in noise and (node not in kept or any(user not in kept for user in node.users))
     )
-
-
-def _point(graph_module: fx.GraphModule, floats: Sequence[Unit], scored: Score) -> Point:
-    names = tuple(unit.name for unit in floats)
-    return Point(float_layers=names, added_ms=added_milliseconds(graph_module, floats), **asdict(scored))
 
 
 def score(

@@ -11,6 +11,7 @@ the evaluation images, and 98.8 % it is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -66,15 +67,15 @@ def chance(target: Target, reference: torch.Tensor, found: torch.Tensor, judged:
     right = None if judged.labels is None else (ranking == judged.labels[:, None]).double()
     unlabelled = Sureness.of(judged.logits)
     rows = torch.arange(judged.images) % len(ranks)
-    generator = torch.Generator().manual_seed(seed)
-    met = 0
-    for _ in range(OUTLOOK_RUNS):
-        # One possible outcome: each image meets the error of some selection image.
+
+    def outcome(generator: torch.Generator) -> bool:
+        # Each image meets the error of some selection image.
         taken = ranks[rows, torch.randint(ranks.shape[1], (judged.images,), generator=generator)].long()
         kept = (taken == 0).double().mean().item()
         drop = unlabelled.drop(rows, taken) if right is None else (right[rows, 0] - right[rows, taken]).mean().item()
-        met += target.met(kept, 100.0 * drop)
-    return met / OUTLOOK_RUNS
+        return target.met(kept, 100.0 * drop)
+
+    return _share_of(outcome, seed)
 
 
 def chance_by_image(target: Target, found: PerImage, images: int, *, seed: int) -> float:
@@ -89,12 +90,18 @@ def chance_by_image(target: Target, found: PerImage, images: int, *, seed: int) 
     Returns:
         0..1.
     """
-    generator = torch.Generator().manual_seed(seed)
-    met = 0
-    for _ in range(OUTLOOK_RUNS):
+
+    def outcome(generator: torch.Generator) -> bool:
         drawn = found.of(torch.randint(len(found.kept), (images,), generator=generator))
-        met += target.met(drawn.kept.double().mean().item(), 100.0 * drawn.drop)
-    return met / OUTLOOK_RUNS
+        return target.met(drawn.kept.double().mean().item(), 100.0 * drawn.drop)
+
+    return _share_of(outcome, seed)
+
+
+def _share_of(outcome: Callable[[torch.Generator], bool], seed: int) -> float:
+    """Share of possible outcomes, each drawn, that meet a target."""
+    generator = torch.Generator().manual_seed(seed)
+    return sum(outcome(generator) for _ in range(OUTLOOK_RUNS)) / OUTLOOK_RUNS
 
 
 def _ranks(reference: torch.Tensor, found: torch.Tensor, judged: Judged) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,6 +2,7 @@
 
 Tensors hold whole numbers in float32. Only what every activation of the network goes through has a backward of its
 own, since each pass over an activation counts: requantization, convolution, SiLU and product. All else is autograd's.
+Zero points are given to `forward` for their gradients alone, and so is a convolution's shift.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from quant.graph.qdq import QMAX, QMIN
@@ -31,21 +33,21 @@ class Exact(torch.autograd.Function):
     """The value of `exact` with the gradient of `smooth`."""
 
     @staticmethod
-    def forward(ctx: Any, smooth: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
+    def forward(ctx: Any, smooth: Tensor, exact: Tensor) -> Tensor:
         return exact.view_as(exact)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # noqa: ARG004
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
 
 
-def exactly(smooth: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
+def exactly(smooth: Tensor, exact: Tensor) -> Tensor:
     """The value of `exact` with the gradient of `smooth`."""
-    value: torch.Tensor = Exact.apply(smooth, exact.detach())
+    value: Tensor = Exact.apply(smooth, exact.detach())
     return value
 
 
-def rounded(x: torch.Tensor, low: float, high: float) -> torch.Tensor:
+def rounded(x: Tensor, low: float, high: float) -> Tensor:
     """Round and clamp; the gradient passes where nothing was clamped."""
     return exactly(x.clamp(low - 0.5, high + 0.5), x.round().clamp(low, high))
 
@@ -54,22 +56,16 @@ class Requantize(torch.autograd.Function):
     """Scaled accumulator -> int8 steps: round half to even, saturate."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        scaled: torch.Tensor,
-        zero: torch.Tensor,  # noqa: ARG004  (its gradient is what it is given for)
-        low: int,
-        high: int,
-    ) -> torch.Tensor:
+    def forward(ctx: Any, scaled: Tensor, zero: Tensor, limits: tuple[int, int]) -> Tensor:
         ctx.save_for_backward(scaled)
-        ctx.limits = (low - 0.5, high + 0.5)
-        return scaled.round().clamp_(low, high)
+        ctx.limits = (limits[0] - 0.5, limits[1] + 0.5)
+        return scaled.round().clamp_(*limits)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         inside = aten.hardtanh_backward(gradient, ctx.saved_tensors[0], *ctx.limits)
         # Saturated at -128 or 127, a tensor moves against its zero point; elsewhere the zero point cancels.
-        return inside, inside.sum() - gradient.sum(), None, None
+        return inside, inside.sum() - gradient.sum(), None
 
 
 class QuantizedConvolution(torch.autograd.Function):
@@ -84,15 +80,15 @@ class QuantizedConvolution(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        v: torch.Tensor,
-        filters: torch.Tensor,
-        shift: torch.Tensor,  # noqa: ARG004  (its gradient is what it is given for)
-        zero: torch.Tensor,  # noqa: ARG004  (likewise)
-        whole: tuple[torch.Tensor, torch.Tensor | None, torch.Tensor],
+        v: Tensor,
+        filters: Tensor,
+        shift: Tensor,
+        zero: Tensor,
+        whole: tuple[Tensor, Tensor | None, Tensor],
         limits: tuple[int, int],
         geometry: Geometry,
         precision: torch.dtype,
-    ) -> torch.Tensor:
+    ) -> Tensor:
         weight, bias, ratio = whole
         scaled = F.conv2d(v, weight, bias, *geometry)
         steps = torch.empty_like(scaled)
@@ -104,7 +100,7 @@ class QuantizedConvolution(torch.autograd.Function):
         return steps
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         v, filters = ctx.saved_tensors
         stride, padding, dilation, groups = ctx.geometry
         # Depthwise kernels are bound by memory, and slower with a conversion around them.
@@ -129,25 +125,19 @@ class SiLU(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        v: torch.Tensor,
-        scale: torch.Tensor,
-        out_scale: torch.Tensor,
-        zero: torch.Tensor,  # noqa: ARG004  (its gradient is what it is given for)
-        low: int,
-        high: int,
-    ) -> torch.Tensor:
+        ctx: Any, v: Tensor, scale: Tensor, out_scale: Tensor, zero: Tensor, limits: tuple[int, int]
+    ) -> Tensor:
         steps, corrections = torch.empty_like(v), gate_corrections(scale)
         factor = scale * (1.0 / SIGMOID_STEPS) / out_scale
         for part, out in pieces(v, steps):
             gate = gate_steps(part, scale, corrections, out=out)
-            gate.mul_(part).mul_(factor).round_().clamp_(low, high)
+            gate.mul_(part).mul_(factor).round_().clamp_(*limits)
         ctx.save_for_backward(v, scale, out_scale)
-        ctx.limits = (low - 0.5, high + 0.5)
+        ctx.limits = (limits[0] - 0.5, limits[1] + 0.5)
         return steps
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         v, scale, out_scale = ctx.saved_tensors
         limits = [limit * out_scale.item() for limit in ctx.limits]
         on_v = torch.empty_like(v)
@@ -162,31 +152,23 @@ class SiLU(torch.autograd.Function):
             on_x = aten.silu_backward.grad_input(inside, x, grad_input=real)
             on_scale += (on_x * part).sum()
             torch.mul(on_x, scale / out_scale, out=out)
-        return on_v, on_scale / out_scale, on_out / out_scale**2, on_zero, None, None
+        return on_v, on_scale / out_scale, on_out / out_scale**2, on_zero, None
 
 
 class Product(torch.autograd.Function):
     """Elementwise product in int8; the second factor may be a gate, [N, C, 1, 1]."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        a: torch.Tensor,
-        b: torch.Tensor,
-        factor: torch.Tensor,
-        zero: torch.Tensor,  # noqa: ARG004  (its gradient is what it is given for)
-        low: int,
-        high: int,
-    ) -> torch.Tensor:
+    def forward(ctx: Any, a: Tensor, b: Tensor, factor: Tensor, zero: Tensor, limits: tuple[int, int]) -> Tensor:
         steps = torch.empty_like(a)
         for part, gate, out in pieces(a, b, steps):
-            torch.mul(part, gate, out=out).mul_(factor).round_().clamp_(low, high)
+            torch.mul(part, gate, out=out).mul_(factor).round_().clamp_(*limits)
         ctx.save_for_backward(a, b, factor)
-        ctx.limits = (low - 0.5, high + 0.5)
+        ctx.limits = (limits[0] - 0.5, limits[1] + 0.5)
         return steps
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         a, b, factor = ctx.saved_tensors
         on_a, shared, on_zero = torch.empty_like(a), torch.empty_like(b), a.new_zeros(())
         for part, gate, given, out, share in pieces(a, b, gradient, on_a, shared):
@@ -194,10 +176,10 @@ class Product(torch.autograd.Function):
             on_zero += inside.sum() - given.sum()
             torch.mul(inside, gate * factor, out=out)
             share.copy_(inside.mul_(part).sum_to_size(gate.shape))
-        return on_a, shared * factor, (shared * b).sum(), on_zero, None, None
+        return on_a, shared * factor, (shared * b).sum(), on_zero, None
 
 
-def pieces(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
+def pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Tensors of one shape in groups of images that stay in the cache over all the operations on them."""
     images = max(1, _CACHED // max(1, tensors[0][0].numel()))
     return zip(*(x.split(images) for x in tensors), strict=True)
@@ -207,9 +189,7 @@ Corrections = list[tuple[float, float]]
 """Whole numbers of which a fast sigmoid may round to another step than the program's table has, and that step."""
 
 
-def gate_steps(
-    v: torch.Tensor, scale: torch.Tensor, corrections: Corrections, *, out: torch.Tensor | None = None
-) -> torch.Tensor:
+def gate_steps(v: Tensor, scale: Tensor, corrections: Corrections, *, out: Tensor | None = None) -> Tensor:
     """Sigmoid of `v * scale` in steps of 1/256, as the program's table has it."""
     steps = torch.mul(v, scale, out=out).sigmoid_().mul_(SIGMOID_STEPS).round_().clamp_(max=SIGMOID_STEPS - 1)
     for value, exact in corrections:
@@ -217,7 +197,7 @@ def gate_steps(
     return steps
 
 
-def gate_corrections(scale: torch.Tensor) -> Corrections:
+def gate_corrections(scale: Tensor) -> Corrections:
     """What `gate_steps` has to correct at a scale; mostly nothing."""
     # One more than there are: a whole number of vectors.
     v = torch.arange(QMIN - QMAX, QMAX - QMIN + 2, dtype=torch.float32, device=scale.device)

@@ -45,15 +45,6 @@ _CELL = 0.49
 _IDENTITIES = (aten.dropout.default,)  # in inference
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """Names of a weighted layer's parameters."""
-
-    weight: str
-    weight_log_scale: str
-    bias: str | None
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trainable:
     """A trainable network and where its parameters belong in the converted graph."""
@@ -62,13 +53,13 @@ class Trainable:
     """Inputs and outputs as the converted graph's; forward equals the .pte."""
     scales: dict[str, str]
     """Name of a q node in the converted graph -> stem of its tensor's parameters."""
-    layers: dict[str, Layer]
-    """Name of a convolution or linear node in the converted graph -> its parameters."""
+    layers: tuple[str, ...]
+    """Names of the converted graph's convolution and linear nodes, and stems of their parameters."""
 
     def qparam_names(self) -> frozenset[str]:
         """Names of the parameters that are step sizes or zero points."""
         tensors = {f"{stem}_{what}" for stem in self.scales.values() for what in ("log_scale", "offset")}
-        return frozenset(tensors | {layer.weight_log_scale for layer in self.layers.values()})
+        return frozenset(tensors | {f"{layer}_weight_log_scale" for layer in self.layers})
 
     def widest(self) -> tuple[str, float]:
         """The tensor whose range grew or shrank most, and by which factor."""
@@ -102,7 +93,7 @@ def trainable(
     """
     builder = _Builder(converted, unrounded or {}, precision, batch_statistics)
     module = builder.build()
-    return Trainable(module=module, scales=builder.scales, layers=builder.layers)
+    return Trainable(module=module, scales=builder.scales, layers=tuple(builder.layers))
 
 
 def write_back(network: Trainable, module: nn.Module, converted: fx.GraphModule) -> None:
@@ -124,20 +115,20 @@ def write_back(network: Trainable, module: nn.Module, converted: fx.GraphModule)
             for reader in (node, *(user for user in node.users if user.target is DEQUANTIZE)):
                 reader.args = (reader.args[0], scale, zero, *reader.args[3:])
         elif node.name in network.layers:
-            _write_layer(network.layers[node.name], values, node, converted)
+            _write_layer(node, values, converted)
     converted.recompile()
 
 
-def _write_layer(layer: Layer, values: dict[str, torch.Tensor], node: fx.Node, converted: fx.GraphModule) -> None:
-    start = values[f"{layer.weight_log_scale}_start"]
-    scale = operators.scale_of(values[layer.weight_log_scale], start, 1.0)
+def _write_layer(node: fx.Node, values: dict[str, torch.Tensor], converted: fx.GraphModule) -> None:
+    start = values[f"{node.name}_weight_log_scale_start"]
+    scale = operators.scale_of(values[f"{node.name}_weight_log_scale"], start, 1.0)
     weight = node.args[1]
     assert isinstance(weight, fx.Node)
     integers, scales = (constant_of(converted, weight.args[i]) for i in (0, 1))
-    integers.copy_(operators.weight_steps(values[layer.weight], start, scale))
+    integers.copy_(operators.weight_steps(values[f"{node.name}_weight"], start, scale))
     scales.copy_(scale)
-    if layer.bias is not None:
-        bias = operators.bias_of(*(values[f"{layer.bias}{suffix}"] for suffix in ("", "_start", "_unit")))
+    if f"{node.name}_bias" in values:
+        bias = operators.bias_of(*(values[f"{node.name}_bias{suffix}"] for suffix in ("", "_start", "_unit")))
         constant_of(converted, node.args[2]).copy_(bias)
 
 
@@ -164,7 +155,7 @@ class _Builder:
     """By the q node that gives it."""
     floats: dict[fx.Node, fx.Node] = field(default_factory=dict)
     scales: dict[str, str] = field(default_factory=dict)
-    layers: dict[str, Layer] = field(default_factory=dict)
+    layers: list[str] = field(default_factory=list)
 
     def build(self) -> fx.GraphModule:
         absorbed: set[fx.Node] = set()
@@ -233,14 +224,11 @@ class _Builder:
 
     def qparams(self, quantize: fx.Node) -> tuple[fx.Node, fx.Node]:
         """Learned scale and zero point of a q node's tensor."""
-        stem = self.scales[quantize.name] = f"{quantize.name}"
-        known = tensor_scale(quantize)
         source = quantize.args[0]
         assert isinstance(source, fx.Node)
         factor = 1.0 / math.sqrt(elements(source) * QMAX)
-        start = self.constant(f"{stem}_start", torch.tensor(known.scale, dtype=torch.float32))
-        zero = self.constant(f"{stem}_zero", torch.tensor(float(known.zero_point)))
-        learned = [self.parameter(f"{stem}_{what}", torch.zeros(())) for what in ("log_scale", "offset")]
+        start, zero = self.fixed(quantize)
+        learned = [self.parameter(f"{quantize.name}_{what}", torch.zeros(())) for what in ("log_scale", "offset")]
         return (
             self.call(operators.scale_of, learned[0], start, factor),
             self.call(operators.zero_point_of, learned[1], zero, factor),
@@ -249,7 +237,7 @@ class _Builder:
     def fixed(self, quantize: fx.Node) -> tuple[fx.Node, fx.Node]:
         """Scale and zero point of a q node's tensor that are not learned."""
         stem, known = quantize.name, tensor_scale(quantize)
-        self.scales[quantize.name] = stem
+        self.scales[stem] = stem
         scale = self.constant(f"{stem}_start", torch.tensor(known.scale))
         return scale, self.constant(f"{stem}_zero", torch.tensor(float(known.zero_point)))
 
@@ -272,22 +260,20 @@ def _weighted(builder: _Builder, node: fx.Node, quantize: fx.Node) -> tuple[Any,
     weight = node.args[1]
     assert isinstance(weight, fx.Node)
     values, scales = (constant_of(builder.source, weight.args[i]) for i in (0, 1))
-    has_bias = argument(node, 2, None) is not None
-    layer = Layer(f"{node.name}_weight", f"{node.name}_weight_log_scale", f"{node.name}_bias" if has_bias else None)
-    builder.layers[node.name] = layer
-    start = builder.constant(f"{layer.weight_log_scale}_start", scales.to(torch.float32))
-    learned = builder.parameter(layer.weight_log_scale, torch.zeros(len(scales)))
+    builder.layers.append(node.name)
+    start = builder.constant(f"{node.name}_weight_log_scale_start", scales.to(torch.float32))
+    learned = builder.parameter(f"{node.name}_weight_log_scale", torch.zeros(len(scales)))
     scale = builder.call(operators.scale_of, learned, start, 1.0 / math.sqrt(values[0].numel() * QMAX))
     integers = values.to(torch.float32)
     # Never beyond the cell of its integer: the program that training starts from is the one that was judged.
     started = builder.unrounded.get(node.name, integers).clamp(integers - _CELL, integers + _CELL)
-    steps = builder.parameter(layer.weight, started)
+    steps = builder.parameter(f"{node.name}_weight", started)
     bias = None
-    if layer.bias is not None:
+    if argument(node, 2, None) is not None:
         known = constant_of(builder.source, node.args[2])
-        offset = builder.parameter(layer.bias, torch.zeros_like(known))
-        unit = builder.constant(f"{layer.bias}_unit", torch.tensor(tensor_scale(quantize).scale))
-        bias = builder.call(operators.bias_of, offset, builder.constant(f"{layer.bias}_start", known), unit)
+        offset = builder.parameter(f"{node.name}_bias", torch.zeros_like(known))
+        unit = builder.constant(f"{node.name}_bias_unit", torch.tensor(tensor_scale(quantize).scale))
+        bias = builder.call(operators.bias_of, offset, builder.constant(f"{node.name}_bias_start", known), unit)
     return x.values, x.scale, builder.call(operators.weight_steps, steps, start, scale), scale, bias
 
 

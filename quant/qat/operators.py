@@ -13,6 +13,7 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from quant.graph.qdq import QMAX, QMIN, Range
@@ -41,7 +42,7 @@ NO_LIMITS: Range = (-math.inf, math.inf)
 """Of a layer without a fused clamp."""
 
 
-def scale_of(log_scale: torch.Tensor, start: torch.Tensor, factor: float) -> torch.Tensor:
+def scale_of(log_scale: Tensor, start: Tensor, factor: float) -> Tensor:
     """A learned step size, `start * exp(log_scale / 127)`: positive whatever is learned.
 
     Args:
@@ -54,28 +55,22 @@ def scale_of(log_scale: torch.Tensor, start: torch.Tensor, factor: float) -> tor
     return start * (learned / _STEPS_OF_SCALE).exp()
 
 
-def zero_point_of(offset: torch.Tensor, start: torch.Tensor, factor: float) -> torch.Tensor:
+def zero_point_of(offset: Tensor, start: Tensor, factor: float) -> Tensor:
     """A learned zero point, rounded to the int8 value that the program has; arguments as `scale_of`."""
     return rounded(start + exactly(offset * factor, offset), QMIN, QMAX)
 
 
-def quantize(x: torch.Tensor, scale: torch.Tensor, zero: torch.Tensor) -> torch.Tensor:
+def quantize(x: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
     """Float -> int8 steps."""
     return requantize(x, 1.0 / scale, scale, zero, NO_LIMITS)
 
 
-def dequantize(v: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+def dequantize(v: Tensor, scale: Tensor) -> Tensor:
     """Int8 steps -> float."""
     return v * scale
 
 
-def requantize(
-    accumulator: torch.Tensor,
-    ratio: torch.Tensor,
-    scale: torch.Tensor,
-    zero: torch.Tensor,
-    limits: Range,
-) -> torch.Tensor:
+def requantize(accumulator: Tensor, ratio: Tensor, scale: Tensor, zero: Tensor, limits: Range) -> Tensor:
     """Multiply by `ratio` ([channels] or one), round and saturate to a tensor of the given scale and zero point.
 
     Args:
@@ -86,23 +81,23 @@ def requantize(
         limits: of a fused clamp.
     """
     factor = ratio.view(-1, *[1] * (accumulator.dim() - 2)) if ratio.dim() else ratio
-    steps: torch.Tensor = Requantize.apply(accumulator * factor, zero, *_bounds(limits, scale, zero))
+    steps: Tensor = Requantize.apply(accumulator * factor, zero, _bounds(limits, scale, zero))
     return steps
 
 
 def convolve(
-    v: torch.Tensor,
-    source: torch.Tensor,
-    weight: torch.Tensor,
-    weight_scale: torch.Tensor,
-    bias: torch.Tensor | None,
-    scale: torch.Tensor,
-    zero: torch.Tensor,
+    v: Tensor,
+    source: Tensor,
+    weight: Tensor,
+    weight_scale: Tensor,
+    bias: Tensor | None,
+    scale: Tensor,
+    zero: Tensor,
     limits: Range,
     geometry: Geometry,
     precision: torch.dtype,
     statistics: ChannelStatistics | None,
-) -> torch.Tensor:
+) -> Tensor:
     """A convolution in int8.
 
     Args:
@@ -124,7 +119,7 @@ def convolve(
         filters = weight * ratio.view(-1, 1, 1, 1)
         shift = torch.zeros_like(ratio) if steps is None else steps * ratio
         whole = weight.detach(), None if steps is None else steps.detach(), ratio.detach()
-        result: torch.Tensor = QuantizedConvolution.apply(
+        result: Tensor = QuantizedConvolution.apply(
             v, filters, shift, zero, whole, _bounds(limits, scale, zero), geometry, precision
         )
         return result
@@ -134,30 +129,27 @@ def convolve(
 
 
 def multiply_matrix(
-    v: torch.Tensor,
-    source: torch.Tensor,
-    weight: torch.Tensor,
-    weight_scale: torch.Tensor,
-    bias: torch.Tensor | None,
-    scale: torch.Tensor,
-    zero: torch.Tensor,
+    v: Tensor,
+    source: Tensor,
+    weight: Tensor,
+    weight_scale: Tensor,
+    bias: Tensor | None,
+    scale: Tensor,
+    zero: Tensor,
     limits: Range,
-) -> torch.Tensor:
+) -> Tensor:
     """A fully connected layer in int8; arguments as `convolve`."""
     accumulator = F.linear(v, weight, _bias_steps(bias, source, weight_scale))
     return requantize(accumulator, source * weight_scale / scale, scale, zero, limits)
 
 
-def silu(
-    v: torch.Tensor, source: torch.Tensor, scale: torch.Tensor, zero: torch.Tensor, limits: Range
-) -> torch.Tensor:
+def silu(v: Tensor, source: Tensor, scale: Tensor, zero: Tensor, limits: Range) -> Tensor:
     """Sigmoid and product as the two int8 operators that XNNPACK runs."""
-    low, high = _bounds(limits, scale, zero)
-    steps: torch.Tensor = SiLU.apply(v, source, scale, zero, low, high)
+    steps: Tensor = SiLU.apply(v, source, scale, zero, _bounds(limits, scale, zero))
     return steps
 
 
-def sigmoid(v: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+def sigmoid(v: Tensor, source: Tensor) -> Tensor:
     """Logistic function, in steps of 1/256."""
     with torch.no_grad():
         exact = gate_steps(v, source, gate_corrections(source))
@@ -165,29 +157,15 @@ def sigmoid(v: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
 
 
 def multiply(
-    a: torch.Tensor,
-    a_scale: torch.Tensor,
-    b: torch.Tensor,
-    b_scale: torch.Tensor,
-    scale: torch.Tensor,
-    zero: torch.Tensor,
-    limits: Range,
-) -> torch.Tensor:
+    a: Tensor, a_scale: Tensor, b: Tensor, b_scale: Tensor, scale: Tensor, zero: Tensor, limits: Range
+) -> Tensor:
     """Elementwise product; one factor may be a gate, [N, C, 1, 1]."""
     wide, gate = (a, b) if a.numel() >= b.numel() else (b, a)
-    steps: torch.Tensor = Product.apply(wide, gate, a_scale * b_scale / scale, zero, *_bounds(limits, scale, zero))
+    steps: Tensor = Product.apply(wide, gate, a_scale * b_scale / scale, zero, _bounds(limits, scale, zero))
     return steps
 
 
-def add(
-    a: torch.Tensor,
-    a_scale: torch.Tensor,
-    b: torch.Tensor,
-    b_scale: torch.Tensor,
-    scale: torch.Tensor,
-    zero: torch.Tensor,
-    limits: Range,
-) -> torch.Tensor:
+def add(a: Tensor, a_scale: Tensor, b: Tensor, b_scale: Tensor, scale: Tensor, zero: Tensor, limits: Range) -> Tensor:
     """Sum; the ratios are applied in fixed point."""
     first, second = a_scale / scale, b_scale / scale
     with torch.no_grad():
@@ -198,9 +176,7 @@ def add(
     return requantize(exactly(a * first + b * second, exact), torch.ones(()), scale, zero, limits)
 
 
-def mean(
-    v: torch.Tensor, source: torch.Tensor, source_zero: torch.Tensor, scale: torch.Tensor, zero: torch.Tensor
-) -> torch.Tensor:
+def mean(v: Tensor, source: Tensor, source_zero: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
     """Mean over height and width, added up in the order and rounding of the kernel."""
     elements = v.shape[2] * v.shape[3]
     ratio = source / scale * torch.tensor(1.0 / elements)
@@ -212,22 +188,22 @@ def mean(
     return exactly(requantize(total, ratio, scale, zero, NO_LIMITS), exact)
 
 
-def hardswish(v: torch.Tensor, source: torch.Tensor, scale: torch.Tensor, zero: torch.Tensor) -> torch.Tensor:
+def hardswish(v: Tensor, source: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
     """Hardswish by table."""
     return quantize(F.hardswish(v * source), scale, zero)
 
 
-def flatten(v: torch.Tensor) -> torch.Tensor:
+def flatten(v: Tensor) -> Tensor:
     """[N, C, 1, 1] -> [N, C]."""
     return torch.flatten(v, 1)
 
 
-def pad(v: torch.Tensor, sides: list[int]) -> torch.Tensor:
+def pad(v: Tensor, sides: list[int]) -> Tensor:
     """Pad with zeros, which is what the zero point stands for."""
     return F.pad(v, sides)
 
 
-def weight_steps(weight: torch.Tensor, start: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+def weight_steps(weight: Tensor, start: Tensor, scale: Tensor) -> Tensor:
     """Weights as the program has them.
 
     Args:
@@ -239,12 +215,12 @@ def weight_steps(weight: torch.Tensor, start: torch.Tensor, scale: torch.Tensor)
     return rounded(weight * ratio, QMIN + 1, QMAX)
 
 
-def bias_of(offset: torch.Tensor, start: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+def bias_of(offset: Tensor, start: Tensor, scale: Tensor) -> Tensor:
     """A learned bias: `offset`, the parameter, counts steps of the layer's output at the start, `scale`."""
     return start + offset * scale
 
 
-def _bias_steps(bias: torch.Tensor | None, source: torch.Tensor, weight_scale: torch.Tensor) -> torch.Tensor | None:
+def _bias_steps(bias: Tensor | None, source: Tensor, weight_scale: Tensor) -> Tensor | None:
     """A bias in steps of the accumulator, with its gradient."""
     if bias is None:
         return None
@@ -254,7 +230,7 @@ def _bias_steps(bias: torch.Tensor | None, source: torch.Tensor, weight_scale: t
     return rounded(steps, limits.min, limits.max).to(torch.float32)
 
 
-def _bounds(limits: Range, scale: torch.Tensor, zero: torch.Tensor) -> tuple[int, int]:
+def _bounds(limits: Range, scale: Tensor, zero: Tensor) -> tuple[int, int]:
     """int8's limits, and a fused clamp's, in steps from the zero point."""
     inverse = (1.0 / scale.detach()).item()
     centre = int(zero.item())

@@ -66,10 +66,7 @@ class Distillation:
         named = dict(self.model.named_parameters())
         return [
             {"params": [p for n, p in named.items() if n not in quantization], "weight_decay": weight_decay},
-            {
-                "params": [p for n, p in named.items() if n in quantization],
-                "weight_decay": 0.0,
-            },
+            {"params": [p for n, p in named.items() if n in quantization], "weight_decay": 0.0},
         ]
 
     def begin_step(self, done: float) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from edge_effnet import load_checkpoint
 from tests.support.code_blocks import blocks
 from tests.support.tiny import TinyFiles
 
-pytestmark = pytest.mark.usefixtures("tiny_variant", "one_thread")
+pytestmark = pytest.mark.usefixtures("tiny_variant")
 
 
 def defined(page: str, name: str) -> Any:

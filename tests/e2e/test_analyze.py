@@ -7,18 +7,14 @@ from dataclasses import replace
 import pytest
 
 from apps.cli.edge_effnet import app
-from apps.cli.exit_codes import guarded
 from apps.cli.render.analysis import print_analysis
 from tests.support.artifacts import LAYER, make_artifact
+from tests.support.cli import caller
 
 
 @pytest.fixture
 def called(capsys):
-    def call(*arguments):
-        code = guarded(lambda: app(["analyze", *map(str, arguments)], standalone_mode=False))
-        return code, *capsys.readouterr()
-
-    return call
+    return caller(capsys, app, "analyze")
 
 
 @pytest.fixture

@@ -3,9 +3,8 @@
 import pytest
 
 from apps.cli.edge_effnet import app
-from apps.cli.exit_codes import guarded
 from tests.support.artifacts import make_artifact
-from tests.support.cli import only_json
+from tests.support.cli import caller, only_json
 
 FIGURES = {"latency_ms", "latency_p90_ms", "load_ms", "first_ms", "peak_bytes", "size_bytes"}
 
@@ -17,11 +16,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def called(capsys):
-    def call(*arguments):
-        code = guarded(lambda: app(["bench", *map(str, arguments)], standalone_mode=False))
-        return code, *capsys.readouterr()
-
-    return call
+    return caller(capsys, app, "bench")
 
 
 def test_every_figure_of_every_program_is_in_the_json(folder, called):

@@ -17,7 +17,7 @@ from quant import check, open_artifact, quantize
 from quant.artifact.predict import predict
 from tests.support.tiny import TinyFiles
 
-pytestmark = pytest.mark.usefixtures("tiny_variant", "quick_host", "one_thread")
+pytestmark = pytest.mark.usefixtures("tiny_variant", "quick_host")
 
 SETTINGS = {"image_size": 32, "calibration": 16, "recipe": "int8-fast", "max_drop": 100}
 

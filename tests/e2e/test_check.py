@@ -6,13 +6,14 @@ import shutil
 import pytest
 from PIL import Image
 
-from edge_effnet.errors import InputError, MachineError
+from edge_effnet.errors import MachineError
 from quant import check
 from quant.common.atomic_io import write_atomically
 from quant.verdict.outcome import Outcome
 from tests.support.artifacts import edit_manifest, make_artifact, sign_again, snapshot
 from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
 from tests.support.programs import RIGHT, SIZE, SWAPPED, colour_program
+from tests.support.refusals import refusal_of
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +42,7 @@ def failed(swapped, data) -> Outcome:
 
 
 def refusal(*arguments, **settings):
-    with pytest.raises(InputError) as caught:
-        check(*arguments, **settings)
-    return str(caught.value)
+    return refusal_of(check, *arguments, **settings)
 
 
 def test_a_right_program_passes(passed):

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from apps.cli.edge_effnet import app
-from apps.cli.exit_codes import guarded
 from tests.support.artifacts import make_artifact
-from tests.support.cli import call_cli, only_json, run_cli
+from tests.support.cli import call_cli, caller, only_json, run_cli
 from tests.support.forked import run_forked
 from tests.support.images import draw_halves
 from tests.support.programs import SWAPPED, colour_program
@@ -44,12 +43,7 @@ def swapped(tmp_path_factory):
 @pytest.fixture
 def called(capsys):
     """Run the command in this process; gives exit code, standard output and standard error."""
-
-    def call(*arguments):
-        code = guarded(lambda: app(["check", *map(str, arguments)], standalone_mode=False))
-        return code, *capsys.readouterr()
-
-    return call
+    return caller(capsys, app, "check")
 
 
 def test_a_pass_exits_0_with_a_table_and_a_silent_standard_error(right, data):

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import torch
 
-from edge_effnet import EfficientNet
-from edge_effnet.variants import VARIANTS
-from edge_effnet.weights.save import save_checkpoint
 from quant import quantize
 from quant.qat.options import QatOptions
 from tests.support import exports
-from tests.support.images import draw_halves
-from tests.support.training import TINY
+from tests.support.tiny import untrained
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_variant")]
 
 RUNS = {
     "int8": {"recipe": "int8"},
@@ -32,13 +27,8 @@ RUNS = {
 
 
 @pytest.fixture
-def sources(tmp_path, monkeypatch):
-    monkeypatch.setitem(VARIANTS, "lite0", replace(TINY, name="lite0"))
-    data = draw_halves(tmp_path / "data", train=40, val=8)
-    model = EfficientNet.from_name("lite0", num_classes=3, image_size=32).eval()
-    model.class_names = tuple(sorted(p.name for p in (data / "train").iterdir()))
-    save_checkpoint(tmp_path / "tiny.safetensors", model)
-    return {"weights": tmp_path / "tiny.safetensors", "data": data, "calibration": 16}
+def sources(tmp_path):
+    return {**untrained(tmp_path, train=40, val=8), "calibration": 16}
 
 
 @pytest.fixture

@@ -2,21 +2,16 @@
 
 import json
 import pickle
-from dataclasses import replace
 
 import pytest
-import torch
 
-from edge_effnet import EfficientNet, save_checkpoint
-from edge_effnet.variants import VARIANTS
 from quant import check, quantize
 from quant.data.batches import batch_size_for
 from quant.metrics.share import Share
 from quant.metrics.tasks.table import TASKS
 from tests.support.cli import call_cli
-from tests.support.images import draw_halves
 from tests.support.ranks import in_two
-from tests.support.training import TINY
+from tests.support.tiny import untrained
 
 TIMES = ("latency_ms", "latency_p90_ms", "load_ms", "seconds")
 """What no two runs have in common."""
@@ -25,15 +20,7 @@ TIMES = ("latency_ms", "latency_p90_ms", "load_ms", "seconds")
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     """More images than a batch has, the last batch not whole."""
-    folder = tmp_path_factory.mktemp("sources")
-    draw_halves(folder / "photos", train=8, val=27)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(VARIANTS, "lite0", replace(TINY, name="lite0"))
-        torch.manual_seed(0)
-        model = EfficientNet.from_name("lite0", num_classes=3, image_size=32).eval()
-        model.class_names = tuple(sorted(p.name for p in (folder / "photos" / "val").iterdir()))
-        save_checkpoint(folder / "w.safetensors", model)
-    return folder
+    return untrained(tmp_path_factory.mktemp("sources"), train=8, val=27)
 
 
 def in_two_processes(folder, program, *words):
@@ -56,15 +43,10 @@ def comparable(value):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
-def test_two_processes_judge_as_one(sources, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("tiny_variant")
+def test_two_processes_judge_as_one(sources, tmp_path):
     """`quantize` writes one artifact, `check` reads it; both print one object."""
-    monkeypatch.setitem(VARIANTS, "lite0", replace(TINY, name="lite0"))
-    photos, weights, one, two = (
-        *(sources / name for name in ("photos", "w.safetensors")),
-        tmp_path / "1",
-        tmp_path / "2",
-    )
+    weights, photos, one, two = sources["weights"], sources["data"], tmp_path / "1", tmp_path / "2"
     words = ("--variant", "lite0", "--weights", weights, "--data", photos, "--calibration", 16, "--max-drop", 100)
     made = quantize("lite0", weights=weights, data=photos, calibration=16, max_drop=100, out=one)
     assert comparable(made.outcome.to_json()) == comparable(

@@ -20,7 +20,7 @@ from quant.program.timing import Measured
 from tests.support.images import draw_image
 from tests.support.tiny import SIDE
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_variant", "quick_host", "one_thread")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_variant", "quick_host")]
 
 SETTINGS = {"recipe": "int8-fast", "calibration": 9, "max_drop": 100.0}
 MANY = ("xnnpack:int8", "xnnpack:fp32")

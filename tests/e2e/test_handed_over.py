@@ -15,7 +15,7 @@ from edge_effnet import InputError, load_checkpoint
 from quant import check, quantize
 from tests.support.tiny import SIDE, TinyFiles
 
-pytestmark = pytest.mark.usefixtures("tiny_variant", "one_thread")
+pytestmark = pytest.mark.usefixtures("tiny_variant")
 
 SETTINGS = {"calibration": 16, "recipe": "int8-fast", "max_drop": 5}
 NAMES = ("blue", "green", "red")

@@ -12,7 +12,7 @@ from edge_effnet import InputError, load_checkpoint, save_checkpoint
 from quant import check, open_artifact, quantize
 from tests.support.tiny import TinyFiles
 
-pytestmark = pytest.mark.usefixtures("tiny_variant", "one_thread")
+pytestmark = pytest.mark.usefixtures("tiny_variant")
 
 
 def with_mlp(tiny: TinyFiles, path: Path) -> Path:

@@ -15,7 +15,7 @@ from quant import ImageOptions, check, quantize
 from tests.support.tasks import HEADS, LABELS, TARGETS, make_network
 from tests.support.tiny import TinyFiles
 
-pytestmark = pytest.mark.usefixtures("tiny_variant", "quick_host", "one_thread")
+pytestmark = pytest.mark.usefixtures("tiny_variant", "quick_host")
 
 
 def test_a_flat_folder_with_a_label_file_is_judged_as_class_folders_are(

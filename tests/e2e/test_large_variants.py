@@ -14,7 +14,7 @@ from quant import quantize
 from tests.support.images import COLOURS, draw_halves
 from tests.support.networks import trained_looking
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+pytestmark = pytest.mark.slow
 SIZE = 64
 
 

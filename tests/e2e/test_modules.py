@@ -14,7 +14,7 @@ from quant.pipeline.manifest import quantize_command
 from quant.pipeline.request import resolve
 from tests.support.tiny import TinyFiles, quantize_tiny
 
-pytestmark = pytest.mark.usefixtures("tiny_variant", "one_thread")
+pytestmark = pytest.mark.usefixtures("tiny_variant")
 
 
 class OwnNetwork(nn.Module):

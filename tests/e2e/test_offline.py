@@ -66,11 +66,7 @@ def test_quantize_check_and_train_work_without_a_network(tiny, tmp_path):
 
 def test_the_guard_would_notice():
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            _GUARD.split("import json", maxsplit=1)[0] + _CONNECT,
-        ],
+        [sys.executable, "-c", _GUARD.split("import json", maxsplit=1)[0] + _CONNECT],
         capture_output=True,
         text=True,
         check=False,

@@ -13,7 +13,7 @@ from quant import QuantizeResult, check, open_artifact, quantize
 from quant.lower.output import Output
 from tests.support.tiny import TinyFiles, installed
 
-pytestmark = pytest.mark.usefixtures("tiny_variant", "quick_host", "one_thread")
+pytestmark = pytest.mark.usefixtures("tiny_variant", "quick_host")
 
 SETTINGS = {"calibration": 16, "recipe": "int8-fast", "max_drop": 5}
 

@@ -7,18 +7,14 @@ import json
 import pytest
 
 from apps.cli.edge_effnet import app
-from apps.cli.exit_codes import INPUT, guarded
+from apps.cli.exit_codes import INPUT
 from quant import open_artifact
+from tests.support.cli import caller
 
 
 @pytest.fixture
 def predicted(tiny_artifact, capsys):
-    def run(*words):
-        code = guarded(lambda: app(["predict", str(tiny_artifact), *map(str, words)], standalone_mode=False))
-        out, error = capsys.readouterr()
-        return code, out, error
-
-    return run
+    return caller(capsys, app, "predict", tiny_artifact)
 
 
 def test_a_file_and_a_folder_are_answered(predicted, tiny, tiny_artifact):

@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
 
 import pytest
 import torch
 
-from edge_effnet import EfficientNet
 from edge_effnet.errors import InputError
-from edge_effnet.variants import VARIANTS
-from edge_effnet.weights.save import save_checkpoint
 from quant import quantize
 from quant.pipeline.check import check
 from quant.qat.options import QatOptions
 from tests.support.images import draw_halves, pack_shards
 from tests.support.ranks import in_two
-from tests.support.training import TINY
+from tests.support.tiny import untrained
+
+pytestmark = pytest.mark.usefixtures("tiny_variant")
 
 
 @pytest.fixture
-def sources(tmp_path, monkeypatch):
-    monkeypatch.setitem(VARIANTS, "lite0", replace(TINY, name="lite0"))
-    torch.manual_seed(0)
-    draw_halves(tmp_path / "photos", train=40, val=8)
-    names = tuple(sorted(p.name for p in (tmp_path / "photos" / "train").iterdir()))
-    model = EfficientNet.from_name("lite0", num_classes=len(names), image_size=32).eval()
-    model.class_names = names
-    weights = tmp_path / "tiny.safetensors"
-    save_checkpoint(weights, model)
-    return {"weights": weights, "data": tmp_path / "photos", "calibration": 16}
+def sources(tmp_path):
+    return {**untrained(tmp_path, train=40, val=8), "calibration": 16}
 
 
 def _options(**changes):
     return QatOptions(**({"steps": 6, "batch_size": 8, "workers": 0, "patience": 0} | changes))
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_report_starts_from_ptq_and_the_program_is_what_was_trained(sources, tmp_path):
     result = quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / "out", qat=_options())
     outcome = result.outcome.to_json()
@@ -57,7 +46,6 @@ def test_report_starts_from_ptq_and_the_program_is_what_was_trained(sources, tmp
         quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / "out", seed=1, qat=_options(resume=True))
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_interrupted_training_resumes_to_the_same_program(sources, tmp_path, monkeypatch):
     whole = quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / "whole", qat=_options(steps=12))
     from quant.training.loop import Loop
@@ -80,7 +68,6 @@ def test_interrupted_training_resumes_to_the_same_program(sources, tmp_path, mon
     assert files[0] == files[1]
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_without_labels_the_teacher_alone_is_enough(sources, tmp_path):
     images = tmp_path / "unlabelled"
     images.mkdir()
@@ -94,7 +81,6 @@ def test_without_labels_the_teacher_alone_is_enough(sources, tmp_path):
     assert {"val_agreement", "val_sqnr_db"} <= set(outcome["training"]["rows"][-1])
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_a_swapped_activation_learns_from_the_network_that_kept_its_own(sources, tmp_path, monkeypatch):
     from quant.qat.task import Distillation
 
@@ -116,14 +102,12 @@ def test_a_swapped_activation_learns_from_the_network_that_kept_its_own(sources,
     assert outcome["activation"] == "hardswish" and {"float", "swapped", "ptq", "pte"} <= set(outcome)
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_normalising_batches_ends_in_the_programs_own_arithmetic(sources, tmp_path):
     options = _options(batchnorm="batch", statistics_until=0.5, ranges_until=0.5, precision="fp32")
     outcome = quantize("lite0", **sources, recipe="qat-int8", out=tmp_path / "out", qat=options).outcome.to_json()
     assert outcome["lowering"] == {"agreement": 1.0, "sqnr_db": 200.0}
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_shards_are_images_too(sources, tmp_path):
     shards = pack_shards(tmp_path / "photos", tmp_path / "shards")
     result = quantize(
@@ -136,7 +120,6 @@ def test_shards_are_images_too(sources, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
 def test_two_processes_train_as_one(sources, tmp_path):
     settings = {**sources, "recipe": "qat-int8", "qat": _options(steps=4, precision="fp32", augment=0.0)}
     quantize("lite0", **settings, out=tmp_path / "one")

@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 
 from apps.cli.commands.quantize import app
-from apps.cli.exit_codes import guarded
 from edge_effnet import EfficientNet, save_checkpoint
 from tests.support.artifacts import make_artifact, snapshot
 from tests.support.checkpoints import colour_checkpoint
+from tests.support.cli import caller
 from tests.support.forked import Forked, run_forked
 from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
 
@@ -36,12 +36,7 @@ def called(capsys, monkeypatch, tmp_path):
     cwd = tmp_path / "cwd"
     cwd.mkdir()
     monkeypatch.chdir(cwd)
-
-    def call(*arguments):
-        code = guarded(lambda: app(list(map(str, arguments)), standalone_mode=False))
-        return code, *capsys.readouterr()
-
-    return call
+    return caller(capsys, app)
 
 
 def refused(result, *words):
@@ -58,10 +53,7 @@ def refused(result, *words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (
-            ["--data", "photos"],
-            ["--weights missing", "--weights FILE", "edge-effnet train --variant b0"],
-        ),
+        (["--data", "photos"], ["--weights missing", "--weights FILE", "edge-effnet train --variant b0"]),
         (["--weights", "w.pth"], ["--data missing", "--data DIR"]),
         (["--weights", "w.pth", "--evaluation-data", "val"], ["--calibration-data missing", "--data DIR"]),
         (["--weights", "w.pth", "--calibration-data", "train"], ["--evaluation-data missing", "--data DIR"]),

@@ -3,10 +3,9 @@
 import pytest
 
 from apps.cli.edge_effnet import app
-from apps.cli.exit_codes import guarded
 from quant.artifact.open import open_artifact
 from tests.support.artifacts import edit_manifest, make_artifact
-from tests.support.cli import only_json
+from tests.support.cli import caller, only_json
 from tests.support.reports import measured_artifact
 
 
@@ -14,12 +13,7 @@ from tests.support.reports import measured_artifact
 def called(capsys, monkeypatch, tmp_path):
     """Run the command in this process and an empty folder; gives exit code, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        code = guarded(lambda: app(["report", *map(str, arguments)], standalone_mode=False))
-        return code, *capsys.readouterr()
-
-    return call
+    return caller(capsys, app, "report")
 
 
 def test_artifacts_are_compared_in_a_table_and_on_a_page(called, tmp_path):

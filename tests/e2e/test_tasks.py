@@ -21,7 +21,7 @@ from tests.support.quick_runs import without_plots
 from tests.support.tasks import HEADS, labels_file, make_network, two_folders
 from tests.support.tiny import TinyFiles, installed
 
-pytestmark = pytest.mark.usefixtures("tiny_variant", "quick_host", "one_thread")
+pytestmark = pytest.mark.usefixtures("tiny_variant", "quick_host")
 
 SETTINGS: dict[str, Any] = {"calibration": 16, "recipe": "int8-fast"}
 TASKS = (*HEADS, "embedding")

@@ -15,8 +15,6 @@ from quant.training import train
 from tests.support.images import draw_halves, draw_image
 from tests.support.training import tiny_config, use_tiny
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,10 +85,7 @@ def test_fine_tuning_the_head_alone_keeps_the_backbone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
-        (
-            lambda d: (d / "train" / "red" / "bad.jpg").write_bytes(b"\xff\xd8\xff junk"),
-            "bad.jpg: not an image",
-        ),
+        (lambda d: (d / "train" / "red" / "bad.jpg").write_bytes(b"\xff\xd8\xff junk"), "bad.jpg: not an image"),
         (lambda d: Image.new("RGB", (1, 1)).save(d / "train" / "red" / "1.png"), "1x1 pixels is too small"),
         (lambda d: (d / "train" / "empty").mkdir(), "empty: the class has no images"),
         (lambda d: draw_image(d / "val" / "yellow" / "0.jpg"), "has yellow besides"),

@@ -16,7 +16,7 @@ from quant.training import TrainConfig, train
 from tests.support.paths import ROOT
 from tests.support.training import tiny_config, use_tiny, without_torchrun
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+pytestmark = pytest.mark.slow
 
 _SCRIPT = """
 import sys

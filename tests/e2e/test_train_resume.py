@@ -22,8 +22,6 @@ from quant.training import Stage, TrainConfig, TrainResult, train
 from quant.training.loop import Loop
 from tests.support.training import tiny_config, use_tiny
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,6 @@ from edge_effnet.activations import ACTIVATIONS, MemoryEfficientSwish, activatio
 from edge_effnet.blocks import SqueezeExcite
 from tests.support.networks import images, trained_looking
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def inputs(dtype: torch.dtype = torch.float32) -> torch.Tensor:
     extremes = torch.tensor([-100.0, -20.0, -1.0, -1e-6, 0.0, 1e-6, 1.0, 20.0, 100.0])

@@ -18,8 +18,6 @@ from edge_effnet.fuse import DEFAULT_SAME_PADDING, SAME_PADDING_FOLDS, fold_batc
 from edge_effnet.padding import PADDINGS, SamePadding
 from tests.support.networks import assert_same_outputs, images, trained_looking
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 # Sides whose chain of halvings is even, mixed, and odd as far as it goes.
 SIZES = (96, 100, 97)
 

@@ -9,6 +9,7 @@ from PIL import Image, ImageCms
 from edge_effnet.errors import InputError
 from edge_effnet.images import IMAGE_SUFFIXES, open_rgb, quiet_pillow
 from tests.support.images import draw_image
+from tests.support.refusals import refusal_of
 
 RAMP = np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8)
 """Grey values 0..252, 8x8."""
@@ -21,11 +22,7 @@ def pixels(path):
 
 
 def refusal(path):
-    with pytest.raises(InputError) as caught:
-        open_rgb(path)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    return message
+    return refusal_of(open_rgb, path, begins=f"{path}: ")
 
 
 def png_header(width, height):

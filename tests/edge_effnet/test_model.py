@@ -15,8 +15,6 @@ from edge_effnet.padding import PADDINGS
 from edge_effnet.stages import BASELINE_STAGES
 from tests.support.networks import images, trained_looking
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 # Every kind of layer in three stages: with and without expansion, kernels of 3 and 5, skip, strides 1 and 2.
 TINY: VariantSpec = dataclasses.replace(
     VARIANTS["b0"], name="tiny", width=0.25, stages=BASELINE_STAGES[:3], resolution=32

@@ -167,8 +167,7 @@ def test_a_spec_of_ones_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [("width", 0), ("depth", -1), ("resolution", 0), ("dropout", 1.0), ("squeeze_excite", 2.0)],
+    ("field", "value"), [("width", 0), ("depth", -1), ("resolution", 0), ("dropout", 1.0), ("squeeze_excite", 2.0)]
 )
 def test_specs_out_of_range_are_refused(field: str, value: float) -> None:
     with pytest.raises(InputError, match=field):

@@ -87,6 +87,12 @@ def write_preprocess(folder: Path) -> None:
 LOGITS = (1.5, -0.25, 3.4028234663852886e38, 1e-45)
 """What a float32 can hold at its ends, so that a detour through text or float64 shows."""
 
+RAN = {
+    "name": "val/é/1.jpg",
+    "sha256": "cd" * 32,
+    "logits": base64.b64encode(np.array(LOGITS, dtype="<f4").tobytes()).decode(),
+}
+
 GOOD = {
     "schema": 1,
     "created": "2026-01-02T03:04:05+00:00",
@@ -102,20 +108,8 @@ GOOD = {
         "emulated": False,
     },
     "runtime": {"version": "1.4.1", "threads": 1},
-    "photographs": [
-        {
-            "name": "val/é/1.jpg",
-            "sha256": "cd" * 32,
-            "logits": base64.b64encode(np.array(LOGITS, dtype="<f4").tobytes()).decode(),
-        },
-    ],
-    "reruns": [
-        {
-            "name": "val/é/1.jpg",
-            "sha256": "cd" * 32,
-            "logits": base64.b64encode(np.array(LOGITS, dtype="<f4").tobytes()).decode(),
-        },
-    ],
+    "photographs": [RAN],
+    "reruns": [RAN],
     "load_ms": [12.5, 11.0, 13.25],
     "latency": {"warmup": 10, "times_ms": [4.5, 4.25], "pauses": 0},
     "peak_memory_bytes": 33554432,
@@ -126,7 +120,7 @@ BROKEN = {
     "schema-2": {**GOOD, "schema": 2},
     "no-photographs": {**GOOD, "photographs": []},
     "no-latency": {key: value for key, value in GOOD.items() if key != "latency"},
-    "logits-not-base64": {**GOOD, "photographs": [{**GOOD["photographs"][0], "logits": "not base64!"}]},
+    "logits-not-base64": {**GOOD, "photographs": [{**RAN, "logits": "not base64!"}]},
     "unknown-key": {**GOOD, "more": 1},
 }
 

@@ -6,25 +6,21 @@ import pytest
 import torch
 from torch import fx
 
-from edge_effnet import EfficientNet
-from edge_effnet.fuse import fold_for_inference
 from quant.analysis.layer_report import first_broken, reports_from_json, reports_json
 from quant.analysis.layers import analyze
 from quant.graph.fallback_units import nodes_of, units
 from quant.ptq.convert import convert, fixed_specs
 from quant.ptq.quantizers import activations_of
 from quant.ptq.ranges import ActivationRange, find_ranges
-from tests.support.exports import export_once
-from tests.support.networks import images, trained_looking
+from tests.support.exports import exported
+from tests.support.networks import images
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 64
 
 
 @pytest.fixture(scope="module")
 def graph():
-    model = EfficientNet.from_name("lite0", num_classes=5, image_size=SIZE, padding="symmetric")
-    return export_once(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+    return exported("lite0", SIZE, padding="symmetric")
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +96,7 @@ class _Kept(fx.Interpreter):
 
 
 def test_a_swish_and_its_gate_have_the_noise_that_autograd_gives_each_operator():
-    model = EfficientNet.from_name("b0", num_classes=5, image_size=SIZE)
-    graph = export_once(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+    graph = exported("b0", SIZE)
     batch = images(1, SIZE)
     ranges = find_ranges(graph, activations_of(graph, frozenset()), [batch], seed=0)
     reports = {one.node: one for one in reports_of(graph, ranges, [batch])}

@@ -6,21 +6,17 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from edge_effnet import EfficientNet
-from edge_effnet.fuse import fold_for_inference
-from quant.common.progress import NoProgress
 from quant.graph.qdq import TensorScale, quantize_bias
 from quant.lower.xnnpack import arithmetic
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.metrics import sqnr_db
-from quant.ptq.steps import quantize_graph
 from quant.qat.kernels import gate_corrections, gate_steps
-from quant.recipes import RECIPES
-from tests.support.exports import export_once
+from tests.support.exports import exported
 from tests.support.families import ES_LIKE, V2_LIKE
-from tests.support.networks import images, trained_looking
-from tests.support.warm import WarmRuntime
+from tests.support.networks import images
+from tests.support.ptq import quantized
+from tests.support.warm import run_program
 
 SIZE = 64
 
@@ -36,71 +32,50 @@ NETWORKS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def runtime():
-    with WarmRuntime() as host:
-        yield host
-
-
-def _graph(variant, activation, padding):
-    model = EfficientNet.from_name(variant, num_classes=5, image_size=SIZE, activation=activation, padding=padding)
-    return export_once(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
-
-
-def _run(runtime, tmp_path, lowered, inputs):
-    path = tmp_path / "program.pte"
-    path.write_bytes(lowered.data)
-    return runtime.run(runtime.load(path, "program"), inputs)
-
-
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(("variant", "activation", "padding"), NETWORKS)
-def test_simulation_equals_program_bit_for_bit(runtime, tmp_path, variant, activation, padding):
-    graph = _graph(variant, activation, padding)
+def test_simulation_equals_program_bit_for_bit(tmp_path, variant, activation, padding):
+    graph = exported(variant, SIZE, activation=activation, padding=padding)
     inputs, seen = images(4, SIZE, seed=1), images(4, SIZE, seed=2)
-    converted = quantize_graph(graph, [seen], RECIPES["int8-minmax"], seed=0, progress=NoProgress()).converted
+    converted = quantized(graph, [seen], "int8-minmax").converted
     lowered = lower_xnnpack(converted, (1, 3, SIZE, SIZE))
-    found = _run(runtime, tmp_path, lowered, inputs)
+    found = run_program(tmp_path, lowered.data, inputs)
     with torch.no_grad():
         expected = simulation_of(converted).module(inputs)
     assert found.std(dim=0).mean() > 0, "the outputs have to depend on the images"
     assert torch.equal(found, expected)
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("recipe", ["int8-fast", "int8-groups", "int8-strict"])
 @pytest.mark.parametrize("spec", [V2_LIKE, ES_LIKE], ids=lambda spec: spec.name)
-def test_fused_blocks_are_exact_whatever_is_done_to_their_channels(runtime, tmp_path, spec, recipe):
-    graph = _graph(spec, spec.activation, "same")
+def test_fused_blocks_are_exact_whatever_is_done_to_their_channels(tmp_path, spec, recipe):
+    graph = exported(spec, SIZE, activation=spec.activation, padding="same")
     inputs, seen = images(4, SIZE, seed=1), images(4, SIZE, seed=2)
-    converted = quantize_graph(graph, [seen], RECIPES[recipe], seed=0, progress=NoProgress()).converted
+    converted = quantized(graph, [seen], recipe).converted
     lowered = lower_xnnpack(converted, (1, 3, SIZE, SIZE))
     assert (lowered.delegation.partitions, lowered.delegation.left) == (1, 0)
-    found = _run(runtime, tmp_path, lowered, inputs)
+    found = run_program(tmp_path, lowered.data, inputs)
     with torch.no_grad():
         assert torch.equal(found, simulation_of(converted).module(inputs))
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(("variant", "activation", "padding"), NETWORKS)
-def test_float_program_equals_network(runtime, tmp_path, variant, activation, padding):
-    graph = _graph(variant, activation, padding)
+def test_float_program_equals_network(tmp_path, variant, activation, padding):
+    graph = exported(variant, SIZE, activation=activation, padding=padding)
     inputs = images(3, SIZE, seed=1)
     lowered = lower_xnnpack(graph, (1, 3, SIZE, SIZE))
     with torch.no_grad():
         expected = graph(inputs)
-    assert sqnr_db(expected, _run(runtime, tmp_path, lowered, inputs)) > 70
+    assert sqnr_db(expected, run_program(tmp_path, lowered.data, inputs)) > 70
     assert lowered.delegation.partitions == 1
     assert lowered.delegation.left == 0
 
 
-@pytest.mark.usefixtures("one_thread")
-def test_float_layers_share_the_delegate(runtime, tmp_path):
-    graph = _graph("b0", "swish", "same")
+def test_float_layers_share_the_delegate(tmp_path):
+    graph = exported("b0", SIZE, activation="swish", padding="same")
     inputs, seen = images(4, SIZE, seed=1), images(4, SIZE, seed=2)
-    converted = quantize_graph(graph, [seen], RECIPES["int8"], seed=0, progress=NoProgress()).converted
+    converted = quantized(graph, [seen], "int8").converted
     lowered = lower_xnnpack(converted, (1, 3, SIZE, SIZE))
-    found = _run(runtime, tmp_path, lowered, inputs)
+    found = run_program(tmp_path, lowered.data, inputs)
     with torch.no_grad():
         expected = simulation_of(converted).module(inputs)
     assert lowered.delegation.partitions == 1
@@ -108,9 +83,8 @@ def test_float_layers_share_the_delegate(runtime, tmp_path):
     assert sqnr_db(expected, found) > 15
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_same_graph_lowers_to_same_bytes():
-    graph = _graph("lite0", "relu6", "same")
+    graph = exported("lite0", SIZE, activation="relu6", padding="same")
     first, second = (lower_xnnpack(graph, (1, 3, SIZE, SIZE)).data for _ in range(2))
     assert first == second
 

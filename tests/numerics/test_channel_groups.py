@@ -9,22 +9,16 @@ from quant.graph.export import export_graph
 from quant.graph.instructions import instructions
 from quant.ptq.channel_groups import TILE, Split, choose, group_channels, groupable, split_channels
 from quant.ptq.ranges import ChannelRanges
-from tests.support.exports import export_once
-from tests.support.networks import assert_same_outputs, images, trained_looking
+from tests.support.exports import exported
+from tests.support.networks import assert_same_outputs, images
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 64
-
-
-def exported(variant, **settings):
-    model = EfficientNet.from_name(variant, num_classes=5, image_size=SIZE, **settings)
-    return export_once(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
 
 
 @pytest.mark.parametrize("padding", ["symmetric", "same"])
 def test_float_outputs_stay(padding):
     # Double precision: a random network makes thousandths of the roundings of float32.
-    graph = exported("b0", padding=padding).double()
+    graph = exported("b0", SIZE, padding=padding).double()
     names = groupable(graph)
     assert len(names) == 16  # stem and 15 expansions; the head's channels end in the classifier
     x = images(4, SIZE, seed=1).double()
@@ -81,7 +75,7 @@ def test_the_budget_goes_where_it_buys_most():
 
 
 def test_more_budget_keeps_what_less_of_it_bought():
-    graph = exported("b0")
+    graph = exported("b0", SIZE)
     names = groupable(graph)
     seen = [images(4, SIZE)]
     one, two = (
@@ -99,4 +93,4 @@ def test_instructions_are_those_that_were_counted():
 
 
 def test_what_has_no_silu_is_left_alone():
-    assert groupable(exported("lite0")) == []
+    assert groupable(exported("lite0", SIZE)) == []

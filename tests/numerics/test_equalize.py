@@ -6,8 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from edge_effnet import EfficientNet
-from edge_effnet.fuse import fold_for_inference
 from quant.graph.export import export_graph
 from quant.graph.fallback_units import units
 from quant.lower.xnnpack.simulator import simulation_of
@@ -15,17 +13,11 @@ from quant.metrics.metrics import sqnr_db
 from quant.ptq.convert import convert
 from quant.ptq.equalize import GATE_SUFFIX, equalizable, equalize
 from quant.recipes import RECIPES
-from tests.support.exports import export_once
-from tests.support.networks import assert_same_outputs, images, trained_looking
+from tests.support.exports import exported
+from tests.support.networks import assert_same_outputs, images
 from tests.support.ptq import activation_specs
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 64
-
-
-def exported(variant, **settings):
-    model = EfficientNet.from_name(variant, num_classes=5, image_size=SIZE, padding="symmetric", **settings)
-    return export_once(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
 
 
 class _Uneven(nn.Module):
@@ -50,7 +42,8 @@ class _Uneven(nn.Module):
 @pytest.mark.parametrize("variant", ["b0", "lite0"])
 def test_float_outputs_stay(variant):
     # Double precision: a random network makes thousandths of the roundings of float32.
-    graph = exported(variant, **({"activation": "swish"} if variant == "lite0" else {})).double()
+    swish = {"activation": "swish"} if variant == "lite0" else {}
+    graph = exported(variant, SIZE, padding="symmetric", **swish).double()
     names = equalizable(graph)
     assert len(names) > 10
     x = images(4, SIZE, seed=1).double()
@@ -61,14 +54,14 @@ def test_float_outputs_stay(variant):
 
 
 def test_the_given_graph_is_left_alone():
-    graph = exported("b0")
+    graph = exported("b0", SIZE, padding="symmetric")
     before = str(graph.graph)
     equalize(graph, equalizable(graph)[:1], [images(2, SIZE)], seed=0, plain_share=1e-6)
     assert str(graph.graph) == before
 
 
 def test_depthwise_and_squeeze_excite_are_left_out():
-    graph = exported("b0")
+    graph = exported("b0", SIZE, padding="symmetric")
     shapes = {
         n.name: n.args[1].meta["val"].shape for n in graph.graph.nodes if str(n.target) == "aten.conv2d.default"
     }
@@ -78,11 +71,11 @@ def test_depthwise_and_squeeze_excite_are_left_out():
 
 @pytest.mark.parametrize("activation", ["hardswish", "relu6"])
 def test_other_activations_have_nothing_to_equalize(activation):
-    assert equalizable(exported("b0", activation=activation)) == []
+    assert equalizable(exported("b0", SIZE, padding="symmetric", activation=activation)) == []
 
 
 def test_a_gate_stays_in_the_layer_it_is_of():
-    graph = exported("b0")
+    graph = exported("b0", SIZE, padding="symmetric")
     names = [unit.name for unit in units(graph)]
     equalized = equalize(graph, equalizable(graph)[:2], [images(2, SIZE)], seed=0, plain_share=1e-6)
     assert [unit.name for unit in units(equalized)] == names

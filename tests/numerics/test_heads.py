@@ -15,12 +15,13 @@ from quant.graph.fallback_units import nodes_of, units
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.metrics import sqnr_db
-from quant.ptq.steps import Context, Phase, State, quantize_graph, quantize_program, run_steps
+from quant.ptq.steps import Context, Phase, State, quantize_program, run_steps
 from quant.qat.network import trainable
 from quant.recipes import RECIPES
 from tests.support.networks import images, norms_as_trained, trained_looking
+from tests.support.ptq import quantized
 from tests.support.training import TINY
-from tests.support.warm import WarmRuntime
+from tests.support.warm import run_program
 
 SIZE = 32
 
@@ -45,29 +46,21 @@ def network(head: str, hidden: tuple[int, ...]) -> EfficientNet:
     return model.eval()
 
 
-@pytest.fixture(scope="module")
-def runtime():
-    with WarmRuntime() as host:
-        yield host
-
-
 @pytest.mark.parametrize(("head", "hidden"), [*INT8, *IN_FLOAT])
-def test_a_head_is_quantized_and_lowered_with_the_rest(head, hidden, runtime, tmp_path: Path) -> None:
+def test_a_head_is_quantized_and_lowered_with_the_rest(head, hidden, tmp_path: Path) -> None:
     model, inputs = network(head, hidden), images(4, SIZE, seed=1)
     folded = fold_for_inference(model, SIZE)
     with torch.no_grad():
         expected = model(inputs)
         torch.testing.assert_close(folded(inputs), expected, rtol=1e-4, atol=1e-4)
     graph = export_graph(folded, SIZE)
-    quantized = quantize_graph(graph, [inputs], RECIPES["int8-groups"], seed=0, progress=NoProgress())
-    lowered = lower_xnnpack(quantized.converted, (1, 3, SIZE, SIZE))
+    int8 = quantized(graph, [inputs], "int8-groups")
+    lowered = lower_xnnpack(int8.converted, (1, 3, SIZE, SIZE))
     assert (lowered.delegation.partitions, lowered.delegation.left) == (1, 0)
-    path = tmp_path / "program.pte"
-    path.write_bytes(lowered.data)
-    found = runtime.run(runtime.load(path, "program"), inputs)
+    found = run_program(tmp_path, lowered.data, inputs)
     with torch.no_grad():
-        simulated = simulation_of(quantized.converted).module(inputs)
-        assert torch.allclose(trainable(quantized.converted).module(inputs), simulated, atol=0.1, rtol=0.02)
+        simulated = simulation_of(int8.converted).module(inputs)
+        assert torch.allclose(trainable(int8.converted).module(inputs), simulated, atol=0.1, rtol=0.02)
     assert found.shape == expected.shape
     assert sqnr_db(expected, found) > 12
     if (head, hidden) in INT8:
@@ -77,7 +70,7 @@ def test_a_head_is_quantized_and_lowered_with_the_rest(head, hidden, runtime, tm
 
 
 @pytest.mark.parametrize(("head", "hidden"), [*INT8[:2], IN_FLOAT[0]])
-def test_a_linear_of_a_head_stays_in_float_with_its_activation(head, hidden, runtime, tmp_path: Path) -> None:
+def test_a_linear_of_a_head_stays_in_float_with_its_activation(head, hidden, tmp_path: Path) -> None:
     model, inputs = network(head, hidden), images(4, SIZE, seed=1)
     graph = export_graph(fold_for_inference(model, SIZE), SIZE)
     linear = next(unit for unit in units(graph) if unit.nodes[0].target is torch.ops.aten.linear.default)
@@ -86,21 +79,17 @@ def test_a_linear_of_a_head_stays_in_float_with_its_activation(head, hidden, run
     converted = quantize_program(prepared, context).converted
     lowered = lower_xnnpack(converted, (1, 3, SIZE, SIZE))
     assert (lowered.delegation.partitions, lowered.delegation.left) == (1, 0)
-    path = tmp_path / "program.pte"
-    path.write_bytes(lowered.data)
     with torch.no_grad():
         simulated = simulation_of(converted).module(inputs)
-    assert sqnr_db(simulated, runtime.run(runtime.load(path, "program"), inputs)) > 40
+    assert sqnr_db(simulated, run_program(tmp_path, lowered.data, inputs)) > 40
 
 
 @pytest.mark.parametrize(("head", "hidden"), IN_FLOAT)
-def test_the_float_program_is_the_float_network(head, hidden, runtime, tmp_path: Path) -> None:
+def test_the_float_program_is_the_float_network(head, hidden, tmp_path: Path) -> None:
     model, inputs = network(head, hidden), images(4, SIZE, seed=1)
     lowered = lower_xnnpack(export_graph(fold_for_inference(model, SIZE), SIZE), (1, 3, SIZE, SIZE))
-    path = tmp_path / "program.pte"
-    path.write_bytes(lowered.data)
     with torch.no_grad():
-        torch.testing.assert_close(runtime.run(runtime.load(path, "p"), inputs), model(inputs), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(run_program(tmp_path, lowered.data, inputs), model(inputs), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(

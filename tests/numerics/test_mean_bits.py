@@ -10,7 +10,7 @@ from torch import fx
 from quant.graph.qdq import DEQUANTIZE, QMAX, QMIN, QUANTIZE, TensorScale
 from quant.lower.xnnpack import arithmetic
 from quant.lower.xnnpack.lower import lower_xnnpack
-from tests.support.warm import WarmRuntime
+from tests.support.warm import run_program
 
 aten = torch.ops.aten
 
@@ -49,9 +49,7 @@ def _with_sums(sums: list[int], size: int) -> torch.Tensor:
 def test_a_mean_that_is_nearly_half_way(tmp_path, size, source, out, sums):
     integers = _with_sums(sums, size)
     module = _mean_of(source, out)
-    (tmp_path / "mean.pte").write_bytes(lower_xnnpack(module, tuple(integers.shape)).data)
-    with WarmRuntime() as runtime:
-        program = runtime.load(tmp_path / "mean.pte", "mean")
-        found = runtime.run(program, arithmetic.dequantize(integers, source.scale, source.zero_point))
+    data = lower_xnnpack(module, tuple(integers.shape)).data
+    found = run_program(tmp_path, data, arithmetic.dequantize(integers, source.scale, source.zero_point))
     expected = arithmetic.pool(integers, source.scale, source.zero_point, out.scale, out.zero_point)
     assert torch.equal(arithmetic.quantize(found, out.scale, out.zero_point).flatten(), expected.flatten())

@@ -7,10 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from edge_effnet import EfficientNet
-from edge_effnet.fuse import fold_for_inference
 from quant.common.progress import NoProgress
-from quant.graph.export import export_graph
 from quant.graph.fallback_units import convolution_units, nodes_of
 from quant.graph.pixels import pixels
 from quant.lower.options import Normalization
@@ -18,12 +15,14 @@ from quant.lower.xnnpack.emit import Emitter
 from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.metrics import sqnr_db
-from quant.ptq.steps import Context, Phase, State, quantize_graph, quantize_program, run_steps
+from quant.ptq.steps import Context, Phase, State, quantize_program, run_steps
 from quant.qat.network import trainable, write_back
 from quant.recipes import RECIPES
+from tests.support.exports import exported
 from tests.support.families import V2_LIKE
-from tests.support.networks import images, trained_looking
-from tests.support.warm import WarmRuntime
+from tests.support.networks import images
+from tests.support.ptq import quantized
+from tests.support.warm import run_program
 
 SIZE = 32
 
@@ -34,17 +33,8 @@ GRAY = Normalization(mean=(0.449,), std=(0.226,))
 FOUR = Normalization(mean=(0.0, 0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0, 1.0))
 
 
-@pytest.fixture(scope="module")
-def runtime():
-    with WarmRuntime() as host:
-        yield host
-
-
-def _graph(variant=V2_LIKE, activation="swish", padding="symmetric", channels=3, size=SIZE):
-    model = EfficientNet.from_name(
-        variant, num_classes=5, image_size=size, activation=activation, padding=padding, in_channels=channels
-    )
-    return export_graph(fold_for_inference(trained_looking(model, image_size=size), size), size, channels)
+def _graph(variant=V2_LIKE, size=SIZE, padding="symmetric", **settings):
+    return exported(variant, size, padding=padding, **settings)
 
 
 def _pixels(normalization, seed, size=SIZE):
@@ -57,18 +47,15 @@ def _pixels(normalization, seed, size=SIZE):
 
 def _quantize(graph, normalization, recipe="int8-fast", size=SIZE):
     seen = _pixels(normalization, seed=2, size=size)[1]
-    return quantize_graph(graph, [seen], RECIPES[recipe], seed=0, progress=NoProgress(), normalization=normalization)
+    return quantized(graph, [seen], recipe, normalization=normalization)
 
 
-def _run(runtime, tmp_path, converted, normalization, taken):
+def _run(tmp_path, converted, normalization, taken):
     lowered = lower_xnnpack(converted, (1, taken.shape[3], *taken.shape[1:3]), normalization=normalization)
     assert lowered.takes_pixels
-    path = tmp_path / "program.pte"
-    path.write_bytes(lowered.data)
-    return runtime.run(runtime.load(path, "program"), taken)
+    return run_program(tmp_path, lowered.data, taken)
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     ("network", "normalization", "recipe", "least_db"),
     [
@@ -80,23 +67,22 @@ def _run(runtime, tmp_path, converted, normalization, taken):
         ({"channels": 4}, FOUR, "int8-fast", 80),
     ],
 )
-def test_the_program_is_the_simulation_to_the_bit(runtime, tmp_path, network, normalization, recipe, least_db):
+def test_the_program_is_the_simulation_to_the_bit(tmp_path, network, normalization, recipe, least_db):
     graph, size = _graph(**network), network.get("size", SIZE)
     taken, inputs = _pixels(normalization, seed=1, size=size)
-    quantized = _quantize(graph, normalization, recipe, size)
+    int8 = _quantize(graph, normalization, recipe, size)
     with torch.no_grad():
-        assert sqnr_db(graph(inputs), quantized.reference(inputs)) > least_db
-        expected = simulation_of(quantized.converted).module(inputs)
-    found = _run(runtime, tmp_path, quantized.converted, normalization, taken)
+        assert sqnr_db(graph(inputs), int8.reference(inputs)) > least_db
+        expected = simulation_of(int8.converted).module(inputs)
+    found = _run(tmp_path, int8.converted, normalization, taken)
     assert found.std(dim=0).mean() > 0, "the outputs have to depend on the images"
     assert torch.equal(found, expected)
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("padding", ["symmetric", "same"])
 def test_no_image_is_float(padding):
-    quantized = _quantize(_graph(padding=padding), IMAGENET, "int8-minmax")
-    emitter = Emitter(module=quantized.converted, input_shape=(1, 3, SIZE, SIZE), normalization=IMAGENET)
+    int8 = _quantize(_graph(padding=padding), IMAGENET, "int8-minmax")
+    emitter = Emitter(module=int8.converted, input_shape=(1, 3, SIZE, SIZE), normalization=IMAGENET)
     emitter.run()
     floats = [v.xvalue_union for v in emitter.builder.values if type(v.xvalue_union).__name__ == "XNNTensorValue"]
     assert all(tensor.num_dims == 2 for tensor in floats), "images have four dimensions, features two"
@@ -105,7 +91,6 @@ def test_no_image_is_float(padding):
     assert nodes[:6] == ["XNNConvert", *padded, "XNNConv2d"]
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     ("recipe", "normalization"),
     [
@@ -114,17 +99,16 @@ def test_no_image_is_float(padding):
         ("int8-fast", Normalization(mean=(-0.1, 0.5, 0.5), std=(0.5, 0.5, 0.5))),
     ],
 )
-def test_others_normalise_in_float(runtime, tmp_path, recipe, normalization):
+def test_others_normalise_in_float(tmp_path, recipe, normalization):
     taken, inputs = _pixels(normalization, seed=1)
-    quantized = _quantize(_graph(), normalization, recipe)
-    assert all(node.target is not pixels for node in quantized.converted.graph.nodes)
-    found = _run(runtime, tmp_path, quantized.converted, normalization, taken)
+    int8 = _quantize(_graph(), normalization, recipe)
+    assert all(node.target is not pixels for node in int8.converted.graph.nodes)
+    found = _run(tmp_path, int8.converted, normalization, taken)
     with torch.no_grad():
-        assert sqnr_db(simulation_of(quantized.converted).module(inputs), found) > 15
+        assert sqnr_db(simulation_of(int8.converted).module(inputs), found) > 15
 
 
-@pytest.mark.usefixtures("one_thread")
-def test_a_stem_that_a_search_leaves_in_float_reads_pixels_too(runtime, tmp_path):
+def test_a_stem_that_a_search_leaves_in_float_reads_pixels_too(tmp_path):
     graph, (taken, inputs) = _graph(), _pixels(IMAGENET, seed=1)
     floats = nodes_of(convolution_units(graph))
     seen = _pixels(IMAGENET, seed=2)[1]
@@ -137,11 +121,10 @@ def test_a_stem_that_a_search_leaves_in_float_reads_pixels_too(runtime, tmp_path
     converted = quantize_program(replace(prepared, float_nodes=nodes_of(units)), context).converted
     with torch.no_grad():
         expected = simulation_of(converted).module(inputs)
-    assert sqnr_db(expected, _run(runtime, tmp_path, converted, IMAGENET, taken)) > 30
+    assert sqnr_db(expected, _run(tmp_path, converted, IMAGENET, taken)) > 30
 
 
-@pytest.mark.usefixtures("one_thread")
-def test_training_leaves_the_pixels_scale_alone(runtime, tmp_path):
+def test_training_leaves_the_pixels_scale_alone(tmp_path):
     taken, inputs = _pixels(IMAGENET, seed=1)
     converted = _quantize(_graph(padding="same"), IMAGENET).converted
     network = trainable(converted)
@@ -151,4 +134,4 @@ def test_training_leaves_the_pixels_scale_alone(runtime, tmp_path):
             parameter.add_(torch.randn(parameter.shape, generator=generator))
         expected = network.module(inputs)
     write_back(network, network.module, converted)
-    assert torch.equal(_run(runtime, tmp_path, converted, IMAGENET, taken), expected)
+    assert torch.equal(_run(tmp_path, converted, IMAGENET, taken), expected)

@@ -6,15 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_effnet import EfficientNet
-from edge_effnet.fuse import fold_for_inference
-from quant.common.progress import NoProgress
-from quant.graph.export import export_graph
 from quant.graph.qdq import QUANTIZE, TensorScale, is_int8, tensor_scale
 from quant.lower.xnnpack import portable_scales as settle
-from quant.ptq.steps import quantize_graph
-from quant.recipes import RECIPES
-from tests.support.networks import images, trained_looking
+from tests.support.exports import exported
+from tests.support.networks import images
+from tests.support.ptq import quantized
 
 aten = torch.ops.aten
 
@@ -38,13 +34,8 @@ def test_fixed_point_is_the_product_rounded_half_up(scale, product):
     assert abs(found - exact) <= 0.5 + 2**-8
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_scales_of_a_network_are_settled_by_millionths():
-    model = trained_looking(EfficientNet.from_name("b0", num_classes=5, image_size=SIZE), image_size=SIZE)
-    graph = export_graph(fold_for_inference(model, SIZE), SIZE)
-    converted = quantize_graph(
-        graph, [images(4, SIZE, seed=2)], RECIPES["int8-minmax"], seed=0, progress=NoProgress()
-    ).converted
+    converted = quantized(exported("b0", SIZE), [images(4, SIZE, seed=2)], "int8-minmax").converted
     before = {node.name: tensor_scale(node) for node in converted.graph.nodes if node.target is QUANTIZE}
     settle.make_scales_portable(converted)
     for node in converted.graph.nodes:

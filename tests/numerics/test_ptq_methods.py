@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import tempfile
 import weakref
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,10 +12,7 @@ import torch
 from torch import nn
 
 import quant.ptq.ranges
-from edge_effnet import EfficientNet
 from edge_effnet.errors import InputError
-from edge_effnet.fuse import fold_for_inference
-from quant.common.progress import NoProgress
 from quant.data.batches import first_images, later_images
 from quant.graph.chunked_run import sampled
 from quant.graph.export import SiluAtOnce, export_graph
@@ -41,12 +36,11 @@ from quant.ptq.reconstruct import (
     _round_with_feedback,
     _rounded,
 )
-from quant.ptq.steps import quantize_graph
 from quant.recipes import RECIPES, find_recipe
-from tests.support.exports import export_once
-from tests.support.networks import images, trained_looking
-from tests.support.ptq import activation_specs
-from tests.support.warm import WarmRuntime
+from tests.support.exports import exported
+from tests.support.networks import images
+from tests.support.ptq import activation_specs, quantized
+from tests.support.warm import run_program
 
 SIZE = 64
 aten = torch.ops.aten
@@ -54,8 +48,7 @@ aten = torch.ops.aten
 
 @pytest.fixture(scope="module")
 def graph():
-    model = EfficientNet.from_name("b0", num_classes=5, image_size=SIZE, padding="symmetric")
-    return export_once(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+    return exported("b0", SIZE, padding="symmetric")
 
 
 class _Swish(nn.Module):
@@ -82,7 +75,6 @@ def test_backward_passes_leave_no_activation_behind():
     assert len(shown) > 2 and not any(tensor() is not None for tensor in shown)
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_loss_aware_range_clips_what_the_logits_ignore():
     module = torch.fx.symbolic_trace(_Swish())
     values = 10.0 * torch.randn(8, 2, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -92,7 +84,6 @@ def test_loss_aware_range_clips_what_the_logits_ignore():
     assert ranges.high > 0.9 * ranges.seen_high
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_ranges_cover_images_that_are_only_run_forward(monkeypatch):
     monkeypatch.setattr(quant.ptq.ranges, "SENSITIVITY", 2)
     module = torch.fx.symbolic_trace(_Swish())
@@ -104,7 +95,6 @@ def test_ranges_cover_images_that_are_only_run_forward(monkeypatch):
     assert 0.8 * values[:2].max() < ranges.high < 40.0
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_logits_may_reach_further_than_those_seen(graph):
     """The top logit of an image that calibration never met decides its class."""
     inputs = [images(2, SIZE)]
@@ -113,7 +103,6 @@ def test_logits_may_reach_further_than_those_seen(graph):
     assert logits.low <= min(1.25 * logits.seen_low, 0.0) and logits.high >= max(1.25 * logits.seen_high, 0.0)
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_silu_at_once_gives_what_its_two_operators_give(graph):
     inputs = images(2, SIZE)
     with torch.no_grad():
@@ -167,7 +156,6 @@ class _Chain(nn.Module):
         return self.classifier(x.mean((2, 3)))
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_a_swapped_activation_is_mostly_made_up_for():
     original, swapped = (export_graph(_Chain(act).eval(), 16) for act in (nn.SiLU(), nn.Hardswish()))
     swapped.load_state_dict(original.state_dict())
@@ -182,17 +170,15 @@ def test_a_swapped_activation_is_mostly_made_up_for():
     assert all(torch.equal(value, before[name]) for name, value in swapped.state_dict().items())
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_what_repair_rounded_from_rounds_to_what_it_gave(graph):
-    quantized = quantize_graph(graph, [images(8, SIZE)], RECIPES["int8-strict"], seed=0, progress=NoProgress())
-    nodes = {node.name: node for node in quantized.converted.graph.nodes}
-    assert len(quantized.unrounded) > 80
-    for name, unrounded in quantized.unrounded.items():
-        weight = constant_of(quantized.converted, nodes[name].args[1].args[0])
+    int8 = quantized(graph, [images(8, SIZE)], "int8-strict")
+    nodes = {node.name: node for node in int8.converted.graph.nodes}
+    assert len(int8.unrounded) > 80
+    for name, unrounded in int8.unrounded.items():
+        weight = constant_of(int8.converted, nodes[name].args[1].args[0])
         assert torch.equal(unrounded.round().clamp(-127, 127), weight.to(torch.float32)), name
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_refitted_layer_makes_up_for_clipped_inputs():
     generator = torch.Generator().manual_seed(0)
     mixing = torch.randn(16, 16, generator=generator)
@@ -292,11 +278,10 @@ def test_columns_rounded_in_another_order_lie_where_they_belong():
     assert layer.weight.tolist() == [[0, 3, -2], [7, 0, 2]]
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_reconstruction_starts_from_float_weights(graph):
     """It once started from weights rounded one by one, and no filter's taps could make up for each other."""
-    quantized = quantize_graph(graph, [images(8, SIZE)], RECIPES["int8-strict"], seed=0, progress=NoProgress())
-    shares = [(kept - kept.round()).abs().mean().item() for kept in quantized.unrounded.values() if kept.dim() == 4]
+    int8 = quantized(graph, [images(8, SIZE)], "int8-strict")
+    shares = [(kept - kept.round()).abs().mean().item() for kept in int8.unrounded.values() if kept.dim() == 4]
     assert min(shares) > 0.1  # 0.25 where they lie anywhere between two steps
 
 
@@ -342,11 +327,8 @@ def test_leading_layers_are_whole_layers(graph):
     assert nodes_of([]) == frozenset()
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_every_operator_reads_and_writes_int8(graph):
-    converted = quantize_graph(
-        graph, [images(2, SIZE)], RECIPES["int8-minmax"], seed=0, progress=NoProgress()
-    ).converted
+    converted = quantized(graph, [images(2, SIZE)], "int8-minmax").converted
     for node in converted.graph.nodes:
         if node.op == "call_function" and str(node.target).startswith("aten."):
             activations = [a for a in node.all_input_nodes if a.op == "call_function"]
@@ -369,7 +351,7 @@ def test_activations_leave_out_float_layers_and_sigmoids(graph):
 def test_graph_is_not_touched_by_quantization(graph):
     before = {name: tensor.clone() for name, tensor in graph.state_dict().items()}
     nodes = len(graph.graph.nodes)
-    quantize_graph(graph, [images(2, SIZE)], RECIPES["int8-strict"], seed=0, progress=NoProgress())
+    quantized(graph, [images(2, SIZE)], "int8-strict")
     assert len(graph.graph.nodes) == nodes
     assert not [n for n in graph.graph.nodes if n.target in (QUANTIZE, DEQUANTIZE)]
     assert all(torch.equal(tensor, before[name]) for name, tensor in graph.state_dict().items())
@@ -398,8 +380,7 @@ def test_recipe_names():
             replace(find_recipe("int8"), **{field: -1})
 
 
-@pytest.mark.usefixtures("one_thread")
-def test_a_layer_without_activation_may_stay_in_float_between_int8_ones(graph):
+def test_a_layer_without_activation_may_stay_in_float_between_int8_ones(graph, tmp_path):
     """Its convolution stands between a dq and a q like an int8 one's; only its weights tell."""
     inputs = [images(2, SIZE)]
     projection = [unit for unit in units(graph) if unit.name.endswith("project")][3:4]
@@ -408,8 +389,6 @@ def test_a_layer_without_activation_may_stay_in_float_between_int8_ones(graph):
     simulation = simulation_of(converted)
     assert projection[0].nodes[0].name in simulation.floats
     program = lower_xnnpack(converted, (1, 3, SIZE, SIZE))
-    with WarmRuntime() as runtime, tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        path = Path(folder, "a.pte")
-        path.write_bytes(program.data)
-        found = runtime.run(runtime.load(path, "pte"), inputs[0])
+    with torch.no_grad():
+        found = run_program(tmp_path, program.data, inputs[0])
         assert sqnr_db(simulation.module(inputs[0]), found) > 15  # only the float layer's rounding differs

@@ -6,31 +6,25 @@ from __future__ import annotations
 import pytest
 import torch
 
-from edge_effnet import EfficientNet
-from edge_effnet.fuse import fold_for_inference
-from quant.common.progress import NoProgress
-from quant.graph.export import export_graph
 from quant.lower.xnnpack.lower import lower_xnnpack
-from quant.ptq.steps import quantize_graph
 from quant.qat import operators
 from quant.qat.network import trainable, write_back
-from quant.recipes import RECIPES
-from tests.support.networks import images, trained_looking
-from tests.support.warm import WarmRuntime
+from tests.support.exports import exported
+from tests.support.networks import images
+from tests.support.ptq import quantized
+from tests.support.warm import run_program
 
 SIZE = 64
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     ("variant", "activation", "padding"),
     [("b0", "swish", "symmetric"), ("b0", "hardswish", "same"), ("lite0", "relu6", "same")],
 )
 def test_trained_network_equals_its_program_bit_for_bit(tmp_path, variant, activation, padding):
-    model = EfficientNet.from_name(variant, num_classes=5, image_size=SIZE, activation=activation, padding=padding)
-    graph = export_graph(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+    graph = exported(variant, SIZE, activation=activation, padding=padding)
     inputs, seen = images(4, SIZE, seed=1), images(4, SIZE, seed=2)
-    converted = quantize_graph(graph, [seen], RECIPES["int8-fast"], seed=0, progress=NoProgress()).converted
+    converted = quantized(graph, [seen]).converted
     network = trainable(converted)
     generator = torch.Generator().manual_seed(3)
     before = network.module(inputs).detach()
@@ -40,10 +34,7 @@ def test_trained_network_equals_its_program_bit_for_bit(tmp_path, variant, activ
         expected = network.module(inputs)
     assert not torch.equal(before, expected), "the parameters must matter"
     write_back(network, network.module, converted)
-    program = tmp_path / "program.pte"
-    program.write_bytes(lower_xnnpack(converted, (1, 3, SIZE, SIZE)).data)
-    with WarmRuntime() as runtime:
-        found = runtime.run(runtime.load(program, "program"), inputs)
+    found = run_program(tmp_path, lower_xnnpack(converted, (1, 3, SIZE, SIZE)).data, inputs)
     assert found.std(dim=0).mean() > 0, "the outputs have to depend on the images"
     assert torch.equal(found, expected)
 

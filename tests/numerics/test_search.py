@@ -7,26 +7,22 @@ from itertools import pairwise
 import pytest
 import torch
 
-from edge_effnet import EfficientNet
-from edge_effnet.fuse import fold_for_inference
-from quant.analysis.mixed_precision import fallback_curve, remaining_noise, search
+from quant.analysis.mixed_precision import fallback_curve, remaining_noise, score, search
 from quant.analysis.transfer import Judged, Target, chance
-from quant.graph.export import export_graph
 from quant.graph.fallback_units import convolution_units, nodes_of, units
 from quant.graph.latency_model import added_milliseconds
 from quant.metrics import metrics
+from quant.metrics.tasks.classes import CLASSES
 from quant.ptq.equalize import equalizable, equalize
-from tests.support.exports import export_once
-from tests.support.networks import images, trained_looking
+from tests.support.exports import exported
+from tests.support.networks import images
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 64
 
 
 @pytest.fixture(scope="module")
 def graph():
-    model = EfficientNet.from_name("b0", num_classes=5, image_size=SIZE, padding="symmetric")
-    return export_once(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+    return exported("b0", SIZE, padding="symmetric")
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +56,7 @@ def test_an_activation_counts_until_no_int8_operator_touches_it(graph, noise):
 
 
 def test_recipes_count_convolutions_and_padding_goes_with_its_own():
-    model = EfficientNet.from_name("lite0", num_classes=5, image_size=SIZE)
-    padded = export_graph(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+    padded = exported("lite0", SIZE)
     first, second = convolution_units(padded)[:2]
     assert [first.name, second.name] == ["stem", "stages.0.0.depthwise"]
     assert any("pad" in str(node.target) for node in first.nodes)
@@ -99,17 +94,13 @@ class _Wanting:
 
 def found(graph, noise, wanting, *, min_agreement=0.99, outlook=lambda reference, found: 1.0):
     reports = [type("Report", (), {"node": name, "noise": value}) for name, value in noise.items()]
-    return search(
-        graph,
-        units(graph),
-        reports,
-        target=Target(min_agreement=min_agreement, max_drop=100.0),
-        quantize=wanting.quantize,
-        logits=wanting.logits,
-        reference=torch.eye(2).repeat(50, 1),
-        labels=None,
-        outlook=outlook,
-    )
+    target, reference = Target(min_agreement=min_agreement, max_drop=100.0), torch.eye(2).repeat(50, 1)
+
+    def judge(floats):
+        logits = wanting.logits(floats)
+        return score(logits, reference, None, target, outlook(reference, logits), CLASSES)
+
+    return search(graph, units(graph), reports, quantize=wanting.quantize, judge=judge, images=100)
 
 
 def test_the_cheapest_set_that_meets_the_target_is_taken(graph, noise):

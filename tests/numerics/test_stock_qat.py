@@ -8,21 +8,18 @@ that was given (pytorch/pytorch #114859 reports 12 points on MobileNetV3).
 
 from __future__ import annotations
 
-import pytest
 import torch
 from torch import nn
 
 from edge_effnet import EfficientNet
 from edge_effnet.fuse import fold_for_inference
-from quant.common.progress import NoProgress
 from quant.common.quiet import quiet_libraries
 from quant.graph.export import export_graph
 from quant.lower.xnnpack.simulator import simulation_of
 from quant.metrics.metrics import sqnr_db
-from quant.ptq.steps import quantize_graph
 from quant.qat.network import trainable
-from quant.recipes import RECIPES
 from tests.support.networks import images, trained_looking
+from tests.support.ptq import quantized
 
 _EPS = 1e-3
 
@@ -67,13 +64,11 @@ def _surprise(eps: float) -> float:
     return sqnr_db(wanted, _stock_start(model, x))
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_stock_qat_starts_from_another_network_where_eps_is_not_the_patterns():
     assert _surprise(1e-5) > 60
     assert _surprise(_EPS) < 15
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_ours_starts_from_the_calibrated_network_whatever_eps():
     model = EfficientNet.from_name("b0", num_classes=5, image_size=64, padding="symmetric")
     for module in model.modules():
@@ -88,6 +83,6 @@ def test_ours_starts_from_the_calibrated_network_whatever_eps():
     graph, x = export_graph(fold_for_inference(model, 64), 64), images(8, 64)
     with torch.no_grad():
         torch.testing.assert_close(graph(x), model(x), rtol=1e-3, atol=1e-3)
-        quantized = quantize_graph(graph, [x], RECIPES["int8-fast"], seed=0, progress=NoProgress())
-        network = trainable(quantized.converted, quantized.unrounded)
-        assert torch.equal(network.module(x), simulation_of(quantized.converted).module(x))
+        int8 = quantized(graph, [x])
+        network = trainable(int8.converted, int8.unrounded)
+        assert torch.equal(network.module(x), simulation_of(int8.converted).module(x))

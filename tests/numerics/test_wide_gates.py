@@ -6,15 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from quant.common.progress import NoProgress
 from quant.graph.export import export_graph
 from quant.lower.xnnpack import gates
 from quant.lower.xnnpack.delegate import MOST_PARTS, DelegateBuilder
 from quant.lower.xnnpack.lower import lower_xnnpack
-from quant.ptq.steps import quantize_graph
-from quant.recipes import RECIPES
 from tests.support.networks import images
-from tests.support.warm import WarmRuntime
+from tests.support.ptq import quantized
+from tests.support.warm import run_program
 
 CHANNELS = 3
 
@@ -63,23 +61,20 @@ def test_nothing_is_repeated_that_saves_no_calls(shape, image):
     assert not builder.nodes
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("precision", ["int8", "fp32", "fp16"])
 def test_the_numbers_stay_the_same(tmp_path, monkeypatch, precision):
     side = 33
     torch.manual_seed(0)
     graph, seen = export_graph(Gated().eval(), side, CHANNELS), images(4, side)
     if precision == "int8":
-        graph = quantize_graph(graph, [seen], RECIPES["int8-minmax"], seed=0, progress=NoProgress()).converted
-    found = []
+        graph = quantized(graph, [seen], "int8-minmax").converted
+    found, sizes = [], []
     for least in (10**9, gates.LEAST_CALLS):
         monkeypatch.setattr(gates, "LEAST_CALLS", least)
         program = lower_xnnpack(graph, (1, CHANNELS, side, side), half=precision == "fp16")
-        path = tmp_path / f"{least}.pte"
-        path.write_bytes(program.data)
-        with WarmRuntime() as runtime:
-            found.append(runtime.run(runtime.load(path, "program"), images(2, side, seed=3)))
+        found.append(run_program(tmp_path, program.data, images(2, side, seed=3)))
+        sizes.append(len(program.data))
     narrow, wide = found
     assert narrow.std() > 0
     assert torch.equal(narrow, wide)
-    assert (tmp_path / f"{10**9}.pte").stat().st_size < path.stat().st_size
+    assert sizes[0] < sizes[1]

@@ -11,7 +11,7 @@ from quant.lower.xnnpack.lower import lower_xnnpack
 from quant.metrics import metrics
 from quant.program.reader import parse_pte
 from tests.support.networks import images, trained_looking
-from tests.support.warm import WarmRuntime
+from tests.support.warm import run_program
 
 SIZE = 64
 
@@ -27,13 +27,6 @@ def b0():
     return exported()
 
 
-def answers(data, inputs, folder):
-    path = folder / "model.pte"
-    path.write_bytes(data)
-    with WarmRuntime() as runtime:
-        return runtime.run(runtime.load(path, "model"), inputs)
-
-
 @pytest.mark.parametrize("settings", [{"half": True}, {"dynamic_classifier": True}])
 def test_they_answer_like_float_in_one_delegate(b0, settings, tmp_path):
     program = lower_xnnpack(b0, (1, 3, SIZE, SIZE), **settings)
@@ -41,9 +34,8 @@ def test_they_answer_like_float_in_one_delegate(b0, settings, tmp_path):
     assert len(method.delegates) == 1 and not method.operators
     inputs = images(4, SIZE)
     with torch.no_grad():
-        assert (
-            metrics.sqnr_db(b0(inputs), answers(program.data, inputs, tmp_path)) > 20
-        )  # an untrained network amplifies rounding
+        # An untrained network amplifies rounding.
+        assert metrics.sqnr_db(b0(inputs), run_program(tmp_path, program.data, inputs)) > 20
 
 
 def test_fp16_takes_little_more_than_half_of_fp32(b0):
@@ -58,6 +50,4 @@ def test_fp16_runs_every_activation(activation, tmp_path):
     inputs = images(2, SIZE)
     data = lower_xnnpack(graph, (1, 3, SIZE, SIZE), half=True).data
     with torch.no_grad():
-        assert (
-            metrics.sqnr_db(graph(inputs), answers(data, inputs, tmp_path)) > 20
-        )  # an untrained network amplifies rounding
+        assert metrics.sqnr_db(graph(inputs), run_program(tmp_path, data, inputs)) > 20

@@ -11,8 +11,7 @@ from torch import nn
 from edge_effnet import InputError, load_checkpoint, save_checkpoint
 from tests.support import peers
 from tests.support.networks import assert_same_outputs, images, trained_looking
-
-pytestmark = pytest.mark.usefixtures("one_thread")
+from tests.support.weight_files import load_saved
 
 SIZE = 96
 
@@ -27,8 +26,7 @@ def assert_same(ours: nn.Module, x: torch.Tensor, theirs: nn.Module, y: torch.Te
 @pytest.mark.parametrize("name", ["efficientnet_b0", "tf_efficientnetv2_b0"])
 def test_networks_of_other_channels(name: str, channels: int, tmp_path: Path) -> None:
     theirs = trained_looking(peers.timm.create_model(name, num_classes=7, in_chans=channels), image_size=SIZE)
-    torch.save(theirs.state_dict(), tmp_path / "weights.pth")
-    checkpoint = load_checkpoint(tmp_path / "weights.pth", mean=(0.4,), std=(0.2,))
+    checkpoint = load_saved(theirs.state_dict(), tmp_path / "weights.pth", mean=(0.4,), std=(0.2,))
     assert checkpoint.preprocess.mean == (0.4,) * channels
     x = images(2, SIZE, seed=1, channels=channels)
     assert_same(checkpoint.model, x, theirs, x)
@@ -43,8 +41,7 @@ def test_colour_weights_that_timm_folds_for_grays(tmp_path: Path) -> None:
     folded = peers.timm.create_model("efficientnet_b0", num_classes=7, in_chans=1)
     stem = peers.timm.models.adapt_input_conv(1, colour.state_dict()["conv_stem.weight"])
     folded.load_state_dict({**colour.state_dict(), "conv_stem.weight": stem})
-    torch.save(folded.state_dict(), tmp_path / "weights.pth")
-    checkpoint = load_checkpoint(tmp_path / "weights.pth")
+    checkpoint = load_saved(folded.state_dict(), tmp_path / "weights.pth")
     assert checkpoint.preprocess.mean == (pytest.approx(0.449, abs=1e-3),)
     assert any("images are read as gray" in note for note in checkpoint.notes)
     gray = images(2, SIZE, seed=1, channels=1)

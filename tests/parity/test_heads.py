@@ -16,11 +16,11 @@ from tests.parity.test_wrapped_networks import (
     Holding,
     assert_parity,
     headless,
+    replaced,
     trained,
 )
 from tests.support.networks import images, norms_as_trained
-
-pytestmark = pytest.mark.usefixtures("one_thread")
+from tests.support.weight_files import load_saved
 
 WIDTH = 32
 
@@ -33,12 +33,6 @@ def layers(*made: nn.Module) -> nn.Sequential:
             nn.init.normal_(module.weight, std=3 / module.in_features**0.5)
         norms_as_trained(module)
     return nn.Sequential(*made).eval()
-
-
-def replaced(name: str, attribute: str, head: nn.Module) -> nn.Module:
-    network = trained(name)
-    setattr(network, attribute, head)
-    return network.eval()
 
 
 def mlp(*between: nn.Module) -> nn.Sequential:
@@ -83,22 +77,19 @@ def test_a_head_of_modules_with_names_outside_of_the_backbone(tmp_path: Path) ->
     for number, name in ((0, "norm"), (1, "fc1"), (3, "fc2")):
         for tensor in ("weight", "bias"):
             tensors[f"head.{name}.{tensor}"] = tensors.pop(f"head.{number}.{tensor}")
-    torch.save(tensors, tmp_path / "weights.pth")
-    assert_parity(theirs, load_checkpoint(tmp_path / "weights.pth", head="layernorm-linear-relu6-linear"))
+    assert_parity(theirs, load_saved(tensors, tmp_path / "weights.pth", head="layernorm-linear-relu6-linear"))
 
 
 def test_what_stands_side_by_side_is_told_by_its_numbers(tmp_path: Path) -> None:
     theirs = replaced("efficientnet_b0", "classifier", layers(nn.BatchNorm1d(FEATURES), nn.Linear(FEATURES, CLASSES)))
-    torch.save(theirs.state_dict(), tmp_path / "weights.pth")
-    checkpoint = load_checkpoint(tmp_path / "weights.pth")
+    checkpoint = load_saved(theirs.state_dict(), tmp_path / "weights.pth")
     assert checkpoint.model.head_steps == "batchnorm-linear"
     assert_parity(theirs, checkpoint)
 
 
 def test_features_are_given_where_no_head_is_wanted(tmp_path: Path) -> None:
     theirs = trained("efficientnet_b0")
-    torch.save(theirs.state_dict(), tmp_path / "weights.pth")
-    checkpoint = load_checkpoint(tmp_path / "weights.pth", head="none")
+    checkpoint = load_saved(theirs.state_dict(), tmp_path / "weights.pth", head="none")
     assert any("left out, as asked for: classifier.weight, classifier.bias" in note for note in checkpoint.notes)
     x = images(2, 96, seed=1)
     with torch.no_grad():

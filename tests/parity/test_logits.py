@@ -17,8 +17,7 @@ from torch import nn
 from edge_effnet import fold_for_inference, load_checkpoint, save_checkpoint
 from tests.support import peers
 from tests.support.networks import assert_same_outputs, images, trained_looking
-
-pytestmark = pytest.mark.usefixtures("one_thread")
+from tests.support.weight_files import load_saved
 
 RTOL = 1e-7  # of doubles: hundreds of roundings leave this many digits, a wrong eps does not
 
@@ -82,9 +81,7 @@ CASES = (
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_logits_equal_the_peers(case: Case, tmp_path: Path) -> None:
     theirs = trained_looking(case.build(), image_size=SIZES[0]).double()
-    path = tmp_path / "weights.pth"
-    torch.save(theirs.state_dict(), path)
-    checkpoint = load_checkpoint(path, case.variant, origin=case.origin)
+    checkpoint = load_saved(theirs.state_dict(), tmp_path / "weights.pth", case.variant, origin=case.origin)
     assert (checkpoint.origin, checkpoint.num_classes) == (case.origin, 37)
     ours = checkpoint.model.double()
     sides: list[int] = []
@@ -102,8 +99,7 @@ PRUNED_AND_FUSED = ("b2-pruned", "em", "v2-b1")
 @pytest.mark.parametrize("case", [c for c in CASES if c.variant in PRUNED_AND_FUSED], ids=str)
 def test_what_we_save_is_what_the_peer_computes(case: Case, tmp_path: Path) -> None:
     theirs = trained_looking(case.build(), image_size=SIZES[0])
-    torch.save(theirs.state_dict(), tmp_path / "weights.pth")
-    first = load_checkpoint(tmp_path / "weights.pth", origin=case.origin)
+    first = load_saved(theirs.state_dict(), tmp_path / "weights.pth", origin=case.origin)
     first.model.preprocess = first.preprocess
     save_checkpoint(tmp_path / "ours.safetensors", first.model)
     again = load_checkpoint(tmp_path / "ours.safetensors")
@@ -119,8 +115,7 @@ def test_what_we_save_is_what_the_peer_computes(case: Case, tmp_path: Path) -> N
 def test_lukemelas_static_padding_at_its_own_size(size: int, tmp_path: Path) -> None:
     theirs = trained_looking(lukemelas_net("efficientnet-b0", size)(), image_size=size).double()
     path = tmp_path / "weights.pth"
-    torch.save(theirs.state_dict(), path)
-    static = load_checkpoint(path, "b0", image_size=size, padding="same-static")
+    static = load_saved(theirs.state_dict(), path, "b0", image_size=size, padding="same-static")
     dynamic = load_checkpoint(path, "b0", image_size=size)
     assert static.notes == dynamic.notes == ()
     x = images(2, size, seed=1).double()
@@ -133,9 +128,7 @@ def test_lukemelas_static_padding_at_its_own_size(size: int, tmp_path: Path) -> 
 @pytest.mark.parametrize("variant", ["b0", "b1"])
 def test_features_and_endpoints_equal_lukemelas(variant: str, tmp_path: Path) -> None:
     theirs = trained_looking(lukemelas_net(f"efficientnet-{variant}")()).double()
-    path = tmp_path / "weights.pth"
-    torch.save(theirs.state_dict(), path)
-    ours = load_checkpoint(path, variant).model.double()
+    ours = load_saved(theirs.state_dict(), tmp_path / "weights.pth", variant).model.double()
     x = images(2, 150, seed=1).double()
     with torch.no_grad():
         assert_same_outputs(ours.extract_features(x), theirs.extract_features(x), rtol=RTOL)
@@ -150,9 +143,7 @@ def test_pooled_features_without_the_top_equal_lukemelas(tmp_path: Path) -> None
     theirs = trained_looking(
         peers.efficientnet_pytorch.EfficientNet.from_name("efficientnet-b0", include_top=False, image_size=None)
     ).double()
-    path = tmp_path / "weights.pth"
-    torch.save(theirs.state_dict(), path)
-    ours = load_checkpoint(path, "b0", include_top=False).model.double()
+    ours = load_saved(theirs.state_dict(), tmp_path / "weights.pth", "b0", include_top=False).model.double()
     x = images(2, 96, seed=1).double()
     with torch.no_grad():
         assert_same_outputs(ours(x), theirs(x), rtol=RTOL)
@@ -161,9 +152,7 @@ def test_pooled_features_without_the_top_equal_lukemelas(tmp_path: Path) -> None
 def test_the_wrong_origin_changes_the_logits(tmp_path: Path) -> None:
     """The reason why origins exist: shapes and keys agree, the outputs do not."""
     theirs = trained_looking(timm_net("tf_efficientnet_b0")())
-    path = tmp_path / "weights.pth"
-    torch.save(theirs.state_dict(), path)
-    wrong = load_checkpoint(path, "b0", origin="timm").model
+    wrong = load_saved(theirs.state_dict(), tmp_path / "weights.pth", "b0", origin="timm").model
     x = images(2, 224, seed=1)
     with torch.no_grad(), pytest.raises(AssertionError, match="not close"):
         assert_same_outputs(wrong(x), theirs(x))

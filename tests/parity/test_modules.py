@@ -17,8 +17,6 @@ from tests.support import peers
 from tests.support.networks import images, trained_looking
 from tests.support.transformers_reference import EfficientNetForImageClassification
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 CLASSES = 7
 CENTRE = Preprocess(crop=224, resize=256)
 INCEPTION = (0.5, 0.5, 0.5)
@@ -79,12 +77,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], str, str, Preprocess]] = {
         "lukemelas",
         Preprocess(crop=128, resize=128),
     ),
-    "transformers": (
-        OfTransformers,
-        "b0",
-        "transformers",
-        Preprocess(crop=224, resize=224, resize_mode="squash"),
-    ),
+    "transformers": (OfTransformers, "b0", "transformers", Preprocess(crop=224, resize=224, resize_mode="squash")),
 }
 
 

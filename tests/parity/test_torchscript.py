@@ -10,21 +10,16 @@ import pytest
 import torch
 from torch import nn
 
-from edge_effnet import InputError, load_checkpoint
+from edge_effnet import load_checkpoint
 from tests.support import peers
 from tests.support.networks import assert_same_outputs, images, trained_looking
+from tests.support.refusals import refusal_of
 
-pytestmark = [
-    pytest.mark.usefixtures("one_thread"),
-    pytest.mark.filterwarnings("ignore"),  # of torch's, on its own TorchScript
-]
+pytestmark = pytest.mark.filterwarnings("ignore")  # of torch's, on its own TorchScript
 
 SIZE = 96
 NETWORKS: dict[str, tuple[str, Callable[[], nn.Module]]] = {
-    "torchvision": (
-        "torchvision",
-        lambda: peers.torchvision.models.efficientnet_b0(num_classes=7),
-    ),
+    "torchvision": ("torchvision", lambda: peers.torchvision.models.efficientnet_b0(num_classes=7)),
     "timm": ("timm", lambda: peers.timm.create_model("efficientnet_b0", num_classes=7)),
     "timm-tf": ("timm-tf", lambda: peers.timm.create_model("tf_efficientnet_b0", num_classes=7)),
     "timm-es": ("timm", lambda: peers.timm.create_model("efficientnet_es", num_classes=7)),
@@ -75,26 +70,19 @@ def test_the_archive_may_be_of_a_wrapped_network(tmp_path: Path) -> None:
         assert_same_outputs(load_checkpoint(tmp_path / "model.pt").model(x), theirs(x), rtol=1e-4)
 
 
-def refusal(path: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        load_checkpoint(path)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
-
-
 def test_a_frozen_archive_has_no_names(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     model = NETWORKS["torchvision"][1]().eval()
     torch.jit.save(torch.jit.freeze(torch.jit.script(model)), path)
-    assert "was frozen or optimized for phones" in refusal(path)
+    assert "was frozen or optimized for phones" in refusal_of(load_checkpoint, path)
 
 
 def test_another_activation_is_refused_and_named(tmp_path: Path) -> None:
     model = peers.torchvision.models.efficientnet_b0(num_classes=7)
     model.features[0][2] = nn.Hardswish()
     scripted(model, tmp_path / "model.pt")
-    assert "a TorchScript with Hardswish, which this variant has not" in refusal(tmp_path / "model.pt")
+    message = refusal_of(load_checkpoint, tmp_path / "model.pt")
+    assert "a TorchScript with Hardswish, which this variant has not" in message
 
 
 def rewritten(path: Path, change: Callable[[bytes], bytes], compression: int = zipfile.ZIP_STORED) -> None:
@@ -110,7 +98,7 @@ def test_an_archive_that_wants_to_run_code_is_refused_and_does_not_run(tmp_path:
     scripted(nn.Conv2d(3, 4, 3), path)
     text = f"X{chr(len(str(marker)))}\0\0\0{marker}".encode()
     rewritten(path, lambda data: b"\x80\x02cos\nmkdir\n" + text + b"\x85R.")
-    refusal(path)
+    refusal_of(load_checkpoint, path)
     assert not marker.exists()
 
 
@@ -120,11 +108,11 @@ def test_a_truncated_archive_is_a_sentence(kept: float, tmp_path: Path) -> None:
     scripted(nn.Conv2d(3, 4, 3), path)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * kept)])
-    refusal(path)
+    refusal_of(load_checkpoint, path)
 
 
 def test_a_packed_archive_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     scripted(nn.Conv2d(3, 4, 3), path)
     rewritten(path, lambda data: data + bytes(10**6), zipfile.ZIP_DEFLATED)
-    refusal(path)
+    refusal_of(load_checkpoint, path)

@@ -15,11 +15,10 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
-from edge_effnet import Checkpoint, InputError, load_checkpoint
+from edge_effnet import Checkpoint, load_checkpoint
 from tests.support import peers
 from tests.support.networks import assert_same_outputs, images, trained_looking
-
-pytestmark = pytest.mark.usefixtures("one_thread")
+from tests.support.refusals import refusal_of
 
 CLASSES = 7
 FEATURES = 1280
@@ -309,11 +308,7 @@ def test_a_second_copy_of_averaged_weights(inner: str, tmp_path: Path) -> None:
 
 
 def refusal(content: Any, folder: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        load(content, folder)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+    return refusal_of(load, content, folder)
 
 
 def test_two_networks_that_nothing_tells_apart_are_refused(tmp_path: Path) -> None:

@@ -68,10 +68,7 @@ def test_a_payload_that_is_read_again_and_again_uses_up_one_budget(tmp_path, mon
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (
-            lambda path: os.truncate(path, 3_900_000_000),
-            r"pte: has 3900000000 bytes, more than the 2147483648",
-        ),
+        (lambda path: os.truncate(path, 3_900_000_000), r"pte: has 3900000000 bytes, more than the 2147483648"),
         (lambda path: (path.unlink(), os.mkfifo(path)), "not a regular file"),
         (lambda path: (path.unlink(), path.symlink_to("/dev/zero")), "not a regular file"),
         (lambda path: (path.unlink(), path.mkdir()), "not a regular file"),

@@ -192,13 +192,7 @@ def test_three_thousand_headers_before_a_member_are_a_sentence_or_harmless(shard
         read(shard)
 
 
-@pytest.mark.parametrize(
-    "records",
-    [
-        b"0 path=a\n",
-        b"1" * 5000 + b" path=a\n",
-    ],
-)
+@pytest.mark.parametrize("records", [b"0 path=a\n", b"1" * 5000 + b" path=a\n"])
 def test_a_broken_extended_header_is_refused(shard, good, records):
     shard.write_bytes(good + member("x", records, kind=tarfile.XHDTYPE) + member("9.jpg") + END)
     refused(shard, "not a complete tar file")

@@ -19,8 +19,6 @@ from quant.training import train
 from tests.support.images import COLOURS, draw_halves
 from tests.support.training import TINY, tiny_config
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def overflowing(path: Path, suffix: str, factor: float) -> Path:
     model = EfficientNet.from_name(VARIANTS["lite0"], num_classes=len(COLOURS), image_size=32)

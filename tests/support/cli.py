@@ -11,12 +11,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 from unittest import mock
 
+import pytest
+
 SCRIPTS = Path(sys.executable).parent
+
+Called = tuple[int, str, str]
+"""Exit code, standard output and standard error."""
 
 
 def command_line(command: str, *arguments: object) -> list[str]:
@@ -48,6 +53,18 @@ def call_cli(
     ):
         code = guarded(lambda: app(words, standalone_mode=False))
     return subprocess.CompletedProcess([command, *words], code, out.getvalue(), error.getvalue())
+
+
+def caller(capsys: pytest.CaptureFixture[str], app: Callable[..., Any], *first: object) -> Callable[..., Called]:
+    """Calls a command in this process with these words first."""
+    from apps.cli.exit_codes import guarded
+
+    def call(*arguments: object) -> Called:
+        words = [str(word) for word in (*first, *arguments)]
+        code = guarded(lambda: app(words, standalone_mode=False))
+        return code, *capsys.readouterr()
+
+    return call
 
 
 def run_cli(

@@ -7,12 +7,16 @@ import hashlib
 import io
 import pickle
 from collections import OrderedDict
+from typing import Any
 
 import torch
 from torch import fx, nn
 
+from edge_effnet import EfficientNet, VariantSpec
+from edge_effnet.fuse import fold_for_inference
 from quant.common.quiet import quiet_libraries
 from quant.graph.export import export_graph
+from tests.support.networks import trained_looking
 
 _MOST = 16
 """Graphs kept; a B0's takes 20 MB."""
@@ -32,6 +36,12 @@ def export_once(model: nn.Module, image_size: int, in_channels: int = 3) -> fx.G
         while len(_GRAPHS) > _MOST:
             _GRAPHS.popitem(last=False)
         return copy.deepcopy(_GRAPHS[key])
+
+
+def exported(variant: str | VariantSpec, size: int, *, channels: int = 3, **settings: Any) -> fx.GraphModule:
+    """The float graph of a network of five classes that looks trained, folded."""
+    model = EfficientNet.from_name(variant, num_classes=5, image_size=size, in_channels=channels, **settings)
+    return export_once(fold_for_inference(trained_looking(model, image_size=size), size), size, channels)
 
 
 def _digest(model: nn.Module) -> str | None:

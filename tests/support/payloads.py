@@ -29,13 +29,7 @@ def program(*payloads: bytes, backend: str = "XnnpackBackend") -> PteFile:
     """A program with a delegate for each payload."""
     delegates = tuple(PteDelegate(backend=backend, data=memoryview(data), specs={}) for data in payloads)
     method = PteMethod(
-        name="forward",
-        inputs=(),
-        outputs=(),
-        constants=(),
-        delegates=delegates,
-        operators=(),
-        planned_bytes=0,
+        name="forward", inputs=(), outputs=(), constants=(), delegates=delegates, operators=(), planned_bytes=0
     )
     fields = {"size_bytes": 0, "sha256": "", "version": 0, "magic": "ET12", "named_data": {}}
     return PteFile(path="model.pte", methods=(method,), **fields)

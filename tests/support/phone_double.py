@@ -62,11 +62,7 @@ COMMANDS = {
 }
 """Shell scripts by name: each knows what the transport asks of it and no more."""
 
-PROPERTIES = {
-    "ro.product.cpu.abi": "arm64-v8a",
-    "ro.build.version.release": "14",
-    "ro.soc.model": "Tensor G3",
-}
+PROPERTIES = {"ro.product.cpu.abi": "arm64-v8a", "ro.build.version.release": "14", "ro.soc.model": "Tensor G3"}
 
 BATTERY = """Current Battery Service state:
   AC powered: false

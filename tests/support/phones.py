@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from apps.device.check import check_on_device
 from apps.device.job import drive
 from apps.device.outcome import DeviceOutcome
 from apps.device.remote import DeviceOptions
-from tests.support.adb_double import AdbDouble
+from tests.support.adb_double import AdbDouble, adb_double
 from tests.support.artifacts import make_artifact
 from tests.support.phone_double import PhoneDouble
 
@@ -27,12 +29,6 @@ VERSIONS = {"torch": "2.13.0", "executorch": "1.4.1"}
 def phone_artifact(folder: Path, **manifest: Any) -> Path:
     """An artifact whose program phones of this ExecuTorch run; the same bits are wanted of them."""
     return make_artifact(folder, **{"versions": VERSIONS, **manifest}).folder
-
-
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the driver look more often and wait less than for real phones."""
-    monkeypatch.setattr(drive, "POLL_S", 0.02)
-    monkeypatch.setattr(drive, "FIRST_WAIT_S", 0.01)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +72,22 @@ class Bench:
         assert err.startswith("error: "), err
         assert err.count("\n") == 1, err
         return code, err.removeprefix("error: ").strip()
+
+
+@contextmanager
+def phone_bench(folder: Path, forks: Path, artifact: Path, data: Path, *, app: bool = True) -> Iterator[Bench]:
+    """A phone double in a folder, with our app or without; the driver waits less than for real phones."""
+    phone = PhoneDouble(folder, forks)
+    if not app:
+        phone.uninstall()
+    with adb_double(phone) as double, pytest.MonkeyPatch.context() as patch:
+        bench = Bench(phone=phone, double=double, artifact=artifact, data=data)
+        patch.setattr(drive, "POLL_S", 0.02)
+        patch.setattr(drive, "FIRST_WAIT_S", 0.01)
+        patch.delenv("ADB", raising=False)
+        for name, value in bench.env.items():
+            patch.setenv(name, value)
+        yield bench
 
 
 def assert_same_bits(found: DeviceOutcome, images: int = 6) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_effnet.variants import VARIANTS
-from tests.support.images import draw_halves
+from tests.support.images import COLOURS, draw_halves
 from tests.support.training import TINY
 
 if TYPE_CHECKING:
@@ -76,6 +76,21 @@ def train_tiny(folder: Path, *, seed: int = 0) -> TinyFiles:
     with installed():
         assert train(config, NoProgress()).top1 == 1.0
     return files
+
+
+def untrained(folder: Path, *, train: int, val: int) -> dict[str, Path]:
+    """Its weights as it is born, and so many images a class of each half: arguments of `quantize`."""
+    import torch
+
+    from edge_effnet import EfficientNet, save_checkpoint
+
+    data, weights = draw_halves(folder / "photos", train=train, val=val), folder / "untrained.safetensors"
+    torch.manual_seed(0)
+    with installed():
+        model = EfficientNet.from_name("lite0", num_classes=len(COLOURS), image_size=SIDE)
+    model.class_names = COLOURS
+    save_checkpoint(weights, model.eval())
+    return {"weights": weights, "data": data}
 
 
 def quantize_tiny(files: TinyFiles, out: Path, **settings: Any) -> QuantizeResult:

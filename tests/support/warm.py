@@ -8,7 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from unittest import mock
+
+import torch
 
 from quant.program.host import HostRuntime
 
@@ -40,6 +43,14 @@ class WarmRuntime(HostRuntime):
         """Bury a dead child; keep a living one."""
         if self._child.poll() is not None:
             super().close()
+
+
+def run_program(folder: Path, data: bytes, inputs: torch.Tensor) -> torch.Tensor:
+    """What a program, written into a folder, makes of inputs."""
+    path = folder / "program.pte"
+    path.write_bytes(data)
+    with WarmRuntime() as runtime:
+        return runtime.run(runtime.load(path, "program"), inputs)
 
 
 @contextlib.contextmanager

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import os
+from pathlib import Path
+from typing import Any
 
 import torch
 
-from edge_effnet import EfficientNet
+from edge_effnet import Checkpoint, EfficientNet, load_checkpoint
 from edge_effnet.weights.layouts import LAYOUTS
 from tests.support.networks import trained_looking
 
@@ -31,3 +34,19 @@ def state_dict(layout: str = "torchvision", variant: str = "b0") -> dict[str, to
     tensors = model.state_dict()
     names = LAYOUTS[layout].theirs(model.spec, tensors)
     return {names[name]: tensor for name, tensor in tensors.items()}
+
+
+def load_saved(content: Any, path: Path, *arguments: Any, **options: Any) -> Checkpoint:
+    """What `load_checkpoint` makes of a file that holds this."""
+    torch.save(content, path)
+    return load_checkpoint(path, *arguments, **options)
+
+
+class RunsCode:
+    """Makes a folder where it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.marker),)

@@ -104,9 +104,7 @@ def test_the_app_is_what_python_starts():
 
 
 def test_kotlin_has_the_constants_that_python_has():
-    constants = dict(
-        re.findall(r'const val (\w+) = "(.*)"', (DEBUG / "job/JobContract.kt").read_text()),
-    )
+    constants = dict(re.findall(r'const val (\w+) = "(.*)"', (DEBUG / "job/JobContract.kt").read_text()))
     assert constants == {"EXTRA_JOB": CONTRACT["extras"]["job"], "JOBS_FOLDER": CONTRACT["jobs_folder"]}
     used = (DEBUG / "job/JobActivity.kt").read_text()
     assert all(f"JobContract.{name}" in used for name in constants)

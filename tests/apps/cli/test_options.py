@@ -10,10 +10,7 @@ from apps.cli.exit_codes import INPUT, guarded
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        (
-            ("--labels", "a.csv", "--labels", "b.csv"),
-            "--labels: 2 files were given (a.csv, b.csv); join them",
-        ),
+        (("--labels", "a.csv", "--labels", "b.csv"), "--labels: 2 files were given (a.csv, b.csv); join them"),
         (("--labels", "absent.csv"), "--labels absent.csv: does not exist"),
         (("--label-column", "breed"), "are of a label file: add --labels FILE."),
         (("--max-unusable", "101"), "--max-unusable 101.0: need a percentage from 0 to 100."),

@@ -16,11 +16,10 @@ from apps.device.listing import list_devices
 from apps.device.remote import DeviceOptions
 from apps.device.sameness import compare
 from edge_effnet.errors import InputError
-from tests.support.adb_double import adb_double
 from tests.support.cli import call_cli, only_json
 from tests.support.images import COLOURS, draw_halves, draw_image
 from tests.support.phone_double import APP, PhoneDouble
-from tests.support.phones import Bench, assert_same_bits, hurry, needs_adb, phone_artifact
+from tests.support.phones import assert_same_bits, needs_adb, phone_artifact, phone_bench
 
 pytestmark = needs_adb
 
@@ -39,14 +38,8 @@ def artifact(tmp_path_factory):
 
 
 @pytest.fixture
-def bench(tmp_path, forks, artifact, data, monkeypatch):
-    hurry(monkeypatch)
-    phone = PhoneDouble(tmp_path / "phone", forks)
-    with adb_double(phone) as double:
-        bench = Bench(phone=phone, double=double, artifact=artifact, data=data)
-        monkeypatch.delenv("ADB", raising=False)
-        for name, value in bench.env.items():
-            monkeypatch.setenv(name, value)
+def bench(tmp_path, forks, artifact, data):
+    with phone_bench(tmp_path / "phone", forks, artifact, data) as bench:
         yield bench
 
 

@@ -6,10 +6,8 @@ import pytest
 
 from apps.device.job import drive
 from apps.device.remote import Settings
-from tests.support.adb_double import adb_double
 from tests.support.images import draw_halves
-from tests.support.phone_double import PhoneDouble
-from tests.support.phones import Bench, assert_same_bits, hurry, needs_adb, phone_artifact
+from tests.support.phones import assert_same_bits, needs_adb, phone_artifact, phone_bench
 
 pytestmark = needs_adb
 
@@ -27,14 +25,8 @@ def artifact(tmp_path_factory):
 
 
 @pytest.fixture
-def bench(tmp_path, forks, artifact, data, monkeypatch):
-    hurry(monkeypatch)
-    phone = PhoneDouble(tmp_path / "phone", forks)
-    phone.uninstall()
-    with adb_double(phone) as double:
-        bench = Bench(phone=phone, double=double, artifact=artifact, data=data)
-        for name, value in bench.env.items():
-            monkeypatch.setenv(name, value)
+def bench(tmp_path, forks, artifact, data):
+    with phone_bench(tmp_path / "phone", forks, artifact, data, app=False) as bench:
         yield bench
 
 

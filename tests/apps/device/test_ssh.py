@@ -13,6 +13,7 @@ from tests.support.artifacts import make_artifact
 from tests.support.cli import call_cli, only_json
 from tests.support.devices import Trigger
 from tests.support.images import draw_halves, draw_image
+from tests.support.refusals import refusal_of
 from tests.support.sshd import SSHD, board
 
 pytestmark = pytest.mark.skipif(
@@ -132,9 +133,8 @@ def test_keep_leaves_the_job_there(artifact, data, pi):
 
 def test_refusals_are_one_sentence_with_what_to_do(artifact, data, pi, tmp_path):
     def refusal(kind, device, **changes):
-        with pytest.raises(kind) as caught:
-            check_on_device(artifact, device=device, data=data, options=options(pi, **changes))
-        return str(caught.value)
+        settings = {"device": device, "data": data, "options": options(pi, **changes)}
+        return refusal_of(check_on_device, artifact, error=kind, **settings)
 
     (tmp_path / "config").write_text(pi.config.read_text().replace("/user\n", "/host\n"))
     assert "ssh-copy-id" in refusal(MachineError, "ssh:board", ssh_config=tmp_path / "config")

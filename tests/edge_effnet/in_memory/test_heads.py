@@ -16,7 +16,7 @@ from tests.support.networks import norms_as_trained, trained_looking
 from tests.support.tiny import SIDE
 from tests.support.training import TINY
 
-pytestmark = pytest.mark.usefixtures("one_thread", "tiny_variant")
+pytestmark = pytest.mark.usefixtures("tiny_variant")
 
 FEATURES = TINY.head_channels
 

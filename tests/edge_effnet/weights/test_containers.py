@@ -14,17 +14,13 @@ import torch
 from safetensors.torch import save_file
 
 from edge_effnet import Checkpoint, InputError, load_checkpoint
-from tests.support.weight_files import CLASSES, network, state_dict
-
-pytestmark = pytest.mark.usefixtures("one_thread")
+from tests.support.weight_files import CLASSES, load_saved, network, state_dict
 
 NAMES = ["tench", "church", "golf ball", "french horn", "gas pump"]
 
 
 def load(content: Any, tmp_path: Path) -> Checkpoint:
-    path = tmp_path / "weights.pth"
-    torch.save(content, path)
-    return load_checkpoint(path, "b0")
+    return load_saved(content, tmp_path / "weights.pth", "b0")
 
 
 def prefixed(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -35,10 +31,7 @@ CONTAINERS = {
     "bare": lambda t: t,
     "ordered": OrderedDict,
     "state_dict": lambda t: {"state_dict": t, "epoch": 3, "best_acc1": torch.tensor(0.5)},
-    "model_state_dict": lambda t: {
-        "model_state_dict": t,
-        "optimizer_state_dict": {"state": {}, "param_groups": []},
-    },
+    "model_state_dict": lambda t: {"model_state_dict": t, "optimizer_state_dict": {"state": {}, "param_groups": []}},
     "model": lambda t: {"model": t, "lr_scheduler": {"step": 1}},
     "nested": lambda t: {"model": {"state_dict": t}},
     "ddp": lambda t: prefixed("module.", t),
@@ -46,12 +39,7 @@ CONTAINERS = {
     "compiled ddp": lambda t: {"model": prefixed("_orig_mod.module.", t)},
     "lightning": lambda t: {"state_dict": prefixed("model.", t), "hyper_parameters": {"lr": 0.1}},
     "timm": lambda t: {"state_dict": t, "args": argparse.Namespace(model="efficientnet_b0"), "version": 2},
-    "numpy scalars": lambda t: {
-        "state_dict": t,
-        "best": np.float64(0.7),
-        "low": np.float32(1),
-        "step": np.int64(3),
-    },
+    "numpy scalars": lambda t: {"state_dict": t, "best": np.float64(0.7), "low": np.float32(1), "step": np.int64(3)},
 }
 
 

@@ -6,7 +6,6 @@ import argparse
 import collections
 import datetime
 import json
-import os
 import pathlib
 import sys
 import types
@@ -21,17 +20,13 @@ from safetensors.torch import save_file
 
 from edge_effnet import Checkpoint, InputError, Preprocess, load_checkpoint
 from edge_effnet.weights.inert import Config
-from tests.support.weight_files import CLASSES, state_dict
-
-pytestmark = pytest.mark.usefixtures("one_thread")
+from tests.support.weight_files import CLASSES, RunsCode, load_saved, state_dict
 
 NAMES = ("tench", "church", "golf ball", "french horn", "gas pump")
 
 
 def load(entries: dict[str, Any], tmp_path: Path, layout: str = "torchvision", **options: Any) -> Checkpoint:
-    path = tmp_path / "weights.pth"
-    torch.save({"state_dict": state_dict(layout)} | entries, path)
-    return load_checkpoint(path, **options)
+    return load_saved({"state_dict": state_dict(layout)} | entries, tmp_path / "weights.pth", **options)
 
 
 def label_encoder(monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -124,14 +119,6 @@ def test_harmless_objects_beside_the_weights_load(tmp_path: Path) -> None:
         "args": argparse.Namespace(out=Path("x"), when=datetime.datetime(2024, 5, 1), tags={"a", "b"}),
     }
     assert load(entries, tmp_path).num_classes == CLASSES
-
-
-class RunsCode:
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (str(self.marker),)
 
 
 @pytest.mark.parametrize(

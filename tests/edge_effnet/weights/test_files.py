@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -12,26 +11,12 @@ from torch import nn
 
 from edge_effnet import InputError, load_checkpoint
 from edge_effnet.weights.files import sha256_of
-from tests.support.weight_files import state_dict
-
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-class RunsCode:
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (str(self.marker),)
+from tests.support.refusals import refusal_of
+from tests.support.weight_files import RunsCode, state_dict
 
 
 def refusal(path: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        load_checkpoint(path, "b0")
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    assert "\n" not in message
-    return message
+    return refusal_of(load_checkpoint, path, "b0", begins=f"{path}: ")
 
 
 def test_missing(tmp_path: Path) -> None:

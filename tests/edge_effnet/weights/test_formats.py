@@ -19,9 +19,8 @@ from torch import nn
 
 from edge_effnet import InputError, load_checkpoint
 from tests.support import peers
+from tests.support.refusals import refusal_of
 from tests.support.weight_files import CLASSES, state_dict
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Small(nn.Module):
@@ -102,10 +101,7 @@ def test_each_format_is_named_with_what_to_do(name: str, suffix: str, tmp_path: 
     made = tmp_path / "made.pt2"
     make(made)
     made.rename(path)
-    with pytest.raises(InputError) as caught:
-        load_checkpoint(path)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ") and "\n" not in message
+    message = refusal_of(load_checkpoint, path, begins=f"{path}: ")
     assert what in message and remedy in message
 
 

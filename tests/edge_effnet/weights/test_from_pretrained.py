@@ -23,9 +23,8 @@ from edge_effnet.weights.pretrained import download, load_pretrained
 from edge_effnet.weights.sources import SOURCES, Source
 from tests.support.loopback import Loopback, loopback
 from tests.support.paths import ROOT
+from tests.support.refusals import refusal_of
 from tests.support.weight_files import CLASSES, network, state_dict
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 REPO = "/timm/tf_efficientnet_b0.ap_in1k/resolve/main"
 HUB_ID = "hf://timm/tf_efficientnet_b0.ap_in1k"
@@ -230,9 +229,8 @@ def test_a_damaged_cache_is_replaced(server: Loopback, tmp_path: Path) -> None:
     assert download(source, tmp_path).read_bytes() == b"whole"
 
 
-def one_sentence(error: pytest.ExceptionInfo[MachineError]) -> str:
-    message = str(error.value)
-    assert "\n" not in message
+def one_sentence(*call: Any, **settings: Any) -> str:
+    message = refusal_of(*call, error=MachineError, **settings)
     assert message.endswith("instead of the name.")
     return message
 
@@ -240,9 +238,7 @@ def one_sentence(error: pytest.ExceptionInfo[MachineError]) -> str:
 def test_another_file_than_the_published_one_is_refused(server: Loopback, tmp_path: Path) -> None:
     source = published(server, b"expected")
     server.files[f"/{source.file_name}"] = b"something else"
-    with pytest.raises(MachineError) as caught:
-        download(source, tmp_path)
-    assert f"does not match the hash {source.sha256_prefix}" in one_sentence(caught)
+    assert f"does not match the hash {source.sha256_prefix}" in one_sentence(download, source, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -258,17 +254,13 @@ def test_a_download_that_breaks_off_leaves_nothing(server: Loopback, tmp_path: P
 def test_a_server_that_refuses(server: Loopback, tmp_path: Path, status: int) -> None:
     source = published(server, b"bytes")
     server.status = status
-    with pytest.raises(MachineError) as caught:
-        download(source, tmp_path)
-    assert f"the server answers {status}" in one_sentence(caught)
+    assert f"the server answers {status}" in one_sentence(download, source, tmp_path)
 
 
 def test_no_network_names_the_file_to_pass(tmp_path: Path) -> None:
     with loopback() as closed:
         source = published(closed, b"bytes")
-    with pytest.raises(MachineError) as caught:
-        EfficientNet.from_pretrained(source, cache_dir=tmp_path)
-    message = one_sentence(caught)
+    message = one_sentence(EfficientNet.from_pretrained, source, cache_dir=tmp_path)
     assert f"cannot be downloaded from {source.url} (no connection: " in message
     assert f"fetch {source.file_name} elsewhere and pass its path" in message
 
@@ -349,11 +341,7 @@ def test_a_revision_is_asked_for(hub: Loopback) -> None:
 
 
 def hub_error(source: str, kind: type[Exception]) -> str:
-    with pytest.raises(kind) as caught:
-        EfficientNet.from_pretrained(source)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+    return refusal_of(EfficientNet.from_pretrained, source, error=kind)
 
 
 def test_an_unknown_repository(hub: Loopback) -> None:
@@ -378,10 +366,7 @@ def test_a_repository_without_a_config(hub: Loopback) -> None:
         (b'{"model_type": "efficientnet"}', "made for transformers (model_type 'efficientnet')"),
         (b'{"architecture": "resnet50"}', "unknown variant 'resnet50'"),
         (b'{"architecture": "efficientnet_b1"}', "holds b0 "),
-        (
-            b'{"architecture": "efficientnet_b0", "pretrained_cfg": {"input_size": []}}',
-            "pretrained_cfg cannot be",
-        ),
+        (b'{"architecture": "efficientnet_b0", "pretrained_cfg": {"input_size": []}}', "pretrained_cfg cannot be"),
         (
             b'{"architecture": "efficientnet_b0", "pretrained_cfg": {"input_size": [3, 9], "crop_pct": 0}}',
             "pretrained_cfg cannot be used",

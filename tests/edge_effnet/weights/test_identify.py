@@ -99,11 +99,7 @@ def test_fingerprints_tell_all_variants_apart() -> None:
     ("architectures", "file_name", "expected"),
     [
         (("tf_efficientnet_b0",), "weights.pth", "timm-tf"),
-        (
-            ("efficientnet_b0",),
-            "tf_efficientnet_b0.pth",
-            "timm",
-        ),  # the file's own word before the file's name
+        (("efficientnet_b0",), "tf_efficientnet_b0.pth", "timm"),  # the file's own word before the file's name
         (("tf_efficientnet_b0.ap_in1k",), "", "timm-tf-advprop"),
         (("tf_efficientnet_b5_ap",), "", "timm-tf-advprop"),
         (("tf_efficientnet_b0.ns_jft_in1k", "efficientnet_b0"), "", "timm-tf"),

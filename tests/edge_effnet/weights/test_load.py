@@ -13,9 +13,8 @@ from edge_effnet import VARIANTS, EfficientNet, InputError, Preprocess, load_che
 from edge_effnet.weights.layouts import LAYOUTS
 from edge_effnet.weights.origins import ORIGINS
 from tests.support.networks import images
-from tests.support.weight_files import CLASSES, network, state_dict
-
-pytestmark = pytest.mark.usefixtures("one_thread")
+from tests.support.refusals import refusal_of
+from tests.support.weight_files import CLASSES, load_saved, network, state_dict
 
 
 @pytest.fixture
@@ -25,17 +24,12 @@ def path(tmp_path: Path) -> Path:
 
 def refusal(tensors: dict[str, torch.Tensor], path: Path, variant: str | None = "b0") -> str:
     torch.save(tensors, path)
-    with pytest.raises(InputError) as caught:
-        load_checkpoint(path, variant)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    return message
+    return refusal_of(load_checkpoint, path, variant, begins=f"{path}: ")
 
 
 @pytest.mark.parametrize("layout", [name for name, layout in LAYOUTS.items() if name == layout.name])
 def test_layouts_are_detected_by_their_keys(layout: str, path: Path) -> None:
-    torch.save(state_dict(layout), path)
-    checkpoint = load_checkpoint(path, "b0")
+    checkpoint = load_saved(state_dict(layout), path, "b0")
     assert checkpoint.origin == layout
     origin = ORIGINS[layout]
     model = checkpoint.model
@@ -51,24 +45,20 @@ def test_layouts_are_detected_by_their_keys(layout: str, path: Path) -> None:
 def test_monais_stages_are_told_from_lukemelas(path: Path) -> None:
     tensors = state_dict("lukemelas-of-monai")
     assert "_blocks.1.1._expand_conv.weight" in tensors
-    torch.save({"state_dict": {f"net.{key}": tensor for key, tensor in tensors.items()}}, path)
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_saved({"state_dict": {f"net.{key}": tensor for key, tensor in tensors.items()}}, path)
     assert (checkpoint.origin, checkpoint.spec.name) == ("lukemelas", "b0")
     expected = network().state_dict()
     assert all(torch.equal(tensor, expected[key]) for key, tensor in checkpoint.model.state_dict().items())
 
 
 def test_the_variant_may_be_left_to_the_shapes(path: Path) -> None:
-    torch.save(state_dict("timm", "lite0"), path)
-    assert load_checkpoint(path, origin="timm-tf").spec.name == "lite0"
+    assert load_saved(state_dict("timm", "lite0"), path, origin="timm-tf").spec.name == "lite0"
 
 
 def test_eps_and_image_size_follow_origin_and_variant(path: Path) -> None:
-    torch.save(state_dict("torchvision", "b2"), path)
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_saved(state_dict("torchvision", "b2"), path)
     assert (checkpoint.model.bn_eps, checkpoint.model.image_size) == (1e-5, 288)
-    torch.save(state_dict("lukemelas", "b2"), path)
-    checkpoint = load_checkpoint(path, origin="lukemelas-advprop")
+    checkpoint = load_saved(state_dict("lukemelas", "b2"), path, origin="lukemelas-advprop")
     assert (checkpoint.model.bn_eps, checkpoint.model.image_size) == (1e-3, 260)
     assert checkpoint.preprocess.mean == checkpoint.preprocess.std == (0.5, 0.5, 0.5)
 
@@ -94,8 +84,7 @@ def test_one_missing_tensor_is_named_even_where_the_variant_is_guessed(path: Pat
 
 def test_files_without_step_counters_load(path: Path) -> None:
     tensors = {name: tensor for name, tensor in state_dict().items() if not name.endswith("num_batches_tracked")}
-    torch.save(tensors, path)
-    model = load_checkpoint(path, "b0").model
+    model = load_saved(tensors, path, "b0").model
     assert model.stem.norm.num_batches_tracked.item() == 0
 
 
@@ -122,8 +111,7 @@ def test_other_architectures_are_told_apart(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "count"),
-    [(float("nan"), "1 NaN or infinite values of 8"), (float("-inf"), "1 NaN or infinite")],
+    ("value", "count"), [(float("nan"), "1 NaN or infinite values of 8"), (float("-inf"), "1 NaN or infinite")]
 )
 def test_values_that_are_not_finite_are_named(value: float, count: str, path: Path) -> None:
     name = "features.1.0.block.1.fc1.bias"
@@ -153,8 +141,7 @@ def test_sparse_weights_are_refused(path: Path) -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_float_types_become_float32(dtype: torch.dtype, path: Path) -> None:
     tensors = {name: t.to(dtype) if t.is_floating_point() else t for name, t in state_dict().items()}
-    torch.save(tensors, path)
-    model = load_checkpoint(path, "b0").model
+    model = load_saved(tensors, path, "b0").model
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert torch.equal(model.stem.conv.weight, tensors["features.0.0.weight"].float())
 
@@ -162,15 +149,13 @@ def test_other_float_types_become_float32(dtype: torch.dtype, path: Path) -> Non
 def test_views_and_channels_last_tensors_load(path: Path) -> None:
     tensors = state_dict()
     tensors["features.8.0.weight"] = tensors["features.8.0.weight"].to(memory_format=torch.channels_last)
-    torch.save(tensors, path)
-    weight = load_checkpoint(path, "b0").model.head.conv.weight
+    weight = load_saved(tensors, path, "b0").model.head.conv.weight
     assert weight.is_contiguous()
     assert torch.equal(weight, network().head.conv.weight)
 
 
 def test_other_class_counts_make_the_classifier_anew(path: Path) -> None:
-    torch.save(state_dict(), path)
-    checkpoint = load_checkpoint(path, "b0", num_classes=7)
+    checkpoint = load_saved(state_dict(), path, "b0", num_classes=7)
     assert checkpoint.num_classes == 7
     assert checkpoint.notes == (
         "The classifier was reinitialized for 7 classes (the file has 5): train it before use.",
@@ -180,8 +165,7 @@ def test_other_class_counts_make_the_classifier_anew(path: Path) -> None:
 
 
 def test_other_channels_make_the_first_convolution_anew(path: Path) -> None:
-    torch.save(state_dict(), path)
-    checkpoint = load_checkpoint(path, "b0", in_channels=1)
+    checkpoint = load_saved(state_dict(), path, "b0", in_channels=1)
     assert "first convolution was reinitialized for 1 channels (the file has 3)" in checkpoint.notes[0]
     model = checkpoint.model
     assert model(images(1, 33, channels=1)).shape == (1, CLASSES)
@@ -192,14 +176,12 @@ def test_other_channels_make_the_first_convolution_anew(path: Path) -> None:
 
 def test_a_file_of_other_channels_keeps_them(path: Path) -> None:
     gray = EfficientNet.from_name("b0", in_channels=1, num_classes=2)
-    torch.save(gray.state_dict(), path)
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_saved(gray.state_dict(), path)
     assert (checkpoint.model.in_channels, checkpoint.num_classes) == (1, 2)
 
 
 def test_without_the_top(path: Path) -> None:
-    torch.save(state_dict(), path)
-    model = load_checkpoint(path, "b0", include_top=False).model
+    model = load_saved(state_dict(), path, "b0", include_top=False).model
     assert model(images(2, 32)).shape == (2, 1280, 1, 1)
 
 
@@ -220,8 +202,7 @@ def test_options_out_of_range_are_refused(option: str, path: Path) -> None:
 
 
 def test_another_image_size_scales_the_preprocessing(path: Path) -> None:
-    torch.save(state_dict(), path)
-    checkpoint = load_checkpoint(path, "b0", image_size=112)
+    checkpoint = load_saved(state_dict(), path, "b0", image_size=112)
     assert checkpoint.preprocess == Preprocess(crop=112, resize=128)
     assert checkpoint.model.image_size == 112
     assert checkpoint.notes == ()
@@ -231,16 +212,11 @@ def test_preprocessing_may_be_given(path: Path) -> None:
     torch.save(state_dict(), path)
     given = Preprocess(crop=96, resize=100, interpolation="bilinear")
     checkpoint = load_checkpoint(path, "b0", preprocess=given)
-    assert (checkpoint.preprocess, checkpoint.model.preprocess, checkpoint.model.image_size) == (
-        given,
-        given,
-        96,
-    )
+    assert (checkpoint.preprocess, checkpoint.model.preprocess, checkpoint.model.image_size) == (given, given, 96)
 
 
 def test_preprocessing_of_what_was_never_published_is_assumed_and_said(path: Path) -> None:
-    torch.save(state_dict("torchvision", "lite0"), path)
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_saved(state_dict("torchvision", "lite0"), path)
     assert checkpoint.preprocess == Preprocess(crop=224, resize=224)
     assert len(checkpoint.notes) == 1
     assert "torchvision published no lite0, so its preprocessing was assumed: 224 pixels" in checkpoint.notes[0]
@@ -249,25 +225,21 @@ def test_preprocessing_of_what_was_never_published_is_assumed_and_said(path: Pat
 def test_a_spec_of_ones_own(path: Path) -> None:
     spec = dataclasses.replace(VARIANTS["b0"], name="mine", width=0.5, resolution=64)
     model = EfficientNet.from_name(spec, num_classes=2)
-    torch.save(model.state_dict(), path)
-    checkpoint = load_checkpoint(path, spec)
+    checkpoint = load_saved(model.state_dict(), path, spec)
     assert (checkpoint.spec, checkpoint.model.image_size) == (spec, 64)
 
 
 def test_another_activation_or_padding_is_taken_and_said(path: Path) -> None:
-    torch.save(state_dict(), path)
-    checkpoint = load_checkpoint(path, "b0", activation="relu6", padding="same")
+    checkpoint = load_saved(state_dict(), path, "b0", activation="relu6", padding="same")
     assert (checkpoint.model.activation, checkpoint.model.padding) == ("relu6", "same")
     assert any("'relu6' was asked for, but the weights were trained with 'swish'" in n for n in checkpoint.notes)
     assert any("'same' was asked for, but the weights were trained with 'symmetric'" in n for n in checkpoint.notes)
     assert load_checkpoint(path, "b0", activation="swish-memory-efficient").notes == ()
-    torch.save(state_dict("lukemelas"), path)
-    assert load_checkpoint(path, "b0", padding="same-static").notes == ()
+    assert load_saved(state_dict("lukemelas"), path, "b0", padding="same-static").notes == ()
 
 
 def test_training_options_arrive(path: Path) -> None:
-    torch.save(state_dict(), path)
-    model = load_checkpoint(path, "b0", dropout_rate=0.5, drop_connect_rate=0.32).model
+    model = load_saved(state_dict(), path, "b0", dropout_rate=0.5, drop_connect_rate=0.32).model
     assert model.dropout.p == 0.5
     assert model.stages[6][0].drop_connect.rate == pytest.approx(0.32 * 15 / 16)
 
@@ -290,8 +262,7 @@ def test_unknown_names_are_refused(option: dict[str, str], message: str, path: P
 
 def test_a_trained_activation_is_what_the_network_computes(tmp_path: Path) -> None:
     theirs = EfficientNet.from_name("lite0", activation="hardswish", image_size=32).eval()
-    torch.save({"state_dict": theirs.state_dict()}, tmp_path / "w.pth")
-    loaded = load_checkpoint(tmp_path / "w.pth", trained_activation="hardswish")
+    loaded = load_saved({"state_dict": theirs.state_dict()}, tmp_path / "w.pth", trained_activation="hardswish")
     x = torch.randn(1, 3, 32, 32)
     assert torch.allclose(loaded.model(x), theirs(x))
     assert not any("Activation" in note for note in loaded.notes)

@@ -21,14 +21,11 @@ from edge_effnet import (
     swap_activation,
 )
 from tests.support.networks import images
-from tests.support.weight_files import network, state_dict
-
-pytestmark = pytest.mark.usefixtures("one_thread")
+from tests.support.weight_files import load_saved, network, state_dict
 
 
 def test_the_same_network_comes_back(tmp_path: Path) -> None:
-    torch.save(state_dict("torchvision"), tmp_path / "theirs.pth")
-    model = load_checkpoint(tmp_path / "theirs.pth", image_size=96).model
+    model = load_saved(state_dict("torchvision"), tmp_path / "theirs.pth", image_size=96).model
     model.preprocess = dataclasses.replace(Preprocess(crop=96, resize=110), interpolation="bilinear")
     model.class_names = ("é", "b", "c", "d", "e")
     path = tmp_path / "ours.safetensors"
@@ -55,8 +52,7 @@ def test_the_same_network_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_bare_state_dict_of_ours_loads_with_any_origin(tmp_path: Path) -> None:
     path = tmp_path / "bare.pth"
-    torch.save(network().state_dict(), path)
-    assert load_checkpoint(path).model.padding == "same"
+    assert load_saved(network().state_dict(), path).model.padding == "same"
     assert load_checkpoint(path, origin="torchvision").model.bn_eps == 1e-5
 
 

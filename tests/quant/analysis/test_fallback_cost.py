@@ -10,7 +10,7 @@ from quant.recipes import RECIPES
 from tests.support.ptq import activation_specs
 
 
-def test_layers_left_in_float_are_listed_with_who_decided_and_what_they_cost(one_thread):
+def test_layers_left_in_float_are_listed_with_who_decided_and_what_they_cost():
     network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU6(), nn.Conv2d(8, 8, 1), nn.ReLU6()).eval()
     graph, inputs, recipe = export_graph(network, 16), [torch.randn(8, 3, 16, 16)], RECIPES["int8-fast"]
     floats = nodes_of(convolution_units(graph)[:1])

@@ -11,7 +11,7 @@ from edge_effnet import load_checkpoint
 from quant import quantize
 from tests.support.tiny import TinyFiles
 
-pytestmark = pytest.mark.usefixtures("tiny_variant", "one_thread")
+pytestmark = pytest.mark.usefixtures("tiny_variant")
 
 SETTINGS = {"image_size": 32, "calibration": 40, "recipe": "int8-fast", "max_drop": 100, "origin": "edge-effnet"}
 

@@ -18,8 +18,6 @@ from quant.data.split import ImageRecord
 from tests.support.tiny import TinyFiles
 from tests.support.training import TINY
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 TRAININGS = [("timm", "symmetric", 1e-5), ("timm-tf", "same", 1e-3)]
 SETTINGS = {"image_size": 32, "calibration": 16, "recipe": "int8-fast", "max_drop": 100}
 

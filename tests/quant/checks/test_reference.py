@@ -73,8 +73,7 @@ def test_every_check_advances_the_stage(codes, usual):
 
 
 @pytest.mark.parametrize(
-    ("usual", "code"),
-    [(COUNT, "one-class"), (COUNT - 1, "nearly-one-class"), (30, "nearly-one-class"), (29, None)],
+    ("usual", "code"), [(COUNT, "one-class"), (COUNT - 1, "nearly-one-class"), (30, "nearly-one-class"), (29, None)]
 )
 def test_images_that_are_all_but_one_class_prove_little(codes, drawn, usual, code):
     unlabelled = [replace(image, label=None) for image in drawn]

@@ -10,7 +10,6 @@ from quant.common.findings import Severity
 from quant.data.calibration_check import check_calibration, stem_shift, twins_among
 from tests.support.networks import images, trained_looking
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 64
 
 

@@ -4,12 +4,12 @@ import shutil
 
 import pytest
 
-from edge_effnet.errors import InputError
 from quant.common.findings import Severity, messages
 from quant.data.collect import Source
 from quant.data.readers.label_file import read_label_file
 from quant.data.split import evaluation_images, split_images
 from tests.support.images import COLOURS, draw_halves, draw_image
+from tests.support.refusals import refusal_of
 
 
 def flat(root, per_class=8):
@@ -35,13 +35,6 @@ def split(root, labels, class_names=COLOURS, num_classes=3, **columns):
 
 def sentences(split):
     return messages(split.findings, *Severity)
-
-
-def refusal(call):
-    with pytest.raises(InputError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 ROWS = {
@@ -71,9 +64,9 @@ def test_each_kind_of_file(tmp_path, kind):
 def test_columns_by_name(tmp_path):
     pairs = flat(tmp_path)
     labels = written(tmp_path, ["a,b,c", *(f"x,{n}.jpg,{c}" for n, c in pairs)])
-    assert "none of its columns (a, b, c)" in refusal(lambda: split(tmp_path, labels))
+    assert "none of its columns (a, b, c)" in refusal_of(split, tmp_path, labels)
     assert len(split(tmp_path, labels, image_column="b", label_column="C").evaluation) == 16
-    assert "has no column 'd' (--label-column)" in refusal(lambda: split(tmp_path, labels, label_column="d"))
+    assert "has no column 'd' (--label-column)" in refusal_of(split, tmp_path, labels, label_column="d")
 
 
 def test_what_only_one_side_has_is_said_in_one_message_each(tmp_path):
@@ -111,12 +104,12 @@ def test_halves_with_one_file_for_both(tmp_path):
 )
 def test_files_that_cannot_be_meant(tmp_path, lines, words):
     flat(tmp_path)
-    assert words in refusal(lambda: split(tmp_path, written(tmp_path, lines)))
+    assert words in refusal_of(split, tmp_path, written(tmp_path, lines))
 
 
 def test_an_ambiguous_name(tmp_path):
     draw_halves(tmp_path)
-    assert "names several images" in refusal(lambda: split(tmp_path, written(tmp_path, ["0.jpg,red"])))
+    assert "names several images" in refusal_of(split, tmp_path, written(tmp_path, ["0.jpg,red"]))
 
 
 def test_kaggles_test_half_without_labels_does_not_judge(tmp_path):
@@ -206,7 +199,7 @@ def test_numbers(tmp_path):
     for columns in ({}, {"label_column": "age,weight"}):
         found = with_targets(tmp_path, labels, "numbers", outputs=2, names=None, **columns)
         assert all(image.targets[1] == -image.targets[0] / 2 for image in found.evaluation)
-    message = refusal(lambda: with_targets(tmp_path, labels, "numbers", outputs=1, names=None))
+    message = refusal_of(with_targets, tmp_path, labels, "numbers", outputs=1, names=None)
     assert "2 numbers an image, the network has 1 outputs" in message
 
 
@@ -223,4 +216,4 @@ def test_numbers(tmp_path):
 )
 def test_targets_that_cannot_be_meant(tmp_path, kind, lines, words):
     flat(tmp_path)
-    assert words in refusal(lambda: with_targets(tmp_path, written(tmp_path, lines), kind))
+    assert words in refusal_of(with_targets, tmp_path, written(tmp_path, lines), kind)

@@ -13,6 +13,7 @@ from quant.data.cleaning import verifier
 from quant.data.collect import Source
 from quant.data.split import evaluation_images, split_images
 from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
+from tests.support.refusals import refusal_of
 
 DRAW = {"calibration": 8, "seed": 0, "selection": 0, "training": False}
 
@@ -33,12 +34,6 @@ def names(images):
 
 def sentences(split):
     return messages(split.findings, *Severity)
-
-
-def refusal(call):
-    with pytest.raises(InputError) as caught:
-        call()
-    return str(caught.value)
 
 
 def test_halves_calibrate_on_train_and_evaluate_on_all_of_val(tmp_path):
@@ -168,7 +163,7 @@ def test_a_fifth_of_the_evaluation_images_in_both_halves_is_no_split(tmp_path):
     draw_halves(tmp_path)
     for index in range(3):
         shutil.copy(tmp_path / "val" / "red" / f"{index}.jpg", tmp_path / "train" / "red" / f"renamed{index}.jpg")
-    message = refusal(lambda: split(tmp_path))
+    message = refusal_of(split, tmp_path)
     assert "train/red/renamed0.jpg" in message and "val/red/0.jpg" in message
     assert "same image" in message and "3 of 12 are shared" in message and "Remove one" in message
 
@@ -203,7 +198,7 @@ def test_many_images_in_two_classes_are_refused(tmp_path):
     draw_classes(tmp_path, 8)
     for index in range(3):
         shutil.copy(tmp_path / "red" / f"{index}.jpg", tmp_path / "blue" / f"red{index}.jpg")
-    assert "are one image in two classes, as are 6 of 27" in refusal(lambda: split(tmp_path))
+    assert "are one image in two classes, as are 6 of 27" in refusal_of(split, tmp_path)
 
 
 def test_unreadable_and_empty_images_are_found_in_one_pass_and_left_out(tmp_path):
@@ -215,16 +210,13 @@ def test_unreadable_and_empty_images_are_found_in_one_pass_and_left_out(tmp_path
     found = split(tmp_path, verify=verify)
     assert len(found.evaluation) == 209
     assert left_out(found).message == "Left out 2 images that cannot be read."
-    assert [item.split(": ")[0] for item in left_out(found).items] == [
-        "train/red/0.jpg",
-        "val/red/0.jpg",
-    ]
+    assert [item.split(": ")[0] for item in left_out(found).items] == ["train/red/0.jpg", "val/red/0.jpg"]
     for index in range(1, 5):
         (tmp_path / "val" / "blue" / f"{index}.jpg").write_bytes(f"no image {index}".encode())
-    message = refusal(lambda: split(tmp_path, verify=verify))
+    message = refusal_of(split, tmp_path, verify=verify)
     assert "6 images cannot be used, more than the 1 % that is left out (--max-unusable)" in message
     assert "train/red/0.jpg: is empty" in message and "and 1 more" in message and "\n" not in message
-    assert "5 images cannot be used" in refusal(lambda: evaluate(tmp_path, verify=verify))
+    assert "5 images cannot be used" in refusal_of(evaluate, tmp_path, verify=verify)
     assert len(evaluate(tmp_path, verify=verify, max_unusable=0.05).evaluation) == 205
 
 
@@ -238,7 +230,7 @@ def test_some_of_the_classes_are_enough_where_names_tell_which(tmp_path):
         assert {image.label for image in found.evaluation} == {0, 2} and found.class_names == COLOURS
         assert SUBSET in sentences(found)
     shutil.rmtree(tmp_path / "train" / "green")
-    message = refusal(lambda: split(tmp_path, class_names=None))
+    message = refusal_of(split, tmp_path, class_names=None)
     assert "2 class folders" in message and "--classes FILE" in message
 
 
@@ -256,7 +248,7 @@ def test_names_are_matched_however_they_are_spelled(tmp_path):
     labels = {image.name.split("/")[0]: image.label for image in found.evaluation}
     assert labels == {"Red": 2, "02": 1, "sky_blue": 0}
     draw_image(tmp_path / "red" / "0.jpg")
-    assert "two folders for one class" in refusal(lambda: split(tmp_path, class_names=("sky blue", "2", "red")))
+    assert "two folders for one class" in refusal_of(split, tmp_path, class_names=("sky blue", "2", "red"))
 
 
 def test_numbers_as_names_go_by_name_and_not_by_order(tmp_path):
@@ -298,31 +290,30 @@ def test_imagenets_classes_are_known_by_synset_and_by_name(tmp_path):
 def test_class_lists(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     assert read_class_list(tmp_path / name, 3) == COLOURS
-    assert "the network has 4 outputs" in refusal(lambda: read_class_list(tmp_path / name, 4))
+    assert "the network has 4 outputs" in refusal_of(read_class_list, tmp_path / name, 4)
 
 
 def test_classes_that_differ_between_train_and_val_are_named(tmp_path):
     draw_halves(tmp_path)
     (tmp_path / "train" / "red").rename(tmp_path / "train" / "purple")
-    message = refusal(lambda: split(tmp_path, class_names=None))
+    message = refusal_of(split, tmp_path, class_names=None)
     assert "unknown class 'purple'" in message and "no folder for 'red'" in message and "train" in message
 
 
 def test_a_wrong_number_of_classes_is_told_in_numbers(tmp_path):
-    message = refusal(lambda: split(draw_halves(tmp_path), class_names=None, num_classes=10))
+    message = refusal_of(split, draw_halves(tmp_path), class_names=None, num_classes=10)
     assert "3 class folders" in message and "10 classes" in message
 
 
 def test_many_wrong_names_are_cut_short(tmp_path):
-    message = refusal(
-        lambda: split(draw_halves(tmp_path), class_names=tuple(f"n{i:04}" for i in range(1000)), num_classes=1000)
-    )
+    names = tuple(f"n{i:04}" for i in range(1000))
+    message = refusal_of(split, draw_halves(tmp_path), class_names=names, num_classes=1000)
     assert "and 995 more" in message and len(message) < 400
 
 
 def test_two_classes_of_one_name_cannot_be_told_apart_by_folders(tmp_path):
     draw_halves(tmp_path)
-    message = refusal(lambda: split(tmp_path, class_names=("red", "green", "blue", "red"), num_classes=4))
+    message = refusal_of(split, tmp_path, class_names=("red", "green", "blue", "red"), num_classes=4)
     assert "several classes of one name ('red')" in message
 
 
@@ -332,7 +323,7 @@ def test_a_class_without_images_is_named(tmp_path):
     shutil.rmtree(empty)
     empty.mkdir()
     (empty / "notes.txt").write_text("no image")
-    message = refusal(lambda: split(tmp_path))
+    message = refusal_of(split, tmp_path)
     assert str(empty) in message and "no images" in message and ".jpg" in message
 
 
@@ -340,28 +331,28 @@ def test_a_class_without_images_is_named(tmp_path):
 def test_a_folder_without_images_is_refused(tmp_path, content):
     for name in content:
         (tmp_path / name).write_bytes(b"x")
-    message = refusal(lambda: split(tmp_path))
+    message = refusal_of(split, tmp_path)
     assert "no images" in message and ".webp" in message
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
-    assert "does not exist" in refusal(lambda: split(tmp_path / "absent"))
+    assert "does not exist" in refusal_of(split, tmp_path / "absent")
     file = draw_image(tmp_path / "photo.jpg")
-    assert "is a file" in refusal(lambda: split(file))
-    assert "is a file" in refusal(lambda: evaluate(file))
+    assert "is a file" in refusal_of(split, file)
+    assert "is a file" in refusal_of(evaluate, file)
 
 
 def test_images_beside_class_folders_are_refused(tmp_path):
     draw_classes(tmp_path, 8)
     draw_image(tmp_path / "stray.jpg")
-    assert "stray.jpg" in refusal(lambda: split(tmp_path))
+    assert "stray.jpg" in refusal_of(split, tmp_path)
 
 
 @pytest.mark.parametrize("half", ["train", "val"])
 def test_one_half_alone_is_refused(tmp_path, half):
     draw_classes(tmp_path / half, 8)
     missing = {"train": "val", "val": "train"}[half]
-    assert f"has no {missing}/ beside its other half" in refusal(lambda: split(tmp_path))
+    assert f"has no {missing}/ beside its other half" in refusal_of(split, tmp_path)
 
 
 def test_a_class_may_be_called_train(tmp_path):
@@ -375,12 +366,12 @@ def test_a_class_may_be_called_train(tmp_path):
 
 @pytest.mark.parametrize("asked", [-1, 0, 7])
 def test_too_few_asked_for_is_refused(tmp_path, asked):
-    message = refusal(lambda: split(draw_halves(tmp_path), calibration=asked))
+    message = refusal_of(split, draw_halves(tmp_path), calibration=asked)
     assert f"--calibration {asked}" in message and "at least 8" in message
 
 
 def test_too_few_to_be_had_is_refused(tmp_path):
-    message = refusal(lambda: split(draw_halves(tmp_path, train=2)))
+    message = refusal_of(split, draw_halves(tmp_path, train=2))
     assert "only 6 images to calibrate on" in message and "at least 8" in message
 
 
@@ -388,22 +379,22 @@ def test_a_broken_link_is_named(tmp_path):
     draw_halves(tmp_path)
     broken = tmp_path / "train" / "red" / "broken.jpg"
     broken.symlink_to(tmp_path / "absent.jpg")
-    message = refusal(lambda: split(tmp_path))
+    message = refusal_of(split, tmp_path)
     assert str(broken) in message and "cannot be read" in message
 
 
 def test_a_pipe_named_like_a_image_does_not_hang(tmp_path):
     draw_classes(tmp_path, 8)
     os.mkfifo(tmp_path / "red" / "pipe.jpg")
-    assert "not a regular file" in refusal(lambda: split(tmp_path))
-    assert "not a regular file" in refusal(lambda: evaluate(tmp_path))
+    assert "not a regular file" in refusal_of(split, tmp_path)
+    assert "not a regular file" in refusal_of(evaluate, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["two\nlines", os.fsdecode(b"latin-\xe9")])
 def test_a_class_name_that_is_no_line_of_text_is_refused(tmp_path, name):
     draw_classes(tmp_path, 8, colours=("red", "green"))
     (tmp_path / "red").rename(tmp_path / name)
-    assert "not one line of text" in refusal(lambda: split(tmp_path, class_names=None, num_classes=2))
+    assert "not one line of text" in refusal_of(split, tmp_path, class_names=None, num_classes=2)
 
 
 def test_hidden_files_and_folders_do_not_count(tmp_path):
@@ -435,7 +426,7 @@ def test_evaluation_needs_no_train_half_but_a_val_half(tmp_path):
     shutil.rmtree(tmp_path / "train")
     assert len(evaluate(tmp_path).evaluation) == 12
     (tmp_path / "val").rename(tmp_path / "train")
-    assert "has train/ but no val/" in refusal(lambda: evaluate(tmp_path))
+    assert "has train/ but no val/" in refusal_of(evaluate, tmp_path)
 
 
 def test_evaluation_leaves_out_what_the_program_was_fitted_on(tmp_path):
@@ -449,17 +440,17 @@ def test_evaluation_leaves_out_what_the_program_was_fitted_on(tmp_path):
 def test_evaluation_on_a_val_half_that_holds_fitted_images_is_refused(tmp_path):
     fitted = frozenset(p.sha256 for p in split(draw_classes(tmp_path / "old", 8)).calibration)
     (tmp_path / "old").rename(tmp_path / "val")
-    assert "calibrated on this image (and 7 more" in refusal(lambda: evaluate(tmp_path, calibrated_on=fitted))
+    assert "calibrated on this image (and 7 more" in refusal_of(evaluate, tmp_path, calibrated_on=fitted)
 
 
 def test_evaluation_on_fitted_images_alone_is_refused(tmp_path):
     everything = frozenset(p.sha256 for p in evaluate(draw_classes(tmp_path, 2)).evaluation)
-    assert "give it others" in refusal(lambda: evaluate(tmp_path, calibrated_on=everything))
+    assert "give it others" in refusal_of(evaluate, tmp_path, calibrated_on=everything)
 
 
 def test_evaluation_names_an_unknown_class(tmp_path):
     draw_classes(tmp_path, 2, colours=("red", "green"))
-    message = refusal(lambda: evaluate(tmp_path, class_names=("red", "blue", "yellow")))
+    message = refusal_of(evaluate, tmp_path, class_names=("red", "blue", "yellow"))
     assert "no folder for 'blue'" in message and "unknown class 'green'" in message
 
 
@@ -500,13 +491,13 @@ def test_val_judges_where_there_is_a_test_too_and_it_is_said(tmp_path):
 def test_two_folders_for_one_half_are_refused(tmp_path):
     draw_halves(tmp_path)
     draw_classes(tmp_path / "training", 2, seed=3)
-    assert "look like the same half" in refusal(lambda: split(tmp_path))
+    assert "look like the same half" in refusal_of(split, tmp_path)
 
 
 @pytest.mark.parametrize(("one", "other"), [("seg_train", "seg_test"), ("a", "b")])
 def test_folders_that_look_like_halves_are_no_classes(tmp_path, one, other):
     rename_halves(tmp_path, one, other)
-    message = refusal(lambda: split(tmp_path, class_names=None, num_classes=2))
+    message = refusal_of(split, tmp_path, class_names=None, num_classes=2)
     assert f"{one}/ and {other}/ look like halves" in message and f"--evaluation-data {tmp_path / other}" in message
     assert ("blue, green, red" in message) == (one == "a")
 
@@ -527,8 +518,8 @@ def test_folders_named_outright(tmp_path):
     draw_halves(tmp_path / "more")
     other = split(tmp_path / "more", evaluation_data=tmp_path / "fold2")
     assert names(other.calibration)[0].startswith("train/") and names(other.evaluation)[0].startswith("fold2/")
-    assert "holds the other" in refusal(lambda: split(tmp_path, calibration_data=tmp_path))
-    assert "--calibration-data" in refusal(lambda: split(tmp_path, calibration_data=tmp_path / "absent"))
+    assert "holds the other" in refusal_of(split, tmp_path, calibration_data=tmp_path)
+    assert "--calibration-data" in refusal_of(split, tmp_path, calibration_data=tmp_path / "absent")
 
 
 def test_litter_is_passed_over_and_other_files_are_counted_by_kind(tmp_path):

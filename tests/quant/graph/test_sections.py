@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from edge_effnet import EfficientNet
-from edge_effnet.fuse import fold_for_inference
 from quant.analysis.layers import analyze
 from quant.graph import gradients, memory
 from quant.ptq.convert import convert, fixed_specs
 from quant.ptq.quantizers import activations_of
 from quant.ptq.ranges import channel_ranges, find_ranges
-from tests.support.exports import export_once
-from tests.support.networks import images, trained_looking
+from tests.support.exports import exported
+from tests.support.networks import images
 
 SIZE = 64
 
 
 @pytest.fixture(scope="module")
 def graph():
-    model = EfficientNet.from_name("b0", num_classes=5, image_size=SIZE)
-    return export_once(fold_for_inference(trained_looking(model, image_size=SIZE), SIZE), SIZE)
+    return exported("b0", SIZE)
 
 
 @pytest.fixture
@@ -57,7 +54,6 @@ def found(graph):
     return ranges, channels, reports
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_ranges_and_analysis_are_those_of_one_pass(graph, request, monkeypatch):
     monkeypatch.setattr(gradients, "backward_batch", lambda _: 1)
     ranges, channels, reports = found(graph)

@@ -44,10 +44,7 @@ BASE = ("quantize", "--variant", "b0", "--weights", "w.pth", "--data", "my image
         ({"min_agreement": 99.5, "max_drop": 0.5}, ("--max-drop", "0.5", "--min-agreement", "99.5")),
         ({"recipe": "qat-int8", "qat": QatOptions(epochs=2)}, ("--recipe", "qat-int8", "--epochs", "2")),
         (
-            {
-                "backend": ("xnnpack:all", "coreml"),
-                "backend_options": BackendOptions(ios=18),
-            },
+            {"backend": ("xnnpack:all", "coreml"), "backend_options": BackendOptions(ios=18)},
             ("--backend", "xnnpack:all", "--backend", "coreml", "--ios", "18"),
         ),
     ],

@@ -45,10 +45,7 @@ def have(monkeypatch, tmp_path, *, wheel=None, sdk=None, files=("libQnnHtp.so", 
     [
         ({"wheel": "2.7.0"}, None),
         ({"wheel": "2.3.0"}, None),
-        (
-            {"wheel": "2.9.1"},
-            "2.9.1 was not tried with executorch 1.4.1 (tried: 2.3.0, 2.4.0, 2.7.0)",
-        ),
+        ({"wheel": "2.9.1"}, "2.9.1 was not tried with executorch 1.4.1 (tried: 2.3.0, 2.4.0, 2.7.0)"),
         ({}, "no QNN libraries here: pip install 'edge-effnet[qnn]'"),
         ({"sdk": "sdk"}, None),
         ({"sdk": "elsewhere", "wheel": "2.7.0"}, "no libQnnHtp.so lies in lib/x86_64-linux-clang there"),
@@ -86,11 +83,7 @@ def test_only_known_releases_that_need_it_are_helped(version, taken, wanted):
 @pytest.mark.parametrize(
     ("version", "taken", "sentence"),
     [
-        (
-            "2.60.1.27",
-            (False, True),
-            "2.60.1.27 do not take .* none that its later layout was tried with",
-        ),
+        ("2.60.1.27", (False, True), "2.60.1.27 do not take .* none that its later layout was tried with"),
         ("2.51.0.27", (False, False), "its later layout neither; take those of QNN 2.27, or of 2.47, 2.48, 2.51"),
     ],
 )

@@ -61,10 +61,7 @@ def test_fewer_images_than_a_batch_are_refused() -> None:
 
 
 def test_stages_are_parsed() -> None:
-    assert parse_stages("96:30, 224:2.5") == (
-        Stage(image_size=96, epochs=30),
-        Stage(image_size=224, epochs=2.5),
-    )
+    assert parse_stages("96:30, 224:2.5") == (Stage(image_size=96, epochs=30), Stage(image_size=224, epochs=2.5))
 
 
 @pytest.mark.parametrize("text", ["", "96", "96:", "x:3", "96:3,", "96:-1", "8:3", "96:0", "5000:1", "96:1.2.3"])

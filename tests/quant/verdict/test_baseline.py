@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from edge_effnet.errors import InputError
-from quant.metrics.evaluate import NO_ACCURACY, Accuracy, Fidelity
+from quant.metrics.evaluate import NO_ACCURACY, Fidelity
 from quant.verdict.baseline import (
     baseline_json,
     check_baseline,
@@ -13,13 +13,10 @@ from quant.verdict.baseline import (
     read_baseline,
     require_baseline_file,
 )
-from tests.support.baselines import IMAGES, PROGRAM, baseline_of
+from tests.support.baselines import IMAGES, PROGRAM, accuracy, baseline_of
+from tests.support.refusals import refusal_of
 
 FIDELITY = Fidelity(agreement=0.972, sqnr_db=20.0)
-
-
-def accuracy(top1):
-    return Accuracy(top1=top1, top5=1.0, top1_interval=(0.0, 1.0))
 
 
 def test_what_is_written_is_what_is_read(tmp_path):
@@ -41,10 +38,8 @@ def test_order_and_names_of_images_do_not_matter_but_contents_and_labels_do():
 
 
 def refusal(path, images=IMAGES):
-    with pytest.raises(InputError) as caught:
-        read_baseline(path, images)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ") and "--update-baseline" in message
+    message = refusal_of(read_baseline, path, images, begins=f"{path}: ")
+    assert "--update-baseline" in message
     return message
 
 
@@ -58,19 +53,7 @@ def test_a_baseline_of_other_images_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "[]",
-        "7",
-        '"x"',
-        "{}",
-        "\x00\xff",
-        "[" * 100_000,
-        '{"schema": 1}',
-        '{"schema": 2, "seal": 1}',
-    ],
+    "text", ["", "{", "[]", "7", '"x"', "{}", "\x00\xff", "[" * 100_000, '{"schema": 1}', '{"schema": 2, "seal": 1}']
 )
 def test_a_file_that_is_no_baseline_is_refused(tmp_path, text):
     path = tmp_path / "b.json"

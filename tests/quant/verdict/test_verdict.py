@@ -5,16 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_effnet.errors import InputError
-from quant.metrics.evaluate import NO_ACCURACY, Accuracy, Fidelity
+from quant.metrics.evaluate import NO_ACCURACY, Fidelity
 from quant.metrics.tasks.classes import CLASSES
 from quant.verdict.limits import Limits, asked_limits, require_limits
 from quant.verdict.verdict import compare, decide
-from tests.support.baselines import baseline_of
+from tests.support.baselines import accuracy, baseline_of
 from tests.support.outcomes import images
-
-
-def accuracy(top1):
-    return Accuracy(top1=top1, top5=1.0, top1_interval=(0.0, 1.0))
 
 
 def judge(before, after, fidelity, *, max_drop, images, min_agreement=None, baseline=None, errors=()):

@@ -59,14 +59,7 @@ def make_scene(folder: Path) -> Scene:
     inputs = torch.stack([opened.preprocess(image.path) for image in images])
     with WarmRuntime() as runtime:
         outputs = runtime.run(runtime.load(opened.program, "honest"), inputs)
-    return Scene(
-        files=files,
-        artifact=opened,
-        shards=shards,
-        inputs=inputs,
-        outputs=outputs,
-        images=images,
-    )
+    return Scene(files=files, artifact=opened, shards=shards, inputs=inputs, outputs=outputs, images=images)
 
 
 def replace_file(path: Path, data: bytes) -> None:
