@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 Folder = Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")]
-Folders = Annotated[list[Path], typer.Argument(help="Artifact folders that `quantize` wrote.")]
 Images = Annotated[str, typer.Option(help="Images (val/ of it is used), or `sample`.")]
 MaxDrop = Annotated[float | None, typer.Option(help=f"Top-1 points that may be lost; default: {MAX_DROP_POINTS:g}.")]
 MinAgreement = Annotated[float | None, typer.Option(help="Images that have to keep float's class, %.")]

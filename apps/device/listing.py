@@ -19,7 +19,7 @@ class Listed:
     device: str
     """What `--device` takes."""
     what: str
-    ready: bool
+    ready: bool = False
     """Whether `check` would find it now."""
     note: str = ""
     """What to do where it is not ready, or where its times would not be right."""
@@ -29,24 +29,14 @@ class Listed:
 
 def list_devices(options: DeviceOptions) -> list[Listed]:
     """Look for every kind of device; nothing is started or changed on any of them."""
+    board = "any board that `ssh USER@HOST` reaches with a key" if shutil.which("ssh") else "install an ssh client"
+    iphone = "run the folder that `edge-effnet job` writes in the app of apps/ios and share its results"
     return [
         Listed(device="host", what="this machine's runtime", ready=True),
         _emulated(options),
         *_phones(),
-        Listed(
-            device="ssh:USER@HOST",
-            what="a Linux board",
-            ready=False,
-            note="any board that `ssh USER@HOST` reaches with a key"
-            if shutil.which("ssh")
-            else "install an ssh client",
-        ),
-        Listed(
-            device="ios:FILE",
-            what="an iPhone's exported results",
-            ready=False,
-            note="run the folder that `edge-effnet job` writes in the app of apps/ios and share its results",
-        ),
+        Listed(device="ssh:USER@HOST", what="a Linux board", note=board),
+        Listed(device="ios:FILE", what="an iPhone's exported results", note=iphone),
     ]
 
 
@@ -55,7 +45,7 @@ def _emulated(options: DeviceOptions) -> Listed:
     try:
         find_emulator(options)
     except (InputError, MachineError) as error:
-        return Listed(device=device, what=what, ready=False, note=_advice(error))
+        return Listed(device=device, what=what, note=_advice(error))
     return Listed(device=device, what=what, ready=True)
 
 
@@ -66,17 +56,17 @@ def _phones() -> list[Listed]:
             return [_phone(phone) for phone in phones]
     except MachineError as error:
         note = _advice(error)
-    return [Listed(device="adb", what="an Android phone", ready=False, note=note)]
+    return [Listed(device="adb", what="an Android phone", note=note)]
 
 
 def _phone(phone: Phone) -> Listed:
     device = f"adb:{phone.serial}"
     if not phone.usable:
-        return Listed(device=device, what=phone.model, ready=False, note=phone.advice)
+        return Listed(device=device, what=phone.model, note=phone.advice)
     try:
         state = read_state(AdbClient(phone))
     except MachineError as error:
-        return Listed(device=device, what=phone.model, ready=False, note=_advice(error))
+        return Listed(device=device, what=phone.model, note=_advice(error))
     return Listed(device=device, what=phone.model, ready=True, note=" ".join(state.notes()), state=state)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from apps.cli.help import AsJson
-from apps.cli.options import Folders
 from apps.cli.render.bars import Bars
 from apps.cli.render.plain import write_result
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def bench_command(
-    folders: Folders,
+    folders: Annotated[list[Path], typer.Argument(help="Artifact folders that `quantize` wrote.")],
     threads: Annotated[int, typer.Option(help="CPU threads of the runtime.")] = 1,
     repeats: Annotated[int, typer.Option(help="Forwards timed of each program.")] = 100,
     with_float: Annotated[bool, typer.Option("--with-float", help="Measure each float.pte too.")] = False,

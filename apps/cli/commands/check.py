@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,6 +49,7 @@ def check_command(
     _help_all: HelpAll = False,
 ) -> int:
     """Judge a .pte against float on images, here or on a device."""
+    given: dict[str, Any] = dict(locals())
     if runtime is not None and device is None:
         device = "host"
     images = options.read_options(labels, image_column, label_column, max_unusable)
@@ -63,15 +65,7 @@ def check_command(
         raise InputError(
             "--baseline is for this host: leave out --device, or compare two results: edge-effnet compare."
         )
-    transport = DeviceOptions(
-        threads=threads,
-        emulator=emulator,
-        ssh_config=ssh_config,
-        remote_python=remote_python,
-        apk=apk,
-        executor_runner=executor_runner,
-        runtime=runtime,
-    )
+    transport = DeviceOptions(**{each.name: given[each.name] for each in fields(DeviceOptions) if each.name in given})
     there = {"device": device, "limit": limit, "results": results, "keep": keep, "image_options": images}
     return _check_there(folder, judged | there, transport, as_json=as_json)
 

@@ -57,10 +57,8 @@ def print_end(
         console.print(line, style="dim")
     where = f"Artifact: {folder}" + ("" if report is None else f" (open {report})")
     console.print(where, soft_wrap=True)
-    if next_command:
-        console.print(f"Next: {shlex.join(next_command)}", soft_wrap=True)
-    elif next_step:
-        console.print(f"Next: {next_step}", soft_wrap=True)
+    if following := shlex.join(next_command) or next_step:
+        console.print(f"Next: {following}", soft_wrap=True)
 
 
 def print_seconds(console: PlainConsole, seconds: Mapping[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""The iOS app against what it shares with Python; a Swift compiler does the rest (integration/test_ios_swift.py)."""
+"""The iOS app against what it shares with Python; a Swift compiler does the rest (tests/apps/ios/test_swift.py)."""
 
 import json
 import plistlib
