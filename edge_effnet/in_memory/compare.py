@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,15 +23,7 @@ _RTOL_OF_FLOAT64 = 1e-8
 
 
 def output_of(module: nn.Module, x: torch.Tensor, name: str) -> torch.Tensor:
-    """Run somebody's module on images and take its logits.
-
-    Args:
-        module: in eval mode.
-        x: [N, C, H, W].
-        name: of the module, for messages.
-
-    Returns:
-        [N, outputs].
+    """Run somebody's module, in eval mode, on images [N, C, H, W] and take its logits, [N, outputs].
 
     Raises:
         InputError: it fails on images alone, or puts out something else.
@@ -89,13 +82,7 @@ class FirstDifference:
 
 
 def first_difference(theirs: nn.Module, ours: nn.Module, x: torch.Tensor) -> FirstDifference:
-    """Compare two networks convolution by convolution, in the order in which they run, in float64.
-
-    Args:
-        theirs: left as it is.
-        ours: of the same weights; likewise.
-        x: images, [N, C, H, W].
-    """
+    """Compare two networks of the same weights on images [N, C, H, W], convolution by convolution, in float64."""
     found, expected = _convolutions(ours, x), _convolutions(theirs, x)
     after = ""
     for (_, our_input, our_output), (name, their_input, their_output) in zip(found, expected, strict=False):
@@ -110,16 +97,13 @@ def first_difference(theirs: nn.Module, ours: nn.Module, x: torch.Tensor) -> Fir
 def _convolutions(module: nn.Module, x: torch.Tensor) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
     seen: list[tuple[str, torch.Tensor, torch.Tensor]] = []
 
-    def record(name: str) -> Callable[..., None]:
-        def hook(_: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            seen.append((name, inputs[0].clone(), output.clone()))  # activations may work in place
-
-        return hook
+    def record(name: str, _: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        seen.append((name, inputs[0].clone(), output.clone()))  # activations may work in place
 
     copied = copy.deepcopy(module).double()
     for name, layer in copied.named_modules():
         if isinstance(layer, nn.Conv2d):
-            layer.register_forward_hook(record(name))
+            layer.register_forward_hook(partial(record, name))
     # A head of somebody else's may take float32 alone: the convolutions before it were seen.
     with torch.no_grad(), suppress(Exception):
         copied(x.double())

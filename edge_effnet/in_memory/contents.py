@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from statistics import mode
 
 import torch
 from torch import nn
@@ -21,23 +20,9 @@ from edge_effnet.weights.placement import prefixes_of
 from edge_effnet.weights.resizing import Resizing
 from edge_effnet.weights.save import METADATA_KEY, SavedSettings
 from edge_effnet.weights.snapshot import Snapshot, read_snapshot
+from edge_effnet.weights.torchscript import CLASSES_OF_ACTIVATIONS
 
-_ACTIVATIONS = {
-    "SiLU": "swish",
-    "Swish": "swish",
-    "SwishMe": "swish",
-    "MemoryEfficientSwish": "swish",
-    "SiLUActivation": "swish",
-    "Hardswish": "hardswish",
-    "HardSwish": "hardswish",
-    "HardSwishMe": "hardswish",
-    "ReLU6": "relu6",
-    "ReLU": "relu",
-}
-"""By the names of their classes in torch, timm, EfficientNet-PyTorch and transformers."""
-
-_USUAL = Built(padding="same", bn_eps=1e-3, activation="swish")
-"""Where a module shows nothing; what it computes is compared anyway."""
+_ACTIVATIONS = {name: kind for kind, names in CLASSES_OF_ACTIVATIONS.items() for name in names}
 
 
 def contents_of(module: nn.Module, name: str) -> Contents:
@@ -47,7 +32,12 @@ def contents_of(module: nn.Module, name: str) -> Contents:
         InputError: it has several networks.
     """
     tensors = _own_tensors(module)
-    _require_one(tensors, name)
+    prefixes = [prefix.removesuffix(".") or "itself" for prefix in prefixes_of(tensors)]
+    if len(prefixes) > 1:
+        raise InputError(
+            f"model: {name} holds {len(prefixes)} EfficientNets ({', '.join(map(brief, prefixes))}); pass the one "
+            f"that is meant, such as model.{brief(prefixes[0])}."
+        )
     ours = next((inner for inner in module.modules() if isinstance(inner, EfficientNet)), None)
     built = None if ours is not None else _built(module)
     return Contents(
@@ -60,8 +50,8 @@ def contents_of(module: nn.Module, name: str) -> Contents:
     )
 
 
-def snapshot_of(module: nn.Module, name: str) -> Snapshot | None:
-    """Read the config that timm's and transformers' models carry; None where there is none.
+def snapshot_of(module: nn.Module, name: str) -> Snapshot:
+    """Read the config that timm's and transformers' models carry; others say nothing.
 
     Raises:
         InputError: another architecture, or values that cannot be used.
@@ -74,7 +64,7 @@ def snapshot_of(module: nn.Module, name: str) -> Snapshot | None:
         of_transformers = getattr(inner, "config", None)
         if of_transformers is not None and getattr(of_transformers, "model_type", None) == "efficientnet":
             return read_snapshot(of_transformers.to_dict(), None, name)
-    return None
+    return Snapshot()
 
 
 def sha256_of_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
@@ -88,54 +78,34 @@ def sha256_of_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
 
 def _own_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
     """Its state dict, each tensor once: `self.features = self.base.features` gives the same layers two names."""
-    seen: set[tuple[int, torch.Size]] = set()
-    own = {}
+    own: dict[object, tuple[str, torch.Tensor]] = {}
     for name, tensor in module.state_dict().items():
-        if not isinstance(tensor, torch.Tensor):
-            continue
-        place = (tensor.data_ptr(), tensor.shape)
-        if tensor.numel() and place in seen:
-            continue
-        seen.add(place)
-        own[name] = tensor.detach()
-    return own
-
-
-def _require_one(tensors: Mapping[str, torch.Tensor], name: str) -> None:
-    prefixes = [prefix.removesuffix(".") or "itself" for prefix in prefixes_of(tensors)]
-    if len(prefixes) > 1:
-        raise InputError(
-            f"model: {name} holds {len(prefixes)} EfficientNets ({', '.join(map(brief, prefixes))}); pass the one "
-            f"that is meant, such as model.{brief(prefixes[0])}."
-        )
+        if isinstance(tensor, torch.Tensor):
+            place = (tensor.data_ptr(), tensor.shape) if tensor.numel() else name
+            own.setdefault(place, (name, tensor.detach()))
+    return dict(own.values())
 
 
 def _built(module: nn.Module) -> Built:
-    """Padding, eps and activation as the layers have them, of each the commonest."""
+    """Padding, eps and activation as the layers have them, of each the commonest.
+
+    Where a module shows nothing, those of TensorFlow's B0 stand: what it computes is compared anyway.
+    """
+    layers = [*module.modules()]
+    activations = [_ACTIVATIONS.get(type(layer).__name__) for layer in layers]
     return Built(
-        padding=_commonest(_paddings(module), _USUAL.padding),
-        bn_eps=_commonest((m.eps for m in module.modules() if isinstance(m, nn.BatchNorm2d)), _USUAL.bn_eps),
-        activation=_commonest(_activations(module), _USUAL.activation),
+        padding=mode([*_paddings(layers)] or ["same"]),
+        bn_eps=mode([layer.eps for layer in layers if isinstance(layer, nn.BatchNorm2d)] or [1e-3]),
+        activation=mode([*filter(None, activations)] or ["swish"]),
     )
 
 
-def _paddings(module: nn.Module) -> Iterator[str]:
+def _paddings(layers: list[nn.Module]) -> Iterator[str]:
     """TensorFlow's padding is computed in the forward pass of convolutions of stride 2, or before them."""
-    for layer in module.modules():
+    for layer in layers:
         if isinstance(layer, nn.Conv2d) and layer.stride[0] == 2 and layer.kernel_size[0] > 1:
             plain = type(layer) is nn.Conv2d and layer.padding not in ("valid", (0, 0))
             yield "symmetric" if plain else "same"
-
-
-def _activations(module: nn.Module) -> Iterator[str]:
-    for layer in module.modules():
-        if type(layer).__name__ in _ACTIVATIONS:
-            yield _ACTIVATIONS[type(layer).__name__]
-
-
-def _commonest(found: Iterator[Any], otherwise: Any) -> Any:
-    counted = Counter(found).most_common(1)
-    return counted[0][0] if counted else otherwise
 
 
 def _described(module: nn.Module, built: Built | None) -> Described:
@@ -151,12 +121,6 @@ def _described(module: nn.Module, built: Built | None) -> Described:
     )
 
 
-_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
-
-_QUANTIZED = ("torch.ao.", "torchao.")
-"""Where the classes of quantized and fake-quantized layers live."""
-
-
 def name_of(module: nn.Module) -> str:
     """The class of a module, as manifests and messages name it."""
     return f"{type(module).__module__}.{type(module).__qualname__}"
@@ -164,9 +128,6 @@ def name_of(module: nn.Module) -> str:
 
 def copy_of(given: object) -> tuple[nn.Module, tuple[str, ...]]:
     """Copy a module, without what torch.compile and DataParallel put around it.
-
-    Args:
-        given: the module; left as it is.
 
     Returns:
         The copy, and sentences on what was changed.
@@ -206,7 +167,7 @@ def _unwrap_inside(module: nn.Module) -> None:
 def _unwrapped(module: nn.Module) -> nn.Module:
     while True:
         inner = getattr(module, "_orig_mod", getattr(module, "_checkpoint_wrapped_module", None))
-        if isinstance(module, _WRAPPERS):
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
             inner = module.module
         if not isinstance(inner, nn.Module):
             return module
@@ -219,7 +180,8 @@ def _problems(module: nn.Module) -> Iterator[str]:
         yield "is TorchScript, whose layers cannot be read; pass the module that it was made from."
     for name, layer in module.named_modules():
         where = brief(name or "itself")
-        if type(layer).__module__.startswith(_QUANTIZED):
+        # Where the classes of quantized and fake-quantized layers live.
+        if type(layer).__module__.startswith(("torch.ao.", "torchao.")):
             yield f"is quantized already ({where}: {type(layer).__name__}); pass the float module."
         if any(type(hook).__module__ == prune.__name__ for hook in layer._forward_pre_hooks.values()):
             yield f"has pruned layers ({where}); torch.nn.utils.prune.remove bakes their masks into the weights."

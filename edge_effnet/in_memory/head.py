@@ -156,67 +156,57 @@ class HeadGraph:
         if node.target is aten.sym_size.int:
             return self.call(aten.sym_size.int, self.features, 0)
         rule = SIMPLER.get(node.target)
-        simpler = None if rule is None else rule(self, node)
-        if simpler is None:
-            simpler = self.graph.node_copy(node, lambda n: self.values[n])
-        return simpler
+        simpler = None if rule is None else rule(self, node, *node.args)
+        return simpler or self.graph.node_copy(node, lambda n: self.values[n])
 
 
 _EPS = 1e-5
 """torch's BatchNorm's."""
 
 
-def _linear(head: HeadGraph, node: fx.Node) -> fx.Node | None:
+def _linear(head: HeadGraph, _: fx.Node, x: fx.Node, weight: fx.Node, bias: fx.Node | None = None) -> fx.Node | None:
     """With a bias, whatever it was without."""
-    x, weight, *bias = _arguments(node)
     values = head.constants.get(weight)
     return None if values is None else _with_bias(head, x, values, bias)
 
 
-def _convolution(head: HeadGraph, node: fx.Node) -> fx.Node | None:
-    x, weight, *rest = _arguments(node)
+def _convolution(
+    head: HeadGraph, _: Any, x: fx.Node, weight: fx.Node, bias: Any = None, *rest: Any
+) -> fx.Node | None:
     values = head.constants.get(weight)
-    padded = len(rest) > 2 and any(rest[2])
+    padded = len(rest) > 1 and any(rest[1])
     if values is None or values.shape[2:] != (1, 1) or padded or values.shape[1] != _channels(x):
         return None
-    return _with_bias(head, x, values.flatten(1), rest[:1])
+    return _with_bias(head, x, values.flatten(1), bias)
 
 
-def _with_bias(head: HeadGraph, x: fx.Node, weight: torch.Tensor, bias: list[Any]) -> fx.Node:
-    given = head.constants.get(bias[0]) if bias else None
+def _with_bias(head: HeadGraph, x: fx.Node, weight: torch.Tensor, bias: fx.Node | None) -> fx.Node:
+    given = None if bias is None else head.constants.get(bias)
     values = torch.zeros(len(weight)) if given is None else given
     return head.call(aten.linear.default, head.values[x], head.constant(weight), head.constant(values))
 
 
-def _dropped(head: HeadGraph, node: fx.Node) -> fx.Node | None:
+def _dropped(head: HeadGraph, node: fx.Node, x: fx.Node, *_: Any) -> fx.Node | None:
     """A reshape between [N, C] and [N, C, 1, 1], or a mean over one pixel."""
-    x, *_ = _arguments(node)
     before, after = x.meta["val"].shape, node.meta["val"].shape
     same = len(after) >= 2 and before[1] == after[1] and all(side == 1 for side in (*before[2:], *after[2:]))
     return head.values[x] if same else None
 
 
-def _identity(head: HeadGraph, node: fx.Node) -> fx.Node:
-    return head.values[_arguments(node)[0]]
-
-
-def _prelu(head: HeadGraph, node: fx.Node) -> fx.Node | None:
-    x, slope = _arguments(node)
+def _prelu(head: HeadGraph, _: fx.Node, x: fx.Node, slope: fx.Node) -> fx.Node | None:
     values = head.constants.get(slope)
     if values is None or values.numel() != 1:
         return None
     return head.call(aten.leaky_relu.default, head.values[x], values.item())
 
 
-_Affine = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-"""From the constant to a scale and a shift."""
+def _affine(change: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]], *, commutes: bool) -> _Rule:
+    """Arithmetic of a tensor and a constant, changed to a scale and a shift, as a BatchNorm.
 
+    Gives None where both depend on the images.
+    """
 
-def _affine(change: _Affine, *, commutes: bool) -> _Rule:
-    """Arithmetic of a tensor and a constant as a BatchNorm; None where both depend on the images."""
-
-    def rule(head: HeadGraph, node: fx.Node) -> fx.Node | None:
-        x, given = _arguments(node)[:2]
+    def rule(head: HeadGraph, node: fx.Node, x: Any, given: Any) -> fx.Node | None:
         if commutes and x in head.constants:
             x, given = given, x
         constant = head.constants.get(given) if isinstance(given, fx.Node) else torch.tensor(float(given))
@@ -235,11 +225,8 @@ def _channels(node: Any) -> int:
     return int(node.meta["val"].shape[1]) if isinstance(node, fx.Node) and node.meta["val"].ndim >= 2 else 0
 
 
-def _arguments(node: fx.Node) -> list[Any]:
-    return list(node.args)
-
-
-_Rule = Callable[[HeadGraph, fx.Node], fx.Node | None]
+_Rule = Callable[..., fx.Node | None]
+"""From the graph, an operator's node and its arguments; None for what it does not write otherwise."""
 
 _scaled = _affine(lambda c: (c, torch.zeros_like(c)), commutes=True)
 _divided = _affine(lambda c: (1 / c, torch.zeros_like(c)), commutes=False)
@@ -254,7 +241,10 @@ SIMPLER: dict[Any, _Rule] = {
     **dict.fromkeys((aten.div.Tensor, aten.div_.Tensor), _divided),
     **dict.fromkeys((aten.add.Tensor, aten.add_.Tensor), _shifted),
     **dict.fromkeys((aten.sub.Tensor, aten.sub_.Tensor), _lowered),
-    **dict.fromkeys((aten.dropout.default, aten.clone.default, aten.contiguous.default), _identity),
+    **dict.fromkeys(
+        (aten.dropout.default, aten.clone.default, aten.contiguous.default),
+        lambda head, _, x, *__: head.values[x],
+    ),
     **dict.fromkeys(
         (
             *(aten.view.default, aten.reshape.default, aten.flatten.using_ints, aten.unsqueeze.default),
@@ -264,4 +254,3 @@ SIMPLER: dict[Any, _Rule] = {
         _dropped,
     ),
 }
-"""By operator; a rule gives None for what it does not write otherwise."""

@@ -21,9 +21,7 @@ from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions, Wanted
 from edge_effnet.weights.containers import Contents
 from edge_effnet.weights.load import load_contents, with_snapshot
 from edge_effnet.weights.normalization import Normalization
-from edge_effnet.weights.placement import place, without_head
-
-_RANDOM_IMAGES = 2
+from edge_effnet.weights.placement import Placement, place, without_head
 
 _OUTPUTS = {None: lambda x: x, "softmax": lambda x: x.softmax(dim=-1), "sigmoid": torch.sigmoid}
 
@@ -55,14 +53,12 @@ def load_in_memory(module: object, expected: VariantSpec | None, options: LoadOp
     original, notes = copy_of(module)
     name = _name(original)
     contents = replace(contents_of(original, name), notes=notes)
-    snapshot = snapshot_of(original, name)
-    known = options if snapshot is None else with_snapshot(options, snapshot)
-    told = None if snapshot is None else snapshot.spec
-    found = _Module(original=original, contents=contents, expected=expected or told, options=known)
+    known = with_snapshot(options, snapshot_of(original, name))
+    placed = place(contents.tensors, {}, Path(name))
+    found = _Module(original=original, contents=contents, placed=placed, expected=expected, options=known)
     try:
         return found.loaded()
     except InputError:
-        placed = place(contents.tensors, {}, Path(name))
         if placed is None or placed.normalization is None:
             raise
         # A module that normalises by itself computes the same on what it makes of normalised images.
@@ -99,6 +95,7 @@ class _Module:
 
     original: nn.Module
     contents: Contents
+    placed: Placement | None
     expected: VariantSpec | None
     options: LoadOptions
 
@@ -108,11 +105,9 @@ class _Module:
 
     def loaded(self) -> Checkpoint:
         """The network with the head that its tensors tell, or the one that its forward pass has."""
-        placed = place(self.contents.tensors, {}, Path(self.name))
-        told = placed is None or (placed.head is not None and not placed.beside)
         if self.options.head is not None:
             return self._with_given_head()
-        if told:
+        if self.placed is None or (self.placed.head is not None and not self.placed.beside):
             checkpoint = self._built(self.contents, self.options)
             if _difference(checkpoint, _random_images(checkpoint)) is None:
                 return checkpoint
@@ -138,14 +133,15 @@ class _Module:
 
     def _with_own_head(self) -> Checkpoint:
         """The network up to its features, and behind them what the module does."""
-        names = self.contents.described.class_names or self.options.described.class_names
+        beside = self.options.beside
+        names = self.contents.described.class_names or beside.described.class_names
         contents = replace(
             self.contents,
             tensors=without_head(self.contents.tensors),
             described=replace(self.contents.described, class_names=None),
         )
-        described = replace(self.options.described, class_names=None)
-        checkpoint = self._built(contents, replace(self.options, head=NONE, described=described))
+        nameless = replace(beside, described=replace(beside.described, class_names=None))
+        checkpoint = self._built(contents, replace(self.options, head=NONE, beside=nameless))
         x = _random_images(checkpoint)
         difference = _difference(checkpoint, x)
         if difference is None:
@@ -165,17 +161,20 @@ def _with_head(checkpoint: Checkpoint, x: torch.Tensor, name: str) -> Checkpoint
     assert original is not None
     carried = carried_head(original, model, x, name=name)
     told = told_head(carried, model.spec.head_channels)
-    text = CARRIED if told is None else head_text(told.steps)
-    note = (
-        f"The head is {text}." if told else "The head has layers of its own; its exported graph was taken as it is."
-    )
-    model.classifier, model.head_steps = carried if told is None else told.layers, text
+    output: str | None = None
+    if told is None:
+        model.classifier, model.head_steps = carried, CARRIED
+        note = "The head has layers of its own; its exported graph was taken as it is."
+    else:
+        steps, model.classifier, output = told
+        model.head_steps = head_text(steps)
+        note = f"The head is {model.head_steps}."
     with torch.no_grad():
         model.num_classes = model(x).shape[1]
     return replace(
         checkpoint,
         num_classes=model.num_classes,
-        output=None if told is None else told.output,
+        output=output,
         notes=(*checkpoint.notes, note),
     )
 
@@ -183,7 +182,7 @@ def _with_head(checkpoint: Checkpoint, x: torch.Tensor, name: str) -> Checkpoint
 def _random_images(checkpoint: Checkpoint) -> torch.Tensor:
     size = checkpoint.preprocess.crop
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(_RANDOM_IMAGES, checkpoint.model.in_channels, size, size, generator=generator)
+    return torch.randn(2, checkpoint.model.in_channels, size, size, generator=generator)
 
 
 def _difference(checkpoint: Checkpoint, x: torch.Tensor) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -14,26 +14,11 @@ from edge_effnet.head import LINEAR, NORMS, OUTPUTS, kind_of_step, make_head
 aten = torch.ops.aten
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ToldHead:
-    """A head in words."""
-
-    steps: tuple[str, ...]
-    """Up to the logits."""
-    layers: nn.Module
-    """[N, features] -> logits."""
-    output: str | None
-    """The word of `OUTPUTS` behind them."""
-
-
-def told_head(head: fx.GraphModule, features: int) -> ToldHead | None:
-    """Read a head as a row of layers.
-
-    Args:
-        head: of `carried_head`.
-        features: what it reads.
+def told_head(head: fx.GraphModule, features: int) -> tuple[tuple[str, ...], nn.Module, str | None] | None:
+    """Read a head of `carried_head`, which reads so many features, as a row of layers.
 
     Returns:
+        Its steps up to the logits; these as layers, [N, features] -> logits; and the word of `OUTPUTS` behind them.
         None where operators do not follow each other one by one, or one of them has no word.
     """
     steps: list[str] = []
@@ -42,19 +27,18 @@ def told_head(head: fx.GraphModule, features: int) -> ToldHead | None:
     for node in head.graph.nodes:
         if node.op != "call_function" or node.target is aten.sym_size.int:
             continue
-        if last not in node.args[:1] or [*last.users] != [node] or node.target not in _RULES:
+        if last not in node.args[:1] or [*last.users] != [node] or node.target not in _RULES or node.kwargs:
             return None
-        found = _RULES[node.target](head, node)
+        found = _RULES[node.target](head, *node.args[1:])
         if found is None:
             return None
-        step, given = found
         last = node
-        steps.append(step)
-        tensors.append(given)
+        steps.append(found[0])
+        tensors.append(found[1])
     output = steps.pop() if steps and steps[-1] in OUTPUTS and LINEAR in steps else None
     if LINEAR not in steps or "softmax" in steps:
         return None
-    return ToldHead(steps=tuple(steps), layers=_filled(steps, tensors, features), output=output)
+    return tuple(steps), _filled(steps, tensors, features), output
 
 
 def _filled(steps: list[str], tensors: list[Mapping[str, torch.Tensor]], features: int) -> nn.Module:
@@ -70,24 +54,14 @@ def _filled(steps: list[str], tensors: list[Mapping[str, torch.Tensor]], feature
 
 
 _Found = tuple[str, dict[str, torch.Tensor]] | None
+_Rule = Callable[..., _Found]
+"""From the exported head and what an operator takes beside its input; None for what has no word."""
 
 
 def _tensors(head: fx.GraphModule, **nodes: Any) -> dict[str, torch.Tensor]:
     """Values of the constants that an operator reads, where it has them."""
-    given = {name: node for name, node in nodes.items() if isinstance(node, fx.Node)}
-    return {name: _constant(head, node).detach().clone() for name, node in given.items()}
-
-
-def _constant(head: fx.GraphModule, node: fx.Node) -> torch.Tensor:
-    value: Any = head
-    for part in str(node.target).split("."):
-        value = getattr(value, part)
-    return value  # type: ignore[no-any-return]
-
-
-def _arguments(node: fx.Node) -> list[Any]:
-    """All but what it works on."""
-    return list(node.args[1:])
+    given = {name: attrgetter(str(node.target))(head) for name, node in nodes.items() if isinstance(node, fx.Node)}
+    return {name: value.detach().clone() for name, value in given.items()}
 
 
 def _numbered(step: str, number: float) -> str:
@@ -95,56 +69,42 @@ def _numbered(step: str, number: float) -> str:
     return f"{step}:{number:.10f}".rstrip("0").rstrip(".")
 
 
-def _linear(head: fx.GraphModule, node: fx.Node) -> _Found:
-    weight, *bias = _arguments(node)
-    return LINEAR, _tensors(head, weight=weight, bias=bias[0] if bias else None)
+def _linear(head: fx.GraphModule, weight: fx.Node, bias: fx.Node | None = None) -> _Found:
+    return LINEAR, _tensors(head, weight=weight, bias=bias)
 
 
-def _batchnorm(head: fx.GraphModule, node: fx.Node) -> _Found:
-    weight, bias, mean, variance, training, _, eps, *_ = _arguments(node)
+def _batchnorm(head: fx.GraphModule, *arguments: Any) -> _Found:
+    weight, bias, mean, variance, training, _, eps, *_ = arguments
     found = _tensors(head, weight=weight, bias=bias, running_mean=mean, running_var=variance)
     return None if training else (_numbered("batchnorm", eps), found)
 
 
-def _layernorm(head: fx.GraphModule, node: fx.Node) -> _Found:
-    shape, *rest = _arguments(node)
-    weight, bias, eps = (*rest, *(None, None, 1e-5)[len(rest) :])[:3]
+def _layernorm(
+    head: fx.GraphModule, shape: Any, weight: Any = None, bias: Any = None, eps: Any = 1e-5, *_: Any
+) -> _Found:
     found = _tensors(head, weight=weight, bias=bias)
-    return (_numbered("layernorm", eps), found) if isinstance(shape, list | tuple) and len(shape) == 1 else None
+    return (_numbered("layernorm", eps), found) if len(shape) == 1 else None
 
 
-def _hardtanh(_head: fx.GraphModule, node: fx.Node) -> _Found:
-    return ("relu6", {}) if _arguments(node) == [0.0, 6.0] else None
+def _plain(step: str) -> _Rule:
+    return lambda _, *others: None if others else (step, {})
 
 
-def _plain(step: str) -> Callable[[fx.GraphModule, fx.Node], _Found]:
-    """An operator without arguments beside its input."""
-    return lambda _, node: (step, {}) if len(node.args) == 1 and not node.kwargs else None
+def _sloped(step: str, default: float) -> _Rule:
+    return lambda _, slope=default, *others: None if others else (_numbered(step, slope), {})
 
 
-def _sloped(step: str, default: float) -> Callable[[fx.GraphModule, fx.Node], _Found]:
-    def rule(_head: fx.GraphModule, node: fx.Node) -> _Found:
-        (slope, *others) = _arguments(node) or [default]
-        return None if others else (_numbered(step, slope), {})
-
-    return rule
-
-
-def _softmax(_head: fx.GraphModule, node: fx.Node) -> _Found:
-    return ("softmax", {}) if node.args[1] in (1, -1) else None
-
-
-_RULES: dict[Any, Callable[[fx.GraphModule, fx.Node], _Found]] = {
+_RULES: dict[Any, _Rule] = {
     aten.linear.default: _linear,
     aten.batch_norm.default: _batchnorm,
     aten.layer_norm.default: _layernorm,
-    aten.hardtanh.default: _hardtanh,
-    aten.hardtanh_.default: _hardtanh,
-    aten.elu.default: _sloped("elu", 1.0),
-    aten.elu_.default: _sloped("elu", 1.0),
-    aten.leaky_relu.default: _sloped("leakyrelu", 0.01),
-    aten.leaky_relu_.default: _sloped("leakyrelu", 0.01),
-    aten.softmax.int: _softmax,
+    **dict.fromkeys(
+        (aten.hardtanh.default, aten.hardtanh_.default),
+        lambda _, *limits: ("relu6", {}) if limits == (0.0, 6.0) else None,
+    ),
+    **dict.fromkeys((aten.elu.default, aten.elu_.default), _sloped("elu", 1.0)),
+    **dict.fromkeys((aten.leaky_relu.default, aten.leaky_relu_.default), _sloped("leakyrelu", 0.01)),
+    aten.softmax.int: lambda _, axis, *__: ("softmax", {}) if axis in (1, -1) else None,
     **{
         operator: _plain(step)
         for step in ("relu", "relu6", "silu", "hardswish", "gelu", "tanh", "sigmoid")

@@ -1,9 +1,8 @@
-"""Building the network that a file's tensors fit, and changing it to what the caller wants."""
+"""Building the network that a file's tensors fit, all of them and exactly, and changing it to what a caller wants."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -18,65 +17,36 @@ from edge_effnet.variants import VariantSpec
 from edge_effnet.weights.checkpoint import LoadOptions
 from edge_effnet.weights.containers import Built
 from edge_effnet.weights.heads import head_layers, suggested_head
-from edge_effnet.weights.layouts import Layout
 from edge_effnet.weights.origins import Origin
 from edge_effnet.weights.placement import Placement
 from edge_effnet.weights.save import SavedSettings
-from edge_effnet.weights.strict import match_tensors
-
-# An end's module, its weight's dimensions, the one that a file decides, and the most that it may be: ImageNet-21k has
-# 21,843 classes, and multispectral pictures some hundred channels.
-_ENDS = (
-    ("stem.conv", ("outputs", "channels", "height", "width"), 1, 1000),
-    ("classifier", ("classes", "features"), 0, 100_000),
-)
 
 _SWISHES = frozenset({"swish", "swish-memory-efficient"})
 _SAMES = frozenset({"same", "same-static"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trained:
-    """How the network of a file was built when it was trained."""
+def built_of(
+    spec: VariantSpec, origin: Origin, known: SavedSettings | Built | None, activation: str | None = None
+) -> Built:
+    """How a network was built when it was trained: as the file or the module says (`known`), else as its origin does.
 
-    spec: VariantSpec
-    """Its variant."""
-    layout: Layout
-    """How the file names its tensors."""
-    padding: str
-    """One of `edge_effnet.padding.PADDINGS`."""
-    bn_eps: float
-    """Added to BatchNorm's variance."""
-    activation: str
-    """A key of `edge_effnet.activations.ACTIVATIONS`."""
+    An `activation` that the caller names comes first.
 
-    @classmethod
-    def of(
-        cls,
-        spec: VariantSpec,
-        layout: Layout,
-        origin: Origin,
-        saved: SavedSettings | Built | None,
-        activation: str | None = None,
-    ) -> Trained:
-        """Take the network's own settings where they are known, else its origin's; a named activation comes first.
-
-        Raises:
-            InputError: an unknown activation.
-        """
-        if activation is not None:
-            make_activation(activation)
-        return cls(
-            spec=spec,
-            layout=layout,
-            padding=saved.padding if saved else origin.padding_for(spec.name),
-            bn_eps=saved.bn_eps if saved else origin.eps(spec.name),
-            activation=activation or (saved.activation if saved else spec.activation),
-        )
+    Raises:
+        InputError: an unknown activation.
+    """
+    if activation is not None:
+        make_activation(activation)
+    return Built(
+        padding=known.padding if known else origin.padding_for(spec.name),
+        bn_eps=known.bn_eps if known else origin.eps(spec.name),
+        activation=activation or (known.activation if known else spec.activation),
+    )
 
 
 def build_network(
-    trained: Trained,
+    spec: VariantSpec,
+    trained: Built,
     placed: Placement,
     options: LoadOptions,
     *,
@@ -93,14 +63,15 @@ def build_network(
         InputError: tensors that are missing, unexpected, misshapen or not finite; an option out of range.
     """
     below = f" below {brief(repr(placed.prefix))}" if placed.prefix else ""
-    title = f"{path}: not a complete {trained.spec.name} in the layout of {trained.layout.name}{below}"
-    in_channels, num_classes = _sizes_of_ends(placed.tensors, trained.layout, title)
-    if placed.head not in (None, (LINEAR,)):
-        num_classes = placed.widths[-1] if placed.widths else None
+    title = f"{path}: not a complete {spec.name} in the layout of {placed.layout.name}{below}"
+    # ImageNet-21k has 21,843 classes, and multispectral pictures some hundred channels.
+    in_channels = _size(placed, "stem.conv", ("outputs", "channels", "height", "width"), 1, 1000, title)
+    _size(placed, "classifier", ("classes", "features"), 0, 100_000, title)
+    assert in_channels is not None  # a layout is told by its stem
     with torch.device("meta"):  # initial weights would only be thrown away
         model = EfficientNet(
-            trained.spec,
-            num_classes=1000 if num_classes is None else num_classes,
+            spec,
+            num_classes=placed.widths[-1] if placed.widths else 1000,
             in_channels=in_channels,
             image_size=image_size,
             dropout_rate=options.dropout_rate,
@@ -113,58 +84,50 @@ def build_network(
             hidden_features=placed.widths[:-1],
         )
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    names = trained.layout.theirs(trained.spec, shapes)
-    ours = match_tensors(
-        unfolded(placed.tensors, names, trained.bn_eps, notes), shapes, names, beside=placed.beside, title=title
+    names = placed.layout.theirs(spec, shapes)
+    ours = _matched(
+        _unfolded(placed.tensors, names, trained.bn_eps, notes), shapes, names, beside=placed.beside, title=title
     )
     if placed.beside:
-        raise InputError(f"{path}: {_beside(placed, trained)}")
+        raise InputError(f"{path}: {_beside(placed, spec)}")
     model.load_state_dict(ours, strict=True, assign=True)
     return model.eval()
 
 
-def _beside(placed: Placement, trained: Trained) -> str:
+def _beside(placed: Placement, spec: VariantSpec) -> str:
     """Say what stands beside a complete network, and what to do about it."""
     names = listed_names(placed.beside)
     if placed.head is None:
         layers = head_layers(placed.beside)
-        features = trained.spec.head_channels
-        suggested = suggested_head(layers, features) if layers else None
+        suggested = suggested_head(layers, spec.head_channels) if layers else None
         say = f"say it with --head, such as --head {suggested}" if suggested else "say it with --head"
         return (
-            f"the head of this {trained.spec.name} is not one Linear but {names}, and tensors do not tell what lies "
+            f"the head of this {spec.name} is not one Linear but {names}, and tensors do not tell what lies "
             f"between, such as the activation; {say} (its words: docs/own-model.md), or --head none for the features "
             "in front of it."
         )
     return (
-        f"beside the {trained.spec.name} and its classifier there are {names}, which may take part in what it "
+        f"beside the {spec.name} and its classifier there are {names}, which may take part in what it "
         "computes: a second head, or layers in between; where they do not, leave them out: torch.save({k: v for k, v "
         'in weights.items() if k not in THESE}, "weights.pth").'
     )
 
 
-def _sizes_of_ends(tensors: Mapping[str, torch.Tensor], layout: Layout, title: str) -> tuple[int, int | None]:
-    """Channels that the first convolution takes, and classes of the classifier; None without one.
-
-    Raises:
-        InputError: shapes that no convolution or classifier has.
-    """
-    sizes: list[int | None] = []
-    for end, kind, axis, most in _ENDS:
-        name = f"{layout.ends[end]}.weight"
-        shape = list(tensors[name].shape) if name in tensors else None
-        if shape is not None and (len(shape) != len(kind) or not 1 <= shape[axis] <= most):
-            raise InputError(
-                f"{title}: {name} has the shape {brief(shape)}; need [{', '.join(kind)}] with at most {most} "
-                f"{kind[axis]}."
-            )
-        sizes.append(None if shape is None else shape[axis])
-    channels, classes = sizes
-    assert channels is not None  # a layout is told by its stem
-    return channels, classes
+def _size(placed: Placement, end: str, dimensions: tuple[str, ...], axis: int, most: int, title: str) -> int | None:
+    """The dimension of an end's weight that the file decides; None without such a weight."""
+    name = f"{placed.layout.ends[end]}.weight"
+    if name not in placed.tensors:
+        return None
+    shape = list(placed.tensors[name].shape)
+    if len(shape) != len(dimensions) or not 1 <= shape[axis] <= most:
+        raise InputError(
+            f"{title}: {name} has the shape {brief(shape)}; need [{', '.join(dimensions)}] with at most {most} "
+            f"{dimensions[axis]}."
+        )
+    return shape[axis]
 
 
-def adapt(model: EfficientNet, trained: Trained, options: LoadOptions, *, path: Path) -> tuple[str, ...]:
+def adapt(model: EfficientNet, trained: Built, options: LoadOptions, *, path: Path) -> tuple[str, ...]:
     """Change the ends of a loaded network to what the caller wants.
 
     Returns:
@@ -173,10 +136,8 @@ def adapt(model: EfficientNet, trained: Trained, options: LoadOptions, *, path: 
     Raises:
         InputError: the file has no classifier and the caller gave no `num_classes` to make one.
     """
-    notes = [
-        *_adapt_classifier(model, options, path),
-        *_adapt_stem(model, options),
-    ]
+    notes = [*_adapt_classifier(model, options, path), *_adapt_stem(model, options)]
+    model.eval()
     if options.padding and options.padding != trained.padding and not {options.padding, trained.padding} <= _SAMES:
         notes.append(
             f"Padding {options.padding!r} was asked for, but the weights were trained with "
@@ -209,7 +170,6 @@ def _adapt_classifier(model: EfficientNet, options: LoadOptions, path: Path) -> 
     model.classifier, model.head_steps = nn.Linear(model.spec.head_channels, wanted), LINEAR
     model.classifier.apply(initialize)
     model.num_classes = wanted
-    model.eval()
     return [
         f"The classifier was reinitialized for {wanted} classes (the file has {had or 'none'}): train it before use."
     ]
@@ -229,25 +189,17 @@ def _adapt_stem(model: EfficientNet, options: LoadOptions) -> list[str]:
     )
     model.stem.conv.apply(initialize)
     model.in_channels = wanted
-    model.eval()
     return [
         f"The first convolution was reinitialized for {wanted} channels (the file has {had}): train it before use."
     ]
 
 
-_OF_NORM = ("weight", "bias", "running_mean", "running_var")
-
-
-def unfolded(
+def _unfolded(
     tensors: Mapping[str, torch.Tensor], names: Mapping[str, str], bn_eps: float, notes: list[str]
 ) -> dict[str, torch.Tensor]:
-    """Return the tensors with a BatchNorm for each convolution that has a bias in its place.
+    """Return the file's tensors with a BatchNorm for each convolution that has a bias in its place.
 
-    Args:
-        tensors: the file's, by its names.
-        names: our name -> the file's.
-        bn_eps: that the network adds to variances, which these have less.
-        notes: gets a sentence where there were such.
+    The network adds `bn_eps` to variances, so that these have less.
     """
     found = dict(tensors)
     count = 0
@@ -255,7 +207,7 @@ def unfolded(
         if not ours.endswith(".conv.weight"):
             continue
         norm = ours.removesuffix("conv.weight") + "norm."
-        parts = {part: names.get(norm + part) for part in _OF_NORM}
+        parts = {part: names.get(norm + part) for part in ("weight", "bias", "running_mean", "running_var")}
         bias = f"{theirs.removesuffix('weight')}bias"
         if bias not in found or any(name is None or name in found for name in parts.values()):
             continue
@@ -267,3 +219,59 @@ def unfolded(
     if count:
         notes.append(f"BatchNorm had been folded into {count} convolutions before saving.")
     return found
+
+
+_COUNTER = "num_batches_tracked"
+
+
+def _matched(
+    tensors: Mapping[str, torch.Tensor],
+    shapes: Mapping[str, torch.Size],
+    names: Mapping[str, str],
+    *,
+    beside: Iterable[str],
+    title: str,
+) -> dict[str, torch.Tensor]:
+    """Rename a file's tensors to ours, in float32; every tensor of file and network is accounted for.
+
+    `beside` are other tensors of the file, to be named where the network is not complete without them. BatchNorm's
+    step counters, which old files lack and nothing reads, become 0.
+    """
+    missing = [theirs for ours, theirs in names.items() if theirs not in tensors and not ours.endswith(_COUNTER)]
+    unexpected = sorted(set(tensors) - set(names.values()))
+    misshapen = [
+        f"{theirs} {brief(list(tensors[theirs].shape))} instead of {list(shapes[ours])}"
+        for ours, theirs in names.items()
+        if theirs in tensors and tensors[theirs].shape != shapes[ours]
+    ]
+    if missing or misshapen:
+        unexpected += beside
+    problems = [
+        f"{len(items)} {kind} ({_shortened(items)})"
+        for kind, items in (("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen))
+        if items
+    ]
+    if problems:
+        raise InputError(f"{title}: {'; '.join(problems)}.")
+    return {ours: _as_parameter(tensors, ours, theirs, title) for ours, theirs in names.items()}
+
+
+def _as_parameter(tensors: Mapping[str, torch.Tensor], ours: str, theirs: str, title: str) -> torch.Tensor:
+    if ours.endswith(_COUNTER):
+        return tensors.get(theirs, torch.tensor(0)).to(torch.int64, copy=True)
+    tensor = tensors[theirs]
+    if not tensor.is_floating_point():
+        raise InputError(
+            f"{title}: {theirs} is {tensor.layout} of {tensor.dtype}; float weights are needed, not quantized ones."
+        )
+    tensor = tensor.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+    if not bool(torch.isfinite(tensor).all()):
+        count = int((~torch.isfinite(tensor)).sum())
+        raise InputError(f"{title}: {theirs} has {count} NaN or infinite values of {tensor.numel()}.")
+    if ours.endswith("running_var") and bool((tensor < 0).any()):
+        raise InputError(f"{title}: {theirs} has values below 0, which no variance has.")
+    return tensor
+
+
+def _shortened(items: list[str]) -> str:
+    return ", ".join(map(brief, items[:5])) + (f", and {len(items) - 5} more" if len(items) > 5 else "")

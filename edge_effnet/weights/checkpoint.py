@@ -11,8 +11,8 @@ from torch import nn
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec
-from edge_effnet.weights.described import Described
 from edge_effnet.weights.resizing import Geometry
+from edge_effnet.weights.snapshot import Snapshot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,11 +104,5 @@ class LoadOptions:
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
     head: str | None = None
-    described: Described = field(default_factory=Described)
+    beside: Snapshot = field(default_factory=Snapshot)
     """What a config beside the file says, where the file itself does not."""
-    odd_blocks: tuple[int, ...] | None = None
-    """What transformers' config says about padding; see `require_padding`."""
-    notes: tuple[str, ...] = ()
-    """Sentences for the user on what lies beside the weights."""
-    architectures: tuple[str, ...] = ()
-    """Names of the architecture that may tell the origin, more trustworthy than the file's own."""

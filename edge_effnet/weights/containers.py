@@ -23,8 +23,8 @@ EMA_KEYS = (
 )
 STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model", "module", "net", "weights")
 
-# torch.optim.swa_utils.AveragedModel counts its steps in a tensor beside the weights.
-_COUNTERS = frozenset({"n_averaged"})
+_COUNTER = "n_averaged"
+"""torch.optim.swa_utils.AveragedModel counts its steps in a tensor beside the weights."""
 
 # What a training run needs to be resumed, and no network to compute.
 _OF_TRAINING = re.compile(
@@ -69,12 +69,7 @@ class Contents:
 
 
 def open_container(loaded: Any, path: Path, *, ema: bool = True) -> Contents:
-    """Find the state dict in what `read_file` returned.
-
-    Args:
-        loaded: that.
-        path: for messages.
-        ema: whether an averaged copy is preferred to the last step's weights.
+    """Find the state dict in what `read_file` returned; `ema` prefers an averaged copy to the last step's weights.
 
     Raises:
         InputError: there is none, or one of tensors that are not plain; or only an averaged one, and `ema` is False.
@@ -85,12 +80,12 @@ def open_container(loaded: Any, path: Path, *, ema: bool = True) -> Contents:
     outer = loaded if isinstance(loaded, Mapping) else {}
     described = describe(outer)
     return Contents(
-        tensors=unwrapped(plain_tensors(tensors, path), notes),
-        others=unwrapped(plain_tensors(others, path), notes),
+        tensors=_unwrapped(plain_tensors(tensors, path), notes),
+        others=_unwrapped(plain_tensors(others, path), notes),
         described=described,
         metadata={key: value for key, value in outer.items() if not isinstance(value, torch.Tensor)},
         notes=(*notes, *described.notes),
-        copies=all(_has(outer, keys) for keys in (EMA_KEYS, STATE_DICT_KEYS)),
+        copies=all(any(_holds(outer.get(key)) for key in keys) for keys in (EMA_KEYS, STATE_DICT_KEYS)),
     )
 
 
@@ -104,7 +99,7 @@ def _find_tensors(
     if depth > _MAX_DEPTH:  # a container can even hold itself
         raise InputError(f"{path}: containers nested more than {_MAX_DEPTH} deep; save the state dict alone.")
     known = EMA_KEYS + STATE_DICT_KEYS if ema else STATE_DICT_KEYS + EMA_KEYS
-    chosen = next((key for key in known if isinstance(loaded.get(key), Mapping) and _holds(loaded[key])), None)
+    chosen = next((key for key in known if _holds(loaded.get(key))), None)
     if chosen is not None:
         if chosen in EMA_KEYS and not ema:
             raise InputError(f"{path}: holds averaged weights ({chosen!r}) and no others; leave out --no-ema.")
@@ -114,7 +109,11 @@ def _find_tensors(
         others |= _modules_of({key: value for key, value in loaded.items() if key not in copies}, notes)
         return _find_tensors(loaded[chosen], path, notes, others, ema, depth + 1)
     _require_readable(loaded, path)
-    tensors = _direct(loaded)
+    tensors = {
+        key: value
+        for key, value in loaded.items()
+        if isinstance(key, str) and isinstance(value, torch.Tensor) and key != _COUNTER
+    }
     if modules := _modules_of(loaded, notes):
         # Beside whole modules a number is a measurement, not a weight.
         tensors = {key: tensor for key, tensor in tensors.items() if tensor.numel() != 1} | modules
@@ -143,14 +142,6 @@ def _require_readable(loaded: Mapping[Any, Any], path: Path) -> None:
         )
 
 
-def _direct(loaded: Mapping[Any, Any]) -> dict[str, torch.Tensor]:
-    return {
-        key: value
-        for key, value in loaded.items()
-        if isinstance(key, str) and isinstance(value, torch.Tensor) and key not in _COUNTERS
-    }
-
-
 def _modules_of(loaded: Mapping[Any, Any], notes: list[str]) -> dict[str, torch.Tensor]:
     """Return the tensors of modules under keys of their own, as `key.name`; what is none is named in `notes`."""
     modules: dict[str, torch.Tensor] = {}
@@ -160,7 +151,7 @@ def _modules_of(loaded: Mapping[Any, Any], notes: list[str]) -> dict[str, torch.
             continue
         tensors = dict(_tensors_in(value, f"{key}.", budget=[_MAX_NODES]))
         if any(name.endswith("weight") for name in tensors) and not _OF_TRAINING.match(key.lower()):
-            modules |= {name: tensor for name, tensor in tensors.items() if name.rpartition(".")[2] not in _COUNTERS}
+            modules |= {name: tensor for name, tensor in tensors.items() if name.rpartition(".")[2] != _COUNTER}
         elif any(tensor.numel() > 1 for tensor in tensors.values()):
             left.append(key)
     if left:
@@ -168,14 +159,11 @@ def _modules_of(loaded: Mapping[Any, Any], notes: list[str]) -> dict[str, torch.
     return modules
 
 
-def _has(loaded: Mapping[Any, Any], keys: Iterable[str]) -> bool:
-    return any(isinstance(loaded.get(key), Mapping) and _holds(loaded[key]) for key in keys)
-
-
-def _holds(container: Mapping[Any, Any]) -> bool:
-    """Whether there are tensors, or so many containers that the end was not reached."""
+def _holds(container: Any) -> bool:
+    """Whether it is a mapping with tensors, or so many containers that the end was not reached."""
     budget = [_MAX_NODES]
-    return next(_tensors_in(container, "", budget=budget), None) is not None or budget[0] < 0
+    found = isinstance(container, Mapping) and next(_tensors_in(container, "", budget=budget), None) is not None
+    return found or budget[0] < 0
 
 
 def _tensors_in(value: Any, prefix: str, *, budget: list[int], depth: int = 0) -> Iterator[tuple[str, torch.Tensor]]:
@@ -200,38 +188,24 @@ def _tensors_in(value: Any, prefix: str, *, budget: list[int], depth: int = 0) -
 _WRAPPER = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module|_forward_module)\.")
 """Left in the middle of names by torch.compile, activation checkpointing, FSDP and Lightning's Fabric."""
 
-_PRUNED = "_orig", "_mask"
-"""Behind the name of a weight that `torch.nn.utils.prune` has in two parts, whose product the layer uses."""
 
-
-def unwrapped(tensors: Mapping[str, torch.Tensor], notes: list[str]) -> dict[str, torch.Tensor]:
-    """Return a state dict without wrappers in its names and with pruned weights as they are used.
-
-    Args:
-        tensors: `plain_tensors`, by the file's names.
-        notes: gets a sentence where weights were multiplied.
-    """
+def _unwrapped(tensors: Mapping[str, torch.Tensor], notes: list[str]) -> dict[str, torch.Tensor]:
+    """Return a state dict without wrappers in its names and with pruned weights as they are used."""
     # What all names have in common is a prefix like any other, and told as such.
     shared = os.path.commonprefix(list(tensors)).rpartition(".")[0]  # noqa: RUF071
     names = {key: key[: len(shared)] + _WRAPPER.sub("", key[len(shared) :]) for key in tensors}
     if len(set(names.values())) < len(names):  # a wrapped copy beside an unwrapped one
         names = {key: key for key in tensors}
     plain = {names[key]: tensor for key, tensor in tensors.items()}
-    weight, mask = _PRUNED
+    # torch.nn.utils.prune has a weight in two parts, whose product the layer uses.
+    weight, mask = "_orig", "_mask"
     pruned = [name.removesuffix(mask) for name in plain if name.endswith(mask)]
-    pruned = [name for name in pruned if _fit(plain.get(name + weight), plain[name + mask])]
+    pruned = [n for n in pruned if n + weight in plain and plain[n + weight].shape == plain[n + mask].shape]
     for name in pruned:
         plain[name] = plain.pop(name + weight) * plain.pop(name + mask)
     if pruned:
         notes.append(f"Pruned weights were multiplied by their masks ({len(pruned)} layers).")
     return plain
-
-
-def _fit(weight: torch.Tensor | None, mask: torch.Tensor) -> bool:
-    return weight is not None and weight.shape == mask.shape
-
-
-_KINDS = (torch.Tensor, torch.nn.Parameter)
 
 
 def plain_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
@@ -247,8 +221,10 @@ def plain_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> dict[str, 
     plain = {}
     for name, found in tensors.items():
         # A subclass may do as it likes even here; what is detached has neither its class nor its attributes.
-        tensor = torch.Tensor.detach(found) if type(found) in _KINDS else found
-        if type(found) not in _KINDS or tensor.device.type != "cpu" or not _is_dense(tensor):
+        known = type(found) in (torch.Tensor, torch.nn.Parameter)
+        tensor = torch.Tensor.detach(found) if known else found
+        dense = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_nested
+        if not known or tensor.device.type != "cpu" or not dense:
             raise InputError(
                 f"{path}: {brief(name)} is {tensor.layout} of {tensor.dtype} ({type(found).__name__} on "
                 f"{tensor.device.type}); dense weights in plain tensors are needed, not quantized, sparse or "
@@ -262,7 +238,3 @@ def plain_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> dict[str, 
             )
         plain[name] = tensor
     return plain
-
-
-def _is_dense(tensor: torch.Tensor) -> bool:
-    return tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_nested

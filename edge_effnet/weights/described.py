@@ -24,14 +24,8 @@ ARCHITECTURE_KEYS = (
     *("encoder", "net", "network", "variant", "timm_model", "timm_name", "base_model", "name"),
 )
 RESIZING_KEYS = (
-    "args",
-    "hyper_parameters",
-    "hparams",
-    "config",
-    "cfg",
-    "data_config",
-    "pretrained_cfg",
-    "default_cfg",
+    *("args", "hyper_parameters", "hparams", "config", "cfg"),
+    *("data_config", "pretrained_cfg", "default_cfg"),
 )
 """Entries whose `img_size`, `mean`, `std`, ... are those of the images; so are the outermost ones."""
 
@@ -70,10 +64,13 @@ def describe(outer: Mapping[Any, Any]) -> Described:
     """Read what stands around a state dict, in dicts, parsed arguments and JSON; the outermost word counts."""
     entries = list(_entries(outer))
     notes: list[str] = []
+    class_names = _class_names(entries, notes)
+    of_images = [(name, entry) for name, entry in entries if not name or name in RESIZING_KEYS]
+    said = (read_resizing(entry, f"The file's {name}" if name else "The file", notes) for name, entry in of_images)
     return Described(
         architectures=tuple(_architectures(entries)),
-        class_names=_class_names(entries, notes),
-        resizing=next(filter(None, (_resizing(name, entry, notes) for name, entry in entries)), None),
+        class_names=class_names,
+        resizing=next(filter(None, said), None),
         notes=tuple(notes),
     )
 
@@ -114,12 +111,6 @@ def _architectures(entries: list[tuple[str, Mapping[Any, Any]]]) -> Iterator[str
                 continue
             if isinstance(value, str) and (not name or "efficientnet" in value.lower()):
                 yield value
-
-
-def _resizing(name: str, entry: Mapping[Any, Any], notes: list[str]) -> Resizing | None:
-    if name and name not in RESIZING_KEYS:
-        return None
-    return read_resizing(entry, f"The file's {name}" if name else "The file", notes)
 
 
 def _class_names(entries: list[tuple[str, Mapping[Any, Any]]], notes: list[str]) -> tuple[str, ...] | None:

@@ -45,10 +45,9 @@ def read_file(path: Path) -> Any:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     refuse_other_formats(head, path)
-    zipped = head.startswith(ZIP_SIGNATURE)
     if is_safetensors(head, path) or path.suffix.lower() == ".safetensors":
         return _read_safetensors(path)
-    if zipped and is_torchscript(zip_names(path)):
+    if is_torchscript(zip_names(head, path)):
         return read_torchscript(path)
     return read_pickle(
         path,
@@ -109,12 +108,9 @@ _FILLS_MEMORY = ("bytearray", "_rebuild_device_tensor_from_cpu_tensor", "_rebuil
 def read_pickle(path: Path, *, damaged: str) -> Any:
     """Read what `torch.save` wrote, in its present or its older format; tensors of the present one are mapped.
 
-    Args:
-        path: the file.
-        damaged: the sentence for a file that is not one, or not complete.
-
     Raises:
-        InputError: damaged, a pickle that wants to run code, or one that unpacks to more than it is.
+        InputError: saying `damaged` of what is no such file or not a complete one; a pickle that wants to run code,
+            or one that unpacks to more than it is.
     """
     with foreign(damaged), torch.serialization.safe_globals(SAFE_CLASSES):
         try:
@@ -159,11 +155,10 @@ def _require_stored(path: Path) -> None:
 
 def _require_frugal(path: Path, *, zipped: bool) -> None:
     """Refuse what takes memory by number instead of by content."""
-    if zipped:
-        found = _fills_memory(_record(path))
-    else:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            found = _fills_memory(data)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        pickled = _record(path) if zipped else mapped
+        # In a pickle a function's name stands on a line of its own.
+        found = next((name for name in _FILLS_MEMORY if pickled.find(f"\n{name}\n".encode()) >= 0), None)
     if found is not None:
         raise InputError(
             f"{path}: refused, because unpickling it would run {found}, which can fill the memory; save plain "
@@ -174,8 +169,3 @@ def _require_frugal(path: Path, *, zipped: bool) -> None:
 def _record(path: Path) -> bytes:
     """The pickle of a zip, without its tensors."""
     return bytes(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl"))
-
-
-def _fills_memory(pickled: bytes | mmap.mmap) -> str | None:
-    # In a pickle a function's name stands on a line of its own.
-    return next((name for name in _FILLS_MEMORY if pickled.find(f"\n{name}\n".encode()) >= 0), None)

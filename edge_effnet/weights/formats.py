@@ -28,9 +28,10 @@ _FROM_KERAS = (
 _MAGIC_OF_TORCH = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 """How the older format of torch.save begins, after the pickle's protocol."""
 
+_HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|\?xml)", re.IGNORECASE)
+
 _MOST_OF_HEADER = 100_000_000
 """Bytes that safetensors allows its header to have."""
-
 
 _OF_EXPORT = (
     *("models/model.json", "serialized_exported_program.json", "archive_format", "archive_version"),
@@ -55,10 +56,6 @@ def _starts(*signatures: bytes, at: int = 0) -> Callable[[bytes, Path], bool]:
     return lambda head, _: head[at:].startswith(signatures)
 
 
-def _is_html(head: bytes, _: Path) -> bool:
-    return bool(re.match(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|\?xml)", head, re.IGNORECASE))
-
-
 def _is_json(head: bytes, path: Path) -> bool:
     if not re.match(rb"\s*[\[{]\s*[\"\[{\]}0-9]", head):
         return False
@@ -68,11 +65,6 @@ def _is_json(head: bytes, path: Path) -> bool:
         except (ValueError, RecursionError):
             return False
     return b"\0" not in head
-
-
-def _is_onnx(head: bytes, path: Path) -> bool:
-    # Protocol buffers have no signature: field 1 is the version of the format, field 2 who wrote it.
-    return head[:1] == b"\x08" and (path.suffix.lower() == ".onnx" or head[2:3] == b"\x12")
 
 
 def _is_plain_pickle(head: bytes, path: Path) -> bool:
@@ -85,15 +77,11 @@ def _is_plain_pickle(head: bytes, path: Path) -> bool:
 
 def _has(*names: str) -> Callable[[bytes, Path], bool]:
     """Whether it is a zip with one of these files, at its top or in its first folder."""
-
-    def is_one(head: bytes, path: Path) -> bool:
-        return any(name in names or name.partition("/")[2] in names for name in _names(head, path))
-
-    return is_one
+    return lambda head, path: any({name, name.partition("/")[2]} & {*names} for name in zip_names(head, path))
 
 
 def _is_foreign_zip(head: bytes, path: Path) -> bool:
-    names = _names(head, path)
+    names = zip_names(head, path)
     return bool(names) and not any(name.lower().endswith("data.pkl") for name in names)
 
 
@@ -107,13 +95,9 @@ FORMATS: tuple[Format, ...] = (
         name="an HTML page, not weights",
         remedy="the download was answered by a web page (a login, a link to a page about the file); download or copy "
         "it again from the address of the file itself.",
-        is_one=_is_html,
+        is_one=lambda head, _: bool(_HTML.match(head)),
     ),
-    Format(
-        name="a Keras or TensorFlow file (HDF5)",
-        remedy=_FROM_KERAS,
-        is_one=_starts(b"\x89HDF\r\n\x1a\n"),
-    ),
+    Format(name="a Keras or TensorFlow file (HDF5)", remedy=_FROM_KERAS, is_one=_starts(b"\x89HDF\r\n\x1a\n")),
     Format(name="a Keras model", remedy=_FROM_KERAS, is_one=_has("model.weights.h5")),
     Format(name="a TensorFlow Lite model", remedy=_FROM_SOURCE, is_one=_starts(b"TFL3", at=4)),
     Format(
@@ -131,7 +115,7 @@ FORMATS: tuple[Format, ...] = (
         name="arrays of NumPy (.npz)",
         remedy="give them the names of a PyTorch network: import numpy, torch; weights = {k: torch.from_numpy(v) for "
         'k, v in numpy.load(PATH).items()}; torch.save(weights, "weights.pth").',
-        is_one=lambda head, path: any(name.endswith(".npy") for name in _names(head, path)),
+        is_one=lambda head, path: any(name.endswith(".npy") for name in zip_names(head, path)),
     ),
     Format(
         name="a zip of other files",
@@ -143,7 +127,7 @@ FORMATS: tuple[Format, ...] = (
         # torch.load goes by the name, and would not open it.
         name="a file of torch.save under a name of safetensors",
         remedy="rename it to end in .pth.",
-        is_one=lambda head, path: path.suffix.lower() == ".safetensors" and bool(_names(head, path)),
+        is_one=lambda head, path: path.suffix.lower() == ".safetensors" and bool(zip_names(head, path)),
     ),
     Format(
         name="a tar archive",
@@ -166,18 +150,15 @@ FORMATS: tuple[Format, ...] = (
     Format(
         name="an ONNX model",
         remedy=f"its graph has no PyTorch names any more; {_FROM_SOURCE}",
-        is_one=_is_onnx,
+        # Protocol buffers have no signature: field 1 is the version of the format, field 2 who wrote it.
+        is_one=lambda head, path: head[:1] == b"\x08" and (path.suffix.lower() == ".onnx" or head[2:3] == b"\x12"),
     ),
 )
 """In the order in which they are tried: what is told by a signature first."""
 
 
 def refuse_other_formats(head: bytes, path: Path) -> None:
-    """Name a file's format where it is none that is read.
-
-    Args:
-        head: its first bytes, `HEAD_BYTES` of them where it has so many.
-        path: the file.
+    """Name a file's format, told by its first `HEAD_BYTES` bytes, where it is none that is read.
 
     Raises:
         InputError: what it is, and how to make a file that is read.
@@ -195,14 +176,12 @@ def is_safetensors(head: bytes, path: Path) -> bool:
     return head[8:9] == b"{" and 2 <= length <= min(_MOST_OF_HEADER, path.stat().st_size - 8)
 
 
-def zip_names(path: Path) -> tuple[str, ...]:
-    """Names in a zip; none where it is damaged."""
+def zip_names(head: bytes, path: Path) -> tuple[str, ...]:
+    """Names in a zip; none where the file is no zip, or a damaged one."""
+    if not head.startswith(ZIP_SIGNATURE):
+        return ()
     try:
         with zipfile.ZipFile(path) as archive:
             return tuple(archive.namelist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return ()
-
-
-def _names(head: bytes, path: Path) -> tuple[str, ...]:
-    return zip_names(path) if head.startswith(ZIP_SIGNATURE) else ()

@@ -113,16 +113,14 @@ def find_head(
         return _one_linear(single, rest, own)
     layers = head_layers(rest)
     if steps is None:
-        told = told_steps(layers, features) if layers else None
-        return _NOTHING if told is None else _several(layers or [], told, features, title)
+        steps = _told_steps(layers, features) if layers else None
+        if steps is None:
+            return FoundHead(steps=None, widths=(), tensors={}, used=frozenset(), notes=())
     if layers is None:
         raise InputError(
             f"{title}: {listed_names(rest)} are no head {head_text(steps)!r}; leave out what is no layer."
         )
     return _several(layers, steps, features, title)
-
-
-_NOTHING = FoundHead(steps=None, widths=(), tensors={}, used=frozenset(), notes=())
 
 
 def _single(rest: Mapping[str, torch.Tensor], own: str, features: int) -> str | None:
@@ -172,7 +170,7 @@ def _one_linear(module: str, rest: Mapping[str, torch.Tensor], own: str) -> Foun
 
 
 def _several(layers: Sequence[HeadLayer], steps: tuple[str, ...], features: int, title: str) -> FoundHead:
-    found = arranged(layers, steps, features, title=title)
+    found = _arranged(layers, steps, features, title)
     alone = steps == (LINEAR,)
     return FoundHead(
         steps=steps,
@@ -180,27 +178,32 @@ def _several(layers: Sequence[HeadLayer], steps: tuple[str, ...], features: int,
         tensors={
             name if alone else f"{index}.{name}": tensor
             for index, layer in found.items()
-            for name, tensor in tensors_of(layer).items()
+            for name, tensor in _completed(layer).items()
         },
         used=frozenset(f"{layer.module}.{name}".lstrip(".") for layer in layers for name in layer.tensors),
         notes=(f"The head is {head_text(steps)}: {', '.join(map(str, found.values()))}.",),
     )
 
 
-def told_steps(layers: Sequence[HeadLayer], features: int) -> tuple[str, ...] | None:
+def _completed(layer: HeadLayer) -> dict[str, torch.Tensor]:
+    """All tensors that the step has, with those that a layer without bias or affine lacks."""
+    return {"weight": torch.ones(layer.outputs), "bias": torch.zeros(layer.outputs), **layer.tensors}
+
+
+def _told_steps(layers: Sequence[HeadLayer], features: int) -> tuple[str, ...] | None:
     """The steps of a head where tensors tell them: in one Sequential, side by side; None where they do not."""
     places = [layer.module.rpartition(".") for layer in layers]
     if len({parent for parent, _, _ in places}) != 1 or not all(name.isdigit() for _, _, name in places):
         return None
     numbers = [int(name) for _, _, name in places]
-    if numbers != list(range(numbers[0], numbers[0] + len(numbers))) or layers[-1].kind != LINEAR:
+    if numbers != list(range(numbers[0], numbers[0] + len(numbers))) or not _is_row(layers, features):
         return None
-    return tuple(layer.kind for layer in layers) if _is_chain(layers, features) else None
+    return tuple(layer.kind for layer in layers)
 
 
 def suggested_head(layers: Sequence[HeadLayer], features: int) -> str | None:
     """What `--head` might be, for a message; None where the layers fit no row."""
-    if not _is_chain(layers, features) or layers[-1].kind != LINEAR:
+    if not _is_row(layers, features):
         return None
     steps: list[str] = []
     for layer in layers:
@@ -208,23 +211,15 @@ def suggested_head(layers: Sequence[HeadLayer], features: int) -> str | None:
     return head_text(steps)
 
 
-def _is_chain(layers: Sequence[HeadLayer], features: int) -> bool:
+def _is_row(layers: Sequence[HeadLayer], features: int) -> bool:
+    """Whether each reads what the one before it gives, and the last is a Linear."""
     widths = [features, *(layer.outputs for layer in layers)]
-    return bool(layers) and all(layer.inputs == width for layer, width in zip(layers, widths, strict=False))
+    fitting = all(layer.inputs == width for layer, width in zip(layers, widths, strict=False))
+    return fitting and bool(layers) and layers[-1].kind == LINEAR
 
 
-def arranged(layers: Sequence[HeadLayer], steps: Sequence[str], features: int, *, title: str) -> dict[int, HeadLayer]:
-    """Give each step that has tensors the next layer of its kind.
-
-    Args:
-        layers: in the file's order.
-        steps: from `parse_head`.
-        features: what the head reads.
-        title: how messages begin.
-
-    Raises:
-        InputError: more or fewer layers than steps, or widths that do not follow each other.
-    """
+def _arranged(layers: Sequence[HeadLayer], steps: Sequence[str], features: int, title: str) -> dict[int, HeadLayer]:
+    """Give each step that has tensors the next layer of its kind; refuse more or fewer layers, or other widths."""
     waiting = {kind: [layer for layer in layers if layer.kind == kind] for kind in WITH_TENSORS}
     found: dict[int, HeadLayer] = {}
     width = features
@@ -249,11 +244,3 @@ def arranged(layers: Sequence[HeadLayer], steps: Sequence[str], features: int, *
 def _misfit(title: str, steps: Sequence[str], layers: Iterable[HeadLayer], reason: str) -> str:
     there = ", ".join(map(str, layers)) or "none"
     return f"{title}: the head {head_text(steps)!r} does not fit: {reason}; the file has {there}. Correct --head."
-
-
-def tensors_of(layer: HeadLayer) -> dict[str, torch.Tensor]:
-    """All tensors that the step has, with those that a layer without bias or affine lacks."""
-    tensors = dict(layer.tensors)
-    tensors.setdefault("weight", torch.ones(layer.outputs))
-    tensors.setdefault("bias", torch.zeros(layer.outputs))
-    return tensors

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
@@ -36,23 +35,14 @@ from edge_effnet.weights.snapshot import (
 
 SCHEME = "hf://"
 
-_SERVER_ERROR = 500
-
 _ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HubModel:
-    """A downloaded repository."""
-
-    weights: Path
-    """The weight file in huggingface_hub's cache."""
-    snapshot: Snapshot
-    """What the files beside it say."""
-
-
-def fetch_from_hub(source: str, cache_dir: Path | None = None) -> HubModel:
+def fetch_from_hub(source: str, cache_dir: Path | None = None) -> tuple[Path, Snapshot]:
     """Download (or find in the cache) `hf://owner/name` or `hf://owner/name@revision`.
+
+    Returns:
+        The weight file in huggingface_hub's cache, and what the files beside it say.
 
     Raises:
         InputError: no such id, repository or file, or a config that is not an EfficientNet's.
@@ -71,7 +61,7 @@ def fetch_from_hub(source: str, cache_dir: Path | None = None) -> HubModel:
         with contextlib.suppress(_NoSuchFileError):
             processor = read_config(_fetch(repo, PROCESSOR_FILE, revision, cache_dir), where)
     snapshot = read_snapshot(config, processor, where)
-    return HubModel(weights=_fetch_weights(repo, revision, cache_dir), snapshot=snapshot)
+    return _fetch_weights(repo, revision, cache_dir), snapshot
 
 
 def _fetch_weights(repo: str, revision: str | None, cache_dir: Path | None) -> Path:
@@ -94,10 +84,8 @@ def _fetch(repo: str, name: str, revision: str | None, cache_dir: Path | None) -
     problem: str | None = None
     try:
         problem = _connection_problem(hf_hub_url(repo, name, revision=revision))
-        path = hf_hub_download(
-            repo, name, revision=revision, cache_dir=cache_dir, local_files_only=problem is not None
-        )
-        return Path(path)
+        cached = problem is not None
+        return Path(hf_hub_download(repo, name, revision=revision, cache_dir=cache_dir, local_files_only=cached))
     except HFValidationError as error:
         raise InputError(f"{SCHEME}{repo}: not a valid id ({error}); write hf://owner/name.") from error
     except GatedRepoError as error:
@@ -136,7 +124,7 @@ def _connection_problem(url: str) -> str | None:
     except OfflineModeIsEnabled:
         return "offline mode is on, see HF_HUB_OFFLINE"
     except HfHubHTTPError as error:
-        return _first_line(error) if error.response.status_code >= _SERVER_ERROR else None
+        return _first_line(error) if error.response.status_code >= 500 else None
     # Connection errors belong to the HTTP library below huggingface_hub, another one in each version.
     except Exception as error:
         return f"no connection: {_first_line(error)}"

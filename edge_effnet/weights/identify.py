@@ -69,7 +69,7 @@ def fingerprint_of_tensors(tensors: Mapping[str, torch.Tensor], layout: Layout) 
     if stem.ndim != 4 or head.ndim != 4:
         return None
     names = {names[SPATIAL[kind]] for kind, names in layout.kinds.items()}
-    gates = {name for names in layout.kinds.values() for ours, name in names.items() if ours == _GATE}
+    gates = {names["squeeze_excite.expand"] for names in layout.kinds.values() if "squeeze_excite.expand" in names}
     # They cover more than a pixel; the depthwise ones are the only ones that see one input channel.
     # The stem, which may be named like a block's and see one channel too, is none of them.
     spatial = [
@@ -83,7 +83,8 @@ def fingerprint_of_tensors(tensors: Mapping[str, torch.Tensor], layout: Layout) 
         blocks=len(depthwise),
         fused_blocks=len(spatial) - len(depthwise),
         squeeze_excite=any(_ends_with(key, gates) for key in tensors),
-        pruned=sum(t.shape[0] % _DIVISOR != 0 for t in depthwise) > len(depthwise) / 2,
+        # `round_filters` gives multiples of 8.
+        pruned=sum(t.shape[0] % 8 != 0 for t in depthwise) > len(depthwise) / 2,
     )
 
 
@@ -100,12 +101,6 @@ def require_no_relative(architectures: Iterable[str], path: Path) -> None:
                 f"{path}: says that it is {brief(repr(name))}, which is not supported: it has {reason}; take another "
                 "architecture, such as efficientnet_b0, or correct that entry of the file."
             )
-
-
-_GATE = "squeeze_excite.expand"
-
-_DIVISOR = 8
-"""`round_filters` gives multiples of it."""
 
 
 def _ends_with(key: str, modules: Iterable[str]) -> bool:
@@ -138,13 +133,10 @@ def with_widths(spec: VariantSpec, tensors: Mapping[str, torch.Tensor], layout: 
 
 def _outputs(tensors: Mapping[str, torch.Tensor], name: str, title: str) -> int:
     tensor = tensors.get(name)
-    if tensor is None or tensor.ndim != 4 or not 1 <= tensor.shape[0] <= _MOST_CHANNELS:
+    if tensor is None or tensor.ndim != 4 or not 1 <= tensor.shape[0] <= 100_000:
         got = "is missing" if tensor is None else f"has the shape {brief(list(tensor.shape))}"
         raise InputError(f"{title}: {brief(name)} {got}; a pruned network's channel counts are read from it.")
     return tensor.shape[0]
-
-
-_MOST_CHANNELS = 100_000
 
 
 # What an architecture's name, in the file or in a hub's config, says about the training.
@@ -168,7 +160,6 @@ _TF_ONLY = frozenset(
 )
 _NOT_TF = frozenset({"b1-pruned", "b2-pruned", "b3-pruned", "v2-rw-t", "v2-rw-s", "v2-rw-m"})
 
-
 RIVALS = {"timm": "timm-tf", "timm-tf": "timm"}
 """Origins that share all names, so that a guess between them can be wrong."""
 
@@ -176,13 +167,7 @@ RIVALS = {"timm": "timm-tf", "timm-tf": "timm"}
 def choose_origin(
     layout: Layout, spec: VariantSpec, *, architectures: Iterable[str] = (), file_name: str = ""
 ) -> tuple[Origin, str | None]:
-    """Decide whose weights a file of `layout` holds.
-
-    Args:
-        layout: as detected by its keys.
-        spec: its variant.
-        architectures: names of the architecture, most trustworthy first.
-        file_name: without its folder.
+    """Decide whose weights a file of `layout` holds, by names of its architecture, the most trustworthy first.
 
     Returns:
         The origin, and a sentence for the user where it was a guess.
@@ -192,26 +177,20 @@ def choose_origin(
         for of_layout, pattern, origin in table:
             if of_layout == layout.name and pattern.search(name.lower()):
                 return ORIGINS[origin], None
-    if layout.name == "timm":
-        return _guess_for_timm(spec)
+    if layout.name == "timm" and spec.name in _TF_ONLY:
+        return ORIGINS["timm-tf"], (
+            f"timm publishes {spec.name} only as weights ported from TensorFlow (SAME padding, BatchNorm "
+            "eps 1e-3): origin 'timm-tf' was taken; pass origin='timm' for weights trained in timm itself."
+        )
+    if layout.name == "timm" and spec.name not in _NOT_TF:
+        return ORIGINS["timm"], (
+            "timm's own models and its ports from TensorFlow share their keys, and nothing in this file tells "
+            "them apart: origin 'timm' was taken (symmetric padding, BatchNorm eps 1e-5); pass origin='timm-tf' "
+            "for tf_efficientnet weights (SAME padding, eps 1e-3), or accuracy suffers."
+        )
     if layout.name == "edge-effnet":
         return ORIGINS["edge-effnet"], (
             "The file holds weights of this package without their settings (padding 'same' and BatchNorm eps "
             "1e-3 were taken); save them with save_checkpoint, or pass the origin that they began with."
         )
     return ORIGINS[layout.name], None
-
-
-def _guess_for_timm(spec: VariantSpec) -> tuple[Origin, str | None]:
-    if spec.name in _NOT_TF:
-        return ORIGINS["timm"], None
-    if spec.name in _TF_ONLY:
-        return ORIGINS["timm-tf"], (
-            f"timm publishes {spec.name} only as weights ported from TensorFlow (SAME padding, BatchNorm "
-            "eps 1e-3): origin 'timm-tf' was taken; pass origin='timm' for weights trained in timm itself."
-        )
-    return ORIGINS["timm"], (
-        "timm's own models and its ports from TensorFlow share their keys, and nothing in this file tells "
-        "them apart: origin 'timm' was taken (symmetric padding, BatchNorm eps 1e-5); pass origin='timm-tf' "
-        "for tf_efficientnet weights (SAME padding, eps 1e-3), or accuracy suffers."
-    )

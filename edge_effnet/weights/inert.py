@@ -122,10 +122,6 @@ def _path(*parts: str) -> str:
     return "/".join(parts).replace("//", "/")
 
 
-def _listed(values: Any = ()) -> list[Any]:
-    return list(values)
-
-
 def _nothing(*_arguments: object) -> None:
     """Dates, and the types that a defaultdict makes its values of: nothing reads them."""
 
@@ -157,7 +153,7 @@ SAFE_CLASSES: list[Any] = [
     *((_nothing, f"builtins.{name}") for name in ("list", "dict", "int", "float", "str", "tuple", "bool")),
     *((Config, f"omegaconf.{name}") for name in _CONFIGS),
     (_nothing, "typing.Any"),
-    (_listed, "builtins.frozenset"),
+    (list, "builtins.frozenset"),
     (_Dict, "collections.defaultdict"),
     *((_Dict, name) for name in _ATTRIBUTE_DICTS),
     (_Text, "torch.torch_version.TorchVersion"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from edge_effnet.errors import InputError
 from edge_effnet.stages import StageSpec
@@ -37,9 +38,7 @@ class Layout:
                 f"{spec.name} has blocks ({', '.join(sorted(missing))}) that {self.name} has no names for; take "
                 "weights of another package."
             )
-        firsts = [0]
-        for stage in spec.scaled_stages:
-            firsts.append(firsts[-1] + stage.repeats)
+        firsts = [0, *accumulate(stage.repeats for stage in spec.scaled_stages)]
         return {key: self._theirs(spec, firsts, key) for key in keys}
 
     def _theirs(self, spec: VariantSpec, firsts: list[int], key: str) -> str:
@@ -69,80 +68,53 @@ _BLOCKS = {
     "lukemelas": "_blocks.{index}",
     "transformers": "efficientnet.encoder.blocks.{index}",
 }
-"""Prefix of a block; the packages stand in this order below."""
+"""Prefix of a block; the packages stand in this order below, our own names on the left."""
 
-_Names = dict[str, tuple[str, str, str, str | None, str | None]]
+_Names = dict[str, tuple[str, ...]]
 
 _ENDS: _Names = {
-    "stem.conv": ("stem.conv", "features.0.0", "conv_stem", "_conv_stem", "efficientnet.embeddings.convolution"),
-    "stem.norm": ("stem.norm", "features.0.1", "bn1", "_bn0", "efficientnet.embeddings.batchnorm"),
-    "head.conv": ("head.conv", "features.8.0", "conv_head", "_conv_head", "efficientnet.encoder.top_conv"),
-    "head.norm": ("head.norm", "features.8.1", "bn2", "_bn1", "efficientnet.encoder.top_bn"),
-    "classifier": ("classifier", "classifier.1", "classifier", "_fc", "classifier"),
+    "stem.conv": ("features.0.0", "conv_stem", "_conv_stem", "efficientnet.embeddings.convolution"),
+    "stem.norm": ("features.0.1", "bn1", "_bn0", "efficientnet.embeddings.batchnorm"),
+    "head.conv": ("features.8.0", "conv_head", "_conv_head", "efficientnet.encoder.top_conv"),
+    "head.norm": ("features.8.1", "bn2", "_bn1", "efficientnet.encoder.top_bn"),
+    "classifier": ("classifier.1", "classifier", "_fc", "classifier"),
 }
 
 _KINDS: dict[str, _Names] = {
     "mbconv": {
-        "expand.conv": ("expand.conv", "0.0", "conv_pw", "_expand_conv", "expansion.expand_conv"),
-        "expand.norm": ("expand.norm", "0.1", "bn1", "_bn0", "expansion.expand_bn"),
-        "depthwise.conv": ("depthwise.conv", "1.0", "conv_dw", "_depthwise_conv", "depthwise_conv.depthwise_conv"),
-        "depthwise.norm": ("depthwise.norm", "1.1", "bn2", "_bn1", "depthwise_conv.depthwise_norm"),
-        "squeeze_excite.reduce": (
-            "squeeze_excite.reduce",
-            "2.fc1",
-            "se.conv_reduce",
-            "_se_reduce",
-            "squeeze_excite.reduce",
-        ),
-        "squeeze_excite.expand": (
-            "squeeze_excite.expand",
-            "2.fc2",
-            "se.conv_expand",
-            "_se_expand",
-            "squeeze_excite.expand",
-        ),
-        "project.conv": ("project.conv", "3.0", "conv_pwl", "_project_conv", "projection.project_conv"),
-        "project.norm": ("project.norm", "3.1", "bn3", "_bn2", "projection.project_bn"),
+        "expand.conv": ("0.0", "conv_pw", "_expand_conv", "expansion.expand_conv"),
+        "expand.norm": ("0.1", "bn1", "_bn0", "expansion.expand_bn"),
+        "depthwise.conv": ("1.0", "conv_dw", "_depthwise_conv", "depthwise_conv.depthwise_conv"),
+        "depthwise.norm": ("1.1", "bn2", "_bn1", "depthwise_conv.depthwise_norm"),
+        "squeeze_excite.reduce": ("2.fc1", "se.conv_reduce", "_se_reduce", "squeeze_excite.reduce"),
+        "squeeze_excite.expand": ("2.fc2", "se.conv_expand", "_se_expand", "squeeze_excite.expand"),
+        "project.conv": ("3.0", "conv_pwl", "_project_conv", "projection.project_conv"),
+        "project.norm": ("3.1", "bn3", "_bn2", "projection.project_bn"),
     },
     "unexpanded": {
-        "depthwise.conv": ("depthwise.conv", "0.0", "conv_dw", "_depthwise_conv", "depthwise_conv.depthwise_conv"),
-        "depthwise.norm": ("depthwise.norm", "0.1", "bn1", "_bn1", "depthwise_conv.depthwise_norm"),
-        "squeeze_excite.reduce": (
-            "squeeze_excite.reduce",
-            "1.fc1",
-            "se.conv_reduce",
-            "_se_reduce",
-            "squeeze_excite.reduce",
-        ),
-        "squeeze_excite.expand": (
-            "squeeze_excite.expand",
-            "1.fc2",
-            "se.conv_expand",
-            "_se_expand",
-            "squeeze_excite.expand",
-        ),
-        "project.conv": ("project.conv", "2.0", "conv_pw", "_project_conv", "projection.project_conv"),
-        "project.norm": ("project.norm", "2.1", "bn2", "_bn2", "projection.project_bn"),
+        "depthwise.conv": ("0.0", "conv_dw", "_depthwise_conv", "depthwise_conv.depthwise_conv"),
+        "depthwise.norm": ("0.1", "bn1", "_bn1", "depthwise_conv.depthwise_norm"),
+        "squeeze_excite.reduce": ("1.fc1", "se.conv_reduce", "_se_reduce", "squeeze_excite.reduce"),
+        "squeeze_excite.expand": ("1.fc2", "se.conv_expand", "_se_expand", "squeeze_excite.expand"),
+        "project.conv": ("2.0", "conv_pw", "_project_conv", "projection.project_conv"),
+        "project.norm": ("2.1", "bn2", "_bn2", "projection.project_bn"),
     },
     "fused": {
-        "expand.conv": ("expand.conv", "0.0", "conv_exp", None, None),
-        "expand.norm": ("expand.norm", "0.1", "bn1", None, None),
-        "project.conv": ("project.conv", "1.0", "conv_pwl", None, None),
-        "project.norm": ("project.norm", "1.1", "bn2", None, None),
+        "expand.conv": ("0.0", "conv_exp"),
+        "expand.norm": ("0.1", "bn1"),
+        "project.conv": ("1.0", "conv_pwl"),
+        "project.norm": ("1.1", "bn2"),
     },
-    "conv": {
-        "filter.conv": ("filter.conv", "0.0", "conv", None, None),
-        "filter.norm": ("filter.norm", "0.1", "bn1", None, None),
-    },
+    "conv": {"filter.conv": ("0.0", "conv"), "filter.norm": ("0.1", "bn1")},
 }
 
 
 def _column(names: _Names, package: int) -> dict[str, str]:
-    columns = {ours: theirs[package] for ours, theirs in names.items()}
-    return {ours: theirs for ours, theirs in columns.items() if theirs is not None}
+    rows = {ours: (ours, *theirs) for ours, theirs in names.items()}
+    return {ours: row[package] for ours, row in rows.items() if package < len(row)}
 
 
-LAYOUTS: dict[str, Layout] = {
+_OF_PACKAGES = {
     name: Layout(
         name=name,
         ends=_column(_ENDS, package),
@@ -152,19 +124,14 @@ LAYOUTS: dict[str, Layout] = {
     for package, (name, block) in enumerate(_BLOCKS.items())
 }
 
-_SIX = "torchvision-of-6-stages"
-
-# torchvision's head has the number behind the stages'; V2-S is the one of its networks with six.
-LAYOUTS[_SIX] = replace(
-    LAYOUTS["torchvision"],
-    ends={**LAYOUTS["torchvision"].ends, "head.conv": "features.7.0", "head.norm": "features.7.1"},
-)
-
-_MONAI = "lukemelas-of-monai"
-
-# MONAI's EfficientNetBN for two dimensions is lukemelas' network with its stages kept apart. Told first: its ends are
-# the same.
-LAYOUTS = {
-    _MONAI: replace(LAYOUTS["lukemelas"], block="_blocks.{stage}.{index}", proof="_blocks.0.0."),
-    **LAYOUTS,
+LAYOUTS: dict[str, Layout] = {
+    # MONAI's EfficientNetBN for two dimensions is lukemelas' network with its stages kept apart. Told first: its ends
+    # are the same.
+    "lukemelas-of-monai": replace(_OF_PACKAGES["lukemelas"], block="_blocks.{stage}.{index}", proof="_blocks.0.0."),
+    **_OF_PACKAGES,
+    # torchvision's head has the number behind the stages'; V2-S is the one of its networks with six.
+    "torchvision-of-6-stages": replace(
+        _OF_PACKAGES["torchvision"],
+        ends={**_OF_PACKAGES["torchvision"].ends, "head.conv": "features.7.0", "head.norm": "features.7.1"},
+    ),
 }

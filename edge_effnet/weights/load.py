@@ -13,7 +13,7 @@ from edge_effnet.io.text import brief
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
-from edge_effnet.weights.build import Trained, adapt, build_network
+from edge_effnet.weights.build import adapt, build_network, built_of
 from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions, Wanted
 from edge_effnet.weights.containers import Contents, open_container
 from edge_effnet.weights.described import Described
@@ -78,29 +78,12 @@ def load_path(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     config = read_config(folder / CONFIG_FILE, str(folder))
     processor = folder / PROCESSOR_FILE
     parsed = read_config(processor, str(folder)) if processor.is_file() else None
-    return load_beside(weights, read_snapshot(config, parsed, str(folder)), expected, options)
-
-
-def load_beside(path: Path, snapshot: Snapshot, expected: VariantSpec | None, options: LoadOptions) -> Checkpoint:
-    """Load a file with what a config beside it says; `options` come first.
-
-    Raises:
-        InputError: as `load_checkpoint`.
-    """
-    return load_file(path, expected or snapshot.spec, with_snapshot(options, snapshot))
+    return load_file(weights, expected, with_snapshot(options, read_snapshot(config, parsed, str(folder))))
 
 
 def with_snapshot(options: LoadOptions, snapshot: Snapshot) -> LoadOptions:
     """Add what a config says where `options` are silent."""
-    named = () if snapshot.architecture is None else (snapshot.architecture,)
-    return replace(
-        options,
-        preprocess=options.preprocess or snapshot.preprocess,
-        architectures=(*options.architectures, *named),
-        described=snapshot.described,
-        odd_blocks=snapshot.odd_blocks,
-        notes=(*options.notes, *snapshot.notes),
-    )
+    return replace(options, preprocess=options.preprocess or snapshot.preprocess, beside=snapshot)
 
 
 def load_file(path: Path, expected: VariantSpec | None, options: LoadOptions) -> Checkpoint:
@@ -118,36 +101,33 @@ def load_contents(
 ) -> Checkpoint:
     """Load what a file, or a module in memory, holds.
 
-    Args:
-        contents: its tensors and what it says about them.
-        path: of the file, or the class of a module, for messages.
-        expected: its variant; None takes what the shapes say.
-        options: of the caller.
-        sha256: of the file, or of a module's tensors.
+    `path` is that of the file or names the module's class; `expected` None takes the variant that a config or the
+    shapes say.
 
     Raises:
         InputError: as `load_checkpoint`.
     """
     saved = SavedSettings.from_metadata(contents.metadata, path)
-    described = contents.described.or_else(options.described)
+    beside = options.beside
+    described = contents.described.or_else(beside.described)
     placed = _placed(contents, path, _known_head(options, saved), ema=options.ema)
-    require_no_relative((*options.architectures, *described.architectures), path)
-    spec = _variant_of(placed, expected, path)
+    require_no_relative((*beside.architectures, *described.architectures), path)
+    spec = _variant_of(placed, expected or beside.spec, path)
     require_activations(contents.metadata, options.trained_activation or spec.activation, path)
     origin, guess = _origin_of(described, placed.layout, spec, path, options)
     preprocess, assumed = _preprocess_of(spec, origin, saved, described, options)
     preprocess = _adjusted(preprocess, placed, options)
     _require_one_repository(placed, spec, preprocess, options, path)
-    trained = Trained.of(spec, placed.layout, origin, contents.built or saved, options.trained_activation)
-    notes = [*options.notes, *contents.notes, *placed.notes]
-    model = build_network(trained, placed, options, image_size=preprocess.crop, path=path, notes=notes)
+    trained = built_of(spec, origin, contents.built or saved, options.trained_activation)
+    notes = [*beside.notes, *contents.notes, *placed.notes]
+    model = build_network(spec, trained, placed, options, image_size=preprocess.crop, path=path, notes=notes)
     file_classes = None if model.classifier is None else model.num_classes
     guesses = () if saved is not None else (None if contents.built else guess, assumed)
     notes += (note for note in guesses if note is not None)
     notes += adapt(model, trained, options, path=path)
     model.preprocess = for_channels(preprocess, model.in_channels, options, path, notes)
     own_names = contents.described.class_names or (saved.class_names if saved else None)
-    names = _fitting_names(own_names or options.described.class_names, file_classes, model, notes)
+    names = _fitting_names(own_names or beside.described.class_names, file_classes, model, notes)
     model.class_names = None if names is None else require_class_names(names, path)
     named = saved is not None or contents.built or guess is None
     rival = None if named else RIVALS.get(origin.name)
@@ -190,18 +170,17 @@ def _placed(contents: Contents, path: Path, head: tuple[str, ...] | None, *, ema
 def _variant_of(placed: Placement, expected: VariantSpec | None, path: Path) -> VariantSpec:
     fingerprint = fingerprint_of_tensors(placed.tensors, placed.layout)
     found = None if fingerprint is None else find_variant(fingerprint)
-    if expected is None:
-        if found is None:
-            raise InputError(
-                f"{path}: no variant of EfficientNet ({fingerprint or 'no convolutions at its ends'}): a "
-                "damaged file, or another architecture."
-            )
-        return with_widths(found, placed.tensors, placed.layout, title=str(path))
+    spec = expected or found
+    if spec is None:
+        raise InputError(
+            f"{path}: no variant of EfficientNet ({fingerprint or 'no convolutions at its ends'}): a "
+            "damaged file, or another architecture."
+        )
     # A few tensors missing would make the fingerprint one of nothing: strict matching then says which. A network that
     # somebody pruned by whole tiles looks like an unpruned one.
-    if found is not None and found != expected and found.pruned >= expected.pruned:
-        raise InputError(f"{path}: holds {found.name} ({fingerprint}), not {expected.name}; ask for {found.name}.")
-    return with_widths(expected, placed.tensors, placed.layout, title=str(path))
+    if found is not None and found != spec and found.pruned >= spec.pruned:
+        raise InputError(f"{path}: holds {found.name} ({fingerprint}), not {spec.name}; ask for {found.name}.")
+    return with_widths(spec, placed.tensors, placed.layout, title=str(path))
 
 
 def _origin_of(
@@ -209,7 +188,7 @@ def _origin_of(
 ) -> tuple[Origin, str | None]:
     if options.origin is None:
         said = (name for name in described.architectures if _may_be(name, spec))
-        architectures = (*options.architectures, *said)
+        architectures = (*options.beside.architectures, *said)
         return choose_origin(layout, spec, architectures=architectures, file_name=path.name)
     origin = resolve_origin(options.origin)
     # Our own layout can hold anybody's weights, so there the origin is the caller's to say.
@@ -267,8 +246,8 @@ def _require_one_repository(
         InputError: they do not go together.
     """
     if placed.layout.name == "transformers":
-        require_padding(spec, preprocess.crop, options.odd_blocks, path)
-    elif options.odd_blocks is not None:
+        require_padding(spec, preprocess.crop, options.beside.odd_blocks, path)
+    elif options.beside.odd_blocks is not None:
         raise InputError(
             f"{path}: its config.json is made for transformers (model_type 'efficientnet'), its tensors are named as "
             f"those of {placed.layout.name}; take both from one repository."

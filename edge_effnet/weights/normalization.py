@@ -19,8 +19,6 @@ _BUFFER = re.compile(r"(?P<before>(?:.*\.)?\w*?)(?P<kind>mean|std)(?P<behind>s?)
 _OF_OUTPUTS = re.compile(r"(?:^|[._])(?:y|targets?|labels?|outputs?|logits?|preds?)(?:[._]|$)")
 """What undoes the scaling of a regression's numbers is called so."""
 
-_BYTE = 255.0
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Normalization:
@@ -45,12 +43,7 @@ class Normalization:
 
 
 def find_normalization(tensors: Mapping[str, torch.Tensor], channels: int) -> Normalization | None:
-    """Find the one pair of tensors that can only be mean and standard deviation of the images.
-
-    Args:
-        tensors: those around a network, by the file's names.
-        channels: that its first convolution takes.
-    """
+    """Find the one pair of tensors around a network that can only be mean and std of images of so many channels."""
     found = []
     for key, mean in tensors.items():
         match = _BUFFER.fullmatch(key)
@@ -65,25 +58,17 @@ def find_normalization(tensors: Mapping[str, torch.Tensor], channels: int) -> No
 
 def _is_row(tensor: torch.Tensor, channels: int) -> bool:
     """Whether it has one number a channel and nothing else: [C], [C, 1, 1] or [1, C, 1, 1]."""
-    return tensor.is_floating_point() and tensor.numel() == channels == max(tensor.shape, default=0)
+    return tensor.is_floating_point() and 0 < tensor.numel() == channels == max(tensor.shape, default=0)
 
 
 def _scaled(names: tuple[str, str], mean: torch.Tensor, std: torch.Tensor) -> Normalization | None:
-    rows = [tensor.double().flatten() for tensor in (mean, std)]
-    scale = _BYTE if max(float(row.max()) for row in rows) > 1.0 else 1.0  # of pixels from 0 to 255
-    rows = [row / scale for row in rows]
-    means, stds = rows
-    if not (bool(((means >= 0) & (means <= 1)).all()) and bool(((stds > 0) & (stds <= 1)).all())):
+    rows = [tensor.double().flatten().tolist() for tensor in (mean, std)]
+    scale = 255.0 if max(map(max, rows)) > 1.0 else 1.0  # of pixels from 0 to 255
+    means, stds = ([value / scale for value in row] for row in rows)
+    if not (all(0 <= value <= 1 for value in means) and all(0 < value <= 1 for value in stds)):
         return None
-    mean_values, std_values = (tuple(round(float(value), 6) for value in row) for row in rows)
+    mean_values, std_values = (tuple(round(value, 6) for value in row) for row in (means, stds))
     return Normalization(names=names, mean=mean_values, std=std_values, range=scale)
-
-
-_OF_IMAGES = (GRAY, 3)
-"""Channels of images; arrays of other counts may have any scale."""
-
-_MOST = 5.0
-"""No mean or standard deviation of numbers from 0 to 1 comes near it, those of 0 to 255 exceed it by far."""
 
 
 def for_channels(
@@ -91,12 +76,7 @@ def for_channels(
 ) -> Preprocess:
     """Give a preprocessing the mean and std that the caller names, and those of a gray network one each.
 
-    Args:
-        preprocess: of the file or its origin.
-        channels: that the first convolution takes.
-        options: of the caller.
-        path: for messages.
-        notes: gets a sentence where something was assumed.
+    `channels` are those that the first convolution takes; `notes` gets a sentence where something was assumed.
 
     Raises:
         InputError: numbers for other channels, or out of range.
@@ -122,7 +102,8 @@ def _given(values: Sequence[float] | None, channels: int, name: str, path: Path)
             f"{path}: --{name} has {len(values)} numbers, the first convolution takes {channels} "
             f"channel{'s' * (channels != 1)}; give one number a channel, or one for all."
         )
-    if channels in _OF_IMAGES and max(values) > _MOST:
+    # Arrays of other channels may have any scale; no mean or deviation of 0 to 1 comes near 5, those of 0 to 255 do.
+    if channels in (GRAY, 3) and max(values) > 5:
         scaled = ",".join(f"{value / 255:.4g}" for value in values)
         raise InputError(f"--{name} is of pixels from 0 to 255; images go from 0 to 1 here: --{name} {scaled}.")
     return tuple(float(value) for value in (values if len(values) == channels else [values[0]] * channels))

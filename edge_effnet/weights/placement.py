@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -35,14 +35,20 @@ _TEMPERATURE = re.compile(r"temperature|temp|t_scale|logit_scale")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Naming:
-    """A layout's names as they stand in a file where a part of the peer's module was saved."""
+class _Place:
+    """One network in a file, and its layout's names there, also where a part of the peer's module was saved."""
 
     layout: Layout
     roots: tuple[tuple[str, str], ...] = ()
     """How names begin: the layout's, the file's."""
     proof: str = ""
     """How a tensor's name begins in the file, without which short names such as `0.weight` are anybody's."""
+    prefix: str = ""
+    """What stands before the names in the file; empty, or ending in a dot."""
+
+    def end(self, name: str) -> str:
+        """The file's name of the weight of one of the layout's ends."""
+        return self.prefix + self.theirs(f"{self.layout.ends[name]}.weight")
 
     def theirs(self, name: str) -> str:
         """A name of the layout as the file has it."""
@@ -52,47 +58,34 @@ class _Naming:
         """Inverse of `theirs`."""
         return next((old + name.removeprefix(new) for old, new in self.roots if name.startswith(new)), name)
 
-    def trunk(self) -> re.Pattern[str]:
-        """Of the file's names of all tensors but the classifier's."""
-        ends = [name for end, name in self.layout.ends.items() if end != "classifier"]
-        block = self.theirs(self.layout.block.partition("{")[0])
-        modules = [re.escape(self.theirs(f"{name}.")) for name in ends]
-        return re.compile("|".join([*modules, re.escape(block) + r"\d+\."]))
+    def trunk(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The tensors of the network but for its classifier's."""
+        modules = [f"{name}." for end, name in self.layout.ends.items() if end != "classifier"]
+        block = re.escape(self.theirs(self.layout.block.partition("{")[0])) + r"\d+\."
+        names = re.compile("|".join([*(re.escape(self.theirs(name)) for name in modules), block]))
+        found = (key for key in tensors if key.startswith(self.prefix) and names.match(key, len(self.prefix)))
+        return {key: tensors[key] for key in found}
 
 
-_WHOLE = tuple(_Naming(layout=layout, proof=layout.proof) for layout in LAYOUTS.values())
+_WHOLE = tuple(_Place(layout=layout, proof=layout.proof) for layout in LAYOUTS.values())
 
 # `model.features` of torchvision, `nn.Sequential(*model.children())` of timm, transformers' EfficientNetModel.
 _PARTS = (
     *(
-        _Naming(layout=layout, roots=(("features.", ""),), proof="1.0.block.0.0.weight")
-        for layout in LAYOUTS.values()
-        if layout.name == "torchvision"
+        _Place(layout=LAYOUTS[name], roots=(("features.", ""),), proof="1.0.block.0.0.weight")
+        for name in ("torchvision", "torchvision-of-6-stages")
     ),
-    _Naming(
+    _Place(
         layout=LAYOUTS["timm"],
         roots=(("conv_stem.", "0."), ("bn1.", "1."), ("blocks.", "2."), ("conv_head.", "3."), ("bn2.", "4.")),
         proof="2.0.0.conv",
     ),
-    _Naming(
+    _Place(
         layout=LAYOUTS["transformers"],
         roots=(("efficientnet.", ""),),
         proof="encoder.blocks.0.depthwise_conv.depthwise_conv.weight",
     ),
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Place:
-    """One network in a file."""
-
-    naming: _Naming
-    prefix: str
-    """Empty, or ending in a dot."""
-
-    def end(self, name: str) -> str:
-        """The file's name of the weight of one of the layout's ends."""
-        return self.prefix + self.naming.theirs(f"{self.naming.layout.ends[name]}.weight")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,19 +136,21 @@ def place(
     chosen, of_others, notes = _chosen(places, path, ema=ema)
     kept = {key: tensor for key, tensor in tensors.items() if not of_others(key)}
     kept |= _without_networks(others, notes)
-    trunk = _trunk_of(kept, chosen)
-    rest, useless = _sorted_out({key: tensor for key, tensor in kept.items() if key not in trunk})
+    trunk = chosen.trunk(kept)
+    around = {key: tensor for key, tensor in kept.items() if key not in trunk}
+    rest = {key: tensor for key, tensor in around.items() if not _is_no_part(key, tensor)}
+    useless = [key for key in around if key not in rest]
     normalization = find_normalization(rest, sum(trunk[chosen.end("stem.conv")].shape[1:2]))
     if normalization is not None:
         rest = {key: tensor for key, tensor in rest.items() if key not in normalization.names}
         notes.append(str(normalization))
     features = trunk[chosen.end("head.conv")].shape[:1]
     found = find_head(rest, chosen.end("classifier"), features[0] if features else 0, head, str(path))
-    renamed = {chosen.naming.ours(key.removeprefix(chosen.prefix)): tensor for key, tensor in trunk.items()}
-    own = chosen.naming.layout.ends["classifier"]
+    renamed = {chosen.ours(key.removeprefix(chosen.prefix)): tensor for key, tensor in trunk.items()}
+    own = chosen.layout.ends["classifier"]
     notes += [*_notes_on_names(chosen, useless), *found.notes]
     return Placement(
-        layout=chosen.naming.layout,
+        layout=chosen.layout,
         tensors=renamed | {f"{own}.{name}": tensor for name, tensor in found.tensors.items()},
         prefix=chosen.prefix,
         head=found.steps,
@@ -175,7 +170,7 @@ def prefixes_of(keys: Iterable[str]) -> list[str]:
 def without_head(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The tensors of the one network among some, by the file's names, but for its classifier."""
     (found,) = _places(tensors)
-    return _trunk_of(tensors, found)
+    return found.trunk(tensors)
 
 
 def _places(keys: Iterable[str]) -> list[_Place]:
@@ -183,27 +178,18 @@ def _places(keys: Iterable[str]) -> list[_Place]:
     return found or list(_places_of(_PARTS, set(keys)))
 
 
-def _places_of(namings: Iterable[_Naming], keys: set[str]) -> Iterator[_Place]:
+def _places_of(kinds: Iterable[_Place], keys: set[str]) -> Iterator[_Place]:
     stems: set[str] = set()
-    for naming in namings:
-        stem = _Place(naming=naming, prefix="").end("stem.conv")
+    for kind in kinds:
+        stem = kind.end("stem.conv")
         for key in sorted(keys - stems):
-            place = _Place(naming=naming, prefix=key.removesuffix(stem))
+            place = replace(kind, prefix=key.removesuffix(stem))
             if not key.endswith(stem) or (place.prefix and not place.prefix.endswith(".")):
                 continue
-            proved = not naming.proof or any(key.startswith(place.prefix + naming.proof) for key in keys)
+            proved = not kind.proof or any(key.startswith(place.prefix + kind.proof) for key in keys)
             if place.end("head.conv") in keys and proved:
                 stems.add(key)
                 yield place
-
-
-def _trunk_of(tensors: Mapping[str, torch.Tensor], place: _Place) -> dict[str, torch.Tensor]:
-    """Return the tensors of the network before its classifier."""
-    trunk = place.naming.trunk()
-    below = len(place.prefix)
-    return {
-        key: tensor for key, tensor in tensors.items() if key.startswith(place.prefix) and trunk.match(key, below)
-    }
 
 
 def _chosen(places: list[_Place], path: Path, *, ema: bool) -> tuple[_Place, Callable[[str], bool], list[str]]:
@@ -227,11 +213,8 @@ def _chosen(places: list[_Place], path: Path, *, ema: bool) -> tuple[_Place, Cal
         # One without a prefix has all that the chosen one does not.
         return key.startswith(other) and not (mine.startswith(other) and key.startswith(mine))
 
-    return (
-        places[index],
-        of_the_other,
-        [f"{taken} of the weights (below {brief(repr(mine))}) was taken, not {left} (below {brief(repr(other))})."],
-    )
+    note = f"{taken} of the weights (below {brief(repr(mine))}) was taken, not {left} (below {brief(repr(other))})."
+    return places[index], of_the_other, [note]
 
 
 def _diverging(prefixes: list[str]) -> list[str]:
@@ -248,12 +231,6 @@ def _without_networks(others: Mapping[str, torch.Tensor], notes: list[str]) -> d
     if tops:
         notes.append(f"Left out, as another network: {listed_names(sorted(tops))}.")
     return {key: tensor for key, tensor in others.items() if key.partition(".")[0] not in tops}
-
-
-def _sorted_out(rest: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """Part the tensors around a network: those that could belong to the forward pass, and names of the others."""
-    useless = [key for key, tensor in rest.items() if _is_no_part(key, tensor)]
-    return {key: tensor for key, tensor in rest.items() if key not in set(useless)}, useless
 
 
 def _is_no_part(key: str, tensor: torch.Tensor) -> bool:

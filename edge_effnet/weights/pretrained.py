@@ -8,7 +8,6 @@ import logging
 import re
 import socket
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -20,7 +19,7 @@ from edge_effnet.variants import VARIANTS, VariantSpec, resolve_variant
 from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions
 from edge_effnet.weights.files import SUFFIXES, sha256_of
 from edge_effnet.weights.hub import SCHEME, fetch_from_hub
-from edge_effnet.weights.load import load_beside, load_file, load_path
+from edge_effnet.weights.load import load_file, load_path, with_snapshot
 from edge_effnet.weights.snapshot import weight_file
 from edge_effnet.weights.sources import HUB_SOURCES, SOURCES, Source
 
@@ -60,22 +59,18 @@ def load_pretrained(
         spec = VARIANTS[resolved.variant]
         _require_variant(resolved.name, spec.name, expected)
         known = replace(
-            options,
-            origin=options.origin or resolved.origin,
-            preprocess=options.preprocess or resolved.preprocess,
+            options, origin=options.origin or resolved.origin, preprocess=options.preprocess or resolved.preprocess
         )
         return load_file(download(resolved, cache_dir), spec, known)
-    hub = fetch_from_hub(resolved, cache_dir)
-    if hub.snapshot.spec is not None:
-        _require_variant(resolved, hub.snapshot.spec.name, expected)
-    return load_beside(hub.weights, hub.snapshot, expected, options)
+    weights, snapshot = fetch_from_hub(resolved, cache_dir)
+    if snapshot.spec is not None:
+        _require_variant(resolved, snapshot.spec.name, expected)
+    return load_file(weights, expected, with_snapshot(options, snapshot))
 
 
 def _resolve(source: str | Path | Source, *, advprop: bool) -> Path | Source | str:
     """Decide what a source is: a file, a row of the table, or a hub id (still with its scheme)."""
-    if isinstance(source, Path | Source):
-        found: Path | Source | str = source
-    elif source.startswith(SCHEME):
+    if isinstance(source, Path | Source) or source.startswith(SCHEME):
         found = source
     elif source in SOURCES:
         found = SOURCES[source]
@@ -111,25 +106,20 @@ def _published(name: str, *, advprop: bool) -> Source | str:
             f"unknown source {name!r}: neither a file, nor a hub id (hf://owner/name), nor one of "
             f"{', '.join((*VARIANTS, *SOURCES))}."
         ) from error
-    if not advprop and _TIMM_NAME.match(name.lower()):
-        return _timm(name.lower(), variant)
+    of_timm = not advprop and _TIMM_NAME.match(name.lower())
+    if of_timm and "." in name:
+        return f"{SCHEME}timm/{name.lower()}"
+    if of_timm and variant not in HUB_SOURCES:
+        raise InputError(
+            f"timm publishes several weights of {variant}; name them with their tag, such as "
+            f"hf://timm/tf_efficientnet_{variant}.ns_jft_in1k or hf://timm/tf_efficientnet_{variant}.ap_in1k."
+        )
     key = f"lukemelas/efficientnet-{variant}" + ("-advprop" if advprop else "")
-    if key in SOURCES:
+    if key in SOURCES and not of_timm:
         return SOURCES[key]
     if advprop:
         raise InputError(f"no AdvProp weights were published for {variant}; there are those of b0 to b8.")
     return SCHEME + HUB_SOURCES[variant]
-
-
-def _timm(name: str, variant: str) -> str:
-    if "." in name:
-        return f"{SCHEME}timm/{name}"
-    if variant in HUB_SOURCES:
-        return SCHEME + HUB_SOURCES[variant]
-    raise InputError(
-        f"timm publishes several weights of {variant}; name them with their tag, such as "
-        f"hf://timm/tf_efficientnet_{variant}.ns_jft_in1k or hf://timm/tf_efficientnet_{variant}.ap_in1k."
-    )
 
 
 def _require_variant(source: str, found: str, expected: VariantSpec | None) -> None:
@@ -139,16 +129,9 @@ def _require_variant(source: str, found: str, expected: VariantSpec | None) -> N
 
 _logger = logging.getLogger(__name__)
 
-# torch.hub waits for ever on a firewall that drops packets silently.
-_TIMEOUT_S = 30.0
-
 
 def download(source: Source, cache_dir: Path | None = None) -> Path:
-    """Return the source's file, from the cache where it is there whole.
-
-    Args:
-        source: what to fetch.
-        cache_dir: where files are kept; `checkpoints` in torch.hub's folder by default.
+    """Return the source's file, from the cache (`checkpoints` in torch.hub's folder) where it is there whole.
 
     Raises:
         MachineError: no network, the server refuses, the file that came is another one, or the disk is full.
@@ -162,7 +145,10 @@ def download(source: Source, cache_dir: Path | None = None) -> Path:
     _logger.info("downloading %s to %s", source.url, path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _socket_timeout(_TIMEOUT_S):
+        with contextlib.ExitStack() as after:
+            # torch.hub waits for ever on a firewall that drops packets silently.
+            after.callback(socket.setdefaulttimeout, socket.getdefaulttimeout())
+            socket.setdefaulttimeout(30.0)
             torch.hub.download_url_to_file(
                 source.url, str(path), hash_prefix=source.sha256_prefix, progress=sys.stderr.isatty()
             )
@@ -184,13 +170,3 @@ def _failure(source: Source, reason: str) -> MachineError:
         f"{source.name} cannot be downloaded from {source.url} ({reason}); fetch {source.file_name} "
         "elsewhere and pass its path instead of the name."
     )
-
-
-@contextlib.contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

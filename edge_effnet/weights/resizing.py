@@ -14,9 +14,6 @@ from edge_effnet.preprocess import INTERPOLATIONS, MAX_RESIZE, Preprocess
 from edge_effnet.weights.inert import Array
 from edge_effnet.weights.origins import by_crop_fraction, rescaled
 
-_SIZES = ("input_size", "img_size", "image_size")
-"""Preferred first, as timm does."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resizing:
@@ -57,26 +54,18 @@ class Resizing:
 
     def __str__(self) -> str:
         """As a note shows it."""
-        parts = {
-            "size": self.size,
-            "crop": self.crop_fraction,
-            "interpolation": self.interpolation,
-            "mean": self.mean,
-            "std": self.std,
-            "resize mode": self.resize_mode,
-        }
-        return ", ".join(f"{name} {value}" for name, value in parts.items() if value is not None)
+        names = ("size", "crop_fraction", "interpolation", "mean", "std", "resize_mode")
+        words = {"crop_fraction": "crop", "resize_mode": "resize mode"}
+        found = [(words.get(name, name), getattr(self, name)) for name in names]
+        return ", ".join(f"{word} {value}" for word, value in found if value is not None)
 
 
 def read_resizing(entry: Mapping[Any, Any], where: str, notes: list[str]) -> Resizing | None:
-    """Read timm's arguments or `pretrained_cfg`; None where nothing about images is in it.
+    """Read what timm's `train.py` parsed, or a dict with the same keys; None where nothing about images is in it.
 
-    Args:
-        entry: what timm's `train.py` parsed, or a dict with the same keys.
-        where: who says so, as notes begin.
-        notes: gets a sentence about each value that cannot be used.
+    `notes` gets a sentence, which begins with `where`, about each value that cannot be used.
     """
-    sizes = (_size(entry.get(key)) for key in _SIZES)
+    sizes = (_size(entry.get(key)) for key in ("input_size", "img_size", "image_size"))  # timm prefers them so
     mean, std = _statistics(entry, where, notes)
     found = Resizing(
         where=where,
@@ -144,8 +133,8 @@ def _numbers(value: Any, where: str, name: str, notes: list[str]) -> tuple[float
 
 _SIDE = re.compile(r"(\d{1,5})(?:[xX](\d{1,5}))?")
 
-AS_THEY_ARE = "none"
-USUAL = "shorter"
+_AS_THEY_ARE = "none"
+_USUAL = "shorter"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,20 +163,22 @@ class Geometry:
                 f"--crop {self.crop} and --image-size {self.image_size} both name the side of the network's input; "
                 "leave one out."
             )
-        implied = self._implied_mode
-        if self.resize_mode is not None and (implied == AS_THEY_ARE != self.resize_mode or self._contradicts_sides):
+        side, implied = self._asked()
+        contradicted = implied == _AS_THEY_ARE != self.resize_mode or (
+            implied == "squash" and self.resize_mode in (_USUAL, _AS_THEY_ARE)
+        )
+        if self.resize_mode is not None and contradicted:
             raise InputError(
                 f"--resize {self.resize} and --resize-mode {self.resize_mode} contradict each other: HxW scales both "
                 "sides, none neither; leave one of the two out."
             )
         crop = self.crop if self.crop is not None else self.image_size
-        side = self._side
         # Its own checks name what is out of range.
         self._with(
             Preprocess(crop=1, resize=1),
             crop=1 if crop is None else crop,
             resize=MAX_RESIZE if side is None else side,
-            mode=self.resize_mode or implied or USUAL,
+            mode=self.resize_mode or implied or _USUAL,
         )
 
     def __bool__(self) -> bool:
@@ -200,7 +191,8 @@ class Geometry:
         Raises:
             InputError: values that do not fit together.
         """
-        side, mode = self._side, self.resize_mode or self._implied_mode or base.resize_mode
+        side, implied = self._asked()
+        mode = self.resize_mode or implied or base.resize_mode
         crop = self.crop or self.image_size
         if self.resize_mode and side is None and base.resize != (crop or base.crop) and mode != base.resize_mode:
             raise InputError(
@@ -209,8 +201,8 @@ class Geometry:
             )
         if crop is None:
             # Resize((256, 256)) alone gives the network 256 pixels; Resize(256) comes with a crop.
-            crop = side if side is not None and mode != USUAL else base.crop
-        resize = crop if side is None and mode == AS_THEY_ARE else side or base.resize
+            crop = side if side is not None and mode != _USUAL else base.crop
+        resize = crop if side is None and mode == _AS_THEY_ARE else side or base.resize
         if crop > resize:
             raise InputError(
                 f"images are scaled to {resize} pixels, and the network sees {crop} of them: give --crop of at most "
@@ -222,30 +214,16 @@ class Geometry:
         interpolation = base.interpolation if self.interpolation is None else self.interpolation
         return replace(base, crop=crop, resize=resize, resize_mode=mode, interpolation=interpolation)
 
-    @property
-    def _side(self) -> int | None:
-        sides = self._sides
-        return int(sides[0]) if sides else None
-
-    @property
-    def _sides(self) -> tuple[str, ...]:
-        """One number of "N", two of "HxW", none where nothing or "none" is asked for."""
-        if self.resize is None or self.resize == AS_THEY_ARE:
-            return ()
+    def _asked(self) -> tuple[int | None, str | None]:
+        """The side, and the mode that goes without saying; None for what `resize` does not tell."""
+        if self.resize is None:
+            return None, None
+        if self.resize == _AS_THEY_ARE:
+            return None, _AS_THEY_ARE
         found = _SIDE.fullmatch(str(self.resize))
         if found is None or found[2] not in (None, found[1]):
             raise InputError(
                 f"--resize {brief(str(self.resize))}: need N (the side that --resize-mode scales), HxW of a square, "
                 "since the network's input is one (both sides, squashed), or none (images as they are)."
             )
-        return tuple(side for side in found.groups() if side is not None)
-
-    @property
-    def _implied_mode(self) -> str | None:
-        if self.resize == AS_THEY_ARE:
-            return AS_THEY_ARE
-        return "squash" if len(self._sides) > 1 else None
-
-    @property
-    def _contradicts_sides(self) -> bool:
-        return len(self._sides) > 1 and self.resize_mode in (USUAL, AS_THEY_ARE)
+        return int(found[1]), "squash" if found[2] else None

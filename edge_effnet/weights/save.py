@@ -22,8 +22,6 @@ from edge_effnet.preprocess import MAX_CROP, Preprocess
 
 METADATA_KEY = "edge_effnet"
 
-_MAX_EPS = 1.0
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SavedSettings:
@@ -55,8 +53,8 @@ class SavedSettings:
         parse_head(self.head)
         if not isinstance(self.variant, str):
             raise InputError(f"variant {brief(repr(self.variant))} is no name")
-        if not (isinstance(self.bn_eps, float) and 0 < self.bn_eps <= _MAX_EPS):
-            raise InputError(f"bn_eps {brief(repr(self.bn_eps))} is no number above 0, at most {_MAX_EPS:g}")
+        if not (isinstance(self.bn_eps, float) and 0 < self.bn_eps <= 1):
+            raise InputError(f"bn_eps {brief(repr(self.bn_eps))} is no number above 0, at most 1")
         if not (type(self.image_size) is int and 1 <= self.image_size <= MAX_CROP):
             raise InputError(f"image_size {brief(repr(self.image_size))} is no number of pixels from 1 to {MAX_CROP}")
         if self.preprocess is not None and self.preprocess.crop != self.image_size:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from edge_effnet.errors import InputError
-from edge_effnet.io.files import foreign
 from edge_effnet.io.text import brief, listed_names
 from edge_effnet.peer_transforms import CROP_MODES
 from edge_effnet.preprocess import IMAGENET_MEAN, IMAGENET_STD, INTERPOLATIONS, Preprocess
@@ -18,7 +17,7 @@ from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.described import Described, class_names_of, describe
 from edge_effnet.weights.files import SUFFIXES
 from edge_effnet.weights.origins import by_crop_fraction
-from edge_effnet.weights.transformers_config import preprocess_of_processor, require_efficientnet
+from edge_effnet.weights.transformers_config import preprocess_of_processor, require_efficientnet, usable
 
 CONFIG_FILE = "config.json"
 PROCESSOR_FILE = "preprocessor_config.json"
@@ -46,17 +45,17 @@ _MAX_CONFIG_BYTES = 4 * 1024 * 1024
 class Snapshot:
     """What the files beside the weights say."""
 
-    spec: VariantSpec | None
+    spec: VariantSpec | None = None
     """By timm's architecture; None where the shapes of the weights have to tell."""
-    architecture: str | None
+    architectures: tuple[str, ...] = ()
     """As timm names it, with the tag of its training: `tf_efficientnet_b0.ap_in1k`."""
-    preprocess: Preprocess | None
+    preprocess: Preprocess | None = None
     """None where nothing is said about it."""
     odd_blocks: tuple[int, ...] | None = None
     """transformers' `depthwise_padding`: blocks whose input has an odd side."""
-    described: Described
+    described: Described = field(default_factory=Described)
     """Class names, and what a config of one's own says."""
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     """Sentences for the user."""
 
 
@@ -100,12 +99,7 @@ def is_of_transformers(config: Any) -> bool:
 
 
 def read_snapshot(config: Any, processor: Any, where: str) -> Snapshot:
-    """Read what `config.json` and, for transformers, `preprocessor_config.json` hold.
-
-    Args:
-        config: parsed.
-        processor: parsed; None where there is none.
-        where: the folder or the hub's id, for messages.
+    """Read what `config.json` and, for transformers, `preprocessor_config.json` hold, parsed; None for no such file.
 
     Raises:
         InputError: another architecture, or values that cannot be used.
@@ -117,8 +111,6 @@ def read_snapshot(config: Any, processor: Any, where: str) -> Snapshot:
     if is_of_transformers(config):
         preprocess, notes = preprocess_of_processor(processor, where)
         return Snapshot(
-            spec=None,
-            architecture=None,
             preprocess=preprocess,
             odd_blocks=require_efficientnet(config, where),
             described=Described(class_names=class_names_of(config)),
@@ -130,7 +122,7 @@ def read_snapshot(config: Any, processor: Any, where: str) -> Snapshot:
             f"{brief(repr(config['model_type']))}); take timm's instead."
         )
     described = describe({"config": config})
-    return Snapshot(spec=None, architecture=None, preprocess=None, described=described, notes=described.notes)
+    return Snapshot(described=described, notes=described.notes)
 
 
 def _of_timm(config: Mapping[str, Any], where: str) -> Snapshot:
@@ -139,21 +131,18 @@ def _of_timm(config: Mapping[str, Any], where: str) -> Snapshot:
         raise InputError(f"{where}: its pretrained_cfg is no mapping; take another revision of the repository.")
     tag = pretrained.get("tag") or ""
     untagged = isinstance(tag, str) and tag and "." not in architecture
+    try:
+        spec = resolve_variant(architecture)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
     preprocess, notes = _preprocess(pretrained, where)
     return Snapshot(
-        spec=_variant(architecture, where),
-        architecture=f"{architecture}.{tag}" if untagged else architecture,
+        spec=spec,
+        architectures=(f"{architecture}.{tag}" if untagged else architecture,),
         preprocess=preprocess,
         described=Described(class_names=class_names_of(config)),
         notes=notes,
     )
-
-
-def _variant(architecture: str, where: str) -> VariantSpec:
-    try:
-        return resolve_variant(architecture)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
 
 
 def _preprocess(pretrained: Mapping[str, Any], where: str) -> tuple[Preprocess | None, tuple[str, ...]]:
@@ -172,18 +161,12 @@ def _preprocess(pretrained: Mapping[str, Any], where: str) -> tuple[Preprocess |
             "cost a little accuracy on images that are not square."
         )
         crop_mode = "center"
-    with foreign(f"{where}: its pretrained_cfg cannot be used; take another revision of the repository."):
-        try:
-            geometry = by_crop_fraction(
-                int(pretrained["input_size"][-1]),
-                float(pretrained.get("crop_pct", 0.875)),
-                interpolation,
-                resize_mode=CROP_MODES[crop_mode],
-            )
-            return replace(
-                geometry,
-                mean=tuple(pretrained.get("mean", IMAGENET_MEAN)),
-                std=tuple(pretrained.get("std", IMAGENET_STD)),
-            ), tuple(notes)
-        except InputError as error:
-            raise InputError(f"{where}: its pretrained_cfg cannot be used ({error}).") from error
+    with usable(f"{where}: its pretrained_cfg", "take another revision of the repository."):
+        geometry = by_crop_fraction(
+            int(pretrained["input_size"][-1]),
+            float(pretrained.get("crop_pct", 0.875)),
+            interpolation,
+            resize_mode=CROP_MODES[crop_mode],
+        )
+        mean, std = pretrained.get("mean", IMAGENET_MEAN), pretrained.get("std", IMAGENET_STD)
+        return replace(geometry, mean=tuple(mean), std=tuple(std)), tuple(notes)

@@ -7,7 +7,7 @@ what lukemelas' README and torchvision's enums state for ImageNet's validation s
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from edge_effnet.errors import InputError
@@ -69,22 +69,17 @@ def _advprop(variant: str, sha256_prefix: str) -> Source:
     return _source(f"lukemelas/{name}-advprop", url, sha256_prefix, variant, "lukemelas-advprop")
 
 
-def _torchvision(variant: str, trained_by: str, sha256_prefix: str, top1: float) -> Source:
+def _torchvision(variant: str, sha256_prefix: str, top1: float, trained_by: str = "") -> Source:
     name = f"efficientnet_{variant}"
-    url = f"{_TORCHVISION_URL}/{name}_{trained_by}"
-    return _source(f"torchvision/{name}", url, sha256_prefix, variant, "torchvision", top1)
+    url = f"{_TORCHVISION_URL}/{name}{trained_by}"
+    return _source(f"torchvision/{name}", url, sha256_prefix, variant.replace("_", "-"), "torchvision", top1)
 
 
-def _torchvision_v2(size: str, sha256_prefix: str, top1: float) -> Source:
-    return Source(
-        name=f"torchvision/efficientnet_v2_{size}",
-        url=f"{_TORCHVISION_URL}/efficientnet_v2_{size}-{sha256_prefix}.pth",
-        sha256_prefix=sha256_prefix,
-        variant=f"v2-{size}",
-        origin="torchvision",
-        top1=top1,
-    )
-
+_B1_V2 = replace(
+    _torchvision("b1", "c27df63c", top1=79.838),
+    name="torchvision/efficientnet_b1-v2",
+    preprocess=Preprocess(crop=240, resize=255, interpolation="bilinear"),
+)
 
 _PUBLISHED = (
     _lukemelas("b0", "355c32eb", top1=76.3),
@@ -104,26 +99,18 @@ _PUBLISHED = (
     _advprop("b6", "ac80338e"),
     _advprop("b7", "4652b6dd"),
     _advprop("b8", "22a8fe65"),
-    _torchvision("b0", "rwightman", "7f5810bc", top1=77.692),
-    _torchvision("b1", "rwightman", "bac287d4", top1=78.642),
-    Source(
-        name="torchvision/efficientnet_b1-v2",
-        url=f"{_TORCHVISION_URL}/efficientnet_b1-c27df63c.pth",
-        sha256_prefix="c27df63c",
-        variant="b1",
-        origin="torchvision",
-        top1=79.838,
-        preprocess=Preprocess(crop=240, resize=255, interpolation="bilinear"),
-    ),
-    _torchvision("b2", "rwightman", "c35c1473", top1=80.608),
-    _torchvision("b3", "rwightman", "b3899882", top1=82.008),
-    _torchvision("b4", "rwightman", "23ab8bcd", top1=83.384),
-    _torchvision("b5", "lukemelas", "1a07897c", top1=83.444),
-    _torchvision("b6", "lukemelas", "24a108a5", top1=84.008),
-    _torchvision("b7", "lukemelas", "c5b4e57e", top1=84.122),
-    _torchvision_v2("s", "dd5fe13b", top1=84.228),
-    _torchvision_v2("m", "dc08266a", top1=85.112),
-    _torchvision_v2("l", "59c71312", top1=85.808),
+    _torchvision("b0", "7f5810bc", top1=77.692, trained_by="_rwightman"),
+    _torchvision("b1", "bac287d4", top1=78.642, trained_by="_rwightman"),
+    _B1_V2,
+    _torchvision("b2", "c35c1473", top1=80.608, trained_by="_rwightman"),
+    _torchvision("b3", "b3899882", top1=82.008, trained_by="_rwightman"),
+    _torchvision("b4", "23ab8bcd", top1=83.384, trained_by="_rwightman"),
+    _torchvision("b5", "1a07897c", top1=83.444, trained_by="_lukemelas"),
+    _torchvision("b6", "24a108a5", top1=84.008, trained_by="_lukemelas"),
+    _torchvision("b7", "c5b4e57e", top1=84.122, trained_by="_lukemelas"),
+    _torchvision("v2_s", "dd5fe13b", top1=84.228),
+    _torchvision("v2_m", "dc08266a", top1=85.112),
+    _torchvision("v2_l", "59c71312", top1=85.808),
 )
 
 SOURCES: dict[str, Source] = {source.name: source for source in _PUBLISHED}

@@ -25,21 +25,23 @@ _MODULES = "__torch__."
 _LISTS = ("build_intlist", "build_doublelist", "build_boollist", "build_tensorlist")
 _WITHOUT_NAMES = re.compile(r"__torch__\.torch\.classes\.(?:xnnpack|quantized|vulkan)\.")
 
-_PORTED = "Conv2dSame"
-"""timm's convolution that pads as TensorFlow does: its own networks have none."""
+_FROZEN = (
+    "a TorchScript that was frozen or optimized for phones: its weights lie in its code and have no names any more; "
+    f"in the Python that made it: import torch; model = ...  # the network; {SAVE}."
+)
 
 ACTIVATIONS_KEY = "torchscript_activations"
 """Under which `read_torchscript` tells the classes of the archive's modules."""
 
-# By their names in torch, timm and EfficientNet-PyTorch. SiLU and the gates' Sigmoid are in every network or in none.
-_BY_ACTIVATION = {
-    "relu": frozenset({"ReLU"}),
-    "relu6": frozenset({"ReLU6"}),
-    "hardswish": frozenset({"Hardswish", "HardSwish", "HardSwishMe"}),
-    "": frozenset({
-        *("LeakyReLU", "PReLU", "ELU", "GELU", "Mish", "Softplus", "Softmax", "LogSoftmax", "Tanh", "Hardsigmoid"),
-    }),
-}  # fmt: skip
+CLASSES_OF_ACTIVATIONS = {
+    "swish": ("SiLU", "Swish", "SwishMe", "MemoryEfficientSwish", "SiLUActivation"),
+    "hardswish": ("Hardswish", "HardSwish", "HardSwishMe"),
+    "relu6": ("ReLU6",),
+    "relu": ("ReLU",),
+}
+"""By their names in torch, timm, EfficientNet-PyTorch and transformers."""
+
+_UNKNOWN = ("LeakyReLU", "PReLU", "ELU", "GELU", "Mish", "Softplus", "Softmax", "LogSoftmax", "Tanh", "Hardsigmoid")
 
 
 class _Module(Holder):
@@ -61,9 +63,10 @@ def read_torchscript(path: Path) -> dict[str, Any]:
         InputError: damaged, or frozen (its weights have no names any more).
     """
     with foreign(f"{path}: not a complete TorchScript file: truncated or damaged; download or copy it again."):
-        names = set(_globals(_pickle_of(path)))
+        named = (argument for opcode, argument, _ in pickletools.genops(_pickle_of(path)) if opcode.name == "GLOBAL")
+        names = {str(argument).replace(" ", ".") for argument in named}  # module.name
         if any(map(_WITHOUT_NAMES.match, names)):
-            raise InputError(f"{path}: {_frozen()}")
+            raise InputError(f"{path}: {_FROZEN}")
         stand_ins: list[Any] = [(_Module, name) for name in names if name.startswith(_MODULES)]
         stand_ins += [(_first, f"torch.jit._pickle.{name}") for name in (*_LISTS, "restore_type_tag")]
         reader = torch._C.PyTorchFileReader(str(path))
@@ -72,11 +75,11 @@ def read_torchscript(path: Path) -> dict[str, Any]:
             loaded = _load(reader, "cpu", _weights_only_unpickler, overall_storage=mapped)
         tensors = dict(_tensors_of(loaded))
         if not tensors:
-            raise InputError(f"{path}: {_frozen()}")
+            raise InputError(f"{path}: {_FROZEN}")
     classes = {name.rpartition(".")[2] for name in names if name.startswith(_MODULES)}
-    ported = _PORTED in classes
     of_timm = any(name.startswith(f"{_MODULES}timm.") for name in names)
-    arch = {"arch": "tf_efficientnet_" if ported else "efficientnet_"} if of_timm else {}
+    # timm's convolution that pads as TensorFlow does: its own networks have none.
+    arch = {"arch": "tf_efficientnet_" if "Conv2dSame" in classes else "efficientnet_"} if of_timm else {}
     return {"state_dict": tensors, ACTIVATIONS_KEY: sorted(classes), **arch}
 
 
@@ -88,34 +91,22 @@ def _pickle_of(path: Path) -> bytes:
         return archive.read(entry)
 
 
-def _globals(pickled: bytes) -> Iterator[str]:
-    """Yield what a pickle names: `module.name`."""
-    for opcode, argument, _ in pickletools.genops(pickled):
-        if opcode.name == "GLOBAL":
-            yield str(argument).replace(" ", ".")
-
-
 def require_activations(metadata: Mapping[str, Any], activation: str, path: Path) -> None:
     """Refuse a TorchScript whose modules are not those of a network with `activation`.
 
     Raises:
         InputError: naming the modules.
     """
-    known = frozenset().union(*_BY_ACTIVATION.values()) - _BY_ACTIVATION.get(activation, frozenset())
-    others = sorted(known & set(metadata.get(ACTIVATIONS_KEY, ())))
+    # SiLU and the gates' Sigmoid are in every network or in none.
+    allowed = ("swish", activation)
+    refused = {*_UNKNOWN}.union(*(names for key, names in CLASSES_OF_ACTIVATIONS.items() if key not in allowed))
+    others = sorted(refused & set(metadata.get(ACTIVATIONS_KEY, ())))
     if others:
         raise InputError(
             f"{path}: a TorchScript with {', '.join(others)}, which this variant has not: its weights alone would "
             "compute something else; where they do not, save them: import torch; model = torch.jit.load(PATH); "
             f"{SAVE}."
         )
-
-
-def _frozen() -> str:
-    return (
-        "a TorchScript that was frozen or optimized for phones: its weights lie in its code and have no names any "
-        f"more; in the Python that made it: import torch; model = ...  # the network; {SAVE}."
-    )
 
 
 def _first(value: Any, *_arguments: object) -> Any:

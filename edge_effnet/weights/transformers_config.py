@@ -7,7 +7,8 @@ image: TensorFlow's SAME for images of the size that the list was made for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from edge_effnet.errors import InputError
@@ -51,18 +52,15 @@ def require_efficientnet(config: Mapping[str, Any], where: str) -> tuple[int, ..
 
 
 def require_padding(spec: VariantSpec, size: int, odd_blocks: tuple[int, ...] | None, where: object) -> None:
-    """Refuse an image size at which transformers' padding is not SAME.
+    """Refuse a size of images, in pixels, at which transformers' padding is not SAME.
 
-    Args:
-        spec: the variant.
-        size: side of the images, pixels.
-        odd_blocks: the config's `depthwise_padding`; None takes that of the published network.
-        where: the file, for the message.
+    `odd_blocks` is the config's `depthwise_padding`; None takes that of the published network.
 
     Raises:
         InputError: another size than the padding was made for.
     """
-    wanted = odd_blocks_of(spec, spec.resolution) if odd_blocks is None else _strided(spec) & set(odd_blocks)
+    strided = {index for index, stride in enumerate(_strides(spec)) if stride > 1}
+    wanted = odd_blocks_of(spec, spec.resolution) if odd_blocks is None else strided & set(odd_blocks)
     if size % 2 == 0 and odd_blocks_of(spec, size) == wanted:
         return
     nearest = sorted(range(32, MAX_CROP + 1, 2), key=lambda side: abs(side - spec.resolution))
@@ -84,10 +82,6 @@ def odd_blocks_of(spec: VariantSpec, size: int) -> set[int]:
     return found
 
 
-def _strided(spec: VariantSpec) -> set[int]:
-    return {index for index, stride in enumerate(_strides(spec)) if stride > 1}
-
-
 def _strides(spec: VariantSpec) -> list[int]:
     return [stage.stride if repeat == 0 else 1 for stage in spec.scaled_stages for repeat in range(stage.repeats)]
 
@@ -95,33 +89,40 @@ def _strides(spec: VariantSpec) -> list[int]:
 def preprocess_of_processor(processor: Any, where: str) -> tuple[Preprocess | None, tuple[str, ...]]:
     """Read an EfficientNetImageProcessor: the image is squashed into a square, scaled, normalised, divided again.
 
-    Args:
-        processor: parsed `preprocessor_config.json`; None where there is none.
-        where: the folder or the hub's id, for messages.
-
     Returns:
-        The same in our terms, and sentences on what differs.
+        Its parsed `preprocessor_config.json` in our terms, and sentences on what differs.
 
     Raises:
         InputError: values that cannot be used.
     """
     if not isinstance(processor, Mapping):
         return None, (f"{where} has no preprocessor_config.json: the published networks' preprocessing was taken.",)
-    with foreign(f"{where}: its preprocessor_config.json cannot be used; take that of the published network."):
-        interpolation = _RESAMPLING.get(processor.get("resample", 3), "unknown")
-        usable = interpolation if interpolation in INTERPOLATIONS else "bicubic"
-        try:
-            resize = _side(processor["size"])
-            crop = _side(processor["crop_size"]) if processor.get("do_center_crop") else resize
-            mean, std = _normalization(processor)
-            made = Preprocess(
-                crop=crop, resize=resize, interpolation=usable, mean=mean, std=std, resize_mode="squash"
-            )
-        except InputError as error:
-            raise InputError(f"{where}: its preprocessor_config.json cannot be used ({error}).") from error
-    if usable == interpolation:
+    with usable(f"{where}: its preprocessor_config.json", "take that of the published network."):
+        asked = _RESAMPLING.get(processor.get("resample", 3), "unknown")
+        interpolation = asked if asked in INTERPOLATIONS else "bicubic"
+        resize = _side(processor["size"])
+        crop = _side(processor["crop_size"]) if processor.get("do_center_crop") else resize
+        mean, std = _normalization(processor)
+        made = Preprocess(
+            crop=crop, resize=resize, interpolation=interpolation, mean=mean, std=std, resize_mode="squash"
+        )
+    if interpolation == asked:
         return made, ()
-    return made, (f"The image processor asks for {interpolation!r} interpolation; bicubic is used.",)
+    return made, (f"The image processor asks for {asked!r} interpolation; bicubic is used.",)
+
+
+@contextmanager
+def usable(what: str, remedy: str) -> Iterator[None]:
+    """Say of what a file's values are that cannot be used: why, where a check of ours tells, else what to do.
+
+    Raises:
+        InputError: in place of what a reader of the values raised.
+    """
+    with foreign(f"{what} cannot be used; {remedy}"):
+        try:
+            yield
+        except InputError as error:
+            raise InputError(f"{what} cannot be used ({error}).") from error
 
 
 def _side(size: Any) -> int:

@@ -16,4 +16,4 @@ def layout_of(package: str, spec: VariantSpec) -> Layout:
 def detect_layout(keys: Iterable[str]) -> Layout | None:
     """That of the network that is found among names; None for none."""
     found = _places(keys)
-    return found[0].naming.layout if found else None
+    return found[0].layout if found else None
