@@ -21,6 +21,9 @@ from edge_effnet.weights.origins import Origin
 from edge_effnet.weights.placement import Placement
 from edge_effnet.weights.save import SavedSettings
 
+MOST_CLASSES = 100_000
+"""Of a network; ImageNet-21k has 21,843."""
+
 _SWISHES = frozenset({"swish", "swish-memory-efficient"})
 _SAMES = frozenset({"same", "same-static"})
 
@@ -64,9 +67,9 @@ def build_network(
     """
     below = f" below {brief(repr(placed.prefix))}" if placed.prefix else ""
     title = f"{path}: not a complete {spec.name} in the layout of {placed.layout.name}{below}"
-    # ImageNet-21k has 21,843 classes, and multispectral pictures some hundred channels.
+    # Multispectral pictures have some hundred channels.
     in_channels = _size(placed, "stem.conv", ("outputs", "channels", "height", "width"), 1, 1000, title)
-    _size(placed, "classifier", ("classes", "features"), 0, 100_000, title)
+    _size(placed, "classifier", ("classes", "features"), 0, MOST_CLASSES, title)
     assert in_channels is not None  # a layout is told by its stem
     with torch.device("meta"):  # initial weights would only be thrown away
         model = EfficientNet(

@@ -14,6 +14,7 @@ from PIL import Image
 from edge_effnet import samples
 from edge_effnet.errors import InputError
 from edge_effnet.samples import SAMPLE
+from edge_effnet.weights.build import MOST_CLASSES
 from quant.common.atomic_io import explained_writes
 from quant.common.progress import Progress
 from quant.data.classes import Classes
@@ -62,7 +63,7 @@ def _labelled(data: Path, labels: LabelFile, seed: int) -> TrainingSets:
     """Images of a label file, as `quantize` reads them; without halves a fifth of each class validates."""
     require_folder(data, "--data")
     found = {name for _, (name, *_) in labels.rows}
-    names = listed_classes(data) or _in_order(found)
+    names = listed_classes(data) or _in_order(found, labels.path)
     source = Source(data=data, labels=labels, class_names=tuple(names), num_classes=len(names))
     collected = collect(source)
     classes = collected.classes
@@ -84,11 +85,17 @@ def _named(images: Sequence[Listed], classes: Classes) -> list[Listed]:
     return [replace(image, class_name=classes.names[output]) for image, output in pairs if output is not None]
 
 
-def _in_order(found: Collection[str]) -> tuple[str, ...]:
+def _in_order(found: Collection[str], path: Path) -> tuple[str, ...]:
     """Class names in sorted order; indices are those of the outputs, from 0."""
-    if all(name.isdecimal() for name in found):
-        return tuple(str(i) for i in range(max(map(int, found)) + 1))
-    return tuple(sorted(found))
+    if not all(name.isdecimal() for name in found):
+        return tuple(sorted(found))
+    largest = max(map(int, found))
+    if largest >= MOST_CLASSES:
+        raise InputError(
+            f"{path}: label {largest} would be the index of an output, of at most {MOST_CLASSES:,}; number the "
+            f"{len(found)} classes from 0, or give them names that are no numbers."
+        )
+    return tuple(str(index) for index in range(largest + 1))
 
 
 def _shared_out(images: Sequence[Listed], seed: int) -> tuple[list[Listed], list[Listed]]:

@@ -282,6 +282,7 @@ def test_imagenets_classes_are_known_by_synset_and_by_name(tmp_path):
     ("name", "text"),
     [
         ("classes.txt", "blue\ngreen\nred\n"),
+        ("classes.txt", "\ufeffblue\r\ngreen\r\nred\r\n"),
         ("classes.txt", "2 red\n0 blue\n1 green\n"),
         ("classes.json", '["blue", "green", "red"]'),
         ("classes.json", '{"red": 2, "blue": 0, "green": 1}'),

@@ -190,6 +190,16 @@ def test_a_label_file_is_read_as_quantize_reads_it(halves: bool, numbered: bool,
     assert [sum(label == i for _, label in judged) for i in range(3)] == [len(judged) // 3] * 3
 
 
+def test_article_numbers_are_no_indices_of_outputs(tmp_path: Path) -> None:
+    draw_image(tmp_path / "images" / "a.jpg")
+    (tmp_path / "labels.csv").write_text("image,label\na.jpg,4006381333931\n")
+    config = tiny_config(tmp_path, data=tmp_path / "images", images=ImageOptions(labels=tmp_path / "labels.csv"))
+    with pytest.raises(
+        InputError, match=r"labels\.csv: label 4006381333931 would be the index.+number the 1 classes"
+    ):
+        open_sets(config, ALONE, NoProgress())
+
+
 def test_a_label_file_that_lists_no_other_half_is_refused(tmp_path: Path) -> None:
     draw_image(tmp_path / "images" / "a.jpg")
     (tmp_path / "labels.csv").write_text("image,label\na.jpg,red\n")
