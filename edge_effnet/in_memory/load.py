@@ -51,7 +51,7 @@ def load_in_memory(module: object, expected: VariantSpec | None, options: LoadOp
         InputError: as there.
     """
     original, notes = copy_of(module)
-    name = _name(original)
+    name = name_of(original)
     contents = replace(contents_of(original, name), notes=notes)
     known = with_snapshot(options, snapshot_of(original, name))
     placed = place(contents.tensors, {}, Path(name))

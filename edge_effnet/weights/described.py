@@ -163,7 +163,8 @@ def ordered_names(value: Any) -> tuple[str, ...] | None:
         by_name = all(isinstance(index, int) for index in value.values())
         pairs = [(index, name) for name, index in value.items()] if by_name else list(value.items())
         try:
-            by_index = {_index(key): name for key, name in pairs}
+            # JSON can hold an index as a string only.
+            by_index = {int(key) if isinstance(key, str) else operator.index(key): name for key, name in pairs}
         except (TypeError, ValueError, RuntimeError):
             return None
         if sorted(by_index) != list(range(len(value))):
@@ -172,8 +173,3 @@ def ordered_names(value: Any) -> tuple[str, ...] | None:
     if not isinstance(value, list | tuple) or not value:
         return None
     return tuple(value) if all(isinstance(name, str) for name in value) else None
-
-
-def _index(key: Any) -> int:
-    """Read a class index, which JSON can hold as a string only."""
-    return int(key) if isinstance(key, str) else operator.index(key)

@@ -82,31 +82,30 @@ class _NoSuchFileError(InputError):
 
 def _fetch(repo: str, name: str, revision: str | None, cache_dir: Path | None) -> Path:
     problem: str | None = None
+    where = f"{SCHEME}{repo}"
     try:
         problem = _connection_problem(hf_hub_url(repo, name, revision=revision))
         cached = problem is not None
         return Path(hf_hub_download(repo, name, revision=revision, cache_dir=cache_dir, local_files_only=cached))
     except HFValidationError as error:
-        raise InputError(f"{SCHEME}{repo}: not a valid id ({error}); write hf://owner/name.") from error
+        raise InputError(f"{where}: not a valid id ({error}); write hf://owner/name.") from error
     except GatedRepoError as error:
         raise InputError(
-            f"{SCHEME}{repo}: its owner asks for consent first; give it on the hub and log in (`hf auth login`)."
+            f"{where}: its owner asks for consent first; give it on the hub and log in (`hf auth login`)."
         ) from error
     except RepositoryNotFoundError as error:
-        raise InputError(
-            f"{SCHEME}{repo}: no such repository (or a private one: log in with `hf auth login`)."
-        ) from error
+        raise InputError(f"{where}: no such repository (or a private one: log in with `hf auth login`).") from error
     except RevisionNotFoundError as error:
-        raise InputError(f"{SCHEME}{repo}: no such revision {revision!r}.") from error
+        raise InputError(f"{where}: no such revision {revision!r}.") from error
     except LocalEntryNotFoundError as error:  # before EntryNotFoundError, whose subclass it is
         raise _unreachable(repo, name, problem or _first_line(error)) from error
     except EntryNotFoundError as error:
-        raise _NoSuchFileError(f"{SCHEME}{repo}: the repository has no {name}.") from error
+        raise _NoSuchFileError(f"{where}: the repository has no {name}.") from error
     except HfHubHTTPError as error:
         raise _unreachable(repo, name, _first_line(error)) from error
     except OSError as error:
         raise MachineError(
-            f"{SCHEME}{repo}: {name} cannot be stored ({_first_line(error)}); free space or pass cache_dir."
+            f"{where}: {name} cannot be stored ({_first_line(error)}); free space or pass cache_dir."
         ) from error
     # A transfer that breaks off: again an error of whichever HTTP library.
     except Exception as error:

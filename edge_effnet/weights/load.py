@@ -122,15 +122,14 @@ def load_contents(
     notes = [*beside.notes, *contents.notes, *placed.notes]
     model = build_network(spec, trained, placed, options, image_size=preprocess.crop, path=path, notes=notes)
     file_classes = None if model.classifier is None else model.num_classes
-    guesses = () if saved is not None else (None if contents.built else guess, assumed)
-    notes += (note for note in guesses if note is not None)
+    guess = None if saved is not None or contents.built else guess
+    notes += filter(None, (guess, None if saved is not None else assumed))
     notes += adapt(model, trained, options, path=path)
     model.preprocess = for_channels(preprocess, model.in_channels, options, path, notes)
     own_names = contents.described.class_names or (saved.class_names if saved else None)
     names = _fitting_names(own_names or beside.described.class_names, file_classes, model, notes)
     model.class_names = None if names is None else require_class_names(names, path)
-    named = saved is not None or contents.built or guess is None
-    rival = None if named else RIVALS.get(origin.name)
+    rival = None if guess is None else RIVALS.get(origin.name)
 
     def read_as(name: str) -> Checkpoint:
         return load_contents(contents, path, expected, replace(options, origin=name), sha256=sha256)

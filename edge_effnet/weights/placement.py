@@ -148,7 +148,10 @@ def place(
     found = find_head(rest, chosen.end("classifier"), features[0] if features else 0, head, str(path))
     renamed = {chosen.ours(key.removeprefix(chosen.prefix)): tensor for key, tensor in trunk.items()}
     own = chosen.layout.ends["classifier"]
-    notes += [*_notes_on_names(chosen, useless), *found.notes]
+    if not _USUAL_PREFIX.fullmatch(chosen.prefix):
+        notes.append(f"The network was found below {brief(repr(chosen.prefix))}.")
+    if useless:
+        notes.append(f"Left out, as no part of the forward pass: {listed_names(useless)}.")
     return Placement(
         layout=chosen.layout,
         tensors=renamed | {f"{own}.{name}": tensor for name, tensor in found.tensors.items()},
@@ -156,7 +159,7 @@ def place(
         head=found.steps,
         widths=found.widths,
         beside={key: tensor for key, tensor in rest.items() if key not in found.used},
-        notes=tuple(notes),
+        notes=(*notes, *found.notes),
         copies=len(places) > 1,
         normalization=normalization,
     )
@@ -183,10 +186,11 @@ def _places_of(kinds: Iterable[_Place], keys: set[str]) -> Iterator[_Place]:
     for kind in kinds:
         stem = kind.end("stem.conv")
         for key in sorted(keys - stems):
-            place = replace(kind, prefix=key.removesuffix(stem))
-            if not key.endswith(stem) or (place.prefix and not place.prefix.endswith(".")):
+            prefix = key.removesuffix(stem)
+            if not key.endswith(stem) or (prefix and not prefix.endswith(".")):
                 continue
-            proved = not kind.proof or any(key.startswith(place.prefix + kind.proof) for key in keys)
+            place = replace(kind, prefix=prefix)
+            proved = not kind.proof or any(key.startswith(prefix + kind.proof) for key in keys)
             if place.end("head.conv") in keys and proved:
                 stems.add(key)
                 yield place
@@ -242,12 +246,3 @@ def _is_no_part(key: str, tensor: torch.Tensor) -> bool:
     if not tensor.is_floating_point():
         return names[-1] != "num_batches_tracked"
     return bool(_COUNTERS.fullmatch(names[-1]) or (_TEMPERATURE.fullmatch(names[-1]) and tensor.item() > 0))
-
-
-def _notes_on_names(place: _Place, useless: list[str]) -> list[str]:
-    notes = []
-    if not _USUAL_PREFIX.fullmatch(place.prefix):
-        notes.append(f"The network was found below {brief(repr(place.prefix))}.")
-    if useless:
-        notes.append(f"Left out, as no part of the forward pass: {listed_names(useless)}.")
-    return notes

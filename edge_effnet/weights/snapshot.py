@@ -37,9 +37,6 @@ _OTHER_FOLDERS = {
 }
 """Folders that are no model of PyTorch in one file, by what lies in them."""
 
-_MAX_CONFIG_BYTES = 4 * 1024 * 1024
-"""Names of 21,843 classes, with a description of each, are 2 MB."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
@@ -85,8 +82,9 @@ def read_config(path: Path, where: str) -> Any:
     Raises:
         InputError: too large, or no JSON.
     """
-    if path.stat().st_size > _MAX_CONFIG_BYTES:
-        raise InputError(f"{where}: its {path.name} has more than {_MAX_CONFIG_BYTES} bytes, as none of timm's.")
+    most = 4 * 1024 * 1024  # names of 21,843 classes, with a description of each, are 2 MB
+    if path.stat().st_size > most:
+        raise InputError(f"{where}: its {path.name} has more than {most} bytes, as none of timm's.")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

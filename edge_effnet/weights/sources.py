@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import Preprocess
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
@@ -37,7 +35,8 @@ class Source:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        here = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+        if parts.scheme != "https" and not here:
             raise InputError(f"{self.name}: {self.url} is not https; weights are downloaded over https only.")
         if not re.fullmatch(r"[\w-][\w.-]*", self.file_name):
             raise InputError(f"{self.name}: {self.url} does not end in the name of a file.")

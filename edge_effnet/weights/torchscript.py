@@ -22,7 +22,6 @@ _MAX_PICKLE = 64 * 1024 * 1024
 """Bytes of the pickle beside the tensors, which names modules; that of B7 has 0.4 MB."""
 
 _MODULES = "__torch__."
-_LISTS = ("build_intlist", "build_doublelist", "build_boollist", "build_tensorlist")
 _WITHOUT_NAMES = re.compile(r"__torch__\.torch\.classes\.(?:xnnpack|quantized|vulkan)\.")
 
 _FROZEN = (
@@ -68,7 +67,8 @@ def read_torchscript(path: Path) -> dict[str, Any]:
         if any(map(_WITHOUT_NAMES.match, names)):
             raise InputError(f"{path}: {_FROZEN}")
         stand_ins: list[Any] = [(_Module, name) for name in names if name.startswith(_MODULES)]
-        stand_ins += [(_first, f"torch.jit._pickle.{name}") for name in (*_LISTS, "restore_type_tag")]
+        rebuilt = ("build_intlist", "build_doublelist", "build_boollist", "build_tensorlist", "restore_type_tag")
+        stand_ins += [(_first, f"torch.jit._pickle.{name}") for name in rebuilt]
         reader = torch._C.PyTorchFileReader(str(path))
         mapped = torch.UntypedStorage.from_file(str(path), False, path.stat().st_size)
         with torch.serialization.safe_globals(stand_ins):
