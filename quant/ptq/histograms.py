@@ -192,7 +192,7 @@ class ChannelHistograms(_Sensitivities):
         peaks = self.peaks[name].numpy()
         steps = np.abs(sample)
         steps *= CHANNEL_BINS / peaks
-        bins = np.minimum(steps.astype(np.int32), CHANNEL_BINS - 1)
+        bins: np.ndarray = np.minimum(steps.astype(np.int32), CHANNEL_BINS - 1)
         bins += CHANNEL_BINS * np.arange(len(peaks), dtype=np.int32)
         return bins.ravel()
 
@@ -257,9 +257,9 @@ def _bins(values: np.ndarray, span: tuple[float, float]) -> np.ndarray:
 
 def _counted(bins: np.ndarray, size: int, weights: np.ndarray | None = None) -> np.ndarray:
     """How many values lie in each bin, or the sum of their weights, [size]; by torch, which lets Python go on."""
-    if weights is None:
-        return torch.bincount(torch.from_numpy(bins), minlength=size).numpy()
-    return torch.bincount(torch.from_numpy(bins), torch.from_numpy(weights.ravel()).double(), size).numpy()
+    of = None if weights is None else torch.from_numpy(weights.ravel()).double()
+    counts: np.ndarray = torch.bincount(torch.from_numpy(bins), of, size).numpy()
+    return counts
 
 
 def _means_nearby(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
