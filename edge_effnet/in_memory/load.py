@@ -55,11 +55,11 @@ def load_in_memory(module: object, expected: VariantSpec | None, options: LoadOp
     contents = replace(contents_of(original, name), notes=notes)
     known = with_snapshot(options, snapshot_of(original, name))
     placed = place(contents.tensors, {}, Path(name))
-    found = _Module(original=original, contents=contents, placed=placed, expected=expected, options=known)
+    found = _Module(name=name, original=original, contents=contents, placed=placed, expected=expected, options=known)
     try:
         return found.loaded()
     except InputError:
-        if placed is None or placed.normalization is None:
+        if placed.normalization is None:
             raise
         # A module that normalises by itself computes the same on what it makes of normalised images.
         return replace(found, original=_Pixels(original, placed.normalization)).loaded()
@@ -93,21 +93,18 @@ def _name(module: nn.Module) -> str:
 class _Module:
     """What was read of a module before its network is built."""
 
+    name: str
     original: nn.Module
     contents: Contents
-    placed: Placement | None
+    placed: Placement
     expected: VariantSpec | None
     options: LoadOptions
-
-    @property
-    def name(self) -> str:
-        return _name(self.original)
 
     def loaded(self) -> Checkpoint:
         """The network with the head that its tensors tell, or the one that its forward pass has."""
         if self.options.head is not None:
             return self._with_given_head()
-        if self.placed is None or (self.placed.head is not None and not self.placed.beside):
+        if self.placed.head is not None and not self.placed.beside:
             checkpoint = self._built(self.contents, self.options)
             if _difference(checkpoint, _random_images(checkpoint)) is None:
                 return checkpoint

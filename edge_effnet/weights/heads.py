@@ -93,14 +93,9 @@ class FoundHead:
 def find_head(
     rest: Mapping[str, torch.Tensor], own: str, features: int, steps: tuple[str, ...] | None, title: str
 ) -> FoundHead:
-    """Find the head.
+    """Find the head, which reads so many features, among the tensors around a network (`rest`, by the file's names).
 
-    Args:
-        rest: the tensors around the network, by the file's names.
-        own: the layout's own name of the classifier's weight, in this file.
-        features: what the head reads.
-        steps: of the head, where they are known.
-        title: how messages begin.
+    `own` is the layout's name of the classifier's weight in this file; `steps` are those of the head, where known.
 
     Raises:
         InputError: a head of other steps.

@@ -9,7 +9,6 @@ from typing import Unpack
 from edge_effnet.class_names import require_class_names
 from edge_effnet.errors import InputError
 from edge_effnet.head import LINEAR, parse_head
-from edge_effnet.io.text import brief
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
@@ -26,7 +25,7 @@ from edge_effnet.weights.identify import (
     require_no_relative,
     with_widths,
 )
-from edge_effnet.weights.layouts import LAYOUTS, Layout
+from edge_effnet.weights.layouts import Layout
 from edge_effnet.weights.normalization import for_channels
 from edge_effnet.weights.origins import Origin, rescaled, resolve_origin
 from edge_effnet.weights.placement import Placement, place
@@ -110,7 +109,7 @@ def load_contents(
     saved = SavedSettings.from_metadata(contents.metadata, path)
     beside = options.beside
     described = contents.described.or_else(beside.described)
-    placed = _placed(contents, path, _known_head(options, saved), ema=options.ema)
+    placed = place(contents.tensors, contents.others, path, _known_head(options, saved), ema=options.ema)
     require_no_relative((*beside.architectures, *described.architectures), path)
     spec = _variant_of(placed, expected or beside.spec, path)
     require_activations(contents.metadata, options.trained_activation or spec.activation, path)
@@ -153,17 +152,6 @@ def _known_head(options: LoadOptions, saved: SavedSettings | None) -> tuple[str,
     """Steps of the head as the caller or the file says them; None leaves them to the tensors."""
     text = options.head or (saved.head if saved is not None and saved.head != LINEAR else None)
     return None if text is None else parse_head(text)[0]
-
-
-def _placed(contents: Contents, path: Path, head: tuple[str, ...] | None, *, ema: bool) -> Placement:
-    placed = place(contents.tensors, contents.others, path, head, ema=ema)
-    if placed is None:
-        keys, known = list(contents.tensors), dict.fromkeys(layout.name for layout in LAYOUTS.values())
-        raise InputError(
-            f"{path}: no EfficientNet in a layout known here ({', '.join(known)}); its {len(keys)} "
-            f"tensors begin with {', '.join(map(brief, keys[:4]))}."
-        )
-    return placed
 
 
 def _variant_of(placed: Placement, expected: VariantSpec | None, path: Path) -> VariantSpec:

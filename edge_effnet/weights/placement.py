@@ -117,22 +117,22 @@ def place(
     head: tuple[str, ...] | None = None,
     *,
     ema: bool = True,
-) -> Placement | None:
-    """Find the network in a state dict; None where there is none.
+) -> Placement:
+    """Find the network in a state dict.
 
-    Args:
-        tensors: the state dict, by the file's names.
-        others: of modules that the file holds beside it: its head may be one of them.
-        path: for messages.
-        head: steps of the head, where it is known; see `edge_effnet.head.parse_head`.
-        ema: whether an averaged copy is preferred to the last step's weights.
+    `others` are of modules that the file holds beside it: its head may be one of them. `head` has the steps of it,
+    where they are known; `ema` prefers an averaged copy to the last step's weights.
 
     Raises:
-        InputError: several networks, and nothing that tells which one is meant; or a head of other steps.
+        InputError: no network; several, and nothing that tells which one is meant; or a head of other steps.
     """
     places = _places(tensors)
     if not places:
-        return None
+        keys, known = list(tensors), dict.fromkeys(layout.name for layout in LAYOUTS.values())
+        raise InputError(
+            f"{path}: no EfficientNet in a layout known here ({', '.join(known)}); its {len(keys)} "
+            f"tensors begin with {', '.join(map(brief, keys[:4]))}."
+        )
     chosen, of_others, notes = _chosen(places, path, ema=ema)
     kept = {key: tensor for key, tensor in tensors.items() if not of_others(key)}
     kept |= _without_networks(others, notes)
