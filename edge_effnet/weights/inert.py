@@ -60,10 +60,13 @@ class Array:
 
     @property
     def values(self) -> tuple[Any, ...]:
-        """The elements in a row, as plain Python; none of an array that is too large for a list of names."""
+        """The elements in a row, as plain Python; none of an array too large for a list of names, or damaged."""
         if self._dtype is None or len(self._data) > _MAX_BYTES:
             return ()
-        return tuple(self._dtype.decoded(self._data))
+        try:
+            return tuple(self._dtype.decoded(self._data))
+        except ValueError:  # no text, or half an element
+            return ()
 
 
 class Holder:

@@ -95,6 +95,11 @@ def test_class_names_of_numbers_in_a_label_encoder(tmp_path: Path) -> None:
     assert names == ("3", "5", "7", "9", "11")
 
 
+def test_names_whose_array_is_damaged_are_none(tmp_path: Path) -> None:
+    damaged = np.frombuffer(b"\xff" * 12 * CLASSES, dtype="<U3")
+    assert load({"classes": damaged}, tmp_path).class_names is None
+
+
 def test_placeholders_are_no_class_names(tmp_path: Path) -> None:
     entry = {"config": {"id2label": {i: f"LABEL_{i}" for i in range(CLASSES)}}}
     assert load(entry, tmp_path).class_names is None
