@@ -119,7 +119,7 @@ def test_channels_of_tiny_weights_and_large_biases_are_exact(groups):
     assert bias.min() > 2**25 and bias.max() == bias.min()
     geometry = ((1, 1), (1, 1), (1, 1), groups)
     scale, zero = torch.ones(8, 1, 1), -int(bias[0])
-    found = arithmetic.weigh(q, weight, bias, scale, 3, zero, (-128, 127), geometry)
+    found = arithmetic.weighted_layer(q, weight, bias, scale, 3, zero, (-128, 127), geometry)
     sums = F.conv2d((q - 3).double(), weight.double(), bias.double(), *geometry)
     assert torch.equal(found, arithmetic.requantize(sums.float(), scale, zero, (-128, 127)))
     assert len(found.unique()) > 10

@@ -47,7 +47,7 @@ def requantize(
     return accumulator.mul_(scale).round_().add_(zero_point).clamp_(*limits)
 
 
-def weigh(
+def weighted_layer(
     q: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor | None,

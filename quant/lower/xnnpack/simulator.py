@@ -159,7 +159,7 @@ def _layer(builder: _Builder, node: fx.Node, scale: TensorScale, limits: tuple[i
     window = geometry(node) if node.target is aten.conv2d.default else None
     ratio = arithmetic.requantization_scale(source.scale, scales, scale.scale)
     return builder.call(
-        arithmetic.weigh,
+        arithmetic.weighted_layer,
         x,
         builder.constant(f"{node.name}_weight", values.to(torch.float32)),
         bias,
