@@ -34,6 +34,9 @@ _LINE = re.compile(r"org\.pytorch:(executorch-android[\w-]*):([^\"'@\s)]+)")
 _KEY = re.compile(r'^executorch[\w-]*\s*=\s*"([^"]+)"', re.MULTILINE)
 """A version catalog's own name for it, where no library of it refers to one."""
 
+_TABLES = ("versions", "libraries")
+"""Of a version catalog; what is no table names nothing."""
+
 _VERSION = re.compile(r"\d+(\.\d+)+[\w.+-]*")
 
 _UNKNOWN = "which ExecuTorch the project links"
@@ -107,7 +110,8 @@ def _in_catalogs(root: Path) -> Iterator[tuple[Path, str, str]]:
             catalog = tomllib.loads(text)
         except tomllib.TOMLDecodeError:
             continue
-        found = [_of_library(entry, catalog.get("versions", {})) for entry in catalog.get("libraries", {}).values()]
+        tables = {name: table if isinstance(table := catalog.get(name), dict) else {} for name in _TABLES}
+        found = [_of_library(entry, tables["versions"]) for entry in tables["libraries"].values()]
         named = [(name, version) for name, version in found if name in _ARTIFACTS]
         yield from ((path, name, version) for name, version in named)
         if not named:
@@ -118,10 +122,12 @@ def _of_library(entry: Any, versions: dict[str, Any]) -> tuple[str, str]:
     """Maven artifact of org.pytorch and version of a catalog's library; of others "" and ""."""
     if isinstance(entry, str):
         entry = dict(zip(("module", "version"), entry.rpartition(":")[::2], strict=True))
+    if not isinstance(entry, dict):
+        return "", ""
     group, _, name = str(entry.get("module", f"{entry.get('group')}:{entry.get('name')}")).partition(":")
     version = entry.get("version", "")
     if isinstance(version, dict):
-        version = versions.get(version["ref"], "") if "ref" in version else version
+        version = versions.get(str(version["ref"]), "") if "ref" in version else version
     if isinstance(version, dict):
         version = version.get("strictly") or version.get("require") or version.get("prefer") or ""
     return (name, str(version)) if group == "org.pytorch" else ("", "")

@@ -26,6 +26,9 @@ from edge_effnet.io.files import child_environment
 # A forward, or a load, of the largest variant on one slow core stays far below; a hang does not.
 SILENCE_TIMEOUT_S = 300.0
 
+# A forward of B7 on Qualcomm's emulator takes minutes of a core, more where the core is busy.
+EMULATOR_SILENCE_TIMEOUT_S = 1800.0
+
 # More than any phone or host has cores; the runtime would try to start them all.
 MAX_THREADS = 256
 
@@ -70,8 +73,15 @@ _INPUT_DTYPES = {"float32": "<f4", "uint8": "|u1"}
 class HostRuntime:
     """The ExecuTorch runtime of this host; a context manager that owns the child process."""
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, *, silence_s: float | None = None) -> None:
+        """Start it.
+
+        Args:
+            threads: of a forward.
+            silence_s: without a word after which a program counts as hanging; None: `SILENCE_TIMEOUT_S`.
+        """
         self.threads = check_threads(threads)
+        self._silence_s = SILENCE_TIMEOUT_S if silence_s is None else silence_s
         with ExitStack() as resources:
             self._log = resources.enter_context(tempfile.TemporaryFile())
             self._pipe, theirs = multiprocessing.Pipe()
@@ -183,7 +193,7 @@ class HostRuntime:
         except TimeoutError as error:
             self._child.kill()
             raise InputError(
-                f"{what}: no word from the runtime in {SILENCE_TIMEOUT_S:.0f} s; the program hangs."
+                f"{what}: no word from the runtime in {self._silence_s:.0f} s; the program hangs."
             ) from error
         except (EOFError, OSError) as error:
             raise self._crashed(what) from error
@@ -201,7 +211,7 @@ class HostRuntime:
         """Read the next answer; an empty one is a sign of life, which gives it more time."""
         message = b""
         while not message:
-            if not self._pipe.poll(SILENCE_TIMEOUT_S):
+            if not self._pipe.poll(self._silence_s):
                 raise TimeoutError
             message = self._pipe.recv_bytes()
         # Never unpickled: what comes from there is data.
@@ -240,8 +250,8 @@ class EmulatorRuntime(HostRuntime):
     """The runtime in several child processes: for emulators, whose forwards take about a second of one core each."""
 
     def __init__(self, processes: int) -> None:
-        super().__init__()
-        self._others = [HostRuntime() for _ in range(processes - 1)]
+        super().__init__(silence_s=EMULATOR_SILENCE_TIMEOUT_S)
+        self._others = [HostRuntime(silence_s=EMULATOR_SILENCE_TIMEOUT_S) for _ in range(processes - 1)]
 
     def close(self) -> None:
         """End the child processes."""
@@ -258,7 +268,7 @@ class EmulatorRuntime(HostRuntime):
 
     def verify_bundle(self, path: Path, cases: int, *, rtol: float, atol: float) -> None:
         """As `HostRuntime`, in a process of its own: QNN's backend ends a program with its second copy."""
-        with HostRuntime() as fresh:
+        with HostRuntime(silence_s=EMULATOR_SILENCE_TIMEOUT_S) as fresh:
             fresh.verify_bundle(path, cases, rtol=rtol, atol=atol)
 
     def run(self, program: LoadedProgram, inputs: torch.Tensor) -> torch.Tensor:

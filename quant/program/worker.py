@@ -32,7 +32,7 @@ from quant.program.process_limits import limit_memory, no_core_dump, peak_bytes,
 _HEARTBEAT_S = 1.0
 
 # The parent gives up long before. Where it was killed, the alarm ends a program that hangs: nobody else would.
-_ORPHAN_S = 900
+_ORPHAN_S = 3600
 
 # ExecuTorch's numbers of scalar types.
 _DTYPES = {0: "uint8", 6: "float32"}

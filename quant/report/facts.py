@@ -276,6 +276,8 @@ def _require_consistent(facts: Facts) -> None:
         counts = [row.kept, *((row.float_right, row.pte_right) if facts.labelled else ())]
         if any(count is None or count > row.images for count in counts):
             raise ValueError(f"class {row.name!r} of {row.images} images: {counts}")
+    if facts.training is not None and not 0 <= facts.training.best_epoch < len(facts.training.rows):
+        raise ValueError(f"best_epoch {facts.training.best_epoch} of {len(facts.training.rows)} rows")
 
 
 def _columns(verdict: Mapping[str, Any], activation: str) -> tuple[Figures, ...]:

@@ -46,6 +46,10 @@ SAID = {
     },
     "one string": {CATALOG: f'[libraries]\net = "{COORDINATE}:1.4.1"\n'},
     "strictly": {CATALOG: f'[libraries]\net = {{ module = "{COORDINATE}", version = {{ strictly = "1.4.1" }} }}\n'},
+    "beside entries of no kind": {CATALOG: f'[libraries]\na = 5\nb = ["x"]\net = "{COORDINATE}:1.4.1"\n'},
+    "beside a table that is none": {
+        CATALOG: f'versions = 1\n[libraries]\nb = {{ version = {{ ref = [1] }} }}\net = "{COORDINATE}:1.4.1"\n'
+    },
     "groovy": {SCRIPT: f"dependencies {{\n    implementation '{COORDINATE}:1.4.1'\n}}\n"},
     "kotlin": {"app__build_dot_gradle_dot_kts": f'dependencies {{ implementation("{COORDINATE}:1.4.1@aar") }}\n'},
 }

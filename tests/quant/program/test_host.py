@@ -12,7 +12,7 @@ from edge_effnet.errors import InputError, MachineError
 from quant.artifact.bundle import bundle_program
 from quant.artifact.model import Golden
 from quant.program import host as module
-from quant.program.host import MAX_THREADS, HostRuntime, check_threads
+from quant.program.host import MAX_THREADS, EmulatorRuntime, HostRuntime, check_threads
 from quant.program.reader import parse_pte
 from tests.support.programs import RIGHT, SIZE, SWAPPED, ColourNet, colour_program
 from tests.support.refusals import refusal_of
@@ -179,14 +179,19 @@ def test_a_runtime_that_dies_is_told_by_its_cause(program_file, inputs, number, 
         assert words in refusal_of(doomed.run, program, inputs, error=error)
 
 
-def test_a_runtime_that_hangs_is_ended(program_file, inputs, monkeypatch):
+def test_a_runtime_that_hangs_is_ended(program_file, inputs):
     with HostRuntime() as hung:
         program = hung.load(program_file, "right")
         os.kill(hung._child.pid, signal.SIGSTOP)
-        monkeypatch.setattr(module, "SILENCE_TIMEOUT_S", 0.1)
+        hung._silence_s = 0.1
         with pytest.raises(InputError, match="the program hangs"):
             hung.run(program, inputs)
     assert hung._child.poll() is not None
+
+
+def test_every_process_of_an_emulator_may_think_for_half_an_hour():
+    with EmulatorRuntime(2) as emulator:
+        assert [each._silence_s for each in (emulator, *emulator._others)] == [1800.0, 1800.0]
 
 
 def test_a_runtime_that_does_not_start_is_the_machines_fault(program_file, monkeypatch):

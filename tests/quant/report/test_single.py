@@ -296,6 +296,7 @@ def test_a_program_that_was_not_run_says_so():
         {"float": {**outcome().to_json()["float"], "latency_ms": None}},
         {"classes": [{"name": "a", "photographs": 1, "float_right": None, "pte_right": 1, "kept": 1}]},
         {"classes": [{"name": "a", "photographs": 1, "float_right": 1, "pte_right": 2, "kept": 1}]},
+        {"training": {"steps": 1, "best_epoch": 9, "rows": list(ROWS)}},
     ],
 )
 def test_a_verdict_that_is_none_of_ours_is_refused_in_a_sentence(change):
