@@ -22,7 +22,7 @@ DRAWS: dict[int, int] = {8: 3, 32: 3, 64: 10, 128: 3, 256: 3, 512: 1}
 """How many draws of how many images."""
 
 COLUMNS = (
-    "photographs", "draws", "agreement, %, mean", "worst", "SQNR, dB, mean", "worst", "top-1, %, mean", "worst",
+    "images", "draws", "agreement, %, mean", "worst", "SQNR, dB, mean", "worst", "top-1, %, mean", "worst",
 )  # fmt: skip
 
 

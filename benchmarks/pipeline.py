@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--variant", action="append", choices=VARIANTS, help="only these; all by default")
     parser.add_argument("--weights", help="of B0; random without")
     parser.add_argument("--data", help="images for B0; drawn without")
-    parser.add_argument("--calibration", action="append", default=[], metavar="VARIANT=N", help="photographs")
+    parser.add_argument("--calibration", action="append", default=[], metavar="VARIANT=N", help="images")
     parser.add_argument(
         "--peer", action="append", choices=(*PEERS, "none"), help=f"{', '.join(DEFAULT_PEERS)} by default"
     )

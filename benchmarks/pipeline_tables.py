@@ -121,7 +121,7 @@ def _toolchains(runs: Sequence[Run]) -> Table:
         ]
         for run in runs
     ]
-    columns = ("", "photographs", "to the program, s", "of ours", "whole process, s", "peak, GiB")
+    columns = ("", "images", "to the program, s", "of ours", "whole process, s", "peak, GiB")
     return Table(columns=columns, rows=rows, caption="Toolchains. The whole process of ours also evaluates.")
 
 
@@ -132,7 +132,7 @@ def _stages(runs: Sequence[Run]) -> Table:
         for run in runs
         if run.stages
     ]
-    return Table(columns=("", "photographs", *STAGES), rows=rows, caption="`quantize`, seconds by stage.")
+    return Table(columns=("", "images", *STAGES), rows=rows, caption="`quantize`, seconds by stage.")
 
 
 def _graph_work(works: dict[str, list[GraphWork]]) -> Table:
@@ -162,7 +162,7 @@ def _speeds(speeds: dict[str, Speed]) -> Table:
 def _decodings(decodings: dict[str, Decoding]) -> Table:
     """Decoding and the float network, apart and together."""
     return Table(
-        columns=("", "photographs", "decoding, s", "network, s", "together, s", "hidden, %"),
+        columns=("", "images", "decoding, s", "network, s", "together, s", "hidden, %"),
         rows=[[variant.upper(), *decoding.cells()] for variant, decoding in decodings.items()],
         caption="Decoding calibration images beside the float network, least of the turns.",
     )
