@@ -58,7 +58,7 @@ HelpAll = Annotated[
 ]
 """Of a command with options that `--help` leaves out; its default is False."""
 
-Verbose = Annotated[bool, typer.Option("--verbose", help="Say what lowering changed, and what runs where.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Also show lowering's error, what runs where.")]
 """Of what prints an outcome; its default is False."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 Folder = Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")]
-Images = Annotated[str, typer.Option(help="Images (val/ of it is used), or `sample`.")]
+Images = Annotated[str, typer.Option(help="Images (val/, if there is one), or `sample`.")]
 MaxDrop = Annotated[float | None, typer.Option(help=f"Top-1 points that may be lost; default: {MAX_DROP_POINTS:g}.")]
-MinAgreement = Annotated[float | None, typer.Option(help="Images that have to keep float's class, %.")]
+MinAgreement = Annotated[float | None, typer.Option(help="Images that must keep float's class, %.")]
 # A list: of an option given twice only the last would be taken, without a word.
-Labels = Annotated[list[str] | None, typer.Option(help="CSV, TSV, text: one image and label per row.")]
-ImageColumn = Annotated[str | None, rare_option(help="Column of --labels that names images, if unusual.")]
-LabelColumn = Annotated[str | None, rare_option(help="Column of --labels that has labels, if unusual.")]
-MaxUnusable = Annotated[float, rare_option(help="Images that may be unreadable, %; they are left out.")]
+Labels = Annotated[list[str] | None, typer.Option(help="Label file (CSV, TSV, text): image, label.")]
+ImageColumn = Annotated[str | None, rare_option(help="Column of image names in --labels, if unusual.")]
+LabelColumn = Annotated[str | None, rare_option(help="Column of labels in --labels, if unusual.")]
+MaxUnusable = Annotated[float, rare_option(help="Unreadable images that are skipped, at most, %.")]
 
 
 def one_file(option: str, given: list[str] | None) -> str | None:
@@ -51,16 +51,18 @@ def read_options(
     return ImageOptions(labels=file, image_column=image_column, label_column=label_column, max_unusable=max_unusable)
 
 
-Emulator = Annotated[Path | None, typer.Option(help="arm64: program that runs aarch64 Python.")]
-SshConfig = Annotated[Path | None, typer.Option(help="ssh: file for its -F (keys, ports).")]
-RemotePython = Annotated[str, typer.Option(help="ssh: interpreter with ExecuTorch on the board.")]
-Apk = Annotated[Path | None, typer.Option(help="adb: the app, to install it first.")]
+Emulator = Annotated[
+    Path | None, typer.Option(help="arm64: program that runs aarch64 Python; default: $EDGE_EFFNET_EMULATOR.")
+]
+SshConfig = Annotated[Path | None, typer.Option(help="ssh: configuration file (ssh -F).")]
+RemotePython = Annotated[str, typer.Option(help="ssh: Python with ExecuTorch on the board.")]
+Apk = Annotated[Path | None, typer.Option(help="adb: APK of the app, to install first.")]
 ExecutorRunner = Annotated[Path | None, typer.Option(help="adb: executor_runner to use instead of the app.")]
 Device = Annotated[
     str | None,
     typer.Option(help="host, arm64[:CPU], ssh:USER@HOST[:PORT], adb[:SERIAL] or ios:FILE.", show_default=False),
 ]
-Runtime = Annotated[str | None, typer.Option(help="Another release of executorch: 1.5.1.")]
-Limit = Annotated[int | None, typer.Option(help="At most so many images, evenly per class.")]
-Keep = Annotated[bool, typer.Option("--keep", help="Leave what was copied on the device.")]
-ResultsFile = Annotated[Path | None, typer.Option("--results", help="Write the device's results file.")]
+Runtime = Annotated[str | None, typer.Option(help="Another executorch release, such as 1.5.1.")]
+Limit = Annotated[int | None, typer.Option(help="At most this many images, evenly per class.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Do not remove copied files from the device.")]
+ResultsFile = Annotated[Path | None, typer.Option("--results", help="Results file to write (for compare).")]

@@ -84,25 +84,25 @@ _MORE_IMAGES = "Evaluate on more images, or allow more with --max-drop."
 KINDS: Mapping[str, Kind] = {
     # The program against float, the limits and the baseline.
     "collapsed": _error(
-        "The program sees next to nothing of what float sees; it fails whatever is allowed.",
-        "Take --recipe int8, and see `edge-effnet analyze` for the layer where the signal is lost.",
+        "The program has lost most of what float predicts; it fails whatever the limits allow.",
+        "Use --recipe int8, and see `edge-effnet analyze` for the layer where the signal is lost.",
     ),
     "not-finite": _error(
-        "The program puts out values that are not finite.",
-        "Choose a precision or backend with more range, or leave this one out.",
+        "The program outputs NaN or infinite values.",
+        "Choose a precision or backend with more range, or omit this one.",
     ),
     "accuracy-drop": _error(
-        "More top-1, or what else the task bounds, is lost against float (without labels: expected to be lost) than "
+        "More top-1, or the task's own figure, is lost against float (without labels: expected to be lost) than "
         "--max-drop allows.",
         "Let the search keep layers in float: --min-agreement 99.",
     ),
     "sure-images-changed": _error(
-        "Without labels: too many images change a class or label that float is sure of.",
+        "Without labels: too many images change a class or label that float is confident of.",
         "Let the search keep layers in float: --min-agreement 99.",
     ),
     "agreement-low": _error(
-        "Fewer images keep float's class, or another task's answer, than --min-agreement asks for.",
-        "Take --recipe int8, whose search keeps layers in float until the target is met.",
+        "Fewer images keep float's class (or answer, in other tasks) than --min-agreement requires.",
+        "Use --recipe int8, whose search keeps layers in float until the target is met.",
     ),
     "baseline-drop": _error(
         "More is lost against the baseline than --max-drop allows.",
@@ -110,23 +110,23 @@ KINDS: Mapping[str, Kind] = {
     ),
     "target-not-met": _error(
         "No set of float layers meets the target on the selection images.",
-        "Ask for less, or train: --recipe qat-int8.",
+        "Lower the target, or train: --recipe qat-int8.",
     ),
     "device-differs": _error(
-        "The device's answers are not those of the same program on this host.",
+        "The device's outputs differ from those of the same program on this host.",
         "Update the device's runtime to the version of the manifest, and check again.",
     ),
     "device-varies": _error(
-        "The device gives other bits for the same image when it runs again: its driver or runtime is at fault.",
-        "Update the device's driver and runtime, or take a backend of its CPU: --backend xnnpack.",
+        "The device gives different outputs when the same image runs again: its driver or runtime is at fault.",
+        "Update the device's driver and runtime, or use its CPU: --backend xnnpack.",
     ),
     # What makes figures meaningless.
     "one-class": _error(
-        "Float takes every image for one class: agreement and top-1 mean nothing.",
+        "Float predicts the same class for every image: agreement and top-1 mean nothing.",
         "Evaluate on images of several classes.",
     ),
     "one-answer": _error(
-        "Of a task without classes: float gives every image the same answer, and agreement means nothing.",
+        "In a task without classes: float gives every image the same answer, and agreement means nothing.",
         "Evaluate on images that differ; check the weights and the preprocessing.",
     ),
     "float-at-chance": _error(
@@ -135,15 +135,15 @@ KINDS: Mapping[str, Kind] = {
         "preprocessing.",
     ),
     "label-order": _error(
-        "Float takes classes for each other as a whole: names or folders are in another order than its outputs.",
+        "Float confuses whole classes with each other: names or folders are not in the order of its outputs.",
         "Put the class names into the order of the network's outputs.",
     ),
     "preprocessing": _error(
-        "Another reading of the images suits float better, or golden inputs are not what this preprocessing makes.",
+        "Float fits the images better with other preprocessing, or golden inputs are not what this one makes.",
         _PREPROCESSING,
     ),
     "leakage": _error(
-        "Evaluation images are copies of calibration images, enough of them to flatter the verdict.", _OTHER_IMAGES
+        "So many evaluation images are copies of calibration images that the verdict is optimistic.", _OTHER_IMAGES
     ),
     "float-changed": _error(
         "Float's top-1 is not the one that `quantize` recorded.",
@@ -154,10 +154,11 @@ KINDS: Mapping[str, Kind] = {
     ),
     "manifest-edited": _error("The manifest was edited after `quantize` wrote it.", _REGENERATE),
     "baseline-edited": _error(
-        "The baseline's figures for this very program are not those it has.", "Write it again with --update-baseline."
+        "The baseline's figures for this very program are not those measured now.",
+        "Write it again with --update-baseline.",
     ),
     "dead-layers": _error(
-        "Layers of a program have nothing but zeros for weights.",
+        "All weights of some layers are zero.",
         "Check the weights file, then regenerate the artifact.",
     ),
     # What a pass is to be taken with caution for.
@@ -166,28 +167,29 @@ KINDS: Mapping[str, Kind] = {
         "The agreement may be below --min-agreement on other images like these.", _MORE_IMAGES
     ),
     "few-calibration-images": _warning(
-        "Ranges were fitted on few images; another draw may do worse.", "Calibrate on more images (--calibration)."
+        "Ranges were fitted on few images; another sample may do worse.", "Calibrate on more images (--calibration)."
     ),
     "calibration-duplicates": _warning(
-        "Many calibration images look like another one of them.", "Give images that differ as the phone's do."
+        "Many calibration images look like other calibration images.", "Give images that vary as much as the phone's."
     ),
     "calibration-statistics": _warning(
-        "The calibration images do not look to the stem as its training set did.", _PREPROCESSING
+        "The stem's statistics on the calibration images are not those that its BatchNorm learned.", _PREPROCESSING
     ),
     "averaged-weights": _warning(
-        "The file's averaged copy of the weights, which was taken, is far behind the last step's.",
-        "Take the last step's: --no-ema.",
+        "The file's averaged copy of the weights, which was used, is far less accurate than the last step's.",
+        "Use the last step's: --no-ema.",
     ),
     "trained-activation": _warning(
-        "BatchNorm's statistics fit another activation than the weights are taken for.",
+        "BatchNorm's statistics fit another activation better than the assumed one.",
         "Compare float's accuracy with --trained-activation.",
     ),
     "selection-on-evaluation": _warning(
-        "Float layers, or 16-bit activations, were chosen on the evaluation images, which flatters the verdict.",
-        "Give more images, so that some can be kept back to choose on.",
+        "Float layers, or 16-bit activations, were chosen on the evaluation images, so the verdict is optimistic.",
+        "Give more images, so that some can be held out for that choice.",
     ),
     "nearly-one-class": _warning(
-        "Float takes nearly every image for one class: the rest say little.", "Evaluate on images of all classes."
+        "Float predicts the same class for nearly every image: the figures say little.",
+        "Evaluate on images of all classes.",
     ),
     "near-duplicates": _warning("A few evaluation images look like calibration images.", _OTHER_IMAGES),
     # What else there is to know.
@@ -199,29 +201,29 @@ KINDS: Mapping[str, Kind] = {
         "How the weights file was understood, where it leaves something open.", "Check it against the training."
     ),
     "tensor-inputs": _note(
-        "Images came as preprocessed tensors: the artifact does not say how an image becomes one, apps have to know."
+        "Images came as preprocessed tensors: how an image becomes one is not in the artifact, and apps refuse it."
     ),
-    "sample-model": _note("The sample model was quantized, nothing of the user's."),
+    "sample-model": _note("The sample model was quantized, not your own."),
     "images-left-out": _note(
         "Images or files were left out: copies, unreadable or contradictory ones, ones that the program was "
         "calibrated on, or that a label file does not list; `items` has them."
     ),
-    "classes-subset": _note("The images show some of the network's classes only; figures are over these."),
-    "images-fewer": _note("Fewer images were taken than asked for, or than there are."),
+    "classes-subset": _note("The images are of only some of the network's classes; figures are over these."),
+    "images-fewer": _note("Fewer images were used than requested, or than there are."),
     "large-for-phones": _note(
-        "The program asks much of a phone: arithmetic, memory or file size.",
-        "Take a smaller variant, image size or precision.",
+        "The program is large for a phone: arithmetic, memory or file size.",
+        "Use a smaller variant, image size or precision.",
     ),
     "device-reports": _warning(
-        "Devices that run such programs were reported to compute wrong or varying results; the message has the "
-        "reports' numbers.",
+        "Wrong or varying results were reported on devices that run such programs; the message has the bug reports' "
+        "numbers.",
         "Compare on the phone: edge-effnet check --device adb.",
     ),
-    "device": _note("What the device said about itself: emulated, hot, low on battery."),
+    "device": _note("The device's state: emulated, hot, low on battery."),
     # Why a program failed, as far as the analysis tells.
     "first-broken-layer": _note("Where the signal is first lost.", "See `edge-effnet analyze`."),
     "saturated-layer": _note(
-        "A layer's values lie beyond its int8 grid, and that makes much of the noise.", "See `edge-effnet analyze`."
+        "A layer's values exceed its int8 range, which causes much of the noise.", "See `edge-effnet analyze`."
     ),
     "analysis-differs": _note(
         "The logits are worse than when layers.json was written: another program, or other images.", _REGENERATE

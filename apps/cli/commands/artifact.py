@@ -29,10 +29,10 @@ def analyze_command(
 def deploy_command(
     folder: Folder,
     app: Annotated[str, typer.Option(help="Kind of project: android or ios.")],
-    project: Annotated[Path | None, typer.Option(help="Your app's project; default: this package's app.")] = None,
+    project: Annotated[Path | None, typer.Option(help="Your app's project; default: this package's.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put an artifact into an app's project."""
+    """Copy an artifact into an app's project."""
     from apps.device.deploy import deploy  # noqa: PLC0415
 
     done = deploy(folder, app=app, project=project)

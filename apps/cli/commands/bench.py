@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def bench_command(
     folders: Annotated[list[Path], typer.Argument(help="Artifact folders that `quantize` wrote.")],
     threads: Annotated[int, typer.Option(help="CPU threads of the runtime.")] = 1,
-    repeats: Annotated[int, typer.Option(help="Forwards timed of each program.")] = 100,
+    repeats: Annotated[int, typer.Option(help="Timed forward passes per program.")] = 100,
     with_float: Annotated[bool, typer.Option("--with-float", help="Measure each float.pte too.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -31,7 +31,7 @@ def check_command(
     max_unusable: options.MaxUnusable = 100 * UNUSABLE_SHARE,
     max_drop: options.MaxDrop = None,
     min_agreement: options.MinAgreement = None,
-    baseline: Annotated[Path | None, typer.Option(help="File of earlier figures to compare with.")] = None,
+    baseline: Annotated[Path | None, typer.Option(help="Baseline file to compare with, or write.")] = None,
     update_baseline: Annotated[bool, typer.Option(help="Write this run's figures to --baseline.")] = False,
     threads: Annotated[int, typer.Option(help="CPU threads for timing and evaluation.")] = 1,
     as_json: AsJson = False,
@@ -48,7 +48,7 @@ def check_command(
     executor_runner: options.ExecutorRunner = None,
     _help_all: HelpAll = False,
 ) -> int:
-    """Judge a .pte against float on images, here or on a device."""
+    """Check a .pte's accuracy against float's, here or on a device."""
     given: dict[str, Any] = dict(locals())
     if runtime is not None and device is None:
         device = "host"

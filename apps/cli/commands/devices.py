@@ -66,7 +66,7 @@ def job_command(
 def compare_command(
     host: Annotated[Path, typer.Argument(help="Results file of `check --device host`.")],
     device: Annotated[Path, typer.Argument(help="Results file of the device.")],
-    artifact: Annotated[Path | None, typer.Option(help="Artifact that both have to be of.")] = None,
+    artifact: Annotated[Path | None, typer.Option(help="Artifact that both results have to belong to.")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Compare two devices' results for the same program."""

@@ -32,7 +32,7 @@ def predict_command(
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="One row per image and class.")] = False,
 ) -> None:
-    """Show a program's answers for images, float's beside them."""
+    """Show a program's predictions for images, next to float's."""
     if as_json and as_csv:
         raise InputError("--json and --csv: choose one of them.")
     bars = Bars(lines=not as_json and not as_csv)

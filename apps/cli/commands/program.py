@@ -13,7 +13,7 @@ from apps.cli.render.plain import one_line, write_result
 
 def inspect_command(
     program: Annotated[Path, typer.Argument(help="Any .pte.")],
-    layers: Annotated[bool, typer.Option("--layers", help="Constants and quantization layer by layer.")] = False,
+    layers: Annotated[bool, typer.Option("--layers", help="Show constants and quantization by layer.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what is in a .pte, where it runs and what to link."""
@@ -24,11 +24,11 @@ def inspect_command(
 
 
 def diff_command(
-    first: Annotated[Path, typer.Argument(help="A .pte.")],
-    second: Annotated[Path, typer.Argument(help="Another.")],
+    first: Annotated[Path, typer.Argument(help="First .pte.")],
+    second: Annotated[Path, typer.Argument(help="Second .pte.")],
     as_json: AsJson = False,
 ) -> None:
-    """Say what differs between two programs."""
+    """Show what differs between two .pte files."""
     from quant.program.inspect import compare_programs  # noqa: PLC0415
 
     found = compare_programs(first, second)

@@ -41,40 +41,63 @@ app = typer.Typer(**SETTINGS)
     no_args_is_help=True,
 )
 def quantize_command(
-    variant: Annotated[str | None, typer.Option(help="Such as b0, lite0 or v2-s; default: the file's.")] = None,
+    variant: Annotated[str | None, typer.Option(help="b0, lite0, v2-s, ...; default: the weights'.")] = None,
     weights: Annotated[str | None, typer.Option(help="Float weights: file, folder or hf://REPOSITORY.")] = None,
     data: Annotated[str | None, typer.Option(help="Images: train/ and val/, class folders, or .npz.")] = None,
-    calibration_data: Annotated[str | None, rare_option(help="Folder of calibration images, any name.")] = None,
-    evaluation_data: Annotated[str | None, rare_option(help="Folder of evaluation images, any name.")] = None,
+    calibration_data: Annotated[
+        str | None, rare_option(help="Calibration images; default: train/ of --data.")
+    ] = None,
+    evaluation_data: Annotated[str | None, rare_option(help="Evaluation images; default: val/ of --data.")] = None,
     labels: Labels = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
-    classes: Annotated[str | None, rare_option(help="Class names in the order of outputs, one per line.")] = None,
-    max_unusable: MaxUnusable = 100 * UNUSABLE_SHARE,
-    origin: Annotated[str | None, rare_option(help="Whose weights, where unclear: timm, timm-tf, ...")] = None,
-    image_size: Annotated[
-        int | None, typer.Option(min=32, max=2048, help="Pixels a side; default: the file's.")
+    classes: Annotated[
+        str | None, rare_option(help="File of class names, one per line, in the order of the outputs.")
     ] = None,
-    resize: Annotated[str | None, rare_option(help="N (shorter side), HxW (both) or none (as it is).")] = None,
-    crop: Annotated[int | None, rare_option(help="Side of the square that is cut from the middle.")] = None,
-    interpolation: Annotated[str | None, rare_option(help="bilinear or bicubic.")] = None,
-    resize_mode: Annotated[str | None, rare_option(help="shorter, squash, pad, pad-black or none.")] = None,
-    mean: Annotated[str | None, rare_option(help="0.5, or 0.49,0.46,0.41; default: the file's.")] = None,
-    std: Annotated[str | None, rare_option(help="Likewise; both are required from 4 channels on.")] = None,
-    head: Annotated[str | None, typer.Option(help="Layers of the head, such as linear-relu-linear.")] = None,
-    task: Annotated[str, typer.Option(help="classes, binary, multilabel or regression.")] = "classes",
-    threshold: Annotated[float | None, rare_option(help="Probability from which it is yes; default: 0.5.")] = None,
-    output: Annotated[str | None, typer.Option(help="Outputs: logits, softmax, sigmoid or softmax:int8.")] = None,
-    trained_activation: Annotated[str | None, rare_option(help="What replaced SiLU before training.")] = None,
-    ema: Annotated[bool, rare_option("--ema/--no-ema", help="Take averaged weights, where there are any.")] = True,
-    activation: Annotated[str | None, typer.Option(help="Swap in swish, hardswish, relu6 or relu.")] = None,
-    calibration: Annotated[int, typer.Option(help="Images to fit ranges on.")] = DEFAULT_CALIBRATION,
+    max_unusable: MaxUnusable = 100 * UNUSABLE_SHARE,
+    origin: Annotated[str | None, rare_option(help="Library of the weights, if unclear: timm, timm-tf, ...")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=32, max=2048, help="Pixels per side; default: file's.")
+    ] = None,
+    resize: Annotated[
+        str | None, rare_option(help="N (shorter side), HxW (both) or none; default: the weights'.")
+    ] = None,
+    crop: Annotated[int | None, rare_option(help="Side of the center crop; the same as --image-size.")] = None,
+    interpolation: Annotated[str | None, rare_option(help="bilinear or bicubic; default: the weights'.")] = None,
+    resize_mode: Annotated[
+        str | None, rare_option(help="shorter, squash, pad, pad-black or none; default: the weights'.")
+    ] = None,
+    mean: Annotated[
+        str | None, rare_option(help="Of pixels in 0..1: 0.5, or 0.49,0.46,0.41; default: the weights'.")
+    ] = None,
+    std: Annotated[
+        str | None, rare_option(help="Standard deviation, likewise; both are required from 4 channels on.")
+    ] = None,
+    head: Annotated[str | None, typer.Option(help="Head layers, such as linear-relu-linear, or none.")] = None,
+    task: Annotated[
+        str, typer.Option(help="What outputs mean: classes, binary, multilabel, regression or embedding.")
+    ] = "classes",
+    threshold: Annotated[
+        float | None,
+        rare_option(help="binary, multilabel: probability from which an output means yes; default: 0.5."),
+    ] = None,
+    output: Annotated[str | None, typer.Option(help="logits, softmax or sigmoid; with :int8 for int8.")] = None,
+    trained_activation: Annotated[
+        str | None, rare_option(help="Activation that replaced SiLU before training.")
+    ] = None,
+    ema: Annotated[
+        bool, rare_option("--ema/--no-ema", help="Use the averaged (EMA) weights, if there are any.")
+    ] = True,
+    activation: Annotated[str | None, typer.Option(help="Swap activations: swish, hardswish, relu6, relu.")] = None,
+    calibration: Annotated[int, typer.Option(help="Number of calibration images.")] = DEFAULT_CALIBRATION,
     recipe: Annotated[str, typer.Option(help=f"How to quantize: {', '.join(RECIPES)}.")] = DEFAULT_RECIPE,
     backend: Annotated[
         list[str] | None,
         typer.Option(help=f"{', '.join(BACKENDS)}; NAME:PRECISION, NAME:all or all; repeatable. [xnnpack]"),
     ] = None,
-    compute_units: Annotated[str | None, rare_option(help="Core ML: all, cpu_only, cpu_and_gpu, cpu_and_ne.")] = None,
+    compute_units: Annotated[
+        str | None, rare_option(help="Core ML: all, cpu_only, cpu_and_gpu or cpu_and_ne; default: all.")
+    ] = None,
     ios: Annotated[int | None, rare_option(help="Core ML: oldest iOS, 17 or 18; default: 17.")] = None,
     soc: Annotated[str | None, rare_option(help=f"QNN: the phone's chip; default: {DEFAULT_SOC}.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default: <variant>-<recipe>-<backend>.")] = None,
@@ -88,21 +111,24 @@ def quantize_command(
     threads: Annotated[
         int, typer.Option(help="CPU threads for timing and evaluation; default: 1.", show_default=False)
     ] = 1,
-    epochs: Annotated[float | None, rare_option(help="qat-int8: passes over the images.")] = None,
-    steps: Annotated[int | None, rare_option(help="qat-int8: stop after so many steps.")] = None,
-    teacher: Annotated[str | None, rare_option(help="qat-int8: network to distil from; default: float.")] = None,
-    resume: Annotated[bool, rare_option("--resume", help="qat-int8: resume from the checkpoint.")] = False,
+    epochs: Annotated[float | None, rare_option(help="qat-int8: passes over the images; default: 6.")] = None,
+    steps: Annotated[int | None, rare_option(help="qat-int8: stop after this many steps; default: none.")] = None,
+    teacher: Annotated[str | None, rare_option(help="qat-int8: network to distil from; only: float.")] = None,
+    resume: Annotated[
+        bool, rare_option("--resume", help="qat-int8: resume from the checkpoint beside --out.")
+    ] = False,
     embed_preprocess: Annotated[
-        bool, typer.Option("--embed-preprocess", help="The program takes uint8 pixels, normalises itself.")
+        bool, typer.Option("--embed-preprocess", help="Program takes uint8 pixels and normalises them.")
     ] = False,
     as_json: AsJson = False,
     verbose: Verbose = False,
     help_all: HelpAll = False,
     version: Version = False,
 ) -> int:
-    """Quantize an EfficientNet to int8 and check that it still sees.
+    """Quantize an EfficientNet to int8 and compare its accuracy with float's.
 
-    Without --weights and --data: a sample. A target may keep layers in float.
+    Without --weights and --data: a sample. Given --min-agreement or --max-drop,
+    layers stay in float where that is needed.
     """
     given: dict[str, Any] = dict(locals())
     data = _both_halves(data, calibration_data, evaluation_data)

@@ -23,11 +23,11 @@ def report_command(
     folders: Annotated[
         list[Path], typer.Argument(metavar="FOLDER...", help="Artifact folders, or folders of --backend runs.")
     ],
-    data: Annotated[str | None, typer.Option(help="Images of one artifact, to show what changed.")] = None,
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    data: Annotated[str | None, typer.Option(help="One artifact only: its images, to show in the report.")] = None,
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
     as_json: AsJson = False,
 ) -> None:
-    """Compare artifacts on a page; of one, regenerate its report."""
+    """Compare artifacts in an HTML page, or regenerate one's report."""
     bars = Bars(lines=not as_json)
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         from quant.report.make import make_report  # noqa: PLC0415
