@@ -23,7 +23,10 @@ class Finished:
     """Standard output."""
     seconds: float
     peak_bytes: int
-    """Largest sum of the resident memory of the process and its descendants; pages that they share count for each."""
+    """Largest sum of the resident memory of the process and its descendants; pages that they share count for each.
+
+    A descendant counts from its second sighting on: between fork and exec it has its parent's pages, all of them.
+    """
 
 
 def run_watched(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Finished:
@@ -34,8 +37,11 @@ def run_watched(command: Sequence[str], environment: Mapping[str, str], log: Pat
         peak, ended = [0], threading.Event()
 
         def watch() -> None:
+            before = {child.pid}
             while not ended.wait(_INTERVAL_S):
-                peak[0] = max(peak[0], _resident(child.pid))
+                now = _family(child.pid)
+                peak[0] = max(peak[0], sum(map(_resident, now & before)))
+                before = now
 
         watcher = threading.Thread(target=watch)
         watcher.start()
@@ -52,8 +58,8 @@ def resident_bytes(process: int) -> int:
     return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _resident(root: int) -> int:
-    """Bytes of a process and all its descendants."""
+def _family(root: int) -> set[int]:
+    """A process and all its descendants."""
     parents = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -65,8 +71,12 @@ def _resident(root: int) -> int:
     while born:
         born = {pid for pid, parent in parents.items() if parent in born}
         family |= born
-    total = 0
-    for pid in family:
-        with suppress(OSError):
-            total += resident_bytes(pid)
-    return total
+    return family
+
+
+def _resident(process: int) -> int:
+    """Its resident bytes; none of one that has ended."""
+    try:
+        return resident_bytes(process)
+    except OSError:
+        return 0
