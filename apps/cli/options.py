@@ -9,7 +9,7 @@ import typer
 
 from apps.cli.help import rare_option
 from edge_effnet.errors import InputError
-from quant.thresholds import MAX_DROP_POINTS
+from quant.thresholds import MAX_DROP_POINTS, NUMBERS_DROP_POINTS
 
 if TYPE_CHECKING:
     from quant.data.readers.label_file import ImageOptions
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 Folder = Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wrote.")]
 Images = Annotated[str, typer.Option(help="Images (val/, if there is one), or `sample`.")]
-MaxDrop = Annotated[float | None, typer.Option(help=f"Top-1 points that may be lost; default: {MAX_DROP_POINTS:g}.")]
+MaxDrop = Annotated[
+    float | None,
+    typer.Option(help=f"Top-1 points to lose; default: {MAX_DROP_POINTS:g} (numbers: {NUMBERS_DROP_POINTS:g})."),
+]
 MinAgreement = Annotated[float | None, typer.Option(help="Images that must keep float's class, %.")]
 # A list: of an option given twice only the last would be taken, without a word.
 Labels = Annotated[list[str] | None, typer.Option(help="Label file (CSV, TSV, text): image, label.")]
