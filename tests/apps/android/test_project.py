@@ -77,6 +77,10 @@ def test_the_wrapper_is_gradles_own_and_runs_a_release_that_the_plugin_wants():
     assert os.access(ANDROID / "gradlew", os.X_OK)
 
 
+def test_no_store_offers_the_app_to_a_phone_that_executorch_has_no_library_for():
+    assert 'abiFilters += listOf("arm64-v8a", "x86_64")\n' in (ANDROID / "app/build.gradle.kts").read_text()
+
+
 def test_a_release_build_holds_no_activity_for_jobs():
     assert not list((ANDROID / "app/src/main").rglob("Job*"))
     assert CONTRACT["action"] not in (ANDROID / "app/src/main/AndroidManifest.xml").read_text()
@@ -137,6 +141,16 @@ def test_every_resource_that_is_named_exists():
 def test_the_core_knows_nothing_of_android():
     for path in CORE.rglob("*.kt"):
         assert not re.search(r"^import (android|androidx|org\.pytorch)\.", path.read_text(), re.MULTILINE), path
+
+
+def test_the_core_builds_in_anybodys_project():
+    """It is copied into projects without this catalog, or with another one, and without this clone's files."""
+    script = (ANDROID / "core/build.gradle.kts").read_text()
+    assert not re.search(r"\blibs\b", script)
+    # Gradle refuses another version of a plugin than the root script's.
+    assert 'kotlin("jvm")\n' in script and "jvmToolchain" not in script
+    assert "if (golden.isDirectory)" in script
+    assert set(re.findall(r'"([\w.]+:[\w.]+):', script)) == {"org.json:json", "junit:junit"}
 
 
 def test_the_artifact_never_becomes_part_of_the_repository():
