@@ -93,6 +93,19 @@ def test_every_screen_keeps_clear_of_the_systems_bars():
         assert '@+id/root"' in path.read_text(), path
 
 
+def test_no_error_ends_the_app_where_it_could_be_a_sentence():
+    """`Error`s are no `Exception`s: a native library that is missing, memory that is used up."""
+    for path in (*APP.rglob("*.kt"), *DEBUG.rglob("*.kt")):
+        assert "catch (error: Exception)" not in path.read_text(), relative(path)
+
+
+def test_a_camera_without_frames_says_why():
+    assert ".cameraState.observe(this)" in (APP / "camera/CameraActivity.kt").read_text()
+    declared = re.findall(r"int (ERROR_\w+) = ", (ROOT / "tests/support/android_api.txt").read_text())
+    sentences = (APP / "camera/CameraWords.kt").read_text()
+    assert declared and not [name for name in declared if name not in sentences]
+
+
 def test_the_app_is_what_python_starts():
     build = (ANDROID / "app/build.gradle.kts").read_text()
     for line in (

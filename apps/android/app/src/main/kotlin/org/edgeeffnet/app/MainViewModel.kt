@@ -63,7 +63,7 @@ class MainViewModel(
             Shown(said)
         }
 
-    /** Runs [action] off the main thread; a failure becomes a sentence. */
+    /** Runs [action] off the main thread; a failure, a missing native library's `Error` too, becomes a sentence. */
     private fun work(action: suspend () -> Shown) {
         shown.update { it.copy(text = app.getString(R.string.working)) }
         viewModelScope.launch {
@@ -72,7 +72,7 @@ class MainViewModel(
                     withContext(Dispatchers.Default) { action() }
                 } catch (error: CancellationException) {
                     throw error
-                } catch (error: Exception) {
+                } catch (error: Throwable) {
                     Shown(error.words())
                 }
         }

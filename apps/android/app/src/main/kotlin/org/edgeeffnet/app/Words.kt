@@ -27,5 +27,5 @@ private fun SelfTestOutcome.words(): String {
 
 private fun words(equal: Boolean) = if (equal) "equal" else "DIFFERENT"
 
-/** Why something failed. */
-fun Throwable.words(): String = message ?: toString()
+/** Why something failed; the message of an `Error` is often no more than a name. */
+fun Throwable.words(): String = message.takeIf { this !is Error } ?: toString()
