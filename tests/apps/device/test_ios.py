@@ -117,6 +117,14 @@ def test_the_privacy_manifest_names_every_kind_of_call_with_a_reason():
         assert call not in swift
 
 
+def test_a_camera_without_frames_says_why():
+    source = (IOS / "App/Camera/Camera.swift").read_text()
+    for name in ("wasInterrupted", "runtimeError"):
+        assert f"name: AVCaptureSession.{name}Notification, object: session" in source
+    unsupported = source[source.index("canAddInput") :].partition("}")[0]
+    assert "another app" not in unsupported
+
+
 def test_the_app_finds_what_deploy_puts_there(project):
     assert APPS["ios"].look(IOS).model == IOS / ios_app().model_folder
     assert f'"{ios_app().model_folder}"' in (IOS / "App/Runtime/Engine.swift").read_text()
