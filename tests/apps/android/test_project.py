@@ -127,6 +127,12 @@ def test_kotlin_has_the_constants_that_python_has():
     assert all(f"JobContract.{name}" in used for name in constants)
 
 
+def test_screens_and_messages_say_image():
+    """The JSON formats' keys alone are older than the word."""
+    for path in (*(ANDROID / "app/src").rglob("*.xml"), *APP.rglob("*.kt"), *DEBUG.rglob("*.kt"), *CORE.rglob("*.kt")):
+        assert "photograph" not in re.sub(r'"(golden_)?photographs?"', "", path.read_text()).lower(), relative(path)
+
+
 def test_every_class_of_the_manifest_exists():
     for root, manifest in ((APP, MANIFESTS["main"]), (DEBUG, MANIFESTS["debug"])):
         elements = [*manifest.iter("application"), *manifest.iter("activity")]
@@ -204,8 +210,8 @@ def objects(schema):
 
 
 FORMATS = {
-    "job": ("job/JobSpec.kt", "job/PixelFiles.kt", "job/Photograph.kt", "files/Sha256.kt", "program/InputSpec.kt"),
-    "results": ("job/ResultsFormat.kt", "job/PhotographLogits.kt"),
+    "job": ("job/JobSpec.kt", "job/PixelFiles.kt", "job/JobImage.kt", "files/Sha256.kt", "program/InputSpec.kt"),
+    "results": ("job/ResultsFormat.kt", "job/ImageLogits.kt"),
 }
 
 

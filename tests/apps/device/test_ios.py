@@ -49,6 +49,13 @@ def test_lines_are_at_most_120_long():
     assert long == []
 
 
+def test_screens_and_messages_say_image():
+    """The JSON formats' keys alone are older than the word."""
+    for path in SWIFT_FILES:
+        if "Tests" not in path.parts:
+            assert "photograph" not in re.sub(r'"(golden_)?photographs?"', "", path.read_text()).lower(), path.name
+
+
 def test_the_runtime_is_of_the_exporters_version():
     assert locked()["executorch"] == ios_app().executorch
     assert ios_app().branch == f"swiftpm-{ios_app().executorch}"
@@ -158,8 +165,8 @@ JOB = {
     "Job.File": ["pixels", "files", "[]"],
 }
 SHARED = {
-    ("Photograph.swift", "Photograph"): ("job", ["photographs", "[]"]),
-    ("Photograph.swift", "PhotographResult"): ("results", ["photographs", "[]"]),
+    ("JobImage.swift", "JobImage"): ("job", ["photographs", "[]"]),
+    ("JobImage.swift", "ImageResult"): ("results", ["photographs", "[]"]),
     ("TensorSpec.swift", "TensorSpec"): ("job", ["input"]),
     ("Normalization.swift", "Normalization"): ("job", ["normalize", 1]),
 }

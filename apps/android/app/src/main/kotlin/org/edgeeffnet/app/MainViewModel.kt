@@ -14,7 +14,7 @@ import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.flow.update
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
-import org.edgeeffnet.app.photo.PhotographDecoder
+import org.edgeeffnet.app.photo.PhotoDecoder
 import org.edgeeffnet.app.photo.seenBitmap
 
 /** What the first screen shows; it outlives the activity, which Android makes anew when the phone is turned. */
@@ -37,7 +37,7 @@ class MainViewModel(
 
     fun classify(uri: Uri) =
         work {
-            val seen = app.model.await().classifier.classify(PhotographDecoder.decode(app.contentResolver, uri))
+            val seen = app.model.await().classifier.classify(PhotoDecoder.decode(app.contentResolver, uri))
             Shown(seen.words(), seenBitmap(seen.pixels, seen.side))
         }
 
