@@ -8,6 +8,7 @@ import tomllib
 from xml.etree import ElementTree
 
 import pytest
+from packaging.version import Version
 
 from edge_effnet.preprocess import RESIZE_MODES, Preprocess
 from tests.support.kotlin import ANDROID, BUILDS, resources
@@ -77,6 +78,14 @@ def test_the_wrapper_is_gradles_own_and_runs_a_release_that_the_plugin_wants():
     assert os.access(ANDROID / "gradlew", os.X_OK)
 
 
+def test_both_apps_are_of_pythons_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    base = Version(project["version"]).base_version
+    assert f'versionName = "{base}"\n' in (ANDROID / "app/build.gradle.kts").read_text()
+    xcode = (ROOT / "apps/ios/EdgeEffNet.xcodeproj/project.pbxproj").read_text()
+    assert set(re.findall("MARKETING_VERSION = (.*);", xcode)) == {base}
+
+
 def test_no_store_offers_the_app_to_a_phone_that_executorch_has_no_library_for():
     assert 'abiFilters += listOf("arm64-v8a", "x86_64")\n' in (ANDROID / "app/build.gradle.kts").read_text()
 
@@ -129,8 +138,9 @@ def test_kotlin_has_the_constants_that_python_has():
 
 def test_screens_and_messages_say_image():
     """The JSON formats' keys alone are older than the word."""
-    for path in (*(ANDROID / "app/src").rglob("*.xml"), *APP.rglob("*.kt"), *DEBUG.rglob("*.kt"), *CORE.rglob("*.kt")):
-        assert "photograph" not in re.sub(r'"(golden_)?photographs?"', "", path.read_text()).lower(), relative(path)
+    for path in (*ANDROID.glob("app/src/**/*.xml"), *ANDROID.glob("*/src/*/**/*.kt")):
+        text = re.sub(r'"(golden_)?photographs?"', "", path.read_text()).lower()
+        assert "/test/" in path.as_posix() or "photograph" not in text, relative(path)
 
 
 def test_every_class_of_the_manifest_exists():
