@@ -58,6 +58,17 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import torch (seconds) only when something is used, so that `--help` answers at once."""
+    if name == "__version__":
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module 'edge_effnet' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def _version() -> str:
+    from importlib import metadata  # noqa: PLC0415  (takes as long as the rest of this module)
+
+    try:
+        return metadata.version("edge-effnet")
+    except metadata.PackageNotFoundError as error:
+        raise AttributeError("edge-effnet runs from a folder, not from an installation: no version.") from error

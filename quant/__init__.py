@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import edge_effnet
+
 if TYPE_CHECKING:
     from quant.artifact.model import Artifact
     from quant.artifact.open import open_artifact
@@ -69,6 +71,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import the stack (seconds) only when it is used, so that `--help` and light imports stay instant."""
+    if name == "__version__":
+        return edge_effnet.__version__
     if name not in _HOMES:
         raise AttributeError(f"module 'quant' has no attribute {name!r}")
     from quant.common.quiet import quiet_libraries  # noqa: PLC0415  (so that `import quant` alone stays light)

@@ -15,7 +15,7 @@ from apps.cli.commands.predict import predict_command
 from apps.cli.commands.program import diff_command, inspect_command
 from apps.cli.commands.report import report_command
 from apps.cli.commands.train import train_command
-from apps.cli.help import SETTINGS, Version, epilog
+from apps.cli.help import SETTINGS, Command, Version, epilog
 
 app = typer.Typer(
     **SETTINGS,
@@ -34,7 +34,8 @@ def _add(command: Callable[..., int | None], *examples: str, more: str = "") -> 
     """Add a command; examples are its arguments. It shows its help where it is given none, unless one is empty."""
     name = command.__name__.removesuffix("_command")
     lines = (f"edge-effnet {name} {words}".rstrip() for words in examples)
-    app.command(name, epilog=epilog(*lines, more=more), no_args_is_help="" not in examples)(command)
+    no_arguments = "" in examples
+    app.command(name, cls=Command, epilog=epilog(*lines, more=more), no_args_is_help=not no_arguments)(command)
 
 
 # In the order of `--help`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from itertools import takewhile
 from typing import Annotated, Any
 
 import typer
@@ -52,6 +53,16 @@ Version = Annotated[
     bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show versions and exit.")
 ]
 """Of every program; its default is False."""
+
+
+class Command(typer.core.TyperCommand):
+    """A command that takes the program's `--version` too, behind its own name; `--help` of the program lists it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Answer before the command's own options are looked at."""
+        _show_version("--version" in takewhile(lambda word: word != "--", args))
+        return super().parse_args(ctx, args)
+
 
 HelpAll = Annotated[
     bool, typer.Option("--help-all", is_eager=True, callback=_show_all, help="Show the rarer options too.")

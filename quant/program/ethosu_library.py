@@ -24,8 +24,8 @@ TARGETS: Mapping[str, int] = {
 """Products that each takes in a cycle; the default first."""
 
 _COMMAND = (
-    "python -m venv npu && npu/bin/pip install 'edge-effnet[ethos-u]' && npu/bin/quantize ..., an environment of its "
-    "own, because they pin numpy, flatbuffers and others"
+    "in a clone, python -m venv npu && npu/bin/pip install '.[ethos-u]' && npu/bin/quantize ..., an environment of "
+    "its own, because they pin numpy, flatbuffers and others"
 )
 
 

@@ -12,7 +12,11 @@ android {
         minSdk = 28
         targetSdk = 36
         versionCode = 1
-        versionName = "0.1.0"
+        versionName = "0.2.0"
+        ndk {
+            // ExecuTorch has no others: a store then offers the app to no 32-bit phone, where it could load no program.
+            abiFilters += listOf("arm64-v8a", "x86_64")
+        }
         buildConfigField("String", "EXECUTORCH_VERSION", "\"${libs.versions.executorch.get()}\"")
     }
 

@@ -71,6 +71,11 @@ def test_the_core_passes_its_tests_and_writes_what_the_schemas_allow(kotlin, cor
     assert json.loads((tmp_path / "status.json").read_text()) == {"state": "done", "done": 5, "of": 5, "error": None}
 
 
+def test_a_copy_of_the_core_without_the_golden_files_passes_too(kotlin, core):
+    done = kotlin.junit(core, TESTS)
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_core_gives_pythons_pixels_for_any_image(kotlin, core, tmp_path):
     random = np.random.default_rng(7)
     folder = tmp_path / "preprocess"

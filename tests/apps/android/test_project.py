@@ -8,6 +8,7 @@ import tomllib
 from xml.etree import ElementTree
 
 import pytest
+from packaging.version import Version
 
 from edge_effnet.preprocess import RESIZE_MODES, Preprocess
 from tests.support.kotlin import ANDROID, BUILDS, resources
@@ -77,6 +78,18 @@ def test_the_wrapper_is_gradles_own_and_runs_a_release_that_the_plugin_wants():
     assert os.access(ANDROID / "gradlew", os.X_OK)
 
 
+def test_both_apps_are_of_pythons_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    base = Version(project["version"]).base_version
+    assert f'versionName = "{base}"\n' in (ANDROID / "app/build.gradle.kts").read_text()
+    xcode = (ROOT / "apps/ios/EdgeEffNet.xcodeproj/project.pbxproj").read_text()
+    assert set(re.findall("MARKETING_VERSION = (.*);", xcode)) == {base}
+
+
+def test_no_store_offers_the_app_to_a_phone_that_executorch_has_no_library_for():
+    assert 'abiFilters += listOf("arm64-v8a", "x86_64")\n' in (ANDROID / "app/build.gradle.kts").read_text()
+
+
 def test_a_release_build_holds_no_activity_for_jobs():
     assert not list((ANDROID / "app/src/main").rglob("Job*"))
     assert CONTRACT["action"] not in (ANDROID / "app/src/main/AndroidManifest.xml").read_text()
@@ -87,6 +100,19 @@ def test_every_screen_keeps_clear_of_the_systems_bars():
         assert "drawBehindSystemBars()" in path.read_text(), path
     for path in (ANDROID / "app/src").rglob("layout/*.xml"):
         assert '@+id/root"' in path.read_text(), path
+
+
+def test_no_error_ends_the_app_where_it_could_be_a_sentence():
+    """`Error`s are no `Exception`s: a native library that is missing, memory that is used up."""
+    for path in (*APP.rglob("*.kt"), *DEBUG.rglob("*.kt")):
+        assert "catch (error: Exception)" not in path.read_text(), relative(path)
+
+
+def test_a_camera_without_frames_says_why():
+    assert ".cameraState.observe(this)" in (APP / "camera/CameraActivity.kt").read_text()
+    declared = re.findall(r"int (ERROR_\w+) = ", (ROOT / "tests/support/android_api.txt").read_text())
+    sentences = (APP / "camera/CameraWords.kt").read_text()
+    assert declared and not [name for name in declared if name not in sentences]
 
 
 def test_the_app_is_what_python_starts():
@@ -108,6 +134,13 @@ def test_kotlin_has_the_constants_that_python_has():
     assert constants == {"EXTRA_JOB": CONTRACT["extras"]["job"], "JOBS_FOLDER": CONTRACT["jobs_folder"]}
     used = (DEBUG / "job/JobActivity.kt").read_text()
     assert all(f"JobContract.{name}" in used for name in constants)
+
+
+def test_screens_and_messages_say_image():
+    """The JSON formats' keys alone are older than the word."""
+    for path in (*ANDROID.glob("app/src/**/*.xml"), *ANDROID.glob("*/src/*/**/*.kt")):
+        text = re.sub(r'"(golden_)?photographs?"', "", path.read_text()).lower()
+        assert "/test/" in path.as_posix() or "photograph" not in text, relative(path)
 
 
 def test_every_class_of_the_manifest_exists():
@@ -137,6 +170,16 @@ def test_every_resource_that_is_named_exists():
 def test_the_core_knows_nothing_of_android():
     for path in CORE.rglob("*.kt"):
         assert not re.search(r"^import (android|androidx|org\.pytorch)\.", path.read_text(), re.MULTILINE), path
+
+
+def test_the_core_builds_in_anybodys_project():
+    """It is copied into projects without this catalog, or with another one, and without this clone's files."""
+    script = (ANDROID / "core/build.gradle.kts").read_text()
+    assert not re.search(r"\blibs\b", script)
+    # Gradle refuses another version of a plugin than the root script's.
+    assert 'kotlin("jvm")\n' in script and "jvmToolchain" not in script
+    assert "if (golden.isDirectory)" in script
+    assert set(re.findall(r'"([\w.]+:[\w.]+):', script)) == {"org.json:json", "junit:junit"}
 
 
 def test_the_artifact_never_becomes_part_of_the_repository():
@@ -177,8 +220,8 @@ def objects(schema):
 
 
 FORMATS = {
-    "job": ("job/JobSpec.kt", "job/PixelFiles.kt", "job/Photograph.kt", "files/Sha256.kt", "program/InputSpec.kt"),
-    "results": ("job/ResultsFormat.kt", "job/PhotographLogits.kt"),
+    "job": ("job/JobSpec.kt", "job/PixelFiles.kt", "job/JobImage.kt", "files/Sha256.kt", "program/InputSpec.kt"),
+    "results": ("job/ResultsFormat.kt", "job/ImageLogits.kt"),
 }
 
 

@@ -76,3 +76,12 @@ def test_versions_are_those_of_what_is_installed(app, capsys):
     out = capsys.readouterr().out
     assert out.startswith(f"edge-effnet {version('edge-effnet')} (torch {version('torch')}, ")
     assert f"executorch {version('executorch')}" in out and out.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_says_the_programs_versions_too(name, capsys):
+    assert guarded(lambda: edge_effnet.app(["--version"], standalone_mode=False)) == 0
+    expected = capsys.readouterr().out
+    for words in ([name, "--version"], [name, "missing", "--version"]):
+        assert guarded(lambda words=words: edge_effnet.app(words, standalone_mode=False)) == 0
+        assert capsys.readouterr().out == expected

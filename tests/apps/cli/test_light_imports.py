@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 
 from apps.doctor import _BACKENDS_OF_RUNTIME
 from tests.support.paths import ROOT
@@ -39,6 +40,12 @@ def test_help_needs_no_torch():
     assert len(found) == len(commands)
     for code, modules in found:
         assert code == 0 and not modules & {"torch", "executorch", "matplotlib"}
+
+
+def test_the_packages_say_their_version_without_torch():
+    code = "import edge_effnet, quant, sys; print(edge_effnet.__version__, quant.__version__, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.split() == [version("edge-effnet")] * 2 + ["False"]
 
 
 def test_doctor_imports_nothing_heavy(tmp_path):

@@ -49,6 +49,13 @@ def test_lines_are_at_most_120_long():
     assert long == []
 
 
+def test_screens_and_messages_say_image():
+    """The JSON formats' keys alone are older than the word."""
+    for path in SWIFT_FILES:
+        if "Tests" not in path.parts:
+            assert "photograph" not in re.sub(r'"(golden_)?photographs?"', "", path.read_text()).lower(), path.name
+
+
 def test_the_runtime_is_of_the_exporters_version():
     assert locked()["executorch"] == ios_app().executorch
     assert ios_app().branch == f"swiftpm-{ios_app().executorch}"
@@ -117,6 +124,14 @@ def test_the_privacy_manifest_names_every_kind_of_call_with_a_reason():
         assert call not in swift
 
 
+def test_a_camera_without_frames_says_why():
+    source = (IOS / "App/Camera/Camera.swift").read_text()
+    for name in ("wasInterrupted", "runtimeError"):
+        assert f"name: AVCaptureSession.{name}Notification, object: session" in source
+    unsupported = source[source.index("canAddInput") :].partition("}")[0]
+    assert "another app" not in unsupported
+
+
 def test_the_app_finds_what_deploy_puts_there(project):
     assert APPS["ios"].look(IOS).model == IOS / ios_app().model_folder
     assert f'"{ios_app().model_folder}"' in (IOS / "App/Runtime/Engine.swift").read_text()
@@ -150,8 +165,8 @@ JOB = {
     "Job.File": ["pixels", "files", "[]"],
 }
 SHARED = {
-    ("Photograph.swift", "Photograph"): ("job", ["photographs", "[]"]),
-    ("Photograph.swift", "PhotographResult"): ("results", ["photographs", "[]"]),
+    ("JobImage.swift", "JobImage"): ("job", ["photographs", "[]"]),
+    ("JobImage.swift", "ImageResult"): ("results", ["photographs", "[]"]),
     ("TensorSpec.swift", "TensorSpec"): ("job", ["input"]),
     ("Normalization.swift", "Normalization"): ("job", ["normalize", 1]),
 }

@@ -20,7 +20,7 @@ struct BenchmarkScreen: View {
                     } label: {
                         VStack(alignment: .leading) {
                             Text(folder.url.lastPathComponent)
-                            Text("\(folder.job.photographs.count) photographs, \(folder.job.program.backend)")
+                            Text("\(folder.job.images.count) images, \(folder.job.program.backend)")
                                 .font(.footnote).foregroundStyle(.secondary)
                         }
                     }

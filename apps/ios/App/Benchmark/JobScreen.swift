@@ -12,7 +12,7 @@ struct JobScreen: View {
     var body: some View {
         List {
             Section("Job") {
-                LabeledContent("Photographs", value: run.folder.job.photographs.count, format: .number)
+                LabeledContent("Images", value: run.folder.job.images.count, format: .number)
                 LabeledContent("Backend", value: run.folder.job.program.backend)
                 LabeledContent("Threads", value: run.folder.job.threads, format: .number)
                 LabeledContent("ExecuTorch", value: run.folder.job.program.executorch)
@@ -44,8 +44,8 @@ private struct ProgressRow: View {
         switch progress {
         case .verifying: ProgressView("Verifying the files")
         case .loading: ProgressView("Loading the program")
-        case .photographs(let done, let of):
-            ProgressView("Photograph \(done) of \(of)", value: Double(done), total: Double(of))
+        case .images(let done, let of):
+            ProgressView("Image \(done) of \(of)", value: Double(done), total: Double(of))
         case .timing(let done, let of): ProgressView("Timing \(done) of \(of)", value: Double(done), total: Double(of))
         case .cooling: ProgressView("The phone is too warm: waiting until it has cooled down")
         }

@@ -9,6 +9,16 @@ final class Camera: NSObject, AVCaptureVideoDataOutputSampleBufferDelegate, @unc
     private let queue = DispatchQueue(label: "camera")
     private var continuation: AsyncThrowingStream<RGBImage, any Error>.Continuation?
 
+    override init() {
+        super.init()
+        // Starting reports neither: without these the preview would stay black, and say nothing.
+        let center = NotificationCenter.default
+        center.addObserver(
+            self, selector: #selector(interrupted), name: AVCaptureSession.wasInterruptedNotification, object: session)
+        center.addObserver(
+            self, selector: #selector(failed), name: AVCaptureSession.runtimeErrorNotification, object: session)
+    }
+
     /// Starts the camera; it stops when nobody listens any more.
     func frames() -> AsyncThrowingStream<RGBImage, any Error> {
         AsyncThrowingStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
@@ -32,7 +42,7 @@ final class Camera: NSObject, AVCaptureVideoDataOutputSampleBufferDelegate, @unc
 
     private func configure() throws {
         guard let device = AVCaptureDevice.default(.builtInWideAngleCamera, for: .video, position: .back) else {
-            throw InputError("This device has no camera; choose a photograph.")
+            throw InputError("This device has no camera; choose a photo.")
         }
         session.beginConfiguration()
         defer { session.commitConfiguration() }
@@ -43,7 +53,7 @@ final class Camera: NSObject, AVCaptureVideoDataOutputSampleBufferDelegate, @unc
         output.alwaysDiscardsLateVideoFrames = true
         output.setSampleBufferDelegate(self, queue: queue)
         guard session.canAddInput(input), session.canAddOutput(output) else {
-            throw InputError("The camera is in use by another app; close that one.")
+            throw InputError("The back camera cannot give this app 1280x720 video frames; choose a photo.")
         }
         session.addInput(input)
         session.addOutput(output)
@@ -51,6 +61,32 @@ final class Camera: NSObject, AVCaptureVideoDataOutputSampleBufferDelegate, @unc
         if let connection = output.connection(with: .video), connection.isVideoRotationAngleSupported(90) {
             connection.videoRotationAngle = 90
         }
+    }
+
+    @objc private func interrupted(_ notification: Notification) {
+        let number = notification.userInfo?[AVCaptureSessionInterruptionReasonKey] as? Int
+        switch number.flatMap(AVCaptureSession.InterruptionReason.init(rawValue:)) {
+        case .videoDeviceNotAvailableInBackground:
+            return  // It goes on by itself when the app is back.
+        case .videoDeviceInUseByAnotherClient:
+            end("Another app is using the camera; close that one, then turn the camera off and on again.")
+        case .videoDeviceNotAvailableWithMultipleForegroundApps:
+            end("The camera is off beside other apps; give this one the whole screen, then turn it off and on again.")
+        case .videoDeviceNotAvailableDueToSystemPressure:
+            end("The device is too warm for the camera; let it cool down, then turn the camera off and on again.")
+        default:
+            end("The camera was interrupted; turn it off and on again.")
+        }
+    }
+
+    @objc private func failed(_ notification: Notification) {
+        let error = notification.userInfo?[AVCaptureSessionErrorKey] as? any Error
+        end("The camera stopped (\(error?.localizedDescription ?? "no reason given")); turn it off and on again.")
+    }
+
+    /// Tells whoever listens why no more frames come.
+    private func end(_ sentence: String) {
+        queue.async { self.continuation?.finish(throwing: InputError(sentence)) }
     }
 
     func captureOutput(

@@ -6,7 +6,7 @@ import SwiftUI
 /// What the classify screen shows.
 @MainActor @Observable
 final class ClassifyModel {
-    private(set) var photograph: UIImage?
+    private(set) var photo: UIImage?
     private(set) var classification: Classification?
     private(set) var error: String?
 
@@ -21,16 +21,16 @@ final class ClassifyModel {
     func classify(_ item: PhotosPickerItem) async {
         await show {
             guard let data = try await item.loadTransferable(type: Data.self) else {
-                throw InputError("The photograph could not be fetched; download it from iCloud first.")
+                throw InputError("The photo could not be fetched; download it from iCloud first.")
             }
-            photograph = UIImage(data: data)
-            classification = try await engine.classify(photograph: data)
+            photo = UIImage(data: data)
+            classification = try await engine.classify(photo: data)
         }
     }
 
     /// Until the task is cancelled.
     func classifyCamera() async {
-        photograph = nil
+        photo = nil
         await show {
             for try await frame in camera.frames() {
                 classification = try await engine.classify(frame: frame)

@@ -1,7 +1,7 @@
 import PhotosUI
 import SwiftUI
 
-/// A photograph or the camera, the five best classes, and the times.
+/// A photo or the camera, the five best classes, and the times.
 struct ClassifyScreen: View {
     @State private var model: ClassifyModel
     @State private var item: PhotosPickerItem?
@@ -27,7 +27,7 @@ struct ClassifyScreen: View {
             .toolbar {
                 // As it is stored: transcoding to JPEG would change the pixels.
                 PhotosPicker(selection: $item, matching: .images, preferredItemEncoding: .current) {
-                    Label("Photograph", systemImage: "photo")
+                    Label("Photo", systemImage: "photo")
                 }
                 Toggle(isOn: $isLive) { Label("Camera", systemImage: "camera.viewfinder") }
             }
@@ -45,10 +45,10 @@ struct ClassifyScreen: View {
     @ViewBuilder private var picture: some View {
         if isLive {
             CameraPreview(session: model.camera.session)
-        } else if let photograph = model.photograph {
-            Image(uiImage: photograph).resizable().scaledToFit()
+        } else if let photo = model.photo {
+            Image(uiImage: photo).resizable().scaledToFit()
         } else {
-            ContentUnavailableView("Choose a photograph, or turn on the camera.", systemImage: "photo")
+            ContentUnavailableView("Choose a photo, or turn on the camera.", systemImage: "photo")
         }
     }
 }

@@ -3,7 +3,7 @@ import EdgeEffNetCore
 import EdgeEffNetPhotos
 import Foundation
 
-/// Everything that runs a program, one after the other: ExecuTorch is not thread-safe, and a photograph classified in
+/// Everything that runs a program, one after the other: ExecuTorch is not thread-safe, and a photo classified in
 /// the middle of a benchmark would spoil its times.
 actor Engine {
     /// Runs block for minutes: on a thread of their own, not on one that all tasks share.
@@ -17,7 +17,7 @@ actor Engine {
     /// The performance cores of an iPhone.
     private static let threads = 2
 
-    func classify(photograph data: Data) throws -> Classification {
+    func classify(photo data: Data) throws -> Classification {
         let artifact = try load()
         let (image, decodeMs) = try timed { try PhotoDecoder.decode(data) }
         return try classify(image, by: artifact, decodeMs: decodeMs)
@@ -34,17 +34,17 @@ actor Engine {
         ).run()
     }
 
-    /// - Returns: one check for each of the artifact's golden photographs.
+    /// - Returns: one check for each of the artifact's golden images.
     func selfTest() throws -> [GoldenCheck] {
         let artifact = try load()
         guard try FileDigest.sha256(of: artifact.program) == artifact.manifest.files["model.pte"]?.sha256 else {
             throw InputError("model.pte is not the manifest's; deploy the artifact again.")
         }
-        guard let photographs = artifact.manifest.goldenPhotographs, !photographs.isEmpty else {
-            throw InputError("The artifact has no golden photographs; make it again with this version of the tool.")
+        guard let images = artifact.manifest.goldenImages, !images.isEmpty else {
+            throw InputError("The artifact has no golden images; make it again with this version of the tool.")
         }
-        return try photographs.map { golden in
-            let image = try PhotoDecoder.decode(artifact.file(golden.photograph), name: golden.photograph)
+        return try images.map { golden in
+            let image = try PhotoDecoder.decode(artifact.file(golden.image), name: golden.image)
             return try artifact.check(golden, decoded: image, on: runtime)
         }
     }

@@ -1,7 +1,7 @@
 import EdgeEffNetCore
 import SwiftUI
 
-/// Whether this device makes of the golden photographs what is expected of them.
+/// Whether this device makes of the golden images what is expected of them.
 struct SelfTestScreen: View {
     let engine: Engine
 
@@ -13,10 +13,10 @@ struct SelfTestScreen: View {
         NavigationStack {
             List {
                 if let error { Text(error).foregroundStyle(.red) }
-                ForEach(checks, id: \.photograph) { check in
+                ForEach(checks, id: \.image) { check in
                     Label {
                         VStack(alignment: .leading) {
-                            Text(check.photograph)
+                            Text(check.image)
                             Text(check.sentence).font(.footnote).foregroundStyle(.secondary)
                         }
                     } icon: {

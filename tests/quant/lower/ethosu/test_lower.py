@@ -64,7 +64,7 @@ def test_an_operator_that_the_npu_lacks_is_named_with_what_takes_its_place():
 @pytest.mark.parametrize(
     ("versions", "sentence"),
     [
-        ({}, "ethos-u-vela is not here: python -m venv npu && npu/bin/pip install 'edge-effnet.ethos-u.'"),
+        ({}, "ethos-u-vela is not here: in a clone, python -m venv npu && npu/bin/pip install '..ethos-u.'"),
         ({"ethos-u-vela": "5.1.0"}, "tosa-tools is not here"),
         ({"ethos-u-vela": "4.2.0"}, r"ethos-u-vela 4.2.0 was not tried with executorch 1.4.1 \(tried: 5.1.0\)"),
     ],

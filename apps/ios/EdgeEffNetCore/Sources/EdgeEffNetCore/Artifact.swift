@@ -24,7 +24,7 @@ public struct Artifact: Sendable {
         }
     }
 
-    /// What the program is given for a decoded photograph.
+    /// What the program is given for a decoded image.
     public func input(of image: RGBImage) throws -> ModelInput {
         try manifest.input.input(
             of: manifest.preprocess.pixels(of: image), normalization: manifest.preprocess.normalization)

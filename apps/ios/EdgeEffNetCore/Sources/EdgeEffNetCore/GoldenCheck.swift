@@ -1,11 +1,11 @@
 import Foundation
 
-/// What this device makes of a golden photograph, against what is expected of it.
+/// What this device makes of a golden image, against what is expected of it.
 public struct GoldenCheck: Equatable, Sendable {
     /// Float layers differ by rounding; float16 on the Neural Engine keeps some 47 dB, a wrong channel order 0.
     public static let minimumSQNR = 40.0
 
-    public let photograph: String
+    public let image: String
     /// Bytes that are not the expected ones; none may be.
     public let wrongPixels: Int
     public let wrongInputBytes: Int
@@ -28,9 +28,9 @@ public struct GoldenCheck: Equatable, Sendable {
 extension Artifact {
     /// Compares what `image` becomes with the golden files.
     ///
-    /// - Parameter image: the golden photograph, decoded by this device.
+    /// - Parameter image: the golden image, decoded by this device.
     public func check<Runtime: ProgramRuntime>(
-        _ golden: Manifest.GoldenPhotograph, decoded image: RGBImage, on runtime: Runtime
+        _ golden: Manifest.GoldenImage, decoded image: RGBImage, on runtime: Runtime
     ) throws -> GoldenCheck {
         let pixels = try manifest.preprocess.pixels(of: image)
         let input = try manifest.input.input(of: pixels, normalization: manifest.preprocess.normalization)
@@ -42,7 +42,7 @@ extension Artifact {
             throw InputError("The program gave \(logits.count) logits, \(golden.output) holds \(expected.count).")
         }
         return try GoldenCheck(
-            photograph: golden.photograph, wrongPixels: differences(pixels, file(golden.pixels)),
+            image: golden.image, wrongPixels: differences(pixels, file(golden.pixels)),
             wrongInputBytes: differences(input.bytes, file(golden.input)), sqnr: Logits.sqnr(of: logits, to: expected))
     }
 }

@@ -18,11 +18,11 @@ public struct Job: Codable, Equatable, Sendable {
 
     public struct Pixels: Codable, Equatable, Sendable {
         public let side: Int
-        /// Photographs a file.
+        /// Images per file.
         public let chunk: Int
         public let files: [File]
 
-        /// Bytes of one photograph of so many channels.
+        /// Bytes of one image of so many channels.
         public func stride(channels: Int) -> Int { side * side * channels }
     }
 
@@ -30,6 +30,11 @@ public struct Job: Codable, Equatable, Sendable {
         public let file: String
         public let sha256: String
         public let bytes: Int
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case schema, id, program, input, output, normalize, pixels, reruns, threads, warmup, repeats, loads
+        case images = "photographs"
     }
 
     public static let knownSchema = 1
@@ -42,8 +47,8 @@ public struct Job: Codable, Equatable, Sendable {
     /// Null for a uint8 input.
     @Nullable public var normalize: Normalization?
     public let pixels: Pixels
-    public let photographs: [Photograph]
-    /// Positions in `photographs` of those that run again at the end, in this order.
+    public let images: [JobImage]
+    /// Positions in `images` of those that run again at the end, in this order.
     public let reruns: [Int]
     public let threads: Int
     public let warmup: Int
@@ -78,26 +83,26 @@ public struct Job: Codable, Equatable, Sendable {
         try validatePixels()
     }
 
-    /// The files hold exactly the photographs, and no path leaves the folder.
+    /// The files hold exactly the images, and no path leaves the folder.
     private func validatePixels() throws {
-        guard 1...8192 ~= pixels.side, pixels.chunk >= 1, !photographs.isEmpty else {
-            throw InputError("job.json: there are no photographs, or no pixels of them.")
+        guard 1...8192 ~= pixels.side, pixels.chunk >= 1, !images.isEmpty else {
+            throw InputError("job.json: there are no images, or no pixels of them.")
         }
-        guard reruns.allSatisfy({ photographs.indices.contains($0) }) else {
-            throw InputError("job.json: reruns name a photograph that is not there.")
+        guard reruns.allSatisfy({ images.indices.contains($0) }) else {
+            throw InputError("job.json: reruns name an image that is not there.")
         }
-        for photograph in photographs { try Pattern.requireSHA256(photograph.sha256, name: "sha256") }
+        for image in images { try Pattern.requireSHA256(image.sha256, name: "sha256") }
         let stride = pixels.stride(channels: input.channels)
-        let chunks = (photographs.count + pixels.chunk - 1) / pixels.chunk
+        let chunks = (images.count + pixels.chunk - 1) / pixels.chunk
         guard pixels.files.count == chunks else {
             throw InputError(
-                "job.json: \(photographs.count) photographs need \(chunks) pixel files, not \(pixels.files.count).")
+                "job.json: \(images.count) images need \(chunks) pixel files, not \(pixels.files.count).")
         }
         for (index, file) in pixels.files.enumerated() {
             try Pattern.requireSHA256(file.sha256, name: "pixels.files.sha256")
-            let count = min(pixels.chunk, photographs.count - index * pixels.chunk)
+            let count = min(pixels.chunk, images.count - index * pixels.chunk)
             guard file.file.wholeMatch(of: #/pixels-[0-9]{4,7}\.u8/#) != nil, file.bytes == count * stride else {
-                throw InputError("job.json: \(file.file) has to hold \(count) photographs of \(stride) bytes.")
+                throw InputError("job.json: \(file.file) has to hold \(count) images of \(stride) bytes.")
             }
         }
     }

@@ -43,7 +43,7 @@ public struct JobFolder: Sendable {
         }
     }
 
-    /// The pixels of one of the job's photographs, `side x side x channels`.
+    /// The pixels of one of the job's images, `side x side x channels`.
     public func pixels(at index: Int) throws -> Data {
         let pixels = job.pixels
         let size = pixels.stride(channels: job.input.channels)
@@ -52,12 +52,12 @@ public struct JobFolder: Sendable {
         defer { try? handle.close() }
         try handle.seek(toOffset: UInt64(index % pixels.chunk * size))
         guard let data = try handle.read(upToCount: size), data.count == size else {
-            throw InputError("\(file.lastPathComponent) ends before photograph \(index); copy the folder again.")
+            throw InputError("\(file.lastPathComponent) ends before image \(index); copy the folder again.")
         }
         return data
     }
 
-    /// What the program is given for one of the job's photographs.
+    /// What the program is given for one of the job's images.
     public func input(at index: Int) throws -> ModelInput {
         try job.input.input(of: pixels(at: index), normalization: job.normalize)
     }

@@ -4,7 +4,7 @@ import Foundation
 public enum RunProgress: Equatable, Sendable {
     case verifying
     case loading
-    case photographs(done: Int, of: Int)
+    case images(done: Int, of: Int)
     case timing(done: Int, of: Int)
     /// The device throttles: waiting until it has cooled down.
     case cooling
@@ -41,14 +41,14 @@ public struct JobRunner<Runtime: ProgramRuntime> {
             try folder.verify(digest: digest)
             try runtime.requireSupport(executorch: folder.job.program.executorch, backend: folder.job.program.backend)
             let (loadMs, threads) = try load()
-            let photographs = try runPhotographs(done: &done)
-            let reruns = try folder.job.reruns.map { try runPhotograph($0) }
+            let images = try runImages(done: &done)
+            let reruns = try folder.job.reruns.map { try runImage($0) }
             let (latency, thermal) = try time()
             let results = Results(
                 schema: Results.knownSchema, created: Date().ISO8601Format(), job: folder.job.id,
                 programSHA256: folder.job.program.sha256, complete: true, device: monitor.device,
                 runtime: .init(version: runtime.version.description, threads: threads),
-                photographs: photographs, reruns: reruns, loadMs: loadMs, latency: latency,
+                images: images, reruns: reruns, loadMs: loadMs, latency: latency,
                 peakMemoryBytes: monitor.peakMemoryBytes(), thermal: thermal)
             try results.validate()
             // Atomic: under another name first, then renamed.
@@ -74,28 +74,28 @@ public struct JobRunner<Runtime: ProgramRuntime> {
         return (milliseconds, threads)
     }
 
-    private func runPhotographs(done: inout Int) throws -> [PhotographResult] {
+    private func runImages(done: inout Int) throws -> [ImageResult] {
         let job = folder.job
         var partial = try PartialResults(resuming: job, at: folder.partial)
         defer { try? partial.close() }
         done = partial.done.count
-        while done < job.photographs.count {
+        while done < job.images.count {
             try write(.running, done: done)
-            report(.photographs(done: done, of: job.photographs.count))
-            try partial.append(runPhotograph(done))
+            report(.images(done: done, of: job.images.count))
+            try partial.append(runImage(done))
             done = partial.done.count
         }
         return partial.done
     }
 
-    private func runPhotograph(_ index: Int) throws -> PhotographResult {
+    private func runImage(_ index: Int) throws -> ImageResult {
         let job = folder.job
         try Task.checkCancellation()
         let logits = try pooled { try runtime.forward(runtime.prepare(folder.input(at: index))) }
         guard logits.count == job.output.shape[1] else {
             throw InputError("The program gave \(logits.count) logits; job.json says \(job.output.shape[1]).")
         }
-        return PhotographResult(of: job.photographs[index], logits: logits)
+        return ImageResult(of: job.images[index], logits: logits)
     }
 
     private func time() throws -> (Results.Latency, Results.Thermal) {
@@ -133,6 +133,6 @@ public struct JobRunner<Runtime: ProgramRuntime> {
     }
 
     private func write(_ state: RunStatus.State, done: Int, error: String? = nil) throws {
-        try RunStatus(state: state, done: done, of: folder.job.photographs.count, error: error).write(to: folder.status)
+        try RunStatus(state: state, done: done, of: folder.job.images.count, error: error).write(to: folder.status)
     }
 }

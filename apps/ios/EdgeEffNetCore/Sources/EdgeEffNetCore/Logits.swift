@@ -6,7 +6,7 @@ public struct Prediction: Equatable, Sendable {
     public let probability: Float
 }
 
-/// What a program gives for one photograph: one float32 for each class.
+/// What a program gives for one image: one float32 for each class.
 public enum Logits {
     public static func softmax(_ logits: [Float]) -> [Float] {
         guard let largest = logits.max() else { return [] }

@@ -36,17 +36,22 @@ public struct Manifest: Decodable, Equatable, Sendable {
         public let sha256: String
     }
 
-    /// Files below the artifact folder (docs/preprocessing.md, golden photographs).
-    public struct GoldenPhotograph: Decodable, Equatable, Sendable {
-        public let photograph: String
+    /// Files below the artifact folder (docs/preprocessing.md, golden images).
+    public struct GoldenImage: Decodable, Equatable, Sendable {
+        public let image: String
         public let pixels: String
         public let input: String
         public let output: String
+
+        enum CodingKeys: String, CodingKey {
+            case pixels, input, output
+            case image = "photograph"
+        }
     }
 
     enum CodingKeys: String, CodingKey {
         case schema, variant, backend, preprocess, input, output, versions, files
-        case goldenPhotographs = "golden_photographs"
+        case goldenImages = "golden_photographs"
     }
 
     public static let knownSchema = 1
@@ -60,7 +65,7 @@ public struct Manifest: Decodable, Equatable, Sendable {
     public let versions: Versions
     public let files: [String: File]
     /// Nil in artifacts that were made before there were any.
-    public let goldenPhotographs: [GoldenPhotograph]?
+    public let goldenImages: [GoldenImage]?
 
     /// - Throws: `InputError` if a part that the app needs is missing or out of range.
     public static func decode(_ data: Data) throws -> Manifest {

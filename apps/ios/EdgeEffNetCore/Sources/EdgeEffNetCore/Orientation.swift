@@ -1,4 +1,4 @@
-/// The eight ways in which a camera may have stored a photograph (EXIF tag 274).
+/// The eight ways in which a camera may have stored an image (EXIF tag 274).
 public enum Orientation: Int, CaseIterable, Sendable {
     case upright = 1
     case mirrored, upsideDown, mirroredUpsideDown

@@ -1,8 +1,8 @@
 import Foundation
 
-/// `partial.jsonl`: one line for each photograph that is done, so that an interrupted run goes on behind the last one.
+/// `partial.jsonl`: one line for each image that is done, so that an interrupted run goes on behind the last one.
 struct PartialResults {
-    private(set) var done: [PhotographResult] = []
+    private(set) var done: [ImageResult] = []
     private let handle: FileHandle
 
     /// Reads what an earlier run left, and cuts off what is not whole or not of this job.
@@ -10,9 +10,9 @@ struct PartialResults {
         let left = (try? Data(contentsOf: url)) ?? Data()
         var kept = 0
         for line in left.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).dropLast() {
-            guard done.count < job.photographs.count,
-                let result = try? StrictJSON.decode(PhotographResult.self, from: Data(line), name: ""),
-                result.photograph == job.photographs[done.count],
+            guard done.count < job.images.count,
+                let result = try? StrictJSON.decode(ImageResult.self, from: Data(line), name: ""),
+                result.image == job.images[done.count],
                 (try? result.values().count) == job.output.shape[1]
             else { break }
             done.append(result)
@@ -24,7 +24,7 @@ struct PartialResults {
         try handle.seekToEnd()
     }
 
-    mutating func append(_ result: PhotographResult) throws {
+    mutating func append(_ result: ImageResult) throws {
         try handle.write(contentsOf: StrictJSON.encode(result) + [UInt8(ascii: "\n")])
         done.append(result)
     }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// From a decoded photograph to the network's pixels: steps 2 and 3 of docs/preprocessing.md.
+/// From a decoded image to the network's pixels: steps 2 and 3 of docs/preprocessing.md.
 public struct Preprocess: Codable, Equatable, Sendable {
     /// Side of the square that the network sees, pixels.
     public let crop: Int
@@ -45,12 +45,12 @@ public struct Preprocess: Codable, Equatable, Sendable {
     /// Scales and crops.
     ///
     /// - Returns: `crop x crop x channels` bytes by row; for one channel the luma comes first.
-    /// - Throws: `InputError` if the picture is too small or too elongated to be a photograph, or of another size than
+    /// - Throws: `InputError` if the picture is too small or too elongated to be an image, or of another size than
     ///   `ResizeMode.none` takes.
     public func pixels(of image: RGBImage) throws -> Data {
         let image = normalization.channels == 1 ? image.gray() : image
         guard min(image.width, image.height) >= Self.minimumSide else {
-            throw InputError("\(image.width)x\(image.height) pixels is too small to be a photograph.")
+            throw InputError("\(image.width)x\(image.height) pixels is too small to be an image.")
         }
         let (width, height) = try (resizeMode ?? .shorter).size(of: image, resize: resize)
         return centre(of: image.resized(width: width, height: height, by: interpolation))

@@ -14,7 +14,7 @@ public protocol ProgramRuntime {
     /// - Returns: the threads that it will use.
     func load(_ program: URL, threads: Int) throws -> Int
     func prepare(_ input: ModelInput) -> PreparedInput
-    /// One forward: the logits of one photograph.
+    /// One forward: the logits of one image.
     func forward(_ input: PreparedInput) throws -> [Float]
 }
 

@@ -1,10 +1,10 @@
-/// How a photograph gets to `resize` pixels a side (docs/preprocessing.md, step 2).
+/// How an image gets to `resize` pixels a side (docs/preprocessing.md, step 2).
 public enum ResizeMode: String, Codable, Sendable {
     case shorter, squash, pad
     case padBlack = "pad-black"
     case none
 
-    /// A strip of 1 x 5000 pixels would become 256 x 1,280,000: no photograph needs this.
+    /// A strip of 1 x 5000 pixels would become 256 x 1,280,000: no image needs this.
     static let maximumResizedPixels = 64 * 1024 * 1024
 
     /// Width and height after scaling, before a border fills the square.
@@ -17,7 +17,7 @@ public enum ResizeMode: String, Codable, Sendable {
             let (shorter, longer) = (min(width, height), max(width, height))
             let scaled = Int(Double(resize * longer) / Double(shorter))
             guard resize * scaled <= Self.maximumResizedPixels else {
-                throw InputError("\(width)x\(height) pixels is too elongated to be a photograph.")
+                throw InputError("\(width)x\(height) pixels is too elongated to be an image.")
             }
             if shorter == resize { return (width, height) }
             return width <= height ? (resize, scaled) : (scaled, resize)

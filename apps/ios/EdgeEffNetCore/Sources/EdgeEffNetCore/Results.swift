@@ -41,7 +41,8 @@ public struct Results: Codable, Equatable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case schema, created, job, complete, device, runtime, photographs, reruns, latency, thermal
+        case schema, created, job, complete, device, runtime, reruns, latency, thermal
+        case images = "photographs"
         case programSHA256 = "program_sha256"
         case loadMs = "load_ms"
         case peakMemoryBytes = "peak_memory_bytes"
@@ -54,13 +55,13 @@ public struct Results: Codable, Equatable, Sendable {
     public let created: String
     public let job: String
     public let programSHA256: String
-    /// False where photographs are missing because somebody exported early.
+    /// False where images are missing because somebody exported early.
     public let complete: Bool
     public let device: Device
     public let runtime: Runtime
-    public let photographs: [PhotographResult]
-    /// Of photographs that ran again: whoever reads them compares the bits.
-    public let reruns: [PhotographResult]
+    public let images: [ImageResult]
+    /// Of images that ran again: whoever reads them compares the bits.
+    public let reruns: [ImageResult]
     /// Each load, ms.
     public let loadMs: [Double]
     public let latency: Latency
@@ -85,8 +86,8 @@ public struct Results: Codable, Equatable, Sendable {
         guard ["host", "arm64", "ssh", "adb", "ios"].contains(device.transport), 1...256 ~= runtime.threads else {
             throw InputError("results.json: the transport \"\(device.transport)\" or its threads are unknown.")
         }
-        guard !photographs.isEmpty else { throw InputError("results.json: there are no photographs in it.") }
-        for photograph in photographs + reruns { try photograph.validate() }
+        guard !images.isEmpty else { throw InputError("results.json: there are no images in it.") }
+        for image in images + reruns { try image.validate() }
         for times in [loadMs, latency.timesMs] {
             guard !times.isEmpty, times.allSatisfy({ $0 > 0 }) else {
                 throw InputError("results.json: a time is missing or not above 0 ms.")

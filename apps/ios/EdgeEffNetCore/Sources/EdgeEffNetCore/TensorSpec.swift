@@ -19,7 +19,7 @@ public struct TensorSpec: Codable, Equatable, Sendable {
     public var channels: Int { shape.count == 4 ? shape[layout == .nchw ? 1 : 3] : 0 }
 
     /// - Parameter side: of the square of pixels that the program is given.
-    /// - Throws: `InputError` unless it is one photograph of that side, in one of the two forms.
+    /// - Throws: `InputError` unless it is one image of that side, in one of the two forms.
     public func validate(side: Int) throws {
         let known = channels == 3 || channels == 1
         switch (dtype, layout) {

@@ -4,14 +4,14 @@ import EdgeEffNetCore
 import Foundation
 import ImageIO
 
-/// Step 1 of docs/preprocessing.md: any photograph to upright 8-bit RGB.
+/// Step 1 of docs/preprocessing.md: any image to upright 8-bit RGB.
 ///
 /// Nothing is drawn: a bitmap context multiplies colours with alpha and converts them between colour spaces, and both
 /// change them. Python takes the stored values as they are, so this does, too.
 public enum PhotoDecoder {
-    /// - Parameter name: the photograph's, for the sentence.
-    /// - Throws: `InputError` if it is no readable photograph.
-    public static func decode(_ data: Data, name: String = "The photograph") throws -> RGBImage {
+    /// - Parameter name: the image's, for the sentence.
+    /// - Throws: `InputError` if it is no readable image.
+    public static func decode(_ data: Data, name: String = "The image") throws -> RGBImage {
         guard let source = CGImageSourceCreateWithData(data as CFData, nil),
             let image = CGImageSourceCreateImageAtIndex(source, 0, nil)
         else {
@@ -37,7 +37,7 @@ public enum PhotoDecoder {
                 bitsPerComponent: 8, bitsPerPixel: 32, colorSpace: space,
                 bitmapInfo: CGBitmapInfo(rawValue: CGImageAlphaInfo.last.rawValue))
         else {
-            throw InputError("The photograph's colours are of a kind that this app does not know.")
+            throw InputError("The image's colours are of a kind that this app does not know.")
         }
         let buffer = try vImage_Buffer(cgImage: image, format: format)
         defer { buffer.free() }

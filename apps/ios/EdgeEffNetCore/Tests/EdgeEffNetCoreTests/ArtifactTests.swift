@@ -14,7 +14,7 @@ final class ArtifactTests: XCTestCase {
         try FileManager.default.removeItem(at: url)
     }
 
-    /// An artifact whose golden photograph is the landscape of the shared vectors.
+    /// An artifact whose golden image is the landscape of the shared vectors.
     private func artifact(dtype: String = "float32") throws -> Artifact {
         let golden = try Golden.cases()[0]
         let shape = dtype == "float32" ? [1, 3, 40, 40] : [1, 40, 40, 3]
@@ -42,7 +42,7 @@ final class ArtifactTests: XCTestCase {
     }
 
     private func check(_ artifact: Artifact, _ image: RGBImage) throws -> GoldenCheck {
-        let golden = try XCTUnwrap(artifact.manifest.goldenPhotographs?.first)
+        let golden = try XCTUnwrap(artifact.manifest.goldenImages?.first)
         return try artifact.check(golden, decoded: image, on: FakeRuntime())
     }
 
@@ -52,7 +52,7 @@ final class ArtifactTests: XCTestCase {
         XCTAssertEqual(outcome.sentence, "Pixels, tensor and logits are equal to the bit.")
     }
 
-    func testADecoderThatTurnsThePhotographFails() throws {
+    func testADecoderThatTurnsTheImageFails() throws {
         let outcome = try check(artifact(), Golden.cases()[0].decodedImage().upright(from: .mirrored))
         XCTAssertFalse(outcome.passed)
         XCTAssertGreaterThan(outcome.wrongPixels, 1000)

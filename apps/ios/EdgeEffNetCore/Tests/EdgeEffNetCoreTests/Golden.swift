@@ -7,13 +7,18 @@ enum Golden {
         .appendingPathComponent("tests/golden")
 
     struct Case: Decodable {
-        let photograph: String
+        let image: String
         let decoded: String
         let pixels: String
         let input: String
         /// Width and height.
         let size: [Int]
         let preprocess: Preprocess
+
+        enum CodingKeys: String, CodingKey {
+            case decoded, pixels, input, size, preprocess
+            case image = "photograph"
+        }
 
         func decodedImage() throws -> RGBImage {
             RGBImage(width: size[0], height: size[1], pixels: [UInt8](try data("preprocess/\(decoded)")))

@@ -46,8 +46,8 @@ final class JobRunnerTests: XCTestCase {
         let results = try run(runtime)
         XCTAssertTrue(results.complete)
         XCTAssertEqual(results.job, "0123456789abcdef")
-        XCTAssertEqual(results.photographs.map(\.photograph), SampleJob().job.photographs)
-        XCTAssertEqual(try results.photographs.map { try $0.values()[0] * 255 }, [2, 2, 1])
+        XCTAssertEqual(results.images.map(\.image), SampleJob().job.images)
+        XCTAssertEqual(try results.images.map { try $0.values()[0] * 255 }, [2, 2, 1])
         XCTAssertEqual(results.loadMs, [0.5, 0.5, 0.5])
         XCTAssertEqual(results.latency, .init(warmup: 1, timesMs: [0.5, 0.5, 0.5, 0.5], pauses: 0))
         XCTAssertEqual(results.runtime, .init(version: "1.4.1", threads: 2))
@@ -60,13 +60,13 @@ final class JobRunnerTests: XCTestCase {
         }
     }
 
-    func testPhotographsRunAgainWhateverBitsTheyGet() throws {
+    func testImagesRunAgainWhateverBitsTheyGet() throws {
         try SampleJob(reruns: [0, 2, 0, 2]).write(to: url)
         let runtime = FakeRuntime()
         runtime.noise = { $0 == 3 + 3 ? 1 : 0 }
         let results = try run(runtime)
-        XCTAssertEqual(results.reruns.map(\.photograph), [0, 2, 0, 2].map { SampleJob().job.photographs[$0] })
-        let first = results.photographs.map(\.logits)
+        XCTAssertEqual(results.reruns.map(\.image), [0, 2, 0, 2].map { SampleJob().job.images[$0] })
+        let first = results.images.map(\.logits)
         XCTAssertEqual(zip(results.reruns, [0, 2, 0, 2]).map { $0.logits == first[$1] }, [true, true, false, true])
         XCTAssertEqual(runtime.forwards, 3 + 4 + 1 + 4)
     }
@@ -82,17 +82,17 @@ final class JobRunnerTests: XCTestCase {
 
         let second = FakeRuntime()
         let results = try run(second)
-        XCTAssertEqual(results.photographs.map(\.photograph), SampleJob().job.photographs)
+        XCTAssertEqual(results.images.map(\.image), SampleJob().job.images)
         XCTAssertEqual(second.forwards, 1 + 1 + 4)
         XCTAssertEqual(try Data(contentsOf: partial).split(separator: UInt8(ascii: "\n")).count, 3)
     }
 
     func testLinesOfAnotherJobAreCutOff() throws {
-        let photograph = Photograph(name: "other.jpg", sha256: .init(repeating: "a", count: 64))
-        let line = try StrictJSON.encode(PhotographResult(of: photograph, logits: [1, 2])) + Data("\n".utf8)
+        let image = JobImage(name: "other.jpg", sha256: .init(repeating: "a", count: 64))
+        let line = try StrictJSON.encode(ImageResult(of: image, logits: [1, 2])) + Data("\n".utf8)
         try line.write(to: url.appendingPathComponent("partial.jsonl"))
         let results = try run(FakeRuntime())
-        XCTAssertEqual(results.photographs.map(\.photograph), SampleJob().job.photographs)
+        XCTAssertEqual(results.images.map(\.image), SampleJob().job.images)
     }
 
     func testAHotDeviceIsGivenPauses() throws {

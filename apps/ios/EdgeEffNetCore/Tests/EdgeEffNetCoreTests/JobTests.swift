@@ -40,13 +40,13 @@ final class JobTests: XCTestCase {
         }
     }
 
-    /// Python writes a job and what its last photograph becomes; tests/apps/ios/test_swift.py.
+    /// Python writes a job and what its last image becomes; tests/apps/ios/test_swift.py.
     func testAJobOfTheToolIsRead() throws {
         guard let path = ProcessInfo.processInfo.environment["EDGE_EFFNET_JOB"] else {
             throw XCTSkip("EDGE_EFFNET_JOB names no job folder")
         }
         let folder = try JobFolder(URL(fileURLWithPath: path))
-        let input = try folder.input(at: folder.job.photographs.count - 1)
+        let input = try folder.input(at: folder.job.images.count - 1)
         XCTAssertEqual(input.bytes, try Data(contentsOf: folder.url.appendingPathComponent("expected.input")))
     }
 

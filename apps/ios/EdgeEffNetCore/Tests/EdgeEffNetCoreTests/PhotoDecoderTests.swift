@@ -5,10 +5,10 @@ import XCTest
 
 /// Apple's decoder against the pixels that Python decoded: alpha, gray and colours.
 final class PhotoDecoderTests: XCTestCase {
-    func testDecodedPhotographsAreTheGoldenOnes() throws {
+    func testDecodedImagesAreTheGoldenOnes() throws {
         for golden in try Golden.cases() {
-            let decoded = try PhotoDecoder.decode(Golden.data("preprocess/\(golden.photograph)"))
-            XCTAssertEqual(decoded, try golden.decodedImage(), golden.photograph)
+            let decoded = try PhotoDecoder.decode(Golden.data("preprocess/\(golden.image)"))
+            XCTAssertEqual(decoded, try golden.decodedImage(), golden.image)
         }
     }
 

@@ -6,14 +6,14 @@ final class PreprocessTests: XCTestCase {
     func testPixelsAreTheGoldenOnes() throws {
         for golden in try Golden.cases() {
             let pixels = try golden.preprocess.pixels(of: golden.decodedImage())
-            XCTAssertEqual(pixels, try Golden.data("preprocess/\(golden.pixels)"), golden.photograph)
+            XCTAssertEqual(pixels, try Golden.data("preprocess/\(golden.pixels)"), golden.image)
         }
     }
 
     func testTensorsAreTheGoldenOnes() throws {
         for golden in try Golden.cases() {
             let tensor = golden.preprocess.normalization.tensor(of: try Golden.data("preprocess/\(golden.pixels)"))
-            XCTAssertEqual(tensor, try Golden.data("preprocess/\(golden.input)"), golden.photograph)
+            XCTAssertEqual(tensor, try Golden.data("preprocess/\(golden.input)"), golden.image)
         }
     }
 
@@ -23,7 +23,7 @@ final class PreprocessTests: XCTestCase {
         XCTAssertEqual(try preprocess.pixels(of: noise), Data(noise.pixels[30..<330]))
     }
 
-    func testNoPhotographsAreRefused() {
+    func testNoImagesAreRefused() {
         let preprocess = Preprocess(crop: 8, resize: 8192, interpolation: .bilinear, mean: [0, 0, 0], std: [1, 1, 1])
         for (width, height) in [(7, 100), (8, 100_000)] {
             let image = RGBImage(width: width, height: height, pixels: .init(repeating: 0, count: width * height * 3))

@@ -5,9 +5,9 @@ import XCTest
 final class ResultsTests: XCTestCase {
     func testTheGoodFileIsReadToTheBit() throws {
         let results = try Results.decode(Golden.data("results/good.json"))
-        XCTAssertEqual(results.photographs.map(\.name), ["val/é/1.jpg"])
+        XCTAssertEqual(results.images.map(\.name), ["val/é/1.jpg"])
         XCTAssertEqual(
-            try results.photographs.map { Logits.bytes(try $0.values()) }, [try Golden.data("results/good.logits.f32")])
+            try results.images.map { Logits.bytes(try $0.values()) }, [try Golden.data("results/good.logits.f32")])
         XCTAssertEqual(results.thermal?.beforeC, 31.5)
         XCTAssertEqual(results.peakMemoryBytes, 33_554_432)
     }
@@ -25,7 +25,7 @@ final class ResultsTests: XCTestCase {
     func testBrokenFilesAreRefusedByName() throws {
         let words = [
             "schema-2": "schema 2",
-            "no-photographs": "no photographs",
+            "no-photographs": "no images",
             "no-latency": "\"latency\" is missing",
             "logits-not-base64": "base64",
             "unknown-key": "\"more\"",

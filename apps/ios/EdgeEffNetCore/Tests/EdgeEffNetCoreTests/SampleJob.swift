@@ -2,7 +2,7 @@ import XCTest
 
 @testable import EdgeEffNetCore
 
-/// A job of three small photographs in two pixel files, and a folder with it.
+/// A job of three small images in two pixel files, and a folder with it.
 struct SampleJob {
     static let side = 8
     var executorch = "1.4.1"
@@ -24,8 +24,8 @@ struct SampleJob {
             input: TensorSpec(shape: [1, 3, Self.side, Self.side], dtype: .float32, layout: .nchw),
             output: .init(shape: [1, 2]), normalize: Normalization(mean: [0, 0, 0], std: [1, 1, 1]),
             pixels: .init(side: Self.side, chunk: 2, files: files),
-            photographs: (1...3).map {
-                Photograph(name: "val/\($0).jpg", sha256: String(repeating: "\($0)", count: 64))
+            images: (1...3).map {
+                JobImage(name: "val/\($0).jpg", sha256: String(repeating: "\($0)", count: 64))
             },
             reruns: reruns, threads: 2, warmup: 1, repeats: 4, loads: 3)
     }

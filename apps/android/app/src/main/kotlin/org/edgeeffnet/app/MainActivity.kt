@@ -15,7 +15,7 @@ import androidx.lifecycle.repeatOnLifecycle
 import kotlinx.coroutines.launch
 import org.edgeeffnet.app.camera.CameraActivity
 
-/** Classifies a photograph, and tests itself. */
+/** Classifies a photo, and tests itself. */
 class MainActivity : ComponentActivity() {
     private val screen: MainViewModel by viewModels()
 
@@ -25,7 +25,7 @@ class MainActivity : ComponentActivity() {
         super.onCreate(savedInstanceState)
         setContentView(R.layout.activity_main)
         drawBehindSystemBars()
-        findViewById<View>(R.id.photograph).setOnClickListener {
+        findViewById<View>(R.id.photo).setOnClickListener {
             picker.launch(PickVisualMediaRequest(PickVisualMedia.ImageOnly))
         }
         findViewById<View>(R.id.camera).setOnClickListener { startActivity(Intent(this, CameraActivity::class.java)) }

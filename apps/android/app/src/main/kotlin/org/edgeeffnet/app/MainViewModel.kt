@@ -14,7 +14,7 @@ import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.flow.update
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
-import org.edgeeffnet.app.photo.PhotographDecoder
+import org.edgeeffnet.app.photo.PhotoDecoder
 import org.edgeeffnet.app.photo.seenBitmap
 
 /** What the first screen shows; it outlives the activity, which Android makes anew when the phone is turned. */
@@ -37,7 +37,7 @@ class MainViewModel(
 
     fun classify(uri: Uri) =
         work {
-            val seen = app.model.await().classifier.classify(PhotographDecoder.decode(app.contentResolver, uri))
+            val seen = app.model.await().classifier.classify(PhotoDecoder.decode(app.contentResolver, uri))
             Shown(seen.words(), seenBitmap(seen.pixels, seen.side))
         }
 
@@ -63,7 +63,7 @@ class MainViewModel(
             Shown(said)
         }
 
-    /** Runs [action] off the main thread; a failure becomes a sentence. */
+    /** Runs [action] off the main thread; a failure, a missing native library's `Error` too, becomes a sentence. */
     private fun work(action: suspend () -> Shown) {
         shown.update { it.copy(text = app.getString(R.string.working)) }
         viewModelScope.launch {
@@ -72,7 +72,7 @@ class MainViewModel(
                     withContext(Dispatchers.Default) { action() }
                 } catch (error: CancellationException) {
                     throw error
-                } catch (error: Exception) {
+                } catch (error: Throwable) {
                     Shown(error.words())
                 }
         }

@@ -1,7 +1,7 @@
 package org.edgeeffnet.core
 
 /**
- * Something that was handed over cannot be used: a file, a folder, a program or a photograph.
+ * Something that was handed over cannot be used: a file, a folder, a program or an image.
  *
  * Its message is one sentence for people: what was got, what is allowed, what to do next.
  */

@@ -1,15 +1,19 @@
 package org.edgeeffnet.core
 
 import org.edgeeffnet.core.photo.RgbImage
+import org.junit.Assume.assumeTrue
 import java.io.File
 import java.io.InputStream
 import javax.imageio.ImageIO
 
 /** The vectors that Python, Kotlin and Swift share: `tests/golden/`, made by `python tests/golden/make.py`. */
 object GoldenVectors {
-    private val root = File(checkNotNull(System.getProperty("golden")) { "Run with -Dgolden=tests/golden." })
-
-    fun file(path: String) = File(root, path)
+    /** Skips the test where there are none: in a copy of the core, outside a clone. */
+    fun file(path: String): File {
+        val root = System.getProperty("golden")
+        assumeTrue("No -Dgolden=tests/golden.", root != null)
+        return File(root, path)
+    }
 
     fun text(path: String): String = file(path).readText()
 

@@ -29,7 +29,7 @@ import java.io.File
 
 /**
  * Runs the job that the intent names (docs/device.md), while it is on the screen: hidden apps get slow cores, and their
- * times say nothing. A job that left the screen stops between two photographs; it goes on when it comes back, or when
+ * times say nothing. A job that left the screen stops between two images; it goes on when it comes back, or when
  * it is started again. Another job takes its place.
  */
 class JobActivity : ComponentActivity() {

@@ -52,7 +52,7 @@ class CameraActivity : ComponentActivity() {
                 provider.addListener({ bindOrSay(provider, classifier) }, mainExecutor)
             } catch (error: CancellationException) {
                 throw error
-            } catch (error: Exception) {
+            } catch (error: Throwable) {
                 say(error)
             }
         }
@@ -62,14 +62,14 @@ class CameraActivity : ComponentActivity() {
         text.text = error.words()
     }
 
-    /** A phone without a back camera, or one whose camera another app holds, is told, not crashed into. */
+    /** A phone without a back camera is told, not crashed into. */
     private fun bindOrSay(
         provider: ListenableFuture<ProcessCameraProvider>,
         classifier: Classifier,
     ) {
         try {
             bind(provider.get(), classifier)
-        } catch (error: Exception) {
+        } catch (error: Throwable) {
             text.text = getString(R.string.camera_failed, (error.cause ?: error).words())
         }
     }
@@ -95,6 +95,10 @@ class CameraActivity : ComponentActivity() {
             )
         analysis.setAnalyzer(frames, analyzer)
         provider.unbindAll()
-        provider.bindToLifecycle(this, CameraSelector.DEFAULT_BACK_CAMERA, preview, analysis)
+        val camera = provider.bindToLifecycle(this, CameraSelector.DEFAULT_BACK_CAMERA, preview, analysis)
+        // Binding reports nothing of a camera that another app holds or that a policy forbids: the preview stays black.
+        camera.cameraInfo.cameraState.observe(this) { state ->
+            state.error?.let { text.text = getString(R.string.camera_failed, getString(it.sentence())) }
+        }
     }
 }

@@ -10,13 +10,13 @@ import org.edgeeffnet.core.program.Classifier
 class FrameAnalyzer(
     private val classifier: Classifier,
     private val show: (Classification) -> Unit,
-    private val fail: (Exception) -> Unit,
+    private val fail: (Throwable) -> Unit,
 ) : ImageAnalysis.Analyzer {
-    /** An exception that left this method would end the app. */
+    /** Whatever left this method would end the app: an `Error` too, such as one of memory or of a native library. */
     override fun analyze(frame: ImageProxy) =
         try {
             show(classifier.classify(frame.use(::rgb)))
-        } catch (error: Exception) {
+        } catch (error: Throwable) {
             fail(error)
         }
 

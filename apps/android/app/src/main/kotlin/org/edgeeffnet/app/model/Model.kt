@@ -1,7 +1,7 @@
 package org.edgeeffnet.app.model
 
 import android.content.Context
-import org.edgeeffnet.app.photo.PhotographDecoder
+import org.edgeeffnet.app.photo.PhotoDecoder
 import org.edgeeffnet.core.artifact.SelfTest
 import org.edgeeffnet.core.artifact.SelfTestOutcome
 import org.edgeeffnet.core.program.Classifier
@@ -15,9 +15,9 @@ class Model private constructor(
 ) {
     val classifier = Classifier(artifact.manifest, program)
 
-    /** What this phone makes of the golden photographs. */
+    /** What this phone makes of the golden images. */
     fun selfTest(): List<SelfTestOutcome> =
-        SelfTest(artifact.manifest, program, artifact::read, PhotographDecoder::decode).run()
+        SelfTest(artifact.manifest, program, artifact::read, PhotoDecoder::decode).run()
 
     companion object {
         /** Takes a moment: not for the main thread. */

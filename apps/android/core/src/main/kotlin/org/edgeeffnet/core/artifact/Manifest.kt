@@ -14,7 +14,7 @@ data class Manifest(
     val input: InputSpec,
     val programSha256: String,
     val executorch: String,
-    val golden: List<GoldenPhotograph>,
+    val golden: List<GoldenImage>,
     val output: Output = Output(),
 ) {
     init {
@@ -44,12 +44,12 @@ data class Manifest(
                 output = if (fields.has("output")) Output.from(fields.fields("output")) else Output(),
                 programSha256 = fields.fields("files").fields(PROGRAM).matching("sha256", SHA256_PATTERN),
                 executorch = fields.fields("versions").text("executorch"),
-                golden = goldenPhotographs(fields),
+                golden = goldenImages(fields),
             )
         }
 
-        private fun goldenPhotographs(fields: JsonFields): List<GoldenPhotograph> =
-            if (fields.has(GOLDEN)) fields.list(GOLDEN, least = 0).map(GoldenPhotograph::from) else emptyList()
+        private fun goldenImages(fields: JsonFields): List<GoldenImage> =
+            if (fields.has(GOLDEN)) fields.list(GOLDEN, least = 0).map(GoldenImage::from) else emptyList()
 
         private const val GOLDEN = "golden_photographs"
     }

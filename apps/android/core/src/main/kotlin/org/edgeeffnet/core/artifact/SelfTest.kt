@@ -7,9 +7,9 @@ import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import kotlin.math.log10
 
-/** How this phone did on one golden photograph. */
+/** How this phone did on one golden image. */
 data class SelfTestOutcome(
-    val photograph: String,
+    val image: String,
     val pixelsEqual: Boolean,
     val tensorEqual: Boolean,
     /** Infinite where the logits are equal to the bit. */
@@ -19,10 +19,10 @@ data class SelfTestOutcome(
 }
 
 /**
- * Runs an artifact's golden photographs: pixels and tensors must be the expected ones to the bit.
+ * Runs an artifact's golden images: pixels and tensors must be the expected ones to the bit.
  *
  * @param read gives a file of the artifact.
- * @param decode turns a photograph's file into pixels.
+ * @param decode turns an image's file into pixels.
  */
 class SelfTest(
     private val manifest: Manifest,
@@ -34,18 +34,18 @@ class SelfTest(
 
     fun run(): List<SelfTestOutcome> = manifest.golden.map(::run)
 
-    private fun run(golden: GoldenPhotograph): SelfTestOutcome {
-        val pixels = manifest.preprocess.pixels(decode(read(golden.photograph)))
+    private fun run(golden: GoldenImage): SelfTestOutcome {
+        val pixels = manifest.preprocess.pixels(decode(read(golden.image)))
         input.write(pixels)
         return SelfTestOutcome(
-            photograph = golden.photograph,
+            image = golden.image,
             pixelsEqual = pixels.contentEquals(read(golden.pixels)),
             tensorEqual = tensorEquals(golden),
             logitsSqnrDb = sqnrDb(floats(read(golden.output)), program.forward(input)),
         )
     }
 
-    private fun tensorEquals(golden: GoldenPhotograph): Boolean =
+    private fun tensorEquals(golden: GoldenImage): Boolean =
         when (val input = input) {
             is NetworkInput.Float32 -> {
                 val found = FloatArray(input.data.capacity()).also { input.data.duplicate().get(it) }

@@ -29,7 +29,7 @@ class JobFolder(
         return spec
     }
 
-    /** Pixels of photograph [index], RGB by row. */
+    /** Pixels of image [index], RGB by row. */
     fun pixels(
         spec: JobSpec,
         index: Int,

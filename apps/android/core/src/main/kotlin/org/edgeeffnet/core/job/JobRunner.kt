@@ -27,7 +27,7 @@ class JobRunner(
     /**
      * Runs the job, or the rest of one that was interrupted, and writes `results.json`.
      *
-     * @throws InterruptedException where the thread was interrupted: the job stops between two photographs.
+     * @throws InterruptedException where the thread was interrupted: the job stops between two images.
      * @throws Exception whatever else went wrong; `status.json` says it in one sentence.
      */
     fun run(): Results =
@@ -41,15 +41,15 @@ class JobRunner(
 
     private fun runSteps(): Results {
         val spec = folder.open()
-        status.running(0, spec.photographs.size)
+        status.running(0, spec.images.size)
         val runtime = startRuntime()
         Release.refuseNewer(spec.executorch, runtime.version)
         val beforeC = phone.temperatureC()
         val (program, loadMs) = load(spec, runtime)
         program.use {
             val input = NetworkInput.of(spec.input, spec.normalization)
-            val photographs = runPhotographs(spec, program, input)
-            val reruns = spec.reruns.map { runPhotograph(spec, program, input, it) }
+            val images = runImages(spec, program, input)
+            val reruns = spec.reruns.map { runImage(spec, program, input, it) }
             val coolDown = CoolDown(phone, clock)
             val timesMs = time(spec, program, input, coolDown)
             val results =
@@ -60,7 +60,7 @@ class JobRunner(
                     complete = true,
                     device = phone.description,
                     runtime = RuntimeDescription(runtime.version, spec.threads),
-                    photographs = photographs,
+                    images = images,
                     reruns = reruns,
                     loadMs = loadMs,
                     latency = Latency(spec.warmup, timesMs, coolDown.pauses),
@@ -89,33 +89,33 @@ class JobRunner(
     }
 
     /** Step 3. */
-    private fun runPhotographs(
+    private fun runImages(
         spec: JobSpec,
         program: Program,
         input: NetworkInput,
-    ): List<PhotographLogits> =
-        PartialResults.open(folder.partial, spec.photographs, spec.classes).use { partial ->
-            while (partial.done < spec.photographs.size) {
-                status.running(partial.done, spec.photographs.size)
-                partial.append(runPhotograph(spec, program, input, partial.done))
+    ): List<ImageLogits> =
+        PartialResults.open(folder.partial, spec.images, spec.classes).use { partial ->
+            while (partial.done < spec.images.size) {
+                status.running(partial.done, spec.images.size)
+                partial.append(runImage(spec, program, input, partial.done))
             }
-            status.running(partial.done, spec.photographs.size)
+            status.running(partial.done, spec.images.size)
             partial.read()
         }
 
-    private fun runPhotograph(
+    private fun runImage(
         spec: JobSpec,
         program: Program,
         input: NetworkInput,
         index: Int,
-    ): PhotographLogits {
+    ): ImageLogits {
         stopIfInterrupted()
         input.write(folder.pixels(spec, index))
         val logits = program.forward(input)
         if (logits.size != spec.classes) {
             throw InputException("The program gave ${logits.size} logits, job.json says ${spec.classes}.")
         }
-        return PhotographLogits(spec.photographs[index], logits)
+        return ImageLogits(spec.images[index], logits)
     }
 
     /** Step 5. */

@@ -18,8 +18,8 @@ data class JobSpec(
     /** Null where the program normalises itself. */
     val normalization: Normalization?,
     val pixels: PixelFiles,
-    val photographs: List<Photograph>,
-    /** Positions in [photographs] of those that run again at the end, in this order. */
+    val images: List<JobImage>,
+    /** Positions in [images] of those that run again at the end, in this order. */
     val reruns: List<Int>,
     val threads: Int,
     val warmup: Int,
@@ -38,7 +38,7 @@ data class JobSpec(
         if (normalization != null && normalization.channels != input.channels) {
             throw InputException("job.json: mean has ${normalization.channels} numbers for ${input.channels} channels.")
         }
-        pixels.refuseUnless(photographs.size)
+        pixels.refuseUnless(images.size)
     }
 
     companion object {
@@ -66,7 +66,7 @@ data class JobSpec(
                 "loads",
             )
             val program = fields.fields("program").apply { exactly("file", "sha256", "bytes", "backend", "executorch") }
-            val photographs = fields.list("photographs").map(Photograph::from)
+            val images = fields.list("photographs").map(JobImage::from)
             val input = InputSpec.from(fields.fields("input"))
             return JobSpec(
                 id = JobId.parse(fields.text("id")),
@@ -76,8 +76,8 @@ data class JobSpec(
                 classes = classes(fields.fields("output")),
                 normalization = fields.fieldsOrNull("normalize")?.let(::normalization),
                 pixels = PixelFiles.from(fields.fields("pixels"), input.channels),
-                photographs = photographs,
-                reruns = fields.indices("reruns", photographs.size),
+                images = images,
+                reruns = fields.indices("reruns", images.size),
                 threads = fields.integer("threads", 1..256),
                 warmup = fields.integer("warmup", 0..10_000),
                 repeats = fields.integer("repeats", 1..100_000),

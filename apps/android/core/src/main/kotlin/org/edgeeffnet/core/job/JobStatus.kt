@@ -31,7 +31,7 @@ class StatusFile(
     private var of = 0
     private var writtenMs = Long.MIN_VALUE
 
-    /** Progress; written now and then, since a photograph takes a few milliseconds only. */
+    /** Progress; written now and then, since an image takes a few milliseconds only. */
     fun running(
         done: Int,
         of: Int,

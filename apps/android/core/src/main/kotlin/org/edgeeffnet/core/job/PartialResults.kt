@@ -8,40 +8,40 @@ import java.io.FileOutputStream
 import java.io.RandomAccessFile
 
 /**
- * `partial.jsonl`: a line for each photograph that has run, in the job's order, so that an interrupted job goes on
+ * `partial.jsonl`: a line for each image that has run, in the job's order, so that an interrupted job goes on
  * where it stopped.
  *
- * Opening it drops what is not whole or does not belong to [photographs] (a last line that was cut off, say), and
+ * Opening it drops what is not whole or does not belong to [images] (a last line that was cut off, say), and
  * everything behind.
  */
 class PartialResults private constructor(
     private val file: File,
     private val stream: FileOutputStream,
-    /** Photographs that have run. */
+    /** Images that have run. */
     done: Int,
 ) : Closeable {
     var done: Int = done
         private set
 
     /** Adds a line; it is the system's when this returns, and survives the app. */
-    fun append(entry: PhotographLogits) {
+    fun append(entry: ImageLogits) {
         stream.write("${entry.toJson()}\n".toByteArray())
         done++
     }
 
-    fun read(): List<PhotographLogits> = file.readLines().map { entry(it) }
+    fun read(): List<ImageLogits> = file.readLines().map { entry(it) }
 
     override fun close() = stream.close()
 
     companion object {
-        /** @param classes logits a photograph. */
+        /** @param classes logits per image. */
         fun open(
             file: File,
-            photographs: List<Photograph>,
+            images: List<JobImage>,
             classes: Int,
         ): PartialResults {
             val lines = if (file.exists()) wholeLines(file.readBytes()) else emptyList()
-            val good = lines.zip(photographs).takeWhile { (line, photograph) -> belongs(line, photograph, classes) }
+            val good = lines.zip(images).takeWhile { (line, image) -> belongs(line, image, classes) }
             val length = good.sumOf { (line, _) -> line.toByteArray().size + 1L }
             if (file.exists()) RandomAccessFile(file, "rw").use { it.setLength(length) }
             return PartialResults(file, FileOutputStream(file, true), good.size)
@@ -51,15 +51,15 @@ class PartialResults private constructor(
 
         private fun belongs(
             line: String,
-            photograph: Photograph,
+            image: JobImage,
             classes: Int,
         ): Boolean =
             try {
-                entry(line).let { it.photograph == photograph && it.logits.size == classes }
+                entry(line).let { it.image == image && it.logits.size == classes }
             } catch (_: InputException) {
                 false
             }
 
-        private fun entry(line: String) = PhotographLogits.from(JsonFields.parse(line, "partial.jsonl"))
+        private fun entry(line: String) = ImageLogits.from(JsonFields.parse(line, "partial.jsonl"))
     }
 }

@@ -5,21 +5,21 @@ import org.edgeeffnet.core.files.ExpectedFile
 import org.edgeeffnet.core.json.JsonFields
 import org.edgeeffnet.core.photo.RgbImage
 
-/** The files that hold the photographs' pixels, [chunk] photographs each, [side] x [side] x [channels] bytes a photograph. */
+/** The files that hold the images' pixels, [chunk] images each, [side] x [side] x [channels] bytes per image. */
 data class PixelFiles(
     val side: Int,
     val chunk: Int,
     val files: List<ExpectedFile>,
     val channels: Int = RgbImage.CHANNELS,
 ) {
-    /** Bytes of one photograph. */
+    /** Bytes of one image. */
     val stride: Int = side * side * channels
 
-    /** Refuses files that do not hold exactly [photographs] photographs. */
-    fun refuseUnless(photographs: Int) {
-        val sizes = List(photographs) { stride.toLong() }.chunked(chunk) { it.sum() }
+    /** Refuses files that do not hold exactly [images] images. */
+    fun refuseUnless(images: Int) {
+        val sizes = List(images) { stride.toLong() }.chunked(chunk) { it.sum() }
         if (files.map { it.bytes } != sizes) {
-            throw InputException("job.json: the pixel files do not hold $photographs photographs, $chunk a file.")
+            throw InputException("job.json: the pixel files do not hold $images images, $chunk per file.")
         }
     }
 

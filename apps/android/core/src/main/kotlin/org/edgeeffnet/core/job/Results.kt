@@ -6,13 +6,13 @@ class Results(
     val created: String,
     val job: JobId,
     val programSha256: String,
-    /** False where photographs are missing. */
+    /** False where images are missing. */
     val complete: Boolean,
     val device: DeviceDescription,
     val runtime: RuntimeDescription,
-    val photographs: List<PhotographLogits>,
-    /** Of photographs that ran again: whoever reads them compares the bits. */
-    val reruns: List<PhotographLogits>,
+    val images: List<ImageLogits>,
+    /** Of images that ran again: whoever reads them compares the bits. */
+    val reruns: List<ImageLogits>,
     val loadMs: List<Double>,
     val latency: Latency,
     val peakMemoryBytes: Long?,

@@ -21,7 +21,7 @@ object ResultsFormat {
             .put("complete", results.complete)
             .put("device", device(results.device))
             .put("runtime", runtime(results.runtime))
-            .put("photographs", JSONArray(results.photographs.map { it.toJson() }))
+            .put("photographs", JSONArray(results.images.map { it.toJson() }))
             .put("reruns", JSONArray(results.reruns.map { it.toJson() }))
             .put("load_ms", JSONArray(results.loadMs))
             .put("latency", latency(results.latency))
@@ -82,8 +82,8 @@ object ResultsFormat {
             complete = fields.flag("complete"),
             device = device(fields.fields("device")),
             runtime = runtime(fields.fields("runtime")),
-            photographs = fields.list("photographs").map(PhotographLogits::from),
-            reruns = fields.list("reruns", least = 0).map(PhotographLogits::from),
+            images = fields.list("photographs").map(ImageLogits::from),
+            reruns = fields.list("reruns", least = 0).map(ImageLogits::from),
             loadMs = times(fields, "load_ms"),
             latency = latency(fields.fields("latency")),
             peakMemoryBytes = fields.longOrNull("peak_memory_bytes"),

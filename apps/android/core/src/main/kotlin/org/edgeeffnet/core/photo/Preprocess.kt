@@ -5,7 +5,7 @@ import org.edgeeffnet.core.json.JsonFields
 import kotlin.math.min
 
 /**
- * From a decoded photograph to the pixels that the network sees (docs/preprocessing.md, 2 and 3).
+ * From a decoded image to the pixels that the network sees (docs/preprocessing.md, 2 and 3).
  *
  * @property crop side of the square that the network sees, pixels.
  * @property resize length of the side that [resizeMode] scales, pixels.
@@ -27,7 +27,7 @@ data class Preprocess(
      * Scales [image] to [resize] and cuts the [crop] x [crop] centre.
      *
      * @return red, green and blue of each pixel, row by row; the luma of each for a network that sees grays.
-     * @throws InputException where [image] is no photograph: tiny, or extremely elongated.
+     * @throws InputException where [image] is no image: tiny, or extremely elongated.
      */
     fun pixels(image: RgbImage): ByteArray {
         val gray = normalization.channels == 1

@@ -4,7 +4,7 @@ import org.edgeeffnet.core.InputException
 import kotlin.math.max
 import kotlin.math.min
 
-/** How a photograph gets to `resize` pixels a side (docs/preprocessing.md, 2). */
+/** How an image gets to `resize` pixels a side (docs/preprocessing.md, 2). */
 enum class ResizeMode {
     SHORTER {
         override fun size(
@@ -16,7 +16,7 @@ enum class ResizeMode {
             if (shorter == resize) return width to height
             val length = ((resize.toLong() * max(width, height)).toDouble() / shorter).toInt()
             if (resize.toLong() * length > MAX_RESIZED_PIXELS) {
-                throw InputException("$width x $height pixels is too elongated to be a photograph.")
+                throw InputException("$width x $height pixels is too elongated to be an image.")
             }
             return if (width <= height) resize to length else length to resize
         }

@@ -3,7 +3,7 @@ package org.edgeeffnet.core.photo
 import kotlin.math.max
 import kotlin.math.min
 
-/** A decoded photograph, upright: [bytes] holds red, green and blue of each pixel, row by row. */
+/** A decoded image, upright: [bytes] holds red, green and blue of each pixel, row by row. */
 class RgbImage(
     val width: Int,
     val height: Int,

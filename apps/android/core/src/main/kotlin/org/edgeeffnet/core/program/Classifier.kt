@@ -3,7 +3,7 @@ package org.edgeeffnet.core.program
 import org.edgeeffnet.core.artifact.Manifest
 import org.edgeeffnet.core.photo.RgbImage
 
-/** What the network sees in one photograph, and the milliseconds that it took. */
+/** What the network sees in one image, and the milliseconds that it took. */
 class Classification(
     val ranking: List<Ranked>,
     /** The [side] x [side] pixels that the network saw, RGB by row. */
@@ -13,14 +13,14 @@ class Classification(
     val forwardMs: Double,
 )
 
-/** A program with everything around it, from a decoded photograph to ranked classes. */
+/** A program with everything around it, from a decoded image to ranked classes. */
 class Classifier(
     private val manifest: Manifest,
     private val program: Program,
 ) {
     private val input = NetworkInput.of(manifest.input, manifest.preprocess.normalization)
 
-    /** One photograph at a time: the program's input is shared. */
+    /** One image at a time: the program's input is shared. */
     @Synchronized
     fun classify(image: RgbImage): Classification {
         val start = System.nanoTime()

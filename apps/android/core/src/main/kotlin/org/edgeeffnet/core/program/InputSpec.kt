@@ -4,7 +4,7 @@ import org.edgeeffnet.core.InputException
 import org.edgeeffnet.core.json.JsonFields
 import org.edgeeffnet.core.photo.RgbImage
 
-/** How a program wants its photographs; [dtype] and [layout] are the words of `job.json` and `manifest.json`. */
+/** How a program wants its images; [dtype] and [layout] are the words of `job.json` and `manifest.json`. */
 enum class InputFormat(
     val dtype: String,
     val layout: String,
@@ -15,7 +15,7 @@ enum class InputFormat(
     UINT8_NHWC("uint8", "NHWC"),
 }
 
-/** The input of a program: one photograph of [side] x [side] pixels of [channels] bytes in [format]. */
+/** The input of a program: one image of [side] x [side] pixels of [channels] bytes in [format]. */
 data class InputSpec(
     val format: InputFormat,
     val side: Int,
@@ -41,7 +41,7 @@ data class InputSpec(
             val channels = shape.getOrElse(if (format == InputFormat.FLOAT32_NCHW) 1 else 3) { 0 }
             val spec = InputSpec(format, shape.getOrElse(2) { 0 }, channels)
             if (channels !in listOf(1, RgbImage.CHANNELS) || spec.shape.toList() != shape.map(Int::toLong)) {
-                throw InputException("The program's input is $shape, need one square photograph of three channels or one.")
+                throw InputException("The program's input is $shape, need one square image of three channels or one.")
             }
             return spec
         }

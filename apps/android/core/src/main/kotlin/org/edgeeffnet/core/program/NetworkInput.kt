@@ -7,7 +7,7 @@ import java.nio.ByteOrder
 import java.nio.FloatBuffer
 
 /**
- * What a program reads, in direct memory that native code uses without copying it. Each photograph overwrites the one
+ * What a program reads, in direct memory that native code uses without copying it. Each image overwrites the one
  * before.
  */
 sealed class NetworkInput(
@@ -15,7 +15,7 @@ sealed class NetworkInput(
 ) {
     protected val elements = spec.side * spec.side * spec.channels
 
-    /** Takes the pixels of one photograph by row (docs/preprocessing.md, 4). */
+    /** Takes the pixels of one image by row (docs/preprocessing.md, 4). */
     fun write(pixels: ByteArray) {
         if (pixels.size != elements) throw InputException("${pixels.size} bytes of pixels, need $elements.")
         put(pixels)

@@ -13,7 +13,7 @@ import java.io.File
 /** An artifact that Python wrote: `-Dartifact=FOLDER`; the Python tests pass one. */
 class ArtifactTest {
     @Test
-    fun `its golden photographs give its pixels and tensors`() {
+    fun `its golden images give its pixels and tensors`() {
         val path = System.getProperty("artifact")
         assumeTrue(path != null)
         val folder = File(path)
@@ -32,7 +32,7 @@ class ArtifactTest {
             }
         val decode = { file: ByteArray -> GoldenVectors.decode(ByteArrayInputStream(file)) }
         for (outcome in SelfTest(manifest, program, ::read, decode).run()) {
-            assertEquals(SelfTestOutcome(outcome.photograph, true, true, Double.POSITIVE_INFINITY), outcome)
+            assertEquals(SelfTestOutcome(outcome.image, true, true, Double.POSITIVE_INFINITY), outcome)
         }
     }
 }

@@ -29,7 +29,7 @@ class ManifestTest {
         assertEquals(listOf("cat", "dog"), read.classes)
         assertEquals(InputFormat.FLOAT32_NCHW, read.input.format)
         assertEquals(listOf(1L, 3L, 4L, 4L), read.input.shape.toList())
-        assertEquals("golden/p0.png", read.golden.single().photograph)
+        assertEquals("golden/p0.png", read.golden.single().image)
         assertEquals("1.4.1", read.executorch)
     }
 
@@ -42,11 +42,11 @@ class ManifestTest {
     }
 
     @Test
-    fun `an artifact without golden photographs can be used`() {
+    fun `an artifact without golden images can be used`() {
         val changes: List<JSONObject.() -> Unit> =
             listOf({ remove("golden_photographs") }, { put("golden_photographs", JSONArray()) })
         for (change in changes) {
-            assertEquals(emptyList<GoldenPhotograph>(), Manifest.parse(manifest(change)).golden)
+            assertEquals(emptyList<GoldenImage>(), Manifest.parse(manifest(change)).golden)
         }
     }
 

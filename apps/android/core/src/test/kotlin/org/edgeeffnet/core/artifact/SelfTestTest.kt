@@ -25,7 +25,7 @@ class SelfTestTest {
             input = InputSpec(InputFormat.FLOAT32_NCHW, 8),
             programSha256 = "",
             executorch = "1.4.1",
-            golden = listOf(GoldenPhotograph("p", "u8", "in", "out")),
+            golden = listOf(GoldenImage("p", "u8", "in", "out")),
         )
 
     private fun outcome(

@@ -5,7 +5,7 @@ import org.json.JSONArray
 import org.json.JSONObject
 import java.io.File
 
-/** A job of five photographs of 8 x 8 pixels in files of two, as the host would copy it. */
+/** A job of five images of 8 x 8 pixels in files of two, as the host would copy it. */
 class JobFixture(
     root: File,
 ) {
@@ -34,7 +34,7 @@ class JobFixture(
                 .put("pixels", JSONObject().put("side", 8).put("chunk", 2).put("files", JSONArray(files.map(::entry))))
                 .put(
                     "photographs",
-                    JSONArray(photographs.map { JSONObject().put("name", it.name).put("sha256", it.sha256) }),
+                    JSONArray(images.map { JSONObject().put("name", it.name).put("sha256", it.sha256) }),
                 ).put("reruns", JSONArray())
                 .put("threads", 1)
                 .put("warmup", 2)
@@ -55,6 +55,6 @@ class JobFixture(
 
     companion object {
         const val STRIDE = 8 * 8 * 3
-        val photographs = List(5) { Photograph("val/$it.jpg", "%064x".format(it)) }
+        val images = List(5) { JobImage("val/$it.jpg", "%064x".format(it)) }
     }
 }

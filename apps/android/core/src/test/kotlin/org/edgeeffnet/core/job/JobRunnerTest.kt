@@ -26,8 +26,8 @@ class JobRunnerTest {
         JobRunner(job.folder, { runtime }, FakePhone(ThermalStatus.NONE), FakeClock()).run()
 
         val results = ResultsFormat.read(File(job.path, "results.json").readText())
-        assertEquals(JobFixture.photographs, results.photographs.map { it.photograph })
-        assertEquals(listOf(0f, 1f, 2f, 3f, 4f), results.photographs.map { it.logits[0] })
+        assertEquals(JobFixture.images, results.images.map { it.image })
+        assertEquals(listOf(0f, 1f, 2f, 3f, 4f), results.images.map { it.logits[0] })
         assertEquals(3, results.loadMs.size)
         assertEquals(4, results.latency.timesMs.size)
         assertEquals(Latency(2, results.latency.timesMs, 0), results.latency)
@@ -42,18 +42,18 @@ class JobRunnerTest {
     }
 
     @Test
-    fun `photographs run again in the job's order, whatever bits they get`() {
+    fun `images run again in the job's order, whatever bits they get`() {
         job.write { put("reruns", JSONArray(listOf(0, 3, 0, 3))) }
         val runtime = FakeRuntime(noise = { if (it == 5 + 2) 1f else 0f })
         val results = runner(runtime).run()
-        assertEquals(listOf(0, 3, 0, 3).map { JobFixture.photographs[it] }, results.reruns.map { it.photograph })
+        assertEquals(listOf(0, 3, 0, 3).map { JobFixture.images[it] }, results.reruns.map { it.image })
         assertEquals(listOf(0f, 3f, 1f, 3f), results.reruns.map { it.logits[0] })
         assertEquals(5 + 4 + 2 + 4, runtime.forwards)
         assertEquals(results.reruns.size, ResultsFormat.read(ResultsFormat.write(results)).reruns.size)
     }
 
     @Test
-    fun `an interrupted job stops between two photographs and goes on there`() {
+    fun `an interrupted job stops between two images and goes on there`() {
         val interrupted = FakeRuntime { if (it == 2) Thread.currentThread().interrupt() }
         assertThrows(InterruptedException::class.java) { runner(interrupted).run() }
         assertEquals("failed", job.status().getString("state"))
@@ -62,7 +62,7 @@ class JobRunnerTest {
 
         val rest = FakeRuntime()
         val results = runner(rest).run()
-        assertEquals(listOf(0f, 1f, 2f, 3f, 4f), results.photographs.map { it.logits[0] })
+        assertEquals(listOf(0f, 1f, 2f, 3f, 4f), results.images.map { it.logits[0] })
         assertEquals(2 + 2 + 4, rest.forwards)
     }
 

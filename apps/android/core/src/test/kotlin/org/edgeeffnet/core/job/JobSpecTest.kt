@@ -28,15 +28,15 @@ class JobSpecTest {
     @Test
     fun `a whole job is read`() {
         val spec = job.folder.open()
-        assertEquals(JobFixture.photographs, spec.photographs)
+        assertEquals(JobFixture.images, spec.images)
         assertEquals(listOf(1, 2, 4, 3), listOf(spec.threads, spec.warmup, spec.repeats, spec.loads))
         assertEquals(InputFormat.FLOAT32_NCHW, spec.input.format)
     }
 
     @Test
-    fun `each photograph has its own pixels`() {
+    fun `each image has its own pixels`() {
         val spec = job.folder.open()
-        for (index in spec.photographs.indices) {
+        for (index in spec.images.indices) {
             assertArrayEquals(ByteArray(JobFixture.STRIDE) { index.toByte() }, job.folder.pixels(spec, index))
         }
     }
@@ -57,11 +57,11 @@ class JobSpecTest {
         assertTrue("reruns" in refused { put("reruns", JSONArray(listOf(5))) })
         assertTrue("threads" in refused { put("threads", 0) })
         assertTrue("normalize" in refused { put("normalize", JSONObject.NULL) })
-        assertTrue("photographs" in refused { getJSONArray("photographs").put(photograph()) })
+        assertTrue("images" in refused { getJSONArray("photographs").put(image()) })
         assertTrue("file" in refused { getJSONObject("program").put("file", "../model.pte") })
     }
 
-    private fun photograph() = JSONObject().put("name", "one more").put("sha256", "00".repeat(32))
+    private fun image() = JSONObject().put("name", "one more").put("sha256", "00".repeat(32))
 
     @Test
     fun `files that are missing, cut off or changed are named`() {

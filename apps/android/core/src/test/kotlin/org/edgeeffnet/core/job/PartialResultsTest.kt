@@ -10,23 +10,23 @@ class PartialResultsTest {
     @get:Rule
     val folder = TemporaryFolder()
 
-    private val photographs = List(3) { Photograph("photo\n$it é", "%064x".format(it)) }
+    private val images = List(3) { JobImage("photo\n$it é", "%064x".format(it)) }
     private val file by lazy { File(folder.root, "partial.jsonl") }
 
-    private fun opened() = PartialResults.open(file, photographs, classes = 2)
+    private fun opened() = PartialResults.open(file, images, classes = 2)
 
     private fun append(vararg indices: Int) =
         opened().use { partial ->
-            indices.forEach { partial.append(PhotographLogits(photographs[it], floatArrayOf(it.toFloat(), -0f))) }
+            indices.forEach { partial.append(ImageLogits(images[it], floatArrayOf(it.toFloat(), -0f))) }
         }
 
     @Test
-    fun `a job goes on behind the last photograph`() {
+    fun `a job goes on behind the last image`() {
         append(0, 1)
         append(2)
         opened().use {
             assertEquals(3, it.done)
-            assertEquals(photographs, it.read().map(PhotographLogits::photograph))
+            assertEquals(images, it.read().map(ImageLogits::image))
             assertEquals(
                 listOf(2f, -0f),
                 it
@@ -55,8 +55,8 @@ class PartialResultsTest {
 
     @Test
     fun `lines of another job, out of order or of other classes do not count`() {
-        val other = PhotographLogits(Photograph("other", "%064x".format(9)), floatArrayOf(0f, 0f))
-        val many = PhotographLogits(photographs[0], floatArrayOf(0f, 0f, 0f))
+        val other = ImageLogits(JobImage("other", "%064x".format(9)), floatArrayOf(0f, 0f))
+        val many = ImageLogits(images[0], floatArrayOf(0f, 0f, 0f))
         for (line in listOf(other.toJson().toString(), many.toJson().toString(), "not json", "")) {
             file.writeText("$line\n")
             opened().use { assertEquals(line, 0, it.done) }

@@ -15,10 +15,10 @@ class ResultsFormatTest {
 
     @Test
     fun `logits keep every bit`() {
-        val read = ResultsFormat.read(good).photographs.single()
+        val read = ResultsFormat.read(good).images.single()
         val expected = SelfTest.floats(GoldenVectors.bytes("results/good.logits.f32"))
         assertArrayEquals(expected.map(Float::toRawBits).toIntArray(), read.logits.map(Float::toRawBits).toIntArray())
-        assertEquals("val/é/1.jpg", read.photograph.name)
+        assertEquals("val/é/1.jpg", read.image.name)
     }
 
     @Test

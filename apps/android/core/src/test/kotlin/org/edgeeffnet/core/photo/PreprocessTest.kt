@@ -43,13 +43,13 @@ class PreprocessTest {
         }
 
     @Test
-    fun `every golden photograph gives Python's pixels`() {
+    fun `every golden image gives Python's pixels`() {
         assertTrue(cases.isNotEmpty())
         for (case in cases) assertArrayEquals(case.name, case.pixels, case.preprocess.pixels(case.image))
     }
 
     @Test
-    fun `every golden photograph gives Python's tensor to the bit`() {
+    fun `every golden image gives Python's tensor to the bit`() {
         for (case in cases) {
             val input =
                 NetworkInput.Float32(
@@ -67,7 +67,7 @@ class PreprocessTest {
     }
 
     @Test
-    fun `a uint8 input is the pixels, photograph after photograph`() {
+    fun `a uint8 input is the pixels, image after image`() {
         val input = NetworkInput.UInt8(InputSpec(InputFormat.UINT8_NHWC, 2))
         for (start in listOf(0, 100)) {
             val pixels = ByteArray(12) { (start + it).toByte() }
@@ -85,7 +85,7 @@ class PreprocessTest {
     }
 
     @Test
-    fun `no photographs are refused`() {
+    fun `no images are refused`() {
         val preprocess = cases.first().preprocess
         for ((width, height) in listOf(7 to 100, 8 to 300_000)) {
             val image = RgbImage(width, height, ByteArray(width * height * 3))

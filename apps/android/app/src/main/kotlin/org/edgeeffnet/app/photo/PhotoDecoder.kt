@@ -10,12 +10,12 @@ import java.io.IOException
 import java.nio.ByteBuffer
 
 /**
- * Photograph files to upright pixels (docs/preprocessing.md, 1).
+ * Image files to upright pixels (docs/preprocessing.md, 1).
  *
  * `ImageDecoder` applies the EXIF orientation and leaves the colours as they are in the file, as Python does; reading
  * them by `Bitmap.getPixels` would convert them to sRGB.
  */
-object PhotographDecoder {
+object PhotoDecoder {
     fun decode(file: ByteArray): RgbImage = decode(ImageDecoder.createSource(ByteBuffer.wrap(file)))
 
     fun decode(
@@ -33,9 +33,9 @@ object PhotographDecoder {
                 }
             rgb(bitmap)
         } catch (error: IOException) {
-            throw InputException("This is no photograph that Android can read (${error.message}).", error)
+            throw InputException("This is not an image that Android can read (${error.message}).", error)
         } catch (error: OutOfMemoryError) {
-            throw InputException("The photograph has more pixels than fit into this app's memory; take another.", error)
+            throw InputException("The image has more pixels than fit into this app's memory; take another.", error)
         }
 
     private fun rgb(decoded: Bitmap): RgbImage {

@@ -1,25 +1,25 @@
 import Foundation
 
-/// One of the photographs that a job is about: its name below the data folder, and its content.
-public struct Photograph: Codable, Equatable, Sendable {
+/// One of the images that a job is about: its name below the data folder, and its content.
+public struct JobImage: Codable, Equatable, Sendable {
     public let name: String
     public let sha256: String
 }
 
-/// What a program gave for one photograph.
-public struct PhotographResult: Codable, Equatable, Sendable {
+/// What a program gave for one image.
+public struct ImageResult: Codable, Equatable, Sendable {
     public let name: String
     public let sha256: String
     /// Base64 of little-endian float32: as exact as the numbers themselves.
     public let logits: String
 
-    init(of photograph: Photograph, logits: [Float]) {
-        name = photograph.name
-        sha256 = photograph.sha256
+    init(of image: JobImage, logits: [Float]) {
+        name = image.name
+        sha256 = image.sha256
         self.logits = Logits.bytes(logits).base64EncodedString()
     }
 
-    public var photograph: Photograph { Photograph(name: name, sha256: sha256) }
+    public var image: JobImage { JobImage(name: name, sha256: sha256) }
 
     /// - Throws: `InputError` if the logits are not base64 of whole float32 values.
     public func values() throws -> [Float] {

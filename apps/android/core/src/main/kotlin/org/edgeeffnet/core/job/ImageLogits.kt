@@ -8,22 +8,22 @@ import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.util.Base64
 
-/** What the program gave for one photograph: an entry of `results.json`, a line of `partial.jsonl`. */
-class PhotographLogits(
-    val photograph: Photograph,
+/** What the program gave for one image: an entry of `results.json`, a line of `partial.jsonl`. */
+class ImageLogits(
+    val image: JobImage,
     val logits: FloatArray,
 ) {
     fun toJson(): JSONObject =
         JSONObject()
-            .put("name", photograph.name)
-            .put("sha256", photograph.sha256)
+            .put("name", image.name)
+            .put("sha256", image.sha256)
             .put("logits", encode(logits))
 
     companion object {
-        fun from(fields: JsonFields): PhotographLogits {
+        fun from(fields: JsonFields): ImageLogits {
             fields.exactly("name", "sha256", "logits")
-            val photograph = Photograph(fields.text("name"), fields.matching("sha256", SHA256_PATTERN))
-            return PhotographLogits(photograph, decode(fields.text("logits")))
+            val image = JobImage(fields.text("name"), fields.matching("sha256", SHA256_PATTERN))
+            return ImageLogits(image, decode(fields.text("logits")))
         }
 
         /** Little-endian float32 in base64: text that keeps every bit. */
