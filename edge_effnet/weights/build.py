@@ -16,7 +16,7 @@ from edge_effnet.model import EfficientNet, initialize
 from edge_effnet.variants import VariantSpec
 from edge_effnet.weights.checkpoint import LoadOptions
 from edge_effnet.weights.containers import Built
-from edge_effnet.weights.heads import head_layers, suggested_head
+from edge_effnet.weights.head_layers import head_layers, other_pooling, suggested_heads
 from edge_effnet.weights.origins import Origin
 from edge_effnet.weights.placement import Placement
 from edge_effnet.weights.save import SavedSettings
@@ -100,14 +100,16 @@ def build_network(
 def _beside(placed: Placement, spec: VariantSpec) -> str:
     """Say what stands beside a complete network, and what to do about it."""
     names = listed_names(placed.beside)
+    pooling = other_pooling(placed.beside, spec.head_channels)
+    if pooling is not None:
+        return pooling
     if placed.head is None:
-        layers = head_layers(placed.beside)
-        suggested = suggested_head(layers, spec.head_channels) if layers else None
-        say = f"say it with --head, such as --head {suggested}" if suggested else "say it with --head"
+        heads = suggested_heads(head_layers(placed.beside) or (), spec.head_channels)
+        such = ", such as " * bool(heads) + " or ".join(f"--head {head}" for head in heads)
         return (
             f"the head of this {spec.name} is not one Linear but {names}, and tensors do not tell what lies "
-            f"between, such as the activation; {say} (its words: docs/own-model.md), or --head none for the features "
-            "in front of it."
+            f"between, such as the activation; say it with --head{such} (its words: docs/own-model.md), or --head "
+            "none for the features in front of it."
         )
     return (
         f"beside the {spec.name} and its classifier there are {names}, which may take part in what it "
