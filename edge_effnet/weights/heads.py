@@ -16,6 +16,10 @@ _LINEAR_NAMES = frozenset(
     {"classifier", "fc", "_fc", "head", "last_linear", "linear", "logits", "cls", "out", "0", "1"}
 )
 """Of modules that multiply by a matrix and add nothing: others without a bias can be cosine heads."""
+_WITHOUT_BIAS = (
+    "The classifier {} has no bias and was read as a Linear; cosine and ArcFace heads have the same tensors and put "
+    "out something else."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +36,8 @@ class FoundHead:
     """The file's names of what is the head, or was asked to go."""
     notes: tuple[str, ...]
     """Sentences for the user."""
+    unproven: tuple[str, ...] = ()
+    """Those of `notes` on what tensors leave open, so that outputs may be others than in training."""
 
 
 _UNTOLD = FoundHead(steps=None, widths=(), tensors={}, used=frozenset(), notes=())
@@ -64,14 +70,14 @@ def find_head(
         several = layers is not None and len(layers) > 1 and row_of(layers, features) is not None
         single = None if several else _single(rest, own, features)
         if single is not None:
-            return _one_linear(single, rest, own)
+            return _one_linear(single, rest, own, told=False)
         steps = told_steps(layers, features) if layers else None
         if steps is None:
             return _UNTOLD
     elif pooling is not None:
         raise InputError(f"{title}: {pooling}")
     elif steps == (LINEAR,) and (single := _single(rest, own, features)) is not None:
-        return _one_linear(single, rest, own)
+        return _one_linear(single, rest, own, told=True)
     if layers is None:
         raise InputError(
             f"{title}: {listed_names(rest)} are no head {head_text(steps)!r}; leave out what is no layer."
@@ -106,22 +112,21 @@ def _takes(tensor: torch.Tensor, features: int) -> bool:
     return shape[1:2] == [features] and (len(shape) == 2 or shape[2:] == [1, 1])
 
 
-def _one_linear(module: str, rest: Mapping[str, torch.Tensor], own: str) -> FoundHead:
+def _one_linear(module: str, rest: Mapping[str, torch.Tensor], own: str, *, told: bool) -> FoundHead:
     names = f"{module}.weight", f"{module}.bias"
     weight, bias = (rest.get(name) for name in names)
     assert weight is not None
     weight = weight.flatten(1) if weight.ndim == 4 else weight
-    notes = []
-    if names[0] != own or bias is None:
-        without = "" if bias is not None else "; it has no bias"
-        notes.append(f"The Linear {brief(repr(module))} was taken as the classifier{without}.")
+    taken = (f"The Linear {brief(repr(module))} was taken as the classifier.",) if names[0] != own else ()
+    unproven = () if bias is not None or told else (_WITHOUT_BIAS.format(brief(repr(module))),)
     bias = torch.zeros(weight.shape[:1]) if bias is None else bias
     return FoundHead(
         steps=(LINEAR,),
         widths=tuple(weight.shape[:1]),
         tensors={"weight": weight, "bias": bias},
         used=frozenset(names),
-        notes=tuple(notes),
+        notes=(*taken, *unproven),
+        unproven=unproven,
     )
 
 

@@ -107,6 +107,8 @@ class Placement:
     """Tensors that could belong to the forward pass and are not of this network, by the file's names."""
     notes: tuple[str, ...]
     """Sentences for the user on what was left out."""
+    unproven: tuple[str, ...]
+    """Those of `notes` on what tensors leave open, so that outputs may be others than in training."""
     copies: bool
     """Whether another copy of the network was left out."""
     normalization: Normalization | None
@@ -164,6 +166,7 @@ def place(
         widths=found.widths,
         beside={key: tensor for key, tensor in rest.items() if key not in found.used},
         notes=(*notes, *found.notes),
+        unproven=found.unproven,
         copies=len(places) > 1,
         normalization=normalization,
     )

@@ -228,3 +228,13 @@ def test_names_of_any_length_and_alphabet_are_no_numbers_that_break(tmp_path: Pa
     for name in ("head.²", f"head.{'9' * 5000}"):
         layers = [linear("head.0", FEATURES, 8), linear(name, 8, CLASSES)]
         assert "such as --head linear-" in refused(with_head(*layers), tmp_path)
+
+
+def test_a_classifier_without_a_bias_may_be_a_cosine_head(tmp_path: Path) -> None:
+    tensors = with_head(linear("fc", FEATURES, CLASSES, bias=False))
+    checkpoint = load_saved(tensors, tmp_path / "weights.pth", origin="timm")
+    (said,) = checkpoint.unproven
+    assert said in checkpoint.notes
+    assert "'fc' has no bias and was read as a Linear; cosine and ArcFace heads" in said
+    for options in ({"head": "linear"}, {"num_classes": 3}, {"include_top": False}):
+        assert load_checkpoint(tmp_path / "weights.pth", origin="timm", **options).unproven == ()
