@@ -24,6 +24,8 @@ from edge_effnet.weights.save import SavedSettings
 MOST_CLASSES = 100_000
 """Of a network; ImageNet-21k has 21,843."""
 
+_LEAVE_OUT = 'torch.save({k: v for k, v in weights.items() if k not in THESE}, "weights.pth")'
+
 _SWISHES = frozenset({"swish", "swish-memory-efficient"})
 _SAMES = frozenset({"same", "same-static"})
 
@@ -106,15 +108,17 @@ def _beside(placed: Placement, spec: VariantSpec) -> str:
     if placed.head is None:
         heads = suggested_heads(head_layers(placed.beside) or (), spec.head_channels)
         such = ", such as " * bool(heads) + " or ".join(f"--head {head}" for head in heads)
+        if any("layernorm" in head for head in heads):
+            such += ", if it is a LayerNorm: GroupNorm and learned scales have the same tensors"
+        end = "" if heads else f"; what takes no part in it, leave out: {_LEAVE_OUT}"
         return (
             f"the head of this {spec.name} is not one Linear but {names}, and tensors do not tell what lies "
             f"between, such as the activation; say it with --head{such} (its words: docs/own-model.md), or --head "
-            "none for the features in front of it."
+            f"none for the features in front of it{end}."
         )
     return (
         f"beside the {spec.name} and its classifier there are {names}, which may take part in what it "
-        "computes: a second head, or layers in between; where they do not, leave them out: torch.save({k: v for k, v "
-        'in weights.items() if k not in THESE}, "weights.pth").'
+        f"computes: a second head, or layers in between; where they do not, leave them out: {_LEAVE_OUT}."
     )
 
 

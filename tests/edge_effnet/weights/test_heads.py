@@ -55,7 +55,7 @@ ASKED: dict[str, tuple[Callable[[], list[Tensors]], str]] = {
     ),
     "a weight and a bias of any norm": (
         lambda: [norm("classifier.0", FEATURES, nn.LayerNorm), linear("classifier.1", FEATURES, CLASSES)],
-        "--head layernorm-linear (",
+        "--head layernorm-linear, if it is a LayerNorm: GroupNorm",
     ),
     "layers by name": (
         lambda: [linear("fc1", FEATURES, 8), linear("fc2", 8, CLASSES)],
@@ -75,7 +75,7 @@ ASKED: dict[str, tuple[Callable[[], list[Tensors]], str]] = {
     ),
     "a norm in front": (
         lambda: [linear("fc", FEATURES, CLASSES), norm("norm", FEATURES, nn.LayerNorm)],
-        "--head layernorm-linear (",
+        "--head layernorm-linear, if it is a LayerNorm: GroupNorm",
     ),
     "a norm at the end": (
         lambda: [linear("neck.0", FEATURES, 8), norm("neck.1", 8)],
@@ -110,6 +110,8 @@ def test_what_tensors_do_not_prove_is_asked_for(name: str, tmp_path: Path) -> No
 def test_layers_that_form_no_row_are_named(tmp_path: Path) -> None:
     message = refused(state_dict("timm") | linear("colour", FEATURES, 3), tmp_path)
     assert "there are colour.weight, colour.bias, which may take part" in message
+    message = refused(with_head(linear("acc", FEATURES, 3), linear("fc", FEATURES, CLASSES)), tmp_path)
+    assert "acc.weight, acc.bias, fc.weight, fc.bias" in message and "takes no part in it, leave out" in message
 
 
 @pytest.mark.parametrize(
