@@ -126,7 +126,9 @@ class _Module:
     def _built(self, contents: Contents, options: LoadOptions) -> Checkpoint:
         sha256 = sha256_of_tensors(self.contents.tensors)
         checkpoint = load_contents(contents, Path(self.name), self.expected, options, sha256=sha256)
-        return replace(checkpoint, original=self.original)
+        # What tensors leave open, the module's outputs tell.
+        notes = tuple(note for note in checkpoint.notes if note not in checkpoint.unproven)
+        return replace(checkpoint, notes=notes, unproven=(), original=self.original)
 
     def _with_own_head(self) -> Checkpoint:
         """The network up to its features, and behind them what the module does."""

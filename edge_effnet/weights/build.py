@@ -16,13 +16,15 @@ from edge_effnet.model import EfficientNet, initialize
 from edge_effnet.variants import VariantSpec
 from edge_effnet.weights.checkpoint import LoadOptions
 from edge_effnet.weights.containers import Built
-from edge_effnet.weights.heads import head_layers, suggested_head
+from edge_effnet.weights.head_layers import head_layers, other_pooling, suggested_heads
 from edge_effnet.weights.origins import Origin
 from edge_effnet.weights.placement import Placement
 from edge_effnet.weights.save import SavedSettings
 
 MOST_CLASSES = 100_000
 """Of a network; ImageNet-21k has 21,843."""
+
+_LEAVE_OUT = 'torch.save({k: v for k, v in weights.items() if k not in THESE}, "weights.pth")'
 
 _SWISHES = frozenset({"swish", "swish-memory-efficient"})
 _SAMES = frozenset({"same", "same-static"})
@@ -100,19 +102,23 @@ def build_network(
 def _beside(placed: Placement, spec: VariantSpec) -> str:
     """Say what stands beside a complete network, and what to do about it."""
     names = listed_names(placed.beside)
+    pooling = other_pooling(placed.beside, spec.head_channels)
+    if pooling is not None:
+        return pooling
     if placed.head is None:
-        layers = head_layers(placed.beside)
-        suggested = suggested_head(layers, spec.head_channels) if layers else None
-        say = f"say it with --head, such as --head {suggested}" if suggested else "say it with --head"
+        heads = suggested_heads(head_layers(placed.beside) or (), spec.head_channels)
+        such = ", such as " * bool(heads) + " or ".join(f"--head {head}" for head in heads)
+        if any("layernorm" in head for head in heads):
+            such += ", if it is a LayerNorm: GroupNorm and learned scales have the same tensors"
+        end = "" if heads else f"; what takes no part in it, leave out: {_LEAVE_OUT}"
         return (
             f"the head of this {spec.name} is not one Linear but {names}, and tensors do not tell what lies "
-            f"between, such as the activation; {say} (its words: docs/own-model.md), or --head none for the features "
-            "in front of it."
+            f"between, such as the activation; say it with --head{such} (its words: docs/own-model.md), or --head "
+            f"none for the features in front of it{end}."
         )
     return (
         f"beside the {spec.name} and its classifier there are {names}, which may take part in what it "
-        "computes: a second head, or layers in between; where they do not, leave them out: torch.save({k: v for k, v "
-        'in weights.items() if k not in THESE}, "weights.pth").'
+        f"computes: a second head, or layers in between; where they do not, leave them out: {_LEAVE_OUT}."
     )
 
 

@@ -35,6 +35,8 @@ class Checkpoint:
     """Of the file, or of the module's tensors."""
     notes: tuple[str, ...]
     """Sentences for the user: what was guessed, chosen or reinitialized."""
+    unproven: tuple[str, ...] = ()
+    """Those of `notes` on what tensors leave open, so that outputs may be others than in training."""
     averaged: bool = False
     """Whether an averaged copy of the weights was taken, and the last step's lies beside it."""
     rival: str | None = None

@@ -142,6 +142,7 @@ def load_contents(
         preprocess=model.preprocess,
         sha256=sha256,
         notes=tuple(notes),
+        unproven=placed.unproven if model.classifier is not None and file_classes == model.num_classes else (),
         averaged=options.ema and (contents.copies or placed.copies),
         rival=rival,
         read_as=None if rival is None else read_as,

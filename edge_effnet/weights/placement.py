@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,12 +22,14 @@ _USUAL_PREFIX = re.compile(r"(?:(?:module|_orig_mod|model)\.)*")
 _AVERAGED = re.compile(r"(?:^|[._])(?:ema|swa|shadow|avg|averaged?)(?=[._])")
 """In the prefix of a copy of averaged weights."""
 
-# What stands beside a network in its module and is never on the way from the images to the logits.
+# What stands beside a network in its module, called so and holding counters, class weights or confusion matrices.
+_LOSS = re.compile(
+    r"criteri(?:on|a)|loss(?:es)?|loss_?fns?|loss_?func(?:tion)?s?|\w+_loss|\w+_criterion|pos_weights?|class_weights?"
+)
 _NO_PART = re.compile(
-    r"(?:criteri(?:on|a)|loss(?:es)?|loss_?fns?|loss_?func(?:tion)?s?|\w+_loss|\w+_criterion"
-    r"|metrics?|\w+_metrics?|acc(?:uracy)?|\w+_acc(?:uracy)?|f1|\w+_f1|auroc|\w+_auroc|confmat|\w+_confmat"
-    r"|confusion_matrix|optimi[sz]ers?|optim|(?:lr_)?schedulers?|(?:amp_|grad_)?scaler"
-    r"|pos_weights?|class_weights?|n_averaged|total_ops|total_params)"
+    rf"{_LOSS.pattern}|metrics?|\w+_metrics?|acc(?:uracy)?|\w+_acc(?:uracy)?|f1|\w+_f1|auroc|\w+_auroc|confmat"
+    r"|\w+_confmat|confusion_matrix|optimi[sz]ers?|optim|(?:lr_)?schedulers?|(?:amp_|grad_)?scaler|n_averaged"
+    r"|total_ops|total_params"
 )
 _COUNTERS = re.compile(r"(?:\w+_)?(?:num_updates|decay|step|steps|initted|epoch)")
 
@@ -104,6 +107,8 @@ class Placement:
     """Tensors that could belong to the forward pass and are not of this network, by the file's names."""
     notes: tuple[str, ...]
     """Sentences for the user on what was left out."""
+    unproven: tuple[str, ...]
+    """Those of `notes` on what tensors leave open, so that outputs may be others than in training."""
     copies: bool
     """Whether another copy of the network was left out."""
     normalization: Normalization | None
@@ -138,14 +143,15 @@ def place(
     kept |= _without_networks(others, notes)
     trunk = chosen.trunk(kept)
     around = {key: tensor for key, tensor in kept.items() if key not in trunk}
-    rest = {key: tensor for key, tensor in around.items() if not _is_no_part(key, tensor)}
-    useless = [key for key in around if key not in rest]
+    features = sum(trunk[chosen.end("head.conv")].shape[:1])
+    useless = dict.fromkeys(_no_parts(around, features))
+    rest = {key: tensor for key, tensor in around.items() if key not in useless}
     normalization = find_normalization(rest, sum(trunk[chosen.end("stem.conv")].shape[1:2]))
     if normalization is not None:
         rest = {key: tensor for key, tensor in rest.items() if key not in normalization.names}
         notes.append(str(normalization))
-    features = trunk[chosen.end("head.conv")].shape[:1]
-    found = find_head(rest, chosen.end("classifier"), features[0] if features else 0, head, str(path))
+    own_weight, ordered = chosen.end("classifier"), _keeps_order(kept)
+    found = find_head(rest, own_weight, features, head, str(path), ordered=ordered)
     renamed = {chosen.ours(key.removeprefix(chosen.prefix)): tensor for key, tensor in trunk.items()}
     own = chosen.layout.ends["classifier"]
     if not _USUAL_PREFIX.fullmatch(chosen.prefix):
@@ -160,6 +166,7 @@ def place(
         widths=found.widths,
         beside={key: tensor for key, tensor in rest.items() if key not in found.used},
         notes=(*notes, *found.notes),
+        unproven=found.unproven,
         copies=len(places) > 1,
         normalization=normalization,
     )
@@ -237,12 +244,50 @@ def _without_networks(others: Mapping[str, torch.Tensor], notes: list[str]) -> d
     return {key: tensor for key, tensor in others.items() if key.partition(".")[0] not in tops}
 
 
-def _is_no_part(key: str, tensor: torch.Tensor) -> bool:
-    names = key.lower().split(".")
-    if any(_NO_PART.fullmatch(name) for name in names):
-        return True
+def _keeps_order(tensors: Mapping[str, torch.Tensor]) -> bool:
+    """Whether names come as modules have them, a weight before its bias, and not sorted, as safetensors has them."""
+    places = {key: place for place, key in enumerate(tensors)}
+    weights = {key.removesuffix("weight"): place for key, place in places.items() if key.endswith(".weight")}
+    return any(place < places.get(f"{module}bias", -1) for module, place in weights.items())
+
+
+def _no_parts(around: Mapping[str, torch.Tensor], features: int) -> list[str]:
+    """Which tensors around a network are no part of its forward pass, as their names and what they hold tell."""
+    below = {key: _root_of_training(key) for key in around}
+    given = Counter(tensor.shape[0] for tensor in around.values() if tensor.ndim > 1)
+    layers = {root for key, root in below.items() if root and _is_layer(key, around, features, given)}
+    return [key for key in around if _is_number(key, around[key]) or (below[key] and below[key] not in layers)]
+
+
+def _root_of_training(key: str) -> str:
+    """The name up to the first part of it that is one of losses or metrics; empty where none is."""
+    names = key.split(".")
+    places = (place for place, name in enumerate(names, 1) if _NO_PART.fullmatch(name.lower()))
+    return ".".join(names[: next(places, 0)])
+
+
+def _is_layer(key: str, around: Mapping[str, torch.Tensor], features: int, given: Counter[int]) -> bool:
+    """Whether a tensor below such a name is what they never hold: a layer on the way from the features to the logits.
+
+    A loss may have a matrix without a bias, which compares features with class centres. `given` counts the matrices
+    by their outputs.
+    """
+    tensor, (module, _, name) = around[key], key.rpartition(".")
+    if any(_LOSS.fullmatch(part) for part in key.lower().split(".")) and f"{module}.bias" not in around:
+        return False
+    if tensor.ndim == 1:
+        return name in ("weight", "running_mean") and tensor.shape[0] == features
+    if tensor.ndim < 2 or not name.endswith("weight") or list(tensor.shape[2:]) not in ([], [1, 1]):
+        return False
+    outputs, inputs = tensor.shape[:2]
+    return inputs == features or given[inputs] > (outputs == inputs)
+
+
+def _is_number(key: str, tensor: torch.Tensor) -> bool:
+    """Whether it is a counter or a temperature."""
+    name = key.lower().rpartition(".")[2]
     if tensor.numel() != 1:
         return False
     if not tensor.is_floating_point():
-        return names[-1] != "num_batches_tracked"
-    return bool(_COUNTERS.fullmatch(names[-1]) or (_TEMPERATURE.fullmatch(names[-1]) and tensor.item() > 0))
+        return name != "num_batches_tracked"
+    return bool(_COUNTERS.fullmatch(name) or (_TEMPERATURE.fullmatch(name) and tensor.item() > 0))

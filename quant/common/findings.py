@@ -183,6 +183,10 @@ KINDS: Mapping[str, Kind] = {
         "BatchNorm's statistics fit another activation better than the assumed one.",
         "Compare float's accuracy with --trained-activation.",
     ),
+    "linear-head": _warning(
+        "The classifier has no bias and was read as a Linear; cosine and ArcFace heads have the same tensors.",
+        "Compare float's accuracy with your own; --head linear says that it is a Linear.",
+    ),
     "selection-on-evaluation": _warning(
         "Float layers, or 16-bit activations, were chosen on the evaluation images, so the verdict is optimistic.",
         "Give more images, so that some can be held out for that choice.",

@@ -164,7 +164,8 @@ def loaded(request: Request, checkpoint: Checkpoint, progress: Progress, watch: 
             if config.activation is not None:
                 model = swap_activation(copy.deepcopy(model), config.activation)
         said = (_sample_note(request.spec.name),) if request.config.sample else ()
-        understood = tuple(finding("weights", note) for note in checkpoint.notes)
+        unproven = checkpoint.unproven
+        understood = tuple(finding("linear-head" if n in unproven else "weights", n) for n in checkpoint.notes)
         taken = (finding("tensor-inputs", _TENSORS_TAKEN),) if handed.tensors else ()
         yield Loaded(
             request=request,

@@ -51,6 +51,17 @@ def test_a_head_has_to_be_told(tiny: TinyFiles, tmp_path: Path) -> None:
     assert "--head linear-relu-linear" in " ".join(made.artifact.manifest["command"])
 
 
+def test_a_classifier_without_a_bias_passes_with_caution(tiny: TinyFiles, tmp_path: Path) -> None:
+    tensors = load_checkpoint(tiny.weights).model.state_dict()
+    del tensors["classifier.bias"]
+    torch.save(tensors, tmp_path / "weights.pth")
+    settings = {"weights": tmp_path / "weights.pth", "data": tiny.data, "calibration": 16, "recipe": "int8-fast"}
+    for folder, head in (("a", None), ("b", "linear")):
+        made = quantize("lite0", out=tmp_path / folder, head=head, max_drop=100, **settings)
+        codes = {found.code: found.severity for found in made.outcome.findings}
+        assert codes.get("linear-head") == (None if head else "warning")
+
+
 def test_features_instead_of_logits(tiny: TinyFiles, tmp_path: Path) -> None:
     settings = {"calibration": 16, "recipe": "int8-fast", "max_drop": 100}
     made = quantize("lite0", weights=tiny.weights, data=tiny.data, out=tmp_path / "a", head="none", **settings)

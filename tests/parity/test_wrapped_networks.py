@@ -337,7 +337,8 @@ def test_a_second_head_is_refused_and_named(tmp_path: Path) -> None:
 
 def test_a_layer_after_the_classifier_is_refused_and_named(tmp_path: Path) -> None:
     theirs = HeadOutside("backbone", trained("efficientnet_b0"), "fc", linear(3, CLASSES))
-    assert "there are fc.weight, fc.bias, which may" in refusal(theirs.state_dict(), tmp_path)
+    message = refusal(theirs.state_dict(), tmp_path)
+    assert "fc.weight, fc.bias, and tensors do not tell" in message and "--head linear-relu-linear" in message
 
 
 def test_two_heads_outside_are_refused_and_named(tmp_path: Path) -> None:
@@ -362,7 +363,7 @@ def test_a_layer_between_is_refused_and_named(tmp_path: Path) -> None:
     theirs = HeadOutside("backbone", headless("efficientnet_b0"), "fc", linear())
     theirs.norm = nn.LayerNorm(FEATURES)
     message = refusal(theirs.state_dict(), tmp_path)
-    assert "there are norm.weight, norm.bias, which may" in message
+    assert "norm.weight, norm.bias, and tensors do not tell" in message and "--head layernorm-linear" in message
 
 
 def test_a_cosine_head_is_no_linear(tmp_path: Path) -> None:
