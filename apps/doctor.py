@@ -129,7 +129,7 @@ def _apps() -> Iterator[Finding]:
         made = "" if is_project(app, project) else f", once `edge-effnet deploy --app {app.name}` made it"
         yield _seen("apps", app.name, f"{project}{made}")
         if app.name == "android":
-            packaged = packaged_libraries(project, executorch=RELEASES["executorch"])
+            packaged = packaged_libraries(project, versions=[RELEASES["executorch"]])
             advice = "take releases of ExecuTorch and AGP (8.5.1 up) that align them"
             yield _seen("apps", "native libraries", packaged.sentence, not packaged.wrong, advice)
 
