@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from apps.device.app_projects import AppProject, copy_own, find_app, own_project, require_project
 from apps.device.linked import Linked
 from apps.device.native_libraries import packaged_libraries
+from apps.device.shipped import ship
 from edge_effnet.errors import InputError
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact
@@ -34,8 +34,15 @@ class Deployed:
     """What to do now."""
 
 
-def deploy(folder: str | Path, *, app: str, project: str | Path | None = None, module: str | None = None) -> Deployed:
-    """Copy program, labels, manifest and golden files into an app's project; a model that is there is replaced.
+def deploy(
+    folder: str | Path,
+    *,
+    app: str,
+    project: str | Path | None = None,
+    module: str | None = None,
+    self_test: bool = False,
+) -> Deployed:
+    """Copy program, labels and what an app reads of the manifest into its project; a model that is there is replaced.
 
     Args:
         folder: the artifact.
@@ -43,6 +50,7 @@ def deploy(folder: str | Path, *, app: str, project: str | Path | None = None, m
         project: the app's project, anybody's; by default this package's own app, in a clone `apps/<app>`, else a copy
             of it, `edge-effnet-<app>` in the current folder.
         module: of an Android project, that gets the model; by default the application.
+        self_test: also copy the golden images; this package's own apps always get them.
 
     Raises:
         InputError: a damaged artifact, an unknown app, no project there, none or several modules for the model, a
@@ -66,14 +74,11 @@ def deploy(folder: str | Path, *, app: str, project: str | Path | None = None, m
         versions = [pin.version for pin in linked.pins if pin.version]
         sentence = packaged_libraries(linked.root, versions=versions).sentence
         notes.append(sentence[0].upper() + sentence[1:])
-    golden = (name for name in artifact.manifest["files"] if name.startswith("golden/"))
-    files = ("model.pte", "labels.txt", *golden, "manifest.json")
+    own = linked.root.resolve() == own_project(target).resolve()
     require_replaceable(linked.model, (ARTIFACT,), option="--project")
     linked.model.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(linked.model) as temporary:
-        for name in files:
-            (temporary / name).parent.mkdir(exist_ok=True)
-            shutil.copyfile(artifact.folder / name, temporary / name)
+        files = ship(artifact, temporary, self_test=self_test or own)
     return Deployed(
         app=target,
         project=linked.root,

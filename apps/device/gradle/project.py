@@ -102,8 +102,8 @@ class GradleProject:
         named = next((each for each in self.modules if each.path == f":{bare}"), None)
         found = named or self.module_in(self.root / bare.replace(":", "/"))
         if found is None:
-            choices = self._listed(self.modules)
-            raise InputError(f"--module {name}: no such module in {self.root}; choose one of {choices}.")
+            choices = f"choose one of {self._listed(self.modules)}" if self.modules else "it has none"
+            raise InputError(f"--module {name}: no such module in {self.root}; {choices}.")
         return found
 
     def module_in(self, folder: Path) -> Module | None:
