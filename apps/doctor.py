@@ -19,7 +19,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from apps.device.app_projects import APPS, is_project, own_project
+from apps.device.app_projects import APPS, is_project, own_project, require_project
+from apps.device.gradle.look import gradle_versions
 from apps.device.native_libraries import packaged_libraries
 from apps.device.remote import DeviceOptions, last_line
 from quant.lower.table import BACKENDS
@@ -28,6 +29,20 @@ PACKAGE = "edge-effnet"
 
 RELEASES = {"torch": "2.13.0", "torchao": "0.18.0", "executorch": "1.4.1"}
 """Built and tested together: a mix of others breaks export or lowering."""
+
+_EXTRAS = {
+    "openvino": "",
+    "qnn": "",
+    "ethos-u": "in an environment of its own (docs/npu.md): ",
+    "heif": "",
+    "training": "",
+    "docs": "",
+    "peers": "",
+    "benchmarks": "",
+    "release": "",
+    "dev": "",
+}
+"""Of pyproject.toml, and what to know before one is installed."""
 
 _BACKENDS_OF_RUNTIME = (
     "import torch;"
@@ -53,9 +68,19 @@ class Finding:
     """What to do where it is not ready."""
 
 
-def examine() -> list[Finding]:
-    """Look at everything; the order is that of the table."""
-    return [*_installation(), _runtime(), *_backends(), *_devices(), *_apps(), *_extras(), *_machine()]
+def examine(project: Path | None = None) -> list[Finding]:
+    """Look at everything; the order is that of the table.
+
+    Args:
+        project: an Android project, whose native libraries are then required to be there and aligned; by default this
+            package's own is looked at.
+
+    Raises:
+        InputError: no such project.
+    """
+    if project is not None:
+        require_project(APPS["android"], project)
+    return [*_installation(), _runtime(), *_backends(), *_devices(), *_apps(project), *_extras(), *_machine()]
 
 
 def is_sound(findings: Sequence[Finding]) -> bool:
@@ -122,24 +147,32 @@ def _devices() -> Iterator[Finding]:
         yield Finding(group="devices", name=device.device, found=device.what, ready=device.ready, advice=device.note)
 
 
-def _apps() -> Iterator[Finding]:
-    """The app projects of this package, and the memory pages of what they were built with."""
+def _apps(project: Path | None) -> Iterator[Finding]:
+    """The app projects of this package, and the memory pages of what an Android project was built with."""
     for app in APPS.values():
-        project = own_project(app)
-        made = "" if is_project(app, project) else f", once `edge-effnet deploy --app {app.name}` made it"
-        yield _seen("apps", app.name, f"{project}{made}")
-        if app.name == "android":
-            packaged = packaged_libraries(project, executorch=RELEASES["executorch"])
-            advice = "take releases of ExecuTorch and AGP (8.5.1 up) that align them"
-            yield _seen("apps", "native libraries", packaged.sentence, not packaged.wrong, advice)
+        own = own_project(app)
+        made = "" if is_project(app, own) else f", once `edge-effnet deploy --app {app.name}` made it"
+        yield _seen("apps", app.name, f"{own}{made}")
+    ours = own_project(APPS["android"]), (RELEASES["executorch"],)
+    root, versions = ours if project is None else gradle_versions(project)
+    packaged = packaged_libraries(root, versions=versions)
+    ready = not packaged.wrong and (packaged.libraries > 0 or project is None)
+    advice = (
+        "take releases of ExecuTorch and AGP (8.5.1 up) that align them"
+        if packaged.libraries
+        else f"build it first: cd {root} && ./gradlew assembleDebug"
+    )
+    yield _seen("apps", "native libraries", packaged.sentence, ready, advice, required=project is not None)
 
 
 def _extras() -> Iterator[Finding]:
-    for extra in ("openvino", "training", "docs", "peers", "benchmarks", "release", "dev"):
+    for extra, remark in _EXTRAS.items():
         names = [each.name for each in _requirements(extra) if each.name != PACKAGE]
         absent = [name for name in names if _version(name) is None]
-        found = f"missing: {', '.join(absent)}" if absent else "installed"
-        yield _seen("extras", extra, found, not absent, f"pip install '{PACKAGE}[{extra}]'")
+        # An installation without metadata does not say what an extra needs.
+        ready = bool(names) and not absent
+        found = "installed" if ready else f"missing: {', '.join(absent) or 'not known what it needs'}"
+        yield _seen("extras", extra, found, ready, f"{remark}pip install '{PACKAGE}[{extra}]'")
 
 
 def _machine() -> Iterator[Finding]:

@@ -68,6 +68,7 @@ def test_python_is_tested_from_the_oldest_to_the_newest_that_is_allowed():
 
 def test_the_apps_are_built_without_signing_and_linted():
     text = (ROOT / ".github/workflows/apps.yml").read_text()
+    assert text.index("assembleDebug lint") < text.index("edge-effnet doctor --project .")
     for words in ("assembleDebug lint", "CODE_SIGNING_ALLOWED=NO", "swift test --package-path EdgeEffNetCore"):
         assert words in text
 

@@ -70,7 +70,7 @@ _add(job_command, "b0-int8-xnnpack --data photos --out job", "b0-int8-xnnpack --
 _add(compare_command, "host.json pixel8.json", "host.json pixel8.json --artifact b0-int8-xnnpack --json")
 _add(deploy_command, "b0-int8-xnnpack --app android", "b0-int8-xnnpack --app ios --project ~/src/flowers")
 _add(sbom_command, "b0-int8-xnnpack", "b0-int8-xnnpack > b0.cdx.json")
-_add(doctor_command, "", "--json")
+_add(doctor_command, "", "--project ~/src/flowers")
 _add(train_command, "--data photos --weights w.pth --fresh-head", "--variant b0 --data photos --out b0.safetensors")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.device.app_projects import AppProject, Linked, copy_own, find_app, is_project, own_project
+from apps.device.app_projects import AppProject, copy_own, find_app, own_project, require_project
+from apps.device.linked import Linked
 from apps.device.native_libraries import packaged_libraries
+from apps.device.shipped import ship
 from edge_effnet.errors import InputError
 from quant.artifact.model import Artifact
 from quant.artifact.open import open_artifact
@@ -29,25 +30,32 @@ class Deployed:
     bytes: int
     notes: tuple[str, ...]
     """What was and what could not be checked, a sentence each."""
-
-    @property
-    def next_step(self) -> str:
-        """What to do now."""
-        return self.app.next_step.replace("PROJECT", str(self.project))
+    next_step: str
+    """What to do now."""
 
 
-def deploy(folder: str | Path, *, app: str, project: str | Path | None = None) -> Deployed:
-    """Copy program, labels, manifest and golden files into an app's project; a model that is there is replaced.
+def deploy(
+    folder: str | Path,
+    *,
+    app: str,
+    project: str | Path | None = None,
+    module: str | None = None,
+    self_test: bool = False,
+) -> Deployed:
+    """Copy program, labels and what an app reads of the manifest into its project; a model that is there is replaced.
 
     Args:
         folder: the artifact.
         app: a key of `APPS`.
         project: the app's project, anybody's; by default this package's own app, in a clone `apps/<app>`, else a copy
             of it, `edge-effnet-<app>` in the current folder.
+        module: of an Android project, that gets the model; by default the application.
+        self_test: also copy the golden images; this package's own apps always get them.
 
     Raises:
-        InputError: a damaged artifact, an unknown app, no project there, a backend that the app does not link, an app
-            pinned to another ExecuTorch than the artifact's, or files of others where its model belongs.
+        InputError: a damaged artifact, an unknown app, no project there, none or several modules for the model, a
+            backend that the app does not link, an app pinned to another ExecuTorch than the artifact's, or files of
+            others where its model belongs.
         MachineError: the disk refuses.
     """
     target = find_app(app)
@@ -59,30 +67,26 @@ def deploy(folder: str | Path, *, app: str, project: str | Path | None = None) -
         copy_own(target, root)
     else:
         root = Path(project)
-    if not is_project(target, root):
-        raise InputError(
-            f"{root}: no {target.name} project there (none of {', '.join(target.marks)}); --project DIR."
-        )
-    linked = target.look(root)
+    require_project(target, root)
+    linked = target.look(root, module)
     notes = _require_linked(artifact, target, linked)
     if target.name == "android":
-        sentence = packaged_libraries(root, executorch=linked.version).sentence
+        versions = [pin.version for pin in linked.pins if pin.version]
+        sentence = packaged_libraries(linked.root, versions=versions).sentence
         notes.append(sentence[0].upper() + sentence[1:])
-    golden = (name for name in artifact.manifest["files"] if name.startswith("golden/"))
-    files = ("model.pte", "labels.txt", *golden, "manifest.json")
+    own = linked.root.resolve() == own_project(target).resolve()
     require_replaceable(linked.model, (ARTIFACT,), option="--project")
     linked.model.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(linked.model) as temporary:
-        for name in files:
-            (temporary / name).parent.mkdir(exist_ok=True)
-            shutil.copyfile(artifact.folder / name, temporary / name)
+        files = ship(artifact, temporary, self_test=self_test or own)
     return Deployed(
         app=target,
-        project=root,
+        project=linked.root,
         folder=linked.model,
         files=files,
         bytes=sum((linked.model / name).stat().st_size for name in files),
         notes=tuple(notes),
+        next_step=linked.next_step,
     )
 
 
@@ -101,16 +105,19 @@ def _require_shown(artifact: Artifact) -> None:
 def _require_linked(artifact: Artifact, app: AppProject, linked: Linked) -> list[str]:
     """Refuse a project whose ExecuTorch does not run the program; sentences on what it does not say."""
     backend = artifact.manifest["backend"]
+    made = str(artifact.manifest["versions"]["executorch"]).partition("+")[0]
+    dependency = app.dependency_for(backend, made, (pin.library for pin in linked.pins))
     if backend not in linked.backends:
+        possible = any(backend in backends for backends in app.libraries.values())
         raise InputError(
             f"{artifact.folder}: a {backend} program; the {app.name} app links {', '.join(linked.backends)} only: "
-            f"make one for these (quantize --backend {linked.backends[0]})."
+            f"{f'link {dependency}, or ' if possible else ''}make one for these "
+            f"(quantize --backend {linked.backends[0]})."
         )
-    made = str(artifact.manifest["versions"]["executorch"]).partition("+")[0]
-    dependency = app.dependency.replace("VERSION", made)
-    if linked.version is not None and linked.version != made:
+    other = next((pin for pin in linked.pins if pin.version not in (None, made)), None)
+    if other is not None:
         raise InputError(
-            f"{linked.where}: pins ExecuTorch {linked.version}, the artifact was made by {made}, which an older "
+            f"{other.where}: pins ExecuTorch {other.version}, the artifact was made by {made}, which an older "
             f"runtime may not read; set it to {made}: {dependency}."
         )
     return [f"Not checked: {note}; it must be {made}: {dependency}" for note in linked.notes]

@@ -6,9 +6,10 @@ and libraries that an APK holds uncompressed at offsets of 16 KB (developer.andr
 
 from __future__ import annotations
 
+import os
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +19,14 @@ PAGE = 16_384
 _ABIS_64 = ("arm64-v8a", "x86_64")
 """Phones with such pages run nothing else."""
 
-_WHERE = ("**/build/outputs/apk/**/*.apk", "**/libs/*.aar", "**/jniLibs/*/*.so")
+_WHERE = (
+    *("**/build/outputs/apk/**/*.apk", "**/build/outputs/bundle/**/*.aab"),
+    *("**/libs/*.aar", "**/jniLibs/*/*.so"),
+)
 """Below a project: what was built, and what was put there by hand."""
 
-_CACHE = ".gradle/caches/modules-2/files-2.1/org.pytorch"
-"""Below the home folder: Gradle's downloads of ExecuTorch."""
+_CACHE = "caches/modules-2/files-2.1/org.pytorch"
+"""Below Gradle's home: its downloads of ExecuTorch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,14 +47,17 @@ class Packaged:
         return f"page size of 16 KB: all {self.libraries} native 64-bit libraries are aligned"
 
 
-def packaged_libraries(project: Path, *, executorch: str | None = None, home: Path | None = None) -> Packaged:
+def packaged_libraries(project: Path, *, versions: Iterable[str] = (), gradle: Path | None = None) -> Packaged:
     """Look at the 64-bit libraries that an Android project was built with.
 
-    Of `executorch` the version is looked at too that Gradle downloaded below the home folder.
+    Args:
+        project: its root.
+        versions: of ExecuTorch, of which Gradle's downloads are looked at too.
+        gradle: Gradle's home; by default `GRADLE_USER_HOME`, else `.gradle` in the home folder.
     """
     paths = [path for pattern in _WHERE for path in sorted(project.glob(pattern))]
-    if executorch is not None:
-        paths += sorted(((home or Path.home()) / _CACHE).glob(f"*/{executorch}/*/*.aar"))
+    cache = (gradle or Path(os.environ.get("GRADLE_USER_HOME") or Path.home() / ".gradle")) / _CACHE
+    paths += [path for version in versions for path in sorted(cache.glob(f"*/{version}/*/*.aar"))]
     count, wrong = 0, []
     for path in paths:
         for name, why in _looked_at(path):

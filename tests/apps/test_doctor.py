@@ -1,7 +1,9 @@
 """`edge-effnet doctor`: says what is there, and never fails for want of it."""
 
 import json
+import re
 import subprocess
+import tomllib
 
 import pytest
 
@@ -10,6 +12,8 @@ from apps.cli import edge_effnet
 from apps.cli.exit_codes import guarded
 from apps.device.native_libraries import Packaged
 from tests.support.cli import only_json
+from tests.support.native import make_archive
+from tests.support.paths import ROOT
 
 REQUIRED = {"torch", "torchao", "executorch", "pillow"}
 
@@ -81,6 +85,12 @@ def test_extras_that_are_missing_come_with_their_command(without, capsys):
     assert found["training"]["advice"] == "pip install 'edge-effnet[training]'"
 
 
+def test_every_extra_is_listed_and_none_is_required():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    listed = [one for one in doctor.examine() if one.group == "extras"]
+    assert {one.name for one in listed} == set(extras) and not any(one.required for one in listed)
+
+
 @pytest.mark.parametrize("failure", [OSError("no such file"), subprocess.TimeoutExpired("python", 1), None])
 def test_a_runtime_that_does_not_start_is_said(failure, monkeypatch, capsys):
     def start():
@@ -100,6 +110,7 @@ def test_a_package_that_was_never_installed_is_no_crash(monkeypatch):
     monkeypatch.setattr(doctor, "requires", absent)
     monkeypatch.setattr(doctor, "version", absent)
     assert run() == 3
+    assert not any(one.ready for one in doctor.examine() if one.group == "extras")
 
 
 def test_a_module_in_the_current_folder_is_not_run(tmp_path, monkeypatch):
@@ -115,3 +126,40 @@ def test_a_native_library_that_some_phones_cannot_map_is_said(monkeypatch, capsy
     assert run("--json") == 0
     found = {one["name"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
     assert not found["native libraries"]["ready"] and "4096 bytes" in found["native libraries"]["found"]
+
+
+BUILT = "app/build/outputs/apk/debug/app-debug.apk"
+
+
+@pytest.fixture
+def theirs(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADLE_USER_HOME", str(tmp_path / "gradle"))
+    project = tmp_path / "theirs"
+    (project / "app").mkdir(parents=True)
+    (project / "settings.gradle").write_text("include ':app'\n")
+    (project / "app/build.gradle").write_text("implementation 'org.pytorch:executorch-android:1.3.0'\n")
+    return project
+
+
+@pytest.mark.parametrize(("align", "code", "said"), [(16384, 0, "all 1 native"), (4096, 3, "aligned to 4096 bytes")])
+def test_a_project_that_is_named_has_to_have_aligned_libraries(align, code, said, theirs, capsys):
+    make_archive(theirs / BUILT, align=align)
+    assert run("--project", str(theirs)) == code
+    assert said in re.sub(r"\s+", " ", capsys.readouterr().out)
+
+
+def test_the_release_that_it_pins_is_looked_at(theirs, tmp_path):
+    folder = tmp_path / "gradle/caches/modules-2/files-2.1/org.pytorch/executorch-android/1.3.0/0"
+    make_archive(folder / "executorch-android-1.3.0.aar", align=4096)
+    assert run("--project", str(theirs)) == run("--project", str(theirs / "app")) == 3
+
+
+def test_a_project_of_which_nothing_was_built_is_not_called_sound(theirs, capsys):
+    assert run("--project", str(theirs), "--json") == 3
+    found = {one["name"]: one for one in only_json(capsys.readouterr().out)["findings"]}
+    assert "build it first" in found["native libraries"]["advice"]
+
+
+def test_a_project_that_is_not_there_is_an_input_error(tmp_path, capsys):
+    assert run("--project", str(tmp_path / "nowhere")) == run("--project", str(tmp_path)) == 2
+    assert "no such folder" in capsys.readouterr().err

@@ -30,12 +30,14 @@ def deploy_command(
     folder: Folder,
     app: Annotated[str, typer.Option(help="Kind of project: android or ios.")],
     project: Annotated[Path | None, typer.Option(help="Your app's project; default: this package's.")] = None,
+    module: Annotated[str | None, typer.Option(help="Android module that gets it; default: the application.")] = None,
+    self_test: Annotated[bool, typer.Option("--self-test", help="Also copy the golden images.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Copy an artifact into an app's project."""
     from apps.device.deploy import deploy  # noqa: PLC0415
 
-    done = deploy(folder, app=app, project=project)
+    done = deploy(folder, app=app, project=project, module=module, self_test=self_test)
     values = {"app": done.app.name, "folder": str(done.folder), "files": list(done.files), "bytes": done.bytes}
     notes = "".join(f"{note}.\n" for note in done.notes)
     said = f"{len(done.files)} files, {done.bytes / 1e6:.1f} MB: {done.folder}\n{notes}Next: {done.next_step}\n"

@@ -16,12 +16,17 @@ from apps.device.remote import DeviceOptions
 from quant.thresholds import UNUSABLE_SHARE
 
 
-def doctor_command(as_json: AsJson = False) -> int:
+def doctor_command(
+    project: Annotated[
+        Path | None, typer.Option(help="Android project whose native libraries must fit 16 KB pages.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
     """Show what is installed, what is missing and how to get it."""
     from apps.cli.render.doctor import doctor_table  # noqa: PLC0415
     from apps.doctor import examine, is_sound  # noqa: PLC0415
 
-    findings = examine()
+    findings = examine(project)
     sound = is_sound(findings)
     values = {"sound": sound, "findings": [asdict(one) for one in findings]}
     write_result(values, lambda: doctor_table(findings), as_json=as_json)

@@ -2,8 +2,6 @@
 
 import re
 import shutil
-import struct
-import zipfile
 
 import pytest
 
@@ -14,6 +12,7 @@ from apps.device.deploy import deploy
 from apps.device.native_libraries import PAGE, packaged_libraries
 from edge_effnet.errors import InputError
 from tests.support.artifacts import make_artifact
+from tests.support.native import make_archive
 from tests.support.paths import ROOT
 
 COORDINATE = "org.pytorch:executorch-android"
@@ -28,6 +27,7 @@ def project_of(folder, **files):
     """A Gradle project of these files; `__` stands for a folder, `_dot_` for a dot."""
     (folder / "app").mkdir(parents=True)
     (folder / "settings.gradle.kts").write_text('include(":app")\n')
+    (folder / "app/android.gradle").write_text("apply plugin: 'com.android.application'\n")
     for name, text in files.items():
         path = folder / name.replace("__", "/").replace("_dot_", ".")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,13 +94,6 @@ def test_what_a_project_does_not_say_is_said_to_be_unchecked(text, artifact, tmp
     assert f'implementation("{COORDINATE}:1.4.1")' in out
 
 
-def test_the_application_module_of_any_name_gets_the_model(artifact, tmp_path):
-    script = f'plugins {{ id("com.android.application") }}\nimplementation("{COORDINATE}:1.4.1")\n'
-    project = project_of(tmp_path / "theirs", mobile__build_dot_gradle_dot_kts=script)
-    (project / "app").rmdir()
-    assert deploy(artifact, app="android", project=project).folder == project / "mobile/src/main/assets/model"
-
-
 @pytest.mark.parametrize("app", app_projects.APPS)
 def test_a_folder_that_holds_no_project_is_refused(app, artifact, tmp_path):
     with pytest.raises(InputError, match=f"no {app} project there"):
@@ -122,21 +115,6 @@ def test_outside_of_a_clone_the_installed_app_is_copied_once(app, artifact, tmp_
     assert (done.project / "mine.txt").is_file()
 
 
-def library(align):
-    """A 64-bit ELF file with one segment to load."""
-    head = b"\x7fELF\x02" + bytes(27) + struct.pack("<Q", 64) + bytes(14) + struct.pack("<HH", 56, 1) + bytes(6)
-    return head + struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, 64, 64, align)
-
-
-def archive(path, *, align=PAGE, stored=False, pad=0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED) as made:
-        info = zipfile.ZipInfo("lib/arm64-v8a/libexecutorch.so")
-        info.extra = bytes(pad)
-        made.writestr(info, library(align), made.compression)
-        made.writestr("lib/armeabi-v7a/libexecutorch.so", b"32 bits")
-
-
 APK = "app/build/outputs/apk/debug/app-debug.apk"
 PADDED = PAGE - 30 - len("lib/arm64-v8a/libexecutorch.so")
 
@@ -151,16 +129,28 @@ PADDED = PAGE - 30 - len("lib/arm64-v8a/libexecutorch.so")
     ],
 )
 def test_a_built_app_is_looked_at_for_pages_of_16_kb(settings, wrong, tmp_path):
-    archive(tmp_path / APK, **settings)
-    found = packaged_libraries(tmp_path, home=tmp_path)
+    make_archive(tmp_path / APK, **settings)
+    found = packaged_libraries(tmp_path, gradle=tmp_path)
     assert found.libraries == 1
     assert found.wrong == (() if wrong is None else (f"app-debug.apk: arm64-v8a/libexecutorch.so {wrong}",))
 
 
-def test_gradles_download_of_executorch_is_looked_at_too(tmp_path):
-    archive(tmp_path / f".gradle/caches/modules-2/files-2.1/{COORDINATE.replace(':', '/')}/1.4.1/0/a.aar", align=4096)
-    assert packaged_libraries(tmp_path / "x", executorch="1.4.1", home=tmp_path).wrong
-    assert "nothing built" in packaged_libraries(tmp_path / "x", executorch="1.3.0", home=tmp_path).sentence
+@pytest.mark.parametrize("variable", [True, False])
+def test_gradles_download_of_executorch_is_looked_at_too(variable, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("GRADLE_USER_HOME", raising=False)
+    if variable:
+        monkeypatch.setenv("GRADLE_USER_HOME", str(tmp_path / "elsewhere"))
+    home = tmp_path / ("elsewhere" if variable else ".gradle")
+    make_archive(home / f"caches/modules-2/files-2.1/{COORDINATE.replace(':', '/')}/1.4.1/0/a.aar", align=4096)
+    assert packaged_libraries(tmp_path / "x", versions=["1.4.1"]).wrong
+    assert "nothing built" in packaged_libraries(tmp_path / "x", versions=["1.3.0"]).sentence
+
+
+def test_a_bundle_is_looked_at_as_an_apk_is(tmp_path):
+    make_archive(tmp_path / "app/build/outputs/bundle/release/app-release.aab", align=4096)
+    (wrong,) = packaged_libraries(tmp_path, gradle=tmp_path).wrong
+    assert wrong == "app-release.aab: arm64-v8a/libexecutorch.so is aligned to 4096 bytes, not 16384"
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"\x7fELF\x02"])
@@ -168,4 +158,4 @@ def test_what_is_no_library_is_said_to_be_none(content, tmp_path):
     for name in (APK, "app/src/main/jniLibs/arm64-v8a/libx.so"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
-    assert len(packaged_libraries(tmp_path, home=tmp_path).wrong) == 2
+    assert len(packaged_libraries(tmp_path, gradle=tmp_path).wrong) == 2

@@ -1,0 +1,1 @@
+"""Anybody's Gradle project, read without running Gradle: its modules, and the ExecuTorch that it links."""
