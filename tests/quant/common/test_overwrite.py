@@ -257,9 +257,13 @@ def test_a_job_with_files_of_others_is_left_alone(job, tmp_path, name, text, wor
 @pytest.fixture
 def project(tmp_path):
     """An Android project that is pinned as the artifacts are."""
-    (tmp_path / "app" / "gradle").mkdir(parents=True)
-    (tmp_path / "app" / "gradle" / "libs.versions.toml").write_text('executorch = "1.4.1"\n')
-    return tmp_path / "app"
+    module = tmp_path / "app" / "app"
+    module.mkdir(parents=True)
+    (module.parent / "settings.gradle").write_text("include ':app'\n")
+    (module / "build.gradle").write_text(
+        "apply plugin: 'com.android.application'\nimplementation 'org.pytorch:executorch-android:1.4.1'\n"
+    )
+    return module.parent
 
 
 def test_an_apps_model_is_replaced_by_the_next(project, folder):
