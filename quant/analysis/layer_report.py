@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 BROKEN_SQNR_DB = 10.0
-"""Of a program that failed, the first activation below this is named as where the signal was lost: the last layers of a
-near-lossless B0 stay above 15 dB. It fails no program: what SiLU reads may be below it in one that passes, since ranges
-clip the negative values that SiLU makes zero."""
+"""Of a program that failed, the first activation below this is named as where the signal was lost: the last layers of
+a near-lossless B0 stay above 15 dB. It fails no program: what SiLU reads may be below it in one that passes, since
+ranges clip the negative values that SiLU makes zero."""
 
 _DIGITS = {"seen": 5, "grid": 5, "clipped": 7, "sqnr_db": 3, "noise": 9, "noise_share": 7, "estimated_ms": 5}
 """Decimals of the figures in JSON."""

@@ -149,11 +149,11 @@ def _target_missed(search: Found | None, task: Task) -> tuple[Finding, ...]:
     if search is None or search.chosen.met:
         return ()
     best, digits = search.chosen, decimals(search.images)
+    kept, lost = f"{100 * best.agreement:.{digits}f} %", f"{best.drop:.{digits}f} points of {task.figure.name}"
     message = (
         f"the target was not reached on {search.images} selection images by any of {len(search.points)} "
-        f"sets of float layers; the best, {len(best.float_layers)} layers, agrees on {100 * best.agreement:.{digits}f} %, "
-        f"loses {best.drop:.{digits}f} points of {task.figure.name} and holds on the evaluation images with a chance of "
-        f"{100 * best.chance:.0f} %"
+        f"sets of float layers; the best, {len(best.float_layers)} layers, agrees on {kept}, loses {lost} "
+        f"and holds on the evaluation images with a chance of {100 * best.chance:.0f} %"
     )
     return (finding("target-not-met", message),)
 

@@ -206,9 +206,7 @@ def _unlabelled(pte: Fidelity, limit: float, changes: Changes | None, task: Task
     return found
 
 
-def _fallen(
-    figure: str, reference: str, before: float, after: float, limit: float, images: int
-) -> tuple[float, str]:
+def _fallen(figure: str, reference: str, before: float, after: float, limit: float, images: int) -> tuple[float, str]:
     """Points lost, and the sentence, with as many digits as show on which side of the limit they are."""
     drop = 100.0 * (before - after)
     digits = telling_decimals(drop, limit, images)

@@ -194,8 +194,8 @@ def test_a_recipe_is_its_name_and_what_it_does():
 
 
 def test_the_line_at_10_db_is_no_verdict_on_a_layer():
-    text = Elements(page_of("pass")).text
-    assert "The verdict is on the logits, not on this line" in text and "broken" not in text.split("Layer by layer")[1]
+    text = Elements(page_of("pass")).text.split("Layer by layer")[1]
+    assert "The verdict is on the logits, not on this line" in text and "broken" not in text
 
 
 def test_groups_of_channels_are_told_apart():
