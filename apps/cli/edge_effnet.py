@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from apps.cli import exit_codes
 from apps.cli.commands.artifact import analyze_command, deploy_command, sbom_command
@@ -16,9 +18,22 @@ from apps.cli.commands.program import diff_command, inspect_command
 from apps.cli.commands.report import report_command
 from apps.cli.commands.train import train_command
 from apps.cli.help import SETTINGS, Command, Version, epilog
+from edge_effnet.errors import InputError
+
+
+class _Group(TyperGroup):
+    """The commands, and where to find the one that people look for among them."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As typer does."""
+        if args[:1] == ["quantize"]:
+            raise InputError("quantize: is a command of its own; leave out `edge-effnet` (quantize --help).")
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(
     **SETTINGS,
+    cls=_Group,
     no_args_is_help=True,
     help="Train float EfficientNets; check, analyze, time and compare programs, here and on devices.",
     epilog=epilog("edge-effnet check b0-int8-xnnpack --data photos", "edge-effnet COMMAND --help"),
@@ -34,8 +49,7 @@ def _add(command: Callable[..., int | None], *examples: str, more: str = "") -> 
     """Add a command; examples are its arguments. It shows its help where it is given none, unless one is empty."""
     name = command.__name__.removesuffix("_command")
     lines = (f"edge-effnet {name} {words}".rstrip() for words in examples)
-    no_arguments = "" in examples
-    app.command(name, cls=Command, epilog=epilog(*lines, more=more), no_args_is_help=not no_arguments)(command)
+    app.command(name, cls=Command, epilog=epilog(*lines, more=more), no_args_is_help="" not in examples)(command)
 
 
 # In the order of `--help`.

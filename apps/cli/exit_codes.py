@@ -67,7 +67,6 @@ def guarded(command: Callable[[], object]) -> int:
     if code == INTERRUPTED:
         said = "interrupted; no unfinished file is left."
     if said:
-        # The help that a usage error may be has lines of its own.
         print(f"error: {plain(said)}", file=sys.stderr)  # noqa: T201
     return code if isinstance(code, int) else PASS
 
@@ -87,8 +86,11 @@ def _explained(error: Exception) -> tuple[str, int]:
             return sentence(f"{error.filename or 'a file'}: {error.strerror or error}; {advice}."), MACHINE
         case typer.TyperException():  # usage: an unknown option, a bad number
             message = error.format_message()
+            # No error to tell of: the help is what was wanted.
+            if asked := type(error).__name__ == "NoArgsIsHelpError":
+                print(plain(message), file=sys.stderr)  # noqa: T201
             # Without a message the help was printed already.
-            return f"{message.rstrip('.')}; see --help." if message else "", INPUT
+            return f"{message.rstrip('.')}; see --help." if message and not asked else "", INPUT
         case _:
             print(plain("".join(traceback.format_exception(error))), end="", file=sys.stderr)  # noqa: T201
             return "this is a fault of edge-effnet, not yours; please report it with the lines above.", FAULT

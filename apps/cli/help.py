@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from itertools import takewhile
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, get_args
 
 import typer
+from typer.core import TyperArgument, TyperCommand, TyperOption
 
 EXIT_CODES = "Exit codes: 0 pass, 1 accuracy regression, 2 input, 3 machine, 130 stopped."
 
@@ -17,8 +20,45 @@ SETTINGS: dict[str, Any] = {
     "rich_markup_mode": None,
     "pretty_exceptions_enable": False,
     "add_completion": True,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
 }
 """Of every `typer.Typer`."""
+
+_VALUES = {str: "TEXT", int: "N", float: "NUMBER", Path: "PATH"}
+
+
+class Command(TyperCommand):
+    """A command whose help says what a value is in words, and that takes the program's `--version` too."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        for param in self.params:
+            # Before it had descriptors, typer had words.
+            kind = getattr(getattr(param, "type_descriptor", None), "annotation", None)
+            if kind is None:
+                continue
+            if isinstance(param, TyperOption):
+                param.metavar = param.metavar or _VALUES.get(*(get_args(kind) or (kind,)))
+            elif isinstance(param, TyperArgument):
+                # The name of an argument says it.
+                param.display_type_rich = lambda **_: None  # type: ignore[method-assign]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Tell the version before the command's own options are looked at; `--help` of the program lists it."""
+        _show_version("--version" in takewhile(lambda word: word != "--", args))
+        return super().parse_args(ctx, args)
+
+
+def within(least: int, most: int | None = None) -> Callable[[int | None], int | None]:
+    """Callback of an option that takes whole numbers from `least` to `most`: typer's range takes a line of help."""
+    wanted = f"{least} or more" if most is None else f"a number from {least} to {most}"
+
+    def check(value: int | None) -> int | None:
+        if value is not None and not (least <= value and (most is None or value <= most)):
+            raise typer.BadParameter(f"{value}: need {wanted}.")
+        return value
+
+    return check
 
 
 def rare_option(*names: str, **settings: Any) -> Any:
@@ -30,7 +70,7 @@ def _show_all(context: typer.Context, value: bool) -> None:
     if not value:
         return
     for param in context.command.params:
-        if isinstance(param, typer.core.TyperOption):
+        if isinstance(param, TyperOption):
             param.hidden = False
     typer.echo(context.get_help())
     raise typer.Exit
@@ -53,15 +93,6 @@ Version = Annotated[
     bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show versions and exit.")
 ]
 """Of every program; its default is False."""
-
-
-class Command(typer.core.TyperCommand):
-    """A command that takes the program's `--version` too, behind its own name; `--help` of the program lists it."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Answer before the command's own options are looked at."""
-        _show_version("--version" in takewhile(lambda word: word != "--", args))
-        return super().parse_args(ctx, args)
 
 
 HelpAll = Annotated[

@@ -66,10 +66,15 @@ def open_given(path: Path, *, limit: int | None) -> BufferedReader:
     """
     try:
         file = open_regular(path)
+    except FileNotFoundError as error:
+        kind = "a link to nothing; replace or remove it" if path.is_symlink() else "no such file"
+        raise InputError(f"{path}: {kind}.") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); replace or remove it.") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from error
     except ValueError as error:
-        raise InputError(f"{path}: {error}; replace or remove it.") from error
+        # Whoever removed a folder because we said so might lose an artifact.
+        kind = f"{error} but a folder" if path.is_dir() else str(error)
+        raise InputError(f"{path}: {kind}; name a file.") from error
     if limit is not None and (size := os.fstat(file.fileno()).st_size) > limit:
         file.close()
         raise InputError(f"{path}: has {size} bytes, more than the {limit} allowed; replace or remove it.")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 BROKEN_SQNR_DB = 10.0
-"""An activation below this has lost the network's signal: the last layers of a near-lossless B0 stay above 15 dB."""
+"""Of a program that failed, the first activation below this is named as where the signal was lost: the last layers of
+a near-lossless B0 stay above 15 dB. It fails no program: what SiLU reads may be below it in one that passes, since
+ranges clip the negative values that SiLU makes zero."""
 
 _DIGITS = {"seen": 5, "grid": 5, "clipped": 7, "sqnr_db": 3, "noise": 9, "noise_share": 7, "estimated_ms": 5}
 """Decimals of the figures in JSON."""
@@ -39,6 +42,13 @@ class LayerReport:
     """Part of the first-order noise in the logits that this tensor's own quantization makes, 0..1."""
     estimated_ms: float | None = None
     """Of the operator in its precision, by `quant.graph.latency_model`; None in analyses of earlier versions."""
+
+    @property
+    def group(self) -> str:
+        """Which of the two groups of channels it is of, in words; empty where channels are not split."""
+        # As `quant.ptq.channel_groups` names them.
+        found = re.search(r"_g([01])$", self.node)
+        return f"group {int(found[1]) + 1} of 2" if found else ""
 
 
 def first_broken(reports: Sequence[LayerReport]) -> LayerReport | None:

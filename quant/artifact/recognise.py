@@ -17,6 +17,9 @@ from quant.common.overwrite import require_replaceable as require_kinds
 
 SEAL = "seal"
 
+IN_MEMORY = " in memory"
+"""What a command says behind the class of data that no path names."""
+
 
 def seal_of(manifest: Mapping[str, Any]) -> str:
     """SHA-256 of a manifest without its seal: compact JSON in ASCII, keys sorted."""

@@ -76,8 +76,10 @@ def other_float(
         same = highest >= lowest - FLOAT_FALL_POINTS / 100
     if same:
         return None
+    now = f"{100 * top1:.{metrics.decimals(len(images))}f} %"
+    then = f"{100 * recorded.top1:.{metrics.decimals(recorded.images)}f} %"
     return finding(
         "float-changed",
-        f"float itself: its {figure} is {100 * top1:.2f} %, and `quantize` recorded {100 * recorded.top1:.2f} % "
+        f"float itself: its {figure} is {now}, and `quantize` recorded {then} "
         f"{where}: float.pte, the preprocessing, the labels or the images are not what they were",
     )

@@ -7,6 +7,8 @@ from statistics import NormalDist
 
 import torch
 
+from quant.thresholds import SHARE_ROUNDING
+
 CONFIDENCE = 0.95
 """Of intervals, unless another is asked for."""
 
@@ -16,6 +18,22 @@ _EXACT_RANKS = 50
 def decimals(images: int | None) -> int:
     """Of a percentage over so many images: one of 1,000 is 0.1 points. Two where the images are not known."""
     return 1 if images is not None and images <= 1000 else 2
+
+
+def telling_decimals(value: float, limit: float, images: int | None, *, least: bool = False) -> int:
+    """`decimals`, or as many more as show the limit whole, and on which side of it a figure of so many images is.
+
+    Both in percent or points; the limit is the most that is allowed, or with `least` the least.
+    """
+    sign = -1.0 if least else 1.0
+
+    def missed(figure: float) -> bool:
+        return sign * (figure - limit) > SHARE_ROUNDING
+
+    def shows(digits: int) -> bool:
+        return abs(round(limit, digits) - limit) < SHARE_ROUNDING and missed(round(value, digits)) == missed(value)
+
+    return next(filter(shows, range(decimals(images), 4)), 4)
 
 
 def topk_accuracy(logits: torch.Tensor, labels: torch.Tensor, k: int) -> float:

@@ -14,6 +14,7 @@ import torch
 
 from edge_effnet.head import LINEAR
 from edge_effnet.samples import SAMPLE
+from quant.artifact.recognise import IN_MEMORY
 from quant.data.readers.in_memory import is_in_memory
 from quant.data.split import ImageRecord
 from quant.metrics.tasks.classes import CLASSES
@@ -122,7 +123,7 @@ def quantize_command(request: Request) -> tuple[str, ...]:
     said = {each.name: getattr(config, each.name) for each in fields(config) if each.name not in _AT_THE_END}
     # Something in memory by its class.
     in_memory = [name for name in _FOLDERS if is_in_memory(said[name])]
-    said |= {name: f"{type(said[name]).__name__} in memory" for name in in_memory} | {
+    said |= {name: f"{type(said[name]).__name__}{IN_MEMORY}" for name in in_memory} | {
         "variant": request.spec.name,
         "weights": SAMPLE if config.sample else config.weights_name,
         "task": None if request.task is EMBEDDING else request.task.name,

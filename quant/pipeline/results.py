@@ -33,6 +33,8 @@ class ProgramRow:
     """Of a measured program."""
     simulated: Fidelity | None = None
     """Of the q/dq graph that an unmeasured int8 program was made from, against float."""
+    simulated_images: int | None = None
+    """That it is of."""
     bundle: str | None = None
     """Whether its .bpte was verified here, or written only."""
     warnings: tuple[str, ...] = ()

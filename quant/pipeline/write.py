@@ -103,6 +103,7 @@ def _row(run: Run, program: Program, folder: Path) -> ProgramRow:
         report=program.delegation,
         outcome=outcome,
         simulated=simulated,
+        simulated_images=None if simulated is None else len(logits[FLOAT]),
         bundle="verified here" if measured and not program.lowered.reference else "written, not run here",
         warnings=messages(run.device_findings(program), *Severity),
     )

@@ -140,7 +140,7 @@ def _parsed(data: memoryview, name: str, digest: str) -> PteFile:
     if magic == b"BP08":
         raise InputError(f"{name}: a bundled program (.bpte); inspect the .pte beside it.")
     if not magic.startswith(b"ET"):
-        raise InputError(f"{name}: not an ExecuTorch program: {magic!r} stands where ET12 should.")
+        raise InputError(f"{name}: not an ExecuTorch program; give a .pte file.")
     try:
         return _Reader(data, name, digest).read()
     except (BrokenTableError, struct.error) as error:

@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 from edge_effnet.errors import InputError
 from quant.analysis.fallback_cost import FloatLayer
 from quant.analysis.search_result import Point
+from quant.artifact.recognise import IN_MEMORY, check_command
 from quant.common.findings import further_remedy
 from quant.lower.result import Delegation
 from quant.metrics.logit_changes import LogitChanges
-from quant.metrics.margins import MarginClass
+from quant.metrics.margins import MarginClass, Paired
 from quant.metrics.per_class import ClassFigures, ConfusionChange
 from quant.metrics.tasks.table import task_of
 from quant.metrics.tasks.task import Task
@@ -106,7 +107,7 @@ class Facts:
     drop_interval: tuple[float, float] | None
     margins: tuple[MarginClass, ...]
     """Agreement by how sure float is; empty in manifests of earlier versions."""
-    paired: tuple[int, int] | None
+    paired: Paired | None
     """Images lost and won; None without labels."""
     expected: tuple[float, float, float] | None
     """Top-1 expected to be lost, and its 95 % interval; shares of 1."""
@@ -134,6 +135,8 @@ class Facts:
     delegation: Delegation
     command: tuple[str, ...]
     """That makes the artifact again; empty in manifests of earlier versions."""
+    check: tuple[str, ...]
+    """That checks the artifact on a phone with the images that judged it; empty where the command names none."""
     versions: Mapping[str, str]
     weights: Mapping[str, str]
     data: str
@@ -197,9 +200,16 @@ def _made(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "npu": manifest.get("npu", {}),
         "delegation": Delegation(**manifest["delegation"]),
         "command": command,
+        "check": _check_command(command, manifest["verdict"].get("artifact")),
         "data": PurePath(data[0]).name if data else "",
         "processor": str(manifest.get("machine", {}).get("processor", "")),
     }
+
+
+def _check_command(command: Sequence[str], folder: str | None) -> tuple[str, ...]:
+    if folder is None or not command or any(word.endswith(IN_MEMORY) for word in command):
+        return ()
+    return (*check_command(command, folder=folder), "--device", "adb")
 
 
 def _judged(verdict: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,10 +237,10 @@ def _measured(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "columns": _columns(verdict, manifest["activation"]),
         "lowering": _optional(verdict, "lowering", images=verdict.get("quantized_images")),
-        "simulated": _optional(verdict, "simulated"),
+        "simulated": _optional(verdict, "simulated", images=len(manifest["photographs"]["evaluation"]) or None),
         "drop_interval": _given(verdict, "drop_interval", _pair),
         "margins": tuple(MarginClass(**row) for row in verdict.get("margins", ())),
-        "paired": _given(verdict, "paired", lambda row: (int(row["lost"]), int(row["won"]))),
+        "paired": _given(verdict, "paired", lambda row: _paired(row, images["evaluation"])),
         "expected": _given(verdict, "expected_drop", lambda row: (float(row["share"]), *_pair(row["interval"]))),
         "threads": verdict.get("threads"),
         "evaluated": images.get("evaluation"),
@@ -288,7 +298,7 @@ def _columns(verdict: Mapping[str, Any], activation: str) -> tuple[Figures, ...]
     if few is not None and few != verdict["images"]["evaluation"]:
         # Without what only the same images would compare.
         fidelity = {"agreement": found["quantized"].agreement, "sqnr_db": found["quantized"].sqnr_db, "images": few}
-        found["quantized"] = _figures(f"{quantized} ({few})", fidelity)
+        found["quantized"] = _figures(quantized, fidelity)
     return _figures("float", verdict["float"]), *found.values(), _figures(".pte", verdict["pte"])
 
 
@@ -320,6 +330,10 @@ def _given(values: Mapping[str, Any], key: str, read: Callable[[Any], T]) -> T |
 def _pair(values: Any) -> tuple[float, float]:
     low, high = values
     return float(low), float(high)
+
+
+def _paired(values: Mapping[str, Any], images: int) -> Paired:
+    return Paired(lost=int(values["lost"]), won=int(values["won"]), images=images, chance=float(values["chance"]))
 
 
 def _search(values: Mapping[str, Any]) -> Search:

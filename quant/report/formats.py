@@ -56,11 +56,6 @@ def thousands(number: int) -> str:
     return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
-def setting(value: Any) -> str:
-    """A setting as a word."""
-    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
-
-
 def megabytes(size: int | None) -> str:
     """Bytes -> MB (10^6) with two decimals."""
     return UNKNOWN if size is None else f"{size / 1e6:.2f}"
@@ -77,10 +72,9 @@ def sentence(text: str) -> str:
 
 
 def prose(text: str) -> Markup:
-    """`sentence`, with the options of commands in it set as code."""
-    return Markup(
-        re.sub(r"--[a-z][a-z-]+(?: [a-z0-9][a-z0-9.-]*\d)?", r"<code>\g<0></code>", str(escape(sentence(text))))
-    )
+    """`sentence`, with the options of commands in it set as code, and the minus sign that figures have elsewhere."""
+    signs = re.sub(r"(?<![\w.-])-(?=\d+\.\d)", _MINUS, str(escape(sentence(text))))
+    return Markup(re.sub(r"--[a-z][a-z-]+(?: [a-z0-9][a-z0-9.-]*\d)?", r"<code>\g<0></code>", signs))
 
 
 def breakable(text: str) -> Markup:
@@ -170,7 +164,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     for each in (
         *(architecture, breakable, capital, count, day, decimals, fixed, grouped),
         *(interval, magnitude, megabytes, most_changed, network, noisiest, percent, prose, range_text),
-        *(setting, short, share_interval, shell_words, signed, thousands, times, changed, worst_first),
+        *(short, share_interval, shell_words, signed, thousands, times, changed, worst_first),
     )
 }
 """By the name that templates use."""

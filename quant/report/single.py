@@ -24,6 +24,7 @@ from quant.report.plots.curves import plot_changes, plot_search, plot_training
 from quant.report.plots.layers import plot_layers
 from quant.thresholds import REPORT_FLIPS, REPORT_THUMBNAIL_BYTES, REPORT_THUMBNAIL_SIDE
 from quant.verdict.flips import Flip
+from quant.verdict.verdict import paired_sentence
 
 _LARGEST_MATRIX = 14
 """Classes; a larger matrix is a list of the cells that changed most."""
@@ -54,6 +55,7 @@ def render_report(manifest: Mapping[str, Any], sources: Sources) -> bytes:
         "single.html.j2",
         facts=facts,
         lost=_points_lost(facts),
+        change=_change(facts),
         flips=flips,
         thumbnails=thumbnails(flips, sources.images, Preprocess.from_dict(dict(manifest["preprocess"]))),
         matrix=_matrix(facts),
@@ -61,7 +63,7 @@ def render_report(manifest: Mapping[str, Any], sources: Sources) -> bytes:
         broken_db=BROKEN_SQNR_DB,
         delegation=sources.delegation,
         plots=_plots(facts, layers),
-        folder=str(manifest["verdict"].get("artifact", "FOLDER")),
+        folder=str(manifest["verdict"].get("artifact", "")),
     )
 
 
@@ -85,6 +87,14 @@ def _points_lost(facts: Facts) -> float | None:
     """What `max_drop` bounds first, from float to the program; None where the images have no labels."""
     before, after = (facts.task.figure.value(network) for network in (facts.float, facts.program))
     return None if before is None or after is None else 100.0 * (before - after)
+
+
+def _change(facts: Facts) -> str:
+    """What the verdict's sentence says of images lost and won, where another one decided; else empty."""
+    if facts.paired is None or facts.drop_interval is None:
+        return ""
+    said = paired_sentence(facts.paired, facts.drop_interval)
+    return "" if any(said in reason for reason in facts.reasons) else said
 
 
 def _matrix(facts: Facts) -> dict[str, Any] | None:

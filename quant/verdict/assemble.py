@@ -10,6 +10,7 @@ import torch
 from quant.analysis.search_result import Found
 from quant.common.findings import Finding, Severity, finding, messages
 from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.metrics.metrics import decimals, telling_decimals
 from quant.metrics.per_class import class_figures, confusion_changes
 from quant.metrics.tasks.task import PerImage, Task
 from quant.thresholds import CAUTION_CONFIDENCE
@@ -147,12 +148,12 @@ def _target_missed(search: Found | None, task: Task) -> tuple[Finding, ...]:
     """A target that no set of float layers meets fails, whatever the evaluation images happen to say."""
     if search is None or search.chosen.met:
         return ()
-    best = search.chosen
+    best, digits = search.chosen, decimals(search.images)
+    kept, lost = f"{100 * best.agreement:.{digits}f} %", f"{best.drop:.{digits}f} points of {task.figure.name}"
     message = (
         f"the target was not reached on {search.images} selection images by any of {len(search.points)} "
-        f"sets of float layers; the best, {len(best.float_layers)} layers, agrees on {100 * best.agreement:.2f} %, "
-        f"loses {best.drop:.2f} points of {task.figure.name} and holds on the evaluation images with a chance of "
-        f"{100 * best.chance:.0f} %"
+        f"sets of float layers; the best, {len(best.float_layers)} layers, agrees on {kept}, loses {lost} "
+        f"and holds on the evaluation images with a chance of {100 * best.chance:.0f} %"
     )
     return (finding("target-not-met", message),)
 
@@ -192,7 +193,8 @@ def _by_image(evidence: Evidence, limits: Limits) -> Judged:
     pte = task.fidelity(*outputs)
     assert task.per_image is not None
     found = task.per_image(*outputs, targets)
-    drops = fallen_figures(task, before, after, limits.max_drop) or _expected(task, pte, found, limits.max_drop)
+    drops = fallen_figures(task, before, after, limits.max_drop, len(images))
+    drops = drops or _expected(task, pte, found, limits.max_drop)
     likely, figure = found.interval(CAUTION_CONFIDENCE)[1], task.expected if targets is None else task.figure.name
     near = near_limits(likely, figure, pte.agreement, len(images), limits)
     return Judged(
@@ -200,7 +202,13 @@ def _by_image(evidence: Evidence, limits: Limits) -> Judged:
         float_accuracy=before,
         pte_accuracy=after,
         pte=pte,
-        compared=hold(_collapse(task, pte, len(images)), pte, [*drops, *fallen_behind(pte, limits)], limits),
+        compared=hold(
+            _collapse(task, pte, len(images)),
+            pte,
+            [*drops, *fallen_behind(pte, limits, len(images))],
+            limits,
+            len(images),
+        ),
         weak=(*near, *few_calibration(evidence.calibration_images)),
         drop_interval=None if targets is None else found.interval(),
         changes=None,
@@ -221,14 +229,16 @@ def _collapse(task: Task, pte: Fidelity, images: int) -> str | None:
 
 def _expected(task: Task, pte: Fidelity, found: PerImage, limit: float) -> list[Drop]:
     """What is expected to be lost where there are no targets."""
-    lost, most = 100.0 * found.share, 100.0 * found.interval()[1]
+    lost, most, images = 100.0 * found.share, 100.0 * found.interval()[1], len(found.kept)
+    digits = telling_decimals(lost, limit, images)
     sentence = (
-        f"{task.expected} expected to lose {lost:.2f} points ({most:.2f} at most), limit {limit:.2f}; "
-        f"{100 * pte.agreement:.2f} % keep float's {task.same}"
+        f"{task.expected} expected to lose {lost:.{digits}f} points ({most:.{digits}f} at most), "
+        f"limit {limit:.{digits}f}; {100 * pte.agreement:.{decimals(images)}f} % keep float's {task.same}"
     )
     drops = [("accuracy-drop", lost, sentence)]
     if found.sure is not None:
-        kept = 100.0 * found.sure.double().mean().item()
-        sentence = f"{kept:.2f} % keep all that float is sure of, limit {100 - limit:.2f}"
+        kept, wanted = 100.0 * found.sure.double().mean().item(), 100.0 - limit
+        digits = telling_decimals(kept, wanted, images, least=True)
+        sentence = f"{kept:.{digits}f} % keep all that float is sure of, limit {wanted:.{digits}f}"
         drops.append(("sure-images-changed", 100.0 - kept, sentence))
     return drops

@@ -15,6 +15,7 @@ from quant.common.findings import Finding, finding
 from quant.common.json_io import read_json
 from quant.data.split import ImageRecord
 from quant.metrics.evaluate import Accuracy, Fidelity
+from quant.metrics.metrics import decimals
 from quant.thresholds import REPEAT_IMAGES, REPEAT_SQNR_DB, ROUNDING_SQNR_DB, SHARE_ROUNDING
 
 _SCHEMA = 2
@@ -93,8 +94,9 @@ def check_baseline(baseline: Baseline, program: str, accuracy: Accuracy, pte: Fi
         return None
     allowed = max(REPEAT_IMAGES / baseline.images, 0.01) + SHARE_ROUNDING
     shares = [("agreement", baseline.agreement, pte.agreement), ("top-1", baseline.top1, accuracy.top1)]
+    digits = decimals(baseline.images)
     faults = [
-        (f"{figure} {100 * then:.2f} %", f"is {100 * now:.2f} %")
+        (f"{figure} {100 * then:.{digits}f} %", f"is {100 * now:.{digits}f} %")
         for figure, then, now in shares
         if then is not None and now is not None and abs(then - now) > allowed
     ]

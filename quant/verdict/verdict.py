@@ -20,7 +20,7 @@ from quant.metrics.margins import (
     paired,
     tells_enough,
 )
-from quant.metrics.metrics import agreement, paired_drop_interval, wilson_interval
+from quant.metrics.metrics import agreement, decimals, paired_drop_interval, telling_decimals, wilson_interval
 from quant.metrics.tasks.classes import CLASSES
 from quant.metrics.tasks.task import Task
 from quant.thresholds import (
@@ -127,30 +127,37 @@ def compare(
     """
     collapse = None
     if has_collapsed(pte, images, task):
+        kept, least = 100.0 * pte.agreement, 100.0 * COLLAPSE_AGREEMENT
+        digits = telling_decimals(kept, least, images, least=True)
         collapse = (
-            f"collapsed: agrees with float on {100 * pte.agreement:.2f} % of images at {pte.sqnr_db:.1f} dB; "
-            f"below {100 * COLLAPSE_AGREEMENT:.0f} % or {COLLAPSE_SQNR_DB:.0f} dB nothing else counts"
+            f"collapsed: agrees with float on {kept:.{digits}f} % of images at {pte.sqnr_db:.1f} dB; "
+            f"below {least:.0f} % or {COLLAPSE_SQNR_DB:.0f} dB nothing else counts"
         )
     limit, after = limits.max_drop, pte_accuracy.top1
-    drops = fallen_figures(task, float_accuracy, pte_accuracy, limit)
+    drops = fallen_figures(task, float_accuracy, pte_accuracy, limit, images)
     if not drops or after is None:
-        return hold(collapse, pte, [*_unlabelled(pte, limit, changes, task), *fallen_behind(pte, limits)], limits)
+        unlabelled = _unlabelled(pte, limit, changes, task, images)
+        return hold(collapse, pte, [*unlabelled, *fallen_behind(pte, limits, images)], limits, images)
     if changes is not None and changes.paired is not None:
         code, drop, sentence = drops[0]
         drops[0] = (code, drop, f"{sentence}; {paired_sentence(changes.paired, changes.interval)}")
     if limits.baseline is not None and limits.baseline.top1 is not None:
-        behind = _fallen(task.figure.name, "the baseline", limits.baseline.top1, after, limit)
+        behind = _fallen(task.figure.name, "the baseline", limits.baseline.top1, after, limit, images)
         drops.append(("baseline-drop", *behind))
-    return hold(collapse, pte, drops, limits)
+    return hold(collapse, pte, drops, limits, images)
 
 
-def hold(collapse: str | None, pte: Fidelity, drops: Sequence[Drop], limits: Limits) -> Compared:
-    """Hold figures against limits; `collapse` is the sentence of a program that fails whatever is allowed."""
+def hold(collapse: str | None, pte: Fidelity, drops: Sequence[Drop], limits: Limits, images: int) -> Compared:
+    """Hold figures of so many images against limits.
+
+    `collapse` is the sentence of a program that fails whatever is allowed.
+    """
     rows = [] if collapse is None else [("collapsed", True, collapse)]
     if limits.min_agreement is not None:
-        wanted = limits.min_agreement
-        sentence = f"agreement {100 * pte.agreement:.2f} %, at least {100 * wanted:.2f} wanted"
-        rows.append(("agreement-low", pte.agreement < wanted - SHARE_ROUNDING, sentence))
+        kept, wanted = 100.0 * pte.agreement, 100.0 * limits.min_agreement
+        digits = telling_decimals(kept, wanted, images, least=True)
+        sentence = f"agreement {kept:.{digits}f} %, at least {wanted:.{digits}f} wanted"
+        rows.append(("agreement-low", pte.agreement < limits.min_agreement - SHARE_ROUNDING, sentence))
     rows += [(code, drop > limits.max_drop + SHARE_ROUNDING, sentence) for code, drop, sentence in drops]
     return Compared(
         failures=tuple(finding(code, sentence) for code, missed, sentence in rows if missed),
@@ -158,53 +165,51 @@ def hold(collapse: str | None, pte: Fidelity, drops: Sequence[Drop], limits: Lim
     )
 
 
-def fallen_figures(task: Task, before: Accuracy, after: Accuracy, limit: float) -> list[Drop]:
+def fallen_figures(task: Task, before: Accuracy, after: Accuracy, limit: float, images: int) -> list[Drop]:
     """What fell from float to the program of the figures that `max_drop` bounds; nothing without targets."""
     found = []
     for row in map(task.row, task.bounded):
         then, now = row.value(before), row.value(after)
         if then is not None and now is not None:
-            found.append(("accuracy-drop", *_fallen(row.name, "float", then, now, limit)))
+            found.append(("accuracy-drop", *_fallen(row.name, "float", then, now, limit, images)))
     return found
 
 
-def fallen_behind(pte: Fidelity, limits: Limits) -> list[Drop]:
+def fallen_behind(pte: Fidelity, limits: Limits, images: int) -> list[Drop]:
     """What agreement fell behind the baseline, where there is one."""
     if limits.baseline is None:
         return []
-    before = limits.baseline.agreement
-    return [("baseline-drop", *_fallen("agreement", "the baseline", before, pte.agreement, limits.max_drop))]
+    before, limit = limits.baseline.agreement, limits.max_drop
+    return [("baseline-drop", *_fallen("agreement", "the baseline", before, pte.agreement, limit, images))]
 
 
-def _unlabelled(pte: Fidelity, limit: float, changes: Changes | None, task: Task) -> list[Drop]:
+def _unlabelled(pte: Fidelity, limit: float, changes: Changes | None, task: Task, images: int) -> list[Drop]:
     if changes is None or not changes.float_is_sure:
-        return [("accuracy-drop", *_fallen("agreement", "float", 1.0, pte.agreement, limit))]
+        return [("accuracy-drop", *_fallen("agreement", "float", 1.0, pte.agreement, limit, images))]
     expected = 100.0 * changes.expected.share
     most = 100.0 * changes.expected.interval[1]
     sure = changes.sure
+    digits = telling_decimals(expected, limit, images)
     sentence = (
-        f"{task.figure.name} expected to lose {expected:.2f} points ({most:.2f} at most), "
-        f"limit {limit:.2f}; agrees on {100 * pte.agreement:.2f} %"
+        f"{task.figure.name} expected to lose {expected:.{digits}f} points ({most:.{digits}f} at most), "
+        f"limit {limit:.{digits}f}; agrees on {100 * pte.agreement:.{decimals(images)}f} %"
     )
     found = [("accuracy-drop", expected, sentence)]
     if sure.images:
-        kept = (
+        kept, wanted = 100.0 * sure.agreement, 100.0 - limit
+        digits = telling_decimals(kept, wanted, sure.images, least=True)
+        sentence = (
             f"agreement where float is sure (margin from {sure.at_least:g}, {sure.images} images) "
-            f"{100 * sure.agreement:.2f} %, limit {100 - limit:.2f}"
+            f"{kept:.{digits}f} %, limit {wanted:.{digits}f}"
         )
-        found.append(("sure-images-changed", 100.0 * (1.0 - sure.agreement), kept))
+        found.append(("sure-images-changed", 100.0 - kept, sentence))
     return found
 
 
-def _fallen(figure: str, reference: str, before: float, after: float, limit: float) -> tuple[float, str]:
+def _fallen(figure: str, reference: str, before: float, after: float, limit: float, images: int) -> tuple[float, str]:
     """Points lost, and the sentence, with as many digits as show on which side of the limit they are."""
     drop = 100.0 * (before - after)
-    exceeded = drop > limit + SHARE_ROUNDING
-
-    def shows(digits: int) -> bool:
-        return abs(round(limit, digits) - limit) < SHARE_ROUNDING and (round(drop, digits) > limit) == exceeded
-
-    digits = next(filter(shows, (1, 2, 3)), 4)
+    digits = telling_decimals(drop, limit, images)
     return drop, (
         f"{figure} {100 * after:.{digits}f} % ({reference} {100 * before:.{digits}f} %): "
         f"{0.0 - drop:+.{digits}f} points, limit {0.0 - limit:.{digits}f}"
@@ -212,12 +217,15 @@ def _fallen(figure: str, reference: str, before: float, after: float, limit: flo
 
 
 def paired_sentence(found: Paired, interval: tuple[float, float]) -> str:
-    """Say what was lost and won, and whether the images can tell; `interval` of the share lost."""
+    """Say what was lost and won, and whether the images can tell; `interval` of the share lost.
+
+    Like the sentence that it goes with it counts what is lost as negative.
+    """
     low, high = (0.0 - 100.0 * bound for bound in reversed(interval))
-    told = "more than chance" if found.told else "cannot be told from none"
-    gain = 100.0 * (found.won - found.lost) / found.images
-    counts = f"lost {found.lost}, won {found.won} of {found.images}"
-    return f"{counts}: {gain:+.1f} points, between {low:+.1f} and {high:+.1f}; {told}"
+    digits = decimals(found.images)
+    told = "a significant change" if found.told else "no significant change"
+    counts = f"lost {found.lost}, won {found.won} of {found.images} images"
+    return f"{counts}, 95 % interval {low:+.{digits}f} to {high:+.{digits}f}: {told}"
 
 
 def decide(errors: Sequence[Finding], compared: Compared) -> Verdict:
@@ -284,16 +292,19 @@ def near_limits(lost: float, figure: str, kept: float, count: int, limits: Limit
     bound = f"{100 * (1 + CAUTION_CONFIDENCE) / 2:.0f} % bound"
     found = []
     if 100.0 * lost > limits.max_drop:
+        digits = telling_decimals(100.0 * lost, limits.max_drop, count)
         message = (
-            f"close to the limit: seen on {count} images, the loss may be {100 * lost:.2f} points of {figure} "
-            f"({bound}), {limits.max_drop:.2f} allowed; more images would tell"
+            f"close to the limit: seen on {count} images, the loss may be {100 * lost:.{digits}f} points of {figure} "
+            f"({bound}), {limits.max_drop:.{digits}f} allowed; more images would tell"
         )
         found.append(finding("near-max-drop", message))
     least = wilson_interval(kept, count, confidence=CAUTION_CONFIDENCE)[0]
     if limits.min_agreement is not None and least < limits.min_agreement:
+        wanted = 100.0 * limits.min_agreement
+        digits = telling_decimals(100.0 * least, wanted, count, least=True)
         message = (
-            f"close to the limit: seen on {count} images, agreement may be {100 * least:.2f} % ({bound}), "
-            f"{100 * limits.min_agreement:.2f} wanted; more images would tell"
+            f"close to the limit: seen on {count} images, agreement may be {100 * least:.{digits}f} % ({bound}), "
+            f"{wanted:.{digits}f} wanted; more images would tell"
         )
         found.append(finding("near-min-agreement", message))
     return found

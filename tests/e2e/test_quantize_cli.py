@@ -20,6 +20,7 @@ from tests.support.checkpoints import colour_checkpoint
 from tests.support.cli import caller
 from tests.support.forked import Forked, run_forked
 from tests.support.images import COLOURS, draw_classes, draw_halves, draw_image
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("tiny_variant")
 QUICK = ("--variant", "lite0", "--calibration", "8")
@@ -53,7 +54,8 @@ def refused(result, *words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--data", "photos"], ["--weights missing", "--weights FILE", "edge-effnet train --variant b0"]),
+        (["--data", "photos"], ["photos: does not exist; --data takes"]),
+        (["--data", str(ROOT)], ["--weights missing", "--weights FILE", "edge-effnet train --variant b0"]),
         (["--weights", "w.pth"], ["--data missing", "--data DIR"]),
         (["--weights", "w.pth", "--evaluation-data", "val"], ["--calibration-data missing", "--data DIR"]),
         (["--weights", "w.pth", "--calibration-data", "train"], ["--evaluation-data missing", "--data DIR"]),

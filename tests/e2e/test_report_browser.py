@@ -43,8 +43,8 @@ def failed():
         broken, Circumstances(recipe="int8-minmax", targeted=False, calibration=16, odd_images=False)
     )
     reasons = (
-        "collapsed: agrees with float on 77.20 % of images at 3.3 dB; below 90 % or 8 dB nothing else counts",
-        "top-1 76.80 % against 95.20 % of float: +18.40 points lost, 1.00 allowed",
+        "collapsed: agrees with float on 77.2 % of images at 3.3 dB; below 90 % or 8 dB nothing else counts",
+        "top-1 76.8 % (float 95.2 %): -18.4 points, limit -1.0",
         diagnosis.sentence,
     )
     return outcome(verdict=Verdict(passed=False, reasons=reasons), diagnosis=diagnosis)

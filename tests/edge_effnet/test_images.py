@@ -180,9 +180,9 @@ def test_an_empty_file_is_refused(tmp_path):
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    assert "cannot be read (No such file" in refusal(tmp_path / "absent.jpg")
+    assert "absent.jpg: no such file." in refusal(tmp_path / "absent.jpg")
     (tmp_path / "folder.jpg").mkdir()
-    assert "not a regular file" in refusal(tmp_path / "folder.jpg")
+    assert "not a regular file but a folder; name a file." in refusal(tmp_path / "folder.jpg")
 
 
 def test_floating_point_pixels_are_refused(tmp_path):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from apps.cli.help import AsJson
+from apps.cli.help import AsJson, within
 from apps.cli.options import Folder
 from apps.cli.render.plain import write_json, write_result
 from edge_effnet.io.text import plain
@@ -16,7 +16,7 @@ from edge_effnet.io.text import plain
 def analyze_command(
     folder: Folder,
     by: Annotated[str, typer.Option(help="order (input to output) or noise (largest first).")] = "order",
-    top: Annotated[int | None, typer.Option(min=1, help="Rows to show; default: all.")] = None,
+    top: Annotated[int | None, typer.Option(callback=within(1), help="Rows to show; default: all.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show layer by layer what quantization did, and where it breaks."""

@@ -12,28 +12,34 @@ from apps.cli.render.plain import one_line, write_result
 
 
 def inspect_command(
-    program: Annotated[Path, typer.Argument(help="Any .pte.")],
+    program: Annotated[Path, typer.Argument(help="Any .pte, or an artifact folder.")],
     layers: Annotated[bool, typer.Option("--layers", help="Show constants and quantization by layer.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what is in a .pte, where it runs and what to link."""
     from quant.program.inspect import inspect_program  # noqa: PLC0415
 
-    found = inspect_program(program)
+    found = inspect_program(_program_of(program))
     write_result(found.to_json(), lambda: _report(found, layers=layers), as_json=as_json)
 
 
 def diff_command(
-    first: Annotated[Path, typer.Argument(help="First .pte.")],
-    second: Annotated[Path, typer.Argument(help="Second .pte.")],
+    first: Annotated[Path, typer.Argument(help="First .pte, or artifact folder.")],
+    second: Annotated[Path, typer.Argument(help="Second .pte, or artifact folder.")],
     as_json: AsJson = False,
 ) -> None:
     """Show what differs between two .pte files."""
     from quant.program.inspect import compare_programs  # noqa: PLC0415
 
-    found = compare_programs(first, second)
+    found = compare_programs(_program_of(first), _program_of(second))
     values = {key: {"first": one, "second": two} for key, (one, two) in found.items()}
     write_result({"same": not found, "differences": values}, lambda: _differences(found), as_json=as_json)
+
+
+def _program_of(path: Path) -> Path:
+    """The program of an artifact folder; another path as it is."""
+    program = path / "model.pte"
+    return program if program.is_file() else path
 
 
 def _differences(found: dict[str, tuple[Any, Any]]) -> str:

@@ -9,32 +9,28 @@ from typing import Annotated, Any
 import typer
 
 from apps.cli import exit_codes
-from apps.cli.help import SETTINGS, AsJson, HelpAll, Verbose, Version, epilog, rare_option
+from apps.cli.help import SETTINGS, AsJson, Command, HelpAll, Verbose, Version, epilog, rare_option, within
 from apps.cli.options import ImageColumn, LabelColumn, Labels, MaxDrop, MaxUnusable, MinAgreement, one_file
 from apps.cli.render.bars import Bars
 from edge_effnet.errors import InputError
 from edge_effnet.samples.trained import SAMPLE, sample_weights
 from quant.common.rank import is_leader
+from quant.data.halves import require_folder
 from quant.lower.choices import DEFAULT_BACKEND, check_given, choose
 from quant.lower.options import BackendOptions
 from quant.lower.table import BACKENDS
 from quant.program.qnn_socs import DEFAULT_SOC
-from quant.recipes import DEFAULT_RECIPE, RECIPES
+from quant.recipes import DEFAULT_RECIPE, RECIPES, find_recipe
 from quant.thresholds import DEFAULT_CALIBRATION, UNUSABLE_SHARE
 
 _MAX_SEED = 2**63 - 1  # torch's
-
-
-def _seed(value: int) -> int:
-    if not 0 <= value <= _MAX_SEED:
-        raise typer.BadParameter(f"{value} is not in the range 0<=x<={_MAX_SEED}.")
-    return value
 
 
 app = typer.Typer(**SETTINGS)
 
 
 @app.command(
+    cls=Command,
     epilog=epilog(
         "quantize --weights flowers.pth --data photos", "quantize --weights flowers.pth --data photos --backend all"
     ),
@@ -57,7 +53,7 @@ def quantize_command(
     max_unusable: MaxUnusable = 100 * UNUSABLE_SHARE,
     origin: Annotated[str | None, rare_option(help="Library of the weights, if unclear: timm, timm-tf, ...")] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=32, max=2048, help="Pixels per side; default: file's.")
+        int | None, typer.Option(callback=within(32, 2048), help="Pixels per side, 32 to 2048; default: file's.")
     ] = None,
     resize: Annotated[
         str | None, rare_option(help="N (shorter side), HxW (both) or none; default: the weights'.")
@@ -103,10 +99,13 @@ def quantize_command(
     out: Annotated[Path | None, typer.Option(help="Folder; default: <variant>-<recipe>-<backend>.")] = None,
     max_drop: MaxDrop = None,
     min_agreement: MinAgreement = None,
-    # Its range would take a line of the screen.
     seed: Annotated[
         int,
-        typer.Option(callback=_seed, help="Random seed for calibration sampling; default: 0.", show_default=False),
+        typer.Option(
+            callback=within(0, _MAX_SEED),
+            help="Random seed for calibration sampling; default: 0.",
+            show_default=False,
+        ),
     ] = 0,
     threads: Annotated[
         int, typer.Option(help="CPU threads for timing and evaluation; default: 1.", show_default=False)
@@ -134,7 +133,8 @@ def quantize_command(
     data = _both_halves(data, calibration_data, evaluation_data)
     weights, data = _sources(variant, weights, data)
     names = backend or [DEFAULT_BACKEND]
-    # Light: an impossible backend is refused before the stack is imported.
+    # Light: an impossible recipe or backend is refused before the stack is imported.
+    find_recipe(recipe)
     told = _told(compute_units=compute_units, ios=ios, soc=soc)
     options = BackendOptions(**told)
     check_given(choose(names), told)
@@ -201,6 +201,8 @@ def _sources(variant: str | None, weights: str | None, data: str | None) -> tupl
             "to judge by (--data DIR)."
         )
     if data is not None:
+        if data != SAMPLE and not Path(data).exists():
+            require_folder(Path(data), "--data")
         raise InputError(
             "--weights missing: images of your own need float weights of their classes. Give a file of "
             "EfficientNet-PyTorch, timm or torchvision (--weights FILE), or make one: edge-effnet train "

@@ -212,9 +212,10 @@ def _print_details(console: PlainConsole, outcome: Outcome, *, verbose: bool) ->
         console.print(_swapped(outcome))
     # Of classes the verdict's own sentence has it.
     if outcome.drop_interval is not None and (outcome.changes is None or outcome.changes.paired is None):
-        low, high = (100 * value for value in outcome.drop_interval)
+        # Like the verdict's sentence it counts what is lost as negative.
+        low, high = (0.0 - 100 * value for value in reversed(outcome.drop_interval))
         name = outcome.task.figure.name[:1].upper() + outcome.task.figure.name[1:]
-        console.print(f"{name} lost, 95 % interval: {low:+.{digits}f} to {high:+.{digits}f} points")
+        console.print(f"{name} from float to .pte, 95 % interval: {low:+.{digits}f} to {high:+.{digits}f} points")
     if outcome.changes is not None:
         expected = outcome.changes.expected
         low, high = (100 * value for value in expected.interval)

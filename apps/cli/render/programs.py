@@ -94,8 +94,9 @@ def _sentences(row: ProgramRow) -> list[str]:
         if not row.outcome.passed:
             found += [f"FAIL: {reason}" for reason in row.outcome.verdict.reasons]
     if row.simulated is not None:
+        digits = decimals(row.simulated_images)
         found.append(
-            f"the graph that it was made from agrees with float on {100 * row.simulated.agreement:.2f} % "
+            f"the graph that it was made from agrees with float on {100 * row.simulated.agreement:.{digits}f} % "
             f"({row.simulated.sqnr_db:.1f} dB), simulated"
         )
     if row.report is not None:

@@ -72,7 +72,7 @@ def _draw_clipping(panel: Axes, x: Any, layers: Sequence[LayerReport]) -> None:
 def _draw_sqnr(panel: Axes, x: Any, layers: Sequence[LayerReport], broken: str | None) -> None:
     # Layers without any error have 120 dB, which would flatten the rest.
     sqnr = np.clip([layer.sqnr_db for layer in layers], -10.0, 60.0)
-    panel.set_title("SQNR of the int8 network against float, dB (dashed: broken below; shaded: in float)")
+    panel.set_title(f"SQNR of the int8 network against float, dB (dashed: {BROKEN_SQNR_DB:.0f} dB; shaded: in float)")
     panel.plot(x, sqnr, color=COLOURS["accent"])
     panel.axhline(BROKEN_SQNR_DB, **DASHED)
     index = next((i for i, layer in enumerate(layers) if layer.layer == broken), None)
@@ -118,7 +118,8 @@ def _figures(layer: LayerReport) -> str:
     clipped = "" if layer.clipped is None else f", {100 * layer.clipped:.2f} % clipped"
     timed = "" if layer.estimated_ms is None else f", {layer.estimated_ms:.3f} ms"
     what = "float" if layer.precision == "float" else f"SQNR {layer.sqnr_db:.1f} dB{clipped}"
-    return f"{layer.layer} ({layer.operator}): {what}, {100 * layer.noise_share:.1f} % of the noise{timed}"
+    operator = ", ".join(filter(None, (layer.operator, layer.group)))
+    return f"{layer.layer} ({operator}): {what}, {100 * layer.noise_share:.1f} % of the noise{timed}"
 
 
 def _mark_stages(panels: Sequence[Axes], layers: Sequence[LayerReport]) -> None:

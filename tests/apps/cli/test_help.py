@@ -52,6 +52,34 @@ def test_examples_use_options_that_exist(name, capsys, monkeypatch):
         assert not word.startswith("--") or f"  {word}" in options
 
 
+@pytest.mark.parametrize(("app", "arguments"), CASES, ids=["quantize", "edge-effnet", *COMMANDS])
+def test_values_are_named_in_words_and_help_has_a_short_name(app, arguments, capsys, monkeypatch):
+    text = help_of(app, capsys, monkeypatch, *arguments)
+    for noise in ("<str>", "<int", "<list", "<path>", "<float>", "x<=", "x>="):
+        assert noise not in text
+    assert guarded(lambda: app([*arguments, "-h"], standalone_mode=False)) == 0
+    assert capsys.readouterr().out == text
+
+
+@pytest.mark.parametrize("app", [quantize.app, edge_effnet.app], ids=["quantize", "edge-effnet"])
+def test_without_arguments_the_help_is_shown_as_it_is(app, capsys):
+    assert guarded(lambda: app([], standalone_mode=False)) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("Usage: ") and err.endswith("130 stopped.\n")
+
+
+def test_a_number_beyond_its_range_is_told_the_range(capsys):
+    assert guarded(lambda: quantize.app(["--image-size", "8"], standalone_mode=False)) == 2
+    assert "'--image-size': 8: need a number from 32 to 2048; see --help." in capsys.readouterr().err
+    assert guarded(lambda: edge_effnet.app(["analyze", "x", "--top", "0"], standalone_mode=False)) == 2
+    assert "'--top': 0: need 1 or more; see --help." in capsys.readouterr().err
+
+
+def test_quantize_is_looked_for_among_the_commands_too(capsys):
+    assert guarded(lambda: edge_effnet.app(["quantize", "--variant", "b0"], standalone_mode=False)) == 2
+    assert "leave out `edge-effnet` (quantize --help)" in capsys.readouterr().err
+
+
 def test_every_app_is_plain():
     for app in (quantize.app, edge_effnet.app):
         assert isinstance(app, typer.Typer) and app.rich_markup_mode is None

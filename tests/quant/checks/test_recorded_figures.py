@@ -54,7 +54,7 @@ def test_another_float_network_has_another_accuracy(then, now, judged, changed):
     if changed:
         where = "on these very images" if judged is IMAGES else "on 100 others"
         assert found.code == "float-changed"
-        assert f"its top-1 is {100 * now:.2f} %, and `quantize` recorded 90.00 % {where}" in found.message
+        assert f"its top-1 is {100 * now:.1f} %, and `quantize` recorded 90.0 % {where}" in found.message
 
 
 def manifest(**verdict):

@@ -47,7 +47,7 @@ def test_lost_and_won_are_told_apart_exactly():
     assert (found.lost, found.won, found.told) == (7, 3, False)
     assert found.chance == pytest.approx(2 * sum(math.comb(10, k) for k in (7, 8, 9, 10)) / 1024)
     assert paired_sentence(found, (-0.003, 0.015)) == (
-        "lost 7, won 3 of 700: -0.6 points, between -1.5 and +0.3; cannot be told from none"
+        "lost 7, won 3 of 700 images, 95 % interval -1.5 to +0.3: no significant change"
     )
 
 

@@ -25,6 +25,25 @@ def test_agreement_and_flips_tell_which_images_changed_class():
     assert metrics.flips(LOGITS, LOGITS + 1) == []
 
 
+@pytest.mark.parametrize(
+    ("value", "limit", "images", "least", "digits"),
+    [
+        (1.35, 1.0, 250, False, 1),
+        (1.35, 1.0, 2000, False, 2),
+        (1.35, 1.0, None, False, 2),
+        (1.04, 1.0, 250, False, 2),  # 1.0 would look like no more than allowed
+        (0.4, 0.25, 250, False, 2),  # and 0.2 like another limit
+        (98.97, 99.0, 250, True, 2),
+        (99.03, 99.0, 250, True, 1),
+        (1.0000001, 1.0, 250, False, 4),
+    ],
+)
+def test_decimals_are_those_that_the_images_carry_or_more_where_a_limit_needs_them(
+    value, limit, images, least, digits
+):
+    assert metrics.telling_decimals(value, limit, images, least=least) == digits
+
+
 @pytest.mark.parametrize("db", [-6.0, 9.5, 40.0, 120.0])
 def test_sqnr_is_that_of_noise_of_known_power(db):
     reference = torch.tensor([[1.0, -1.0, 1.0, -1.0]], dtype=torch.float64)

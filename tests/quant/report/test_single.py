@@ -16,6 +16,7 @@ from quant.metrics.evaluate import NO_ACCURACY
 from quant.metrics.metrics import wilson_interval
 from quant.metrics.per_class import ClassFigures
 from quant.qat.report import QatReport
+from quant.recipes import RECIPES
 from quant.report import single as single_module
 from quant.report.formats import interval
 from quant.report.single import Sources, remade_report, render_report
@@ -114,6 +115,7 @@ def test_the_interval_of_a_network_simulated_on_fewer_images_is_theirs():
     found = outcome(quantized_images=100, lowering=replace(FIDELITY, agreement=0.994, sqnr_db=30.0))
     text = Elements(page(found)).text
     intervals = [interval(wilson_interval(FIDELITY.agreement, images)) for images in (100, found.evaluation_images)]
+    assert "Over the same 250 images, quantized over 100 of them; agrees" in text
     assert "quantized (100)" in text and " ".join(intervals).replace("\N{EN DASH}", "-") in text
 
 
@@ -150,7 +152,7 @@ def test_every_figure_is_in_the_accuracy_table():
         "interval 93.0-98.0 93.0-98.0 93.0-98.0",
         "agrees, % 95.0 95.0",
         "SQNR, dB 21.2 21.2",
-        "0.0 points, 95 % interval -1.0 to +2.0; 1.00 allowed",
+        "Top-1 from float to .pte: 0.0 points; lost 2, won 1 of 250 images, 95 % interval -2.0 to +1.0: no signif",
         "size, MB x0.27",
         "latency, ms x0.54",
         "stem recipe int8 +0.12",
@@ -160,6 +162,48 @@ def test_every_figure_is_in_the_accuracy_table():
         "red 95.2 94.0 -1.2",
     ):
         assert words in text, words
+
+
+def test_the_change_of_top1_is_told_once_and_with_one_sign():
+    lost = "lost 2, won 1 of 250 images, 95 % interval -2.0 to +1.0: no significant change"
+    reason = f"top-1 95.6 % (float 96.0 %): -0.4 points, limit -1.0; {lost}"
+    made = page(outcome(verdict=Verdict(passed=True, reasons=(reason,))))
+    text = Elements(made).text
+    assert text.count(lost) == 1 and text.count("won 1") == 1 and "points lost" not in text
+    assert "\N{MINUS SIGN}0.4 points, limit \N{MINUS SIGN}1.0" in made and "-0.4 points" not in made
+
+
+def test_of_numbers_too_the_interval_has_the_sign_of_the_change():
+    text = Elements(page(outcome(changes=None))).text
+    assert "Top-1 from float to .pte: 0.0 points, 95 % interval -2.0 to +1.0." in text
+
+
+def test_the_check_on_a_phone_is_a_command_that_can_be_run():
+    command = ["quantize", "--weights", "w.pth", "--data", "my photos", "--labels", "l.csv", "--calibration", "64"]
+    text = Elements(page(command=command)).text
+    assert "edge-effnet check b0-int8-xnnpack --data 'my photos' --labels l.csv --device adb Copy" in text
+    assert text.count(" Copy ") == 4
+    unknown = Elements(page(command=["quantize", "--data", "Flowers in memory"])).text
+    assert "edge-effnet check b0-int8-xnnpack --data IMAGES --device adb Recipe" in unknown
+
+
+def test_a_recipe_is_its_name_and_what_it_does():
+    text = Elements(page(recipe={**RECIPES["int8"].to_json(), "seed": 3})).text
+    assert f"recipe int8 {RECIPES['int8'].summary} (settings: manifest.json) random seed 3" in text
+    assert "1e-06" not in text and "repair" not in text and "trains" not in text
+
+
+def test_the_line_at_10_db_is_no_verdict_on_a_layer():
+    text = Elements(page_of("pass")).text.split("Layer by layer")[1]
+    assert "The verdict is on the logits, not on this line" in text and "broken" not in text
+
+
+def test_groups_of_channels_are_told_apart():
+    groups = [replace(LAYER, layer="stem.conv", node=f"conv2d_g{k}") for k in (0, 1)]
+    text = Elements(page(analysis=[*groups, replace(LAYER, layer="stem.sum", node="conv2d_sum")])).text
+    assert "stem.conv group 1 of 2" in text and "stem.conv group 2 of 2" in text and "stem.sum group" not in text
+    assert "stem.conv (product, group 1 of 2)" in text and "each group has a row" in text
+    assert "each group has a row" not in page_of("pass")
 
 
 def test_without_labels_agreement_stands_for_accuracy():

@@ -94,9 +94,9 @@ def test_a_figure_edited_by_hand_breaks_the_seal(tmp_path, digits):
     [
         (0.952, 0.972, PROGRAM, None),
         (0.944, 0.972, PROGRAM, None),  # two images of 250 are rounding on another processor
-        (0.5, 0.972, PROGRAM, "top-1 50.00 %"),
-        (0.952, 0.5, PROGRAM, "agreement 50.00 %"),
-        (None, 0.5, PROGRAM, "agreement 50.00 %"),
+        (0.5, 0.972, PROGRAM, "top-1 50.0 %"),
+        (0.952, 0.5, PROGRAM, "agreement 50.0 %"),
+        (None, 0.5, PROGRAM, "agreement 50.0 %"),
         (0.5, 0.5, "cd" * 32, None),  # another program may well be better
     ],
 )
