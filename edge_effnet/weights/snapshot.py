@@ -177,7 +177,7 @@ def _preprocess(pretrained: Mapping[str, Any], where: str) -> tuple[Preprocess |
         size = pretrained["input_size"]
         side = square_side(size)
         if side is None:
-            raise InputError(f"input_size {brief(size)}: need a square, as the network's input is")
+            raise InputError(f"input_size {brief(size)}: need a square, as the network's input is; correct it")
         geometry = by_crop_fraction(
             side,
             float(pretrained.get("crop_pct", 0.875)),
