@@ -15,23 +15,37 @@ CROP_MODES = {"center": "shorter", "squash": "squash", "border": "pad"}
 _TO_TENSOR = frozenset({"ToTensor", "PILToTensor", "ToImage", "ConvertImageDtype", "ToDtype", "MaybeToTensor"})
 """Pixels become numbers from 0 to 1."""
 
+_MOST_IMAGE_CHANNELS = 4
+
+
+def square_side(size: Any) -> int | None:
+    """Side in pixels of what peers write: N, (N, N), (channels, N, N) or (N, N, channels); None of anything else."""
+    sides = list(size) if isinstance(size, list | tuple) else [size]
+    if not sides or not all(type(side) is int and side > 0 for side in sides):
+        return None
+    if len(sides) == 3:
+        sides = sides[:2] if sides[1] != sides[2] <= _MOST_IMAGE_CHANNELS else sides[1:]
+    return sides[0] if len(sides) < 3 and sides[0] == sides[-1] else None
+
 
 def timm_arguments(model: Any) -> dict[str, Any]:
     """Read `pretrained_cfg`; what it leaves out is `Preprocess`'s default, as it is timm's. See `from_timm`."""
     config = model if isinstance(model, Mapping) else getattr(model, "pretrained_cfg", None)
     if not isinstance(config, Mapping) or "input_size" not in config:
         raise InputError(f"{type(model).__name__} has no pretrained_cfg of timm; build a Preprocess by its numbers.")
-    _, height, width = config["input_size"]
+    size = config["input_size"]
+    side = square_side(size)
     mode = config.get("crop_mode") or "center"
-    if height != width or mode not in tuple(CROP_MODES):
+    if side is None or mode not in tuple(CROP_MODES):
+        shown = "x".join(map(str, size[-2:])) if isinstance(size, list | tuple) else size
         raise InputError(
-            f"timm's input of {height}x{width} pixels by crop_mode {brief(repr(mode))}: need a square, and one of "
+            f"timm's input of {brief(shown)} pixels by crop_mode {brief(repr(mode))}: need a square, and one of "
             f"{', '.join(CROP_MODES)}; build a Preprocess by its numbers where that is near enough."
         )
     statistics = {key: tuple(map(float, config[key])) for key in ("mean", "std") if key in config}
     interpolation = {key: config[key] for key in ("interpolation",) if key in config}
-    resize = math.floor(height / config.get("crop_pct", 0.875))
-    return {"crop": height, "resize": resize, "resize_mode": CROP_MODES[mode], **interpolation, **statistics}
+    resize = math.floor(side / config.get("crop_pct", 0.875))
+    return {"crop": side, "resize": resize, "resize_mode": CROP_MODES[mode], **interpolation, **statistics}
 
 
 def torchvision_arguments(transforms: Any) -> dict[str, Any]:

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import operator
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
+from edge_effnet.weights.forward import ARGUMENTS, Forward, read_forward
 from edge_effnet.weights.inert import Array, Config, Holder
-from edge_effnet.weights.resizing import Resizing, read_resizing
+from edge_effnet.weights.resizing import STATISTICS, Resizing, read_resizing
 
 CLASS_NAME_KEYS = (
     *("class_names", "classes", "class_to_idx", "idx_to_class", "idx2label", "id2label", "label2id", "class_labels"),
     *("categories", "label_names", "classes_", "label_encoder"),
 )
+_ONE = r"(?:class|label|name|category|target)"
+_INDEX = r"(?:idx|index|id|int|num)"
+_LIKELY_KEY = re.compile(
+    rf"(?:{_ONE}(?:e?s)?_?(?:names?|list|map|mapping|dict|vocab)?|categories|vocab|itos|stoi"
+    rf"|{_INDEX}_?(?:2|to)_?{_ONE}(?:e?s)?|{_ONE}(?:e?s)?_?(?:2|to)_?{_INDEX})"
+)
+"""Entries that hold class names where they fit the classifier, and many other things where they do not."""
+
 ARCHITECTURE_KEYS = (
     *("arch", "architecture", "model", "model_name", "model_arch", "backbone", "backbone_name", "encoder_name"),
     *("encoder", "net", "network", "variant", "timm_model", "timm_name", "base_model", "name"),
 )
-RESIZING_KEYS = (
-    *("args", "hyper_parameters", "hparams", "config", "cfg"),
-    *("data_config", "pretrained_cfg", "default_cfg"),
+_DEFAULT_KEYS = ("pretrained_cfg", "default_cfg")
+"""Entries of what the network was published with; others beside them are of its own training."""
+SETTINGS_KEYS = (
+    *("args", "hyper_parameters", "hparams", "config", "cfg", "datamodule_hyper_parameters"),
+    *("data_config", "data", "dataset", "meta", "metadata", "preprocessing", "preprocess", "normalization"),
+    *_DEFAULT_KEYS,
 )
 """Entries whose `img_size`, `mean`, `std`, ... are those of the images; so are the outermost ones."""
 
@@ -45,8 +58,12 @@ class Described:
     """Names of the architecture, the outermost first."""
     class_names: tuple[str, ...] | None = None
     """In order of the class index."""
+    likely_names: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
+    """Other entries that may be class names, as messages name them; None for no names in an order."""
     resizing: Resizing | None = None
     """What images went through."""
+    forward: Forward = field(default_factory=Forward)
+    """What the network does beside its variant."""
     notes: tuple[str, ...] = ()
     """Sentences for the user."""
 
@@ -56,21 +73,33 @@ class Described:
             self,
             architectures=(*self.architectures, *other.architectures),
             class_names=self.class_names or other.class_names,
-            resizing=self.resizing or other.resizing,
+            likely_names=(*self.likely_names, *other.likely_names),
+            resizing=_merged(self.resizing, other.resizing),
+            forward=self.forward.or_else(other.forward),
         )
 
 
+def _merged(first: Resizing | None, second: Resizing | None) -> Resizing | None:
+    return first.or_else(second) if first and second else first or second
+
+
 def describe(outer: Mapping[Any, Any]) -> Described:
-    """Read what stands around a state dict, in dicts, parsed arguments and JSON; the outermost word counts."""
+    """Read what stands around a state dict, in dicts, parsed arguments and JSON; each one's outermost word counts."""
+    if _holds_weights(outer):
+        outer = {key: value for key, value in outer.items() if not isinstance(value, torch.Tensor)}
     entries = list(_entries(outer))
     notes: list[str] = []
     class_names = _class_names(entries, notes)
-    of_images = [(name, entry) for name, entry in entries if not name or name in RESIZING_KEYS]
-    said = (read_resizing(entry, f"The file's {name}" if name else "The file", notes) for name, entry in of_images)
+    settings = [(name, entry) for name, entry in entries if not name or name in SETTINGS_KEYS]
+    of_images = sorted(settings, key=lambda entry: entry[0] in _DEFAULT_KEYS)
+    said = [read_resizing(entry, f"The file's {name}" if name else "The file", notes) for name, entry in of_images]
+    of_network = [(name, entry) for name, entry in entries if not name or name in (*SETTINGS_KEYS, *ARGUMENTS)]
     return Described(
         architectures=tuple(_architectures(entries)),
         class_names=class_names,
-        resizing=next(filter(None, said), None),
+        likely_names=tuple(_likely_names(settings)),
+        resizing=functools.reduce(_merged, said, None),
+        forward=read_forward(of_network, notes),
         notes=tuple(notes),
     )
 
@@ -88,9 +117,15 @@ def _entries(outer: Mapping[Any, Any]) -> Iterator[tuple[str, Mapping[Any, Any]]
                 if seen > _MAX_NODES:
                     return
                 inner = _as_mapping(value)
-                if inner and isinstance(key, str) and not any(isinstance(v, torch.Tensor) for v in inner.values()):
+                if inner and isinstance(key, str) and not _holds_weights(inner):
                     following.append((key, inner))
         level = following
+
+
+def _holds_weights(entry: Mapping[Any, Any]) -> bool:
+    """Whether it has tensors with rows other than the mean and std of images."""
+    statistics = [key for keys in STATISTICS.values() for key in keys]
+    return any(isinstance(v, torch.Tensor) and v.ndim > 1 and key not in statistics for key, v in entry.items())
 
 
 def _as_mapping(value: Any) -> Mapping[Any, Any] | None:
@@ -122,12 +157,25 @@ def _class_names(entries: list[tuple[str, Mapping[Any, Any]]], notes: list[str])
             names = ordered_names(value)
             if names is not None:
                 return None if all(map(_PLACEHOLDER.fullmatch, names)) else names
-            if not name:
+            if not name or (name in SETTINGS_KEYS and isinstance(value, list | tuple | set | Mapping | Array)):
+                where = f"{name}.{key}" if name else key
                 notes.append(
-                    f"The file's {key!r} is neither a list of names nor a mapping between names and the indices "
+                    f"The file's {where!r} is neither a list of names nor a mapping between names and the indices "
                     "0, 1, 2, ...: ignored."
                 )
     return None
+
+
+def _likely_names(
+    entries: list[tuple[str, Mapping[Any, Any]]],
+) -> Iterator[tuple[str, tuple[str, ...] | None]]:
+    for name, entry in entries:
+        for key, value in entry.items():
+            if not isinstance(key, str) or key in CLASS_NAME_KEYS or not _LIKELY_KEY.fullmatch(key.lower()):
+                continue
+            names = ordered_names(value)
+            if names or isinstance(_parsed(value), Mapping):
+                yield f"{name}.{key}" if name else key, names
 
 
 def class_names_of(config: Mapping[Any, Any]) -> tuple[str, ...] | None:

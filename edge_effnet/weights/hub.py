@@ -6,9 +6,9 @@ huggingface_hub itself.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import (
@@ -25,11 +25,12 @@ from huggingface_hub.errors import (
 from edge_effnet.errors import InputError, MachineError
 from edge_effnet.weights.snapshot import (
     CONFIG_FILE,
-    PROCESSOR_FILE,
+    PROCESSOR_FILES,
     WEIGHT_FILES,
     Snapshot,
     is_of_transformers,
     read_config,
+    read_processor,
     read_snapshot,
 )
 
@@ -58,8 +59,18 @@ def fetch_from_hub(source: str, cache_dir: Path | None = None) -> tuple[Path, Sn
     config = read_config(_fetch(repo, CONFIG_FILE, revision, cache_dir), where)
     processor = None
     if is_of_transformers(config):
-        with contextlib.suppress(_NoSuchFileError):
-            processor = read_config(_fetch(repo, PROCESSOR_FILE, revision, cache_dir), where)
+
+        def read(name: str) -> Any:
+            try:
+                return read_config(_fetch(repo, name, revision, cache_dir), where)
+            except _NoSuchFileError:
+                return None
+            except MachineError:  # offline, the other file may be the one in the cache
+                if name == PROCESSOR_FILES[-1]:
+                    raise
+                return None
+
+        processor = read_processor(read)
     snapshot = read_snapshot(config, processor, where)
     return _fetch_weights(repo, revision, cache_dir), snapshot
 

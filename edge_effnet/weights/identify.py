@@ -11,6 +11,7 @@ import torch
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief
+from edge_effnet.preprocess import Preprocess
 from edge_effnet.stages import BlockWidths
 from edge_effnet.variants import VARIANTS, VariantSpec, relative_of
 from edge_effnet.weights.layouts import SPATIAL, Layout
@@ -141,7 +142,8 @@ def _outputs(tensors: Mapping[str, torch.Tensor], name: str, title: str) -> int:
 
 # What an architecture's name, in the file or in a hub's config, says about the training.
 _BY_ARCHITECTURE: tuple[tuple[str, re.Pattern[str], str], ...] = (
-    ("timm", re.compile(r"tf_efficientnet_\w+?(?:_ap\b|\.ap_)"), "timm-tf-advprop"),
+    # timm's default tag of B8 is ap_in1k.
+    ("timm", re.compile(r"tf_efficientnet_(?:\w+?(?:_ap\b|\.ap_)|b8$)"), "timm-tf-advprop"),
     ("timm", re.compile(r"tf_efficientnet(?:v2)?_"), "timm-tf"),
     ("timm", re.compile(r"efficientnet(?:v2)?_"), "timm"),
 )
@@ -194,3 +196,12 @@ def choose_origin(
             "1e-3 were taken); save them with save_checkpoint, or pass the origin that they began with."
         )
     return ORIGINS[layout.name], None
+
+
+def published_preprocess(origin: Origin, spec: VariantSpec, architectures: Iterable[str] = ()) -> Preprocess | None:
+    """Preprocessing of a variant's published weights, those of the first tag among names of its architecture.
+
+    None where the origin published none.
+    """
+    tags = (name.lower().rpartition(".")[2] for name in architectures if "." in name)
+    return origin.tagged.get((spec.name, next(tags, "")), origin.preprocess.get(spec.name))

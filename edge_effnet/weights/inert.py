@@ -156,7 +156,7 @@ SAFE_CLASSES: list[Any] = [
     *((_nothing, f"builtins.{name}") for name in ("list", "dict", "int", "float", "str", "tuple", "bool")),
     *((Config, f"omegaconf.{name}") for name in _CONFIGS),
     (_nothing, "typing.Any"),
-    (list, "builtins.frozenset"),
+    (_nothing, "builtins.frozenset"),  # names in no order
     (_Dict, "collections.defaultdict"),
     *((_Dict, name) for name in _ATTRIBUTE_DICTS),
     (_Text, "torch.torch_version.TorchVersion"),

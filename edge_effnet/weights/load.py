@@ -9,19 +9,22 @@ from typing import Unpack
 from edge_effnet.class_names import require_class_names
 from edge_effnet.errors import InputError
 from edge_effnet.head import LINEAR, parse_head
+from edge_effnet.io.text import listed_names
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.build import adapt, build_network, built_of
 from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions, Wanted
-from edge_effnet.weights.containers import Contents, open_container
+from edge_effnet.weights.containers import Built, Contents, open_container
 from edge_effnet.weights.described import Described
 from edge_effnet.weights.files import read_file, sha256_of
+from edge_effnet.weights.forward import Forward
 from edge_effnet.weights.identify import (
     RIVALS,
     choose_origin,
     find_variant,
     fingerprint_of_tensors,
+    published_preprocess,
     require_no_relative,
     with_widths,
 )
@@ -32,10 +35,10 @@ from edge_effnet.weights.placement import Placement, place
 from edge_effnet.weights.save import SavedSettings
 from edge_effnet.weights.snapshot import (
     CONFIG_FILE,
-    PROCESSOR_FILE,
     WEIGHT_FILES,
     Snapshot,
     read_config,
+    read_processor,
     read_snapshot,
     weight_file,
 )
@@ -75,9 +78,10 @@ def load_path(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     if not (folder / CONFIG_FILE).is_file():
         return load_file(weights, expected, options)
     config = read_config(folder / CONFIG_FILE, str(folder))
-    processor = folder / PROCESSOR_FILE
-    parsed = read_config(processor, str(folder)) if processor.is_file() else None
-    return load_file(weights, expected, with_snapshot(options, read_snapshot(config, parsed, str(folder))))
+    processor = read_processor(
+        lambda name: read_config(folder / name, str(folder)) if (folder / name).is_file() else None
+    )
+    return load_file(weights, expected, with_snapshot(options, read_snapshot(config, processor, str(folder))))
 
 
 def with_snapshot(options: LoadOptions, snapshot: Snapshot) -> LoadOptions:
@@ -114,11 +118,13 @@ def load_contents(
     spec = _variant_of(placed, expected or beside.spec, path)
     require_activations(contents.metadata, options.trained_activation or spec.activation, path)
     origin, guess = _origin_of(described, placed.layout, spec, path, options)
-    preprocess, assumed = _preprocess_of(spec, origin, saved, described, options)
+    known = published_preprocess(origin, spec, _architectures(described, spec, options))
+    preprocess, assumed = _preprocess_of(spec, origin.name, saved, described, known, options)
     preprocess = _adjusted(preprocess, placed, options)
     _require_one_repository(placed, spec, preprocess, options, path)
-    trained = built_of(spec, origin, contents.built or saved, options.trained_activation)
     notes = [*beside.notes, *contents.notes, *placed.notes]
+    built = contents.built or saved or _told(spec, origin, described.forward, path, options, notes)
+    trained = built_of(spec, origin, built, options.trained_activation)
     model = build_network(spec, trained, placed, options, image_size=preprocess.crop, path=path, notes=notes)
     file_classes = None if model.classifier is None else model.num_classes
     guess = None if saved is not None or contents.built else guess
@@ -127,6 +133,7 @@ def load_contents(
     model.preprocess = for_channels(preprocess, model.in_channels, options, path, notes)
     own_names = contents.described.class_names or (saved.class_names if saved else None)
     names = _fitting_names(own_names or beside.described.class_names, file_classes, model, notes)
+    names = names or _likely_names(described, file_classes, model, notes)
     model.class_names = None if names is None else require_class_names(names, path)
     rival = None if guess is None else RIVALS.get(origin.name)
 
@@ -175,8 +182,7 @@ def _origin_of(
     described: Described, layout: Layout, spec: VariantSpec, path: Path, options: LoadOptions
 ) -> tuple[Origin, str | None]:
     if options.origin is None:
-        said = (name for name in described.architectures if _may_be(name, spec))
-        architectures = (*options.beside.architectures, *said)
+        architectures = _architectures(described, spec, options)
         return choose_origin(layout, spec, architectures=architectures, file_name=path.name)
     origin = resolve_origin(options.origin)
     # Our own layout can hold anybody's weights, so there the origin is the caller's to say.
@@ -187,6 +193,11 @@ def _origin_of(
     return origin, None
 
 
+def _architectures(described: Described, spec: VariantSpec, options: LoadOptions) -> tuple[str, ...]:
+    """Names that can be the network's own, the most trustworthy first."""
+    return (*options.beside.architectures, *(name for name in described.architectures if _may_be(name, spec)))
+
+
 def _may_be(name: str, spec: VariantSpec) -> bool:
     """Whether a name in the file can be that of its network: its teacher's, say, is another variant's."""
     try:
@@ -195,11 +206,35 @@ def _may_be(name: str, spec: VariantSpec) -> bool:
         return True
 
 
+def _told(
+    spec: VariantSpec, origin: Origin, forward: Forward, path: Path, options: LoadOptions, notes: list[str]
+) -> Built:
+    """How the file says that its network was built, and its origin where the file is silent.
+
+    Raises:
+        InputError: something that is not built here.
+    """
+    for argument, reason in forward.refused.items():
+        if argument != "act_layer" or options.trained_activation is None:
+            raise InputError(f"{path}: {reason}")
+    usual = built_of(spec, origin, None)
+    told = replace(usual, **forward.settings)
+    news = [f"{name} {value}" for name, value in forward.settings.items() if value != getattr(usual, name)]
+    if news:
+        notes.append(f"The file says how its network was built, which was taken: {', '.join(news)}.")
+    return told
+
+
 def _preprocess_of(
-    spec: VariantSpec, origin: Origin, saved: SavedSettings | None, described: Described, options: LoadOptions
+    spec: VariantSpec,
+    origin: str,
+    saved: SavedSettings | None,
+    described: Described,
+    published: Preprocess | None,
+    options: LoadOptions,
 ) -> tuple[Preprocess, str | None]:
     """Return the preprocessing, and a sentence for the user where the file decided or it had to be assumed."""
-    known = options.preprocess or (saved.preprocess if saved else None) or origin.preprocess.get(spec.name)
+    known = options.preprocess or (saved.preprocess if saved else None) or published
     said = described.resizing if options.preprocess is None and saved is None else None
     if said is not None:
         base = known or Preprocess(crop=spec.resolution, resize=spec.resolution)
@@ -213,7 +248,7 @@ def _preprocess_of(
         return (known if size is None else rescaled(known, size)), None
     size = size or spec.resolution
     return Preprocess(crop=size, resize=size), (
-        f"{origin.name} published no {spec.name}, so its preprocessing was assumed: {size} pixels, mean and "
+        f"{origin} published no {spec.name}, so its preprocessing was assumed: {size} pixels, mean and "
         "std of ImageNet; pass preprocess= if it was another in training."
     )
 
@@ -252,3 +287,20 @@ def _fitting_names(
         notes.append(f"The file names {len(names)} classes for a classifier of {model.num_classes}: names ignored.")
         return None
     return names
+
+
+def _likely_names(
+    described: Described, file_classes: int | None, model: EfficientNet, notes: list[str]
+) -> tuple[str, ...] | None:
+    """Return what entries hold that may be class names: one different name for each output, and all of them agree."""
+    likely = described.likely_names
+    if not likely or model.classifier is None or file_classes != model.num_classes:
+        return None
+    fitting = {names for _, names in likely if names and len(set(names)) == len(names) == model.num_classes}
+    if len(fitting) == 1:
+        return fitting.pop()
+    notes.append(
+        f"The file's {listed_names(key for key, _ in likely)} were not taken for class names: "
+        + ("they differ." if fitting else f"need {model.num_classes} different names in order, or by 0, 1, 2, ...")
+    )
+    return None

@@ -14,6 +14,7 @@ from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief
 from edge_effnet.preprocess import GRAY, Preprocess
 from edge_effnet.weights.checkpoint import LoadOptions
+from edge_effnet.weights.resizing import of_unit_pixels
 
 _BUFFER = re.compile(r"(?P<before>(?:.*\.)?\w*?)(?P<kind>mean|std)(?P<behind>s?)")
 _OF_OUTPUTS = re.compile(r"(?:^|[._])(?:y|targets?|labels?|outputs?|logits?|preds?)(?:[._]|$)")
@@ -62,13 +63,11 @@ def _is_row(tensor: torch.Tensor, channels: int) -> bool:
 
 
 def _scaled(names: tuple[str, str], mean: torch.Tensor, std: torch.Tensor) -> Normalization | None:
-    rows = [tensor.double().flatten().tolist() for tensor in (mean, std)]
-    scale = 255.0 if max(map(max, rows)) > 1.0 else 1.0  # of pixels from 0 to 255
-    means, stds = ([value / scale for value in row] for row in rows)
-    if not (all(0 <= value <= 1 for value in means) and all(0 < value <= 1 for value in stds)):
+    rows = [[round(value, 6) for value in tensor.double().flatten().tolist()] for tensor in (mean, std)]
+    unit = of_unit_pixels(*rows)
+    if unit is None or min(unit[0]) < 0:
         return None
-    mean_values, std_values = (tuple(round(value, 6) for value in row) for row in (means, stds))
-    return Normalization(names=names, mean=mean_values, std=std_values, range=scale)
+    return Normalization(names=names, mean=unit[0], std=unit[1], range=unit[2])
 
 
 def for_channels(

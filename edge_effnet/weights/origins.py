@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from edge_effnet.errors import InputError
 from edge_effnet.preprocess import INCEPTION_MEAN, INCEPTION_STD, Preprocess
@@ -32,6 +32,8 @@ class Origin:
     """Variants with TensorFlow's padding, whatever `padding` is."""
     preprocess: Mapping[str, Preprocess]
     """By variant; a variant that is absent was never published by this origin."""
+    tagged: Mapping[tuple[str, str], Preprocess] = field(default_factory=dict)
+    """Exceptions by variant and timm's tag."""
 
     def eps(self, variant: str) -> float:
         """BatchNorm's eps of a variant."""
@@ -145,6 +147,18 @@ _TIMM_TF_INCEPTION = {
     **_whole({"v2-m": 384, "v2-l": 384, "v2-xl": 384}, "squash"),
 }
 
+# timm's tags whose preprocessing is not that of their architecture's default tag, above.
+_TIMM_TAGGED = {
+    ("b0", "ra4_e3600_r224_in1k"): replace(by_crop_fraction(224, 0.9), mean=INCEPTION_MEAN, std=INCEPTION_STD),
+    ("b1", "ft_in1k"): by_crop_fraction(224, 0.875),
+    ("b5", "sw_in12k"): by_crop_fraction(416, 0.95),
+}
+_TIMM_TF_TAGGED = {
+    ("l2", "ns_jft_in1k"): by_crop_fraction(800, 0.96),
+    ("v2-b3", "in1k"): by_crop_fraction(240, 0.904),
+    ("v2-b3", "in21k"): replace(by_crop_fraction(240, 0.904), mean=INCEPTION_MEAN, std=INCEPTION_STD),
+}
+
 _AT_RESOLUTION = _whole({name: spec.resolution for name, spec in VARIANTS.items()})
 
 _LUKEMELAS = {name: _AT_RESOLUTION[name] for name in ("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "l2")}
@@ -157,9 +171,22 @@ _LUKEMELAS_LITE = {
 }
 
 
-def _from_tensorflow(name: str, layout: str, preprocess: Mapping[str, Preprocess]) -> Origin:
+def _from_tensorflow(
+    name: str,
+    layout: str,
+    preprocess: Mapping[str, Preprocess],
+    tagged: Mapping[tuple[str, str], Preprocess] | None = None,
+) -> Origin:
     """Weights trained in TensorFlow, or as there."""
-    return Origin(name=name, layout=layout, padding="same", bn_eps=TF_EPS, bn_eps_of={}, preprocess=preprocess)
+    return Origin(
+        name=name,
+        layout=layout,
+        padding="same",
+        bn_eps=TF_EPS,
+        bn_eps_of={},
+        preprocess=preprocess,
+        tagged=tagged or {},
+    )
 
 
 _ORIGINS = (
@@ -179,8 +206,9 @@ _ORIGINS = (
         bn_eps_of=dict.fromkeys(_PRUNED, TF_EPS),
         same_padded=frozenset(_PRUNED),
         preprocess=_TIMM,
+        tagged=_TIMM_TAGGED,
     ),
-    _from_tensorflow("timm-tf", "timm", {**_TIMM_TF, **_inception(_TIMM_TF_INCEPTION)}),
+    _from_tensorflow("timm-tf", "timm", {**_TIMM_TF, **_inception(_TIMM_TF_INCEPTION)}, _TIMM_TF_TAGGED),
     _from_tensorflow("timm-tf-advprop", "timm", _inception(_TIMM_TF_B)),
     _from_tensorflow("lukemelas", "lukemelas", {**_LUKEMELAS, **_inception(_LUKEMELAS_LITE)}),
     # Nobody trained Lite so, but whoever asks for it means this mean.

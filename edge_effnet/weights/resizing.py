@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief
-from edge_effnet.peer_transforms import CROP_MODES
+from edge_effnet.peer_transforms import CROP_MODES, square_side
 from edge_effnet.preprocess import INTERPOLATIONS, MAX_RESIZE, Preprocess
 from edge_effnet.weights.inert import Array
 from edge_effnet.weights.origins import by_crop_fraction, rescaled
+
+_SIZES = ("input_size", "img_size", "image_size", "imgsz", "val_crop_size")
+"""timm's, in its order; Ultralytics'; that of torchvision's references/classification/train.py."""
+
+STATISTICS = {name: tuple(f"{word}{name}" for word in ("", "img_", "image_", "pixel_")) for name in ("mean", "std")}
+"""Names under which files have mean and std."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,12 +33,24 @@ class Resizing:
     """Side of the square that the network sees, pixels."""
     crop_fraction: float | None = None
     """Of the resized shorter side."""
+    resize: int | None = None
+    """Length of the resized shorter side, pixels; comes before `crop_fraction`."""
     interpolation: str | None = None
     """A key of `edge_effnet.preprocess.INTERPOLATIONS`."""
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     resize_mode: str | None = None
     """One of `edge_effnet.preprocess.RESIZE_MODES`."""
+
+    def or_else(self, other: Resizing) -> Resizing:
+        """Take the other's word where this one is silent."""
+        names = ("size", "crop_fraction", "resize", "interpolation", "mean", "std", "resize_mode")
+        added = {name: getattr(other, name) for name in names if getattr(self, name) is None}
+        if self.crop_fraction is not None:
+            added.pop("resize", None)
+        added = {name: value for name, value in added.items() if value is not None}
+        also = f" with {other.where[0].lower()}{other.where[1:]}" if added else ""
+        return replace(self, where=f"{self.where}{also}", **added)
 
     def applied(self, base: Preprocess) -> Preprocess:
         """Change a preprocessing to what is written down.
@@ -44,6 +64,7 @@ class Resizing:
         try:
             return replace(
                 changed,
+                resize=self.resize or changed.resize,
                 interpolation=self.interpolation or base.interpolation,
                 mean=base.mean if self.mean is None else self.mean,
                 std=base.std if self.std is None else self.std,
@@ -54,23 +75,24 @@ class Resizing:
 
     def __str__(self) -> str:
         """As a note shows it."""
-        names = ("size", "crop_fraction", "interpolation", "mean", "std", "resize_mode")
+        names = ("size", "crop_fraction", "resize", "interpolation", "mean", "std", "resize_mode")
         words = {"crop_fraction": "crop", "resize_mode": "resize mode"}
         found = [(words.get(name, name), getattr(self, name)) for name in names]
         return ", ".join(f"{word} {value}" for word, value in found if value is not None)
 
 
 def read_resizing(entry: Mapping[Any, Any], where: str, notes: list[str]) -> Resizing | None:
-    """Read what timm's `train.py` parsed, or a dict with the same keys; None where nothing about images is in it.
+    """Read what timm's or torchvision's `train.py` parsed, or a dict with such keys; None of nothing about images.
 
     `notes` gets a sentence, which begins with `where`, about each value that cannot be used.
     """
-    sizes = (_size(entry.get(key)) for key in ("input_size", "img_size", "image_size"))  # timm prefers them so
+    sizes = [_size(entry.get(key), where, key, notes) for key in _SIZES]
     mean, std = _statistics(entry, where, notes)
     found = Resizing(
         where=where,
         size=next((size for size in sizes if size is not None), None),
         crop_fraction=_number(entry.get("crop_pct")),
+        resize=_size(entry.get("val_resize_size"), where, "val_resize_size", notes),
         interpolation=_interpolation(entry.get("interpolation"), where, notes),
         mean=mean,
         std=std,
@@ -79,10 +101,15 @@ def read_resizing(entry: Mapping[Any, Any], where: str, notes: list[str]) -> Res
     return found if str(found) else None
 
 
-def _size(value: Any) -> int | None:
-    """A side in pixels: a number, or the last one of a shape."""
-    value = value[-1] if isinstance(value, list | tuple) and value else value
-    return value if type(value) is int and value > 0 else None
+def _size(value: Any, where: str, name: str, notes: list[str]) -> int | None:
+    """A side in pixels; None for no number, and for no square, with a note."""
+    side = square_side(value)
+    if side is None and isinstance(value, list | tuple) and value:
+        notes.append(
+            f"{where} has {name} {brief(list(value))}, which is not a square, as the network's input is here: "
+            "ignored; --image-size says the side."
+        )
+    return side
 
 
 def _number(value: Any) -> float | None:
@@ -108,27 +135,51 @@ def _mode(value: Any, where: str, notes: list[str]) -> str | None:
 def _statistics(
     entry: Mapping[Any, Any], where: str, notes: list[str]
 ) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    """Mean and std; one number, of gray images, counts only where both are of one."""
-    found = {name: _numbers(entry.get(name), where, name, notes) for name in ("mean", "std")}
-    if {len(values) for values in found.values() if values} == {1} and all(found.values()):
-        return found["mean"], found["std"]
-    for name, values in found.items():
-        if values is not None and len(values) == 1:
-            notes.append(f"{where} has one number as {name}, where an image has three channels: ignored.")
-            found[name] = None
-    return found["mean"], found["std"]
+    """Mean and std for pixels from 0 to 1; one number, of gray images, counts only where both are of one."""
+    said = {name: [entry[key] for key in keys if entry.get(key) is not None] for name, keys in STATISTICS.items()}
+    found = {name: _numbers(values[0], where, name, notes) for name, values in said.items() if values}
+    rows = {name: row for name, row in found.items() if row is not None}
+    if {len(row) for row in rows.values()} != {1} or len(rows) == 1:
+        for name, row in list(rows.items()):
+            if len(row) == 1:
+                notes.append(f"{where} has one number as {name}, where an image has three channels: ignored.")
+                del rows[name]
+    # With one of the two alone it is not known whether the other is of pixels from 0 to 255, too.
+    unit = of_unit_pixels(rows.get("mean", (0.0,)), rows.get("std", (1.0,)))
+    if unit is None or (len(rows) == 1 and unit[2] != 1):
+        notes.append(
+            f"{where} has {' and '.join(f'{name} {brief(list(row))}' for name, row in rows.items())}, neither for "
+            "pixels from 0 to 1 nor, mean and std both, from 0 to 255: ignored."
+        )
+        return None, None
+    return unit[0] if "mean" in rows else None, unit[1] if "std" in rows else None
 
 
 def _numbers(value: Any, where: str, name: str, notes: list[str]) -> tuple[float, ...] | None:
+    if isinstance(value, torch.Tensor):
+        plain = type(value) is torch.Tensor and value.layout == torch.strided and value.device.type == "cpu"
+        value = value.flatten().tolist() if plain and not value.is_quantized and value.numel() <= 3 else ()
     value = value.values if isinstance(value, Array) else value
     if not isinstance(value, list | tuple):
         return None
-    if len(value) in (1, 3) and all(type(number) in (int, float) and -1 <= number <= 1 for number in value):
+    if len(value) in (1, 3) and all(type(number) in (int, float) for number in value):
         return tuple(value)
-    notes.append(
-        f"{where} has a {name} of {brief(value)}, which is no three numbers for pixels from 0 to 1: ignored."
-    )
+    notes.append(f"{where} has a {name} of {brief(value)}, which is no three numbers: ignored.")
     return None
+
+
+def of_unit_pixels(
+    mean: Sequence[float], std: Sequence[float]
+) -> tuple[tuple[float, ...], tuple[float, ...], float] | None:
+    """Return mean and std for pixels from 0 to 1, and the range of those that they are for: 1 or 255.
+
+    None where they fit neither: no mean or deviation of 0 to 1 comes near 5, those of 0 to 255 do.
+    """
+    largest = max(*mean, *std)
+    scale = 1.0 if largest <= 1 else 255.0
+    means, stds = (tuple(row if scale == 1 else (round(v / scale, 6) for v in row)) for row in (mean, std))
+    within = all(-1 <= value <= 1 for value in means) and all(0 < value <= 1 for value in stds)
+    return (means, stds, scale) if within and (scale == 1 or largest > 5) else None
 
 
 _SIDE = re.compile(r"(\d{1,5})(?:[xX](\d{1,5}))?")

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief, listed_names
-from edge_effnet.peer_transforms import CROP_MODES
+from edge_effnet.peer_transforms import CROP_MODES, square_side
 from edge_effnet.preprocess import IMAGENET_MEAN, IMAGENET_STD, INTERPOLATIONS, Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.described import Described, class_names_of, describe
 from edge_effnet.weights.files import SUFFIXES
+from edge_effnet.weights.forward import ARGUMENTS, read_forward
 from edge_effnet.weights.origins import by_crop_fraction
 from edge_effnet.weights.transformers_config import preprocess_of_processor, require_efficientnet, usable
 
 CONFIG_FILE = "config.json"
-PROCESSOR_FILE = "preprocessor_config.json"
+PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
+"""Of transformers, newest first; the first has the image processor among others."""
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 """Preferred first."""
 
@@ -91,13 +93,21 @@ def read_config(path: Path, where: str) -> Any:
         raise InputError(f"{where}: its {path.name} is not JSON ({brief(error)}).") from error
 
 
+def read_processor(read: Callable[[str], Any]) -> Any:
+    """Return the config of transformers' image processor, or None; `read` gives a named file parsed, or None."""
+    several, alone = PROCESSOR_FILES
+    parsed = read(several)
+    nested = parsed.get("image_processor") if isinstance(parsed, Mapping) else None
+    return read(alone) if nested is None else nested
+
+
 def is_of_transformers(config: Any) -> bool:
     """Whether a config is that of transformers' own EfficientNet, which has its preprocessing in a second file."""
     return isinstance(config, Mapping) and config.get("model_type") == "efficientnet" and "architecture" not in config
 
 
 def read_snapshot(config: Any, processor: Any, where: str) -> Snapshot:
-    """Read what `config.json` and, for transformers, `preprocessor_config.json` hold, parsed; None for no such file.
+    """Read what `config.json` and, for transformers, the image processor's hold, parsed; None for no such file.
 
     Raises:
         InputError: another architecture, or values that cannot be used.
@@ -134,12 +144,16 @@ def _of_timm(config: Mapping[str, Any], where: str) -> Snapshot:
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
     preprocess, notes = _preprocess(pretrained, where)
+    said = ((name, config if name == "config" else config.get(name)) for name in ("config", *ARGUMENTS))
+    of_network = [(name, entry) for name, entry in said if isinstance(entry, Mapping)]
+    about_network: list[str] = []
+    forward = read_forward(of_network, about_network)
     return Snapshot(
         spec=spec,
         architectures=(f"{architecture}.{tag}" if untagged else architecture,),
         preprocess=preprocess,
-        described=Described(class_names=class_names_of(config)),
-        notes=notes,
+        described=Described(class_names=class_names_of(config), forward=forward),
+        notes=(*notes, *about_network),
     )
 
 
@@ -160,8 +174,12 @@ def _preprocess(pretrained: Mapping[str, Any], where: str) -> tuple[Preprocess |
         )
         crop_mode = "center"
     with usable(f"{where}: its pretrained_cfg", "take another revision of the repository."):
+        size = pretrained["input_size"]
+        side = square_side(size)
+        if side is None:
+            raise InputError(f"input_size {brief(size)}: need a square, as the network's input is; correct it")
         geometry = by_crop_fraction(
-            int(pretrained["input_size"][-1]),
+            side,
             float(pretrained.get("crop_pct", 0.875)),
             interpolation,
             resize_mode=CROP_MODES[crop_mode],

@@ -11,7 +11,9 @@ from torch import nn
 
 from edge_effnet import VARIANTS, EfficientNet, InputError, Preprocess, resolve_variant
 from edge_effnet.blocks import Block
-from edge_effnet.weights.identify import with_widths
+from edge_effnet.variants import relative_of
+from edge_effnet.weights.identify import choose_origin, published_preprocess, with_widths
+from edge_effnet.weights.layouts import LAYOUTS
 from edge_effnet.weights.origins import ORIGINS
 from edge_effnet.weights.sources import HUB_SOURCES, SOURCES
 from tests.support import peers
@@ -40,6 +42,12 @@ NETWORKS = [
     for variant in ORIGINS[origin].preprocess
     if not (origin == "lukemelas" and variant in LITE)  # a package of its own, which is not installed
 ]
+
+
+def published_by_timm() -> list[str]:
+    """Architectures, which mean their default tag, and all tags."""
+    names = {*peers.timm.list_models("*efficientnet*"), *peers.timm.list_pretrained("*efficientnet*")}
+    return sorted(name for name in names if not name.startswith("test_"))
 
 
 def build(origin: str, name: str) -> nn.Module:
@@ -114,6 +122,14 @@ def test_preprocessing_of_timms_own_models_and_of_its_ports(origin: str, variant
     # Plain B8 is published with RandAugment; timm's default tag of it is the AdvProp one.
     name = peers_name(origin, variant) + (".ra_in1k" if (origin, variant) == ("timm-tf", "b8") else "")
     assert ORIGINS[origin].preprocess[variant] == preprocess_of_timm(name)
+
+
+@pytest.mark.parametrize("name", [n for n in published_by_timm() if relative_of(n) is None])
+def test_preprocessing_of_every_tag_of_timm(name: str) -> None:
+    spec = resolve_variant(name)
+    origin, guess = choose_origin(LAYOUTS["timm"], spec, architectures=(name,))
+    assert guess is None
+    assert published_preprocess(origin, spec, (name,)) == preprocess_of_timm(name)
 
 
 @pytest.mark.parametrize("variant", [v for v in ORIGINS["timm-tf"].preprocess if v.startswith("v2-")])

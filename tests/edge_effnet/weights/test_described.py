@@ -7,6 +7,7 @@ import collections
 import datetime
 import json
 import pathlib
+import re
 import sys
 import types
 from pathlib import Path
@@ -214,3 +215,173 @@ def test_containers_of_containers_end(tmp_path: Path) -> None:
     wide: dict[str, Any] = {}
     wide.update({f"k{i}": wide for i in range(20)})
     assert load({"log": wide}, tmp_path).num_classes == CLASSES
+
+
+NEW_NAMED: dict[str, dict[str, Any]] = {
+    **{key: {key: BY_INDEX} for key in ("idx2class", "idx_to_label", "index_to_class", "id2class", "names")},
+    **{key: {key: {n: i for i, n in BY_INDEX.items()}} for key in ("class2idx", "label_to_idx", "label2idx")},
+    **{key: {key: list(NAMES)} for key in ("labels", "names", "vocab", "target_names", "classNames", "class_list")},
+    "label_map of strings": {"label_map": {str(i): name for i, name in BY_INDEX.items()}},
+    "settings": {"hyper_parameters": {"label_map": BY_INDEX}},
+    "two that agree": {"labels": list(NAMES), "idx2class": BY_INDEX},
+}
+
+
+@pytest.mark.parametrize("name", NEW_NAMED)
+def test_class_names_under_other_words_where_they_fit(name: str, tmp_path: Path) -> None:
+    checkpoint = load(NEW_NAMED[name], tmp_path)
+    assert (checkpoint.class_names, checkpoint.notes) == (NAMES, ())
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({"labels": list(NAMES[:4])}, "The file's labels were not taken for class names: need 5 different names"),
+        ({"vocab": [*NAMES[:4], NAMES[0]]}, "The file's vocab were not taken"),
+        ({"args": {"class2idx": {n: i + 1 for i, n in BY_INDEX.items()}}}, "The file's args.class2idx were not"),
+        ({"labels": list(NAMES), "names": sorted(NAMES)}, "The file's labels, names were not taken .*: they differ"),
+        ({"config": {"classes": {"tench", "church"}}}, "The file's 'config.classes' is neither"),
+    ],
+)
+def test_what_may_be_class_names_and_is_not_taken_is_said(entries: dict, words: str, tmp_path: Path) -> None:
+    checkpoint = load(entries, tmp_path)
+    assert checkpoint.class_names is None
+    assert len(checkpoint.notes) == 1 and re.match(words, checkpoint.notes[0])
+
+
+def test_names_in_no_order_are_none(tmp_path: Path) -> None:
+    entries = {"labels": frozenset(NAMES), "names": [1, 2, 3, 4, 5], "class_names": frozenset(NAMES)}
+    checkpoint = load(entries, tmp_path)
+    assert (checkpoint.class_names, checkpoint.notes) == (None, ())
+
+
+HALF, OTHER = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+PREPARED: dict[str, tuple[dict[str, Any], Preprocess]] = {
+    "field by field": (
+        {"img_size": 192, "args": argparse.Namespace(img_size=96, mean=HALF, std=OTHER, crop_pct=0.9)},
+        Preprocess(crop=192, resize=213, mean=HALF, std=OTHER),
+    ),
+    "published defaults last": (
+        {"pretrained_cfg": {"input_size": (3, 224, 224), "crop_pct": 1.0}, "args": {"img_size": 192}},
+        Preprocess(crop=192, resize=192),
+    ),
+    "channels first": ({"args": {"input_size": [3, 192, 192]}}, Preprocess(crop=192, resize=219)),
+    "channels last": ({"args": {"input_size": [192, 192, 3]}}, Preprocess(crop=192, resize=219)),
+    "two sides": ({"args": {"img_size": (192, 192)}}, Preprocess(crop=192, resize=219)),
+    "one side": ({"args": {"img_size": [192]}}, Preprocess(crop=192, resize=219)),
+    "torchvision's script": (
+        {"args": argparse.Namespace(val_crop_size=192, val_resize_size=232, train_crop_size=176)},
+        Preprocess(crop=192, resize=232),
+    ),
+    "pixels to 255": (
+        {"cfg": {"mean": [127.5] * 3, "std": [63.75] * 3}},
+        Preprocess(crop=224, resize=256, mean=HALF, std=OTHER),
+    ),
+    "tensors": (
+        {"mean": torch.tensor(HALF), "std": torch.tensor(OTHER)},
+        Preprocess(crop=224, resize=256, mean=HALF, std=OTHER),
+    ),
+    "tensors below": (
+        {"preprocessing": {"mean": torch.tensor(HALF).view(3, 1, 1), "std": torch.tensor(OTHER).view(3, 1, 1)}},
+        Preprocess(crop=224, resize=256, mean=HALF, std=OTHER),
+    ),
+    "normalization": (
+        {"normalization": {"mean": HALF, "std": OTHER}},
+        Preprocess(crop=224, resize=256, mean=HALF, std=OTHER),
+    ),
+    "other words": (
+        {"config": {"img_mean": HALF, "img_std": OTHER}},
+        Preprocess(crop=224, resize=256, mean=HALF, std=OTHER),
+    ),
+    "data module": ({"datamodule_hyper_parameters": {"img_size": 192}}, Preprocess(crop=192, resize=219)),
+    "below a config": ({"config": {"data": {"image_size": 192}}}, Preprocess(crop=192, resize=219)),
+}
+
+
+@pytest.mark.parametrize("name", PREPARED)
+def test_preprocessing_wherever_it_stands(name: str, tmp_path: Path) -> None:
+    entries, expected = PREPARED[name]
+    checkpoint = load(entries, tmp_path)
+    assert checkpoint.preprocess == expected
+    assert any("how images were prepared, which was taken" in note for note in checkpoint.notes)
+
+
+@pytest.mark.parametrize("size", [[3, 224, 256], (256, 192), [224, 192, 3]])
+def test_a_size_that_is_no_square_is_said(size: Any, tmp_path: Path) -> None:
+    checkpoint = load({"args": argparse.Namespace(input_size=size)}, tmp_path)
+    assert checkpoint.preprocess.crop == 224
+    assert len(checkpoint.notes) == 1 and "which is not a square" in checkpoint.notes[0]
+
+
+@pytest.mark.parametrize("mean", [[127.5] * 3, [2.0] * 3, [float("nan")] * 3])
+def test_a_mean_of_no_known_scale_is_ignored_and_said(mean: list[float], tmp_path: Path) -> None:
+    checkpoint = load({"args": {"mean": mean}}, tmp_path)
+    assert checkpoint.preprocess.mean[0] == 0.485
+    assert len(checkpoint.notes) == 1 and "neither for pixels from 0 to 1 nor" in checkpoint.notes[0]
+
+
+BUILT: dict[str, dict[str, Any]] = {
+    "model_args": {"model_args": {"act_layer": "relu", "bn_eps": 1e-3, "pad_type": "same", "drop_rate": 0.1}},
+    "arguments": {
+        "args": argparse.Namespace(bn_eps=1e-3, gp="avg", model_kwargs={"act_layer": "relu", "pad_type": "same"})
+    },
+    "top": {
+        "act_layer": "torch.nn.ReLU",
+        "bn_tf": True,
+        "pad_type": "same",
+        "global_pool": None,
+        "output_stride": 32,
+    },
+    "the outermost": {"act_layer": "relu", "args": {"act_layer": "hard_swish", "bn_eps": 1e-3, "pad_type": "same"}},
+}
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_what_the_file_says_of_the_forward_pass_is_built(name: str, tmp_path: Path) -> None:
+    checkpoint = load({"arch": "efficientnet_b0"} | BUILT[name], tmp_path, "timm")
+    model = checkpoint.model
+    assert (model.activation, model.bn_eps, model.padding) == ("relu", 1e-3, "same")
+    assert len(checkpoint.notes) == 1 and "how its network was built, which was taken: " in checkpoint.notes[0]
+
+
+def test_what_the_origin_builds_anyway_is_no_news(tmp_path: Path) -> None:
+    entries = {"model_args": {"act_layer": "silu", "bn_eps": 1e-5, "global_pool": "", "norm_layer": "batchnorm2d"}}
+    assert load({"arch": "efficientnet_b0"} | entries, tmp_path, "timm").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({"args": argparse.Namespace(gp="max")}, "its args has gp 'max'"),
+        ({"model_args": {"global_pool": "catavgmax"}}, "its model_args has global_pool 'catavgmax'"),
+        ({"args": {"model_kwargs": {"act_layer": "mish"}}}, "its model_kwargs has act_layer 'mish'"),
+        ({"model_args": {"output_stride": 16}}, "its model_args has output_stride 16"),
+        ({"norm_layer": "groupnorm"}, "it has norm_layer 'groupnorm'"),
+        ({"model_args": {"se_layer": "eca"}}, "its model_args has se_layer 'eca'"),
+        ({"model_args": {"aa_layer": "blurpc"}}, r"aa_layer 'blurpc', which is not built here \(known: none\)"),
+        ({"model_args": {"pad_type": "valid"}}, "pad_type 'valid'"),
+        ({"model_args": {"bn_eps": 0}}, "bn_eps 0"),
+    ],
+)
+def test_a_forward_pass_that_is_not_built_here_is_refused(entries: dict, words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=words):
+        load(entries, tmp_path, "timm")
+
+
+def test_the_callers_activation_comes_before_the_files(tmp_path: Path) -> None:
+    entries = {"model_args": {"act_layer": "mish"}}
+    assert load(entries, tmp_path, "timm", trained_activation="relu").model.activation == "relu"
+
+
+def test_arguments_that_are_not_known_are_said(tmp_path: Path) -> None:
+    checkpoint = load({"arch": "efficientnet_b0", "model_args": {"twist": 3, "in_chans": 3}}, tmp_path, "timm")
+    assert len(checkpoint.notes) == 1 and "The file's model_args has twist, not known here" in checkpoint.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("arch", "mean", "crop"),
+    [("efficientnet_b0.ra4_e3600_r224_in1k", 0.5, 224), ("efficientnet_b0.ra_in1k", 0.485, 224)],
+)
+def test_a_tag_of_timm_chooses_the_preprocessing(arch: str, mean: float, crop: int, tmp_path: Path) -> None:
+    preprocess = load({"arch": arch}, tmp_path, "timm").preprocess
+    assert (preprocess.mean[0], preprocess.crop) == (mean, crop)

@@ -371,6 +371,10 @@ def test_a_repository_without_a_config(hub: Loopback) -> None:
             b'{"architecture": "efficientnet_b0", "pretrained_cfg": {"input_size": [3, 9], "crop_pct": 0}}',
             "pretrained_cfg cannot be used",
         ),
+        (
+            b'{"architecture": "efficientnet_b0", "pretrained_cfg": {"input_size": [3, 224, 256]}}',
+            "pretrained_cfg cannot be used (input_size [3, 224, 256]: need a square",
+        ),
         (b'{"architecture": "efficientnet_b0", "pretrained_cfg": [1]}', "pretrained_cfg is no mapping"),
         (b'{"architecture": "efficientnet_b0", "pretrained_cfg": "x"}', "pretrained_cfg is no mapping"),
         *(
@@ -381,7 +385,7 @@ def test_a_repository_without_a_config(hub: Loopback) -> None:
             )
             for entry in (
                 '"input_size": [3, 1e999, 1e999]',
-                '"input_size": 9',
+                '"input_size": 9.5',
                 '"crop_pct": 1e-320',
                 '"crop_pct": [1]',
                 f'"mean": [1{"0" * 400}, 0, 0]',
@@ -486,6 +490,25 @@ def test_a_repository_of_transformers(hub: Loopback) -> None:
     assert torch.equal(checkpoint.model.stem.conv.weight, network().stem.conv.weight)
 
 
+def test_a_processor_among_others(hub: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo = "/me/flowers/resolve/main"
+    processor = {"size": {"height": 224, "width": 224}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
+                 "include_top": False}  # fmt: skip
+    hub.files[f"{repo}/config.json"] = b'{"model_type": "efficientnet"}'
+    hub.files[f"{repo}/model.safetensors"] = save(state_dict("transformers"))
+    hub.files[f"{repo}/preprocessor_config.json"] = json.dumps(processor).encode()
+    expected = Preprocess(crop=224, resize=224, mean=(0.5,) * 3, std=(0.5,) * 3, resize_mode="squash")
+    for _ in range(2):  # the second time from the cache alone
+        assert load_pretrained("hf://me/flowers").preprocess == expected
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    newest = {"image_processor": processor | {"image_mean": [0.25] * 3}}
+    hub.files[f"{repo}/processor_config.json"] = json.dumps(newest).encode()
+    assert load_pretrained("hf://me/flowers").preprocess.mean == (0.25,) * 3
+    del hub.files[f"{repo}/preprocessor_config.json"]
+    assert load_pretrained("hf://me/flowers").preprocess.mean == (0.25,) * 3
+
+
 def test_a_repository_of_transformers_without_a_processor(hub: Loopback) -> None:
     repo = "/me/flowers/resolve/main"
     hub.files[f"{repo}/config.json"] = b'{"model_type": "efficientnet"}'
@@ -517,6 +540,25 @@ def test_a_folder_of_timm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert load_pretrained(folder, options=LoadOptions(preprocess=given)).preprocess == given
     (folder / "pytorch_model.bin").write_bytes(b"older")
     assert load_pretrained(folder).origin == "timm-tf-advprop"
+
+
+def test_a_folder_whose_network_has_arguments(tmp_path: Path) -> None:
+    folder = timm_folder(tmp_path / "relu", model_args={"act_layer": "relu", "bn_eps": 1e-5, "in_chans": 3})
+    checkpoint = load_pretrained(folder)
+    assert (checkpoint.model.activation, checkpoint.model.bn_eps) == ("relu", 1e-5)
+    assert checkpoint.notes == (
+        "The file says how its network was built, which was taken: activation relu, bn_eps 1e-05.",
+    )
+    maximum = timm_folder(tmp_path / "max", model_args={"global_pool": "max"})
+    assert "its model_args has global_pool 'max', which is not built here" in hub_error(str(maximum), InputError)
+
+
+def test_a_folder_with_a_processor_among_others(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(save(state_dict("transformers")))
+    (tmp_path / "config.json").write_text('{"model_type": "efficientnet"}')
+    processor = {"size": 224, "image_mean": [0.5] * 3, "image_std": [0.5] * 3, "include_top": False}
+    (tmp_path / "processor_config.json").write_text(json.dumps({"image_processor": processor}))
+    assert load_pretrained(tmp_path).preprocess.mean == (0.5,) * 3
 
 
 def test_a_folder_of_weights_alone(tmp_path: Path) -> None:

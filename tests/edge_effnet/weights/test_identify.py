@@ -14,6 +14,7 @@ from edge_effnet.weights.identify import (
     find_variant,
     fingerprint_of_spec,
     fingerprint_of_tensors,
+    published_preprocess,
     with_widths,
 )
 from edge_effnet.weights.layouts import LAYOUTS, kind_of
@@ -102,6 +103,8 @@ def test_fingerprints_tell_all_variants_apart() -> None:
         (("efficientnet_b0",), "tf_efficientnet_b0.pth", "timm"),  # the file's own word before the file's name
         (("tf_efficientnet_b0.ap_in1k",), "", "timm-tf-advprop"),
         (("tf_efficientnet_b5_ap",), "", "timm-tf-advprop"),
+        (("tf_efficientnet_b8",), "", "timm-tf-advprop"),  # its default tag
+        (("tf_efficientnet_b8.ra_in1k",), "", "timm-tf"),
         (("tf_efficientnet_b0.ns_jft_in1k", "efficientnet_b0"), "", "timm-tf"),
         (("efficientnet_b0.ra_in1k",), "", "timm"),
         ((), "tf_efficientnet_b0_aa-827b6e33.pth", "timm-tf"),
@@ -165,3 +168,14 @@ def test_rescaled_keeps_the_fraction() -> None:
     assert rescaled(base, 224) is base
     assert rescaled(base, 448) == Preprocess(crop=448, resize=512)
     assert rescaled(Preprocess(crop=100, resize=100), 33) == Preprocess(crop=33, resize=33)
+
+
+def test_the_first_tag_chooses_the_preprocessing() -> None:
+    timm, b1 = ORIGINS["timm"], VARIANTS["b1"]
+    for names in (("efficientnet_b1.ft_in1k",), ("efficientnet_b1", "hf_hub:timm/efficientnet_b1.ft_in1k")):
+        assert published_preprocess(timm, b1, names) == Preprocess(crop=224, resize=256)
+    for names in ((), ("efficientnet_b1",), ("efficientnet_b1.ra4_e3600_r240_in1k", "efficientnet_b1.ft_in1k")):
+        assert published_preprocess(timm, b1, names) == timm.preprocess["b1"]
+    assert published_preprocess(ORIGINS["timm-tf"], b1, ("efficientnet_b1.ft_in1k",)) != Preprocess(
+        crop=224, resize=256
+    )
