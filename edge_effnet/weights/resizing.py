@@ -177,9 +177,11 @@ def of_unit_pixels(
     """
     largest = max(*mean, *std)
     scale = 1.0 if largest <= 1 else 255.0
+    within = all(-scale <= value <= scale for value in mean) and all(0 < value <= scale for value in std)
+    if not within or 1 < largest <= 5:
+        return None
     means, stds = (tuple(row if scale == 1 else (round(v / scale, 6) for v in row)) for row in (mean, std))
-    within = all(-1 <= value <= 1 for value in means) and all(0 < value <= 1 for value in stds)
-    return (means, stds, scale) if within and (scale == 1 or largest > 5) else None
+    return means, stds, scale
 
 
 _SIDE = re.compile(r"(\d{1,5})(?:[xX](\d{1,5}))?")

@@ -313,7 +313,7 @@ def test_a_size_that_is_no_square_is_said(size: Any, tmp_path: Path) -> None:
     assert len(checkpoint.notes) == 1 and "which is not a square" in checkpoint.notes[0]
 
 
-@pytest.mark.parametrize("mean", [[127.5] * 3, [2.0] * 3, [float("nan")] * 3])
+@pytest.mark.parametrize("mean", [[127.5] * 3, [2.0] * 3, [float("nan")] * 3, [10**400] * 3])
 def test_a_mean_of_no_known_scale_is_ignored_and_said(mean: list[float], tmp_path: Path) -> None:
     checkpoint = load({"args": {"mean": mean}}, tmp_path)
     assert checkpoint.preprocess.mean[0] == 0.485
