@@ -97,7 +97,7 @@ def _own_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _normalizing(module: nn.Module) -> dict[str, torch.Tensor]:
-    """mean and std that no state dict has: torchvision's Normalize, buffers that are not saved, plain attributes."""
+    """Mean and std that no state dict has: torchvision's Normalize, buffers that are not saved, plain attributes."""
     found = {}
     for name, layer in module.named_modules():
         held = vars(layer) | {key: layer._buffers[key] for key in layer._non_persistent_buffers_set}
