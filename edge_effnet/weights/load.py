@@ -39,7 +39,7 @@ from edge_effnet.weights.snapshot import (
     read_snapshot,
     weight_file,
 )
-from edge_effnet.weights.torchscript import require_activations
+from edge_effnet.weights.torchscript import require_operators
 from edge_effnet.weights.transformers_config import require_padding
 
 
@@ -112,13 +112,19 @@ def load_contents(
     placed = place(contents.tensors, contents.others, path, _known_head(options, saved), ema=options.ema)
     require_no_relative((*beside.architectures, *described.architectures), path)
     spec = _variant_of(placed, expected or beside.spec, path)
-    require_activations(contents.metadata, options.trained_activation or spec.activation, path)
+    left_out = require_operators(
+        contents.metadata,
+        options.trained_activation or spec.activation,
+        placed.head or (),
+        normalises=placed.normalization is not None,
+        path=path,
+    )
     origin, guess = _origin_of(described, placed.layout, spec, path, options)
     preprocess, assumed = _preprocess_of(spec, origin, saved, described, options)
     preprocess = _adjusted(preprocess, placed, options)
     _require_one_repository(placed, spec, preprocess, options, path)
     trained = built_of(spec, origin, contents.built or saved, options.trained_activation)
-    notes = [*beside.notes, *contents.notes, *placed.notes]
+    notes = [*beside.notes, *contents.notes, *placed.notes, *left_out]
     model = build_network(spec, trained, placed, options, image_size=preprocess.crop, path=path, notes=notes)
     file_classes = None if model.classifier is None else model.num_classes
     guess = None if saved is not None or contents.built else guess
