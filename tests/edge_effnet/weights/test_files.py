@@ -73,12 +73,13 @@ class Network(nn.Module):
     """Of a class that no package has."""
 
 
+PLAIN, ORDERED = {"a": torch.ones(2)}, OrderedDict(a=torch.ones(2))
 BESIDE = {
     "an enum": (
-        {"model_state_dict": OrderedDict(a=torch.ones(2)), "mode": InterpolationMode.BILINEAR},
+        {"model_state_dict": ORDERED, "mode": InterpolationMode.BILINEAR},
         "model_state_dict",
     ),
-    "a class": ({"epoch": 3, "transform": nn.ReLU, "net": OrderedDict(a=torch.ones(2))}, "net"),
+    "a class": ({"epoch": 3, "transform": nn.ReLU, "net": ORDERED}, "net"),
     "behind it": (
         {"args": Settings(), "optimizer_state_dict": {"state": {}}, "state_dict": {"a": torch.ones(2)}},
         "state_dict",
