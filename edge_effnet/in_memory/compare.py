@@ -68,9 +68,13 @@ class FirstDifference:
     """Their next one; empty behind the last."""
     within: bool
     """Whether the convolution itself differs, rather than what reaches it."""
+    changed: bool = False
+    """Whether images are changed on their way to the first convolution, and not only padded."""
 
     def __str__(self) -> str:
         """As messages say it."""
+        if self.changed:
+            return f"the images are changed before they reach {brief(self.at)}, as by a normalisation"
         if self.within:
             return f"the convolution {brief(self.at)} puts out something else, as with another padding"
         if self.at:
@@ -89,7 +93,9 @@ def first_difference(theirs: nn.Module, ours: nn.Module, x: torch.Tensor) -> Fir
         # SAME padding is part of some classes of convolutions and comes before others.
         if differs(their_output, our_output, _RTOL_OF_FLOAT64):
             same = not differs(their_input, our_input, _RTOL_OF_FLOAT64)
-            return FirstDifference(after=after, at=name, within=same or not after)
+            images = [given for given in (x.double(), our_input) if given.shape == their_input.shape]
+            changed = not after and any(differs(given, their_input, _RTOL_OF_FLOAT64) for given in images)
+            return FirstDifference(after=after, at=name, within=same or not after, changed=changed)
         after = name
     return FirstDifference(after=after, at="", within=False)
 

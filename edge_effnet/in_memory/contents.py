@@ -5,17 +5,19 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from statistics import mode
 
 import torch
 from torch import nn
-from torch.nn.utils import parametrize, prune
+from torch.nn.utils import parametrize
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief
 from edge_effnet.model import EfficientNet
 from edge_effnet.weights.containers import Built, Contents
-from edge_effnet.weights.described import Described
+from edge_effnet.weights.described import Described, class_names_of
+from edge_effnet.weights.normalization import find_normalization
 from edge_effnet.weights.placement import prefixes_of
 from edge_effnet.weights.resizing import Resizing
 from edge_effnet.weights.save import METADATA_KEY, SavedSettings
@@ -31,7 +33,7 @@ def contents_of(module: nn.Module, name: str) -> Contents:
     Raises:
         InputError: it has several networks.
     """
-    tensors = _own_tensors(module)
+    tensors = _own_tensors(module) | _normalizing(module)
     prefixes = [prefix.removesuffix(".") or "itself" for prefix in prefixes_of(tensors)]
     if len(prefixes) > 1:
         raise InputError(
@@ -60,11 +62,19 @@ def snapshot_of(module: nn.Module, name: str) -> Snapshot:
         pretrained = getattr(inner, "pretrained_cfg", None)
         if isinstance(pretrained, Mapping) and isinstance(pretrained.get("architecture"), str):
             config = {"architecture": pretrained["architecture"], "pretrained_cfg": pretrained}
-            return read_snapshot(config | {"label_names": pretrained.get("label_names")}, None, name)
+            names = _names_around(module) or pretrained.get("label_names")
+            return read_snapshot(config | {"label_names": names}, None, name)
         of_transformers = getattr(inner, "config", None)
         if of_transformers is not None and getattr(of_transformers, "model_type", None) == "efficientnet":
             return read_snapshot(of_transformers.to_dict(), None, name)
     return Snapshot()
+
+
+def _names_around(module: nn.Module) -> tuple[str, ...] | None:
+    """Class names in the config of what holds timm's network, such as transformers' wrapper of it."""
+    labels = (getattr(getattr(inner, "config", None), "id2label", None) for inner in module.modules())
+    found = (class_names_of({"id2label": given}) for given in labels if isinstance(given, Mapping))
+    return next(filter(None, found), None)
 
 
 def sha256_of_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
@@ -86,6 +96,20 @@ def _own_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
     return dict(own.values())
 
 
+def _normalizing(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Mean and std that no state dict has: torchvision's Normalize, buffers that are not saved, plain attributes."""
+    found = {}
+    for name, layer in module.named_modules():
+        held = vars(layer) | {key: layer._buffers[key] for key in layer._non_persistent_buffers_set}
+        for key, value in held.items():
+            if key.rstrip("s").endswith(("mean", "std")) and isinstance(value, torch.Tensor | list | tuple):
+                with suppress(TypeError, ValueError, RuntimeError):  # a list of something else
+                    found[f"{name}.{key}".lstrip(".")] = torch.as_tensor(value, dtype=torch.float64).detach()
+    channels = next((layer.in_channels for layer in module.modules() if isinstance(layer, nn.Conv2d)), 0)
+    normalization = find_normalization(found, channels)
+    return {} if normalization is None else {name: found[name] for name in normalization.names}
+
+
 def _built(module: nn.Module) -> Built:
     """Padding, eps and activation as the layers have them, of each the commonest.
 
@@ -95,9 +119,17 @@ def _built(module: nn.Module) -> Built:
     activations = [_ACTIVATIONS.get(type(layer).__name__) for layer in layers]
     return Built(
         padding=mode([*_paddings(layers)] or ["same"]),
-        bn_eps=mode([layer.eps for layer in layers if isinstance(layer, nn.BatchNorm2d)] or [1e-3]),
+        bn_eps=mode([*_epsilons(layers)] or [1e-3]),
         activation=mode([*filter(None, activations)] or ["swish"]),
     )
+
+
+def _epsilons(layers: list[nn.Module]) -> Iterator[float]:
+    """Of norms that keep statistics, whatever their class: BatchNorm, SyncBatchNorm, frozen ones."""
+    for layer in layers:
+        eps = getattr(layer, "eps", None)
+        if isinstance(eps, float) and hasattr(layer, "running_mean") and hasattr(layer, "running_var"):
+            yield eps
 
 
 def _paddings(layers: list[nn.Module]) -> Iterator[str]:
@@ -174,6 +206,14 @@ def _unwrapped(module: nn.Module) -> nn.Module:
         module = inner
 
 
+_BAKED = {
+    "torch.nn.utils.prune": ("pruned layers", "torch.nn.utils.prune.remove bakes their masks"),
+    "torch.nn.utils.weight_norm": ("weight_norm", "torch.nn.utils.remove_weight_norm(LAYER) bakes it"),
+    "torch.nn.utils.spectral_norm": ("spectral_norm", "torch.nn.utils.remove_spectral_norm(LAYER) bakes it"),
+}
+"""What torch puts in front of a layer by a hook, by the module of the hook's class."""
+
+
 def _problems(module: nn.Module) -> Iterator[str]:
     """Say what stands in the way of reading a module; sentences continue its name."""
     if isinstance(module, torch.jit.ScriptModule):
@@ -183,8 +223,9 @@ def _problems(module: nn.Module) -> Iterator[str]:
         # Where the classes of quantized and fake-quantized layers live.
         if type(layer).__module__.startswith(("torch.ao.", "torchao.")):
             yield f"is quantized already ({where}: {type(layer).__name__}); pass the float module."
-        if any(type(hook).__module__ == prune.__name__ for hook in layer._forward_pre_hooks.values()):
-            yield f"has pruned layers ({where}); torch.nn.utils.prune.remove bakes their masks into the weights."
+        for kind in {type(hook).__module__ for hook in layer._forward_pre_hooks.values()} & _BAKED.keys():
+            what, remedy = _BAKED[kind]
+            yield f"has {what} ({where}); {remedy} into the weights."
         # Private, but there is no other way to see them; registering one would be a change of the module.
         if layer._forward_hooks or layer._forward_pre_hooks:
             yield f"has forward hooks ({where}), which may change what it computes; remove them (handle.remove())."

@@ -20,7 +20,6 @@ from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions, Wanted
 from edge_effnet.weights.containers import Contents
 from edge_effnet.weights.load import load_contents, with_snapshot
-from edge_effnet.weights.normalization import Normalization
 from edge_effnet.weights.placement import Placement, place, without_head
 
 _OUTPUTS = {None: lambda x: x, "softmax": lambda x: x.softmax(dim=-1), "sigmoid": torch.sigmoid}
@@ -62,7 +61,8 @@ def load_in_memory(module: object, expected: VariantSpec | None, options: LoadOp
         if placed.normalization is None:
             raise
         # A module that normalises by itself computes the same on what it makes of normalised images.
-        return replace(found, original=_Pixels(original, placed.normalization)).loaded()
+        mean, std = (contents.tensors[name] for name in placed.normalization.names)
+        return replace(found, original=_Pixels(original, mean=mean, std=std)).loaded()
 
 
 class _Pixels(nn.Module):
@@ -71,16 +71,15 @@ class _Pixels(nn.Module):
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, inner: nn.Module, normalization: Normalization) -> None:
+    def __init__(self, inner: nn.Module, **rows: torch.Tensor) -> None:
         super().__init__()
         self.inner = inner
-        scale = normalization.range
-        for name in ("mean", "std"):
-            values = torch.tensor(getattr(normalization, name)).view(1, -1, 1, 1)
-            self.register_buffer(name, scale * values, persistent=False)
+        for name, row in rows.items():
+            # As exact as the module has them: what it makes of normalised images is compared in float64.
+            self.register_buffer(name, row.double().view(1, -1, 1, 1), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = self.inner(x * self.std + self.mean)
+        found: torch.Tensor = self.inner(x * self.std.to(x.dtype) + self.mean.to(x.dtype))
         return found
 
 
@@ -119,7 +118,7 @@ class _Module:
             return checkpoint
         difference = _difference(checkpoint, x)
         if difference is not None and first_difference(self.original, checkpoint.model, x).at:
-            raise _different(checkpoint, x, "random images", difference)
+            raise _different(checkpoint, x, "random images")
         # What it puts out is features, and the module's logits are no measure of them.
         return replace(checkpoint, original=None)
 
@@ -134,9 +133,11 @@ class _Module:
         """The network up to its features, and behind them what the module does."""
         beside = self.options.beside
         names = self.contents.described.class_names or beside.described.class_names
+        tensors, normalization = self.contents.tensors, self.placed.normalization
+        rows = () if normalization is None else normalization.names
         contents = replace(
             self.contents,
-            tensors=without_head(self.contents.tensors),
+            tensors=without_head(tensors) | {name: tensors[name] for name in rows},
             described=replace(self.contents.described, class_names=None),
         )
         nameless = replace(beside, described=replace(beside.described, class_names=None))
@@ -146,7 +147,7 @@ class _Module:
         if difference is None:
             return checkpoint
         if first_difference(self.original, checkpoint.model, x).at:
-            raise _different(checkpoint, x, "random images", difference)
+            raise _different(checkpoint, x, "random images")
         checkpoint = _with_head(checkpoint, x, self.name)
         require_same(checkpoint, [x], "random images")
         fitting = names if names is not None and len(names) == checkpoint.num_classes else None
@@ -192,13 +193,15 @@ def _difference(checkpoint: Checkpoint, x: torch.Tensor) -> str | None:
         return differs(theirs, _OUTPUTS[checkpoint.output](checkpoint.model(x)))
 
 
-def _different(checkpoint: Checkpoint, x: torch.Tensor, what: str, difference: str) -> InputError:
+def _different(checkpoint: Checkpoint, x: torch.Tensor, what: str, difference: str = "") -> InputError:
+    """`difference` is that of the outputs, where both are of one kind."""
     original = checkpoint.original
     assert original is not None
+    outputs = difference and f" (outputs differ {difference})"
     return InputError(
-        f"model: {_name(original)} does not compute on {what} what an EfficientNet of its weights does (outputs "
-        f"differ {difference}): {first_difference(original, checkpoint.model, x)}; undo what changes its forward "
-        "pass, or say what it is (variant=, trained_activation=, head=)."
+        f"model: {_name(original)} does not compute on {what} what an EfficientNet of its weights does{outputs}: "
+        f"{first_difference(original, checkpoint.model, x)}; undo what changes its forward pass, or say what it is "
+        "(variant=, trained_activation=, head=)."
     )
 
 

@@ -15,6 +15,7 @@ from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief, listed_names
 from edge_effnet.weights.described import Described, describe
 from edge_effnet.weights.inert import Array
+from edge_effnet.weights.placement import prefixes_of
 
 # Preferred first: an exponential moving average generalises better than the last step's weights.
 EMA_KEYS = (
@@ -30,6 +31,9 @@ _COUNTER = "n_averaged"
 _OF_TRAINING = re.compile(
     r"optim|opt$|opt_|\w*optimizer|sched|\w*scheduler|scaler|\w*_scaler|criteri|loss|callbacks|loops|rng"
 )
+
+_STATISTICS = re.compile(r"(?:^|\.)(?:running_mean|running_var|num_batches_tracked)$")
+"""What a BatchNorm keeps in buffers: no parameters, and so in no average of these."""
 
 _MAX_DEPTH = 8
 _MAX_NODES = 100_000
@@ -85,7 +89,7 @@ def open_container(loaded: Any, path: Path, *, ema: bool = True) -> Contents:
         described=described,
         metadata={key: value for key, value in outer.items() if not isinstance(value, torch.Tensor)},
         notes=(*notes, *described.notes),
-        copies=all(any(_holds(outer.get(key)) for key in keys) for keys in (EMA_KEYS, STATE_DICT_KEYS)),
+        copies=all(any(_usable(key, outer.get(key)) for key in keys) for keys in (EMA_KEYS, STATE_DICT_KEYS)),
     )
 
 
@@ -99,15 +103,22 @@ def _find_tensors(
     if depth > _MAX_DEPTH:  # a container can even hold itself
         raise InputError(f"{path}: containers nested more than {_MAX_DEPTH} deep; save the state dict alone.")
     known = EMA_KEYS + STATE_DICT_KEYS if ema else STATE_DICT_KEYS + EMA_KEYS
-    chosen = next((key for key in known if _holds(loaded.get(key))), None)
+    chosen = next((key for key in known if _usable(key, loaded.get(key))), None)
     if chosen is not None:
         if chosen in EMA_KEYS and not ema:
             raise InputError(f"{path}: holds averaged weights ({chosen!r}) and no others; leave out --no-ema.")
         if chosen in EMA_KEYS:
             notes.append(f"The averaged copy of the weights ({chosen!r}) was taken, not the last step's.")
+        passed = [key for key in known[: known.index(chosen)] if ema and _holds(loaded.get(key))]
+        if passed:
+            notes.append(f"No network is in {listed_names(map(repr, passed))}, so {chosen!r} was taken.")
         copies = known if chosen in EMA_KEYS else (chosen, *EMA_KEYS)
         others |= _modules_of({key: value for key, value in loaded.items() if key not in copies}, notes)
-        return _find_tensors(loaded[chosen], path, notes, others, ema, depth + 1)
+        found = _find_tensors(loaded[chosen], path, notes, others, ema, depth + 1)
+        last = next((key for key in STATE_DICT_KEYS if _holds(loaded.get(key))), None)
+        if chosen in EMA_KEYS and last is not None:
+            _add_statistics(found, dict(_tensors_in(loaded[last], "", budget=[_MAX_NODES])), last, notes)
+        return found
     _require_readable(loaded, path)
     tensors = {
         key: value
@@ -164,6 +175,29 @@ def _holds(container: Any) -> bool:
     budget = [_MAX_NODES]
     found = isinstance(container, Mapping) and next(_tensors_in(container, "", budget=budget), None) is not None
     return found or budget[0] < 0
+
+
+def _usable(key: str, container: Any) -> bool:
+    """Whether a container has weights to load; averaged ones may be a list without names, or of another network."""
+    if not _holds(container) or key not in EMA_KEYS:
+        return _holds(container)
+    budget = [_MAX_NODES]
+    names = [name for name, _ in _tensors_in(container, "", budget=budget)]
+    return bool(prefixes_of(names)) or budget[0] < 0
+
+
+def _add_statistics(
+    averaged: dict[str, torch.Tensor], last: Mapping[str, torch.Tensor], key: str, notes: list[str]
+) -> None:
+    """Complete averaged parameters, of which some keep no more, by the buffers of the last step."""
+    theirs, ours = prefixes_of(last), prefixes_of(averaged)
+    if len(theirs) != 1 or len(ours) != 1:
+        return
+    named = {ours[0] + name.removeprefix(theirs[0]): tensor for name, tensor in last.items()}
+    lacking = {name: tensor for name, tensor in named.items() if name not in averaged}
+    if lacking and averaged.keys() <= named.keys() and all(map(_STATISTICS.search, lacking)):
+        averaged |= lacking
+        notes.append(f"The averaged copy has no statistics of BatchNorm, so those of {key!r} were taken.")
 
 
 def _tensors_in(value: Any, prefix: str, *, budget: list[int], depth: int = 0) -> Iterator[tuple[str, torch.Tensor]]:

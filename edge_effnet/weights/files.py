@@ -84,8 +84,17 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 _REFUSED_NAME = re.compile(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL|Unsupported class) ([\w.]+)")
 
-# What stands first in a file of torch.save(model): the network's class.
-_OF_NETWORKS = re.compile(r"(?:torch\.(?:nn|fx)|torchvision|timm|efficientnet_pytorch|transformers|__main__)\.")
+# Classes of networks; torchvision and timm have transforms and enums too.
+_OF_NETWORKS = re.compile(
+    r"(?:torch\.(?:nn\.modules|nn\.parallel|fx)|torchvision\.models|timm\.models|efficientnet_pytorch|geffnet"
+    r"|transformers\.models|__main__)\."
+)
+_KEY_OF_WEIGHTS = re.compile(
+    rb"X.\0\0\0(?P<key>(?!optim|sched)[a-z]\w*?)(?:q.|r....|\x94)?"
+    rb"(?:ccollections\nOrderedDict\n|(?<=state_dict)\}|(?<=state_dict)(?:q.|r....|\x94)\})",
+    re.DOTALL,
+)
+"""In a pickle, a short name with a dict behind it: an ordered one, as of every module, or any under such a name."""
 _WHOLE = (
     ": a whole model, not its weights; where it was made, run: import torch; model = torch.load(PATH, "
     'weights_only=False); torch.save(model.state_dict(), "weights.pth").'
@@ -97,7 +106,7 @@ _IN_A_DICT = (
 _PLAIN = "; save plain weights instead: torch.save(model.state_dict(), PATH)."
 _BESIDE = (
     "; save plain weights instead: torch.save(model.state_dict(), PATH); it lies beside the weights: where it was "
-    "made, and only if you trust the file, run torch.save(torch.load(PATH, weights_only=False)['state_dict'], "
+    "made, and only if you trust the file, run torch.save(torch.load(PATH, weights_only=False)[{key!r}], "
     "'weights.pth'), which leaves it out."
 )
 
@@ -131,9 +140,11 @@ def read_pickle(path: Path, *, damaged: str) -> Any:
 
 def _remedy(path: Path, refused: str, *, zipped: bool) -> str:
     """What to do about a name that is not unpickled: it stands first, or in a dict beside the weights."""
-    if zipped and _record(path)[2:3] == pickle.EMPTY_DICT:
-        return _IN_A_DICT if _OF_NETWORKS.match(refused) and not refused.startswith("__main__.") else _BESIDE
-    return _WHOLE if _OF_NETWORKS.match(refused) else _PLAIN
+    record = _record(path) if zipped else b""
+    if record[2:3] != pickle.EMPTY_DICT:
+        return _WHOLE if _OF_NETWORKS.match(refused) else _PLAIN
+    found = _KEY_OF_WEIGHTS.search(record)
+    return _IN_A_DICT if found is None else _BESIDE.format(key=found["key"].decode())
 
 
 def _is_zip(path: Path) -> bool:

@@ -42,7 +42,7 @@ from edge_effnet.weights.snapshot import (
     read_snapshot,
     weight_file,
 )
-from edge_effnet.weights.torchscript import require_activations
+from edge_effnet.weights.torchscript import require_operators
 from edge_effnet.weights.transformers_config import require_padding
 
 
@@ -116,13 +116,19 @@ def load_contents(
     placed = place(contents.tensors, contents.others, path, _known_head(options, saved), ema=options.ema)
     require_no_relative((*beside.architectures, *described.architectures), path)
     spec = _variant_of(placed, expected or beside.spec, path)
-    require_activations(contents.metadata, options.trained_activation or spec.activation, path)
+    left_out = require_operators(
+        contents.metadata,
+        options.trained_activation or spec.activation,
+        placed.head or (),
+        normalises=placed.normalization is not None,
+        path=path,
+    )
     origin, guess = _origin_of(described, placed.layout, spec, path, options)
     known = published_preprocess(origin, spec, _architectures(described, spec, options))
     preprocess, assumed = _preprocess_of(spec, origin.name, saved, described, known, options)
     preprocess = _adjusted(preprocess, placed, options)
     _require_one_repository(placed, spec, preprocess, options, path)
-    notes = [*beside.notes, *contents.notes, *placed.notes]
+    notes = [*beside.notes, *contents.notes, *placed.notes, *left_out]
     built = contents.built or saved or _told(spec, origin, described.forward, path, options, notes)
     trained = built_of(spec, origin, built, options.trained_activation)
     model = build_network(spec, trained, placed, options, image_size=preprocess.crop, path=path, notes=notes)

@@ -211,10 +211,11 @@ def _chosen(places: list[_Place], path: Path, *, ema: bool) -> tuple[_Place, Cal
     averaged = [index for index, place in enumerate(places) if _AVERAGED.search(place.prefix)]
     if len(places) != 2 or len(averaged) != 1:
         listed = " and ".join(brief(repr(root)) for root in roots)
+        key = brief(repr(roots[0].removesuffix(".")))
         raise InputError(
             f"{path}: holds {len(places)} networks, below {listed}, and nothing tells which one is meant; keep one: "
-            f"torch.save({{k: v for k, v in weights.items() if k.startswith({brief(repr(roots[0]))})}}, "
-            '"weights.pth").'
+            f"import torch; weights = torch.load(PATH); torch.save(weights.get({key}) or {{k: v for k, v in "
+            f'weights.items() if k.startswith({brief(repr(roots[0]))})}}, "weights.pth").'
         )
     index = averaged[0] if ema else 1 - averaged[0]
     mine, other = roots[index], roots[1 - index]

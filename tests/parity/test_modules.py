@@ -104,6 +104,21 @@ def test_what_an_object_tells_is_taken() -> None:
     assert load_module(made("timm, hardswish")).model.activation == "hardswish"
 
 
+def test_class_names_of_a_config_around_timms_network() -> None:
+    class Wrapper(nn.Module):
+        def __init__(self, labels: dict[int, str]) -> None:
+            super().__init__()
+            self.timm_model = made("timm")
+            self.config = SimpleNamespace(model_type="timm_wrapper", id2label=labels)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return self.timm_model(x)
+
+    names = {i: f"kind {i}" for i in range(CLASSES)}
+    assert load_module(Wrapper(names)).class_names == tuple(names.values())
+    assert load_module(Wrapper({i: f"LABEL_{i}" for i in range(CLASSES)})).class_names is None
+
+
 def test_the_module_stays_as_it_was() -> None:
     module = made("timm").train()
     before = {key: tensor.clone() for key, tensor in module.state_dict().items()}

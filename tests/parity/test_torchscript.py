@@ -85,6 +85,100 @@ def test_another_activation_is_refused_and_named(tmp_path: Path) -> None:
     assert "a TorchScript with Hardswish, which this variant has not" in message
 
 
+class Around(nn.Module):
+    """A network, and functions in front of it and behind it."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+
+class Halved(Around):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner((x - 0.5) / 0.5)
+
+
+class Probabilities(Around):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.softmax(self.inner(x), dim=1)
+
+
+class Gated(Around):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x).sigmoid()
+
+
+class Normalised(Around):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__(inner)
+        self.register_buffer("mean", torch.full((1, 3, 1, 1), 0.5))
+        self.register_buffer("std", torch.full((1, 3, 1, 1), 0.25))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner((x - self.mean) / self.std)
+
+
+class Rectified(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(1280, 16), nn.Linear(16, 7)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers[1](self.layers[0](x).relu())
+
+
+def rectified() -> nn.Module:
+    network = NETWORKS["timm"][1]()
+    network.classifier = Rectified()
+    return network.eval()
+
+
+@pytest.mark.parametrize("write", [scripted, traced])
+@pytest.mark.parametrize(
+    ("build", "named"),
+    [
+        (lambda: peers.timm.create_model("efficientnet_b0", global_pool="max").eval(), "adaptive_max_pool2d"),
+        (rectified, "relu"),
+        (lambda: Halved(NETWORKS["torchvision"][1]().eval()), "div, sub"),
+        (lambda: Halved(NETWORKS["timm-tf"][1]().eval()), "div, sub"),
+    ],
+)
+def test_what_a_function_computes_is_refused_and_named(
+    build: Callable[[], nn.Module], named: str, write: Callable[..., None], tmp_path: Path
+) -> None:
+    write(build(), tmp_path / "model.pt")
+    assert f"a TorchScript with {named}, which this variant has not" in refusal_of(
+        load_checkpoint, tmp_path / "model.pt"
+    )
+
+
+@pytest.mark.parametrize("write", [scripted, traced])
+@pytest.mark.parametrize(("wrapper", "output"), [(Probabilities, "softmax"), (Gated, "sigmoid")])
+def test_what_follows_the_logits_is_left_out_and_said(
+    wrapper: type[Around], output: str, write: Callable[..., None], tmp_path: Path
+) -> None:
+    write(wrapper(NETWORKS["torchvision"][1]().eval()), tmp_path / "model.pt")
+    notes = load_checkpoint(tmp_path / "model.pt").notes
+    assert f"The TorchScript ends in a {output}, which was left out; --output {output} adds it." in notes
+
+
+@pytest.mark.parametrize("write", [scripted, traced])
+def test_functions_that_are_read_elsewhere_are_no_others(write: Callable[..., None], tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    write(Normalised(NETWORKS["torchvision"][1]().eval()), path)
+    assert load_checkpoint(path).preprocess.mean == (0.5,) * 3
+    write(rectified(), path)
+    assert load_checkpoint(path, head="linear-relu-linear").model.head_steps == "linear-relu-linear"
+
+
+@pytest.mark.parametrize("image_size", [SIZE, None])
+def test_paddings_of_lukemelas(image_size: int | None, tmp_path: Path) -> None:
+    network = peers.efficientnet_pytorch.EfficientNet.from_name("efficientnet-b0", image_size=image_size).eval()
+    network.set_swish(memory_efficient=False)
+    traced(network, tmp_path / "model.pt")
+    assert load_checkpoint(tmp_path / "model.pt").origin == "lukemelas"
+
+
 def rewritten(path: Path, change: Callable[[bytes], bytes], compression: int = zipfile.ZIP_STORED) -> None:
     with zipfile.ZipFile(path) as archive:
         records = {name: archive.read(name) for name in archive.namelist()}

@@ -66,6 +66,102 @@ def test_a_module_that_normalises_its_images(scale: float) -> None:
     require_same(checkpoint, [torch.randn(2, 3, SIDE, SIDE)], "images")
 
 
+class Unsaved(Normalising):
+    """The same, with buffers that its state dict has not."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__(network, 1.0)
+        for name in ("mean", "std"):
+            self.register_buffer(name, getattr(self, name), persistent=False)
+
+
+class Listed(nn.Module):
+    """As torchvision's Normalize: numbers in lists, no tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean, self.std = [0.5, 0.4, 0.3], [0.25, 0.2, 0.21]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean, std = (torch.tensor(row, dtype=x.dtype).view(1, 3, 1, 1) for row in (self.mean, self.std))
+        return (x - mean) / std
+
+
+@pytest.mark.parametrize("head", [False, True])
+@pytest.mark.parametrize(
+    "make", [lambda net: Normalising(net, 1.0), Unsaved, lambda net: nn.Sequential(Listed(), net)]
+)
+def test_mean_and_std_wherever_a_module_keeps_them(make: Any, head: bool) -> None:
+    network: nn.Module = tiny_network()
+    if head:
+        network = nn.Sequential(network, nn.Linear(3, 4))
+    checkpoint = load_module(make(network))
+    assert (checkpoint.preprocess.mean, checkpoint.preprocess.std) == ((0.5, 0.4, 0.3), (0.25, 0.2, 0.21))
+
+
+def test_images_that_are_changed_otherwise_are_said_to_be() -> None:
+    class Scaling(Holder):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x / 255)
+
+    for module in (Scaling(net=tiny_network()), Scaling(net=nn.Sequential(tiny_network(), nn.Linear(3, 4)))):
+        message = refusal_of(load_module, module)
+        assert "the images are changed before they reach" in message and "outputs instead of" not in message
+
+
+def as_frozen(layer: nn.Module) -> nn.Module:
+    """Another class in place of BatchNorm2d, as torchvision's and timm's FrozenBatchNorm2d."""
+    frozen = nn.Module()
+    frozen.eps = layer.eps
+    for name, tensor in layer.state_dict().items():
+        frozen.register_buffer(name, tensor)
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        values = (getattr(frozen, name) for name in ("running_mean", "running_var", "weight", "bias"))
+        return nn.functional.batch_norm(x, *values, False, 0.0, frozen.eps)
+
+    frozen.forward = forward  # type: ignore[method-assign]
+    return frozen
+
+
+class Stranger(nn.Module):
+    """The network's layers in a class that says nothing of how they were built."""
+
+    def __init__(self, network: EfficientNet) -> None:
+        super().__init__()
+        for name, child in network.named_children():
+            self.add_module(name, child)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for name, child in self.named_children():
+            x = child(x.mean((2, 3)) if name == "classifier" else x)
+        return x
+
+
+def frozen(network: nn.Module) -> nn.Module:
+    for layer in [*network.modules()]:
+        for name, child in [*layer.named_children()]:
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(layer, name, as_frozen(child))
+    return network
+
+
+@pytest.mark.parametrize("change", [lambda net: net, nn.SyncBatchNorm.convert_sync_batchnorm, frozen])
+def test_eps_of_any_class_of_norm(change: Any) -> None:
+    assert load_module(Stranger(change(tiny_network(bn_eps=0.02)))).model.bn_eps == 0.02
+
+
+@pytest.mark.parametrize("kind", ["weight_norm", "spectral_norm"])
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_norms_of_weights_are_named(kind: str) -> None:
+    network = tiny_network()
+    getattr(torch.nn.utils, kind)(network.classifier)
+    with pytest.raises(
+        InputError, match=rf"has {kind} \(classifier\); torch\.nn\.utils\.remove_{kind}\(LAYER\) bakes"
+    ):
+        load_module(network)
+
+
 def test_single_stages_that_are_compiled_are_not_compiled_for_it() -> None:
     network = tiny_network()
     for index in range(len(network.stages)):

@@ -76,6 +76,38 @@ def test_an_ema_entry_that_holds_no_weights_is_passed_over(tmp_path: Path) -> No
     assert load({"ema": {}, "model_ema": None, "model": state_dict()}, tmp_path).notes == ()
 
 
+def parameters(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if "running_" not in name and "num_b" not in name}
+
+
+NAMELESS = {
+    "torch_ema": ("ema", lambda t: {"decay": 0.99, "shadow_params": [*parameters(t).values()], "num_updates": 1}),
+    "diffusers": ("ema_state_dict", lambda t: {"shadow_params": [*parameters(t).values()], "decay": 0.9}),
+    "names without dots": ("model_ema", lambda t: {name.replace(".", ""): tensor for name, tensor in t.items()}),
+}
+
+
+@pytest.mark.parametrize("name", NAMELESS)
+def test_averaged_weights_that_are_no_network_are_passed_over_and_said_so(name: str, tmp_path: Path) -> None:
+    key, make = NAMELESS[name]
+    checkpoint = load({"model": state_dict(), key: make(state_dict())}, tmp_path)
+    assert torch.equal(checkpoint.model.stem.conv.weight, network().stem.conv.weight)
+    assert checkpoint.notes == (f"No network is in '{key}', so 'model' was taken.",) and not checkpoint.averaged
+
+
+@pytest.mark.parametrize("wrap", [lambda t: t, lambda t: {"decay": 0.99, "shadow": t}])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_averaged_parameters_get_the_last_steps_statistics(wrap: Any, prefix: str, tmp_path: Path) -> None:
+    averaged = state_dict()
+    last = {key: tensor if "running" in key else torch.zeros_like(tensor) for key, tensor in averaged.items()}
+    content = {"state_dict": last, "ema": wrap(prefixed(prefix, parameters(averaged)))}
+    checkpoint = load(content, tmp_path)
+    expected = network().state_dict()
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in checkpoint.model.state_dict().items())
+    assert any("no statistics of BatchNorm, so those of 'state_dict' were taken" in note for note in checkpoint.notes)
+    assert checkpoint.averaged
+
+
 @pytest.mark.parametrize(
     "entry",
     [

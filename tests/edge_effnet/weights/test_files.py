@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,11 @@ from torch import nn
 
 from edge_effnet import InputError, load_checkpoint
 from edge_effnet.weights.files import sha256_of
+from tests.support import peers
 from tests.support.refusals import refusal_of
-from tests.support.weight_files import RunsCode, state_dict
+from tests.support.weight_files import CLASSES, RunsCode, state_dict
+
+InterpolationMode = peers.torchvision.transforms.InterpolationMode
 
 
 def refusal(path: Path) -> str:
@@ -63,6 +67,46 @@ def test_a_class_of_ones_own_beside_the_weights(tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     torch.save({"state_dict": state_dict(), "config": Settings()}, path)
     assert "lies beside the weights: where it was made" in refusal(path)
+
+
+class Network(nn.Module):
+    """Of a class that no package has."""
+
+
+PLAIN, ORDERED = {"a": torch.ones(2)}, OrderedDict(a=torch.ones(2))
+BESIDE = {
+    "an enum": (
+        {"model_state_dict": ORDERED, "mode": InterpolationMode.BILINEAR},
+        "model_state_dict",
+    ),
+    "a class": ({"epoch": 3, "transform": nn.ReLU, "net": ORDERED}, "net"),
+    "behind it": (
+        {"args": Settings(), "optimizer_state_dict": {"state": {}}, "state_dict": {"a": torch.ones(2)}},
+        "state_dict",
+    ),
+    "no weights": ({"epoch": 3, "model": Network(), "ema": None}, None),
+    "a layer": ({"model": nn.Linear(2, 2)}, None),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_the_remedy_has_the_key_of_the_weights(name: str, tmp_path: Path) -> None:
+    content, key = BESIDE[name]
+    path = tmp_path / "model.pth"
+    torch.save(content, path)
+    expected = "a whole model" if key is None else f"torch.load(PATH, weights_only=False)['{key}']"
+    assert expected in refusal(path)
+
+
+def test_the_remedy_for_two_networks_makes_a_usable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    flat = {f"{name}.{k}": v for name in ("fold0", "fold1") for k, v in state_dict().items()}
+    for content in ({"fold0": state_dict(), "fold1": state_dict()}, flat):
+        path = tmp_path / "folds.pth"
+        torch.save(content, path)
+        command = refusal(path).partition("keep one: ")[2].removesuffix(".")
+        exec(command.replace("PATH", repr(str(path))), {})
+        assert load_checkpoint(tmp_path / "weights.pth", "b0").num_classes == CLASSES
 
 
 def test_what_is_in_no_tensor_is_named(tmp_path: Path) -> None:
