@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 BROKEN_SQNR_DB = 10.0
-"""Of a program that failed, the first activation below this is named as where the signal was lost: the last layers of
-a near-lossless B0 stay above 15 dB. It fails no program: what SiLU reads may be below it in one that passes, since
-ranges clip the negative values that SiLU makes zero."""
+"""Of a program that failed, the first layer whose output is below this is named as where the signal was lost. It
+fails no program: outputs in a near-lossless B0 stay above 11 dB."""
 
 _DIGITS = {"seen": 5, "grid": 5, "clipped": 7, "sqnr_db": 3, "noise": 9, "noise_share": 7, "estimated_ms": 5}
 """Decimals of the figures in JSON."""
@@ -51,9 +50,31 @@ class LayerReport:
         return f"group {int(found[1]) + 1} of 2" if found else ""
 
 
+def outputs_of(reports: Sequence[LayerReport]) -> list[LayerReport]:
+    """What each layer hands on, in their order: of its channels' groups the worst.
+
+    What SiLU reads inside a layer may be worse in a program that passes, since ranges clip the negative values that
+    SiLU makes zero.
+    """
+    last = {_unit(report): report for report in reports}
+    ends = {unit: (report.layer, report.operator) for unit, report in last.items()}
+    worst: dict[str, LayerReport] = {}
+    for report in sorted(reports, key=lambda report: report.sqnr_db):
+        if (report.layer, report.operator) == ends[_unit(report)]:
+            worst.setdefault(_unit(report), report)
+    return [worst[unit] for unit in last]
+
+
 def first_broken(reports: Sequence[LayerReport]) -> LayerReport | None:
-    """Return the first activation below `BROKEN_SQNR_DB`; None where all are above."""
-    return next((report for report in reports if report.sqnr_db < BROKEN_SQNR_DB), None)
+    """Return the first activation below `BROKEN_SQNR_DB` of a layer whose output is below it; None without any."""
+    lost = {_unit(report) for report in outputs_of(reports) if report.sqnr_db < BROKEN_SQNR_DB}
+    return next((report for report in reports if report.sqnr_db < BROKEN_SQNR_DB and _unit(report) in lost), None)
+
+
+def _unit(report: LayerReport) -> str:
+    """A convolution and the activation behind it, or a squeeze-excite: `stem`, `stages.1.0.expand`."""
+    parts = report.layer.split(".")
+    return ".".join(parts[:4] if parts[0] == "stages" else parts[:1])
 
 
 def reports_json(reports: Sequence[LayerReport]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport, first_broken
+from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport, first_broken, outputs_of
 from quant.common.findings import Finding, finding
 from quant.recipes import DEFAULT_RECIPE, RECIPES
 from quant.thresholds import (
@@ -75,9 +75,11 @@ class Circumstances:
 
 
 def diagnose(layers: Sequence[LayerReport], circumstances: Circumstances) -> Diagnosis:
-    """Find the first layer where SQNR falls, from input to output (none without an analysis), and the remedies."""
+    """Find the first layer whose output has lost the signal (none without an analysis), and the remedies."""
     remedies = tuple(_remedies(circumstances))
-    falls = max(pairwise(layers), key=lambda pair: pair[0].sqnr_db - pair[1].sqnr_db, default=(None, None))
+    falls = max(
+        pairwise(outputs_of(layers)), key=lambda pair: pair[0].sqnr_db - pair[1].sqnr_db, default=(None, None)
+    )
     broken = first_broken(layers) or falls[1]
     if broken is None:
         return Diagnosis(layer=None, operator=None, sqnr_db=None, finding="", remedies=remedies)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import fx
 
-from quant.analysis.layer_report import first_broken, reports_from_json, reports_json
+from quant.analysis.layer_report import LayerReport, first_broken, outputs_of, reports_from_json, reports_json
 from quant.analysis.layers import analyze
 from quant.graph.fallback_units import nodes_of, units
 from quant.ptq.convert import convert, fixed_specs
@@ -62,6 +62,38 @@ def test_a_range_far_too_narrow_is_where_it_breaks(graph, ranges, inputs):
     assert worst.clipped > 0.3 and worst.noise_share > 0.5
     first = first_broken(reports)
     assert first is not None and first.layer == worst.layer
+
+
+def report_of(node, layer, operator, sqnr_db):
+    ranges = {"seen": (0.0, 1.0), "grid": (0.0, 1.0), "clipped": 0.0}
+    return LayerReport(
+        node=node,
+        layer=layer,
+        operator=operator,
+        precision="int8",
+        sqnr_db=sqnr_db,
+        noise=0.0,
+        noise_share=0.0,
+        **ranges,
+    )
+
+
+@pytest.mark.parametrize(("later", "broken"), [(19.0, None), (6.0, "conv2d_g0")])
+def test_what_silu_reads_breaks_no_layer_whose_output_is_fine(later, broken):
+    reports = [
+        report_of("conv2d_g0", "stem.conv", "convolution", 3.8),
+        report_of("conv2d_g1", "stem.conv", "convolution", 12.7),
+        report_of("sigmoid_g0", "stem.activation", "sigmoid", 45.0),
+        report_of("sigmoid_g1", "stem.activation", "sigmoid", 46.0),
+        report_of("mul_g0", "stem.activation", "product", later),
+        report_of("mul_g1", "stem.activation", "product", 26.0),
+        report_of("gate", "stages.0.0.squeeze_excite.gate", "sigmoid", 50.0),
+        report_of("gated", "stages.0.0.squeeze_excite", "product", 20.0),
+        report_of("project", "stages.0.0.project.conv", "convolution", 18.0),
+    ]
+    first = first_broken(reports)
+    assert (first and first.node) == broken
+    assert [report.node for report in outputs_of(reports)] == ["mul_g0", "gated", "project"]
 
 
 def test_float_layers_are_told_apart(graph, ranges, inputs):
