@@ -13,6 +13,7 @@ import torch
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief, listed_names
 from edge_effnet.weights.heads import find_head
+from edge_effnet.weights.in_parts import require_whole
 from edge_effnet.weights.layouts import LAYOUTS, Layout
 from edge_effnet.weights.normalization import Normalization, find_normalization
 
@@ -129,10 +130,12 @@ def place(
     where they are known; `ema` prefers an averaged copy to the last step's weights.
 
     Raises:
-        InputError: no network; several, and nothing that tells which one is meant; or a head of other steps.
+        InputError: no network; several, and nothing that tells which one is meant; a head of other steps; or a
+            layer in parts.
     """
     places = _places(tensors)
     if not places:
+        require_whole(tensors, path)
         keys, known = list(tensors), dict.fromkeys(layout.name for layout in LAYOUTS.values())
         raise InputError(
             f"{path}: no EfficientNet in a layout known here ({', '.join(known)}); its {len(keys)} "
@@ -150,6 +153,7 @@ def place(
     if normalization is not None:
         rest = {key: tensor for key, tensor in rest.items() if key not in normalization.names}
         notes.append(str(normalization))
+    require_whole(trunk if head == () else [*trunk, *rest], path)
     own_weight, ordered = chosen.end("classifier"), _keeps_order(kept)
     found = find_head(rest, own_weight, features, head, str(path), ordered=ordered)
     renamed = {chosen.ours(key.removeprefix(chosen.prefix)): tensor for key, tensor in trunk.items()}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from edge_effnet import VARIANTS, EfficientNet, InputError, Preprocess, load_checkpoint
 from edge_effnet.weights.layouts import LAYOUTS
@@ -282,3 +283,39 @@ def test_the_last_steps_weights_can_be_asked_for(nested: bool, tmp_path: Path) -
     torch.save({"state_dict_ema": averaged}, tmp_path / "only.pth")
     with pytest.raises(InputError, match=r"averaged weights .* and no others"):
         load_checkpoint(tmp_path / "only.pth", ema=False)
+
+
+PARTS = {
+    "weight_norm": (nn.utils.weight_norm, "torch.nn.utils.remove_weight_norm("),
+    "spectral_norm": (nn.utils.spectral_norm, "torch.nn.utils.remove_spectral_norm("),
+    "parametrized": (nn.utils.parametrizations.weight_norm, "parametrize.remove_parametrizations("),
+    "parametrized too": (nn.utils.parametrizations.spectral_norm, "parametrize.remove_parametrizations("),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated")
+@pytest.mark.parametrize("name", PARTS)
+def test_a_weight_in_parts_is_made_one_by_the_remedy(name: str, path: Path) -> None:
+    divide, said = PARTS[name]
+    model = nn.Module()
+    model.classifier = nn.Sequential(nn.Dropout(), divide(nn.Linear(1280, CLASSES)))
+    parts = {key: tensor for key, tensor in state_dict().items() if not key.startswith("classifier")}
+    message = refusal(parts | model.state_dict(), path)
+    assert "the weight of classifier.1 is in parts" in message and said in message
+    exec(message.partition("where the network is: ")[2].partition("; torch.save")[0], {"model": model})
+    assert set(model.state_dict()) == {"classifier.1.weight", "classifier.1.bias"}
+    features = load_saved(parts | {"classifier.1.weight_g": torch.ones(1)}, path, head="none")
+    assert features.notes == ("The head was left out, as asked for: classifier.1.weight_g.",)
+
+
+def test_an_adapter_is_to_be_merged(path: Path) -> None:
+    tensors = state_dict()
+    weight, bias = tensors.pop("classifier.1.weight"), tensors.pop("classifier.1.bias")
+    tensors |= {"classifier.1.base_layer.weight": weight, "classifier.1.base_layer.bias": bias}
+    tensors |= {"classifier.1.lora_A.default.weight": torch.zeros(8, 1280)}
+    tensors |= {"classifier.1.lora_B.default.weight": torch.zeros(CLASSES, 8)}
+    for prefix in ("", "base_model.model."):
+        message = refusal({prefix + key: tensor for key, tensor in tensors.items()}, path)
+        assert "classifier.1 is in parts" in message and "merge_and_unload()" in message
+    adapter = {f"base_model.model.{key}": tensor for key, tensor in tensors.items() if "lora" in key}
+    assert "merge_and_unload()" in refusal(adapter, path)
