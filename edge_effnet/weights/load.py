@@ -72,9 +72,9 @@ def load_path(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
         InputError: as `load_checkpoint`.
     """
     folder = path.parent if path.name in WEIGHT_FILES else path
+    weights = weight_file(path)
     if not folder.is_dir():
         return load_file(path, expected, options)
-    weights = weight_file(path)
     if not (folder / CONFIG_FILE).is_file():
         return load_file(weights, expected, options)
     config = read_config(folder / CONFIG_FILE, str(folder))

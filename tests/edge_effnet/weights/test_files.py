@@ -53,6 +53,34 @@ def test_folders_of_other_kinds(name: str, said: str, tmp_path: Path) -> None:
     assert said in refusal(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["model-00001-of-00002.safetensors", "pytorch_model-00002-of-00003.bin", "model.safetensors.index.json"],
+)
+def test_a_part_of_a_sharded_model(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if path.suffix == ".json":
+        path.write_bytes(b"{}")
+    elif path.suffix == ".bin":
+        torch.save(state_dict(), path)
+    else:
+        save_file(state_dict(), path)
+    for given in (path, tmp_path):
+        message = refusal_of(load_checkpoint, given, begins=f"{given}: ")
+        assert "its weights are in several files; save them in one" in message
+    if path.suffix == ".bin":
+        whole = path.rename(tmp_path / "pytorch_model-00001-of-00001.bin")
+        assert load_checkpoint(whole).num_classes == load_checkpoint(tmp_path).num_classes == CLASSES
+
+
+def test_weight_files_below_a_folder_are_listed(tmp_path: Path) -> None:
+    for name in ("checkpoint-100/model.safetensors", "checkpoint-100/optimizer.pt", "a/b/checkpoints/last.ckpt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    below = "2 below (a/b/checkpoints/last.ckpt, checkpoint-100/model.safetensors); give the one"
+    assert below in refusal(tmp_path)
+
+
 def test_a_relative_with_the_same_tensors_is_refused_by_its_name(tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     torch.save({"arch": "efficientnet_blur_b0", "state_dict": state_dict("timm")}, path)
