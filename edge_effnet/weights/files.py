@@ -75,8 +75,8 @@ def _require_weight_file(path: Path) -> None:
         below = itertools.islice(itertools.chain.from_iterable(map(path.glob, _BELOW)), _MOST_LOOKED_AT)
         if found := sorted(file.relative_to(path).as_posix() for file in below if may_be_weights(file)):
             raise InputError(
-                f"{path}: a folder with no weight file in it but {len(found)} below ({listed_names(found)}); give the "
-                "one that is meant."
+                f"{path}: a folder with no weight file in it but {len(found)} below ({listed_names(found)}); give "
+                "the one that is meant."
             )
         raise InputError(f"{path}: a folder; give the weight file itself ({', '.join(SUFFIXES)}).")
     if not path.exists():

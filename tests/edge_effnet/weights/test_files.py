@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from pathlib import Path
 
@@ -135,6 +136,35 @@ def test_the_remedy_for_two_networks_makes_a_usable_file(tmp_path: Path, monkeyp
         command = refusal(path).partition("keep one: ")[2].removesuffix(".")
         exec(command.replace("PATH", repr(str(path))), {})
         assert load_checkpoint(tmp_path / "weights.pth", "b0").num_classes == CLASSES
+
+
+LISTS = {
+    "items": (lambda t: list(t.items()), "dict(loaded)"),
+    "items in a tuple": (lambda t: tuple(t.items()), "dict(loaded)"),
+    "behind the epoch": (lambda t: (3, t), "loaded[1]"),
+    "before the optimizer": (lambda t: [t, {"state": {0: torch.ones(2)}}], "loaded[0]"),
+    "behind the optimizer": (lambda t: ({"state": {0: torch.ones(2)}}, {"state_dict": t}), "loaded[1]"),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_the_remedy_for_a_list_makes_a_usable_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrap, expression = LISTS[name]
+    path = tmp_path / "model.pth"
+    torch.save(wrap(state_dict()), path)
+    command = refusal(path).partition(f"not a state dict; save {expression} alone: ")[2].removesuffix(".")
+    exec(command.replace("PATH", repr(str(path))), {})
+    assert load_checkpoint(tmp_path / "weights.pth").num_classes == CLASSES
+
+
+def test_a_rank_of_zero_3(tmp_path: Path) -> None:
+    path = tmp_path / "zero_pp_rank_0_mp_rank_00_model_states.pt"
+    parts = {key: t if "running" in key or "num_b" in key else t.flatten()[:0] for key, t in state_dict().items()}
+    torch.save({"module": parts}, path)
+    assert re.search(r": \d+ of its \d+ tensors have no elements, .* zero_to_fp32\.py \. whole", refusal(path))
 
 
 def test_what_is_in_no_tensor_is_named(tmp_path: Path) -> None:
