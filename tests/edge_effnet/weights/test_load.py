@@ -285,6 +285,33 @@ def test_the_last_steps_weights_can_be_asked_for(nested: bool, tmp_path: Path) -
         load_checkpoint(tmp_path / "only.pth", ema=False)
 
 
+def test_another_architecture_with_the_same_names_is_called_so(path: Path) -> None:
+    # As of timm's semnasnet_100, which has the fingerprint of b0.
+    tensors = state_dict("timm")
+    for key in [key for key in tensors if key.startswith(("blocks.2.", "blocks.3.", "blocks.4."))]:
+        shape = tensors[key].shape
+        tensors[key] = torch.ones([*(max(1, side // 2) for side in shape[:2]), *shape[2:]])
+    for arch in ({}, {"arch": "semnasnet_100"}):
+        message = refusal({"state_dict": tensors} | arch, path, None)
+        says = " (the file says 'semnasnet_100')" if arch else ""
+        assert f"another architecture than b0{says}: of its 81 convolutions" in message
+        assert "missing" not in message
+
+
+def test_a_new_architecture_is_said_where_no_variant_fits(path: Path) -> None:
+    tensors = state_dict("timm") | {"conv_stem.weight": torch.zeros(24, 3, 3, 3)}
+    message = refusal({"state_dict": tensors, "arch": "mnasnet_100"}, path, None)
+    assert message.endswith("or another architecture (the file says 'mnasnet_100').")
+
+
+@pytest.mark.parametrize("layout", ["torchvision", "timm", "lukemelas"])
+def test_statistics_that_are_all_missing_are_said_in_words(layout: str, path: Path) -> None:
+    tensors = {key: t for key, t in state_dict(layout).items() if "running" not in key and "num_b" not in key}
+    message = refusal(tensors, path, None)
+    assert "no BatchNorm has its statistics" in message and "save model.state_dict()" in message
+    assert "missing" not in message
+
+
 PARTS = {
     "weight_norm": (nn.utils.weight_norm, "torch.nn.utils.remove_weight_norm("),
     "spectral_norm": (nn.utils.spectral_norm, "torch.nn.utils.remove_spectral_norm("),
