@@ -13,6 +13,7 @@ from torch import nn
 from edge_effnet import VARIANTS, EfficientNet, InputError, Preprocess, load_checkpoint
 from edge_effnet.weights.layouts import LAYOUTS
 from edge_effnet.weights.origins import ORIGINS
+from tests.support import peers
 from tests.support.networks import images
 from tests.support.refusals import refusal_of
 from tests.support.weight_files import CLASSES, load_saved, network, state_dict
@@ -310,6 +311,22 @@ def test_statistics_that_are_all_missing_are_said_in_words(layout: str, path: Pa
     message = refusal(tensors, path, None)
     assert "no BatchNorm has its statistics" in message and "save model.state_dict()" in message
     assert "missing" not in message
+
+
+@pytest.mark.parametrize(("layout", "variant"), [("timm", "b0"), ("torchvision", "v2-s"), ("lukemelas", "b0")])
+@pytest.mark.parametrize("prefix", ["", "backbone."])
+def test_a_network_without_its_last_convolution(layout: str, variant: str, prefix: str, path: Path) -> None:
+    key = "torchvision-of-6-stages" if variant == "v2-s" else layout
+    tensors, ends = state_dict(key, variant), LAYOUTS[key].ends
+    gone = tuple(f"{ends[end]}." for end in ("head.conv", "head.norm", "classifier"))
+    cut = {prefix + name: tensor for name, tensor in tensors.items() if not name.startswith(gone)}
+    message = refusal(cut, path, None)
+    assert "its last convolution (" + prefix in message and "features_only=True" in message
+
+
+def test_the_features_of_timm_have_no_last_convolution(path: Path) -> None:
+    model = peers.timm.create_model("efficientnet_b0", features_only=True)
+    assert "its last convolution (conv_head) is missing" in refusal(model.state_dict(), path, None)
 
 
 PARTS = {
