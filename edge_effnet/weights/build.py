@@ -58,14 +58,16 @@ def build_network(
     image_size: int,
     path: Path,
     notes: list[str],
+    says: str = "",
 ) -> EfficientNet:
     """Build the network and give it the file's weights, all of them.
 
     The classifier and the first convolution are the file's; `adapt` changes them. `notes` gets a sentence where
-    BatchNorms are missing.
+    BatchNorms are missing; `says` is what the file says of its architecture, for messages.
 
     Raises:
-        InputError: tensors that are missing, unexpected, misshapen or not finite; an option out of range.
+        InputError: another architecture; tensors that are missing, unexpected, misshapen or not finite; an
+            option out of range.
     """
     below = f" below {brief(repr(placed.prefix))}" if placed.prefix else ""
     title = f"{path}: not a complete {spec.name} in the layout of {placed.layout.name}{below}"
@@ -90,9 +92,9 @@ def build_network(
         )
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     names = placed.layout.theirs(spec, shapes)
-    ours = _matched(
-        _unfolded(placed.tensors, names, trained.bn_eps, notes), shapes, names, beside=placed.beside, title=title
-    )
+    found = _unfolded(placed.tensors, names, trained.bn_eps, notes)
+    _require_alike(found, shapes, names, title=f"{path}: another architecture than {spec.name}{says}")
+    ours = _matched(found, shapes, names, beside=placed.beside, title=title)
     if placed.beside:
         raise InputError(f"{path}: {_beside(placed, spec)}")
     model.load_state_dict(ours, strict=True, assign=True)
@@ -230,7 +232,35 @@ def _unfolded(
     return found
 
 
+_FEW = 0.25
+"""Of a network's convolutions; a new first one, or one that was replaced, is fewer."""
+
 _COUNTER = "num_batches_tracked"
+_STATISTICS = ("running_mean", "running_var")
+_WITHOUT_STATISTICS = (
+    "no BatchNorm has its statistics (running_mean, running_var): the file is of named_parameters(), which leaves "
+    "buffers out, or of a network of GroupNorm, which is not built here; save model.state_dict() of a network of "
+    "BatchNorms"
+)
+
+
+def _require_alike(
+    tensors: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size], names: Mapping[str, str], *, title: str
+) -> None:
+    """Refuse a network that shares its names with ours and few of its shapes.
+
+    Raises:
+        InputError: more than a few convolutions have other shapes.
+    """
+    convolutions = [ours for ours, shape in shapes.items() if len(shape) == 4]
+    there = [ours for ours in convolutions if names[ours] in tensors]
+    other = [ours for ours in there if tensors[names[ours]].shape != shapes[ours]]
+    if len(other) > max(2, _FEW * len(there)):
+        raise InputError(
+            f"{title}: of its {len(there)} convolutions of the same names {len(other)} have other shapes "
+            f"({names[other[0]]} {brief(list(tensors[names[other[0]]].shape))} instead of "
+            f"{list(shapes[other[0]])}); give weights of an EfficientNet, or say which variant these are."
+        )
 
 
 def _matched(
@@ -247,19 +277,25 @@ def _matched(
     step counters, which old files lack and nothing reads, become 0.
     """
     missing = [theirs for ours, theirs in names.items() if theirs not in tensors and not ours.endswith(_COUNTER)]
+    statistics = [theirs for ours, theirs in names.items() if ours.endswith(_STATISTICS)]
+    scales = [theirs for ours, theirs in names.items() if ours.endswith("norm.weight")]
+    without = all(theirs in tensors for theirs in scales) and not any(theirs in tensors for theirs in statistics)
+    missing = [theirs for theirs in missing if not without or theirs not in statistics]
     unexpected = sorted(set(tensors) - set(names.values()))
     misshapen = [
         f"{theirs} {brief(list(tensors[theirs].shape))} instead of {list(shapes[ours])}"
         for ours, theirs in names.items()
         if theirs in tensors and tensors[theirs].shape != shapes[ours]
     ]
-    if missing or misshapen:
+    if missing or misshapen or without:
         unexpected += beside
     problems = [
         f"{len(items)} {kind} ({_shortened(items)})"
         for kind, items in (("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen))
         if items
     ]
+    if without:
+        problems.insert(0, _WITHOUT_STATISTICS)
     if problems:
         raise InputError(f"{title}: {'; '.join(problems)}.")
     return {ours: _as_parameter(tensors, ours, theirs, title) for ours, theirs in names.items()}

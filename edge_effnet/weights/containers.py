@@ -97,9 +97,7 @@ def _find_tensors(
     loaded: Any, path: Path, notes: list[str], others: dict[str, torch.Tensor], ema: bool, depth: int = 0
 ) -> dict[str, torch.Tensor]:
     if not isinstance(loaded, Mapping):
-        raise InputError(
-            f"{path}: holds a {type(loaded).__name__}, not a state dict; save torch.save(model.state_dict(), PATH)."
-        )
+        raise InputError(f"{path}: holds a {type(loaded).__name__}, not a state dict; {_taken_out(loaded)}")
     if depth > _MAX_DEPTH:  # a container can even hold itself
         raise InputError(f"{path}: containers nested more than {_MAX_DEPTH} deep; save the state dict alone.")
     known = EMA_KEYS + STATE_DICT_KEYS if ema else STATE_DICT_KEYS + EMA_KEYS
@@ -134,12 +132,46 @@ def _find_tensors(
     return tensors
 
 
+def _taken_out(loaded: Any) -> str:
+    """How to make a state dict of what is none: of the pairs or of the one dict that a list or a tuple has."""
+    items = list(loaded[:_MAX_NODES]) if isinstance(loaded, list | tuple) else []
+    if items and all(_is_pair(item) for item in items):
+        expression = "dict(loaded)"
+    else:
+        held = [index for index, item in enumerate(items) if _holds(item)]
+        networks = [index for index in held if prefixes_of(name for name, _ in _of(items[index]))]
+        expression = next((f"loaded[{index}]" for index in (*networks, *held)), None)
+    if expression is None:
+        return "save torch.save(model.state_dict(), PATH)."
+    return (
+        f'save {expression} alone: import torch; loaded = torch.load(PATH); torch.save({expression}, "weights.pth").'
+    )
+
+
+def _is_pair(item: Any) -> bool:
+    """Whether it is one of `state_dict.items()`."""
+    pair = isinstance(item, list | tuple) and len(item) == 2
+    return pair and isinstance(item[0], str) and isinstance(item[1], torch.Tensor)
+
+
+def _of(container: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    return _tensors_in(container, "", budget=[_MAX_NODES])
+
+
 def _require_readable(loaded: Mapping[Any, Any], path: Path) -> None:
     """Refuse layers whose weights are in the file and in no tensor.
 
     Raises:
-        InputError: a state dict of arrays, or of quantized layers.
+        InputError: a state dict of arrays, of quantized layers, or of tensors whose elements are in other files.
     """
+    tensors = [value for value in loaded.values() if isinstance(value, torch.Tensor)]
+    empty = sum(tensor.numel() == 0 for tensor in tensors)
+    if empty > len(tensors) / 4:
+        raise InputError(
+            f"{path}: {empty} of its {len(tensors)} tensors have no elements, as in DeepSpeed's checkpoints of "
+            "ZeRO-3, which have them in a file for each rank; run the zero_to_fp32.py that lies in that checkpoint's "
+            "folder (python zero_to_fp32.py . whole) and give the file that it writes."
+        )
     packed = [key for key in loaded if isinstance(key, str) and "._packed_params" in key]
     if packed:
         raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import mmap
 import os
 import pickle
@@ -16,18 +17,31 @@ from safetensors import SafetensorError, safe_open
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.files import foreign
-from edge_effnet.io.text import brief
+from edge_effnet.io.text import brief, listed_names
 from edge_effnet.weights.formats import HEAD_BYTES, ZIP_SIGNATURE, is_safetensors, refuse_other_formats, zip_names
 from edge_effnet.weights.inert import SAFE_CLASSES
 from edge_effnet.weights.torchscript import is_torchscript, read_torchscript
 
 SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".safetensors", ".ptl")
 
+_NO_NETWORK = re.compile(r"optimi|sched|scaler|rng|random_states|training_args", re.IGNORECASE)
+"""What trainers put beside the weights."""
+
+_BELOW = ("*/*", "*/*/*", "*/*/*/*")
+"""Where trainers put weight files in a run's folder, as `lightning_logs/version_0/checkpoints`."""
+_MOST_LOOKED_AT = 10_000
+"""Files below a folder; it can be the root of a disk."""
+
 
 def sha256_of(path: Path) -> str:
     """Hash a file's bytes; 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def may_be_weights(path: Path) -> bool:
+    """Whether it is a file that is called as weights are, and not as what trainers put beside them."""
+    return path.suffix.lower() in SUFFIXES and not _NO_NETWORK.match(path.name) and path.is_file()
 
 
 def read_file(path: Path) -> Any:
@@ -58,6 +72,12 @@ def read_file(path: Path) -> Any:
 
 def _require_weight_file(path: Path) -> None:
     if path.is_dir():
+        below = itertools.islice(itertools.chain.from_iterable(map(path.glob, _BELOW)), _MOST_LOOKED_AT)
+        if found := sorted(file.relative_to(path).as_posix() for file in below if may_be_weights(file)):
+            raise InputError(
+                f"{path}: a folder with no weight file in it but {len(found)} below ({listed_names(found)}); give "
+                "the one that is meant."
+            )
         raise InputError(f"{path}: a folder; give the weight file itself ({', '.join(SUFFIXES)}).")
     if not path.exists():
         raise InputError(f"{path}: no such file.")

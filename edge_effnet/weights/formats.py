@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import re
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_effnet.errors import InputError
+from edge_effnet.io.text import brief
 
 HEAD_BYTES = 512
 """Of a file, enough to tell its format."""
@@ -28,7 +30,15 @@ _FROM_KERAS = (
 _MAGIC_OF_TORCH = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 """How the older format of torch.save begins, after the pickle's protocol."""
 
-_HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|\?xml)", re.IGNORECASE)
+_HTML = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*<(?:!doctype html|html|head)",
+    re.IGNORECASE | re.DOTALL,
+)
+_XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml", re.IGNORECASE)
+_OPENVINO = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?<net\s[^>]*>")
+_FROM_SERVER = (
+    "a server's answer in place of the file; download or copy it again from the address of the file itself."
+)
 
 _MOST_OF_HEADER = 100_000_000
 """Bytes that safetensors allows its header to have."""
@@ -50,6 +60,8 @@ class Format:
     """What to do instead."""
     is_one: Callable[[bytes, Path], bool]
     """From the file's first bytes and its path."""
+    is_text: bool = False
+    """Whether its first words say what it is, so that messages have them."""
 
 
 def _starts(*signatures: bytes, at: int = 0) -> Callable[[bytes, Path], bool]:
@@ -65,6 +77,24 @@ def _is_json(head: bytes, path: Path) -> bool:
         except (ValueError, RecursionError):
             return False
     return b"\0" not in head
+
+
+def _is_text(head: bytes, _: Path) -> bool:
+    try:
+        # The last character may be cut.
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character in "\t\n\r\f" for character in text) and bool(text.strip())
+
+
+def _is_core_ml(head: bytes, path: Path) -> bool:
+    """Whether field 2 of a protocol buffer holds another message, not the name of who wrote it as ONNX's does."""
+    if head[:1] != b"\x08" or path.suffix.lower() == ".onnx":
+        return False
+    producer = head[4 : 4 + head[3]] if len(head) > 3 else b""
+    nested = head[2:3] == b"\x12" and not all(0x20 <= byte < 0x7F for byte in producer)
+    return nested or path.suffix.lower() == ".mlmodel"
 
 
 def _is_plain_pickle(head: bytes, path: Path) -> bool:
@@ -96,6 +126,17 @@ FORMATS: tuple[Format, ...] = (
         remedy="the download was answered by a web page (a login, a link to a page about the file); download or copy "
         "it again from the address of the file itself.",
         is_one=lambda head, _: bool(_HTML.match(head)),
+    ),
+    Format(
+        name="a model of OpenVINO",
+        remedy=f"it and the .bin beside it have no PyTorch names any more; {_FROM_SOURCE}",
+        is_one=lambda head, _: bool(_OPENVINO.match(head)),
+    ),
+    Format(
+        name="an XML file, not weights",
+        remedy=f"it may be {_FROM_SERVER}",
+        is_one=lambda head, _: bool(_XML.match(head)),
+        is_text=True,
     ),
     Format(name="a Keras or TensorFlow file (HDF5)", remedy=_FROM_KERAS, is_one=_starts(b"\x89HDF\r\n\x1a\n")),
     Format(name="a Keras model", remedy=_FROM_KERAS, is_one=_has("model.weights.h5")),
@@ -148,6 +189,17 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(name="a JSON file, not weights", remedy="give the weight file that lies beside it.", is_one=_is_json),
     Format(
+        name="text, not weights",
+        remedy=f"it may be {_FROM_SERVER}",
+        is_one=_is_text,
+        is_text=True,
+    ),
+    Format(
+        name="a Core ML model",
+        remedy=f"its weights have no PyTorch names any more; {_FROM_SOURCE}",
+        is_one=_is_core_ml,
+    ),
+    Format(
         name="an ONNX model",
         remedy=f"its graph has no PyTorch names any more; {_FROM_SOURCE}",
         # Protocol buffers have no signature: field 1 is the version of the format, field 2 who wrote it.
@@ -165,7 +217,12 @@ def refuse_other_formats(head: bytes, path: Path) -> None:
     """
     found = next((known for known in FORMATS if known.is_one(head, path)), None)
     if found is not None:
-        raise InputError(f"{path}: {found.name}; {found.remedy}")
+        begins = f" ({brief(_first_words(head))})" if found.is_text else ""
+        raise InputError(f"{path}: {found.name}{begins}; {found.remedy}")
+
+
+def _first_words(head: bytes) -> str:
+    return " ".join(head.decode("utf-8-sig", errors="ignore").split())
 
 
 def is_safetensors(head: bytes, path: Path) -> bool:

@@ -9,7 +9,7 @@ from typing import Unpack
 from edge_effnet.class_names import require_class_names
 from edge_effnet.errors import InputError
 from edge_effnet.head import LINEAR, parse_head
-from edge_effnet.io.text import listed_names
+from edge_effnet.io.text import brief, listed_names
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
@@ -72,9 +72,9 @@ def load_path(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
         InputError: as `load_checkpoint`.
     """
     folder = path.parent if path.name in WEIGHT_FILES else path
+    weights = weight_file(path)
     if not folder.is_dir():
         return load_file(path, expected, options)
-    weights = weight_file(path)
     if not (folder / CONFIG_FILE).is_file():
         return load_file(weights, expected, options)
     config = read_config(folder / CONFIG_FILE, str(folder))
@@ -115,7 +115,9 @@ def load_contents(
     described = contents.described.or_else(beside.described)
     placed = place(contents.tensors, contents.others, path, _known_head(options, saved), ema=options.ema)
     require_no_relative((*beside.architectures, *described.architectures), path)
-    spec = _variant_of(placed, expected or beside.spec, path)
+    said = () if contents.built else contents.described.architectures
+    says = f" (the file says {brief(repr(said[0]))})" if said else ""
+    spec = _variant_of(placed, expected or beside.spec, path, says)
     left_out = require_operators(
         contents.metadata,
         options.trained_activation or spec.activation,
@@ -131,7 +133,9 @@ def load_contents(
     notes = [*beside.notes, *contents.notes, *placed.notes, *left_out]
     built = contents.built or saved or _told(spec, origin, described.forward, path, options, notes)
     trained = built_of(spec, origin, built, options.trained_activation)
-    model = build_network(spec, trained, placed, options, image_size=preprocess.crop, path=path, notes=notes)
+    model = build_network(
+        spec, trained, placed, options, image_size=preprocess.crop, path=path, notes=notes, says=says
+    )
     file_classes = None if model.classifier is None else model.num_classes
     guess = None if saved is not None or contents.built else guess
     notes += filter(None, (guess, None if saved is not None else assumed))
@@ -168,14 +172,14 @@ def _known_head(options: LoadOptions, saved: SavedSettings | None) -> tuple[str,
     return None if text is None else parse_head(text)[0]
 
 
-def _variant_of(placed: Placement, expected: VariantSpec | None, path: Path) -> VariantSpec:
+def _variant_of(placed: Placement, expected: VariantSpec | None, path: Path, says: str) -> VariantSpec:
     fingerprint = fingerprint_of_tensors(placed.tensors, placed.layout)
     found = None if fingerprint is None else find_variant(fingerprint)
     spec = expected or found
     if spec is None:
         raise InputError(
             f"{path}: no variant of EfficientNet ({fingerprint or 'no convolutions at its ends'}): a "
-            "damaged file, or another architecture."
+            f"damaged file, or another architecture{says}."
         )
     # A few tensors missing would make the fingerprint one of nothing: strict matching then says which. A network that
     # somebody pruned by whole tiles looks like an unpruned one.

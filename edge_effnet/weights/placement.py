@@ -13,7 +13,8 @@ import torch
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief, listed_names
 from edge_effnet.weights.heads import find_head
-from edge_effnet.weights.layouts import LAYOUTS, Layout
+from edge_effnet.weights.in_parts import require_whole
+from edge_effnet.weights.layouts import LAYOUTS, SPATIAL, Layout
 from edge_effnet.weights.normalization import Normalization, find_normalization
 
 _USUAL_PREFIX = re.compile(r"(?:(?:module|_orig_mod|model)\.)*")
@@ -129,10 +130,13 @@ def place(
     where they are known; `ema` prefers an averaged copy to the last step's weights.
 
     Raises:
-        InputError: no network; several, and nothing that tells which one is meant; or a head of other steps.
+        InputError: no network; several, and nothing that tells which one is meant; a head of other steps; or a
+            layer in parts.
     """
     places = _places(tensors)
     if not places:
+        require_whole(tensors, path)
+        _require_last_convolution(tensors, path)
         keys, known = list(tensors), dict.fromkeys(layout.name for layout in LAYOUTS.values())
         raise InputError(
             f"{path}: no EfficientNet in a layout known here ({', '.join(known)}); its {len(keys)} "
@@ -150,6 +154,7 @@ def place(
     if normalization is not None:
         rest = {key: tensor for key, tensor in rest.items() if key not in normalization.names}
         notes.append(str(normalization))
+    require_whole(trunk if head == () else [*trunk, *rest], path)
     own_weight, ordered = chosen.end("classifier"), _keeps_order(kept)
     found = find_head(rest, own_weight, features, head, str(path), ordered=ordered)
     renamed = {chosen.ours(key.removeprefix(chosen.prefix)): tensor for key, tensor in trunk.items()}
@@ -201,6 +206,29 @@ def _places_of(kinds: Iterable[_Place], keys: set[str]) -> Iterator[_Place]:
             if place.end("head.conv") in keys and proved:
                 stems.add(key)
                 yield place
+
+
+def _require_last_convolution(keys: Iterable[str], path: Path) -> None:
+    """Refuse a network that has a first convolution and blocks as one of the layouts, and no last convolution.
+
+    Raises:
+        InputError: naming what is missing.
+    """
+    present = set(keys)
+    for layout in LAYOUTS.values():
+        stem = f"{layout.ends['stem.conv']}.weight"
+        block = layout.block.format(stage=0, stage_from_1=1, repeat=0, index=0)
+        firsts = {f"{block}.{names[SPATIAL[kind]]}.weight" for kind, names in layout.kinds.items()}
+        for key in sorted(present):
+            prefix = key.removesuffix(stem)
+            if not key.endswith(stem) or (prefix and not prefix.endswith(".")):
+                continue
+            if any(prefix + first in present for first in firsts):
+                raise InputError(
+                    f"{path}: its last convolution ({brief(prefix + layout.ends['head.conv'])}) is missing, as in "
+                    "networks that give the features of each stage (features_only=True of timm, the backbones of "
+                    "detectors); save the state dict of a network that was made for classification or embeddings."
+                )
 
 
 def _chosen(places: list[_Place], path: Path, *, ema: bool) -> tuple[_Place, Callable[[str], bool], list[str]]:

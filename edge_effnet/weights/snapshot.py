@@ -15,7 +15,7 @@ from edge_effnet.peer_transforms import CROP_MODES, square_side
 from edge_effnet.preprocess import IMAGENET_MEAN, IMAGENET_STD, INTERPOLATIONS, Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
 from edge_effnet.weights.described import Described, class_names_of, describe
-from edge_effnet.weights.files import SUFFIXES
+from edge_effnet.weights.files import may_be_weights
 from edge_effnet.weights.forward import ARGUMENTS, read_forward
 from edge_effnet.weights.origins import by_crop_fraction
 from edge_effnet.weights.transformers_config import preprocess_of_processor, require_efficientnet, usable
@@ -26,12 +26,13 @@ PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 """Preferred first."""
 
-_NO_NETWORK = re.compile(r"optimi|sched|scaler|rng|random_states|training_args", re.IGNORECASE)
-"""What trainers put beside the weights."""
+_SHARDED = "its weights are in several files; save them in one: model.save_pretrained(FOLDER, max_shard_size='10GB')."
+_SHARD = re.compile(r"(?:pytorch_)?model-\d{5}-of-(?!00001)\d{5}\.(?:safetensors|bin)")
+"""One of several files, as `save_pretrained` calls it."""
+_INDEX = "*.index.json"
 
 _OTHER_FOLDERS = {
-    "*.index.json": "its weights are in several files; save them in one: model.save_pretrained(FOLDER, "
-    "max_shard_size='10GB').",
+    _INDEX: _SHARDED,
     "*.distcp": "a checkpoint of torch.distributed; make a file of it: from "
     'torch.distributed.checkpoint.format_utils import dcp_to_torch_save; dcp_to_torch_save(FOLDER, "weights.pth").',
     "saved_model.pb": "a SavedModel of TensorFlow; PyTorch weights are needed, which timm has of the same networks: "
@@ -62,16 +63,19 @@ def weight_file(path: Path) -> Path:
     """Return the weight file that a path means: itself, or the one in a folder.
 
     Raises:
-        InputError: a folder with several, or with weights of another kind.
+        InputError: a folder with several, or with weights of another kind; one shard of several, or their index.
     """
+    if path.is_file() and (_SHARD.fullmatch(path.name) or path.match(_INDEX)):
+        raise InputError(f"{path}: a part of a model; {_SHARDED}")
     usual = next((path / name for name in WEIGHT_FILES if (path / name).is_file()), path)
     if usual is not path or not path.is_dir():
         return usual
     for pattern, remedy in _OTHER_FOLDERS.items():
         if any(path.glob(pattern)):
             raise InputError(f"{path}: {remedy}")
-    found = [file for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES and file.is_file()]
-    found = [file for file in found if not _NO_NETWORK.match(file.name)]
+    found = sorted(file for file in path.iterdir() if may_be_weights(file))
+    if any(_SHARD.fullmatch(file.name) for file in found):
+        raise InputError(f"{path}: {_SHARDED}")
     if len(found) > 1:
         named = listed_names(file.name for file in found)
         raise InputError(f"{path}: a folder with {len(found)} weight files ({named}); give the one that is meant.")

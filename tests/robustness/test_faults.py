@@ -91,7 +91,7 @@ def test_images_that_vanish_are_an_input_error(tmp_path):
     folder = make_artifact(tmp_path / "a").folder
     from edge_effnet.errors import InputError
 
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="no such file"):
         check(folder, data=data, progress=Vanishing(data, "Evaluating"))
 
 

@@ -378,7 +378,7 @@ def test_a_baseline_edited_by_hand_is_found_out(made, checked, tmp_path):
     figures = values | {"digest": values.pop("photographs"), "top1": 0.5}
     path.write_text(baseline_json(Baseline(**figures)))
     code, said = checked(*arguments)
-    assert code == REGRESSION and "it gives top-1 50.00 % for this very program" in said
+    assert code == REGRESSION and "it gives top-1 50.0 % for this very program" in said
 
 
 def test_images_moved_to_other_classes_are_found_out(made, checked, tmp_path):

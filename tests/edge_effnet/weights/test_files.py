@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from pathlib import Path
 
@@ -51,6 +52,34 @@ def test_the_one_weight_file_of_a_folder(tmp_path: Path) -> None:
 def test_folders_of_other_kinds(name: str, said: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"{}")
     assert said in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["model-00001-of-00002.safetensors", "pytorch_model-00002-of-00003.bin", "model.safetensors.index.json"],
+)
+def test_a_part_of_a_sharded_model(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if path.suffix == ".json":
+        path.write_bytes(b"{}")
+    elif path.suffix == ".bin":
+        torch.save(state_dict(), path)
+    else:
+        save_file(state_dict(), path)
+    for given in (path, tmp_path):
+        message = refusal_of(load_checkpoint, given, begins=f"{given}: ")
+        assert "its weights are in several files; save them in one" in message
+    if path.suffix == ".bin":
+        whole = path.rename(tmp_path / "pytorch_model-00001-of-00001.bin")
+        assert load_checkpoint(whole).num_classes == load_checkpoint(tmp_path).num_classes == CLASSES
+
+
+def test_weight_files_below_a_folder_are_listed(tmp_path: Path) -> None:
+    for name in ("checkpoint-100/model.safetensors", "checkpoint-100/optimizer.pt", "a/b/checkpoints/last.ckpt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    below = "2 below (a/b/checkpoints/last.ckpt, checkpoint-100/model.safetensors); give the one"
+    assert below in refusal(tmp_path)
 
 
 def test_a_relative_with_the_same_tensors_is_refused_by_its_name(tmp_path: Path) -> None:
@@ -107,6 +136,35 @@ def test_the_remedy_for_two_networks_makes_a_usable_file(tmp_path: Path, monkeyp
         command = refusal(path).partition("keep one: ")[2].removesuffix(".")
         exec(command.replace("PATH", repr(str(path))), {})
         assert load_checkpoint(tmp_path / "weights.pth", "b0").num_classes == CLASSES
+
+
+LISTS = {
+    "items": (lambda t: list(t.items()), "dict(loaded)"),
+    "items in a tuple": (lambda t: tuple(t.items()), "dict(loaded)"),
+    "behind the epoch": (lambda t: (3, t), "loaded[1]"),
+    "before the optimizer": (lambda t: [t, {"state": {0: torch.ones(2)}}], "loaded[0]"),
+    "behind the optimizer": (lambda t: ({"state": {0: torch.ones(2)}}, {"state_dict": t}), "loaded[1]"),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_the_remedy_for_a_list_makes_a_usable_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrap, expression = LISTS[name]
+    path = tmp_path / "model.pth"
+    torch.save(wrap(state_dict()), path)
+    command = refusal(path).partition(f"not a state dict; save {expression} alone: ")[2].removesuffix(".")
+    exec(command.replace("PATH", repr(str(path))), {})
+    assert load_checkpoint(tmp_path / "weights.pth").num_classes == CLASSES
+
+
+def test_a_rank_of_zero_3(tmp_path: Path) -> None:
+    path = tmp_path / "zero_pp_rank_0_mp_rank_00_model_states.pt"
+    parts = {key: t if "running" in key or "num_b" in key else t.flatten()[:0] for key, t in state_dict().items()}
+    torch.save({"module": parts}, path)
+    assert re.search(r": \d+ of its \d+ tensors have no elements, .* zero_to_fp32\.py \. whole", refusal(path))
 
 
 def test_what_is_in_no_tensor_is_named(tmp_path: Path) -> None:

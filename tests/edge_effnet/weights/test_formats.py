@@ -81,6 +81,34 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "git lfs pull",
     ),
     "HTML": (lambda p: p.write_bytes(b"\n<!DOCTYPE html>\n<html>404</html>"), "an HTML page", "download"),
+    "XHTML": (lambda p: p.write_text('<?xml version="1.0"?>\n<!DOCTYPE html>\n<html>'), "an HTML page", "download"),
+    "XML": (
+        lambda p: p.write_text('<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>'),
+        'an XML file, not weights (<?xml version="1.0"?> <Error><Code>AccessDenied',
+        "download or copy it again",
+    ),
+    "OpenVINO": (
+        lambda p: p.write_text('<?xml version="1.0"?>\n<net name="Model0" version="11">\n\t<layers>'),
+        "a model of OpenVINO",
+        "torch.save(model.state_dict()",
+    ),
+    "Core ML": (
+        # A version, a description of 200 bytes, whose first field is a message too.
+        lambda p: p.write_bytes(b"\x08\x04\x12\xc8\x01\x0a\x10\x0a\x05image" + bytes(999)),
+        "a Core ML model",
+        "torch.save(model.state_dict()",
+    ),
+    "short Core ML": (
+        lambda p: p.write_bytes(b"\x08\x04\x12\x40\x0a\x10\x0a\x05image" + bytes(999)),
+        "a Core ML model",
+        "torch.save(",
+    ),
+    "404": (lambda p: p.write_text("404: Not Found"), "text, not weights (404: Not Found)", "download or copy"),
+    "quota": (
+        lambda p: p.write_text("Quota exceeded:\n\ntoo many people viewed “it”. " * 99),
+        "text, not weights (Quota exceeded: too many people viewed “it”.",
+        "download or copy it again",
+    ),
     "JSON": (lambda p: p.write_text(json.dumps({"architecture": "b0"})), "a JSON file", "beside it"),
     "long JSON": (lambda p: p.write_text(json.dumps({"a": [1] * 9999})), "a JSON file", "beside it"),
     "pickle 2": (plain_pickle(2), "written by pickle.dump", "pickle.load(open(PATH, 'rb'))"),

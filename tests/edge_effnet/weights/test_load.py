@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from edge_effnet import VARIANTS, EfficientNet, InputError, Preprocess, load_checkpoint
 from edge_effnet.weights.layouts import LAYOUTS
 from edge_effnet.weights.origins import ORIGINS
+from tests.support import peers
 from tests.support.networks import images
 from tests.support.refusals import refusal_of
 from tests.support.weight_files import CLASSES, load_saved, network, state_dict
@@ -282,3 +284,82 @@ def test_the_last_steps_weights_can_be_asked_for(nested: bool, tmp_path: Path) -
     torch.save({"state_dict_ema": averaged}, tmp_path / "only.pth")
     with pytest.raises(InputError, match=r"averaged weights .* and no others"):
         load_checkpoint(tmp_path / "only.pth", ema=False)
+
+
+def test_another_architecture_with_the_same_names_is_called_so(path: Path) -> None:
+    # As of timm's semnasnet_100, which has the fingerprint of b0.
+    tensors = state_dict("timm")
+    for key in [key for key in tensors if key.startswith(("blocks.2.", "blocks.3.", "blocks.4."))]:
+        shape = tensors[key].shape
+        tensors[key] = torch.ones([*(max(1, side // 2) for side in shape[:2]), *shape[2:]])
+    for arch in ({}, {"arch": "semnasnet_100"}):
+        message = refusal({"state_dict": tensors} | arch, path, None)
+        says = " (the file says 'semnasnet_100')" if arch else ""
+        assert f"another architecture than b0{says}: of its 81 convolutions" in message
+        assert "missing" not in message
+
+
+def test_a_new_architecture_is_said_where_no_variant_fits(path: Path) -> None:
+    tensors = state_dict("timm") | {"conv_stem.weight": torch.zeros(24, 3, 3, 3)}
+    message = refusal({"state_dict": tensors, "arch": "mnasnet_100"}, path, None)
+    assert message.endswith("or another architecture (the file says 'mnasnet_100').")
+
+
+@pytest.mark.parametrize("layout", ["torchvision", "timm", "lukemelas"])
+def test_statistics_that_are_all_missing_are_said_in_words(layout: str, path: Path) -> None:
+    tensors = {key: t for key, t in state_dict(layout).items() if "running" not in key and "num_b" not in key}
+    message = refusal(tensors, path, None)
+    assert "no BatchNorm has its statistics" in message and "save model.state_dict()" in message
+    assert "missing" not in message
+
+
+@pytest.mark.parametrize(("layout", "variant"), [("timm", "b0"), ("torchvision", "v2-s"), ("lukemelas", "b0")])
+@pytest.mark.parametrize("prefix", ["", "backbone."])
+def test_a_network_without_its_last_convolution(layout: str, variant: str, prefix: str, path: Path) -> None:
+    key = "torchvision-of-6-stages" if variant == "v2-s" else layout
+    tensors, ends = state_dict(key, variant), LAYOUTS[key].ends
+    gone = tuple(f"{ends[end]}." for end in ("head.conv", "head.norm", "classifier"))
+    cut = {prefix + name: tensor for name, tensor in tensors.items() if not name.startswith(gone)}
+    message = refusal(cut, path, None)
+    assert "its last convolution (" + prefix in message and "features_only=True" in message
+
+
+def test_the_features_of_timm_have_no_last_convolution(path: Path) -> None:
+    model = peers.timm.create_model("efficientnet_b0", features_only=True)
+    assert "its last convolution (conv_head) is missing" in refusal(model.state_dict(), path, None)
+
+
+PARTS = {
+    "weight_norm": (nn.utils.weight_norm, "torch.nn.utils.remove_weight_norm("),
+    "spectral_norm": (nn.utils.spectral_norm, "torch.nn.utils.remove_spectral_norm("),
+    "parametrized": (nn.utils.parametrizations.weight_norm, "parametrize.remove_parametrizations("),
+    "parametrized too": (nn.utils.parametrizations.spectral_norm, "parametrize.remove_parametrizations("),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated")
+@pytest.mark.parametrize("name", PARTS)
+def test_a_weight_in_parts_is_made_one_by_the_remedy(name: str, path: Path) -> None:
+    divide, said = PARTS[name]
+    model = nn.Module()
+    model.classifier = nn.Sequential(nn.Dropout(), divide(nn.Linear(1280, CLASSES)))
+    parts = {key: tensor for key, tensor in state_dict().items() if not key.startswith("classifier")}
+    message = refusal(parts | model.state_dict(), path)
+    assert "the weight of classifier.1 is in parts" in message and said in message
+    exec(message.partition("where the network is: ")[2].partition("; torch.save")[0], {"model": model})
+    assert set(model.state_dict()) == {"classifier.1.weight", "classifier.1.bias"}
+    features = load_saved(parts | {"classifier.1.weight_g": torch.ones(1)}, path, head="none")
+    assert features.notes == ("The head was left out, as asked for: classifier.1.weight_g.",)
+
+
+def test_an_adapter_is_to_be_merged(path: Path) -> None:
+    tensors = state_dict()
+    weight, bias = tensors.pop("classifier.1.weight"), tensors.pop("classifier.1.bias")
+    tensors |= {"classifier.1.base_layer.weight": weight, "classifier.1.base_layer.bias": bias}
+    tensors |= {"classifier.1.lora_A.default.weight": torch.zeros(8, 1280)}
+    tensors |= {"classifier.1.lora_B.default.weight": torch.zeros(CLASSES, 8)}
+    for prefix in ("", "base_model.model."):
+        message = refusal({prefix + key: tensor for key, tensor in tensors.items()}, path)
+        assert "classifier.1 is in parts" in message and "merge_and_unload()" in message
+    adapter = {f"base_model.model.{key}": tensor for key, tensor in tensors.items() if "lora" in key}
+    assert "merge_and_unload()" in refusal(adapter, path)
