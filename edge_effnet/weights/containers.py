@@ -36,6 +36,8 @@ _STATISTICS = re.compile(r"(?:^|\.)(?:running_mean|running_var|num_batches_track
 """What a BatchNorm keeps in buffers: no parameters, and so in no average of these."""
 
 _MAX_DEPTH = 8
+_MOST_ITEMS = 100
+"""Of a list that are searched for a state dict."""
 _MAX_NODES = 100_000
 """Containers and tensors that are looked at; a dict of dicts of itself has no end."""
 
@@ -83,8 +85,10 @@ def open_container(loaded: Any, path: Path, *, ema: bool = True) -> Contents:
     tensors = _find_tensors(loaded, path, notes, others, ema)
     outer = loaded if isinstance(loaded, Mapping) else {}
     described = describe(outer)
+    plain = plain_tensors(tensors, path)
+    _require_elements(plain, path)
     return Contents(
-        tensors=_unwrapped(plain_tensors(tensors, path), notes),
+        tensors=_unwrapped(plain, notes),
         others=_unwrapped(plain_tensors(others, path), notes),
         described=described,
         metadata={key: value for key, value in outer.items() if not isinstance(value, torch.Tensor)},
@@ -135,12 +139,11 @@ def _find_tensors(
 def _taken_out(loaded: Any) -> str:
     """How to make a state dict of what is none: of the pairs or of the one dict that a list or a tuple has."""
     items = list(loaded[:_MAX_NODES]) if isinstance(loaded, list | tuple) else []
+    held = [index for index, item in enumerate(items[:_MOST_ITEMS]) if _holds(item)]
+    networks = [index for index in held if prefixes_of(name for name, _ in _of(items[index]))]
+    expression = next((f"loaded[{index}]" for index in (*networks, *held)), None)
     if items and all(_is_pair(item) for item in items):
         expression = "dict(loaded)"
-    else:
-        held = [index for index, item in enumerate(items) if _holds(item)]
-        networks = [index for index in held if prefixes_of(name for name, _ in _of(items[index]))]
-        expression = next((f"loaded[{index}]" for index in (*networks, *held)), None)
     if expression is None:
         return "save torch.save(model.state_dict(), PATH)."
     return (
@@ -162,16 +165,8 @@ def _require_readable(loaded: Mapping[Any, Any], path: Path) -> None:
     """Refuse layers whose weights are in the file and in no tensor.
 
     Raises:
-        InputError: a state dict of arrays, of quantized layers, or of tensors whose elements are in other files.
+        InputError: a state dict of arrays, or of quantized layers.
     """
-    tensors = [value for value in loaded.values() if isinstance(value, torch.Tensor)]
-    empty = sum(tensor.numel() == 0 for tensor in tensors)
-    if empty > len(tensors) / 4:
-        raise InputError(
-            f"{path}: {empty} of its {len(tensors)} tensors have no elements, as in DeepSpeed's checkpoints of "
-            "ZeRO-3, which have them in a file for each rank; run the zero_to_fp32.py that lies in that checkpoint's "
-            "folder (python zero_to_fp32.py . whole) and give the file that it writes."
-        )
     packed = [key for key in loaded if isinstance(key, str) and "._packed_params" in key]
     if packed:
         raise InputError(
@@ -182,6 +177,21 @@ def _require_readable(loaded: Mapping[Any, Any], path: Path) -> None:
         raise InputError(
             f"{path}: a state dict of numpy arrays; make it one of tensors: import torch; arrays = torch.load(PATH, "
             'weights_only=False); torch.save({k: torch.from_numpy(v) for k, v in arrays.items()}, "weights.pth").'
+        )
+
+
+def _require_elements(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Refuse tensors whose elements are in other files.
+
+    Raises:
+        InputError: many of them have none.
+    """
+    empty = sum(tensor.numel() == 0 for tensor in tensors.values())
+    if empty > len(tensors) / 4:
+        raise InputError(
+            f"{path}: {empty} of its {len(tensors)} tensors have no elements, as in DeepSpeed's checkpoints of "
+            "ZeRO-3, which have them in a file for each rank; run the zero_to_fp32.py that lies in that checkpoint's "
+            "folder (python zero_to_fp32.py . whole) and give the file that it writes."
         )
 
 
