@@ -124,9 +124,8 @@ def read_torchscript(path: Path) -> dict[str, Any]:
     """
     with foreign(f"{path}: not a complete TorchScript file: truncated or damaged; download or copy it again."):
         named = (argument for opcode, argument, _ in pickletools.genops(_pickle_of(path)) if opcode.name == "GLOBAL")
-        names = list(
-            dict.fromkeys(str(argument).replace(" ", ".") for argument in named)
-        )  # module.name, the root first
+        # module.name, the root first
+        names = list(dict.fromkeys(str(argument).replace(" ", ".") for argument in named))
         if any(map(_WITHOUT_NAMES.match, names)):
             raise InputError(f"{path}: {_FROZEN}")
         stand_ins: list[Any] = [(_Module, name) for name in names if name.startswith(_MODULES)]
