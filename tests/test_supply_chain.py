@@ -31,7 +31,7 @@ def direct() -> dict[str, str]:
     """Name -> specifier of what `pip install -e ".[dev]"` asks for itself."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    lines = [*project["dependencies"], *extras["peers"], *extras["training"], *extras["dev"]]
+    lines = [*project["dependencies"], *extras["peers"], *extras["release"], *extras["training"], *extras["dev"]]
     found = (re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?(.*)", line) for line in lines)
     return {normal(match[1]): match[2] for match in found if match is not None and match[1] != "edge-effnet"}
 

@@ -16,6 +16,8 @@ from packaging.version import Version
 from tests.support.artifacts import make_artifact
 from tests.support.paths import ROOT
 
+yaml = pytest.importorskip("yaml")
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
@@ -34,6 +36,13 @@ def run(*words, **settings):
     return done.stdout
 
 
+def release_step(name):
+    """What a step of the workflow that builds a release runs."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text())
+    (step,) = (step for step in workflow["jobs"]["lint"]["steps"] if step.get("name") == name)
+    return step["run"]
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """Built from a copy: setuptools leaves folders in what it builds."""
@@ -46,6 +55,8 @@ def wheel(tmp_path_factory):
     for left in ("android/.gradle/x", "android/app/build/x", "android/app/src/main/assets/model/x", "ios/.build/x"):
         (source / "apps" / left).parent.mkdir(parents=True, exist_ok=True)
         (source / "apps" / left).touch()
+    address = {"GITHUB_SERVER_URL": "https://host.example", "GITHUB_REPOSITORY": "somebody/edge-effnet"}
+    run("bash", "-euc", release_step("Addresses of this repository"), env=os.environ | address, cwd=source)
     run(
         *(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-q"),
         *("--wheel-dir", str(built), str(source)),
@@ -76,10 +87,7 @@ def test_an_installed_wheel_has_commands_that_work_and_the_app_projects(wheel, t
 
 
 def test_a_registry_would_take_its_metadata(wheel):
-    """What `twine check --strict` asks of a description in Markdown, and a registry's rules for the fields.
-
-    Twine itself runs in .github/workflows/tests.yml: it would bring some twenty packages into the lock.
-    """
+    assert "PASSED" in run(sys.executable, "-m", "twine", "check", "--strict", str(wheel))
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))
         found = Metadata.from_email(archive.read(name), validate=True)
@@ -87,3 +95,5 @@ def test_a_registry_would_take_its_metadata(wheel):
     assert found.description_content_type == "text/markdown"
     assert str(found.version) == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert found.license_expression == "Apache-2.0" and found.license_files == ["LICENSE"]
+    assert found.project_urls["Source"] == "https://host.example/somebody/edge-effnet"
+    assert {"Changelog", "Issues", "ExecuTorch"} < set(found.project_urls)
