@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from edge_effnet import EfficientNet
 from edge_effnet.activations import swap_activation
 from edge_effnet.fuse import fold_for_inference
 from quant.common.findings import Severity
-from quant.data.calibration_check import check_calibration, stem_shift, twins_among
+from quant.data.calibration_check import check_calibration, norm_misfit, stem_shift, twins_among
 from tests.support.networks import images, trained_looking
 
 SIZE = 64
@@ -53,6 +55,22 @@ def test_weights_of_another_activation_name_the_option():
     assert found.code == "trained-activation" and found.severity is Severity.WARNING
     assert "better with relu than with swish" in found.message
     assert "--trained-activation relu" in found.remedy
+
+
+def test_no_activation_is_copied_to_measure_it(model):
+    """B7 at 600 pixels took 12 GiB for copies in float64, as large as a layer each."""
+    copies = []
+
+    class Large(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            tensors = [each for each in pytree.tree_leaves(out) if isinstance(each, torch.Tensor)]
+            copies.extend(str(func) for each in tensors if each.dtype is torch.float64 and each.ndim > 2)
+            return out
+
+    with Large():
+        misfit = norm_misfit(model, [images(4, SIZE)])
+    assert len(misfit) and not copies
 
 
 def test_without_batchnorm_nothing_is_claimed(model):
