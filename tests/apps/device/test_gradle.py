@@ -262,6 +262,20 @@ PINNED = {
         **of_app(f'implementation("{C}:1.3.0")\n'),
         CATALOG: '[versions]\nexecutorch = "1.4.1"\n',
     },
+    "an entry of a catalog beside one that nothing uses": {
+        **of_app("implementation(libs.pytorch.executorch)\n"),
+        CATALOG: f'[libraries]\npytorch-executorch = "{C}:1.3.0"\nother = "{C}:1.4.1"\n',
+    },
+    "a bundle": {
+        **of_app(f"implementation(libs.bundles.ml)\n{LINE}"),
+        CATALOG: f'[libraries]\npytorch-executorch = "{C}:1.3.0"\n[bundles]\nml = ["pytorch-executorch"]\n',
+    },
+    "an entry that a plugin of one's own looks up": {
+        **of_app(LINE),
+        "buildSrc/src/main/kotlin/Ml.kt": 'add("implementation", libs.findLibrary("et").get())\n',
+        CATALOG: f'[libraries]\net = "{C}:1.3.0"\n',
+    },
+    "an entry that nothing uses, beside nothing else": {**of_app(""), CATALOG: f'[libraries]\net = "{C}:1.3.0"\n'},
     "a line behind one that is commented out": of_app(
         f'// implementation("{C}:1.4.1")\n/* "{C}:1.4.1" */\nimplementation("{C}:1.3.0")\n'
     ),
@@ -281,6 +295,11 @@ def test_another_release_is_found_wherever_it_is_said(case, artifact, tmp_path):
     [
         {**of_app(LINE), CATALOG: '[versions]\nexecutorch = "1.3.0"\n'},
         {**of_app(LINE), CATALOG: f'#[libraries]\n#a = "{C}:1.3.0"\n'},
+        {**of_app(LINE), CATALOG: f'[libraries]\nexecutorch = "{C}:1.3.0"\n'},
+        {
+            **of_app("implementation(libs.pytorch)\nval code = libs.versions.et.get()\n"),
+            CATALOG: f'[versions]\net = "1.4.1"\n[libraries]\net = "{C}:1.3.0"\npytorch = "{C}:1.4.1"\n',
+        },
         of_app(f'// implementation("{C}:1.3.0")\n{LINE}val link = "https://x" // "{C}:1.3.0"\n'),
     ],
 )
