@@ -330,6 +330,25 @@ def test_what_cannot_be_resolved_is_said_as_it_is_written(case, artifact, tmp_pa
     assert note.startswith("Not checked: which ExecuTorch the project links: ") and said in note
 
 
+@pytest.mark.parametrize(
+    ("script", "elsewhere"),
+    [
+        ("android { sourceSets { main { assets.srcDirs = ['assets'] } } }", True),
+        ('android { sourceSets["main"].assets.setSrcDirs(listOf("assets")) }', True),
+        ('android { sourceSets { named("main") { assets { setSrcDirs(listOf("assets")) } } } }', True),
+        ("android { sourceSets { main { assets.srcDirs = [\n'assets', 'src/main/assets'] } } }", False),
+        ('android { sourceSets { main { assets.srcDirs("assets") } } }', False),
+        ('android { sourceSets { getByName("androidTest").assets.srcDirs += files("$projectDir/schemas") } }', False),
+        ("// assets.srcDirs = ['assets']", False),
+    ],
+)
+def test_other_folders_for_assets_are_said(script, elsewhere, artifact, tmp_path):
+    project = project_of(tmp_path / "theirs", of_app(f"{LINE}{script}\n"))
+    said = "app/build.gradle.kts sets assets.srcDirs: if these are the app's own, add 'src/main/assets', where the"
+    notes = deploy(artifact, app="android", project=project).notes
+    assert any(note.startswith(said) for note in notes) == elsewhere
+
+
 def test_a_version_that_nothing_uses_is_said(artifact, tmp_path):
     files = {**of_app(""), CATALOG: '[versions]\nexecutorch = "1.3.0"\n'}
     done = deploy(artifact, app="android", project=project_of(tmp_path / "theirs", files))
