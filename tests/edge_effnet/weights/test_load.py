@@ -299,6 +299,14 @@ def test_another_architecture_with_the_same_names_is_called_so(path: Path) -> No
         assert "missing" not in message
 
 
+def test_another_architecture_is_called_so_whatever_variant_is_asked_for(path: Path) -> None:
+    # It has the fingerprint of Lite1, and few of its shapes.
+    tensors = peers.timm.create_model("spnasnet_100").state_dict()
+    assert "another architecture than b0 or lite1: of its" in refusal(tensors, path, "b0")
+    assert "another architecture than lite1: of its" in refusal(tensors, path, None)
+    assert refusal(state_dict("timm", "lite1"), path, "b0").endswith("not b0; ask for lite1.")
+
+
 def test_a_new_architecture_is_said_where_no_variant_fits(path: Path) -> None:
     tensors = state_dict("timm") | {"conv_stem.weight": torch.zeros(24, 3, 3, 3)}
     message = refusal({"state_dict": tensors, "arch": "mnasnet_100"}, path, None)
