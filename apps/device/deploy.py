@@ -16,6 +16,7 @@ from quant.artifact.recognise import ARTIFACT
 from quant.common.atomic_io import atomic_folder
 from quant.common.overwrite import require_replaceable
 from quant.lower.output import SIGMOID
+from quant.lower.table import BACKENDS
 from quant.metrics.tasks.classes import CLASSES
 
 
@@ -69,7 +70,7 @@ def deploy(
         root = Path(project)
     require_project(target, root)
     linked = target.look(root, module)
-    notes = _require_linked(artifact, target, linked)
+    notes = [*_require_linked(artifact, target, linked), *([linked.place] if linked.place else [])]
     if target.name == "android":
         versions = [pin.version for pin in linked.pins if pin.version]
         sentence = packaged_libraries(linked.root, versions=versions).sentence
@@ -107,12 +108,16 @@ def _require_linked(artifact: Artifact, app: AppProject, linked: Linked) -> list
     backend = artifact.manifest["backend"]
     made = str(artifact.manifest["versions"]["executorch"]).partition("+")[0]
     dependency = app.dependency_for(backend, made, (pin.library for pin in linked.pins))
+    if backend == "qnn":
+        release = artifact.manifest.get("npu", {}).get("libraries", "the QNN that compiled it")
+        dependency += f" beside com.qualcomm.qti:qnn-runtime of {release} or later"
     if backend not in linked.backends:
-        possible = any(backend in backends for backends in app.libraries.values())
+        apps = BACKENDS[backend].apps if backend in BACKENDS else ()
+        ways = [f"link {dependency}" if name == app.name else f"deploy it --app {name}" for name in apps]
         raise InputError(
-            f"{artifact.folder}: a {backend} program; the {app.name} app links {', '.join(linked.backends)} only: "
-            f"{f'link {dependency}, or ' if possible else ''}make one for these "
-            f"(quantize --backend {linked.backends[0]})."
+            f"{artifact.folder}: {backend} programs run in {' and '.join(apps) or 'no'} apps, and this "
+            f"{app.name} app links {', '.join(linked.backends)} only: "
+            f"{', or '.join([*ways, 'make one for these'])} (quantize --backend {linked.backends[0]})."
         )
     other = next((pin for pin in linked.pins if pin.version not in (None, made)), None)
     if other is not None:

@@ -35,4 +35,6 @@ class Linked:
     next_step: str
     """What to do when the model is there."""
     notes: tuple[str, ...] = ()
-    """What could not be checked, a sentence each."""
+    """What could not be checked of its ExecuTorch, a sentence each."""
+    place: str = ""
+    """A sentence where the build may look for models elsewhere."""

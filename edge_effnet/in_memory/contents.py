@@ -52,8 +52,10 @@ def contents_of(module: nn.Module, name: str) -> Contents:
     )
 
 
-def snapshot_of(module: nn.Module, name: str) -> Snapshot:
+def snapshot_of(module: nn.Module, name: str, *, without_size: bool = False) -> Snapshot:
     """Read the config that timm's and transformers' models carry; others say nothing.
+
+    `without_size` leaves unread what timm's says of images, where the caller knows it.
 
     Raises:
         InputError: another architecture, or values that cannot be used.
@@ -61,7 +63,8 @@ def snapshot_of(module: nn.Module, name: str) -> Snapshot:
     for inner in module.modules():
         pretrained = getattr(inner, "pretrained_cfg", None)
         if isinstance(pretrained, Mapping) and isinstance(pretrained.get("architecture"), str):
-            config = {"architecture": pretrained["architecture"], "pretrained_cfg": pretrained}
+            read = {key: value for key, value in pretrained.items() if not (without_size and key == "input_size")}
+            config = {"architecture": pretrained["architecture"], "pretrained_cfg": read}
             names = _names_around(module) or pretrained.get("label_names")
             return read_snapshot(config | {"label_names": names}, None, name)
         of_transformers = getattr(inner, "config", None)

@@ -52,7 +52,7 @@ def load_in_memory(module: object, expected: VariantSpec | None, options: LoadOp
     original, notes = copy_of(module)
     name = name_of(original)
     contents = replace(contents_of(original, name), notes=notes)
-    known = with_snapshot(options, snapshot_of(original, name))
+    known = with_snapshot(options, snapshot_of(original, name, without_size=options.preprocess is not None))
     placed = place(contents.tensors, {}, Path(name))
     found = _Module(name=name, original=original, contents=contents, placed=placed, expected=expected, options=known)
     try:

@@ -244,6 +244,17 @@ _WITHOUT_STATISTICS = (
 )
 
 
+def require_alike(placed: Placement, spec: VariantSpec, *, title: str) -> None:
+    """Refuse a network that shares its names with a variant and few of its shapes.
+
+    Raises:
+        InputError: more than a few convolutions have other shapes; the message begins with `title`.
+    """
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in EfficientNet(spec, include_top=False).state_dict().items()}
+    _require_alike(placed.tensors, shapes, placed.layout.theirs(spec, shapes), title=title)
+
+
 def _require_alike(
     tensors: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size], names: Mapping[str, str], *, title: str
 ) -> None:

@@ -13,7 +13,7 @@ import torch
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief, listed_names
-from edge_effnet.weights.described import Described, describe
+from edge_effnet.weights.described import Described, describe, is_statistic
 from edge_effnet.weights.inert import Array
 from edge_effnet.weights.placement import prefixes_of
 
@@ -205,7 +205,7 @@ def _modules_of(loaded: Mapping[Any, Any], notes: list[str]) -> dict[str, torch.
         tensors = dict(_tensors_in(value, f"{key}.", budget=[_MAX_NODES]))
         if any(name.endswith("weight") for name in tensors) and not _OF_TRAINING.match(key.lower()):
             modules |= {name: tensor for name, tensor in tensors.items() if name.rpartition(".")[2] != _COUNTER}
-        elif any(tensor.numel() > 1 for tensor in tensors.values()):
+        elif any(tensor.numel() > 1 and not is_statistic(name) for name, tensor in tensors.items()):
             left.append(key)
     if left:
         notes.append(f"Left out, as no part of the network: {listed_names(left)}.")

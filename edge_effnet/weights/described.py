@@ -122,6 +122,12 @@ def _entries(outer: Mapping[Any, Any]) -> Iterator[tuple[str, Mapping[Any, Any]]
         level = following
 
 
+def is_statistic(name: str) -> bool:
+    """Whether a tensor's dotted name is that of images' mean or std, which `describe` reads: `normalization.mean`."""
+    above, _, key = name.rpartition(".")
+    return above.rpartition(".")[2] in SETTINGS_KEYS and any(key in keys for keys in STATISTICS.values())
+
+
 def _holds_weights(entry: Mapping[Any, Any]) -> bool:
     """Whether it has tensors with rows other than the mean and std of images."""
     statistics = [key for keys in STATISTICS.values() for key in keys]

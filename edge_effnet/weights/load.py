@@ -13,7 +13,7 @@ from edge_effnet.io.text import brief, listed_names
 from edge_effnet.model import EfficientNet
 from edge_effnet.preprocess import Preprocess
 from edge_effnet.variants import VariantSpec, resolve_variant
-from edge_effnet.weights.build import adapt, build_network, built_of
+from edge_effnet.weights.build import adapt, build_network, built_of, require_alike
 from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions, Wanted
 from edge_effnet.weights.containers import Built, Contents, open_container
 from edge_effnet.weights.described import Described
@@ -184,6 +184,9 @@ def _variant_of(placed: Placement, expected: VariantSpec | None, path: Path, say
     # A few tensors missing would make the fingerprint one of nothing: strict matching then says which. A network that
     # somebody pruned by whole tiles looks like an unpruned one.
     if found is not None and found != spec and found.pruned >= spec.pruned:
+        # Another architecture may have a variant's fingerprint, as SPNASNet that of Lite1.
+        widened = with_widths(found, placed.tensors, placed.layout, title=str(path))
+        require_alike(placed, widened, title=f"{path}: another architecture than {spec.name} or {found.name}{says}")
         raise InputError(f"{path}: holds {found.name} ({fingerprint}), not {spec.name}; ask for {found.name}.")
     return with_widths(spec, placed.tensors, placed.layout, title=str(path))
 

@@ -224,8 +224,14 @@ def _require_last_convolution(keys: Iterable[str], path: Path) -> None:
             if not key.endswith(stem) or (prefix and not prefix.endswith(".")):
                 continue
             if any(prefix + first in present for first in firsts):
+                last = layout.ends["head.conv"]
+                # torchvision's V2-S: its first blocks are fused, without squeeze-excite, and it has six stages.
+                gated = f"{prefix}{block}.1.fc1.weight" in present
+                seventh = any(key.startswith(f"{prefix}features.7.0.block.") for key in present)
+                if layout.name == "torchvision" and not (gated or seventh):
+                    last = LAYOUTS["torchvision-of-6-stages"].ends["head.conv"]
                 raise InputError(
-                    f"{path}: its last convolution ({brief(prefix + layout.ends['head.conv'])}) is missing, as in "
+                    f"{path}: its last convolution ({brief(prefix + last)}) is missing, as in "
                     "networks that give the features of each stage (features_only=True of timm, the backbones of "
                     "detectors); save the state dict of a network that was made for classification or embeddings."
                 )

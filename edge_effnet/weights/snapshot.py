@@ -181,7 +181,10 @@ def _preprocess(pretrained: Mapping[str, Any], where: str) -> tuple[Preprocess |
         size = pretrained["input_size"]
         side = square_side(size)
         if side is None:
-            raise InputError(f"input_size {brief(size)}: need a square, as the network's input is; correct it")
+            raise InputError(
+                f"input_size {brief(size)}: need a square, as the network's input is; correct it, or of a network in "
+                "memory pass preprocess="
+            )
         geometry = by_crop_fraction(
             side,
             float(pretrained.get("crop_pct", 0.875)),

@@ -49,6 +49,11 @@ class LayerReport:
         found = re.search(r"_g([01])$", self.node)
         return f"group {int(found[1]) + 1} of 2" if found else ""
 
+    @property
+    def operation(self) -> str:
+        """What computes it, and which of the groups of its channels it is."""
+        return ", ".join(filter(None, (self.operator, self.group)))
+
 
 def outputs_of(reports: Sequence[LayerReport]) -> list[LayerReport]:
     """What each layer hands on, in their order: of its channels' groups the worst.

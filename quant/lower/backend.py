@@ -56,6 +56,8 @@ class Backend:
     name: str
     devices: str
     """Where it runs."""
+    apps: tuple[str, ...] = ()
+    """Phone apps whose ExecuTorch may link it, as `deploy --app` takes them."""
     precisions: Mapping[str, Precision]
     """In the order of `NAME:all`."""
     default: str

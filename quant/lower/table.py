@@ -16,6 +16,7 @@ BACKENDS: dict[str, Backend] = {
         Backend(
             name="xnnpack",
             devices="Android and iOS CPU",
+            apps=("android", "ios"),
             precisions={
                 "int8": Precision(placement="xnnpack", exact=True, summary="static int8 weights and activations"),
                 "fp32": _FP32,
@@ -32,6 +33,7 @@ BACKENDS: dict[str, Backend] = {
         Backend(
             name="coreml",
             devices="iOS and macOS: Neural Engine, GPU, CPU",
+            apps=("ios",),
             precisions={
                 "fp16": _FP16,
                 "fp32": Precision(needs="GPU or CPU; the Neural Engine computes in fp16", summary=_FP32.summary),
@@ -46,6 +48,7 @@ BACKENDS: dict[str, Backend] = {
         Backend(
             name="vulkan",
             devices="Android GPU",
+            apps=("android",),
             precisions={
                 "fp16": _FP16,
                 "fp32": _FP32,
@@ -73,6 +76,7 @@ BACKENDS: dict[str, Backend] = {
         Backend(
             name="qnn",
             devices="Snapdragon phones: Qualcomm's NPU (HTP)",
+            apps=("android",),
             precisions={
                 "w8a8": Precision(placement="htp", summary="static int8 weights and activations"),
                 "w16a8": Precision(placement="htp-16", summary="int8 weights, static int16 activations"),
@@ -115,6 +119,7 @@ BACKENDS: dict[str, Backend] = {
         Backend(
             name="portable",
             devices="any: reference kernels",
+            apps=("android", "ios"),
             precisions={"fp32": _FP32},
             default="fp32",
             module="quant.lower.portable",

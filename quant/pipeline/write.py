@@ -76,9 +76,9 @@ def _rows(run: Run, programs: Sequence[Program], folder: Path, failed: dict[str,
 def _row(run: Run, program: Program, folder: Path) -> ProgramRow:
     choice, logits = program.choice, run.evaluated.logits
     outcome, simulated, reason = None, None, ""
-    measured = choice.name in run.evaluated.measured
+    measured, artifact = choice.name in run.evaluated.measured, str(run.request.out / choice.name)
     if measured:
-        outcome = judge(run, program, str(run.request.out / choice.name))
+        outcome = judge(run, program, artifact)
         verdict = outcome.to_json()
     else:
         reason = f"not measured here: runs on {choice.backend.devices} only"
@@ -87,6 +87,7 @@ def _row(run: Run, program: Program, folder: Path) -> ProgramRow:
         verdict = {
             "verdict": NOT_HERE,
             "reasons": [reason],
+            "artifact": artifact,
             "float": {"size_bytes": len(run.programs.float.data)},
             "pte": {"size_bytes": len(program.lowered.data)},
             "simulated": None if simulated is None else fidelity_json(simulated),

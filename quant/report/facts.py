@@ -18,6 +18,7 @@ from quant.analysis.search_result import Point
 from quant.artifact.recognise import IN_MEMORY, check_command
 from quant.common.findings import further_remedy
 from quant.lower.result import Delegation
+from quant.lower.table import BACKENDS
 from quant.metrics.logit_changes import LogitChanges
 from quant.metrics.margins import MarginClass, Paired
 from quant.metrics.per_class import ClassFigures, ConfusionChange
@@ -83,6 +84,8 @@ class Facts:
     recipe: Mapping[str, Any]
     """Name, settings and seed."""
     backend: str
+    apps: tuple[str, ...]
+    """Phone apps that run such programs."""
     precision: str | None
     npu: Mapping[str, str]
     """Which NPU the program is for, and what ran it; empty of programs for others."""
@@ -196,6 +199,7 @@ def _made(manifest: Mapping[str, Any]) -> dict[str, Any]:
     copied = ("variant", "activation", "image_size", "recipe", "backend", "created", "versions", "weights", "files")
     return {key: manifest[key] for key in copied} | {
         "task": task_of(manifest),
+        "apps": BACKENDS[manifest["backend"]].apps if manifest["backend"] in BACKENDS else (),
         "precision": manifest.get("precision"),
         "npu": manifest.get("npu", {}),
         "delegation": Delegation(**manifest["delegation"]),

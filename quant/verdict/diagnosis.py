@@ -87,9 +87,9 @@ def diagnose(layers: Sequence[LayerReport], circumstances: Circumstances) -> Dia
     clipped = f", {100 * broken.clipped:.1f} % of its values clipped" if broken.clipped else ""
     sqnr = f"{broken.sqnr_db:.1f} dB{clipped})"
     if broken.sqnr_db < BROKEN_SQNR_DB:
-        said = f"SQNR first falls below {least} at {broken.layer} ({broken.operator}, {sqnr}"
+        said = f"SQNR first falls below {least} at {broken.layer} ({broken.operation}, {sqnr}"
     else:
-        said = f"no layer is below {least}; SQNR falls most at {broken.layer} ({broken.operator}, to {sqnr}"
+        said = f"no layer is below {least}; SQNR falls most at {broken.layer} ({broken.operation}, to {sqnr}"
     return Diagnosis(
         layer=broken.layer, operator=broken.operator, sqnr_db=broken.sqnr_db, finding=said, remedies=remedies
     )

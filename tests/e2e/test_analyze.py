@@ -31,6 +31,22 @@ def test_the_table_fits_80_columns_and_names_what_broke(called, folder):
     assert out.rstrip().endswith("No layer below 10 dB.")
 
 
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_the_groups_of_a_layers_channels_are_told_apart(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    name = "stages.6.0.squeeze_excite"
+    groups = [replace(LAYER, layer=name, node=f"mul_g{group}", sqnr_db=9.0 - group) for group in (0, 1)]
+    print_analysis([replace(LAYER, layer="stem"), *groups], by="order", top=None, as_json=False)
+    lines = re.sub(r"\x1b\[\d+m", "", capsys.readouterr().out).splitlines()
+    assert max(len(line) for line in lines if line.startswith(" ")) <= columns
+    rows = [line.split(maxsplit=1)[1] for line in lines if line.strip().startswith(name)]
+    assert [row[:6] for row in rows] == ["1 of 2", "2 of 2"]
+    assert lines[-1] == f"First below 10 dB: {name} (product, group 1 of 2), 9.0 dB."
+    print_analysis([LAYER], by="order", top=None, as_json=False)
+    assert "group" not in capsys.readouterr().out
+
+
 def test_json_is_one_object(called, folder):
     code, out, _ = called(folder, "--json", "--by", "noise", "--top", "5")
     assert code == 0

@@ -18,6 +18,7 @@ from quant.lower.table import BACKENDS
 from quant.pipeline.check import check
 from quant.program.reader import parse_pte, read_pte
 from tests.support.fleets import made_fleet
+from tests.support.reports import Elements
 
 OPENVINO = importlib.util.find_spec("openvino") is not None
 pytestmark = pytest.mark.slow
@@ -55,6 +56,14 @@ def test_what_runs_here_is_measured_and_what_does_not_says_so(made):
     assert row(made, "xnnpack-fp32").outcome.pte.agreement == 1.0
     assert row(made, "xnnpack-fp16").outcome.pte.sqnr_db > 35
     assert row(made, "coreml-int8").outcome is None and row(made, "coreml-int8").simulated.agreement > 0.5
+
+
+def test_the_report_of_a_program_that_was_not_measured_has_commands_that_work(made):
+    folder = made[0].folder / "vulkan-fp16"
+    assert open_artifact(folder).manifest["verdict"]["artifact"] == str(folder)
+    text = Elements((folder / "report.html").read_text()).text
+    assert f"edge-effnet deploy {folder} --app android Copy" in text
+    assert f"edge-effnet check {folder} --data {made[1]} --max-drop 60 --device adb Copy" in text
 
 
 def test_rows_are_ranked_measured_first_and_small_first(made):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -102,6 +103,16 @@ def test_what_an_object_tells_is_taken() -> None:
     squashed = Preprocess(crop=160, resize=160)
     assert load_module(made("torchvision"), preprocess=squashed).preprocess == squashed
     assert load_module(made("timm, hardswish")).model.activation == "hardswish"
+
+
+def test_a_given_preprocessing_stands_in_for_timms_of_no_square() -> None:
+    module = copy.deepcopy(made("timm"))
+    module.pretrained_cfg = {**module.pretrained_cfg, "input_size": (3, 224, 256)}
+    with pytest.raises(InputError, match=r"input_size \(3, 224, 256\): need a square.* pass preprocess="):
+        load_module(module)
+    squashed = Preprocess(crop=160, resize=160)
+    checkpoint = load_module(module, preprocess=squashed)
+    assert (checkpoint.preprocess, checkpoint.origin) == (squashed, "timm")
 
 
 def test_class_names_of_a_config_around_timms_network() -> None:

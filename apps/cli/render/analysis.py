@@ -19,6 +19,7 @@ _ORDERS: dict[str, Callable[[LayerReport], float]] = {
 
 _CELLS: dict[str, Callable[[LayerReport], str]] = {
     "layer": lambda report: report.layer,
+    "group": lambda report: report.group.removeprefix("group "),
     "operator": lambda report: report.operator,
     "values": lambda report: _range(report.seen),
     "int8 grid": lambda report: "float" if report.grid is None else _range(report.grid),
@@ -48,9 +49,10 @@ def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, 
         return
     console = PlainConsole(widest=None)
     piped = not sys.stdout.isatty()
+    columns = [name for name in _CELLS if name != "group" or any(report.group for report in rows)]
     for count in range(len(_LEFT_OUT) + 1):
         left_out = _LEFT_OUT[:count]
-        table = _table(rows, [name for name in _CELLS if name not in left_out])
+        table = _table(rows, [name for name in columns if name not in left_out])
         if piped or _width(console, table) <= console.width:
             break
     console.width = max(console.width, _width(console, table))
@@ -60,14 +62,14 @@ def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, 
             console.print(f"Left out for want of room: {', '.join(left_out)} (--json has all).", style="dim")
         said = f"No layer below {BROKEN_SQNR_DB:.0f} dB."
         if broken is not None:
-            where = f"{broken.layer} ({broken.operator}), {broken.sqnr_db:.1f} dB"
+            where = f"{broken.layer} ({broken.operation}), {broken.sqnr_db:.1f} dB"
             said = f"First below {BROKEN_SQNR_DB:.0f} dB: {where}."
         console.print(said, soft_wrap=True)
     write(captured.get())
 
 
 def _table(reports: Sequence[LayerReport], columns: Sequence[str]) -> Table:
-    names = ("layer", "operator")
+    names = ("layer", "group", "operator")
     made = (Column(each, no_wrap=True) if each in names else each for each in columns)
     table = plain_table(*made, collapse_padding=True)
     for report in reports:

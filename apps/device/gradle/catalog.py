@@ -14,6 +14,23 @@ _GROUP = "org.pytorch"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A library of org.pytorch."""
+
+    aliases: tuple[str, ...]
+    """Its key, and those of bundles that hold it."""
+    name: str
+    version: str
+    """As it is written; "" where there is none."""
+
+    def used_in(self, scripts: str) -> bool:
+        """Whether scripts name it: `libs.executorch.android`, `findLibrary("executorch-android")`."""
+        names = "|".join("[-_.]".join(map(re.escape, re.split("[-_.]", alias))) for alias in self.aliases)
+        called = rf"(?:(?<!versions)(?<!plugins)\.|\bfind(?:Library|Bundle)\(\s*[\"'])(?:{names})\b"
+        return re.search(called, scripts, re.IGNORECASE) is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Catalog:
     """One file."""
 
@@ -22,8 +39,7 @@ class Catalog:
     """By accessor."""
     plugins: dict[str, str]
     """Ids by accessor."""
-    libraries: tuple[tuple[str, str], ...]
-    """Of org.pytorch: name and version as it is written, "" where there is none."""
+    libraries: tuple[Entry, ...]
 
 
 def accessor(key: str) -> str:
@@ -38,12 +54,17 @@ def read_catalog(path: Path) -> Catalog:
     except tomllib.TOMLDecodeError:
         tables = {}
     versions = {accessor(key): value for key, value in _table(tables, "versions").items()}
-    found = (_library(entry, versions) for entry in _table(tables, "libraries").values())
+    found = ((key, *_library(entry, versions)) for key, entry in _table(tables, "libraries").items())
+    bundles = {key: held for key, held in _table(tables, "bundles").items() if isinstance(held, list)}
     return Catalog(
         path=path,
         versions={key: _plain(value) for key, value in versions.items()},
         plugins={accessor(key): _plugin(entry) for key, entry in _table(tables, "plugins").items()},
-        libraries=tuple((name, version) for group, name, version in found if group == _GROUP),
+        libraries=tuple(
+            Entry(aliases=(key, *(each for each, held in bundles.items() if key in held)), name=name, version=version)
+            for key, group, name, version in found
+            if group == _GROUP
+        ),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from itertools import chain
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from apps.device.gradle.pins import pins_of, unused_versions
 from apps.device.gradle.project import GradleProject, Module, project_root
+from apps.device.gradle.script import code_of, scripts_in
 from apps.device.linked import UNKNOWN, Linked, Pin
 from edge_effnet.errors import InputError
 
@@ -19,6 +21,10 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "executorch-android-qnn": ("xnnpack", "portable", "qnn"),
 }
 """Maven artifacts of org.pytorch, and the backends that they link."""
+
+_ASSETS = "src/main/assets"
+_OTHER_ASSETS = re.compile(r"\bassets\b[\s.{]*(?:srcDirs\s*=|setSrcDirs\b)[^\]}]*")
+"""Folders in place of the usual one; what else a script says of them adds to it."""
 
 
 def look_at_gradle(folder: Path, name: str | None = None) -> Linked:
@@ -39,11 +45,12 @@ def look_at_gradle(folder: Path, name: str | None = None) -> Linked:
     linked = (LIBRARIES.get(library, LIBRARIES["executorch-android"]) for library in names)
     return Linked(
         root=project.root,
-        model=module.folder / "src/main/assets/model",
+        model=module.folder / _ASSETS / "model",
         pins=pins,
         backends=tuple(dict.fromkeys(chain.from_iterable(linked))),
         next_step=_next_step(project, module),
         notes=tuple(f"{UNKNOWN}: {note}" for note in _unresolved(project, pins)),
+        place=_place(project, module),
     )
 
 
@@ -68,6 +75,15 @@ def _next_step(project: GradleProject, module: Module) -> str:
     task = "installDebug" if project.is_application(module) else "assembleDebug"
     path = f"{module.path.rstrip(':')}:{task}" if module.path != ":" else task
     return f"cd {shlex.quote(str(project.root))} && ./gradlew {path}, or Run in Android Studio"
+
+
+def _place(project: GradleProject, module: Module) -> str:
+    for path in scripts_in(module.folder):
+        found = _OTHER_ASSETS.search(code_of(path))
+        if found and _ASSETS not in found[0]:
+            place = os.path.relpath(path, project.root)
+            return f"{place} sets assets.srcDirs: if these are the app's own, add {_ASSETS!r}, where the model is now"
+    return ""
 
 
 def _unresolved(project: GradleProject, pins: tuple[Pin, ...]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from apps.device.gradle.catalog import accessor
+from apps.device.gradle.catalog import Entry, accessor
 from apps.device.gradle.project import GradleProject, Module
 from apps.device.gradle.script import SETTINGS, code_of, scripts_in, text_of
 from apps.device.linked import Pin
@@ -37,23 +37,28 @@ _ASSIGNED = r"\b{name}\b[\"'\]]*\s*(?:=|,|:|by\s+extra\s*\()\s*[\"']([^\"']+)[\"
 def pins_of(project: GradleProject, module: Module | None = None) -> tuple[Pin, ...]:
     """Every place that asks for ExecuTorch; of applications only `module`, where one is given.
 
-    A place that names it without a version counts only where no other place says one.
+    A place that names it without a version counts only where no other place says one; so does a catalog's entry that
+    no script uses.
     """
     scripts = [path for path in _scripts(project, module) if path.is_file()]
     code = {path: code_of(path) for path in scripts}
     text = "\n".join((*code.values(), *_properties(project.root)))
     versions = {key: value for catalog in project.catalogs for key, value in catalog.versions.items()}
-    named = chain(
-        ((each.path, *library) for each in project.catalogs for library in each.libraries),
-        ((path, *found) for path, script in code.items() for found in _named(script)),
-    )
-    pins = [
-        Pin(where=where, library=library, said=said, version=_exact(said, text, versions))
-        for where, library, said in named
-        if not library or library.startswith("executorch-android")
-    ]
-    known = any(pin.version for pin in pins)
-    return tuple(dict.fromkeys(pin for pin in pins if pin.said or not known))
+    entries = [(each.path, entry) for each in project.catalogs for entry in each.libraries]
+    used = [(path, entry) for path, entry in entries if entry.used_in(text)]
+    lines = [(path, *found) for path, script in code.items() for found in _named(script)]
+
+    def pins(entries: list[tuple[Path, Entry]]) -> list[Pin]:
+        named = chain(((path, entry.name, entry.version) for path, entry in entries), lines)
+        return [
+            Pin(where=where, library=library, said=said, version=_exact(said, text, versions))
+            for where, library, said in named
+            if not library or library.startswith("executorch-android")
+        ]
+
+    found = pins(used) if any(pin.said for pin in pins(used)) else pins(entries)
+    known = any(pin.version for pin in found)
+    return tuple(dict.fromkeys(pin for pin in found if pin.said or not known))
 
 
 def unused_versions(project: GradleProject) -> Iterator[str]:

@@ -118,8 +118,7 @@ def _figures(layer: LayerReport) -> str:
     clipped = "" if layer.clipped is None else f", {100 * layer.clipped:.2f} % clipped"
     timed = "" if layer.estimated_ms is None else f", {layer.estimated_ms:.3f} ms"
     what = "float" if layer.precision == "float" else f"SQNR {layer.sqnr_db:.1f} dB{clipped}"
-    operator = ", ".join(filter(None, (layer.operator, layer.group)))
-    return f"{layer.layer} ({operator}): {what}, {100 * layer.noise_share:.1f} % of the noise{timed}"
+    return f"{layer.layer} ({layer.operation}): {what}, {100 * layer.noise_share:.1f} % of the noise{timed}"
 
 
 def _mark_stages(panels: Sequence[Axes], layers: Sequence[LayerReport]) -> None:

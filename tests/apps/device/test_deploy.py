@@ -9,8 +9,10 @@ from apps.cli import edge_effnet
 from apps.cli.exit_codes import guarded
 from apps.device import app_projects
 from apps.device.deploy import deploy
+from apps.device.gradle.look import LIBRARIES
 from apps.device.native_libraries import PAGE, packaged_libraries
 from edge_effnet.errors import InputError
+from quant.lower.table import BACKENDS
 from tests.support.artifacts import make_artifact
 from tests.support.native import make_archive
 from tests.support.paths import ROOT
@@ -82,6 +84,37 @@ def test_this_packages_app_takes_the_library_of_the_program_that_is_deployed(bac
     )
     found = re.search(r'"backend": "(\w+)"', (project / "app/src/main/assets/model/manifest.json").read_text())
     assert found[1] == backend
+
+
+IOS, ANDROID = "this ios app links xnnpack, coreml, portable only", "this android app links xnnpack, portable only"
+INSTEAD = "make one for these (quantize --backend xnnpack)."
+LINK = f'link implementation("{COORDINATE}-qnn:1.4.1") beside com.qualcomm.qti:qnn-runtime of QNN 2.51.0 or later'
+ELSEWHERE = {
+    ("qnn", "ios"): f"qnn programs run in android apps, and {IOS}: deploy it --app android, or {INSTEAD}",
+    ("coreml", "android"): f"coreml programs run in ios apps, and {ANDROID}: deploy it --app ios, or {INSTEAD}",
+    ("openvino", "ios"): f"openvino programs run in no apps, and {IOS}: {INSTEAD}",
+    ("qnn", "android"): f"qnn programs run in android apps, and {ANDROID}: {LINK}, or {INSTEAD}",
+}
+
+
+@pytest.mark.parametrize(("backend", "app"), ELSEWHERE)
+def test_a_program_that_an_app_does_not_run_hears_which_app_does(backend, app, tmp_path):
+    npu = {"soc": "SM8750", "architecture": "HTP v79", "libraries": "QNN 2.51.0", "judged_on": "emulated HTP"}
+    artifact = make_artifact(tmp_path / "a", backend=backend, **({"npu": npu} if backend == "qnn" else {})).folder
+    project = project_of(tmp_path / "theirs", **{SCRIPT: f'implementation("{COORDINATE}:1.4.1")'})
+    (project / "Package.swift").write_text("swiftpm-1.4.1")
+    with pytest.raises(InputError) as caught:
+        deploy(artifact, app=app, project=project)
+    assert str(caught.value) == f"{artifact}: {ELSEWHERE[backend, app]}"
+
+
+def test_the_table_of_backends_names_the_apps_that_link_them():
+    linked = {
+        "android": {backend for backends in LIBRARIES.values() for backend in backends},
+        "ios": {*app_projects.ios_app().backends},
+    }
+    for app in app_projects.APPS:
+        assert linked[app] == {name for name, backend in BACKENDS.items() if app in backend.apps}
 
 
 @pytest.mark.parametrize("text", ["", f'implementation("{COORDINATE}:$executorchVersion")', "broken = ["])

@@ -262,6 +262,20 @@ PINNED = {
         **of_app(f'implementation("{C}:1.3.0")\n'),
         CATALOG: '[versions]\nexecutorch = "1.4.1"\n',
     },
+    "an entry of a catalog beside one that nothing uses": {
+        **of_app("implementation(libs.pytorch.executorch)\n"),
+        CATALOG: f'[libraries]\npytorch-executorch = "{C}:1.3.0"\nother = "{C}:1.4.1"\n',
+    },
+    "a bundle": {
+        **of_app(f"implementation(libs.bundles.ml)\n{LINE}"),
+        CATALOG: f'[libraries]\npytorch-executorch = "{C}:1.3.0"\n[bundles]\nml = ["pytorch-executorch"]\n',
+    },
+    "an entry that a plugin of one's own looks up": {
+        **of_app(LINE),
+        "buildSrc/src/main/kotlin/Ml.kt": 'add("implementation", libs.findLibrary("et").get())\n',
+        CATALOG: f'[libraries]\net = "{C}:1.3.0"\n',
+    },
+    "an entry that nothing uses, beside nothing else": {**of_app(""), CATALOG: f'[libraries]\net = "{C}:1.3.0"\n'},
     "a line behind one that is commented out": of_app(
         f'// implementation("{C}:1.4.1")\n/* "{C}:1.4.1" */\nimplementation("{C}:1.3.0")\n'
     ),
@@ -281,6 +295,11 @@ def test_another_release_is_found_wherever_it_is_said(case, artifact, tmp_path):
     [
         {**of_app(LINE), CATALOG: '[versions]\nexecutorch = "1.3.0"\n'},
         {**of_app(LINE), CATALOG: f'#[libraries]\n#a = "{C}:1.3.0"\n'},
+        {**of_app(LINE), CATALOG: f'[libraries]\nexecutorch = "{C}:1.3.0"\n'},
+        {
+            **of_app("implementation(libs.pytorch)\nval code = libs.versions.et.get()\n"),
+            CATALOG: f'[versions]\net = "1.4.1"\n[libraries]\net = "{C}:1.3.0"\npytorch = "{C}:1.4.1"\n',
+        },
         of_app(f'// implementation("{C}:1.3.0")\n{LINE}val link = "https://x" // "{C}:1.3.0"\n'),
     ],
 )
@@ -309,6 +328,25 @@ def test_what_cannot_be_resolved_is_said_as_it_is_written(case, artifact, tmp_pa
     project = project_of(tmp_path / "theirs", of_app(text))
     (note,) = (note for note in deploy(artifact, app="android", project=project).notes if "Not checked" in note)
     assert note.startswith("Not checked: which ExecuTorch the project links: ") and said in note
+
+
+@pytest.mark.parametrize(
+    ("script", "elsewhere"),
+    [
+        ("android { sourceSets { main { assets.srcDirs = ['assets'] } } }", True),
+        ('android { sourceSets["main"].assets.setSrcDirs(listOf("assets")) }', True),
+        ('android { sourceSets { named("main") { assets { setSrcDirs(listOf("assets")) } } } }', True),
+        ("android { sourceSets { main { assets.srcDirs = [\n'assets', 'src/main/assets'] } } }", False),
+        ('android { sourceSets { main { assets.srcDirs("assets") } } }', False),
+        ('android { sourceSets { getByName("androidTest").assets.srcDirs += files("$projectDir/schemas") } }', False),
+        ("// assets.srcDirs = ['assets']", False),
+    ],
+)
+def test_other_folders_for_assets_are_said(script, elsewhere, artifact, tmp_path):
+    project = project_of(tmp_path / "theirs", of_app(f"{LINE}{script}\n"))
+    said = "app/build.gradle.kts sets assets.srcDirs: if these are the app's own, add 'src/main/assets', where the"
+    notes = deploy(artifact, app="android", project=project).notes
+    assert any(note.startswith(said) for note in notes) == elsewhere
 
 
 def test_a_version_that_nothing_uses_is_said(artifact, tmp_path):

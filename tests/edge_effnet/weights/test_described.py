@@ -304,6 +304,7 @@ def test_preprocessing_wherever_it_stands(name: str, tmp_path: Path) -> None:
     checkpoint = load(entries, tmp_path)
     assert checkpoint.preprocess == expected
     assert any("how images were prepared, which was taken" in note for note in checkpoint.notes)
+    assert not any("Left out" in note for note in checkpoint.notes)
 
 
 @pytest.mark.parametrize("size", [[3, 224, 256], (256, 192), [224, 192, 3]])

@@ -299,6 +299,14 @@ def test_another_architecture_with_the_same_names_is_called_so(path: Path) -> No
         assert "missing" not in message
 
 
+def test_another_architecture_is_called_so_whatever_variant_is_asked_for(path: Path) -> None:
+    # It has the fingerprint of Lite1, and few of its shapes.
+    tensors = peers.timm.create_model("spnasnet_100").state_dict()
+    assert "another architecture than b0 or lite1: of its" in refusal(tensors, path, "b0")
+    assert "another architecture than lite1: of its" in refusal(tensors, path, None)
+    assert refusal(state_dict("timm", "lite1"), path, "b0").endswith("not b0; ask for lite1.")
+
+
 def test_a_new_architecture_is_said_where_no_variant_fits(path: Path) -> None:
     tensors = state_dict("timm") | {"conv_stem.weight": torch.zeros(24, 3, 3, 3)}
     message = refusal({"state_dict": tensors, "arch": "mnasnet_100"}, path, None)
@@ -313,7 +321,10 @@ def test_statistics_that_are_all_missing_are_said_in_words(layout: str, path: Pa
     assert "missing" not in message
 
 
-@pytest.mark.parametrize(("layout", "variant"), [("timm", "b0"), ("torchvision", "v2-s"), ("lukemelas", "b0")])
+CUT = [("timm", "b0"), ("torchvision", "b0"), ("torchvision", "v2-s"), ("torchvision", "v2-m"), ("lukemelas", "b0")]
+
+
+@pytest.mark.parametrize(("layout", "variant"), CUT)
 @pytest.mark.parametrize("prefix", ["", "backbone."])
 def test_a_network_without_its_last_convolution(layout: str, variant: str, prefix: str, path: Path) -> None:
     key = "torchvision-of-6-stages" if variant == "v2-s" else layout
@@ -321,7 +332,7 @@ def test_a_network_without_its_last_convolution(layout: str, variant: str, prefi
     gone = tuple(f"{ends[end]}." for end in ("head.conv", "head.norm", "classifier"))
     cut = {prefix + name: tensor for name, tensor in tensors.items() if not name.startswith(gone)}
     message = refusal(cut, path, None)
-    assert "its last convolution (" + prefix in message and "features_only=True" in message
+    assert f"its last convolution ({prefix}{ends['head.conv']})" in message and "features_only=True" in message
 
 
 def test_the_features_of_timm_have_no_last_convolution(path: Path) -> None:

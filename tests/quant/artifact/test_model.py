@@ -10,8 +10,10 @@ from quant.artifact.model import Golden
 from quant.artifact.open import open_artifact
 from quant.artifact.recognise import require_replaceable
 from quant.artifact.write import write_artifact
+from quant.pipeline.results import ProgramRow, RunOutcome
 from tests.support.artifacts import LAYER, edit_manifest, make_artifact, manifest_fields, sign_again, snapshot
 from tests.support.images import COLOURS, draw_image
+from tests.support.outcomes import outcome
 from tests.support.programs import PREPROCESS, SIZE
 from tests.support.refusals import refusal_of
 
@@ -290,6 +292,17 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(MachineError, match="is a file"):
         require_replaceable(tmp_path / "file" / "a")
+
+
+def test_the_documentation_describes_every_key_of_the_verdict(pytestconfig):
+    schema = json.loads((pytestconfig.rootpath / "quant" / "artifact" / "manifest.schema.json").read_text())
+    page = (pytestconfig.rootpath / "docs" / "manifest.md").read_text()
+    page = page[page.index("## The verdict") : page.index("## report.html")]
+    row = ProgramRow(name="", backend="", precision="", devices="", status="", reason="")
+    run = RunOutcome(folder="", variant="", recipe="", rows=(row,), findings=(), seconds={}).to_json()
+    figures = schema["$defs"]["figures"]["properties"]
+    keys = {*schema["properties"]["verdict"]["properties"], *outcome().to_json(), *figures, *run, *run["programs"][0]}
+    assert not {key for key in keys if f"`{key}`" not in page}
 
 
 def test_the_documentation_describes_every_key_of_the_schema(pytestconfig):

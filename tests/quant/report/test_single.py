@@ -187,6 +187,16 @@ def test_the_check_on_a_phone_is_a_command_that_can_be_run():
     assert "edge-effnet check b0-int8-xnnpack --data IMAGES --device adb Recipe" in unknown
 
 
+@pytest.mark.parametrize(
+    ("backend", "apps", "adb"),
+    [("vulkan", ["android"], True), ("coreml", ["ios"], False), ("openvino", [], False), ("of old", [], False)],
+)
+def test_a_program_goes_only_into_apps_that_run_it(backend, apps, adb):
+    text = Elements(page(backend=backend)).text
+    assert re.findall(r"deploy b0-int8-xnnpack --app (\w+)", text) == apps
+    assert ("Onto a phone" in text) == bool(apps) and ("--device adb" in text) == adb
+
+
 def test_a_recipe_is_its_name_and_what_it_does():
     text = Elements(page(recipe={**RECIPES["int8"].to_json(), "seed": 3})).text
     assert f"recipe int8 {RECIPES['int8'].summary} (settings: manifest.json) random seed 3" in text
