@@ -31,7 +31,7 @@ def test_a_loss_well_within_the_limit_on_many_images_is_no_matter_of_caution(lab
 @pytest.mark.parametrize("labelled", [True, False])
 def test_a_loss_that_other_images_might_push_over_the_limit_is(labelled):
     (sentence,) = found(1000, 9, labelled=labelled)
-    assert sentence.startswith("close to the limit: seen on 1000 images") and "1.0 allowed" in sentence
+    assert sentence.startswith("close to the limit: with 1000 images") and "1.0 allowed" in sentence
     assert ("top-1" in sentence) == labelled
 
 
