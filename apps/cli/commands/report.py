@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def report_command(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="FOLDER...", help="Artifact folders, or folders of --backend runs.")
+        list[Path], typer.Argument(metavar="FOLDER", help="Artifact folders, or folders of --backend runs.")
     ],
     data: Annotated[str | None, typer.Option(help="One artifact only: its images, to show in the report.")] = None,
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),

@@ -58,7 +58,7 @@ def _next_command(outcome: RunOutcome, data: str) -> tuple[str, ...]:
 def programs_table(outcome: RunOutcome) -> Table:
     """The programs in their rank, a row each; 80 columns hold the widest."""
     task = next((row.outcome.task for row in outcome.rows if row.outcome is not None), CLASSES)
-    columns = ("MB", "parts", "left", f"{task.figure.name} %", "agree %", "dB", "ms", "judged")
+    columns = ("MB", "parts", "left", f"{task.figure.name} %", "agree %", "dB", "ms", "run")
     title = Text(f"{outcome.variant}, {outcome.recipe}")
     table = plain_table(Column("program", no_wrap=True), *columns, title=title, collapse_padding=True, padding=0)
     for row in outcome.rows:
@@ -90,7 +90,8 @@ def _sentences(row: ProgramRow) -> list[str]:
     found = [row.reason] if row.reason else []
     if row.outcome is not None:
         if row.outcome.evaluation_images == BACKENDS[row.backend].images:
-            found.append(f"judged on {row.outcome.evaluation_images} images, spread evenly: a forward is slow")
+            images = row.outcome.evaluation_images
+            found.append(f"evaluated on {images} images, evenly spaced: a forward pass is slow")
         if not row.outcome.passed:
             found += [f"FAIL: {reason}" for reason in row.outcome.verdict.reasons]
     if row.simulated is not None:
