@@ -121,7 +121,7 @@ def _remedies(circumstances: Circumstances) -> Iterator[Remedy]:
             sentence="another precision or backend for this network: this one has too few bits for its values"
         )
     yield Remedy(
-        sentence="calibrate and judge on images like the phone's, preprocessed as these weights were trained"
+        sentence="calibrate and evaluate on images like the phone's, preprocessed as these weights were trained"
     )
 
 

@@ -275,7 +275,7 @@ def few_calibration(images: int) -> tuple[Finding, ...]:
     """Find that ranges were fitted on so few images that they depend on the draw; of 0 images nothing was fitted."""
     if not 0 < images < FEW_CALIBRATION:
         return ()
-    message = f"calibrated on {images} images; with fewer than {FEW_CALIBRATION} another draw may do worse"
+    message = f"calibrated on {images} images; with fewer than {FEW_CALIBRATION} another sample may do worse"
     return (finding("few-calibration-images", message),)
 
 

@@ -197,8 +197,8 @@ def _sources(variant: str | None, weights: str | None, data: str | None) -> tupl
         return weights, data
     if weights is not None:
         raise InputError(
-            "--data missing: weights of your own need images like those of the phone to fit ranges on and "
-            "to judge by (--data DIR)."
+            "--data missing: weights of your own need images like those of the phone, to fit ranges and to evaluate "
+            "on (--data DIR)."
         )
     if data is not None:
         if data != SAMPLE and not Path(data).exists():

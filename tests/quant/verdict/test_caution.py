@@ -47,6 +47,6 @@ def test_an_agreement_that_was_wanted_is_looked_at_too():
 
 def test_few_calibration_images_are_told():
     assert found(1000, 0, calibration=31) == (
-        "calibrated on 31 images; with fewer than 32 another draw may do worse",
+        "calibrated on 31 images; with fewer than 32 another sample may do worse",
     )
     assert found(1000, 0, calibration=0) == ()  # a program without quantized activations
