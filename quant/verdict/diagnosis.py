@@ -89,7 +89,7 @@ def diagnose(layers: Sequence[LayerReport], circumstances: Circumstances) -> Dia
     if broken.sqnr_db < BROKEN_SQNR_DB:
         said = f"SQNR first falls below {least} at {broken.layer} ({broken.operator}, {sqnr}"
     else:
-        said = f"no layer is below {least}; SQNR falls most at {broken.layer} ({broken.operator}, to {sqnr}"
+        said = f"no layer's output is below {least}; SQNR falls most at {broken.layer} ({broken.operator}, to {sqnr}"
     return Diagnosis(
         layer=broken.layer, operator=broken.operator, sqnr_db=broken.sqnr_db, finding=said, remedies=remedies
     )

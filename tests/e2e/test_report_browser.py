@@ -17,7 +17,18 @@ from tests.support.browser import CHROMIUM, DRIVER, browser, console, requests, 
 from tests.support.images import draw_image
 from tests.support.outcomes import flip, outcome
 from tests.support.paths import ROOT
-from tests.support.reports import IMAGE, ODD, SCRIPT, SHOWN, hostile, layers, many_classes, measured_artifact, page
+from tests.support.reports import (
+    FOUND,
+    IMAGE,
+    ODD,
+    SCRIPT,
+    SHOWN,
+    hostile,
+    layers,
+    many_classes,
+    measured_artifact,
+    page,
+)
 
 pytestmark = [
     pytest.mark.browser,
@@ -156,6 +167,25 @@ def test_names_of_layers_leave_a_phone_room_for_their_figures(driver, pages):
         )
         assert width < most * whole
     assert lines == 1  # of a laptop, on which nothing needs to be broken
+
+
+def test_an_enlarged_image_leaves_the_cards_beside_it_as_they_are(driver, opened_page):
+    opened_page("pass")
+    heights = "return [...document.querySelectorAll('.cards li')].map(e => e.offsetHeight)"
+    before = driver.execute_script(heights)
+    driver.execute_script("document.querySelector('button.picture').click()")
+    first, *others = driver.execute_script(heights)
+    assert first > before[0] and others == before[1:]
+
+
+def test_the_table_of_a_search_fits_beside_its_plot(driver, pages):
+    path = pages["pass"].with_name("search.html")
+    path.write_text(page(outcome(search=FOUND, min_agreement=0.99)))
+    show(driver, path, width=LAPTOP[0], height=LAPTOP[1])
+    hidden = driver.execute_script(
+        "const table = document.querySelector('#fallback .scroller');return table.scrollWidth - table.clientWidth"
+    )
+    assert hidden == 0
 
 
 def column(driver, index, table="#layer-table"):

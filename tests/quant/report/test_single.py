@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from edge_effnet.errors import InputError
-from quant.analysis.search_result import Found, Point
 from quant.artifact.open import open_artifact
 from quant.artifact.write import write_artifact
 from quant.common.findings import finding
@@ -25,7 +24,7 @@ from quant.verdict.verdict import Verdict
 from tests.support.artifacts import LAYER, make_artifact, manifest_fields
 from tests.support.images import draw_image
 from tests.support.outcomes import FIDELITY, flip, outcome
-from tests.support.reports import IMAGE, SCRIPT, SHOWN, Elements, hostile, layers, many_classes, page
+from tests.support.reports import FOUND, IMAGE, SCRIPT, SHOWN, Elements, hostile, layers, many_classes, page
 
 CASES = {
     "pass": lambda: (outcome(), {}),
@@ -40,19 +39,6 @@ CASES = {
     "trained": lambda: (outcome(ptq=(outcome().pte_accuracy, FIDELITY), training=TRAINED), {}),
 }
 
-POINTS = tuple(
-    Point(
-        float_layers=("stem",) * count,
-        added_ms=0.25 * count,
-        agreement=0.98 + 0.005 * count,
-        drop=0.5,
-        sqnr_db=20.0,
-        chance=0.3 * count,
-        met=count == 3,
-    )
-    for count in range(4)
-)
-FOUND = Found(points=POINTS, chosen=POINTS[3], converted=None, images=200)
 ROWS = tuple(
     {
         "step": 10.0 * i,
@@ -191,6 +177,11 @@ def test_a_recipe_is_its_name_and_what_it_does():
     text = Elements(page(recipe={**RECIPES["int8"].to_json(), "seed": 3})).text
     assert f"recipe int8 {RECIPES['int8'].summary} (settings: manifest.json) random seed 3" in text
     assert "1e-06" not in text and "repair" not in text and "trains" not in text
+
+
+def test_commands_in_a_remedy_are_set_as_code():
+    text = page(outcome(findings=(finding("collapsed", "agrees with float on 12.0 % of images"),)))
+    assert "<code>edge-effnet analyze</code>" in text and "`" not in Elements(text).text.split("How it was made")[0]
 
 
 def test_the_title_names_weights_and_images():
