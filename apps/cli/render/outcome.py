@@ -96,12 +96,12 @@ def _report(outcome: Outcome, report: str | None, next_command: Sequence[str], *
             report=report,
             next_command=next_command,
             next_step=outcome.next_step,
-            findings=_findings(outcome),
+            findings=finding_lines(outcome),
         )
     return captured.get()
 
 
-def _findings(outcome: Outcome) -> list[str]:
+def finding_lines(outcome: Outcome) -> list[str]:
     """A line each: code and remedy; the sentence too, where neither the verdict nor the next step has it."""
     said = {*outcome.verdict.reasons, *outcome.verdict.cautions}
     lines = []
