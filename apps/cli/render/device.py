@@ -135,10 +135,10 @@ def _words(device: dict[str, str]) -> str:
 
 
 def _print_same(console: Console, same: Sameness, reference: str, *, exact: bool, answer: str = "class") -> None:
-    bits = "all-int8: the same bits are wanted" if exact else "float layers or another release: bits may differ"
+    bits = "required of all-int8 programs" if exact else "not required: float layers, or another release"
     console.print(
-        f"Against {reference}: {same.identical} of {same.images} to the bit, "
-        f"{share(same.agreement, same.images)} % the same {answer}, {same.sqnr_db:.1f} dB ({bits})",
+        f"Against {reference}: {same.identical} of {same.images} bit-identical ({bits}), "
+        f"{share(same.agreement, same.images)} % the same {answer}, {same.sqnr_db:.1f} dB",
         markup=False,
     )
     print_first(console, same.flips, _FLIPS_SHOWN)
