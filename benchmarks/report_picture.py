@@ -1,4 +1,4 @@
-"""The picture of a report at the README's top, from the verdict to the table of accuracy.
+"""The picture of a report at the README's top: title, verdict and headline, small enough to leave room below it.
 
     quantize --variant b0
     python -m benchmarks.report_picture b0-int8-xnnpack/report.html docs/images/report.png
@@ -27,7 +27,7 @@ SCALE = 2
 COLOURS = 128
 """Of the palette; the page has few."""
 
-LAST = "#accuracy"
+LAST = "#verdict"
 """Section that the picture ends with."""
 
 

@@ -96,7 +96,7 @@ def _composed(steps: Iterable[Any]) -> dict[str, Any]:
         )
     if found["resize_mode"] == "shorter" and "crop" not in found:
         raise InputError(
-            f"Resize({found['resize']}) without CenterCrop gives pictures that are no squares; a network that saw "
+            f"Resize({found['resize']}) without CenterCrop gives images that are not square; a network that saw "
             f"squares had Resize(({found['resize']}, {found['resize']})) or a crop."
         )
     return {"resize": found.get("crop"), "crop": found.get("resize"), **found}

@@ -62,7 +62,7 @@ _add(
     predict_command,
     "b0-int8-xnnpack cat.jpg dog.jpg",
     "b0-int8-xnnpack photos --csv",
-    more="predict judges nothing: 0 means answered.",
+    more="predict gives no verdict: 0 means done.",
 )
 _add(analyze_command, "b0-int8-xnnpack", "b0-int8-xnnpack --by noise --top 20")
 _add(report_command, "b0-int8-xnnpack lite0-int8-xnnpack --out b0-or-lite0.html", "b0-int8-xnnpack --data photos")
@@ -70,7 +70,7 @@ _add(
     bench_command,
     "b0-int8-xnnpack --with-float",
     "b0-int8-xnnpack b0-int8-strict-xnnpack --threads 2 --json",
-    more="bench judges nothing: 0 means measured.",
+    more="bench gives no verdict: 0 means measured.",
 )
 _add(inspect_command, "b0-int8-xnnpack/model.pte", "model.pte --layers --json")
 _add(

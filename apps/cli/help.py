@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import takewhile
 from pathlib import Path
@@ -40,8 +41,11 @@ class Command(TyperCommand):
             if isinstance(param, TyperOption):
                 param.metavar = param.metavar or _VALUES.get(*(get_args(kind) or (kind,)))
             elif isinstance(param, TyperArgument):
-                # The name of an argument says it.
+                # The name of an argument says it; typer's braces read like a choice.
+                many = "..." if param.nargs != 1 else ""
+                param.metavar = f"{param.metavar or str(param.name).upper()}{many}"
                 param.display_type_rich = lambda **_: None  # type: ignore[method-assign]
+                param._usage_display_name = partial(str, param.metavar)  # type: ignore[method-assign]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Tell the version before the command's own options are looked at; `--help` of the program lists it."""

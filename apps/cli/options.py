@@ -19,7 +19,9 @@ Folder = Annotated[Path, typer.Argument(help="Artifact folder that `quantize` wr
 Images = Annotated[str, typer.Option(help="Images (val/, if there is one), or `sample`.")]
 MaxDrop = Annotated[
     float | None,
-    typer.Option(help=f"Top-1 points to lose; default: {MAX_DROP_POINTS:g} (numbers: {NUMBERS_DROP_POINTS:g})."),
+    typer.Option(
+        help=f"Allowed top-1 drop; default: {MAX_DROP_POINTS:g} point, regression: {NUMBERS_DROP_POINTS:g}."
+    ),
 ]
 MinAgreement = Annotated[float | None, typer.Option(help="Images that must keep float's class, %.")]
 # A list: of an option given twice only the last would be taken, without a word.
@@ -63,7 +65,9 @@ Apk = Annotated[Path | None, typer.Option(help="adb: APK of the app, to install 
 ExecutorRunner = Annotated[Path | None, typer.Option(help="adb: executor_runner to use instead of the app.")]
 Device = Annotated[
     str | None,
-    typer.Option(help="host, arm64[:CPU], ssh:USER@HOST[:PORT], adb[:SERIAL] or ios:FILE.", show_default=False),
+    typer.Option(
+        help="host, arm64[:CPU], ssh:USER@HOST[:PORT], adb[:SERIAL] or ios:FILE; default: here.", show_default=False
+    ),
 ]
 Runtime = Annotated[str | None, typer.Option(help="Another executorch release, such as 1.5.1.")]
 Limit = Annotated[int | None, typer.Option(help="At most this many images, evenly per class.")]

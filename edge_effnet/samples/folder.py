@@ -78,7 +78,7 @@ def _check(folder: Path, split_counts: dict[str, int], size: int, seed: int, wor
         raise InputError(f"no split to write; choose from {', '.join(SPLITS)}.")
     for split, count in split_counts.items():
         if count < len(CLASS_NAMES):
-            raise InputError(f"{count} pictures of {split}: need at least {len(CLASS_NAMES)}, one for each class.")
+            raise InputError(f"{count} images of {split}: need at least {len(CLASS_NAMES)}, one for each class.")
         check_arguments(split, count - 1, size, seed)
     if workers < 1:
         raise InputError(f"{workers} workers: need at least 1.")

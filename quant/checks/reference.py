@@ -105,7 +105,7 @@ def _constant(reference: Reference) -> Finding | None:
 
 _ONE_OUTPUT = finding(
     "one-class",
-    "one output: the largest of one number an image is always the same: the network cannot be judged as a classifier",
+    "one output: the largest of one number is the same for every image; this is no classifier that can be evaluated",
     remedy="Give weights with one output for each class.",
 )
 
@@ -149,7 +149,7 @@ def find_leakage(
         "leakage" if len(found) >= COPIES_SHARE * len(images) else "near-duplicates",
         f"calibration images: {len(found)} of the {len(images)} evaluation images look like ones that "
         f"the program was calibrated on, saved again (first: {images[first].name}, like "
-        f"{calibrated.names[which[first]]}); judge on images it has not seen",
+        f"{calibrated.names[which[first]]}); evaluate on images it has not seen",
     )
 
 

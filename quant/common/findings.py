@@ -77,7 +77,7 @@ _warning = partial(Kind, severity=Severity.WARNING)
 _note = partial(Kind, severity=Severity.NOTE)
 
 _REGENERATE = "Regenerate the artifact with `quantize`."
-_OTHER_IMAGES = "Judge on images that the program was not calibrated on."
+_OTHER_IMAGES = "Evaluate on images that the program was not calibrated on."
 _PREPROCESSING = "Check mean, std, channel order and --origin, and that the images are like those of the training."
 _MORE_IMAGES = "Evaluate on more images, or allow more with --max-drop."
 

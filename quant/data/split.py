@@ -107,7 +107,7 @@ def _fewer(data: Path, count: int, asked: int) -> tuple[Finding, ...]:
     if count < MIN_CALIBRATION:
         raise InputError(
             f"{data}: only {count} images to calibrate on; ranges need at least {MIN_CALIBRATION}, and without a "
-            "train/ half of the images judge: add some."
+            "train/ half of the images are for evaluation: add some."
         )
     # The default is a wish, of which half does nearly as well; what was asked for is a promise.
     if count >= asked or (asked == DEFAULT_CALIBRATION and count >= DEFAULT_CALIBRATION // 2):

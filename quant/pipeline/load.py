@@ -248,8 +248,8 @@ def _sample_note(variant: str) -> Finding:
     made = sample_metadata(variant)
     return finding(
         "sample-model",
-        f"Sample model: {variant} trained on drawn pictures of {len(made['class_names'])} classes "
-        f"({100 * made['val_top1']:.1f} % of {made['val_images']}), for a first look; nothing of yours was "
+        f"Sample model: {variant} trained on synthetic images of {len(made['class_names'])} classes "
+        f"({100 * made['val_top1']:.1f} % of {made['val_images']} right), for a first look; nothing of yours was "
         "quantized.",
     )
 

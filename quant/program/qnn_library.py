@@ -46,7 +46,9 @@ def wheel_of(libraries: str) -> str | None:
 def missing() -> str | None:
     """Say what to install; None where nothing is missing."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
-        return "Qualcomm's compiler and emulated HTP run on x86-64 Linux only: make and judge these programs there."
+        return (
+            "Qualcomm's compiler and emulated HTP run on x86-64 Linux only: make and evaluate these programs there."
+        )
     root = os.environ.get(VARIABLE)
     if folder() is None:
         if not root:

@@ -98,7 +98,7 @@ def _require_selection(selection: Sequence[ImageRecord]) -> None:
     if not selection:
         raise InputError(
             "too few images for quantization-aware training: some have to be kept back to choose the best epoch "
-            "by, beside those to train and to judge on; give more, or use --recipe int8."
+            "by, beside those to train and to evaluate on; give more, or use --recipe int8."
         )
 
 

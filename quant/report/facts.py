@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import Any, TypeVar
 
 from edge_effnet.errors import InputError
+from edge_effnet.samples import SAMPLE
 from quant.analysis.fallback_cost import FloatLayer
 from quant.analysis.search_result import Point
 from quant.artifact.recognise import IN_MEMORY, check_command
@@ -158,6 +159,14 @@ class Facts:
     def float(self) -> Figures:
         """Of the float network."""
         return self.columns[0]
+
+    @property
+    def subject(self) -> str:
+        """Weights and images, as a title names them."""
+        sample = any(found["code"] == "sample-model" for found in self.findings)
+        weights = "sample weights" if sample else self.weights["name"]
+        data = "synthetic images" if sample and self.data in ("", SAMPLE) else self.data
+        return f"{weights} on {data}" if data else weights
 
     @property
     def recipe_name(self) -> str:

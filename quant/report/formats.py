@@ -72,9 +72,10 @@ def sentence(text: str) -> str:
 
 
 def prose(text: str) -> Markup:
-    """`sentence`, with the options of commands in it set as code, and the minus sign that figures have elsewhere."""
+    """`sentence`, with commands and options set as code, and the minus sign that figures have elsewhere."""
     signs = re.sub(r"(?<![\w.-])-(?=\d+\.\d)", _MINUS, str(escape(sentence(text))))
-    return Markup(re.sub(r"--[a-z][a-z-]+(?: [a-z0-9][a-z0-9.-]*\d)?", r"<code>\g<0></code>", signs))
+    code = re.compile(r"`([^`]+)`|(--[a-z][a-z-]+(?: [a-z0-9][a-z0-9.-]*\d)?)")
+    return Markup(code.sub(lambda found: f"<code>{found[1] or found[2]}</code>", signs))
 
 
 def breakable(text: str) -> Markup:

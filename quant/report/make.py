@@ -65,7 +65,7 @@ def make_report(
         missing = _write_single(artifact, page, data, progress or NoProgress())
         return MadeReport(page=page, rows=(), missing=missing)
     if data is not None:
-        raise InputError("--data: pictures are for the report of one artifact; leave it out to compare several.")
+        raise InputError("--data: images are shown in the report of one artifact; leave it out to compare several.")
     entries = opened(paths)
     write_atomically(page, render_comparison(entries, beside=page.parent))
     return MadeReport(page=page, rows=tuple(compared(entries, beside=page.parent)), missing=())
@@ -77,7 +77,7 @@ def _write_single(artifact: Artifact, page: Path, data: str | Path | None, progr
         write_atomically(page, remade_report(artifact))
         return tuple(sorted(wanted))
     if not Path(data).is_dir() and data != SAMPLE:
-        raise InputError(f"{data}: no such folder; --data takes the images that the artifact was judged on.")
+        raise InputError(f"{data}: no such folder; --data takes the images that the artifact was evaluated on.")
     with image_folder(data, artifact.preprocess, progress) as folder:
         images = _same_images(artifact, folder, wanted)
         write_atomically(page, remade_report(artifact, images))

@@ -89,7 +89,7 @@ def diagnose(layers: Sequence[LayerReport], circumstances: Circumstances) -> Dia
     if broken.sqnr_db < BROKEN_SQNR_DB:
         said = f"SQNR first falls below {least} at {broken.layer} ({broken.operation}, {sqnr}"
     else:
-        said = f"no layer is below {least}; SQNR falls most at {broken.layer} ({broken.operation}, to {sqnr}"
+        said = f"no layer's output is below {least}; SQNR falls most at {broken.layer} ({broken.operation}, to {sqnr}"
     return Diagnosis(
         layer=broken.layer, operator=broken.operator, sqnr_db=broken.sqnr_db, finding=said, remedies=remedies
     )
@@ -121,7 +121,7 @@ def _remedies(circumstances: Circumstances) -> Iterator[Remedy]:
             sentence="another precision or backend for this network: this one has too few bits for its values"
         )
     yield Remedy(
-        sentence="calibrate and judge on images like the phone's, preprocessed as these weights were trained"
+        sentence="calibrate and evaluate on images like the phone's, preprocessed as these weights were trained"
     )
 
 

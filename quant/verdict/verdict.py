@@ -275,7 +275,7 @@ def few_calibration(images: int) -> tuple[Finding, ...]:
     """Find that ranges were fitted on so few images that they depend on the draw; of 0 images nothing was fitted."""
     if not 0 < images < FEW_CALIBRATION:
         return ()
-    message = f"calibrated on {images} images; with fewer than {FEW_CALIBRATION} another draw may do worse"
+    message = f"calibrated on {images} images; with fewer than {FEW_CALIBRATION} another sample may do worse"
     return (finding("few-calibration-images", message),)
 
 
@@ -294,8 +294,8 @@ def near_limits(lost: float, figure: str, kept: float, count: int, limits: Limit
     if 100.0 * lost > limits.max_drop:
         digits = telling_decimals(100.0 * lost, limits.max_drop, count)
         message = (
-            f"close to the limit: seen on {count} images, the loss may be {100 * lost:.{digits}f} points of {figure} "
-            f"({bound}), {limits.max_drop:.{digits}f} allowed; more images would tell"
+            f"close to the limit: with {count} images, the loss may be up to {100 * lost:.{digits}f} points of "
+            f"{figure} ({bound}), {limits.max_drop:.{digits}f} allowed"
         )
         found.append(finding("near-max-drop", message))
     least = wilson_interval(kept, count, confidence=CAUTION_CONFIDENCE)[0]
@@ -303,8 +303,8 @@ def near_limits(lost: float, figure: str, kept: float, count: int, limits: Limit
         wanted = 100.0 * limits.min_agreement
         digits = telling_decimals(100.0 * least, wanted, count, least=True)
         message = (
-            f"close to the limit: seen on {count} images, agreement may be {100 * least:.{digits}f} % ({bound}), "
-            f"{wanted:.{digits}f} wanted; more images would tell"
+            f"close to the limit: with {count} images, agreement may be as low as {100 * least:.{digits}f} % "
+            f"({bound}), {wanted:.{digits}f} wanted"
         )
         found.append(finding("near-min-agreement", message))
     return found

@@ -28,7 +28,15 @@ def test_the_table_fits_80_columns_and_names_what_broke(called, folder):
     assert max(map(len, out.splitlines())) <= 80
     for cell in ("stem", "product", "-81.5..85.2", "-12..18", "0.10", "24.5", "12.5"):
         assert cell in out
-    assert out.rstrip().endswith("No layer below 10 dB.")
+    assert out.rstrip().endswith("No layer's output is below 10 dB.")
+
+
+def test_rows_below_the_line_are_not_denied_where_no_output_is(capsys):
+    """What an activation function reads may be below it: ranges clip values that the function makes zero."""
+    rows = [replace(LAYER, operator="convolution", sqnr_db=5.9), replace(LAYER, sqnr_db=21.0)]
+    print_analysis(rows, by="order", top=None, as_json=False)
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said == "No layer's output is below 10 dB (1 activation inside layers is)."
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
@@ -59,6 +67,16 @@ def test_an_unknown_order_and_an_absent_folder_are_explained(called, folder, tmp
     assert called(folder, "--by", "size")[::2] == (2, "error: --by 'size': choose one of order, noise.\n")
     code, _, err = called(tmp_path / "absent")
     assert code == 2 and "no artifact here" in err
+
+
+def test_rows_of_one_layer_are_told_apart_on_80_columns(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    name = "stages.0.0.squeeze_excite.activation"
+    rows = [replace(LAYER, layer=name, operator=operator) for operator in ("sigmoid", "convolution")]
+    print_analysis(rows, by="order", top=None, as_json=False)
+    out = capsys.readouterr().out
+    assert "sigmoid" in out and "convolution" in out and "Left out for want of room: values, int8 grid (" in out
 
 
 LONG = "stages.6.0.squeeze_excite." + "activation" * 4

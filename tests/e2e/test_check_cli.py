@@ -104,7 +104,7 @@ def test_a_baseline_is_written_then_held(called, right, swapped, data, tmp_path)
         (["RIGHT", "--data", "DATA", "--baseline", "absent.json"], "absent.json: no such baseline"),
         (["RIGHT", "--data", "DATA", "--bogus"], "No such option: --bogus"),
         (["RIGHT"], "Missing option '--data'"),
-        (["--data", "DATA"], "Missing argument 'folder'"),
+        (["--data", "DATA"], "Missing argument 'FOLDER'"),
     ],
 )
 def test_bad_input_exits_2_and_says_what_and_what_to_do(called, right, data, arguments, words):

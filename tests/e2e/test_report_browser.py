@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -16,7 +17,18 @@ from tests.support.browser import CHROMIUM, DRIVER, browser, console, requests, 
 from tests.support.images import draw_image
 from tests.support.outcomes import flip, outcome
 from tests.support.paths import ROOT
-from tests.support.reports import IMAGE, ODD, SCRIPT, SHOWN, hostile, layers, many_classes, measured_artifact, page
+from tests.support.reports import (
+    FOUND,
+    IMAGE,
+    ODD,
+    SCRIPT,
+    SHOWN,
+    hostile,
+    layers,
+    many_classes,
+    measured_artifact,
+    page,
+)
 
 pytestmark = [
     pytest.mark.browser,
@@ -132,13 +144,48 @@ def test_the_verdict_is_seen_without_scrolling(driver, opened_page, name, word, 
     assert heading.endswith(word) and bottom <= size[1]
 
 
-def test_the_picture_of_the_readme_shows_the_verdict_and_the_table(pages, tmp_path):
+def test_the_picture_of_the_readme_shows_the_verdict_and_leaves_room_for_the_text_below(pages, tmp_path):
     assert take(pages["pass"], tmp_path / "report.png") == (tmp_path / "report.png").stat().st_size
     for path in (tmp_path / "report.png", ROOT / "docs" / "images" / "report.png"):
         with Image.open(path) as image:
             width, height = image.size
-        assert width == SCALE * WIDTH and 0.9 * width < height < 3 * width
+        assert width == SCALE * WIDTH and 0.3 * width < height < 0.75 * width
         assert path.stat().st_size < 300_000
+
+
+def test_names_of_layers_leave_a_phone_room_for_their_figures(driver, pages):
+    """The column of names stays in sight while the figures beside it are scrolled."""
+    path = pages["pass"].with_name("long names.html")
+    long = [replace(each, layer="stages.0.0.squeeze_excite.activation") for each in layers()]
+    path.write_text(page(outcome(), analysis=long))
+    for size, most in ((PHONE, 0.5), (LAPTOP, 0.4)):
+        show(driver, path, width=size[0], height=size[1])
+        width, whole, lines = driver.execute_script(
+            "const cell = document.querySelector('#layer-table tbody th'), name = cell.querySelector('.name');"
+            "const high = parseFloat(getComputedStyle(name).lineHeight);"
+            "return [cell.offsetWidth, cell.closest('.scroller').clientWidth, Math.round(name.offsetHeight / high)]"
+        )
+        assert width < most * whole
+    assert lines == 1  # of a laptop, on which nothing needs to be broken
+
+
+def test_an_enlarged_image_leaves_the_cards_beside_it_as_they_are(driver, opened_page):
+    opened_page("pass")
+    heights = "return [...document.querySelectorAll('.cards li')].map(e => e.offsetHeight)"
+    before = driver.execute_script(heights)
+    driver.execute_script("document.querySelector('button.picture').click()")
+    first, *others = driver.execute_script(heights)
+    assert first > before[0] and others == before[1:]
+
+
+def test_the_table_of_a_search_fits_beside_its_plot(driver, pages):
+    path = pages["pass"].with_name("search.html")
+    path.write_text(page(outcome(search=FOUND, min_agreement=0.99)))
+    show(driver, path, width=LAPTOP[0], height=LAPTOP[1])
+    hidden = driver.execute_script(
+        "const table = document.querySelector('#fallback .scroller');return table.scrollWidth - table.clientWidth"
+    )
+    assert hidden == 0
 
 
 def column(driver, index, table="#layer-table"):

@@ -49,7 +49,7 @@ def test_json_is_one_object(called, tmp_path):
 def test_one_artifact_says_which_pictures_are_missing(called, tmp_path):
     measured_artifact(tmp_path / "a")
     code, out, _ = called("a")
-    assert code == 0 and "1 images that changed class are without a picture" in out
+    assert code == 0 and "1 image that changed class not shown" in out
     assert out.endswith("Report: report.html\n")
 
 

@@ -31,7 +31,7 @@ def test_it_says_first_that_the_sample_model_was_used(first_run):
     assert process.returncode == 0, process.stderr
     assert process.stderr.splitlines()[0].startswith("No --weights: the sample lite0")
     # Results come first on standard output; the note stands among the findings.
-    assert "Sample model: lite0 trained on drawn pictures of 16 classes" in " ".join(process.stdout.split())
+    assert "Sample model: lite0 trained on synthetic images of 16 classes" in " ".join(process.stdout.split())
     manifest = json.loads((folder / "out" / "manifest.json").read_text())
     assert manifest["sample_model"] is True and manifest["classes"] == list(CLASS_NAMES)
     assert manifest["verdict"]["notes"][0].startswith("Sample model")

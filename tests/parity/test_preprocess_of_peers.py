@@ -75,7 +75,7 @@ def test_transforms_of_ones_own() -> None:
 def test_transforms_that_are_no_square_or_of_training_are_refused() -> None:
     transforms = peers.torchvision.transforms
     for steps, words in (
-        ([transforms.Resize(224)], r"Resize\(224\) without CenterCrop gives pictures that are no squares"),
+        ([transforms.Resize(224)], r"Resize\(224\) without CenterCrop gives images that are not square"),
         ([transforms.Resize((224, 192))], r"Resize\(\(224, 192\)\): need a square"),
         ([transforms.RandomResizedCrop(224)], "RandomResizedCrop among the transforms"),
         ([transforms.CenterCrop(224), transforms.Resize(64)], "Resize among the transforms after CenterCrop"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from quant.analysis.layer_report import LayerReport
+from quant.analysis.search_result import Found, Point
 from quant.artifact.model import Artifact
 from quant.data.split import ImageRecord
 from quant.lower.delegation import DelegationReport
@@ -48,6 +49,22 @@ SHOWN = tuple(name.translate({0x202E: "\\u202e", 0x2066: "\\u2066", 0x1B: "\\x1b
 DELEGATION = DelegationReport(
     partitions=1, delegated=3, leftovers=(), float_layers=("conv2d",), facts=("a fact",), advice=("advice",)
 )
+
+
+POINTS = tuple(
+    Point(
+        float_layers=("stem",) * count,
+        added_ms=0.25 * count,
+        agreement=0.98 + 0.005 * count,
+        drop=0.5,
+        sqnr_db=20.0,
+        chance=0.3 * count,
+        met=count == 3,
+    )
+    for count in range(4)
+)
+FOUND = Found(points=POINTS, chosen=POINTS[3], converted=None, images=200)
+"""A search that tried four sets, and took the last."""
 
 
 def layers(count: int = 12) -> list[LayerReport]:

@@ -29,8 +29,8 @@ def analyze_command(
 def deploy_command(
     folder: Folder,
     app: Annotated[str, typer.Option(help="Kind of project: android or ios.")],
-    project: Annotated[Path | None, typer.Option(help="Your app's project; default: this package's.")] = None,
-    module: Annotated[str | None, typer.Option(help="Android module that gets it; default: the application.")] = None,
+    project: Annotated[Path | None, typer.Option(help="Your app's project; default: the demo app.")] = None,
+    module: Annotated[str | None, typer.Option(help="Android module to put it into; default: the app.")] = None,
     self_test: Annotated[bool, typer.Option("--self-test", help="Also copy the golden images.")] = False,
     as_json: AsJson = False,
 ) -> None:

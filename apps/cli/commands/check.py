@@ -32,7 +32,9 @@ def check_command(
     max_drop: options.MaxDrop = None,
     min_agreement: options.MinAgreement = None,
     baseline: Annotated[Path | None, typer.Option(help="Baseline file to compare with, or write.")] = None,
-    update_baseline: Annotated[bool, typer.Option(help="Write this run's figures to --baseline.")] = False,
+    update_baseline: Annotated[
+        bool, typer.Option("--update-baseline", help="Write this run's figures to --baseline.")
+    ] = False,
     threads: Annotated[int, typer.Option(help="CPU threads for timing and evaluation.")] = 1,
     as_json: AsJson = False,
     verbose: Verbose = False,

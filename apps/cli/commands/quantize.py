@@ -77,26 +77,26 @@ def quantize_command(
         float | None,
         rare_option(help="binary, multilabel: probability from which an output means yes; default: 0.5."),
     ] = None,
-    output: Annotated[str | None, typer.Option(help="logits, softmax or sigmoid; with :int8 for int8.")] = None,
+    output: Annotated[str | None, typer.Option(help="logits (default), softmax or sigmoid; append :int8.")] = None,
     trained_activation: Annotated[
         str | None, rare_option(help="Activation that replaced SiLU before training.")
     ] = None,
     ema: Annotated[
         bool, rare_option("--ema/--no-ema", help="Use the averaged (EMA) weights, if there are any.")
     ] = True,
-    activation: Annotated[str | None, typer.Option(help="Swap activations: swish, hardswish, relu6, relu.")] = None,
+    activation: Annotated[str | None, typer.Option(help="swish, hardswish, relu6 or relu; default: as is.")] = None,
     calibration: Annotated[int, typer.Option(help="Number of calibration images.")] = DEFAULT_CALIBRATION,
     recipe: Annotated[str, typer.Option(help=f"How to quantize: {', '.join(RECIPES)}.")] = DEFAULT_RECIPE,
     backend: Annotated[
         list[str] | None,
-        typer.Option(help=f"{', '.join(BACKENDS)}; NAME:PRECISION, NAME:all or all; repeatable. [xnnpack]"),
+        typer.Option(help=f"{', '.join(BACKENDS)}; NAME:PRECISION, NAME:all or all; repeatable; default: xnnpack."),
     ] = None,
     compute_units: Annotated[
         str | None, rare_option(help="Core ML: all, cpu_only, cpu_and_gpu or cpu_and_ne; default: all.")
     ] = None,
     ios: Annotated[int | None, rare_option(help="Core ML: oldest iOS, 17 or 18; default: 17.")] = None,
     soc: Annotated[str | None, rare_option(help=f"QNN: the phone's chip; default: {DEFAULT_SOC}.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder; default: <variant>-<recipe>-<backend>.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Artifact folder; default: VARIANT-RECIPE-BACKEND.")] = None,
     max_drop: MaxDrop = None,
     min_agreement: MinAgreement = None,
     seed: Annotated[
@@ -117,7 +117,7 @@ def quantize_command(
         bool, rare_option("--resume", help="qat-int8: resume from the checkpoint beside --out.")
     ] = False,
     embed_preprocess: Annotated[
-        bool, typer.Option("--embed-preprocess", help="Program takes uint8 pixels and normalises them.")
+        bool, typer.Option("--embed-preprocess", help="The program takes uint8 pixels, normalises them.")
     ] = False,
     as_json: AsJson = False,
     verbose: Verbose = False,
@@ -126,8 +126,8 @@ def quantize_command(
 ) -> int:
     """Quantize an EfficientNet to int8 and compare its accuracy with float's.
 
-    Without --weights and --data: a sample. Given --min-agreement or --max-drop,
-    layers stay in float where that is needed.
+    Without --weights and --data it takes a sample model. With --min-agreement or
+    --max-drop, layers stay in float where the target needs that.
     """
     given: dict[str, Any] = dict(locals())
     data = _both_halves(data, calibration_data, evaluation_data)
@@ -141,7 +141,7 @@ def quantize_command(
     bars = Bars(quiet=not is_leader(), lines=not as_json)
     if weights == SAMPLE:
         sample_weights(variant)
-        bars.say(f"No --weights: the sample {variant} and drawn pictures, for a first look.")
+        bars.say(f"No --weights: the sample {variant} and synthetic images, for a first look.")
     with bars.waiting("Loading PyTorch and ExecuTorch"):
         # They take seconds to import: `--help` and usage errors need none of them.
         from apps.cli.render.outcome import print_outcome  # noqa: PLC0415
@@ -197,8 +197,8 @@ def _sources(variant: str | None, weights: str | None, data: str | None) -> tupl
         return weights, data
     if weights is not None:
         raise InputError(
-            "--data missing: weights of your own need images like those of the phone to fit ranges on and "
-            "to judge by (--data DIR)."
+            "--data missing: weights of your own need images like those of the phone, to fit ranges and to evaluate "
+            "on (--data DIR)."
         )
     if data is not None:
         if data != SAMPLE and not Path(data).exists():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def report_command(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="FOLDER...", help="Artifact folders, or folders of --backend runs.")
+        list[Path], typer.Argument(metavar="FOLDER", help="Artifact folders, or folders of --backend runs.")
     ],
     data: Annotated[str | None, typer.Option(help="One artifact only: its images, to show in the report.")] = None,
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
@@ -54,11 +54,13 @@ def _json(made: MadeReport) -> dict[str, Any]:
 
 
 def _text(made: MadeReport) -> str:
+    from quant.report.formats import count  # noqa: PLC0415
+
     lines = [_table(made.rows)] if made.rows else []
     if made.missing:
         lines.append(
-            f"{len(made.missing)} images that changed class are without a picture: give those that the artifact "
-            "was judged on (--data), unchanged.\n"
+            f"{count(len(made.missing), 'image')} that changed class not shown: give those that the artifact was "
+            "evaluated on (--data), unchanged.\n"
         )
     return "".join([*lines, f"Report: {made.page}\n"])
 

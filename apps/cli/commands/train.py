@@ -51,7 +51,7 @@ def train_command(
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint beside --out.")] = False,
     checkpoint_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 200,
-    sample_images: Annotated[int, typer.Option(help="Sample pictures to draw.")] = 8000,
+    sample_images: Annotated[int, typer.Option(help="Images to draw for --data sample.")] = 8000,
     cache: Annotated[Path | None, rare_option(help="Folder that keeps the drawn sample images.")] = None,
     _help_all: HelpAll = False,
 ) -> None:

@@ -11,6 +11,7 @@ from rich.table import Column, Table
 from apps.cli.render.plain import WIDTH, PlainConsole, plain_table, write, write_json
 from edge_effnet.errors import InputError
 from quant.analysis.layer_report import BROKEN_SQNR_DB, LayerReport, first_broken, reports_json
+from quant.report.formats import count
 
 _ORDERS: dict[str, Callable[[LayerReport], float]] = {
     "order": lambda report: 0.0,  # sorting is stable
@@ -28,8 +29,9 @@ _CELLS: dict[str, Callable[[LayerReport], str]] = {
     "noise, %": lambda report: f"{100 * report.noise_share:.1f}",
 }
 
-_LEFT_OUT = ("operator", "values", "int8 grid", "clipped, %")
-"""Columns that a narrow terminal does without, the first of them first: a name is never broken for them."""
+_LEFT_OUT = ("values", "int8 grid", "operator", "clipped, %")
+"""Columns that a narrow terminal does without, the first of them first: a name is never broken for them. Rows of one
+layer are told apart by their operators."""
 
 
 def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, as_json: bool) -> None:
@@ -50,8 +52,8 @@ def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, 
     console = PlainConsole(widest=None)
     piped = not sys.stdout.isatty()
     columns = [name for name in _CELLS if name != "group" or any(report.group for report in rows)]
-    for count in range(len(_LEFT_OUT) + 1):
-        left_out = _LEFT_OUT[:count]
+    for fewer in range(len(_LEFT_OUT) + 1):
+        left_out = _LEFT_OUT[:fewer]
         table = _table(rows, [name for name in columns if name not in left_out])
         if piped or _width(console, table) <= console.width:
             break
@@ -60,7 +62,9 @@ def print_analysis(reports: Sequence[LayerReport], *, by: str, top: int | None, 
         console.print(table)
         if left_out:
             console.print(f"Left out for want of room: {', '.join(left_out)} (--json has all).", style="dim")
-        said = f"No layer below {BROKEN_SQNR_DB:.0f} dB."
+        low = sum(report.sqnr_db < BROKEN_SQNR_DB for report in reports)
+        inside = f" ({count(low, 'activation')} inside layers {'is' if low == 1 else 'are'})" if low else ""
+        said = f"No layer's output is below {BROKEN_SQNR_DB:.0f} dB{inside}."
         if broken is not None:
             where = f"{broken.layer} ({broken.operation}), {broken.sqnr_db:.1f} dB"
             said = f"First below {BROKEN_SQNR_DB:.0f} dB: {where}."

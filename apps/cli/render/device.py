@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from apps.cli.render.outcome import figure_rows, share, verdict_text
+from apps.cli.render.outcome import figure_rows, finding_lines, share, verdict_text
 from apps.cli.render.plain import PlainConsole, as_text, plain_table, print_first, write_result
 from apps.device.job.results import Results
 from apps.device.listing import Listed
@@ -46,8 +46,6 @@ def _device_text(found: DeviceOutcome) -> str:
     outcome, device = found.outcome, found.results.values["device"]
     console = PlainConsole()
     with console.capture() as captured:
-        for note in outcome.notes:
-            console.print(note, style="dim")
         console.print(f"{device['name']}: {_words(device)}")
         title = f"{outcome.variant}, {outcome.recipe}, {outcome.backend}: {outcome.evaluation_images} images"
         table = _table(title, "float, here", ".pte, there")
@@ -65,6 +63,8 @@ def _device_text(found: DeviceOutcome) -> str:
             _print_same(console, found.same, "this host", exact=found.exact, answer=outcome.task.same)
         verdict = outcome.verdict
         console.print(verdict_text(passed=outcome.passed, reasons=verdict.reasons, cautions=verdict.cautions))
+        for line in finding_lines(outcome):
+            console.print(line, style="dim")
         if outcome.next_step:
             console.print(f"Next: {outcome.next_step}", soft_wrap=True)
     return captured.get()
@@ -135,10 +135,10 @@ def _words(device: dict[str, str]) -> str:
 
 
 def _print_same(console: Console, same: Sameness, reference: str, *, exact: bool, answer: str = "class") -> None:
-    bits = "all-int8: the same bits are wanted" if exact else "float layers or another release: bits may differ"
+    bits = "required of all-int8 programs" if exact else "not required: float layers, or another release"
     console.print(
-        f"Against {reference}: {same.identical} of {same.images} to the bit, "
-        f"{share(same.agreement, same.images)} % the same {answer}, {same.sqnr_db:.1f} dB ({bits})",
+        f"Against {reference}: {same.identical} of {same.images} bit-identical ({bits}), "
+        f"{share(same.agreement, same.images)} % the same {answer}, {same.sqnr_db:.1f} dB",
         markup=False,
     )
     print_first(console, same.flips, _FLIPS_SHOWN)

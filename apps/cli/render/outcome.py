@@ -96,12 +96,12 @@ def _report(outcome: Outcome, report: str | None, next_command: Sequence[str], *
             report=report,
             next_command=next_command,
             next_step=outcome.next_step,
-            findings=_findings(outcome),
+            findings=finding_lines(outcome),
         )
     return captured.get()
 
 
-def _findings(outcome: Outcome) -> list[str]:
+def finding_lines(outcome: Outcome) -> list[str]:
     """A line each: code and remedy; the sentence too, where neither the verdict nor the next step has it."""
     said = {*outcome.verdict.reasons, *outcome.verdict.cautions}
     lines = []
@@ -128,7 +128,7 @@ def figure_rows(
         if row.key == "agreement" and outcome.changes is not None:
             for margin in outcome.changes.margins:
                 kept = share(margin.agreement, margin.images) if margin.images else "-"
-                name = f"  float's margin from {margin.at_least:g} ({margin.images})"
+                name = f"  margin >= {margin.at_least:g} ({count(margin.images, 'image')})"
                 yield name, *[""] * (len(accuracies) - 1), kept
 
 
@@ -220,8 +220,8 @@ def _print_details(console: PlainConsole, outcome: Outcome, *, verbose: bool) ->
         expected = outcome.changes.expected
         low, high = (100 * value for value in expected.interval)
         console.print(
-            f"Expected loss of {outcome.task.figure.name}: {100 * expected.share:.{digits}f} points, "
-            f"{low:.{digits}f} to {high:.{digits}f}"
+            f"Expected loss of {outcome.task.figure.name}, by float's probabilities: "
+            f"{100 * expected.share:.{digits}f} points ({low:.{digits}f} to {high:.{digits}f})"
         )
     if verbose:
         _print_internals(console, outcome)

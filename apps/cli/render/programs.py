@@ -11,12 +11,13 @@ from quant.lower.table import BACKENDS
 from quant.metrics.metrics import decimals
 from quant.metrics.tasks.classes import CLASSES
 from quant.pipeline.results import MEASURED, ProgramRow, RunOutcome
+from quant.report.formats import count
 
 
 def print_run(outcome: RunOutcome, *, as_json: bool, report: str, data: str) -> None:
-    """Print the results to standard output: one JSON object, or what there is to say, a table and three lines.
+    """Print the results to standard output: one JSON object, or stages, table, verdict and what else there is to say.
 
-    `report` is the page that shows them, `data` the images that were judged on.
+    `report` is the page that shows them, `data` the images that were evaluated on.
     """
     write_result(outcome.to_json(), lambda: _report(outcome, report, data), as_json=as_json)
 
@@ -24,11 +25,6 @@ def print_run(outcome: RunOutcome, *, as_json: bool, report: str, data: str) -> 
 def _report(outcome: RunOutcome, report: str, data: str) -> str:
     console = PlainConsole()
     with console.capture() as captured:
-        for note in outcome.notes:
-            console.print(note, style="dim")
-        for row in outcome.rows:
-            for sentence in _sentences(row):
-                console.print(f"{row.name}: {sentence}")
         print_seconds(console, outcome.seconds)
         console.print(programs_table(outcome))
         print_end(
@@ -39,6 +35,10 @@ def _report(outcome: RunOutcome, report: str, data: str) -> str:
             next_command=_next_command(outcome, data) if outcome.passed else (),
             # The remedy of what decided against the best program that failed.
             next_step=next((row.outcome.next_step for row in outcome.rows if row.outcome and not row.passed), ""),
+            findings=[
+                *(f"{row.name}: {sentence}" for row in outcome.rows for sentence in _sentences(row)),
+                *outcome.notes,
+            ],
         )
     return captured.get()
 
@@ -46,7 +46,7 @@ def _report(outcome: RunOutcome, report: str, data: str) -> str:
 def _verdict(outcome: RunOutcome) -> str:
     measured = [row for row in outcome.rows if row.status == MEASURED]
     failed = [row.name for row in measured if not row.passed]
-    return f"{len(measured)} programs measured here" + (f"; {', '.join(failed)} failed" if failed else "")
+    return f"{count(len(measured), 'program')} measured here" + (f"; {', '.join(failed)} failed" if failed else "")
 
 
 def _next_command(outcome: RunOutcome, data: str) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ def _next_command(outcome: RunOutcome, data: str) -> tuple[str, ...]:
 def programs_table(outcome: RunOutcome) -> Table:
     """The programs in their rank, a row each; 80 columns hold the widest."""
     task = next((row.outcome.task for row in outcome.rows if row.outcome is not None), CLASSES)
-    columns = ("MB", "parts", "left", f"{task.figure.name} %", "agree %", "dB", "ms", "judged")
+    columns = ("MB", "parts", "left", f"{task.figure.name} %", "agree %", "dB", "ms", "run")
     title = Text(f"{outcome.variant}, {outcome.recipe}")
     table = plain_table(Column("program", no_wrap=True), *columns, title=title, collapse_padding=True, padding=0)
     for row in outcome.rows:
@@ -90,7 +90,8 @@ def _sentences(row: ProgramRow) -> list[str]:
     found = [row.reason] if row.reason else []
     if row.outcome is not None:
         if row.outcome.evaluation_images == BACKENDS[row.backend].images:
-            found.append(f"judged on {row.outcome.evaluation_images} images, spread evenly: a forward is slow")
+            images = row.outcome.evaluation_images
+            found.append(f"evaluated on {images} images, evenly spaced: a forward pass is slow")
         if not row.outcome.passed:
             found += [f"FAIL: {reason}" for reason in row.outcome.verdict.reasons]
     if row.simulated is not None:

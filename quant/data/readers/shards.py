@@ -91,7 +91,7 @@ class Sample:
         """
         suffixes = [suffix for suffix in self.members if suffix != _CLASS]
         if len(suffixes) != 1:
-            raise InputError(f"{self.name}: has {len(suffixes)} pictures; a sample is one with one .cls entry.")
+            raise InputError(f"{self.name}: has {len(suffixes)} images; a sample is one with one .cls entry.")
         return self._read(suffixes[0], _MAX_PICTURE_BYTES, "image")
 
     def _read(self, suffix: str, limit: int, what: str) -> bytes:
@@ -130,7 +130,7 @@ def _samples(shard: Path, file: BinaryIO, tar: tarfile.TarFile) -> Iterator[Samp
     for member in tar:
         if member.issparse():
             raise InputError(
-                f"{shard}: {brief(repr(member.name))} is a sparse member, which no picture is; write the shard "
+                f"{shard}: {brief(repr(member.name))} is a sparse member, which no image is; write the shard "
                 "again, without --sparse."
             )
         key, suffix = _split(member.name) if member.isreg() else ("", "")

@@ -30,7 +30,10 @@ def lower(source: Source) -> LoweredProgram:
     libraries = f"Vela {TRIED['ethos-u-vela']}, TOSA reference model {TRIED['tosa-tools']}"
     return replace(
         program,
-        facts=(*_facts(answer), f"judged by the TOSA reference model, on the graph that {name}'s compiler was given"),
+        facts=(
+            *_facts(answer),
+            f"evaluated by the TOSA reference model, on the graph that {name}'s compiler was given",
+        ),
         npu={
             "soc": f"Ethos-{source.precision.upper()}",
             "architecture": answer["vela"]["system_config"].replace("_", " "),
@@ -46,7 +49,7 @@ def _require_whole(name: str, answer: dict[str, Any]) -> None:
     if left:
         raise InputError(
             f"{name}: the NPU lacks {', '.join(left)}; portable kernels on the processor would take its place, which "
-            "the TOSA reference model cannot judge: choose another --activation or --output, or another backend."
+            "the TOSA reference model cannot run: choose another --activation or --output, or another backend."
         )
     if answer["delegation"]["partitions"] != 1 or len(answer["border"]) != 2:
         raise InputError(f"{name}: the compiler takes no whole network of this one; choose another backend.")

@@ -34,7 +34,7 @@ def lower(source: Source) -> LoweredProgram:
         program,
         facts=(
             f"for {soc}, {architecture}, by {libraries}: {tried}",
-            "judged on the vendor's emulated HTP, not on silicon",
+            "evaluated on the vendor's emulated HTP, not on silicon",
             LICENCE,
         ),
         npu={"soc": soc, "architecture": architecture, "libraries": libraries, "judged_on": "emulated HTP"},

@@ -96,9 +96,9 @@ def plot_changes(images: Sequence[LogitChange]) -> Markup:
         panel.set_xlim(0.0, 1.05 * max(image.margin for image in images) + 0.01)
         end = min(panel.get_xlim()[1], high + room)
         panel.plot([0.0, end], [0.0, end], **DASHED)
-        panel.set(xlabel="float's margin over the nearest rival, logits", ylabel="what that rival gained, logits")
+        panel.set(xlabel="float's margin over the rival, logits", ylabel="gain of the rival, logits")
         label = (
-            f"{len(images)} images: float's margin over the nearest rival against what that rival gained, in logits. "
+            f"{len(images)} images: the gain of the nearest rival against float's margin over it, in logits. "
             f"{len(flipped)} lie above the dashed line and changed class."
         )
         return to_svg(figure, name="changes", label=label)

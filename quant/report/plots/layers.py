@@ -51,7 +51,7 @@ def plot_layers(layers: Sequence[LayerReport], *, broken: str | None = None) -> 
 def _draw_ranges(panel: Axes, x: Any, layers: Sequence[LayerReport]) -> None:
     grids = np.array([layer.grid or (np.nan, np.nan) for layer in layers], dtype=float)
     seen = np.array([layer.seen for layer in layers], dtype=float)
-    panel.set_title("Values seen (thin) and what the int8 grid covers of them (broad)")
+    panel.set_title("Observed values (thin) and the part that the int8 grid covers (thick)")
     panel.plot(*_strokes(x, grids[:, 0], grids[:, 1]), color=COLOURS["band"], linewidth=2.8, solid_capstyle="butt")
     panel.plot(*_strokes(x, seen[:, 0], seen[:, 1]), color=COLOURS["accent"], linewidth=0.9, solid_capstyle="butt")
     panel.set_yscale("symlog", linthresh=1.0, linscale=0.6)
@@ -61,7 +61,7 @@ def _draw_ranges(panel: Axes, x: Any, layers: Sequence[LayerReport]) -> None:
 
 def _draw_clipping(panel: Axes, x: Any, layers: Sequence[LayerReport]) -> None:
     percent = np.array([100 * (layer.clipped or 0.0) for layer in layers])
-    panel.set_title("Clipped by the grid, % of the values")
+    panel.set_title("Values that the grid clips, %")
     shown = np.where(percent > 0, np.maximum(percent, _LEAST_CLIPPED), np.nan)
     panel.plot(*_strokes(x, np.full(len(x), _LEAST_CLIPPED / 2), shown), color=COLOURS["accent"], linewidth=2)
     panel.set_yscale("log")

@@ -57,6 +57,9 @@ def test_values_are_named_in_words_and_help_has_a_short_name(app, arguments, cap
     text = help_of(app, capsys, monkeypatch, *arguments)
     for noise in ("<str>", "<int", "<list", "<path>", "<float>", "x<=", "x>="):
         assert noise not in text
+    # Arguments stand in the usage as in the list below it: in braces they would read like choices.
+    usage = text.splitlines()[0].split("[OPTIONS]")[1]
+    assert usage.replace(".", "").replace(" ", "").isupper() or not usage.split() or "COMMAND" in usage
     assert guarded(lambda: app([*arguments, "-h"], standalone_mode=False)) == 0
     assert capsys.readouterr().out == text
 

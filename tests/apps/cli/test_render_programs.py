@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 from rich.console import Console
 
-from apps.cli.render.programs import programs_table
+from apps.cli.render.programs import print_run, programs_table
 from quant.metrics.tasks.classes import CLASSES
 from quant.pipeline.results import MEASURED, MISSING, NOT_HERE
 
@@ -11,6 +11,35 @@ from quant.pipeline.results import MEASURED, MISSING, NOT_HERE
 def row(name, status, **changes):
     settings = {"report": None, "size_bytes": None, "outcome": None}
     return SimpleNamespace(name=name, status=status, **settings | changes)
+
+
+def test_a_run_over_backends_has_the_order_of_every_run(capsys):
+    missing = row(
+        "openvino-int8", MISSING, reason="OpenVINO is not installed", simulated=None, warnings=(), passed=False
+    )
+    outcome = SimpleNamespace(
+        variant="b0",
+        recipe="int8",
+        rows=[missing],
+        notes=("Left out 2 copies",),
+        seconds={"total": 3.0, "load": 3.0},
+        passed=True,
+        cautions=(),
+        folder="b0-int8-backends",
+        to_json=dict,
+    )
+    print_run(outcome, as_json=False, report="report.html", data="photos")
+    text = capsys.readouterr().out
+    parts = (
+        "Seconds: 3",
+        "b0, int8",
+        "PASS  0 programs measured",
+        "OpenVINO is not installed",
+        "Left out 2",
+        "Artifact: ",
+    )
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
 
 
 def test_the_widest_rows_fit_80_columns_uncut():

@@ -59,7 +59,7 @@ def test_workers_and_processes_change_nothing(tmp_path):
     ("settings", "message"),
     [
         ({"split_counts": {"test": 16}}, "unknown split 'test'; choose one of train, calibration, val"),
-        ({"split_counts": {"val": 15}}, "15 pictures of val: need at least 16"),
+        ({"split_counts": {"val": 15}}, "15 images of val: need at least 16"),
         ({"split_counts": {}}, "no split"),
         ({"workers": 0}, "0 workers"),
         ({"size": 8}, "size 8"),

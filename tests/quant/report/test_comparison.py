@@ -105,7 +105,7 @@ def test_accuracies_on_other_images_are_not_compared_without_a_word(tmp_path):
     listed = {"calibration": [], "evaluation": [{"name": "x.jpg", "sha256": "1" * 64}]}
     measured_artifact(tmp_path / "b", photographs=listed)
     page = render_comparison(opened([tmp_path / "a", tmp_path / "b"]), beside=tmp_path).decode()
-    assert "Not all were judged on the same images" in page
+    assert "Not all were evaluated on the same images" in page
     page = render_comparison(opened([tmp_path / "a", tmp_path / "a"]), beside=tmp_path).decode()
     assert "Not all" not in page
 

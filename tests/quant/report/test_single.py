@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from edge_effnet.errors import InputError
-from quant.analysis.search_result import Found, Point
 from quant.artifact.open import open_artifact
 from quant.artifact.write import write_artifact
 from quant.common.findings import finding
@@ -25,7 +24,7 @@ from quant.verdict.verdict import Verdict
 from tests.support.artifacts import LAYER, make_artifact, manifest_fields
 from tests.support.images import draw_image
 from tests.support.outcomes import FIDELITY, flip, outcome
-from tests.support.reports import IMAGE, SCRIPT, SHOWN, Elements, hostile, layers, many_classes, page
+from tests.support.reports import FOUND, IMAGE, SCRIPT, SHOWN, Elements, hostile, layers, many_classes, page
 
 CASES = {
     "pass": lambda: (outcome(), {}),
@@ -40,19 +39,6 @@ CASES = {
     "trained": lambda: (outcome(ptq=(outcome().pte_accuracy, FIDELITY), training=TRAINED), {}),
 }
 
-POINTS = tuple(
-    Point(
-        float_layers=("stem",) * count,
-        added_ms=0.25 * count,
-        agreement=0.98 + 0.005 * count,
-        drop=0.5,
-        sqnr_db=20.0,
-        chance=0.3 * count,
-        met=count == 3,
-    )
-    for count in range(4)
-)
-FOUND = Found(points=POINTS, chosen=POINTS[3], converted=None, images=200)
 ROWS = tuple(
     {
         "step": 10.0 * i,
@@ -115,7 +101,7 @@ def test_the_interval_of_a_network_simulated_on_fewer_images_is_theirs():
     found = outcome(quantized_images=100, lowering=replace(FIDELITY, agreement=0.994, sqnr_db=30.0))
     text = Elements(page(found)).text
     intervals = [interval(wilson_interval(FIDELITY.agreement, images)) for images in (100, found.evaluation_images)]
-    assert "Over the same 250 images, quantized over 100 of them; agrees" in text
+    assert "Over the same 250 images (quantized: over 100 of them). Agrees" in text
     assert "quantized (100)" in text and " ".join(intervals).replace("\N{EN DASH}", "-") in text
 
 
@@ -203,9 +189,23 @@ def test_a_recipe_is_its_name_and_what_it_does():
     assert "1e-06" not in text and "repair" not in text and "trains" not in text
 
 
+def test_commands_in_a_remedy_are_set_as_code():
+    text = page(outcome(findings=(finding("collapsed", "agrees with float on 12.0 % of images"),)))
+    assert "<code>edge-effnet analyze</code>" in text and "`" not in Elements(text).text.split("How it was made")[0]
+
+
+def test_the_title_names_weights_and_images():
+    assert ": w.pth on photos</title>" in page(weights={"name": "w.pth", "origin": "timm", "sha256": "0" * 64})
+    sample = {"weights": {"name": "sample", "origin": "edge-effnet", "sha256": "0" * 64}}
+    found = outcome(findings=(finding("sample-model", "a sample"),))
+    text = page(found, **sample, command=["quantize", "--variant", "b0"])
+    assert ": sample weights on synthetic images</title>" in text
+    assert ": sample weights on photos</title>" in page(found, **sample)
+
+
 def test_the_line_at_10_db_is_no_verdict_on_a_layer():
     text = Elements(page_of("pass")).text.split("Layer by layer")[1]
-    assert "The verdict is on the logits, not on this line" in text and "broken" not in text
+    assert "The verdict is based on the logits, not on this line" in text and "broken" not in text
 
 
 def test_groups_of_channels_are_told_apart():
@@ -255,7 +255,7 @@ def test_thumbnails_are_part_of_the_page_and_stop_at_their_allowance(tmp_path, m
     monkeypatch.setattr(single_module, "REPORT_THUMBNAIL_BYTES", 3 * len(data))
     fewer = page(found, images=pictures(tmp_path, names))
     assert 1 <= len(list(Elements(fewer).all("img"))) <= 4 and "left out to keep this file small" in fewer
-    assert "adds them" in page(found) and "adds them" not in text
+    assert "To see the images" in page(found) and "To see the images" not in text
 
 
 def test_what_users_wrote_is_text_and_never_markup(tmp_path):

@@ -31,7 +31,7 @@ def test_a_loss_well_within_the_limit_on_many_images_is_no_matter_of_caution(lab
 @pytest.mark.parametrize("labelled", [True, False])
 def test_a_loss_that_other_images_might_push_over_the_limit_is(labelled):
     (sentence,) = found(1000, 9, labelled=labelled)
-    assert sentence.startswith("close to the limit: seen on 1000 images") and "1.0 allowed" in sentence
+    assert sentence.startswith("close to the limit: with 1000 images") and "1.0 allowed" in sentence
     assert ("top-1" in sentence) == labelled
 
 
@@ -47,6 +47,6 @@ def test_an_agreement_that_was_wanted_is_looked_at_too():
 
 def test_few_calibration_images_are_told():
     assert found(1000, 0, calibration=31) == (
-        "calibrated on 31 images; with fewer than 32 another draw may do worse",
+        "calibrated on 31 images; with fewer than 32 another sample may do worse",
     )
     assert found(1000, 0, calibration=0) == ()  # a program without quantized activations

@@ -21,7 +21,9 @@ def test_the_first_layer_below_the_threshold_is_named_with_its_clipping():
 
 def test_without_a_broken_layer_the_steepest_fall_is_named():
     found = diagnose(layers(40.0, 38.0, 21.0, 20.0), MINMAX)
-    assert found.layer == "layer2" and found.finding.startswith("no layer is below 10 dB; SQNR falls most at layer2")
+    assert found.layer == "layer2" and found.finding.startswith(
+        "no layer's output is below 10 dB; SQNR falls most at layer2"
+    )
 
 
 @pytest.mark.parametrize("reports", [(), layers(40.0)])

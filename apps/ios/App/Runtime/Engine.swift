@@ -41,7 +41,7 @@ actor Engine {
             throw InputError("model.pte is not the manifest's; deploy the artifact again.")
         }
         guard let images = artifact.manifest.goldenImages, !images.isEmpty else {
-            throw InputError("The artifact has no golden images; make it again with this version of the tool.")
+            throw InputError("The artifact has no golden images; quantize and deploy it again.")
         }
         return try images.map { golden in
             let image = try PhotoDecoder.decode(artifact.file(golden.image), name: golden.image)

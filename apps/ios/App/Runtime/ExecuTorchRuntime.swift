@@ -32,7 +32,7 @@ final class ExecuTorchRuntime: ProgramRuntime {
         let outputs: [Value] = try module.forward([input])
         if let numbers: Tensor<Float> = outputs.first?.tensor() { return numbers.scalars() }
         guard let numbers: Tensor<Int8> = outputs.first?.tensor() else {
-            throw InputError("The program's output is neither a float32 nor an int8 tensor; make it again.")
+            throw InputError("The program's output is neither a float32 nor an int8 tensor; regenerate it.")
         }
         return numbers.scalars().map(Float.init)
     }
