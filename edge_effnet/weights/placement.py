@@ -138,8 +138,9 @@ def place(
     if not places:
         _refuse(list(tensors), path)
     chosen, of_others, notes = _chosen(places, path, ema=ema)
-    kept = {key: tensor for key, tensor in tensors.items() if not of_others(key)}
-    kept |= _without_networks(others, notes)
+    modules, left_out = _without_networks(others)
+    kept = {key: tensor for key, tensor in tensors.items() if not of_others(key)} | modules
+    notes += left_out
     trunk = chosen.trunk(kept)
     around = {key: tensor for key, tensor in kept.items() if key not in trunk}
     features = sum(trunk[chosen.end("head.conv")].shape[:1])
@@ -248,12 +249,11 @@ def _diverging(prefixes: list[str]) -> list[str]:
     return ["".join(f"{name}." for name in part) for part in parts]
 
 
-def _without_networks(others: Mapping[str, torch.Tensor], notes: list[str]) -> dict[str, torch.Tensor]:
-    """Return the other modules' tensors without those of whole networks, which are named in `notes`."""
+def _without_networks(others: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+    """Return the other modules' tensors without those of whole networks, and a sentence that names these."""
     tops = {place.prefix.partition(".")[0] for place in _places(others)}
-    if tops:
-        notes.append(f"Left out, as another network: {listed_names(sorted(tops))}.")
-    return {key: tensor for key, tensor in others.items() if key.partition(".")[0] not in tops}
+    notes = (f"Left out, as another network: {listed_names(sorted(tops))}.",) if tops else ()
+    return {key: tensor for key, tensor in others.items() if key.partition(".")[0] not in tops}, notes
 
 
 def _keeps_order(tensors: Mapping[str, torch.Tensor]) -> bool:

@@ -150,8 +150,7 @@ def _of_timm(config: Mapping[str, Any], where: str) -> Snapshot:
     preprocess, notes = _preprocess(pretrained, where)
     said = ((name, config if name == "config" else config.get(name)) for name in ("config", *ARGUMENTS))
     of_network = [(name, entry) for name, entry in said if isinstance(entry, Mapping)]
-    about_network: list[str] = []
-    forward = read_forward(of_network, about_network)
+    forward, about_network = read_forward(of_network)
     return Snapshot(
         spec=spec,
         architectures=(f"{architecture}.{tag}" if untagged else architecture,),
