@@ -33,15 +33,7 @@ from edge_effnet.weights.normalization import for_channels
 from edge_effnet.weights.origins import Origin, rescaled, resolve_origin
 from edge_effnet.weights.placement import Placement, place
 from edge_effnet.weights.save import SavedSettings
-from edge_effnet.weights.snapshot import (
-    CONFIG_FILE,
-    WEIGHT_FILES,
-    Snapshot,
-    read_config,
-    read_processor,
-    read_snapshot,
-    weight_file,
-)
+from edge_effnet.weights.snapshot import Snapshot, snapshot_beside, weight_file
 from edge_effnet.weights.torchscript import require_operators
 from edge_effnet.weights.transformers_config import require_padding
 
@@ -71,17 +63,7 @@ def load_path(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     Raises:
         InputError: as `load_checkpoint`.
     """
-    folder = path.parent if path.name in WEIGHT_FILES else path
-    weights = weight_file(path)
-    if not folder.is_dir():
-        return load_file(path, expected, options)
-    if not (folder / CONFIG_FILE).is_file():
-        return load_file(weights, expected, options)
-    config = read_config(folder / CONFIG_FILE, str(folder))
-    processor = read_processor(
-        lambda name: read_config(folder / name, str(folder)) if (folder / name).is_file() else None
-    )
-    return load_file(weights, expected, with_snapshot(options, read_snapshot(config, processor, str(folder))))
+    return load_file(weight_file(path), expected, with_snapshot(options, snapshot_beside(path)))
 
 
 def with_snapshot(options: LoadOptions, snapshot: Snapshot) -> LoadOptions:

@@ -82,6 +82,22 @@ def weight_file(path: Path) -> Path:
     return found[0] if found else path
 
 
+def snapshot_beside(path: Path) -> Snapshot:
+    """Read the config in a folder, or beside a weight file of a published name; an empty one where there is none.
+
+    Raises:
+        InputError: as `read_config` and `read_snapshot`.
+    """
+    folder = path.parent if path.name in WEIGHT_FILES else path
+
+    def read(name: str) -> Any:
+        return read_config(folder / name, str(folder)) if (folder / name).is_file() else None
+
+    if not (folder / CONFIG_FILE).is_file():
+        return Snapshot()
+    return read_snapshot(read(CONFIG_FILE), read_processor(read), str(folder))
+
+
 def read_config(path: Path, where: str) -> Any:
     """Read a JSON file of a model's folder.
 
