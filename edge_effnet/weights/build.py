@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from edge_effnet.activations import make_activation
 from edge_effnet.errors import InputError
 from edge_effnet.head import LINEAR, head_text
 from edge_effnet.io.text import brief, listed_names
@@ -17,9 +16,9 @@ from edge_effnet.variants import VariantSpec
 from edge_effnet.weights.checkpoint import LoadOptions
 from edge_effnet.weights.containers import Built
 from edge_effnet.weights.head_layers import head_layers, other_pooling, suggested_heads
-from edge_effnet.weights.origins import Origin
+from edge_effnet.weights.identify import Identified, require_alike
 from edge_effnet.weights.placement import Placement
-from edge_effnet.weights.save import SavedSettings
+from edge_effnet.weights.training import Training
 
 MOST_CLASSES = 100_000
 """Of a network; ImageNet-21k has 21,843."""
@@ -30,75 +29,55 @@ _SWISHES = frozenset({"swish", "swish-memory-efficient"})
 _SAMES = frozenset({"same", "same-static"})
 
 
-def built_of(
-    spec: VariantSpec, origin: Origin, known: SavedSettings | Built | None, activation: str | None = None
-) -> Built:
-    """How a network was built when it was trained: as the file or the module says (`known`), else as its origin does.
-
-    An `activation` that the caller names comes first.
-
-    Raises:
-        InputError: an unknown activation.
-    """
-    if activation is not None:
-        make_activation(activation)
-    return Built(
-        padding=known.padding if known else origin.padding_for(spec.name),
-        bn_eps=known.bn_eps if known else origin.eps(spec.name),
-        activation=activation or (known.activation if known else spec.activation),
-    )
-
-
-def build_network(
-    spec: VariantSpec,
-    trained: Built,
-    placed: Placement,
-    options: LoadOptions,
-    *,
-    image_size: int,
-    path: Path,
-    notes: list[str],
-    says: str = "",
-) -> EfficientNet:
+def build_network(found: Identified, training: Training) -> tuple[EfficientNet, tuple[str, ...]]:
     """Build the network and give it the file's weights, all of them.
 
-    The classifier and the first convolution are the file's; `adapt` changes them. `notes` gets a sentence where
-    BatchNorms are missing; `says` is what the file says of its architecture, for messages.
+    The classifier and the first convolution are the file's; `adapt` changes them.
+
+    Returns:
+        The network, and a sentence for the user where BatchNorms are missing.
 
     Raises:
         InputError: another architecture; tensors that are missing, unexpected, misshapen or not finite; an
             option out of range.
     """
+    spec, placed, path = found.spec, found.placed, found.path
     below = f" below {brief(repr(placed.prefix))}" if placed.prefix else ""
     title = f"{path}: not a complete {spec.name} in the layout of {placed.layout.name}{below}"
+    model = _without_weights(found, training, title)
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    names = placed.layout.theirs(spec, shapes)
+    tensors, notes = _unfolded(placed.tensors, names, training.built.bn_eps)
+    require_alike(tensors, shapes, names, title=f"{path}: another architecture than {spec.name}{found.says}")
+    ours = _matched(tensors, shapes, names, beside=placed.beside, title=title)
+    if placed.beside:
+        raise InputError(f"{path}: {_beside(placed, spec)}")
+    model.load_state_dict(ours, strict=True, assign=True)
+    return model.eval(), notes
+
+
+def _without_weights(found: Identified, training: Training, title: str) -> EfficientNet:
+    """Build the network on the meta device: initial weights would only be thrown away."""
+    placed, options, built = found.placed, found.options, training.built
     # Multispectral pictures have some hundred channels.
     in_channels = _size(placed, "stem.conv", ("outputs", "channels", "height", "width"), 1, 1000, title)
     _size(placed, "classifier", ("classes", "features"), 0, MOST_CLASSES, title)
     assert in_channels is not None  # a layout is told by its stem
-    with torch.device("meta"):  # initial weights would only be thrown away
-        model = EfficientNet(
-            spec,
+    with torch.device("meta"):
+        return EfficientNet(
+            found.spec,
             num_classes=placed.widths[-1] if placed.widths else 1000,
             in_channels=in_channels,
-            image_size=image_size,
+            image_size=training.preprocess.crop,
             dropout_rate=options.dropout_rate,
             drop_connect_rate=options.drop_connect_rate,
-            activation=options.activation or trained.activation,
-            padding=options.padding or trained.padding,
-            bn_eps=trained.bn_eps,
+            activation=options.activation or built.activation,
+            padding=options.padding or built.padding,
+            bn_eps=built.bn_eps,
             include_top=placed.head is not None,
             head=LINEAR if placed.head is None else head_text(placed.head),
             hidden_features=placed.widths[:-1],
         )
-    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    names = placed.layout.theirs(spec, shapes)
-    found = _unfolded(placed.tensors, names, trained.bn_eps, notes)
-    _require_alike(found, shapes, names, title=f"{path}: another architecture than {spec.name}{says}")
-    ours = _matched(found, shapes, names, beside=placed.beside, title=title)
-    if placed.beside:
-        raise InputError(f"{path}: {_beside(placed, spec)}")
-    model.load_state_dict(ours, strict=True, assign=True)
-    return model.eval()
 
 
 def _beside(placed: Placement, spec: VariantSpec) -> str:
@@ -206,9 +185,9 @@ def _adapt_stem(model: EfficientNet, options: LoadOptions) -> list[str]:
 
 
 def _unfolded(
-    tensors: Mapping[str, torch.Tensor], names: Mapping[str, str], bn_eps: float, notes: list[str]
-) -> dict[str, torch.Tensor]:
-    """Return the file's tensors with a BatchNorm for each convolution that has a bias in its place.
+    tensors: Mapping[str, torch.Tensor], names: Mapping[str, str], bn_eps: float
+) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+    """Return the file's tensors with a BatchNorm for each convolution that has a bias in its place, and a note of it.
 
     The network adds `bn_eps` to variances, so that these have less.
     """
@@ -227,13 +206,9 @@ def _unfolded(
         values = {"weight": one, "bias": shift, "running_mean": none, "running_var": one - bn_eps}
         found |= {str(name): values[part] for part, name in parts.items()}
         count += 1
-    if count:
-        notes.append(f"BatchNorm had been folded into {count} convolutions before saving.")
-    return found
+    note = f"BatchNorm had been folded into {count} convolutions before saving."
+    return found, (note,) if count else ()
 
-
-_FEW = 0.25
-"""Of a network's convolutions; a new first one, or one that was replaced, is fewer."""
 
 _COUNTER = "num_batches_tracked"
 _STATISTICS = ("running_mean", "running_var")
@@ -242,36 +217,6 @@ _WITHOUT_STATISTICS = (
     "buffers out, or of a network of GroupNorm, which is not built here; save model.state_dict() of a network of "
     "BatchNorms"
 )
-
-
-def require_alike(placed: Placement, spec: VariantSpec, *, title: str) -> None:
-    """Refuse a network that shares its names with a variant and few of its shapes.
-
-    Raises:
-        InputError: more than a few convolutions have other shapes; the message begins with `title`.
-    """
-    with torch.device("meta"):
-        shapes = {name: tensor.shape for name, tensor in EfficientNet(spec, include_top=False).state_dict().items()}
-    _require_alike(placed.tensors, shapes, placed.layout.theirs(spec, shapes), title=title)
-
-
-def _require_alike(
-    tensors: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size], names: Mapping[str, str], *, title: str
-) -> None:
-    """Refuse a network that shares its names with ours and few of its shapes.
-
-    Raises:
-        InputError: more than a few convolutions have other shapes.
-    """
-    convolutions = [ours for ours, shape in shapes.items() if len(shape) == 4]
-    there = [ours for ours in convolutions if names[ours] in tensors]
-    other = [ours for ours in there if tensors[names[ours]].shape != shapes[ours]]
-    if len(other) > max(2, _FEW * len(there)):
-        raise InputError(
-            f"{title}: of its {len(there)} convolutions of the same names {len(other)} have other shapes "
-            f"({names[other[0]]} {brief(list(tensors[names[other[0]]].shape))} instead of "
-            f"{list(shapes[other[0]])}); give weights of an EfficientNet, or say which variant these are."
-        )
 
 
 def _matched(

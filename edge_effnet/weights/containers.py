@@ -15,6 +15,7 @@ from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief, listed_names
 from edge_effnet.weights.described import Described, describe, is_statistic
 from edge_effnet.weights.inert import Array
+from edge_effnet.weights.partial import require_elements
 from edge_effnet.weights.placement import prefixes_of
 
 # Preferred first: an exponential moving average generalises better than the last step's weights.
@@ -86,7 +87,7 @@ def open_container(loaded: Any, path: Path, *, ema: bool = True) -> Contents:
     outer = loaded if isinstance(loaded, Mapping) else {}
     described = describe(outer)
     plain = plain_tensors(tensors, path)
-    _require_elements(plain, path)
+    require_elements(plain, path)
     return Contents(
         tensors=_unwrapped(plain, notes),
         others=_unwrapped(plain_tensors(others, path), notes),
@@ -177,21 +178,6 @@ def _require_readable(loaded: Mapping[Any, Any], path: Path) -> None:
         raise InputError(
             f"{path}: a state dict of numpy arrays; make it one of tensors: import torch; arrays = torch.load(PATH, "
             'weights_only=False); torch.save({k: torch.from_numpy(v) for k, v in arrays.items()}, "weights.pth").'
-        )
-
-
-def _require_elements(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Refuse tensors whose elements are in other files.
-
-    Raises:
-        InputError: many of them have none.
-    """
-    empty = sum(tensor.numel() == 0 for tensor in tensors.values())
-    if empty > len(tensors) / 4:
-        raise InputError(
-            f"{path}: {empty} of its {len(tensors)} tensors have no elements, as in DeepSpeed's checkpoints of "
-            "ZeRO-3, which have them in a file for each rank; run the zero_to_fp32.py that lies in that checkpoint's "
-            "folder (python zero_to_fp32.py . whole) and give the file that it writes."
         )
 
 

@@ -94,13 +94,14 @@ def describe(outer: Mapping[Any, Any]) -> Described:
     of_images = sorted(settings, key=lambda entry: entry[0] in _DEFAULT_KEYS)
     said = [read_resizing(entry, f"The file's {name}" if name else "The file", notes) for name, entry in of_images]
     of_network = [(name, entry) for name, entry in entries if not name or name in (*SETTINGS_KEYS, *ARGUMENTS)]
+    forward, unknown = read_forward(of_network)
     return Described(
         architectures=tuple(_architectures(entries)),
         class_names=class_names,
         likely_names=tuple(_likely_names(settings)),
         resizing=functools.reduce(_merged, said, None),
-        forward=read_forward(of_network, notes),
-        notes=tuple(notes),
+        forward=forward,
+        notes=(*notes, *unknown),
     )
 
 

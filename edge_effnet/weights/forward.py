@@ -51,12 +51,12 @@ class Forward:
         return Forward(settings={**other.settings, **self.settings}, refused={**other.refused, **self.refused})
 
 
-def read_forward(entries: Iterable[tuple[str, Mapping[Any, Any]]], notes: list[str]) -> Forward:
+def read_forward(entries: Iterable[tuple[str, Mapping[Any, Any]]]) -> tuple[Forward, tuple[str, ...]]:
     """Read named mappings, the outermost first; the file itself has no name.
 
-    `notes` gets a sentence about arguments of the network that are not known here.
+    Arguments of the network that are not known here give sentences for the user.
     """
-    found = Forward()
+    found, notes = Forward(), []
     for name, entry in entries:
         found = found.or_else(_read(entry, f"its {name}" if name else "it"))
         if name in ARGUMENTS:
@@ -67,7 +67,7 @@ def read_forward(entries: Iterable[tuple[str, Mapping[Any, Any]]], notes: list[s
                     f"The file's {name} has {listed_names(unknown)}, not known here: ignored; where it changes what "
                     "the network computes, the float accuracy is lower than yours."
                 )
-    return found
+    return found, tuple(notes)
 
 
 def _read(entry: Mapping[Any, Any], where: str) -> Forward:

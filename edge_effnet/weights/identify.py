@@ -1,8 +1,7 @@
-"""Telling what a state dict is: which variant by its shapes, whose weights by names around it."""
+"""Which network a file holds: where it lies among the tensors, and which variant its shapes are."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,12 +9,140 @@ from pathlib import Path
 import torch
 
 from edge_effnet.errors import InputError
+from edge_effnet.head import LINEAR, parse_head
 from edge_effnet.io.text import brief
-from edge_effnet.preprocess import Preprocess
+from edge_effnet.model import EfficientNet
 from edge_effnet.stages import BlockWidths
-from edge_effnet.variants import VARIANTS, VariantSpec, relative_of
+from edge_effnet.variants import VARIANTS, VariantSpec, relative_of, resolve_variant
+from edge_effnet.weights.checkpoint import LoadOptions
+from edge_effnet.weights.containers import Contents
+from edge_effnet.weights.described import Described
 from edge_effnet.weights.layouts import SPATIAL, Layout
-from edge_effnet.weights.origins import ORIGINS, Origin
+from edge_effnet.weights.placement import Placement, place
+from edge_effnet.weights.save import SavedSettings
+from edge_effnet.weights.torchscript import require_operators
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identified:
+    """A file's network before it is built, or a module's in memory, and all that is said of it."""
+
+    contents: Contents
+    path: Path
+    """Of the file, or the name of the module's class."""
+    options: LoadOptions
+    saved: SavedSettings | None
+    """Of one of our own files."""
+    described: Described
+    """What the file says and, where it is silent, a config beside it."""
+    placed: Placement
+    spec: VariantSpec
+    architectures: tuple[str, ...]
+    """Names that can be the network's own, the most trustworthy first."""
+    says: str
+    """What the file calls its architecture, for the end of a message; empty where it does not."""
+    notes: tuple[str, ...]
+    """Sentences for the user on what was read and what was left out."""
+
+
+def identify(contents: Contents, path: Path, expected: VariantSpec | None, options: LoadOptions) -> Identified:
+    """Find the network and its variant, which is `expected`, or what a config or the shapes say.
+
+    Raises:
+        InputError: no network, several, another one than expected, or one that computes something else.
+    """
+    saved, beside = SavedSettings.from_metadata(contents.metadata, path), options.beside
+    described = contents.described.or_else(beside.described)
+    head = options.head or (saved.head if saved is not None and saved.head != LINEAR else None)
+    steps = None if head is None else parse_head(head)[0]
+    placed = place(contents.tensors, contents.others, path, steps, ema=options.ema)
+    _require_no_relative((*beside.architectures, *described.architectures), path)
+    said = () if contents.built else contents.described.architectures
+    says = f" (the file says {brief(repr(said[0]))})" if said else ""
+    spec = _variant_of(placed, expected or beside.spec, path, says)
+    activation, normalises = options.trained_activation or spec.activation, placed.normalization is not None
+    left_out = require_operators(contents.metadata, activation, placed.head or (), normalises=normalises, path=path)
+    return Identified(
+        contents=contents,
+        path=path,
+        options=options,
+        saved=saved,
+        described=described,
+        placed=placed,
+        spec=spec,
+        architectures=(*beside.architectures, *(name for name in described.architectures if _may_be(name, spec))),
+        says=says,
+        notes=(*beside.notes, *contents.notes, *placed.notes, *left_out),
+    )
+
+
+def _variant_of(placed: Placement, expected: VariantSpec | None, path: Path, says: str) -> VariantSpec:
+    fingerprint = fingerprint_of_tensors(placed.tensors, placed.layout)
+    found = None if fingerprint is None else find_variant(fingerprint)
+    spec = expected or found
+    if spec is None:
+        raise InputError(
+            f"{path}: no variant of EfficientNet ({fingerprint or 'no convolutions at its ends'}): a "
+            f"damaged file, or another architecture{says}."
+        )
+    # A few tensors missing would make the fingerprint one of nothing: strict matching then says which. A network that
+    # somebody pruned by whole tiles looks like an unpruned one.
+    if found is not None and found != spec and found.pruned >= spec.pruned:
+        # Another architecture may have a variant's fingerprint, as SPNASNet that of Lite1.
+        widened = with_widths(found, placed.tensors, placed.layout, title=str(path))
+        shapes = _shapes_of(widened)
+        title = f"{path}: another architecture than {spec.name} or {found.name}{says}"
+        require_alike(placed.tensors, shapes, placed.layout.theirs(widened, shapes), title=title)
+        raise InputError(f"{path}: holds {found.name} ({fingerprint}), not {spec.name}; ask for {found.name}.")
+    return with_widths(spec, placed.tensors, placed.layout, title=str(path))
+
+
+_FEW = 0.25
+"""Of a network's convolutions; a new first one, or one that was replaced, is fewer."""
+
+
+def _shapes_of(spec: VariantSpec) -> dict[str, torch.Size]:
+    """Shapes of a variant's tensors but for the classifier's."""
+    with torch.device("meta"):
+        return {name: tensor.shape for name, tensor in EfficientNet(spec, include_top=False).state_dict().items()}
+
+
+def require_alike(
+    tensors: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size], names: Mapping[str, str], *, title: str
+) -> None:
+    """Refuse a network that shares its names with ours and few of its shapes.
+
+    Raises:
+        InputError: more than a few convolutions have other shapes; the message begins with `title`.
+    """
+    convolutions = [ours for ours, shape in shapes.items() if len(shape) == 4]
+    there = [ours for ours in convolutions if names[ours] in tensors]
+    other = [ours for ours in there if tensors[names[ours]].shape != shapes[ours]]
+    if len(other) > max(2, _FEW * len(there)):
+        raise InputError(
+            f"{title}: of its {len(there)} convolutions of the same names {len(other)} have other shapes "
+            f"({names[other[0]]} {brief(list(tensors[names[other[0]]].shape))} instead of "
+            f"{list(shapes[other[0]])}); give weights of an EfficientNet, or say which variant these are."
+        )
+
+
+def _may_be(name: str, spec: VariantSpec) -> bool:
+    """Whether a name in the file can be that of its network: its teacher's, say, is another variant's."""
+    try:
+        return resolve_variant(name).name == spec.name
+    except InputError:
+        return True
+
+
+def _require_no_relative(architectures: Iterable[str], path: Path) -> None:
+    """Refuse an architecture with the same tensors and another function, such as blurred strides."""
+    for name in architectures:
+        reason = relative_of(name)
+        if reason is not None:
+            raise InputError(
+                f"{path}: says that it is {brief(repr(name))}, which is not supported: it has {reason}; take another "
+                "architecture, such as efficientnet_b0, or correct that entry of the file."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,21 +216,6 @@ def fingerprint_of_tensors(tensors: Mapping[str, torch.Tensor], layout: Layout) 
     )
 
 
-def require_no_relative(architectures: Iterable[str], path: Path) -> None:
-    """Refuse a file that names an architecture with the same tensors and another function, such as blurred strides.
-
-    Raises:
-        InputError: naming it.
-    """
-    for name in architectures:
-        reason = relative_of(name)
-        if reason is not None:
-            raise InputError(
-                f"{path}: says that it is {brief(repr(name))}, which is not supported: it has {reason}; take another "
-                "architecture, such as efficientnet_b0, or correct that entry of the file."
-            )
-
-
 def _ends_with(key: str, modules: Iterable[str]) -> bool:
     return any(key.endswith(f".{module}.weight") for module in modules)
 
@@ -138,70 +250,3 @@ def _outputs(tensors: Mapping[str, torch.Tensor], name: str, title: str) -> int:
         got = "is missing" if tensor is None else f"has the shape {brief(list(tensor.shape))}"
         raise InputError(f"{title}: {brief(name)} {got}; a pruned network's channel counts are read from it.")
     return tensor.shape[0]
-
-
-# What an architecture's name, in the file or in a hub's config, says about the training.
-_BY_ARCHITECTURE: tuple[tuple[str, re.Pattern[str], str], ...] = (
-    # timm's default tag of B8 is ap_in1k.
-    ("timm", re.compile(r"tf_efficientnet_(?:\w+?(?:_ap\b|\.ap_)|b8$)"), "timm-tf-advprop"),
-    ("timm", re.compile(r"tf_efficientnet(?:v2)?_"), "timm-tf"),
-    ("timm", re.compile(r"efficientnet(?:v2)?_"), "timm"),
-)
-
-# What a file's name says. Anybody calls a file efficientnet_b0.pth; only publishers put their hash into it.
-_BY_FILE_NAME: tuple[tuple[str, re.Pattern[str], str], ...] = (
-    ("timm", re.compile(r"tf_efficientnet_\w+?(?:_ap\b|_ap[-_]|\.ap_)"), "timm-tf-advprop"),
-    ("timm", re.compile(r"tf_efficientnet(?:v2)?_"), "timm-tf"),
-    ("timm", re.compile(r"efficientnet(?:v2)?_\w+-[0-9a-f]{8}\.pth"), "timm"),
-    ("lukemelas", re.compile(r"adv-efficientnet-|advprop"), "lukemelas-advprop"),
-)
-
-_TF_ONLY = frozenset(
-    {"b6", "b7", "b8", "l2", "lite1", "lite2", "lite3", "lite4"}
-    | {"v2-s", "v2-m", "v2-l", "v2-xl", "v2-b0", "v2-b1", "v2-b2", "v2-b3"}
-)
-_NOT_TF = frozenset({"b1-pruned", "b2-pruned", "b3-pruned", "v2-rw-t", "v2-rw-s", "v2-rw-m"})
-
-RIVALS = {"timm": "timm-tf", "timm-tf": "timm"}
-"""Origins that share all names, so that a guess between them can be wrong."""
-
-
-def choose_origin(
-    layout: Layout, spec: VariantSpec, *, architectures: Iterable[str] = (), file_name: str = ""
-) -> tuple[Origin, str | None]:
-    """Decide whose weights a file of `layout` holds, by names of its architecture, the most trustworthy first.
-
-    Returns:
-        The origin, and a sentence for the user where it was a guess.
-    """
-    named = [(name, _BY_ARCHITECTURE) for name in architectures] + [(file_name, _BY_FILE_NAME)]
-    for name, table in named:
-        for of_layout, pattern, origin in table:
-            if of_layout == layout.name and pattern.search(name.lower()):
-                return ORIGINS[origin], None
-    if layout.name == "timm" and spec.name in _TF_ONLY:
-        return ORIGINS["timm-tf"], (
-            f"timm publishes {spec.name} only as weights ported from TensorFlow (SAME padding, BatchNorm "
-            "eps 1e-3): origin 'timm-tf' was taken; pass origin='timm' for weights trained in timm itself."
-        )
-    if layout.name == "timm" and spec.name not in _NOT_TF:
-        return ORIGINS["timm"], (
-            "timm's own models and its ports from TensorFlow share their keys, and nothing in this file tells "
-            "them apart: origin 'timm' was taken (symmetric padding, BatchNorm eps 1e-5); pass origin='timm-tf' "
-            "for tf_efficientnet weights (SAME padding, eps 1e-3), or accuracy suffers."
-        )
-    if layout.name == "edge-effnet":
-        return ORIGINS["edge-effnet"], (
-            "The file holds weights of this package without their settings (padding 'same' and BatchNorm eps "
-            "1e-3 were taken); save them with save_checkpoint, or pass the origin that they began with."
-        )
-    return ORIGINS[layout.name], None
-
-
-def published_preprocess(origin: Origin, spec: VariantSpec, architectures: Iterable[str] = ()) -> Preprocess | None:
-    """Preprocessing of a variant's published weights, those of the first tag among names of its architecture.
-
-    None where the origin published none.
-    """
-    tags = (name.lower().rpartition(".")[2] for name in architectures if "." in name)
-    return origin.tagged.get((spec.name, next(tags, "")), origin.preprocess.get(spec.name))

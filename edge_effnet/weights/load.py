@@ -7,43 +7,16 @@ from pathlib import Path
 from typing import Unpack
 
 from edge_effnet.class_names import require_class_names
-from edge_effnet.errors import InputError
-from edge_effnet.head import LINEAR, parse_head
-from edge_effnet.io.text import brief, listed_names
-from edge_effnet.model import EfficientNet
-from edge_effnet.preprocess import Preprocess
+from edge_effnet.io.text import listed_names
 from edge_effnet.variants import VariantSpec, resolve_variant
-from edge_effnet.weights.build import adapt, build_network, built_of, require_alike
+from edge_effnet.weights.build import adapt, build_network
 from edge_effnet.weights.checkpoint import Checkpoint, LoadOptions, Wanted
-from edge_effnet.weights.containers import Built, Contents, open_container
-from edge_effnet.weights.described import Described
+from edge_effnet.weights.containers import Contents, open_container
 from edge_effnet.weights.files import read_file, sha256_of
-from edge_effnet.weights.forward import Forward
-from edge_effnet.weights.identify import (
-    RIVALS,
-    choose_origin,
-    find_variant,
-    fingerprint_of_tensors,
-    published_preprocess,
-    require_no_relative,
-    with_widths,
-)
-from edge_effnet.weights.layouts import Layout
+from edge_effnet.weights.identify import Identified, identify
 from edge_effnet.weights.normalization import for_channels
-from edge_effnet.weights.origins import Origin, rescaled, resolve_origin
-from edge_effnet.weights.placement import Placement, place
-from edge_effnet.weights.save import SavedSettings
-from edge_effnet.weights.snapshot import (
-    CONFIG_FILE,
-    WEIGHT_FILES,
-    Snapshot,
-    read_config,
-    read_processor,
-    read_snapshot,
-    weight_file,
-)
-from edge_effnet.weights.torchscript import require_operators
-from edge_effnet.weights.transformers_config import require_padding
+from edge_effnet.weights.snapshot import Snapshot, snapshot_beside, weight_file
+from edge_effnet.weights.training import training_of
 
 
 def load_checkpoint(
@@ -71,17 +44,7 @@ def load_path(path: Path, expected: VariantSpec | None, options: LoadOptions) ->
     Raises:
         InputError: as `load_checkpoint`.
     """
-    folder = path.parent if path.name in WEIGHT_FILES else path
-    weights = weight_file(path)
-    if not folder.is_dir():
-        return load_file(path, expected, options)
-    if not (folder / CONFIG_FILE).is_file():
-        return load_file(weights, expected, options)
-    config = read_config(folder / CONFIG_FILE, str(folder))
-    processor = read_processor(
-        lambda name: read_config(folder / name, str(folder)) if (folder / name).is_file() else None
-    )
-    return load_file(weights, expected, with_snapshot(options, read_snapshot(config, processor, str(folder))))
+    return load_file(weight_file(path), expected, with_snapshot(options, snapshot_beside(path)))
 
 
 def with_snapshot(options: LoadOptions, snapshot: Snapshot) -> LoadOptions:
@@ -110,210 +73,51 @@ def load_contents(
     Raises:
         InputError: as `load_checkpoint`.
     """
-    saved = SavedSettings.from_metadata(contents.metadata, path)
-    beside = options.beside
-    described = contents.described.or_else(beside.described)
-    placed = place(contents.tensors, contents.others, path, _known_head(options, saved), ema=options.ema)
-    require_no_relative((*beside.architectures, *described.architectures), path)
-    said = () if contents.built else contents.described.architectures
-    says = f" (the file says {brief(repr(said[0]))})" if said else ""
-    spec = _variant_of(placed, expected or beside.spec, path, says)
-    left_out = require_operators(
-        contents.metadata,
-        options.trained_activation or spec.activation,
-        placed.head or (),
-        normalises=placed.normalization is not None,
-        path=path,
-    )
-    origin, guess = _origin_of(described, placed.layout, spec, path, options)
-    known = published_preprocess(origin, spec, _architectures(described, spec, options))
-    preprocess, assumed = _preprocess_of(spec, origin.name, saved, described, known, options)
-    preprocess = _adjusted(preprocess, placed, options)
-    _require_one_repository(placed, spec, preprocess, options, path)
-    notes = [*beside.notes, *contents.notes, *placed.notes, *left_out]
-    built = contents.built or saved or _told(spec, origin, described.forward, path, options, notes)
-    trained = built_of(spec, origin, built, options.trained_activation)
-    model = build_network(
-        spec, trained, placed, options, image_size=preprocess.crop, path=path, notes=notes, says=says
-    )
+    found = identify(contents, path, expected, options)
+    training = training_of(found)
+    model, folded = build_network(found, training)
     file_classes = None if model.classifier is None else model.num_classes
-    guess = None if saved is not None or contents.built else guess
-    notes += filter(None, (guess, None if saved is not None else assumed))
-    notes += adapt(model, trained, options, path=path)
-    model.preprocess = for_channels(preprocess, model.in_channels, options, path, notes)
-    own_names = contents.described.class_names or (saved.class_names if saved else None)
-    names = _fitting_names(own_names or beside.described.class_names, file_classes, model, notes)
-    names = names or _likely_names(described, file_classes, model, notes)
-    model.class_names = None if names is None else require_class_names(names, path)
-    rival = None if guess is None else RIVALS.get(origin.name)
+    changed = adapt(model, training.built, options, path=path)
+    own_head = model.classifier is not None and model.num_classes == file_classes
+    model.preprocess, assumed = for_channels(training.preprocess, model.in_channels, options, path)
+    model.class_names, ignored = _class_names(found, model.num_classes) if own_head else (None, ())
 
     def read_as(name: str) -> Checkpoint:
         return load_contents(contents, path, expected, replace(options, origin=name), sha256=sha256)
 
     return Checkpoint(
         model=model,
-        spec=spec,
-        origin=origin.name,
+        spec=found.spec,
+        origin=training.origin.name,
         class_names=model.class_names,
         num_classes=model.num_classes,
         preprocess=model.preprocess,
         sha256=sha256,
-        notes=tuple(notes),
-        unproven=placed.unproven if model.classifier is not None and file_classes == model.num_classes else (),
-        averaged=options.ema and (contents.copies or placed.copies),
-        rival=rival,
-        read_as=None if rival is None else read_as,
+        notes=(*found.notes, *training.notes, *folded, *training.guesses, *changed, *assumed, *ignored),
+        unproven=found.placed.unproven if own_head else (),
+        averaged=options.ema and (contents.copies or found.placed.copies),
+        rival=training.rival,
+        read_as=None if training.rival is None else read_as,
     )
 
 
-def _known_head(options: LoadOptions, saved: SavedSettings | None) -> tuple[str, ...] | None:
-    """Steps of the head as the caller or the file says them; None leaves them to the tensors."""
-    text = options.head or (saved.head if saved is not None and saved.head != LINEAR else None)
-    return None if text is None else parse_head(text)[0]
+def _class_names(found: Identified, classes: int) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """Return names for all `classes` of a file's own classifier, and sentences on names that were ignored.
 
-
-def _variant_of(placed: Placement, expected: VariantSpec | None, path: Path, says: str) -> VariantSpec:
-    fingerprint = fingerprint_of_tensors(placed.tensors, placed.layout)
-    found = None if fingerprint is None else find_variant(fingerprint)
-    spec = expected or found
-    if spec is None:
-        raise InputError(
-            f"{path}: no variant of EfficientNet ({fingerprint or 'no convolutions at its ends'}): a "
-            f"damaged file, or another architecture{says}."
-        )
-    # A few tensors missing would make the fingerprint one of nothing: strict matching then says which. A network that
-    # somebody pruned by whole tiles looks like an unpruned one.
-    if found is not None and found != spec and found.pruned >= spec.pruned:
-        # Another architecture may have a variant's fingerprint, as SPNASNet that of Lite1.
-        widened = with_widths(found, placed.tensors, placed.layout, title=str(path))
-        require_alike(placed, widened, title=f"{path}: another architecture than {spec.name} or {found.name}{says}")
-        raise InputError(f"{path}: holds {found.name} ({fingerprint}), not {spec.name}; ask for {found.name}.")
-    return with_widths(spec, placed.tensors, placed.layout, title=str(path))
-
-
-def _origin_of(
-    described: Described, layout: Layout, spec: VariantSpec, path: Path, options: LoadOptions
-) -> tuple[Origin, str | None]:
-    if options.origin is None:
-        architectures = _architectures(described, spec, options)
-        return choose_origin(layout, spec, architectures=architectures, file_name=path.name)
-    origin = resolve_origin(options.origin)
-    # Our own layout can hold anybody's weights, so there the origin is the caller's to say.
-    if layout.name not in (origin.layout, "edge-effnet"):
-        raise InputError(
-            f"{path}: its keys are those of {layout.name}, which origin {origin.name!r} never has; leave origin out."
-        )
-    return origin, None
-
-
-def _architectures(described: Described, spec: VariantSpec, options: LoadOptions) -> tuple[str, ...]:
-    """Names that can be the network's own, the most trustworthy first."""
-    return (*options.beside.architectures, *(name for name in described.architectures if _may_be(name, spec)))
-
-
-def _may_be(name: str, spec: VariantSpec) -> bool:
-    """Whether a name in the file can be that of its network: its teacher's, say, is another variant's."""
-    try:
-        return resolve_variant(name).name == spec.name
-    except InputError:
-        return True
-
-
-def _told(
-    spec: VariantSpec, origin: Origin, forward: Forward, path: Path, options: LoadOptions, notes: list[str]
-) -> Built:
-    """How the file says that its network was built, and its origin where the file is silent.
-
-    Raises:
-        InputError: something that is not built here.
+    Entries that only may be class names count where they have one different name for each output, and all agree.
     """
-    for argument, reason in forward.refused.items():
-        if argument != "act_layer" or options.trained_activation is None:
-            raise InputError(f"{path}: {reason}")
-    usual = built_of(spec, origin, None)
-    told = replace(usual, **forward.settings)
-    news = [f"{name} {value}" for name, value in forward.settings.items() if value != getattr(usual, name)]
-    if news:
-        notes.append(f"The file says how its network was built, which was taken: {', '.join(news)}.")
-    return told
-
-
-def _preprocess_of(
-    spec: VariantSpec,
-    origin: str,
-    saved: SavedSettings | None,
-    described: Described,
-    published: Preprocess | None,
-    options: LoadOptions,
-) -> tuple[Preprocess, str | None]:
-    """Return the preprocessing, and a sentence for the user where the file decided or it had to be assumed."""
-    known = options.preprocess or (saved.preprocess if saved else None) or published
-    said = described.resizing if options.preprocess is None and saved is None else None
-    if said is not None:
-        base = known or Preprocess(crop=spec.resolution, resize=spec.resolution)
-        changed = said.applied(base)
-        note = f"{said.where} says how images were prepared, which was taken: {said}."
-        return rescaled(changed, options.image_size or changed.crop), None if changed == base else note
-    size = options.image_size
-    if size is None and options.preprocess is None and saved is not None:
-        size = saved.image_size
-    if known is not None:
-        return (known if size is None else rescaled(known, size)), None
-    size = size or spec.resolution
-    return Preprocess(crop=size, resize=size), (
-        f"{origin} published no {spec.name}, so its preprocessing was assumed: {size} pixels, mean and "
-        "std of ImageNet; pass preprocess= if it was another in training."
-    )
-
-
-def _adjusted(preprocess: Preprocess, placed: Placement, options: LoadOptions) -> Preprocess:
-    """Put in what layers in front of the network normalize, and what the caller says of sizes."""
-    if placed.normalization is not None and options.preprocess is None:
-        preprocess = replace(preprocess, mean=placed.normalization.mean, std=placed.normalization.std)
-    return preprocess if options.geometry is None else options.geometry.applied(preprocess)
-
-
-def _require_one_repository(
-    placed: Placement, spec: VariantSpec, preprocess: Preprocess, options: LoadOptions, path: Path
-) -> None:
-    """Refuse tensors beside a config of another library, and padding that transformers' code does not do.
-
-    Raises:
-        InputError: they do not go together.
-    """
-    if placed.layout.name == "transformers":
-        require_padding(spec, preprocess.crop, options.beside.odd_blocks, path)
-    elif options.beside.odd_blocks is not None:
-        raise InputError(
-            f"{path}: its config.json is made for transformers (model_type 'efficientnet'), its tensors are named as "
-            f"those of {placed.layout.name}; take both from one repository."
-        )
-
-
-def _fitting_names(
-    names: tuple[str, ...] | None, file_classes: int | None, model: EfficientNet, notes: list[str]
-) -> tuple[str, ...] | None:
-    """Return the class names if the classifier is still the file's own and has as many outputs."""
-    if names is None or model.classifier is None or file_classes != model.num_classes:
-        return None
-    if len(names) != model.num_classes:
-        notes.append(f"The file names {len(names)} classes for a classifier of {model.num_classes}: names ignored.")
-        return None
-    return names
-
-
-def _likely_names(
-    described: Described, file_classes: int | None, model: EfficientNet, notes: list[str]
-) -> tuple[str, ...] | None:
-    """Return what entries hold that may be class names: one different name for each output, and all of them agree."""
-    likely = described.likely_names
-    if not likely or model.classifier is None or file_classes != model.num_classes:
-        return None
-    fitting = {names for _, names in likely if names and len(set(names)) == len(names) == model.num_classes}
+    own = found.contents.described.class_names or (found.saved.class_names if found.saved else None)
+    names = own or found.options.beside.described.class_names
+    if names is not None and len(names) == classes:
+        return require_class_names(names, found.path), ()
+    notes = []
+    if names is not None:
+        notes.append(f"The file names {len(names)} classes for a classifier of {classes}: names ignored.")
+    likely = found.described.likely_names
+    fitting = {given for _, given in likely if given and len(set(given)) == len(given) == classes}
     if len(fitting) == 1:
-        return fitting.pop()
-    notes.append(
-        f"The file's {listed_names(key for key, _ in likely)} were not taken for class names: "
-        + ("they differ." if fitting else f"need {model.num_classes} different names in order, or by 0, 1, 2, ...")
-    )
-    return None
+        return require_class_names(fitting.pop(), found.path), tuple(notes)
+    if likely:
+        why = "they differ." if fitting else f"need {classes} different names in order, or by 0, 1, 2, ..."
+        notes.append(f"The file's {listed_names(key for key, _ in likely)} were not taken for class names: {why}")
+    return None, tuple(notes)

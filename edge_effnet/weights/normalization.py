@@ -71,26 +71,27 @@ def _scaled(names: tuple[str, str], mean: torch.Tensor, std: torch.Tensor) -> No
 
 
 def for_channels(
-    preprocess: Preprocess, channels: int, options: LoadOptions, path: Path, notes: list[str]
-) -> Preprocess:
+    preprocess: Preprocess, channels: int, options: LoadOptions, path: Path
+) -> tuple[Preprocess, tuple[str, ...]]:
     """Give a preprocessing the mean and std that the caller names, and those of a gray network one each.
 
-    `channels` are those that the first convolution takes; `notes` gets a sentence where something was assumed.
+    `channels` are those that the first convolution takes; with a sentence for the user where something was assumed.
 
     Raises:
         InputError: numbers for other channels, or out of range.
     """
     mean = _given(options.mean, channels, "mean", path) or preprocess.mean
     std = _given(options.std, channels, "std", path) or preprocess.std
+    notes: tuple[str, ...] = ()
     if channels == GRAY and max(len(mean), len(std)) > 1:
         mean, std = ((round(fmean(values), 6),) for values in (mean, std))
-        notes.append(
+        notes = (
             f"The first convolution takes one channel: images are read as gray, mean {mean[0]:g} and std {std[0]:g}, "
-            "those of its origin's three channels on average; --mean and --std say others."
+            "those of its origin's three channels on average; --mean and --std say others.",
         )
     if len(mean) != len(std):
         raise InputError(f"{path}: the first convolution takes {channels} channels; give both --mean and --std.")
-    return replace(preprocess, mean=mean, std=std)
+    return replace(preprocess, mean=mean, std=std), notes
 
 
 def _given(values: Sequence[float] | None, channels: int, name: str, path: Path) -> tuple[float, ...] | None:

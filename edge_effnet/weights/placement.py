@@ -7,15 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
 from edge_effnet.errors import InputError
 from edge_effnet.io.text import brief, listed_names
 from edge_effnet.weights.heads import find_head
-from edge_effnet.weights.in_parts import require_whole
-from edge_effnet.weights.layouts import LAYOUTS, SPATIAL, Layout
+from edge_effnet.weights.layouts import LAYOUTS, Layout
 from edge_effnet.weights.normalization import Normalization, find_normalization
+from edge_effnet.weights.partial import require_last_convolution, require_whole
 
 _USUAL_PREFIX = re.compile(r"(?:(?:module|_orig_mod|model)\.)*")
 """Left by DistributedDataParallel, torch.compile and Lightning: nothing that a user has to be told."""
@@ -135,16 +136,11 @@ def place(
     """
     places = _places(tensors)
     if not places:
-        require_whole(tensors, path)
-        _require_last_convolution(tensors, path)
-        keys, known = list(tensors), dict.fromkeys(layout.name for layout in LAYOUTS.values())
-        raise InputError(
-            f"{path}: no EfficientNet in a layout known here ({', '.join(known)}); its {len(keys)} "
-            f"tensors begin with {', '.join(map(brief, keys[:4]))}."
-        )
+        _refuse(list(tensors), path)
     chosen, of_others, notes = _chosen(places, path, ema=ema)
-    kept = {key: tensor for key, tensor in tensors.items() if not of_others(key)}
-    kept |= _without_networks(others, notes)
+    modules, left_out = _without_networks(others)
+    kept = {key: tensor for key, tensor in tensors.items() if not of_others(key)} | modules
+    notes += left_out
     trunk = chosen.trunk(kept)
     around = {key: tensor for key, tensor in kept.items() if key not in trunk}
     features = sum(trunk[chosen.end("head.conv")].shape[:1])
@@ -177,6 +173,17 @@ def place(
     )
 
 
+def _refuse(keys: list[str], path: Path) -> NoReturn:
+    """Say that there is no network, or only a part of one."""
+    require_whole(keys, path)
+    require_last_convolution(keys, path)
+    known = dict.fromkeys(layout.name for layout in LAYOUTS.values())
+    raise InputError(
+        f"{path}: no EfficientNet in a layout known here ({', '.join(known)}); its {len(keys)} "
+        f"tensors begin with {', '.join(map(brief, keys[:4]))}."
+    )
+
+
 def prefixes_of(keys: Iterable[str]) -> list[str]:
     """Where networks lie among the names of a state dict: what stands before each, empty or ending in a dot."""
     return [place.prefix for place in _places(keys)]
@@ -206,35 +213,6 @@ def _places_of(kinds: Iterable[_Place], keys: set[str]) -> Iterator[_Place]:
             if place.end("head.conv") in keys and proved:
                 stems.add(key)
                 yield place
-
-
-def _require_last_convolution(keys: Iterable[str], path: Path) -> None:
-    """Refuse a network that has a first convolution and blocks as one of the layouts, and no last convolution.
-
-    Raises:
-        InputError: naming what is missing.
-    """
-    present = set(keys)
-    for layout in LAYOUTS.values():
-        stem = f"{layout.ends['stem.conv']}.weight"
-        block = layout.block.format(stage=0, stage_from_1=1, repeat=0, index=0)
-        firsts = {f"{block}.{names[SPATIAL[kind]]}.weight" for kind, names in layout.kinds.items()}
-        for key in sorted(present):
-            prefix = key.removesuffix(stem)
-            if not key.endswith(stem) or (prefix and not prefix.endswith(".")):
-                continue
-            if any(prefix + first in present for first in firsts):
-                last = layout.ends["head.conv"]
-                # torchvision's V2-S: its first blocks are fused, without squeeze-excite, and it has six stages.
-                gated = f"{prefix}{block}.1.fc1.weight" in present
-                seventh = any(key.startswith(f"{prefix}features.7.0.block.") for key in present)
-                if layout.name == "torchvision" and not (gated or seventh):
-                    last = LAYOUTS["torchvision-of-6-stages"].ends["head.conv"]
-                raise InputError(
-                    f"{path}: its last convolution ({brief(prefix + last)}) is missing, as in "
-                    "networks that give the features of each stage (features_only=True of timm, the backbones of "
-                    "detectors); save the state dict of a network that was made for classification or embeddings."
-                )
 
 
 def _chosen(places: list[_Place], path: Path, *, ema: bool) -> tuple[_Place, Callable[[str], bool], list[str]]:
@@ -271,12 +249,11 @@ def _diverging(prefixes: list[str]) -> list[str]:
     return ["".join(f"{name}." for name in part) for part in parts]
 
 
-def _without_networks(others: Mapping[str, torch.Tensor], notes: list[str]) -> dict[str, torch.Tensor]:
-    """Return the other modules' tensors without those of whole networks, which are named in `notes`."""
+def _without_networks(others: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+    """Return the other modules' tensors without those of whole networks, and a sentence that names these."""
     tops = {place.prefix.partition(".")[0] for place in _places(others)}
-    if tops:
-        notes.append(f"Left out, as another network: {listed_names(sorted(tops))}.")
-    return {key: tensor for key, tensor in others.items() if key.partition(".")[0] not in tops}
+    notes = (f"Left out, as another network: {listed_names(sorted(tops))}.",) if tops else ()
+    return {key: tensor for key, tensor in others.items() if key.partition(".")[0] not in tops}, notes
 
 
 def _keeps_order(tensors: Mapping[str, torch.Tensor]) -> bool:

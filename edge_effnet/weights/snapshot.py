@@ -82,6 +82,22 @@ def weight_file(path: Path) -> Path:
     return found[0] if found else path
 
 
+def snapshot_beside(path: Path) -> Snapshot:
+    """Read the config in a folder, or beside a weight file of a published name; an empty one where there is none.
+
+    Raises:
+        InputError: as `read_config` and `read_snapshot`.
+    """
+    folder = path.parent if path.name in WEIGHT_FILES else path
+
+    def read(name: str) -> Any:
+        return read_config(folder / name, str(folder)) if (folder / name).is_file() else None
+
+    if not (folder / CONFIG_FILE).is_file():
+        return Snapshot()
+    return read_snapshot(read(CONFIG_FILE), read_processor(read), str(folder))
+
+
 def read_config(path: Path, where: str) -> Any:
     """Read a JSON file of a model's folder.
 
@@ -150,8 +166,7 @@ def _of_timm(config: Mapping[str, Any], where: str) -> Snapshot:
     preprocess, notes = _preprocess(pretrained, where)
     said = ((name, config if name == "config" else config.get(name)) for name in ("config", *ARGUMENTS))
     of_network = [(name, entry) for name, entry in said if isinstance(entry, Mapping)]
-    about_network: list[str] = []
-    forward = read_forward(of_network, about_network)
+    forward, about_network = read_forward(of_network)
     return Snapshot(
         spec=spec,
         architectures=(f"{architecture}.{tag}" if untagged else architecture,),

@@ -12,10 +12,11 @@ from torch import nn
 from edge_effnet import VARIANTS, EfficientNet, InputError, Preprocess, resolve_variant
 from edge_effnet.blocks import Block
 from edge_effnet.variants import relative_of
-from edge_effnet.weights.identify import choose_origin, published_preprocess, with_widths
+from edge_effnet.weights.identify import with_widths
 from edge_effnet.weights.layouts import LAYOUTS
 from edge_effnet.weights.origins import ORIGINS
 from edge_effnet.weights.sources import HUB_SOURCES, SOURCES
+from edge_effnet.weights.training import choose_origin, published_preprocess
 from tests.support import peers
 from tests.support.layouts import layout_of
 
