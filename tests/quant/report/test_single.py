@@ -180,7 +180,7 @@ def test_the_check_on_a_phone_is_a_command_that_can_be_run():
 def test_a_program_goes_only_into_apps_that_run_it(backend, apps, adb):
     text = Elements(page(backend=backend)).text
     assert re.findall(r"deploy b0-int8-xnnpack --app (\w+)", text) == apps
-    assert ("Onto a phone" in text) == bool(apps) and ("--device adb" in text) == adb
+    assert ("Put it into an app" in text) == bool(apps) and ("--device adb" in text) == adb
 
 
 def test_a_recipe_is_its_name_and_what_it_does():
