@@ -207,9 +207,7 @@ def _dot(row: Row, key: str) -> Dot:
 def _cautions(entries: Sequence[Entry]) -> list[str]:
     measured = [entry for entry in entries if entry.measured]
     kinds: dict[str, Callable[[Entry], object]] = {
-        "Not all were evaluated on the same images: their accuracies are comparable at best roughly.": lambda e: (
-            e.images
-        ),
+        "Not all were evaluated on the same images: accuracies are only roughly comparable.": lambda e: e.images,
         "Not all are for the same task: agreement means something else for each.": lambda e: e.facts.task.name,
         "Not all were timed on the same number of threads.": lambda e: e.facts.threads,
     }
