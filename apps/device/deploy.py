@@ -70,7 +70,7 @@ def deploy(
         root = Path(project)
     require_project(target, root)
     linked = target.look(root, module)
-    notes = [*_require_linked(artifact, target, linked), *([linked.place] if linked.place else [])]
+    notes = [*_require_linked(artifact, target, linked), *filter(None, [linked.place])]
     if target.name == "android":
         versions = [pin.version for pin in linked.pins if pin.version]
         sentence = packaged_libraries(linked.root, versions=versions).sentence

@@ -56,7 +56,8 @@ def pins_of(project: GradleProject, module: Module | None = None) -> tuple[Pin, 
             if not library or library.startswith("executorch-android")
         ]
 
-    found = pins(used) if any(pin.said for pin in pins(used)) else pins(entries)
+    of_used = pins(used)
+    found = of_used if any(pin.said for pin in of_used) else pins(entries)
     known = any(pin.version for pin in found)
     return tuple(dict.fromkeys(pin for pin in found if pin.said or not known))
 
